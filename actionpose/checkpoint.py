@@ -1,0 +1,250 @@
+"""Checkpoints: a folder with `weights.safetensors`, `meta.json`, and `training.pt` for resuming.
+
+The first two are what is published; reading them runs no pickle, and the model is built from the
+configuration in `meta.json`, so that a checkpoint needs no flags to be used. MotionBERT's official
+files are read by name with `weights_only`.
+"""
+
+import hashlib
+import json
+import pickle
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from actionpose.config import ModelConfig, from_dict
+from actionpose.errors import UserError
+from actionpose.model import PoseEncoder
+
+FORMAT = 1  # raised when code that reads the old format would misread the new one
+
+
+def save(
+    run: Path, step: int, model: nn.Module, meta: dict[str, Any], training: dict[str, Any]
+) -> Path:
+    """Write `run/checkpoints/STEP`. The folder appears whole or, if interrupted, not at all.
+
+    Raises:
+        UserError: the disk is full or not writable; earlier checkpoints stay as they are.
+    """
+    folder = run / "checkpoints" / f"{step:07d}"
+    unfinished = folder.with_suffix(".tmp")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by a killed process
+        unfinished.mkdir(parents=True)
+        _write(unfinished, model.state_dict(), {"step": step, **meta})
+        torch.save(training, unfinished / "training.pt")
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:  # RuntimeError: torch's
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise UserError(
+            f"cannot save {folder}: {error}; free some space and run the same command again"
+        ) from error
+    return folder
+
+
+def _write(folder: Path, weights: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
+    save_file({key: value.contiguous() for key, value in weights.items()}, folder / WEIGHTS)
+    meta = {"format": FORMAT, **meta}
+    (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+WEIGHTS, META = "weights.safetensors", "meta.json"
+
+
+def publish(checkpoint: Path, folder: Path) -> Path:
+    """Write what others need of a checkpoint: half-precision weights and the metadata.
+
+    Raises:
+        UserError: the folder exists.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists already: remove it, or publish elsewhere")
+    weights, meta = load(checkpoint)
+    folder.mkdir(parents=True)
+    _write(folder, {key: value.half() for key, value in weights.items()}, meta)
+    return folder
+
+
+def saved_steps(run: Path) -> list[Path]:
+    """The whole checkpoints of a run, oldest first."""
+    return sorted((run / "checkpoints").glob("[0-9]" * 7))
+
+
+def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the weights, in float32, and the metadata.
+
+    Raises:
+        UserError: not a checkpoint, a damaged one, or one of another format.
+    """
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        weights = load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} is not a checkpoint: it needs {WEIGHTS} and {META}"
+        ) from error
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise UserError(f"the checkpoint {folder} is damaged: {error}") from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        found = meta.get("format") if isinstance(meta, dict) else None
+        raise UserError(f"{folder} is of format {found}; this version reads {FORMAT}")
+    return {key: value.float() for key, value in weights.items()}, meta
+
+
+def load_training(folder: Path) -> dict[str, Any]:
+    """The state of the optimiser, for resuming."""
+    try:
+        state: dict[str, Any] = torch.load(folder / "training.pt", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise UserError(f"cannot resume from {folder}: training.pt: {error}") from error
+    return state
+
+
+def load_encoder(folder: Path) -> tuple[PoseEncoder, dict[str, Any]]:
+    """Build the encoder of a checkpoint, in eval mode, and return it with the metadata."""
+    weights, meta = load(folder)
+    config = from_dict(ModelConfig, meta.get("model", {}), str(folder / META))
+    encoder = PoseEncoder(**asdict(config))
+    load_by_name(encoder, weights, str(folder))
+    return encoder.eval(), meta
+
+
+def load_by_name(
+    model: nn.Module, weights: Mapping[str, Tensor], where: str, *, may_miss: tuple[str, ...] = ()
+) -> None:
+    """Load weights whose names and shapes must all fit.
+
+    Args:
+        may_miss: beginnings of the names that the weights need not have.
+
+    Raises:
+        UserError: lists every name that is only on one side, or has another shape.
+    """
+    own = model.state_dict()
+    wrong = [f"{key} is not in the model" for key in weights.keys() - own.keys()]
+    for key, value in own.items():
+        if key not in weights:
+            if not key.startswith(may_miss or ("\0",)):
+                wrong.append(f"{key} is not in the file")
+        elif weights[key].shape != value.shape:
+            shapes = f"{tuple(weights[key].shape)}, not {tuple(value.shape)}"
+            wrong.append(f"{key} has shape {shapes}")
+    if wrong:
+        more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        raise UserError(f"{where} does not fit: {'; '.join(sorted(wrong)[:8])}{more}")
+    model.load_state_dict({**own, **weights})
+
+
+def motionbert_weights(source: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
+    """MotionBERT's weights by their own names, without the `module.` of DataParallel.
+
+    Args:
+        source: an official `.bin` file, its content, or the state dict inside.
+
+    Raises:
+        UserError: no such file, not such a file, or one that needs code to be unpickled.
+    """
+    if isinstance(source, (str, Path)):
+        numpy_scalar = [np._core.multiarray.scalar, np.dtype, type(np.dtype("float64"))]
+        try:
+            # the official files hold one NumPy scalar, `min_loss`, beside tensors
+            with torch.serialization.safe_globals(numpy_scalar):
+                source = torch.load(source, map_location="cpu", weights_only=True)
+        except FileNotFoundError as error:
+            raise UserError(f"no such file: {source}") from error
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{source} is not a file of MotionBERT's weights: {reason}") from error
+    inner = source.get("model_pos", source) if isinstance(source, Mapping) else None
+    if not isinstance(inner, Mapping) or not inner:
+        raise UserError("no weights: expected a state dict, or a dict with the key model_pos")
+    weights = {key.removeprefix("module."): value for key, value in inner.items()}
+    if "temp_embed" not in weights or "head.weight" not in weights:
+        raise UserError(
+            "these weights are not MotionBERT's DSTformer: temp_embed or head.weight is missing"
+        )
+    return weights
+
+
+def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 8) -> PoseEncoder:
+    """Build exactly MotionBERT's DSTformer from its official weights, in eval mode.
+
+    Args:
+        source: as for `motionbert_weights`; sizes follow from the shapes.
+        num_heads: cannot be seen in the shapes; all official files have 8.
+
+    Raises:
+        UserError: as `motionbert_weights`, or weights that do not fit together.
+    """
+    weights = motionbert_weights(source)
+    _, max_frames, _, width = weights["temp_embed"].shape
+    depth = sum(key.startswith("ts_attn.") and key.endswith(".bias") for key in weights)
+    try:
+        encoder = PoseEncoder(
+            width=width,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / width,
+            rep_width=weights["head.weight"].shape[1],
+            max_frames=max_frames,
+            num_joints=weights["pos_embed"].shape[1],
+            class_token=False,
+        )
+    except KeyError as error:
+        raise UserError(f"MotionBERT's weights lack {error}") from error
+    load_by_name(encoder, weights, "MotionBERT's file")
+    return encoder.eval()
+
+
+def bundled() -> dict[str, Path]:
+    """The checkpoints that ship with the package, by name."""
+    root = Path(str(resources.files("actionpose"))) / "weights"
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{META}"))}
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a checkpoint: a bundled name, a folder, a run, or a Hugging Face Hub id.
+
+    Raises:
+        UserError: nothing of that name, or the Hub cannot be reached.
+    """
+    if str(name) in bundled():
+        return bundled()[str(name)]
+    folder = Path(name)
+    if steps := saved_steps(folder):
+        return steps[-1]
+    if folder.exists():
+        return folder
+    if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
+        return _from_hub(str(name))
+    known = ", ".join(bundled()) or "none"
+    raise UserError(f"no checkpoint {name}: give a folder, a Hub id, or a bundled name ({known})")
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, META]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"no folder {name}, and the Hugging Face Hub did not give it: {type(error).__name__}"
+        ) from error
+
+
+def sha256(folder: Path) -> str:
+    """The hash of a checkpoint's weights, for headers of results."""
+    with (folder / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

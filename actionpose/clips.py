@@ -1,0 +1,293 @@
+"""Corpora to batches. A clip is a function of (seed, step, place in the batch) and of nothing else.
+
+So training resumes exactly, a failure can be made again, and any number of processes sees the
+same global batch. One clip is a dict:
+
+- keypoints: (T, J, 3) float32 normalised x, y, confidence; (0, 0, 0) where hidden or padding
+- pose: (T, J, 3) float32, root-relative, camera axes, in the same units
+- valid: (T,) bool, False on padding
+- scale_m: float32, metres per unit of `pose`
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch.utils.data import IterableDataset
+
+from actionpose.config import ClipConfig
+from actionpose.corpus import Corpus, Segment
+from actionpose.corruption import detector_noise, random_mask
+from actionpose.errors import UserError
+from actionpose.geometry import (
+    Camera,
+    Frame2D,
+    box_frame,
+    heading_rad,
+    image_frame,
+    look_at,
+    mirror,
+    redraw_bones,
+)
+from actionpose.skeletons import H36M17
+
+Array = NDArray[np.floating]
+Clip = dict[str, Any]
+
+IMAGE_SIZE = (1000, 1000)
+# Half the box of a 1.7 m person in Human3.6M, about 4 mm a pixel, in units of half the image
+# width: the size of person for which the noise was measured. It grows with the person.
+NOISE_PERSON_SIZE = 0.42
+_NEAREST_M = 1.0  # no joint comes nearer to the camera
+
+
+def place_camera(
+    joints_m: Array,
+    azimuth_rad: float,
+    distance_m: float,
+    height_m: float,
+    focal_px: float = 1145.0,
+) -> Camera:
+    """A camera that looks at the middle of the person's path.
+
+    It stands in direction `azimuth_rad` (from +x, about z) and moves back if the person would
+    come nearer than a metre.
+    """
+    low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
+    target = (low + high) / 2
+    direction = np.array([np.cos(azimuth_rad), np.sin(azimuth_rad), 0.0])
+    # the nearest joint, seen along the ground
+    reach = float(((joints_m - target) @ direction).max()) + _NEAREST_M
+    position = target + direction * max(distance_m, reach)
+    position[2] = height_m
+    centre = np.array(IMAGE_SIZE) / 2
+    return Camera(look_at(position, target), position, focal_px, centre)
+
+
+def as_from_coco(joints_m: Array) -> Array:
+    """Move the joints that a COCO detector does not give to where its keypoints put them.
+
+    Nose and head then lie on the face (nose, eyes), the thorax between the shoulders and the
+    spine between it and the pelvis: see `skeletons.convert`. Limbs stay.
+
+    Args:
+        joints_m: (T, 17, 3) world.
+    """
+    joint = dict(zip(H36M17.joints, joints_m.swapaxes(0, 1), strict=True))
+    thorax = (joint["left_shoulder"] + joint["right_shoulder"]) / 2
+    up = joint["head"] - joint["thorax"]
+    neck_to_top_m = np.linalg.norm(up, axis=-1, keepdims=True)
+    up = up / np.maximum(neck_to_top_m, 1e-6)
+    across = joint["left_shoulder"] - joint["right_shoulder"]
+    ahead = np.cross(across, up)
+    ahead = ahead / np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-6)
+    result = joints_m.copy()
+    # a face in shares of the length from the neck's base to the top of the head
+    nose = joint["thorax"] + neck_to_top_m * (0.50 * up + 0.40 * ahead)
+    eyes = joint["thorax"] + neck_to_top_m * (0.62 * up + 0.32 * ahead)
+    moved = {"spine": (joint["pelvis"] + thorax) / 2, "thorax": thorax, "nose": nose, "head": eyes}
+    for name, points in moved.items():
+        result[:, H36M17.joints.index(name)] = points
+    return result
+
+
+def make_clip(
+    joints_m: Array,
+    camera: Camera,
+    normalization: str,
+    rng: Generator | None,
+    *,
+    seen_joints_m: Array | None = None,
+    hidden: NDArray[np.bool_] | None = None,
+) -> Clip:
+    """See a motion through a camera, as a detector would.
+
+    Args:
+        joints_m: (T, 17, 3) world.
+        normalization: "image" or "box", as in `ClipConfig`.
+        rng: draws the detector's errors; None means none, and confidence 1.
+        seen_joints_m: what the detector looks for, where that is not `joints_m`.
+        hidden: (T, 17) True where the input is missing.
+    """
+    in_camera_m = camera.from_world(joints_m)
+    seen_m = in_camera_m if seen_joints_m is None else camera.from_world(seen_joints_m)
+    keypoints_px = np.ones((*joints_m.shape[:2], 3))
+    keypoints_px[..., :2] = camera.project(seen_m)
+    if rng is not None:
+        box = box_frame(keypoints_px)
+        assert box is not None
+        noise, keypoints_px[..., 2] = detector_noise(len(joints_m), rng)
+        keypoints_px[..., :2] += noise / NOISE_PERSON_SIZE * box.unit_px
+    if hidden is not None:
+        keypoints_px[hidden] = 0
+    frame: Frame2D | None = image_frame(IMAGE_SIZE)
+    if normalization == "box":
+        frame = box_frame(keypoints_px) or frame
+    assert frame is not None
+    root_m = in_camera_m[:, :1]
+    # one scale for the clip, as bones keep their length: that of the mean depth
+    scale_m = frame.unit_px * float(root_m[..., 2].mean()) / camera.focal_px
+    return {
+        "keypoints": frame.normalize(keypoints_px),
+        "pose": ((in_camera_m - root_m) / scale_m).astype(np.float32),
+        "valid": np.ones(len(joints_m), dtype=bool),
+        "scale_m": np.float32(scale_m),
+    }
+
+
+def pad(clip: Clip, frames: int) -> Clip:
+    """Lengthen a clip with invalid zero frames at its end."""
+    missing = frames - len(clip["valid"])
+    if missing == 0:
+        return clip
+    return {
+        key: np.concatenate([value, np.zeros((missing, *value.shape[1:]), value.dtype)])
+        if isinstance(value, np.ndarray)
+        else value
+        for key, value in clip.items()
+    }
+
+
+@dataclass
+class Batches(IterableDataset[dict[str, Any]]):
+    """Training batches of stage two, from `first_step` on, without end.
+
+    Args:
+        corpora: with the weights of their clips, in the order of `config.corpora`.
+        batch_size: of the global batch, over all processes.
+        rank, world_size: which part of each global batch this process makes.
+    """
+
+    corpora: list[tuple[Corpus, float]]
+    config: ClipConfig
+    batch_size: int
+    seed: int
+    first_step: int = 0
+    rank: int = 0
+    world_size: int = 1
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.world_size:
+            raise UserError(
+                f"batch_size ({self.batch_size}) must be a multiple of the {self.world_size} "
+                "processes"
+            )
+        if not self.corpora or sum(weight for _, weight in self.corpora) <= 0:
+            raise UserError("data.corpora must name at least one corpus with a weight above 0")
+        self._motions: list[list[Segment]] = []
+        self._odds: list[NDArray[np.float64]] = []
+        for corpus, _ in self.corpora:
+            motions = list(corpus.motions(self.split).values())
+            if not motions:
+                raise UserError(f"{corpus.folder} has no motion in the split {self.split!r}")
+            lengths = np.array([len(motion) for motion in motions], dtype=np.float64)
+            self._motions.append(motions)
+            self._odds.append(np.cumsum(lengths) / lengths.sum())
+        weights = np.array([weight for _, weight in self.corpora], dtype=np.float64)
+        self._corpus_odds = np.cumsum(weights) / weights.sum()
+
+    @property
+    def windows(self) -> int:
+        """Windows at the configured stride: what an epoch counts."""
+        return sum(
+            max(1, (len(motion) - self.config.frames) // self.config.stride + 1)
+            for motions in self._motions
+            for motion in motions
+        )
+
+    def clip(self, step: int, index: int) -> Clip:
+        """The clip at one place of one global batch."""
+        rng = np.random.default_rng([self.seed, step, index])
+        which = int(np.searchsorted(self._corpus_odds, rng.random(), side="right"))
+        motions, odds = self._motions[which], self._odds[which]
+        motion = motions[int(np.searchsorted(odds, rng.random(), side="right"))]
+        frames = min(len(motion), self.config.frames)
+        start = motion.start + int(rng.integers(len(motion) - frames + 1))
+        joints_m = np.asarray(
+            self.corpora[which][0].joints_m[start : start + frames], dtype=np.float64
+        )
+        clip = pad(self._augment(joints_m, rng), self.config.frames)
+        clip["name"] = f"{motion.motion}[{start - motion.start}:{start - motion.start + frames}]"
+        return clip
+
+    def _augment(self, joints_m: Array, rng: Generator) -> Clip:
+        config = self.config
+        if config.bone_redraw:
+            scale = np.exp(rng.normal(0, config.bone_redraw, len(H36M17)))
+            joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
+        camera = place_camera(
+            joints_m,
+            rng.uniform(-np.pi, np.pi),
+            rng.uniform(*config.distance_m),
+            rng.uniform(*config.camera_height_m),
+            rng.uniform(*config.focal_px),
+        )
+        seen_m = as_from_coco(joints_m) if rng.random() < config.detector_joints else None
+        hidden = random_mask(
+            len(joints_m), len(H36M17), config.hidden_joints, config.hidden_frames, rng
+        )
+        clip = make_clip(
+            joints_m,
+            camera,
+            config.normalization,
+            rng if config.noise else None,
+            seen_joints_m=seen_m,
+            hidden=hidden,
+        )
+        if rng.random() < config.mirror:
+            clip["keypoints"] = mirror(clip["keypoints"])
+            clip["pose"] = mirror(clip["pose"])
+        return clip
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """This process's part of the global batch of a step, as tensors (B, ...)."""
+        share = self.batch_size // self.world_size
+        rows = range(self.rank * share, (self.rank + 1) * share)
+        clips = [self.clip(step, row) for row in rows]
+        names = [clip.pop("name") for clip in clips]
+        batch: dict[str, Any] = {
+            key: torch.from_numpy(np.stack([clip[key] for clip in clips])) for key in clips[0]
+        }
+        batch["name"] = names
+        return batch
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = torch.utils.data.get_worker_info()
+        offset, every = (worker.id, worker.num_workers) if worker else (0, 1)
+        step = self.first_step + offset
+        while True:
+            yield self.batch(step)
+            step += every
+
+
+VIEWS_OF_A_WINDOW = 4  # azimuths of the open benchmark
+
+
+def benchmark_clips(corpus: Corpus, split: str, frames: int = 81) -> Iterator[tuple[str, Clip]]:
+    """The fixed clips of the open benchmark, with the id of their window.
+
+    Every motion of the split is cut into windows of `frames`, the rest kept if it is a third of
+    one. Each is seen by four cameras like Human3.6M's: 0, 90, 180 and 270 degrees from the
+    heading of the first frame plus a jitter, 3 to 6 m away, 1.2 to 2.2 m high, with
+    detector-like noise. All draws are seeded by the clip's id. Units are those of the image.
+    """
+    for motion in corpus.motions(split).values():
+        for start in range(0, len(motion), frames):
+            length = min(frames, len(motion) - start)
+            if length < frames / 3 and start > 0:
+                continue
+            first = motion.start + start
+            joints_m = np.asarray(corpus.joints_m[first : first + length], dtype=np.float64)
+            window = f"{motion.motion}[{start}:{start + length}]"
+            for view in range(VIEWS_OF_A_WINDOW):
+                rng = np.random.default_rng([*window.encode(), view])
+                azimuth = heading_rad(joints_m[0]) + view * np.pi / 2 + rng.normal(0, 0.2)
+                camera = place_camera(
+                    joints_m, azimuth, rng.uniform(3.0, 6.0), rng.uniform(1.2, 2.2)
+                )
+                yield window, make_clip(joints_m, camera, "image", rng)

@@ -1,0 +1,193 @@
+"""Typed, frozen configurations. The defaults are the paper's, or MotionBERT's where it follows it.
+
+A recipe is a YAML file that lists only differences; a key that no configuration has is an error.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from actionpose.errors import UserError
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of `PoseEncoder`, which documents them."""
+
+    width: int = 512
+    depth: int = 5
+    num_heads: int = 8
+    mlp_ratio: float = 2
+    rep_width: int = 512
+    max_frames: int = 243
+    num_joints: int = 17
+    class_token: bool = True
+    middle_layer: int = 3
+    embedding_width: int = 512
+    pooling_dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """How a training clip is made from a corpus."""
+
+    corpora: dict[str, float] = field(default_factory=dict)
+    """Folders, each with its share of the clips."""
+    frames: int = 243
+    stride: int = 81
+    """Between the windows that an epoch counts; which windows are drawn is random."""
+    normalization: Literal["image", "box"] = "image"
+    """What is 1 in the model's units: half the image's width, or half the person's box."""
+    distance_m: tuple[float, float] = (3.0, 6.0)
+    """Of the camera from the middle of the person's path."""
+    camera_height_m: tuple[float, float] = (1.2, 2.2)
+    focal_px: tuple[float, float] = (1145.0, 1145.0)
+    """In images of 1000 pixels; Human3.6M's cameras have 1145."""
+    mirror: float = 0.5
+    """Probability of mirroring a clip."""
+    bone_redraw: float = 0.0
+    """Deviation of the logarithm of bone lengths; directions are kept."""
+    noise: bool = True
+    """Detector-like errors and confidences in the 2D input."""
+    detector_joints: float = 0.0
+    """Probability that spine, thorax, nose and head are placed as from COCO keypoints."""
+    hidden_joints: float = 0.0
+    """Share of single keypoints that are hidden."""
+    hidden_frames: float = 0.0
+    """Share of whole frames that are hidden."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop: optimiser, schedule, checkpoints."""
+
+    epochs: float = 60
+    batch_size: int = 32
+    """Clips of a step, over all processes and accumulated parts."""
+    accumulate: int = 1
+    """Parts that a process divides its share of a batch into."""
+    learning_rate: float = 2e-4
+    weight_decay: float = 0.01
+    schedule: Literal["exponential", "cosine"] = "exponential"
+    epoch_decay: float = 0.99
+    """Factor of the learning rate per epoch (exponential)."""
+    warmup_steps: int = 0
+    clip_norm: float = 1.0
+    precision: Literal["float32", "bf16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int = 0
+    """Processes that make batches beside the training process."""
+    seed: int = 0
+    log_every: int = 50
+    """Steps between two lines of the log."""
+    save_every: int = 1000
+    """Steps between two checkpoints."""
+    keep: int = 2
+    """Checkpoints kept; the oldest goes first."""
+    max_minutes: float | None = None
+    """Save and stop after this time; the same command goes on."""
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Stage two: detected 2D to 3D, no text. Losses as Equations 3 and 4."""
+
+    model: ModelConfig = ModelConfig()
+    data: ClipConfig = ClipConfig()
+    training: TrainingConfig = TrainingConfig()
+    init: Path | None = None
+    """Weights to start from: one of our checkpoints or an official MotionBERT file."""
+    position_weight: float = 1.0
+    velocity_weight: float = 20.0
+    scale_weight: float = 0.0
+    """MotionBERT's loss after the best scale per frame; it uses 0.5."""
+
+
+def load_recipe(cls: type[Config], path: Path | str) -> Config:
+    """Read a YAML recipe into a configuration.
+
+    Raises:
+        UserError: no such file, not YAML, an unknown key, or a value of another type.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = " ".join(str(error).split())
+        raise UserError(f"{path} is not YAML: {first}") from error
+    return from_dict(cls, values, str(path))
+
+
+def from_dict(cls: type[Config], values: Any, where: str) -> Config:
+    """Build a configuration from plain values; `where` names their origin in errors."""
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: expected settings of {cls.__name__}, got {values!r}")
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for key, value in values.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(hints)}"
+            raise UserError(f"{where}: unknown key {key!r} in {cls.__name__}{hint}")
+        arguments[key] = _parse(hints[key], value, f"{where}, {key}")
+    return cls(**arguments)
+
+
+def _parse(hint: Any, value: Any, where: str) -> Any:
+    """Check one value against its type; YAML gives lists, integers and strings for some."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_dict(hint, value, where)
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        return _parse(next(arg for arg in inner if arg is not type(None)), value, where)
+    if origin is Literal:
+        if value in inner:
+            return value
+    elif origin is tuple:
+        if isinstance(value, (list, tuple)) and len(value) == len(inner):
+            return tuple(_parse(a, v, where) for a, v in zip(inner, value, strict=True))
+    elif origin is dict:
+        if isinstance(value, dict):
+            return {str(k): _parse(inner[1], v, f"{where}, {k}") for k, v in value.items()}
+    elif hint is float:
+        # YAML 1.1 reads 1e-4 as a string
+        try:
+            return float(value) if not isinstance(value, bool) else _wrong(hint, value, where)
+        except (TypeError, ValueError):
+            pass
+    elif hint is Path:
+        if isinstance(value, (str, Path)):
+            return Path(value)
+    elif type(value) is hint:
+        return value
+    return _wrong(hint, value, where)
+
+
+def _wrong(hint: Any, value: Any, where: str) -> typing.NoReturn:
+    name = getattr(hint, "__name__", None) if typing.get_origin(hint) is None else str(hint)
+    raise UserError(f"{where}: {value!r} is not {name}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain values that YAML and JSON can hold; `from_dict` reads them back."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    result: dict[str, Any] = plain(dataclasses.asdict(config))
+    return result

@@ -1,0 +1,235 @@
+"""The prepared motion format: flat arrays, one readable table, a version, and hashes.
+
+A corpus is a folder of three files:
+
+- `joints.npy`: (F, 17, 3) float32, all motions one after another; metres, world, z up, in the
+  order of H36M17. It is memory-mapped.
+- `segments.jsonl`: a line per labelled span of a motion. `start` and `stop` are rows of
+  `joints.npy`. Every motion has at least one line of kind "sequence" that spans it whole; its
+  text is empty where the motion has no text of its own. Spans may overlap.
+- `corpus.json`: format version, skeleton, rate, source, licence, what was skipped and why, and
+  the hashes of the other two.
+
+The same input gives the same bytes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.errors import UserError
+from actionpose.skeletons import H36M17
+
+FORMAT = 1  # raised when code that reads the old format would misread the new one
+
+Kind = Literal["action", "transition", "sequence"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A labelled span of a motion."""
+
+    motion: str
+    subject: str
+    split: str
+    start: int  # first row of joints.npy
+    stop: int  # one past the last
+    text: str
+    kind: Kind
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One recorded motion on its way into a corpus."""
+
+    id: str
+    subject: str
+    split: str
+    joints_m: NDArray[np.floating]  # (T, 17, 3) world, z up
+    text: str = ""  # of the whole motion
+    labels: list[tuple[int, int, str, Kind]] = field(default_factory=list)  # start, stop in frames
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """An opened corpus."""
+
+    folder: Path
+    info: dict[str, Any]
+    joints_m: NDArray[np.float32]  # (F, 17, 3), memory-mapped
+    segments: list[Segment]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def rate_hz(self) -> float:
+        return float(self.info["rate_hz"])
+
+    def motions(self, split: str | None = None) -> dict[str, Segment]:
+        """The whole span of each motion, by id, in the order of the file."""
+        return {
+            segment.motion: segment
+            for segment in self.segments
+            if segment.kind == "sequence" and split in (None, segment.split)
+        }
+
+
+def write_corpus(
+    folder: Path | str,
+    motions: Iterable[Motion],
+    *,
+    source: str,
+    licence: str,
+    rate_hz: float = 30.0,
+    skipped: dict[str, str] | None = None,
+) -> Path:
+    """Write motions into a new corpus; the folder appears whole or not at all.
+
+    Args:
+        motions: consumed one by one, so that memory stays flat.
+        skipped: what was left out, and why; the caller may fill it while `motions` runs.
+
+    Raises:
+        UserError: the folder exists, a motion is not finite or has another shape, an id comes
+            twice, a label lies outside its motion, or there is no motion at all.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise UserError(f"{folder} exists already: remove it, or write the corpus elsewhere")
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.mkdir(parents=True)
+        _write(unfinished, motions, source, licence, rate_hz, {} if skipped is None else skipped)
+        unfinished.rename(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def _write(
+    folder: Path,
+    motions: Iterable[Motion],
+    source: str,
+    licence: str,
+    rate_hz: float,
+    skipped: dict[str, str],
+) -> None:
+    num_frames, seen = 0, set()
+    with (
+        open(folder / "joints.npy", "wb") as joints,
+        open(folder / "segments.jsonl", "w", encoding="utf-8") as table,
+    ):
+        _write_header(joints, 0)  # numpy leaves room in the header for the length to grow
+        for motion in motions:
+            length = _check(motion)
+            if motion.id in seen:
+                raise UserError(f"motion {motion.id} comes twice")
+            seen.add(motion.id)
+            joints.write(np.ascontiguousarray(motion.joints_m, dtype="<f4").tobytes())
+            whole: tuple[int, int, str, Kind] = (0, length, motion.text, "sequence")
+            for start, stop, text, kind in [whole, *motion.labels]:
+                span = (num_frames + start, num_frames + stop)
+                row = Segment(motion.id, motion.subject, motion.split, *span, text, kind)
+                table.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+            num_frames += length
+        if not seen:
+            raise UserError("there is no motion to write")
+        joints.seek(0)
+        _write_header(joints, num_frames)
+    info = {
+        "format": FORMAT,
+        "skeleton": H36M17.name,
+        "rate_hz": rate_hz,
+        "motions": len(seen),
+        "frames": num_frames,
+        "source": source,
+        "licence": licence,
+        "skipped": dict(sorted(skipped.items())),
+        "sha256": {name: _sha256(folder / name) for name in ("joints.npy", "segments.jsonl")},
+    }
+    text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+    (folder / "corpus.json").write_text(text, encoding="utf-8")
+
+
+def _write_header(file: Any, num_frames: int) -> None:
+    shape = (num_frames, len(H36M17), 3)
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _check(motion: Motion) -> int:
+    """Refuse what would poison a training later; return the number of frames."""
+    shape = motion.joints_m.shape
+    if len(shape) != 3 or shape[0] == 0 or shape[1:] != (len(H36M17), 3):
+        raise UserError(f"motion {motion.id} has shape {shape}, not (T >= 1, {len(H36M17)}, 3)")
+    finite = np.isfinite(motion.joints_m).all(axis=(1, 2))
+    if not finite.all():
+        raise UserError(f"motion {motion.id} is not finite at frame {int(finite.argmin())}")
+    for start, stop, text, _ in motion.labels:
+        if not 0 <= start < stop <= shape[0]:
+            raise UserError(
+                f'motion {motion.id}: label "{text}" spans frames {start} to {stop}, '
+                f"but the motion has {shape[0]}"
+            )
+    return shape[0]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_corpus(folder: Path | str) -> Corpus:
+    """Open a corpus without reading its joints.
+
+    Raises:
+        UserError: not a corpus, another format version, or files that do not fit together.
+    """
+    folder = Path(folder)
+    try:
+        info = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        lines = (folder / "segments.jsonl").read_text(encoding="utf-8").splitlines()
+        joints = np.load(folder / "joints.npy", mmap_mode="r")
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} is not a corpus: {error.filename} is missing") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} cannot be read as a corpus: {error}") from error
+    if info.get("format") != FORMAT:
+        raise UserError(
+            f"{folder} is a corpus of format {info.get('format')}; this version reads {FORMAT}: "
+            "prepare it again"
+        )
+    if joints.shape != (info["frames"], len(H36M17), 3):
+        raise UserError(f"{folder}: joints.npy has shape {joints.shape}, not what corpus.json says")
+    return Corpus(folder, info, joints, [Segment(**json.loads(line)) for line in lines])
+
+
+def verify_corpus(folder: Path | str) -> Corpus:
+    """Open a corpus, compare both hashes, and check every segment.
+
+    Raises:
+        UserError: naming the first thing that does not fit.
+    """
+    corpus = open_corpus(folder)
+    for name, expected in corpus.info["sha256"].items():
+        if _sha256(corpus.folder / name) != expected:
+            raise UserError(f"{corpus.folder / name} was changed after the corpus was written")
+    for segment in corpus.segments:
+        if not 0 <= segment.start < segment.stop <= len(corpus.joints_m):
+            raise UserError(f"{corpus.folder}: a segment of {segment.motion} lies outside the data")
+    return corpus

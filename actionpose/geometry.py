@@ -1,0 +1,180 @@
+"""Cameras, image units, mirroring: each map stands next to its inverse. NumPy, any leading axes.
+
+World: metres, z up. Camera: metres, x right, y down, z away from the camera. Image: pixels from
+the top left corner, x right, y down. Normalised image units: x and y on one scale, so that shapes
+are kept; the scale is half the image's width, or half the person's box.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.skeletons import H36M17
+
+Array = NDArray[np.floating]
+
+# Rows: camera x, y, z in the world when a camera at the world's origin looks along +y.
+_LEVEL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera without distortion.
+
+    Attributes:
+        rotation: (3, 3), world to camera axes.
+        position_m: (3,), its centre in the world.
+        focal_px: focal length, the same for x and y.
+        centre_px: (2,), the principal point.
+    """
+
+    rotation: Array
+    position_m: Array
+    focal_px: float
+    centre_px: Array
+
+    def from_world(self, points_m: Array) -> Array:
+        """(..., 3) world to camera axes, metres."""
+        return (points_m - self.position_m) @ self.rotation.T
+
+    def to_world(self, points_m: Array) -> Array:
+        """Inverse of `from_world`."""
+        return points_m @ self.rotation + self.position_m
+
+    def project(self, points_m: Array) -> Array:
+        """(..., 3) in camera axes to (..., 2) pixels."""
+        return points_m[..., :2] / points_m[..., 2:] * self.focal_px + self.centre_px
+
+    def unproject(self, points_px: Array, depth_m: Array) -> Array:
+        """Inverse of `project` for a known depth (...,) along z."""
+        xy = (points_px - self.centre_px) / self.focal_px * depth_m[..., None]
+        return np.concatenate([xy, depth_m[..., None]], axis=-1)
+
+
+def look_at(position_m: Array, target_m: Array) -> Array:
+    """The rotation (3, 3) of an upright camera at one world point that looks at another."""
+    forward = target_m - position_m
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right = right / np.linalg.norm(right)
+    return np.stack([right, np.cross(forward, right), forward])
+
+
+def orthographic_view(points_m: Array, yaw_rad: float) -> Array:
+    """World points (..., 3) to the axes of a level camera turned by `yaw_rad` about the vertical.
+
+    An orthographic image of them is x and y times a scale. Yaw 0 looks along the world's +y.
+    """
+    return points_m @ (_LEVEL @ _about_z(-yaw_rad)).T
+
+
+def orthographic_view_inverse(points_m: Array, yaw_rad: float) -> Array:
+    """Inverse of `orthographic_view`."""
+    return points_m @ (_LEVEL @ _about_z(-yaw_rad))
+
+
+def _about_z(angle_rad: float) -> Array:
+    cos, sin = np.cos(angle_rad), np.sin(angle_rad)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+
+def heading_rad(joints_m: Array) -> float:
+    """The direction one pose (17, 3) faces in the world, as an angle from +x about z.
+
+    It is perpendicular to the line through the hips and shoulders.
+    """
+    left = joints_m[H36M17.indices("left_hip", "left_shoulder")].sum(axis=0)
+    right = joints_m[H36M17.indices("right_hip", "right_shoulder")].sum(axis=0)
+    across = left - right
+    return float(np.arctan2(-across[0], across[1]))
+
+
+@dataclass(frozen=True)
+class Frame2D:
+    """Where normalised image units have their origin, and how many pixels one unit is."""
+
+    origin_px: tuple[float, float]
+    unit_px: float
+
+    def normalize(self, keypoints_px: Array) -> Array:
+        """(..., 2 or 3): x and y to normalised units; a confidence stays.
+
+        Missing keypoints (confidence 0) become (0, 0, 0).
+        """
+        result = np.array(keypoints_px, dtype=np.float32)
+        result[..., :2] = (keypoints_px[..., :2] - np.array(self.origin_px)) / self.unit_px
+        if result.shape[-1] == 3:
+            result[result[..., 2] <= 0] = 0
+        return result
+
+    def denormalize(self, keypoints: Array) -> Array:
+        """Inverse of `normalize` for keypoints that are not missing."""
+        result = np.array(keypoints)
+        result[..., :2] = keypoints[..., :2] * self.unit_px + np.array(self.origin_px)
+        return result
+
+
+def image_frame(image_size: tuple[int, int]) -> Frame2D:
+    """Units of half the image's width, origin in its centre (VideoPose3D, MotionBERT)."""
+    width, height = image_size
+    return Frame2D((width / 2, height / 2), width / 2)
+
+
+def box_frame(keypoints_px: Array) -> Frame2D | None:
+    """Units of half the person's box, origin in its centre, one for a whole clip.
+
+    The box of a frame spans its detected keypoints. A clip has the median of the centres and of
+    the longer sides, so that a person who walks across the image keeps a size, and a few bad
+    frames change nothing.
+
+    Args:
+        keypoints_px: (T, J, 3); confidence 0 where missing.
+
+    Returns:
+        None if no frame has two detected keypoints apart from each other.
+    """
+    seen = keypoints_px[..., 2:] > 0
+    frames = seen[..., 0].sum(axis=1) >= 2
+    if not frames.any():
+        return None
+    xy, seen = keypoints_px[frames, :, :2], seen[frames]
+    low = np.where(seen, xy, np.inf).min(axis=1)
+    high = np.where(seen, xy, -np.inf).max(axis=1)
+    unit = float(np.median((high - low).max(axis=1))) / 2
+    if unit <= 0:
+        return None
+    x, y = np.median((low + high) / 2, axis=0)
+    return Frame2D((float(x), float(y)), unit)
+
+
+def mirror(points: Array) -> Array:
+    """Left to right: negate x and swap the sides' joints. Its own inverse.
+
+    Args:
+        points: (..., 17, C) with x first, in units whose origin lies on the mirror.
+    """
+    result = points[..., H36M17.mirror, :].copy()
+    result[..., 0] *= -1
+    return result
+
+
+def redraw_bones(joints_m: Array, scale: Array) -> Array:
+    """Change bone lengths and keep every bone's direction and the pelvis.
+
+    A body with other legs stands on them: the pelvis is raised or lowered with the length of
+    the legs, so that feet stay on the floor.
+
+    Args:
+        joints_m: (T, 17, 3) world, z up.
+        scale: (17,) factor of the bone above each joint; equal on both sides keeps symmetry.
+    """
+    result = np.empty_like(joints_m)
+    result[:, 0] = joints_m[:, 0]
+    for child, parent in H36M17.bones:  # parents come before children in this set
+        bone = (joints_m[:, child] - joints_m[:, parent]) * scale[child]
+        result[:, child] = result[:, parent] + bone
+    ankles = H36M17.indices("left_ankle", "right_ankle")
+    sunk = (result[:, ankles, 2] - joints_m[:, ankles, 2]).mean(axis=1)
+    result[..., 2] -= np.median(sunk)
+    return result

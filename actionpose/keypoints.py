@@ -1,0 +1,495 @@
+"""2D keypoints of one or more people over time: every container and layout in, one type out.
+
+`Keypoints.read` takes what AlphaPose, OpenPose, MMPose and COCO tools write, bare NumPy arrays, and
+what `Keypoints.save` wrote; `keypoint_files.py` has the containers. Here are the checks, the
+layout (which index is which joint) and the sorting into people.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
+
+from actionpose import keypoint_files
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+from actionpose.keypoint_files import Detections
+from actionpose.skeletons import (
+    BODY25,
+    COCO17,
+    H36M17,
+    HALPE26,
+    SKELETONS,
+    Skeleton,
+    convert,
+)
+
+FORMAT = 1  # raised when code that reads the old format would misread the new one
+ASSUMED_RATE_HZ = 30.0
+ASSUMED = f"assumed {ASSUMED_RATE_HZ:g} Hz"
+MAX_RATE_HZ = 1000.0
+MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame numbers
+NORMALISED = 2.0  # coordinates up to this are not pixels
+
+# Sets whose first joints are a skeleton of ours, and OpenPose's COCO-18: its order is BODY_25's
+# without pelvis and feet, and COCO-17 is in it.
+WHOLE_BODY = {133: COCO17, 136: HALPE26}
+OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
+
+# what the npz's header holds besides skeleton and format_version
+HEADER = ("rate_hz", "image_size", "detector", "source", "rate_source", "first_frame")
+
+# link: farther than this many person sizes, or longer away than this, is another person
+MAX_STEP = 0.5
+MAX_ABSENCE = 30  # frames
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """2D keypoints in pixels: x to the right, y down, from the image's upper left corner.
+
+    P people, T frames, J joints of `skeleton`. A joint that was not found is (0, 0, 0).
+
+    Raises:
+        UserError: a shape, type or value is not what is written here.
+    """
+
+    keypoints_px: NDArray[np.float32]  # (P, T, J, 3): x, y, confidence 0 to 1
+    valid: NDArray[np.bool_]  # (P, T): True where the person was detected in that frame
+    track_id: NDArray[np.int64]  # (P,), each once
+    rate_hz: float
+    image_size: tuple[int, int] | None  # width, height in pixels
+    skeleton: Skeleton
+    detector: str = ""
+    source: str = ""  # where the file says that it comes from
+    rate_source: str = "given"  # or "file", or "assumed 30 Hz"
+    first_frame: int = 0  # the number in the file of frame 0
+
+    def __post_init__(self) -> None:
+        points, shape = self.keypoints_px, self.keypoints_px.shape
+        if points.dtype != np.float32 or points.ndim != 4 or shape[2:] != (len(self.skeleton), 3):
+            raise UserError(
+                f"keypoints_px must be float32 (people, frames, {len(self.skeleton)}, 3) for "
+                f"{self.skeleton.name}, not {points.dtype} {shape}"
+            )
+        if 0 in shape:
+            raise UserError(f"keypoints_px has no people or no frames: {shape}")
+        if self.valid.dtype != np.bool_ or self.valid.shape != shape[:2]:
+            raise UserError(
+                f"valid must be bool {shape[:2]}, not {self.valid.dtype} {self.valid.shape}"
+            )
+        if self.track_id.dtype != np.int64 or self.track_id.shape != shape[:1]:
+            raise UserError(
+                f"track_id must be int64 {shape[:1]}, "
+                f"not {self.track_id.dtype} {self.track_id.shape}"
+            )
+        if len(np.unique(self.track_id)) < len(self.track_id):
+            raise UserError("track_id has the same person twice")
+        object.__setattr__(self, "rate_hz", _checked_rate(self.rate_hz))
+        object.__setattr__(self, "image_size", _checked_size(self.image_size))
+        _check_values(points.reshape(-1, *shape[2:]), self._frames(), self.skeleton)
+        if points[points[..., 2] == 0].any() or points[~self.valid].any():
+            raise UserError(
+                "joints of confidence 0 and frames that are not valid must be (0, 0, 0)"
+            )
+
+    @property
+    def num_persons(self) -> int:
+        return int(self.keypoints_px.shape[0])
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.keypoints_px.shape[1])
+
+    def _frames(self) -> NDArray[np.int64]:
+        """The file's number of each row of keypoints_px.reshape(P * T, J, 3)."""
+        return np.tile(np.arange(self.num_frames) + self.first_frame, self.num_persons)
+
+    @classmethod
+    def read(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        format: str = "auto",
+        skeleton: Skeleton | str | None = None,
+        image_size: tuple[int, int] | None = None,
+        rate_hz: float | None = None,
+    ) -> "Keypoints":
+        """Read a keypoint file, or a folder with one json per frame.
+
+        Frames are put in the order of their numbers, from the least number that the file has;
+        frames in between that it lacks are there and not valid. Confidence above 1, which
+        AlphaPose gives, is 1. COCO's visibility 1 (hidden, but labelled) is a confidence of 0.5.
+        Without track numbers in the file, `link` says who is who; with them, of two detections of
+        one person in one frame the more confident stays.
+
+        Args:
+            format: of `keypoint_files.FORMATS`; "auto" goes by the content.
+            skeleton: the layout, where the number of joints leaves it open: one of `SKELETONS`
+                or its name. 17 joints in a detector's json are COCO's, in a bare array anybody's.
+            image_size: width and height in pixels; else what the file says, which may be nothing.
+            rate_hz: else what the file says, else 30; `rate_source` tells.
+
+        Raises:
+            UserError: names the file and, where it can, the frame and the joint.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise UserError(f"no such file: {path}")
+        try:
+            if format not in keypoint_files.FORMATS:
+                raise UserError(f"format {format!r} is none of {', '.join(keypoint_files.FORMATS)}")
+            skeleton = _skeleton(skeleton)
+            arrays = keypoint_files.load_arrays(path)
+            if format != "auto" and (format == "npz") != (arrays is not None):
+                raise UserError(f"not what {format} writes: leave the format to be found")
+            if arrays is None:
+                found = keypoint_files.read_json(path, format)
+                keypoints = _from_detections(found, skeleton, image_size)
+            elif "header" in arrays:
+                keypoints = _from_saved(arrays, skeleton)
+            else:
+                points = arrays["keypoints_px" if "keypoints_px" in arrays else "keypoints"]
+                keypoints = cls.from_array(points, skeleton=skeleton, rate_hz=ASSUMED_RATE_HZ)
+                keypoints = replace(keypoints, rate_source=ASSUMED)
+            if image_size is not None:
+                keypoints = replace(keypoints, image_size=image_size)
+            if rate_hz is not None:
+                keypoints = replace(keypoints, rate_hz=rate_hz, rate_source="given")
+            return keypoints
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_array(
+        cls,
+        keypoints: ArrayLike,
+        *,
+        skeleton: Skeleton | str | None,
+        rate_hz: float,
+        image_size: tuple[int, int] | None = None,
+        detector: str = "",
+    ) -> "Keypoints":
+        """From an array in pixels: (T, J, C) of one person or (P, T, J, C) of several.
+
+        C is 2, x and y, where (0, 0) is a joint that was not found, or 3 with a confidence. A
+        frame without a joint is not valid. `skeleton` as in `read`.
+        """
+        try:
+            array = np.asarray(keypoints, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UserError("keypoints are not an array of numbers") from None
+        if array.ndim not in (3, 4) or array.shape[-1] not in (2, 3) or 0 in array.shape:
+            raise UserError(
+                "keypoints must be (frames, joints, 2 or 3) or (people, frames, joints, 2 or 3), "
+                f"not {array.shape}"
+            )
+        array = array.reshape(-1, *array.shape[-3:])
+        people, frames, joints, channels = array.shape
+        if channels == 2:
+            array = np.concatenate([array, (array != 0).any(-1, keepdims=True)], axis=-1)
+        skeleton, columns = _layout(joints, _skeleton(skeleton), names=None, coco=False)
+        rows = array[:, :, columns].reshape(people * frames, len(skeleton), 3)
+        points = _cleaned(rows, np.tile(np.arange(frames), people), skeleton)
+        if not points.any():
+            raise UserError("no joint is detected in any frame")
+        points = points.reshape(people, frames, len(skeleton), 3)
+        return cls(
+            keypoints_px=points,
+            valid=np.asarray((points[..., 2] > 0).any(-1)),
+            track_id=np.arange(people),
+            rate_hz=rate_hz,
+            image_size=image_size,
+            skeleton=skeleton,
+            detector=detector,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write an npz that needs no pickle. Same keypoints, same bytes; whole or not at all.
+
+        Raises:
+            UserError: the name does not end in .npz, or the folder cannot be written to.
+        """
+        path = Path(path)
+        if path.suffix != ".npz":
+            raise UserError(f"keypoints are saved as .npz, not {path.name}")
+        header = {name: getattr(self, name) for name in HEADER}
+        header |= {"format_version": FORMAT, "skeleton": self.skeleton.name}
+        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+            # NumPy dates every member 1980, so the bytes depend on the content alone
+            np.savez(
+                file,
+                keypoints_px=self.keypoints_px,
+                valid=self.valid,
+                track_id=self.track_id,
+                header=np.array(json.dumps(header, sort_keys=True)),
+            )
+
+    def to_skeleton(self, target: Skeleton = H36M17) -> "Keypoints":
+        """The same people in another joint set, by `skeletons.convert`.
+
+        A joint whose parts were not all found was not found: it is (0, 0, 0).
+        """
+        if target is self.skeleton:
+            return self
+        # person by person: convert gathers several copies of what it is given
+        points = np.stack([convert(person, self.skeleton, target) for person in self.keypoints_px])
+        points[points[..., 2] == 0] = 0
+        return replace(self, keypoints_px=points, skeleton=target)
+
+
+def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> Keypoints:
+    """From the arrays that `Keypoints.save` writes; a Result's file has the same and more."""
+    if missing := {"valid", "track_id"} - arrays.keys():
+        raise UserError(f"has a header, but no array {' or '.join(sorted(missing))}")
+    try:
+        header = json.loads(str(arrays["header"]))
+        if header["format_version"] != FORMAT:
+            raise UserError(f"is in format {header['format_version']}; this version reads {FORMAT}")
+        points, valid = arrays["keypoints_px"], arrays["valid"]
+        points[~valid] = 0  # a Result's numbers mean nothing there
+        points[points[..., -1] == 0] = 0
+        known = {name: header[name] for name in HEADER if header.get(name) is not None}
+        keypoints = Keypoints(
+            keypoints_px=points,
+            valid=valid,
+            track_id=arrays["track_id"],
+            rate_hz=known.get("rate_hz", ASSUMED_RATE_HZ),
+            rate_source=known.get("rate_source", "file" if "rate_hz" in known else ASSUMED),
+            image_size=known.get("image_size"),
+            skeleton=skeleton or SKELETONS[header["skeleton"]],
+            detector=str(known.get("detector", "")),
+            source=str(known.get("source", "")),
+            first_frame=int(known.get("first_frame", 0)),
+        )
+    except UserError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"not as actionpose writes it, or damaged ({error!r})") from None
+    _check_pixels(keypoints.keypoints_px)
+    return keypoints
+
+
+def _from_detections(
+    found: Detections, skeleton: Skeleton | None, image_size: tuple[int, int] | None
+) -> Keypoints:
+    """Detections in any order -> people over all frames."""
+    skeleton, columns = _layout(found.keypoints.shape[1], skeleton, found.joints, coco=True)
+    points = _cleaned(found.keypoints[:, columns], found.frame, skeleton)
+    there = np.asarray((points[..., 2] > 0).any(-1))  # a detection without a joint says nothing
+    if not there.any():
+        raise UserError("no joint is detected in any frame: every confidence is 0")
+    points, frame = points[there], found.frame[there] - found.span[0]
+    person = None if found.person is None else found.person[there]
+    # AlphaPose without tracking gives everybody the number 0
+    if person is None or (len(np.unique(person)) == 1 and len(np.unique(frame)) < len(frame)):
+        person = link(frame, points)
+    track_id, row = np.unique(person, return_inverse=True)
+    num_frames = found.span[1] - found.span[0] + 1
+    shape = (len(track_id), num_frames, len(skeleton), 3)
+    if math.prod(shape) * points.itemsize > MAX_BYTES:
+        raise UserError(
+            f"{len(track_id)} people over {num_frames} frames ({found.span[0]} to "
+            f"{found.span[1]}) are too much for memory: check that the image names count frames, "
+            "or split the video"
+        )
+    # where a person is twice in a frame the more confident one stays: it is assigned last
+    order = np.argsort(points[..., 2].mean(-1), kind="stable")
+    keypoints_px = np.zeros(shape, dtype=np.float32)
+    keypoints_px[row[order], frame[order]] = points[order]
+    valid = np.zeros(shape[:2], dtype=np.bool_)
+    valid[row, frame] = True
+    return Keypoints(
+        keypoints_px=keypoints_px,
+        valid=valid,
+        track_id=track_id,
+        rate_hz=ASSUMED_RATE_HZ,
+        rate_source=ASSUMED,
+        image_size=found.image_size if image_size is None else image_size,
+        skeleton=skeleton,
+        detector=found.detector,
+        source=found.source,
+        first_frame=found.span[0],
+    )
+
+
+def _layout(
+    num_joints: int, given: Skeleton | None, names: tuple[str, ...] | None, coco: bool
+) -> tuple[Skeleton, list[int]]:
+    """The skeleton of a file with so many joints, and where in the file its joints are.
+
+    Args:
+        given: what the user says.
+        names: what the file calls its joints, if it does.
+        coco: whether 17 joints are COCO's, for want of a better word.
+    """
+    fitting = {s: list(range(len(s))) for s in SKELETONS.values() if len(s) == num_joints}
+    if num_joints in WHOLE_BODY:
+        fitting[WHOLE_BODY[num_joints]] = list(range(len(WHOLE_BODY[num_joints])))
+    if num_joints == len(OPENPOSE18):
+        fitting[COCO17] = [OPENPOSE18.index(joint) for joint in COCO17.joints]
+    if given is not None:
+        if len(given) == num_joints:
+            return given, list(range(num_joints))
+        if given in fitting:
+            return given, fitting[given]
+        raise UserError(
+            f"has {num_joints} joints, but {given.name} has {len(given)}: "
+            f"{_or(fitting) or 'no known layout'} would fit"
+        )
+    if not fitting:
+        known = sorted({len(s) for s in SKELETONS.values()} | {len(OPENPOSE18), *WHOLE_BODY})
+        raise UserError(
+            f"has {num_joints} joints, of which no layout is known: {_or(SKELETONS.values())} "
+            f"with {', '.join(map(str, known))} joints are"
+        )
+    if len(fitting) > 1 and names in (joints := {s.joints: s for s in fitting}):
+        return joints[names], fitting[joints[names]]
+    if len(fitting) > 1 and (names or not coco):
+        raise UserError(
+            f"{num_joints} joints can be {_or(fitting)}: say which, with --skeleton NAME "
+            "(in Python, skeleton=)"
+        )
+    only = COCO17 if COCO17 in fitting else next(iter(fitting))
+    return only, fitting[only]
+
+
+def _or(skeletons: Iterable[Skeleton]) -> str:
+    return " or ".join(skeleton.name for skeleton in skeletons)
+
+
+def _skeleton(skeleton: Skeleton | str | None) -> Skeleton | None:
+    if not isinstance(skeleton, str):
+        return skeleton
+    if skeleton not in SKELETONS:
+        raise UserError(f"no skeleton {skeleton!r}: there are {', '.join(SKELETONS)}")
+    return SKELETONS[skeleton]
+
+
+def _cleaned(
+    keypoints: NDArray[np.float64], frame: NDArray[np.int64], skeleton: Skeleton
+) -> NDArray[np.float32]:
+    """(N, J, 3) as in a file -> as in `Keypoints`. `frame` (N,) is for the messages."""
+    with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
+        points = keypoints.astype(np.float32)
+    points[points[..., 2] == 0] = 0  # whatever x and y are
+    confidence = points[..., 2]
+    np.minimum(confidence, 1, out=confidence, where=np.isfinite(confidence))
+    _check_values(points, frame, skeleton)
+    _check_pixels(points)
+    return points
+
+
+def _check_values(
+    points: NDArray[np.float32], frame: NDArray[np.int64], skeleton: Skeleton
+) -> None:
+    """(N, J, 3) are finite, with confidence 0 to 1."""
+    finite = np.asarray(np.isfinite(points).all(-1))
+    good = finite & (points[..., 2] >= 0) & (points[..., 2] <= 1)
+    if good.all():
+        return
+    row, joint = np.argwhere(~good)[0]
+    x, y, confidence = points[row, joint]
+    where = f"frame {frame[row]}, {skeleton.joints[joint]}"
+    if finite[row, joint]:
+        raise UserError(f"{where}: the confidence is {confidence:g}, not within 0 and 1")
+    raise UserError(
+        f"{where}: x, y, confidence are {x:g}, {y:g}, {confidence:g}: "
+        "write a joint that was not found as 0, 0, 0"
+    )
+
+
+def _check_pixels(points: NDArray[np.float32]) -> None:
+    if points.any() and np.abs(points[..., :2]).max() <= NORMALISED:
+        raise UserError(
+            f"no coordinate is beyond {NORMALISED:g}, so they look normalised: "
+            "multiply x by the image's width and y by its height, for pixels"
+        )
+
+
+def _checked_rate(rate_hz: object) -> float:
+    number = isinstance(rate_hz, int | float | np.number) and not isinstance(rate_hz, bool)
+    if not number or not 0 < rate_hz <= MAX_RATE_HZ:  # type: ignore[operator]  # NaN too
+        raise UserError(f"rate_hz must be above 0 and at most {MAX_RATE_HZ:g}, not {rate_hz}")
+    return float(rate_hz)  # type: ignore[arg-type]
+
+
+def _checked_size(size: object) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if isinstance(size, tuple | list) and len(size) == 2:
+        whole = [isinstance(side, int | np.integer) and int(side) > 0 for side in size]
+        if all(whole):
+            return int(size[0]), int(size[1])
+    raise UserError(f"image_size must be width and height in whole pixels above 0, not {size}")
+
+
+def link(frame: NDArray[np.int64], keypoints: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Who is who, from where they are: for files without track numbers.
+
+    If no frame has more than one detection, all are one person. Otherwise frame after frame: each
+    known person is moved on at their last velocity, and detections go to people so that the sum
+    of mean joint distances, in sizes of the person, is least. A detection farther than `MAX_STEP`
+    from everyone is somebody new, and so is who comes back after more than `MAX_ABSENCE` frames.
+
+    This is a guess. Appearance is not looked at, so people who meet and turn back, or hide one
+    another for long, may change places: where that matters, track with the detector.
+
+    Args:
+        frame: (N,) frame numbers in any order.
+        keypoints: (N, J, 3) x, y, confidence, one scale for x and y. Confidence 0 is not there.
+
+    Returns:
+        (N,) person of each detection, 0, 1, ... by first appearance.
+    """
+    person = np.zeros(len(frame), dtype=np.int64)
+    order = np.argsort(frame, kind="stable")
+    numbers, starts = np.unique(frame[order], return_index=True)
+    if len(numbers) == len(frame):
+        return person
+    points = keypoints[..., :2]
+    seen = keypoints[..., 2] > 0
+    size = np.maximum(_size(points, seen), 1.0)
+    last = np.empty(0, dtype=np.int64)  # of each person still followed, their last detection
+    velocity = np.empty((0, 2))
+    count = 0  # of people so far
+    for now, rows in zip(numbers, np.split(order, starts[1:]), strict=True):
+        near = now - frame[last] <= MAX_ABSENCE
+        last, velocity = last[near], velocity[near]
+        absence = (now - frame[last])[:, None]  # frames
+        offset = points[rows] - points[last][:, None]  # (people, detections, J, 2)
+        both = seen[rows] & seen[last][:, None]
+        shared = np.maximum(both.sum(-1), 1)
+        error = offset - (velocity * absence)[:, None, None]
+        distance = (np.hypot(error[..., 0], error[..., 1]) * both).sum(-1) / shared / size[rows]
+        # beyond the limit all are alike, so that one stray cannot upset the others' assignment
+        cost = np.where(both.any(-1), np.minimum(distance, MAX_STEP), MAX_STEP)
+        known, found = linear_sum_assignment(cost)
+        same = cost[known, found] < MAX_STEP
+        known, found = known[same], found[same]
+        moved = (offset * both[..., None])[known, found].sum(-2) / shared[known, found][:, None]
+        velocity[known] = (velocity[known] + moved / absence[known]) / 2  # smoothed
+        person[rows[found]] = person[last[known]]
+        last[known] = rows[found]
+        new = np.setdiff1d(rows, rows[found], assume_unique=True)
+        person[new] = count + np.arange(len(new))
+        count += len(new)
+        last = np.concatenate([last, new])
+        velocity = np.concatenate([velocity, np.zeros((len(new), 2))])
+    return person
+
+
+def _size(points: NDArray[np.floating], seen: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """(N,): the longer side of the box of the joints seen, of (N, J, 2)."""
+    low = np.where(seen[..., None], points, np.inf).min(-2)
+    high = np.where(seen[..., None], points, -np.inf).max(-2)
+    return np.asarray((high - low).max(-1))

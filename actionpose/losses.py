@@ -1,0 +1,136 @@
+"""The training losses, numbered as in the paper. The prediction comes first, the target second.
+
+All are means where the paper prints sums, so that neither the batch nor the length of its clips
+changes the balance of Eq. 5. `valid` (B, T) is True on real frames; what stands on padding, NaN
+included, changes neither a loss nor a gradient. A loss over nothing (no real frame, no pair of
+them, an empty batch) is 0 and still has a gradient, 0. Half precision is widened to float32 first,
+under autocast too; float64 stays.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from actionpose.errors import UserError
+
+
+def position_loss(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Mean distance of the joints over real frames (Eq. 3).
+
+    Args:
+        pred, target: (B, T, J, 3), in one unit.
+        valid: (B, T) bool.
+    """
+    return _mean_distance(_difference(pred, target), valid)
+
+
+def velocity_loss(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """`position_loss` of the frame-to-frame differences, over pairs of real frames (Eq. 4)."""
+    pairs = valid[:, 1:] & valid[:, :-1]
+    return _mean_distance(_difference(pred, target).diff(dim=1), pairs)
+
+
+def scale_loss(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """`position_loss` after each frame of `pred` is scaled by its least-squares factor.
+
+    Not in the paper: MotionBERT adds it with weight 0.5. The gradient runs through the factor; a
+    prediction of all zeros stays zeros.
+    """
+    pred, target = (_zero_padding(x, valid) for x in _widened(pred, target))
+    extent = (pred * pred).sum(dim=(-2, -1), keepdim=True)  # (B, T, 1, 1)
+    # the floor is a pose a millionth of the image wide; below it the gradient would overflow
+    scale = (pred * target).sum(dim=(-2, -1), keepdim=True) / extent.clamp(min=1e-12)
+    return _mean_distance(_difference(scale * pred, target), valid)
+
+
+def keypoint_loss(
+    pred_xy: Tensor, target_xy: Tensor, confidence: Tensor, valid: Tensor | None = None
+) -> Tensor:
+    """Mean over the joints of 2D distance times confidence, for clips that have no 3D.
+
+    As MotionBERT does it: the mean is over all joints, not over the sum of the confidences, so
+    that a clip of which little is seen counts little.
+
+    Args:
+        pred_xy, target_xy: (B, T, J, 2), the same normalised image units.
+        confidence: (B, T, J), 0 to 1, of the detection before noise was added to it.
+        valid: (B, T) bool; left out, all frames are real.
+    """
+    assert confidence.shape == pred_xy.shape[:-1], (confidence.shape, pred_xy.shape)
+    if valid is None:
+        valid = torch.ones(pred_xy.shape[:2], dtype=torch.bool, device=pred_xy.device)
+    return _mean_distance(_difference(pred_xy, target_xy) * confidence[..., None], valid)
+
+
+def alignment_loss(
+    pose: Tensor, text: Tensor, target: Tensor, *, temperature: float = 0.1, gamma: float = 2.0
+) -> Tensor:
+    """Focal KL divergence of a pose's text similarities from their ground truth (Eq. 1 and 2).
+
+    With s the softmax of Eq. 1 over all candidates, a row's loss is `miss ** gamma * KL(y || s)`,
+    where miss, the sum of max(s - y, 0), is the share of s that y does not grant. For a one-hot y
+    these are 1 - s and log(1 / s) of the match: Eq. 2 to the letter, and cross-entropy if gamma is
+    0. For a soft y, Eq. 2's single term would fall below zero; this is least, 0, where s is y.
+
+    Args:
+        pose: (B, E) global motion embeddings.
+        text: (B, K + 1, E) embeddings of each pose's candidate texts. Both are unit vectors, which
+            the encoders' outputs are: the temperature is meant for cosines.
+        target: (B, K + 1) ground-truth similarities; a row sums to 1. No gradient flows into it.
+        temperature: tau of Eq. 1.
+        gamma: 0 or more; the larger, the less a text that already fits counts.
+
+    Returns:
+        The mean over the batch.
+    """
+    pose, text, target = _widened(pose, text, target.detach())
+    assert text.shape == (*target.shape, pose.shape[-1]) and len(pose) == len(text)
+    with torch.autocast(pose.device.type, enabled=False):
+        logits = torch.einsum("be,bke->bk", pose, text) / temperature
+        log_s = logits.log_softmax(dim=-1)  # Eq. 1
+        miss = (log_s.exp() - target).relu().sum(dim=-1)
+        kl = (torch.xlogy(target, target) - target * log_s).sum(dim=-1)
+        # below gamma 1 the slope at 0 is infinite: a perfect match would make 0 * inf of it
+        focus = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** gamma
+        return (focus * kl).sum() / max(len(pose), 1)  # Eq. 2
+
+
+def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The total that is trained on (Eq. 5): the sum of weight times loss, paired by name.
+
+    Raises:
+        UserError: a loss has no weight, or a weight other than 0 has no loss.
+    """
+    lonely = sorted(losses.keys() - weights.keys())
+    if lonely:
+        raise UserError(f"no weight is given for the loss {lonely[0]!r}: add it (0 turns it off)")
+    lonely = sorted(name for name in weights.keys() - losses.keys() if weights[name])
+    if lonely:
+        raise UserError(
+            f"there is a weight for {lonely[0]!r}, but the losses are {', '.join(sorted(losses))}"
+        )
+    return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+def _widened(*tensors: Tensor) -> list[Tensor]:
+    return [x.to(torch.promote_types(x.dtype, torch.float32)) for x in tensors]
+
+
+def _difference(pred: Tensor, target: Tensor) -> Tensor:
+    assert pred.shape == target.shape, (pred.shape, target.shape)
+    pred, target = _widened(pred, target)
+    return pred - target
+
+
+def _zero_padding(x: Tensor, valid: Tensor) -> Tensor:
+    """0 on padding. Selected, not multiplied: 0 times NaN is NaN, in the gradient as well."""
+    assert valid.dtype == torch.bool and valid.shape == x.shape[:2], (valid.shape, x.shape)
+    return torch.where(valid[..., None, None], x, 0)
+
+
+def _mean_distance(difference: Tensor, valid: Tensor) -> Tensor:
+    """Mean norm of (B, T, J, C) over the joints of the real frames."""
+    distances: Tensor = _zero_padding(difference, valid).norm(dim=-1)  # its gradient at 0 is 0
+    count = (valid.sum() * distances.shape[-1]).clamp(min=1)
+    return distances.sum().div(count)

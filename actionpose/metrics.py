@@ -1,0 +1,250 @@
+"""The error of each frame of a 3D prediction: the MPJPE family, PCK and AUC.
+
+Every metric takes a prediction and its target, both (..., T, J, 3) and both NumPy arrays or both
+tensors, and gives one number a frame in the unit that came in: the mean over frames, actions or
+sequences is the protocol's business. No metric moves the root: subtract it first where the
+protocol says so. The arithmetic is in float64, a few thousand frames at a time; the result has the
+type, the device and the precision of the input (integers give float64), and carries no gradient:
+to train, see `losses`.
+
+A NaN or an infinity anywhere in a frame makes that frame NaN and leaves the others alone. Inputs
+that are not two alike arrays or tensors of shape (..., T, J, 3) raise UserError.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from actionpose.errors import UserError
+
+Poses = TypeVar("Poses", NDArray[Any], torch.Tensor)
+Array = NDArray[np.float64]
+Planes = Array  # (3, J, F): an operation on one coordinate runs along the frames
+
+AUC_THRESHOLDS_MM = tuple(range(0, 151, 5))  # MPI-INF-3DHP's 31
+
+_AFTER, _BEFORE = slice(1, None), slice(None, -1)  # the two ends of each step in time
+_CHUNK = 2048  # frames at a time: the planes of a chunk stay in a core's cache
+_ILL_CONDITIONED = 1e-2  # below it the closed form of `_rotation` would lose the tenth digit
+
+
+def mpjpe(pred: Poses, target: Poses) -> Poses:
+    """Mean distance of the joints (protocol 1): (..., T, J, 3) twice -> (..., T)."""
+    return _by_frame(lambda x, y: _mean_distance(x - y), pred, target)
+
+
+def n_mpjpe(pred: Poses, target: Poses) -> Poses:
+    """`mpjpe` after each frame of the prediction is scaled by its least-squares factor.
+
+    Nothing is moved or turned. The factor of an inverted pose is negative, as in MotionBERT.
+    """
+    return _by_frame(_n_mpjpe, pred, target)
+
+
+def p_mpjpe(pred: Poses, target: Poses) -> Poses:
+    """`mpjpe` after each frame is aligned by rotation, scale and translation (protocol 2).
+
+    The alignment is the least-squares one (Procrustes) without reflection: a mirrored pose keeps
+    an error. Where several rotations are equally good, one of them is taken.
+    """
+    return _by_frame(_p_mpjpe, pred, target)
+
+
+def mpjve(pred: Poses, target: Poses) -> Poses:
+    """Mean distance of the joints' velocities: (..., T, J, 3) twice -> (..., T - 1).
+
+    A velocity is the difference of two frames, so the unit is the pose's per frame, not per second.
+    """
+    _check(pred, target)
+
+    def error(after: Planes, before: Planes, true_after: Planes, true_before: Planes) -> Array:
+        return _mean_distance((after - before) - (true_after - true_before))
+
+    ends = [poses[..., part, :, :] for poses in (pred, target) for part in (_AFTER, _BEFORE)]
+    return _by_frame(error, *ends)
+
+
+def pck(pred: Poses, target: Poses, threshold: float = 150.0) -> Poses:
+    """Fraction (0 to 1) of the joints that are nearer to their target than `threshold`.
+
+    Args:
+        pred, target: (..., T, J, 3). Pass the joints that the protocol counts: MPI-INF-3DHP's own
+            tool takes 14 of its 17, and an aligned root is always right.
+        threshold: in the poses' unit. The default is 150 mm: for metres say 0.15.
+
+    Returns:
+        (..., T)
+    """
+    return auc(pred, target, thresholds=(threshold,))
+
+
+def auc(
+    pred: Poses, target: Poses, thresholds: Sequence[float] | Array = AUC_THRESHOLDS_MM
+) -> Poses:
+    """Mean of `pck` over `thresholds`: (..., T, J, 3) twice -> (..., T), from 0 to 1.
+
+    Args:
+        thresholds: in the poses' unit. The default is 0, 5, ..., 150 mm; nothing is nearer than 0,
+            so that a perfect frame has 30 / 31.
+    """
+    limits = np.asarray(thresholds, dtype=np.float64)
+    if limits.ndim != 1 or not limits.size or not np.isfinite(limits).all():
+        raise UserError(f"thresholds are one or more finite numbers, not {thresholds}")
+
+    def fraction(x: Planes, y: Planes) -> Array:
+        distances = _distances(x - y)
+        near: NDArray[np.int32] = np.zeros(distances.shape[1], np.int32)
+        for limit in limits:  # a third of the time of np.searchsorted
+            near += (distances < limit).sum(axis=0, dtype=np.int32)
+        known = np.isfinite(distances).all(axis=0)
+        return np.where(known, near / (limits.size * len(distances)), np.nan)
+
+    return _by_frame(fraction, pred, target)
+
+
+def _check(*poses: Any) -> None:
+    """All are arrays of numbers, or all are tensors, of one shape (..., T, J, 3)."""
+    if not (
+        all(isinstance(given, np.ndarray) and given.dtype.kind in "fiu" for given in poses)
+        or all(isinstance(given, torch.Tensor) and not given.is_complex() for given in poses)
+    ):
+        kinds = (f"{type(given).__name__} {getattr(given, 'dtype', '')}".strip() for given in poses)
+        raise UserError(
+            "prediction and target must be two NumPy arrays or two tensors of real numbers, "
+            f"not {' and '.join(kinds)}"
+        )
+    shapes = [tuple(given.shape) for given in poses]
+    if len(set(shapes)) > 1:
+        raise UserError(f"the prediction has shape {shapes[0]}, but the target {shapes[1]}")
+    if len(shapes[0]) < 3 or shapes[0][-1] != 3 or shapes[0][-2] == 0:
+        raise UserError(
+            f"poses have shape (frames, joints, 3), or more axes before, not {shapes[0]}"
+        )
+
+
+def _by_frame(error: Callable[..., Array], *poses: Poses) -> Poses:
+    """Apply `error`, from planes (3, J, F) of each of `poses` to (F,), to (..., T, J, 3) poses."""
+    _check(*poses)
+    arrays = [_array(given) for given in poses]
+    *frames, joints, _ = arrays[0].shape
+    flat = [array.reshape(-1, joints, 3) for array in arrays]
+    result: Array = np.empty(len(flat[0]))
+    with np.errstate(all="ignore"):  # a frame with a NaN or an infinity becomes NaN below
+        for start in range(0, len(result), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            planes = (part[chunk].transpose(2, 1, 0) for part in flat)
+            result[chunk] = error(*(np.ascontiguousarray(p, dtype=np.float64) for p in planes))
+    result[~np.isfinite(result)] = np.nan
+    result = result.reshape(frames)
+    first = poses[0]
+    if isinstance(first, np.ndarray):
+        dtype = np.result_type(*poses)
+        return result.astype(dtype if dtype.kind == "f" else np.float64, copy=False)
+    kind = torch.promote_types(first.dtype, poses[-1].dtype)
+    kind = kind if kind.is_floating_point else torch.float64
+    return torch.from_numpy(result).to(device=first.device, dtype=kind)
+
+
+def _array(poses: NDArray[Any] | torch.Tensor) -> NDArray[Any]:
+    if isinstance(poses, np.ndarray):
+        return poses
+    poses = poses.detach().cpu()
+    return (poses.float() if poses.dtype == torch.bfloat16 else poses).numpy()  # NumPy has no bf16
+
+
+def _distances(difference: Planes) -> Array:
+    """(3, J, F) -> (J, F). Squares `difference` in place."""
+    np.multiply(difference, difference, out=difference)
+    squares: Array = difference[0] + difference[1] + difference[2]
+    return np.sqrt(squares, out=squares)
+
+
+def _mean_distance(difference: Planes) -> Array:
+    """(3, J, F) -> (F,). Squares `difference` in place."""
+    mean: Array = _distances(difference).mean(axis=0)
+    return mean
+
+
+def _n_mpjpe(x: Planes, y: Planes) -> Array:
+    scale = _ratio(np.einsum("ajf,ajf->f", x, y), np.einsum("ajf,ajf->f", x, x))
+    return _mean_distance(scale * x - y)
+
+
+def _p_mpjpe(x: Planes, y: Planes) -> Array:
+    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+    size = np.einsum("ajf,ajf->f", x, x)
+    rotation, gain = _rotation(np.einsum("ajf,bjf->abf", x, y))
+    rotation *= _ratio(gain, size)  # now rotation and scale
+    return _mean_distance(np.einsum("ajf,abf->bjf", x, rotation) - y)
+
+
+def _ratio(dividend: Array, divisor: Array) -> Array:
+    """The scale of a prediction; 0 for one without extent, which no scale changes."""
+    return np.where(divisor == 0, 0.0, dividend / divisor)
+
+
+def _rotation(moments: Array) -> tuple[Array, Array]:
+    """The rotations that bring two sets of centred points closest together (Wahba's problem).
+
+    Args:
+        moments: (3, 3, F), the sum over the joints of x_a y_b.
+
+    Returns:
+        rotation: (3, 3, F), to be used as sum_a x_a R_ab; the one with the greatest tr(R^T B),
+            where B are the moments.
+        gain: (F,), that trace. Over the sum of squares of x it is the best scale.
+
+    Let B = U diag(a, b, c) V^T with rotations U, V, so that c may be negative. The answer is
+    R = U V^T with gain a + b + c, which is the largest eigenvalue of Horn's (1987) 4x4 quaternion
+    matrix and so the largest root of its characteristic polynomial. With |B| = 1, that is
+    (g^2 - 1)^2 - 8 g det B - 4 |cof B|^2. From a bound above it, Newton's steps fall onto it
+    (Theobald 2005). Then R is a polynomial in B and g: in the basis of U and V,
+    (1 + k) B + g cof B - B B^T B, k = ab + bc + ca = (g^2 - 1) / 2, is diagonal with three times
+    the same number z = (a + b) (b + c) (c + a) = k g - det B (Markley 1993). Where z is
+    nearly 0 (a straight line, a mirrored pose with two like extents) the SVD answers instead.
+    """
+    norm = np.sqrt(np.einsum("abf,abf->f", moments, moments))
+    unit = moments / norm
+    cofactors = np.stack([_cross(unit[(i + 1) % 3], unit[(i + 2) % 3]) for i in range(3)])
+    determinant = np.einsum("bf,bf->f", unit[0], cofactors[0])
+    constant = 4 * np.einsum("abf,abf->f", cofactors, cofactors)
+
+    gain = np.full_like(norm, np.sqrt(3.0))  # a + b + c where a = b = c: nothing is above it
+    for _ in range(20):  # more are needed only where the SVD takes over
+        excess = gain * gain - 1
+        step = (excess * excess - 8 * gain * determinant - constant) / (
+            4 * gain * excess - 8 * determinant
+        )
+        gain -= step
+        if not (step > 1e-9).any():  # steps shrink quadratically: the next is below rounding
+            break
+
+    k = (gain * gain - 1) / 2
+    z = k * gain - determinant
+    gram = np.einsum("abf,cbf->acf", unit, unit)
+    rotation = (1 + k) * unit + gain * cofactors - np.einsum("acf,cbf->abf", gram, unit)
+    rotation /= z
+    gain *= norm
+
+    rest = (~(z >= _ILL_CONDITIONED)).nonzero()[0]  # this way round for 0 / 0
+    rest = rest[np.isfinite(moments[..., rest]).all(axis=(0, 1))]
+    if rest.size:
+        rotation[..., rest], gain[rest] = _rotation_by_svd(moments[..., rest])
+    return rotation, gain
+
+
+def _rotation_by_svd(moments: Array) -> tuple[Array, Array]:
+    """As `_rotation`, for any finite moments, at a fifth of the speed (Kabsch 1976)."""
+    u, extents, vt = np.linalg.svd(moments.transpose(2, 0, 1))
+    handed = np.sign(np.linalg.det(u) * np.linalg.det(vt))
+    u[..., 2] *= handed[:, None]
+    extents[:, 2] *= handed
+    return (u @ vt).transpose(1, 2, 0), extents.sum(axis=-1)
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """Cross product along the first axis."""
+    return np.stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)])

@@ -1,0 +1,226 @@
+"""The pose encoder: MotionBERT's DSTformer with a <POSE> token, its pooling, and the 3D head.
+
+Five pairs of transformer blocks look at joints and frames: one block of a pair attends over the
+joints of a frame and then over the frames of a joint, the other the other way round, and a
+learned weight per token mixes the two. Parameter names follow MotionBERT's DSTformer, so that
+its weights load by name; without the class token the function is MotionBERT's exactly.
+
+Letters in shapes: B clips, T frames, J joints, D width, H heads, R representation, E embedding.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from actionpose.errors import UserError
+
+NORM_EPS = 1e-6  # of every LayerNorm in MotionBERT's released models; torch's default is 1e-5
+
+
+class PoseOutput(NamedTuple):
+    """What the encoder returns."""
+
+    pose: Tensor  # (B, T, J, 3) x, y, z in the units of the input's x and y
+    embedding: Tensor | None  # (B, E) global motion, not normalised; None without a class token
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the middle axis of (N, L, D)."""
+
+    def __init__(self, width: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.proj = nn.Linear(width, width)  # before qkv, as in MotionBERT's state dict
+        self.qkv = nn.Linear(width, 3 * width)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`mask` is bool, broadcastable to (N, H, L, L): True where a key may be attended."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (N, L, 3, H, D/H)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (N, H, L, D/H)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.proj(x.transpose(1, 2).flatten(-2))
+
+
+class MLP(nn.Module):
+    def __init__(self, width: int, ratio: float):
+        super().__init__()
+        self.fc1 = nn.Linear(width, int(ratio * width))
+        self.fc2 = nn.Linear(int(ratio * width), width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Attention and MLP over joints (`_s`), attention and MLP over frames (`_t`)."""
+
+    def __init__(self, width: int, num_heads: int, mlp_ratio: float):
+        super().__init__()
+        self.norm1_s = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm1_t = nn.LayerNorm(width, eps=NORM_EPS)
+        self.attn_s = Attention(width, num_heads)
+        self.attn_t = Attention(width, num_heads)
+        self.norm2_s = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm2_t = nn.LayerNorm(width, eps=NORM_EPS)
+        self.mlp_s = MLP(width, mlp_ratio)
+        self.mlp_t = MLP(width, mlp_ratio)
+
+    def over_joints(self, x: Tensor) -> Tensor:  # (B, T, J, D)
+        shape = x.shape
+        x = x.flatten(0, 1)
+        x = x + self.attn_s(self.norm1_s(x))
+        x = x + self.mlp_s(self.norm2_s(x))
+        return x.view(shape)
+
+    def over_frames(self, x: Tensor, mask: Tensor | None) -> Tensor:  # (B, T, J, D)
+        clips, _, joints, _ = x.shape
+        x = x.transpose(1, 2).flatten(0, 1)  # (B * J, T, D), one copy
+        x = x + self.attn_t(self.norm1_t(x), mask)
+        x = x + self.mlp_t(self.norm2_t(x))
+        return x.unflatten(0, (clips, joints)).transpose(1, 2)
+
+
+class PosePooling(nn.Module):
+    """The <POSE> token's features to one global embedding (Figure 6a)."""
+
+    def __init__(self, width: int, num_joints: int, embedding_width: int, dropout: float):
+        super().__init__()
+        self.norm_in = nn.LayerNorm(width, eps=NORM_EPS)  # the trunk's state is not normalised yet
+        self.fc = nn.Linear(width, embedding_width)
+        self.norm = nn.LayerNorm(embedding_width, eps=NORM_EPS)
+        self.dropout = nn.Dropout(dropout)
+        self.joint_weight = nn.Linear(num_joints, 1)
+
+    def forward(self, token: Tensor) -> Tensor:  # (B, J, D)
+        x = self.dropout(self.norm(F.gelu(self.fc(self.norm_in(token)))))  # (B, J, E)
+        return self.joint_weight(x.transpose(1, 2)).squeeze(-1)  # (B, E)
+
+
+class PoseEncoder(nn.Module):
+    """2D keypoints over time to 3D poses and one embedding of the motion.
+
+    Args:
+        width: of every token (D).
+        depth: number of block pairs.
+        num_heads: attention heads; divides `width`.
+        mlp_ratio: hidden width of the MLPs over `width`.
+        rep_width: of the motion representation under the 3D head (R).
+        max_frames: longest clip; the temporal embedding has a row for each.
+        num_joints: J.
+        class_token: prepend the learned <POSE> token and return its embedding.
+        middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
+        embedding_width: E.
+        pooling_dropout: in the pooling of the embedding, while training.
+
+    Raises:
+        UserError: sizes that do not fit together.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 512,
+        depth: int = 5,
+        num_heads: int = 8,
+        mlp_ratio: float = 2,
+        rep_width: int = 512,
+        max_frames: int = 243,
+        num_joints: int = 17,
+        class_token: bool = True,
+        middle_layer: int = 3,
+        embedding_width: int = 512,
+        pooling_dropout: float = 0.1,
+    ):
+        super().__init__()
+        if width % num_heads:
+            raise UserError(f"num_heads ({num_heads}) must divide width ({width})")
+        if class_token and not 1 <= middle_layer <= depth:
+            raise UserError(f"middle_layer ({middle_layer}) must be from 1 to depth ({depth})")
+        self.max_frames = max_frames
+        self.num_joints = num_joints
+        self.middle_layer = middle_layer
+        self.temp_embed = nn.Parameter(torch.empty(1, max_frames, 1, width))
+        self.pos_embed = nn.Parameter(torch.empty(1, num_joints, width))
+        self.joints_embed = nn.Linear(3, width)
+        self.blocks_st = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(depth))
+        self.blocks_ts = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.pre_logits = nn.ModuleDict({"fc": nn.Linear(width, rep_width)})
+        self.head = nn.Linear(rep_width, 3)
+        self.ts_attn = nn.ModuleList(nn.Linear(2 * width, 2) for _ in range(depth))
+        if class_token:
+            self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, width))
+            self.pooling = PosePooling(width, num_joints, embedding_width, pooling_dropout)
+        self.class_token = class_token
+        self.init_weights()
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """Truncated normal 0.02, zero biases, and an equal mix of the two blocks of a pair."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        for fuse in self.ts_attn:
+            nn.init.zeros_(fuse.weight)
+            nn.init.constant_(fuse.bias, 0.5)
+        nn.init.trunc_normal_(self.temp_embed, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        if self.class_token:
+            nn.init.trunc_normal_(self.pose_token, std=0.02)
+            nn.init.constant_(self.pooling.joint_weight.weight, 1 / self.num_joints)
+
+    def embed(self, keypoints: Tensor) -> Tensor:
+        """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first."""
+        x = self.joints_embed(keypoints) + self.temp_embed[:, : keypoints.shape[1]]
+        if self.class_token:  # no row of the temporal table, which keeps MotionBERT's meaning
+            x = torch.cat([self.pose_token.to(x.dtype).expand(x.shape[0], -1, -1, -1), x], dim=1)
+        return x + self.pos_embed
+
+    def pair(self, layer: int, x: Tensor, mask: Tensor | None) -> Tensor:
+        """One pair of blocks and the learned mix of the two, both (B, T, J, D)."""
+        first, second, fuse = self.blocks_st[layer], self.blocks_ts[layer], self.ts_attn[layer]
+        st = first.over_frames(first.over_joints(x), mask)
+        ts = second.over_joints(second.over_frames(x, mask))
+        # softmax over two logits is a sigmoid of their difference; MotionBERT's order: st, then ts
+        of_st, of_ts = (fuse.weight[0] - fuse.weight[1]).chunk(2)
+        share = torch.sigmoid(st @ of_st + ts @ of_ts + (fuse.bias[0] - fuse.bias[1]))
+        return torch.lerp(ts, st, share[..., None].to(ts.dtype))
+
+    def representation(self, x: Tensor) -> Tensor:
+        """The motion representation under the head, (B, T, J, R)."""
+        return torch.tanh(self.pre_logits["fc"](self.norm(x)))
+
+    def forward(self, keypoints: Tensor, valid: Tensor | None = None) -> PoseOutput:
+        """Lift clips of keypoints.
+
+        Args:
+            keypoints: (B, T, J, 3) normalised x (right), y (down) and confidence; a hidden or
+                missing joint is (0, 0, 0). T is at most `max_frames`.
+            valid: (B, T) bool, False on padding, which no frame then attends to.
+
+        Raises:
+            UserError: another number of joints or channels, or more frames than `max_frames`.
+        """
+        frames, *rest = keypoints.shape[1:]
+        if rest != [self.num_joints, 3] or frames > self.max_frames:
+            raise UserError(
+                f"keypoints are {tuple(keypoints.shape)}; this encoder takes "
+                f"(B, T <= {self.max_frames}, {self.num_joints}, 3)"
+            )
+        mask = None
+        if valid is not None:
+            if self.class_token:
+                valid = F.pad(valid, (1, 0), value=True)
+            mask = valid.repeat_interleave(self.num_joints, dim=0)[:, None, None, :]
+        x = self.embed(keypoints)
+        embedding = None
+        for layer in range(len(self.ts_attn)):
+            x = self.pair(layer, x, mask)
+            if self.class_token and layer + 1 == self.middle_layer:
+                embedding = self.pooling(x[:, 0])
+        if self.class_token:
+            x = x[:, 1:]
+        return PoseOutput(self.head(self.representation(x)), embedding)

@@ -1,0 +1,417 @@
+"""The tables of the procedural motions: key poses, and the movements made of them.
+
+Three kinds of movement: `Keyed` plays key poses by name, `Gait` steps along a path, `Gesture` moves
+the arms freely. Whoever adds an action adds rows here.
+"""
+
+from dataclasses import dataclass, replace
+
+from actionpose.synthetic_body import SIDES
+
+Key = dict[str, float]  # a value for every channel, or for some
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """Key poses one after another. Of one side: written for the left, mirrored for the right."""
+
+    text: str  # {side} is the side that moves, {other} the other one
+    # "pose:seconds from the pose before" each, with "(...)" around what is repeated; the first one
+    # follows on standing, unless its 0 seconds say that it is where the motion begins
+    keys: str
+    cycles: tuple[int, int] = (1, 1)  # how often the repeated part is played
+    amplitude: tuple[float, float] = (0.85, 1.1)  # of the way from standing to a key pose
+    tempo: tuple[float, float] = (0.75, 1.3)  # factor on the seconds
+    rest: str = "stand"
+
+
+@dataclass(frozen=True)
+class Gesture:
+    """The arms go from one random posture to the next, the trunk goes along."""
+
+    text: str
+    low: tuple[float, float, float, float] = (10, 0, -40, 40)  # arm_fwd, arm_out, arm_twist, elbow
+    high: tuple[float, float, float, float] = (65, 40, 30, 115)
+    seconds: tuple[float, float] = (0.35, 1.0)  # from one posture to the next
+    trunk_deg: float = 6.0
+    moving: float = 0.75  # chance of an arm to move on, rather than hold
+    rest: str = "stand"
+    step: float = 0.0  # chance of the feet to step, too
+    sink: float = 0.01  # how far the pelvis comes down, leg lengths
+
+
+@dataclass(frozen=True)
+class Gait:
+    """Steps along a path. Speeds are ranges, in m/s and degrees/s; {side} is left for positive."""
+
+    text: str
+    speed: tuple[float, float] = (0.0, 0.0)  # forward
+    sideways: tuple[float, float] = (0.0, 0.0)
+    turn: tuple[float, float] = (-4.0, 4.0)
+    strides_hz: tuple[float, float] | None = None  # None: from the speed, as people walk
+    duty: float = 0.62  # the share of a stride for which a foot is on the floor
+    lift: float = 0.09  # of the foot in the air, leg lengths
+    heel: float = 60.0  # when the toes leave the floor, degrees
+    height: float = 0.955  # of the pelvis, leg lengths
+    bob: float = 0.018  # of the pelvis, leg lengths; positive is highest over the foot
+    pitch: float = 3.0
+    bend: float = 3.0
+    arm_swing: float = 20.0
+    elbow: float = 22.0
+    in_place: bool = False  # steps even if it gets nowhere
+    ramp: float = 0.35  # chance of starting, and of ending, at rest
+    arms: Gesture | None = None  # what the arms and the trunk do instead of swinging
+
+
+# A pose a line: its channels (see synthetic_body), all others as in standing. {left,right}_arm is
+# arm_fwd,arm_out,arm_twist,elbow; {left,right}_foot is foot_x,foot_lift,heel; arms and feet are both
+# of them; wide moves both feet outward; advance moves everything forward, from this pose on.
+_POSES = """
+stand:
+wave_in:  left_arm 25,78,78,112  turn 4
+wave_out:  left_arm 20,82,84,55  turn 4  side -3
+wave_high_in:  left_arm 80,110,40,62  side 4
+wave_high_out:  left_arm 45,145,40,18  side -3
+wave_both_in:  arms 70,110,40,62
+wave_both_out:  arms 40,140,40,18
+clap_open:  arms 52,24,-10,72
+clap_shut:  arms 52,-10,-28,72
+clap_high_open:  arms 140,50,0,25
+clap_high_shut:  arms 164,14,-20,22
+sit_lean:  x -0.28  z 0.72  pitch 28  bend 22  nod -12  arms 38,6,-10,40
+sit:  x -0.42  z 0.5  pitch -8  bend 10  arms 28,8,-20,60
+squat:  z 0.36  x -0.14  pitch 32  bend 18  nod -22  wide 0.06  left_knee_out 22
+     right_knee_out 22  arms 85,8,-10,12
+squat_crossed like squat:  arms 70,-18,-60,112
+squat_wide:  wide 0.06  arms 20,10,-10,20
+kick_ready:  z 0.95  right_arm 40,15,-20,90  left_arm 30,15,-20,90
+kick_load:  left_foot -0.42,0.24,40  pitch 8  arms 25,22,-10,75  y -0.05
+kick_chamber:  left_foot 0.22,0.52,15  y -0.08  arms 35,18,-20,95  pitch -4
+kick_front:  left_foot 0.84,0.84,10  y -0.08  x 0.04  z 0.97  pitch -16  bend 14
+     left_arm -25,20,0,70  right_arm 50,15,-20,90  twist 12
+kick_ball:  left_foot 0.55,0.24,5  y -0.06  pitch -6  bend 12  twist 14  left_arm -35,25,0,30
+     right_arm 45,35,0,35
+kick_side:  left_foot 0.05,0.62,5  left_foot_out 0.85  y -0.1  roll 16  side 12  arms 35,25,-20,95
+     left_knee_out 40
+guard:  z 0.95  arms 45,5,-15,125  bend 8  left_foot 0.2,0,0  right_foot -0.15,0,0  twist -15
+     turn 10
+punch like guard:  twist 32  turn -20  right_arm 92,-8,-40,8  x 0.06
+jab like guard:  twist -34  turn 25  left_arm 92,-2,-40,8  x 0.05
+uppercut like guard:  z 0.97  twist 35  turn -20  right_arm 80,-12,5,95
+dip like guard:  z 0.86  twist -28  side 14
+crouch:  z 0.72  x -0.08  pitch 30  bend 15  nod -15  arms -38,12,0,20
+takeoff:  z 1.06  feet 0,0,55  arms 55,18,0,35
+air:  z 1.25  feet 0,0.17,25  bend 2  arms 125,25,0,30
+land:  z 1  feet 0,0,25  pitch 8  arms 70,30,0,40
+absorb like crouch:  arms 30,20,0,40
+leap_takeoff:  z 1  x 0.18  feet 0,0,62  arms 45,18,0,35  pitch 16
+leap_air like air:  z 1.16  advance 0.36  arms 95,25,0,40  pitch 14
+leap_land:  z 0.86  x -0.18  pitch 30  bend 15  nod -15  advance 0.4  arms 50,25,0,40
+hop_load:  z 0.88  pitch 10  bend 8  arms 15,15,-15,70
+hop_takeoff:  z 1.02  x 0.04  feet 0,0,45  arms 35,20,-15,75
+hop_air:  z 1.12  feet 0,0.12,25  advance 0.12  arms 45,25,-15,75
+hop_land like land:  z 0.93  advance 0.12  arms 30,20,-15,75
+bow:  pitch 30  bend 36  nod 14  x -0.1  arms 14,4,-10,12
+bow_hands:  pitch 20  bend 30  nod 18  x -0.06  arms 42,-14,-35,100
+reach_up:  left_arm 166,10,0,8  nod -22  side 8  left_heel 12  right_heel 12  z 1.03
+     right_arm 4,14,-8,22
+reach_up_both:  arms 168,10,0,10  nod -24  z 1.05  feet 0,0,18  bend -8
+reach_out:  left_arm 88,6,-10,8  bend 10  twist -22  pitch 6  turn 15
+reach_side:  left_arm 15,88,0,8  side -12  turn 35  y 0.03
+pick_stoop:  z 0.8  x -0.16  pitch 58  bend 48  nod -10  left_arm 105,4,-5,10
+     right_arm 60,12,-10,25
+pick_squat:  z 0.44  x -0.12  pitch 42  bend 38  nod -18  left_knee_out 22  right_knee_out 22
+     left_arm 68,6,-5,10  right_arm 60,-6,-40,60  feet 0,0,20
+hold:  left_arm 38,4,-20,88
+touch_toes:  z 0.94  x -0.15  pitch 68  bend 62  nod 15  arms 134,4,0,8
+lunge:  left_foot 0.66,0,0  right_foot -0.2,0,55  x 0.22  z 0.68  arms 8,12,-10,60  pitch 6
+half_kneel:  z 0.53  left_foot 0.46,0,0  right_foot -0.42,0,60  arms 30,10,-15,45  bend 8
+kneel:  z 0.5  pitch 2  feet -0.48,0,0  arms 10,10,-20,40
+sit_back:  z 0.34  x -0.14  pitch 32  bend 35  nod -22  wide 0.06  left_knee_out 22
+     right_knee_out 22  arms 35,20,-10,30
+floor_sit:  x -0.5  z 0.02  pitch -15  bend 30  feet 0.1,0,0  arms -35,14,-5,12
+floor_knees like floor_sit:  arms 55,8,-25,40
+floor_long like floor_sit:  pitch -8  feet 0.44,0,0  arms -25,14,-5,12
+supine:  x -0.62  z 0.01  pitch -88  bend 2  nod 5  arms 0,22,0,15  feet 0.32,0,0
+half_supine like supine:  x -0.56  pitch -52  bend 34  feet 0.25,0,0
+supine_knees like supine:  arms 10,35,-10,60  feet -0.05,0,0
+all_fours:  z 0.5  pitch 72  bend 12  nod -25  feet -0.48,0,0  arms 86,4,-5,6
+prone:  x 0.42  z 0.02  pitch 86  bend -4  nod -8  feet -0.55,0,0  arms 60,55,45,120
+throw_load:  left_arm -20,92,82,100  twist 38  turn -25  right_arm 75,15,0,25  x -0.08
+     right_foot 0.28,0,0  bend -8
+throw_release:  left_arm 105,25,40,25  twist -18  turn 10  right_arm 10,20,-10,60  x 0.14
+     right_foot 0.28,0,0  bend 14  left_heel 30
+throw_follow:  left_arm 48,-25,0,20  twist -38  turn 30  right_arm -10,20,-10,50  x 0.18
+     right_foot 0.28,0,0  bend 28  pitch 8  left_heel 40
+toss_load:  arms 50,-4,-30,110  z 0.88  pitch 10  bend 10
+toss:  arms 145,6,-15,15  z 1.03  feet 0,0,30  nod -15
+side_bend:  side -30  roll -5  y -0.05  right_arm 70,135,0,25  wide 0.06
+open_chest:  arms 20,95,30,12  bend -14  nod -14
+hug_self:  arms 72,-28,-45,75  bend 12  nod 8
+jack_in:  z 0.95  feet 0,0,8  arms 0,10,-5,15
+jack_mid:  z 1.06  feet 0,0.08,25  wide 0.1  arms 15,95,10,15
+jack_out:  z 0.9  feet 0,0,8  wide 0.22  arms 55,150,10,20
+circle_front:  arms 88,8,0,8
+circle_up:  arms 165,30,0,10
+circle_back:  arms 10,110,40,8
+circle_down:  arms -40,15,0,8
+knee_touch:  left_foot 0.16,0.46,15  y -0.08  bend 38  twist 30  nod 12
+     right_arm 62,-25,-25,120  left_arm 15,45,20,110  pitch 4
+hands_head:  arms 30,95,65,130
+twist:  twist 38  turn 22  arms 55,60,-20,95  yaw 10
+drink:  left_arm 58,5,-30,138  nod -14
+point:  left_arm 86,14,-15,6  turn 10
+phone:  left_arm 45,25,-35,142  tilt -8
+hips:  arms -18,44,-50,88  wide 0.03
+folded:  arms 30,-6,-62,98  bend 4
+sit_forward like sit:  pitch 12  bend 32  arms 48,4,-30,75  nod -15
+"""
+
+_ARM = ("arm_fwd", "arm_out", "arm_twist", "elbow")
+_FOOT = ("foot_x", "foot_lift", "heel")
+_FOOT_OUT = 0.12  # of a standing foot
+_STAND: Key = dict.fromkeys(
+    ("x", "y", "yaw", "pitch", "roll", "bend", "side", "twist", "nod", "tilt", "turn"), 0.0
+) | {"z": 0.978}
+_STANDING_SIDE: Key = {
+    **{"arm_fwd": -2.0, "arm_out": 9.0, "arm_twist": -8.0, "elbow": 25.0},
+    **{"foot_x": 0.0, "foot_out": _FOOT_OUT, "foot_lift": 0.0, "toe_out": 8.0, "heel": 0.0},
+    **{"knee_out": 6.0, "free": 0.0},
+}
+for _side in SIDES:
+    _STAND |= {f"{_side}_{part}": value for part, value in _STANDING_SIDE.items()}
+
+
+def _parse_poses(table: str) -> dict[str, Key]:
+    poses: dict[str, Key] = {}
+    for line in table.strip().replace("\n   ", " ").splitlines():
+        head, _, fields = line.partition(":")
+        name, *like = head.replace(" like ", " ").split()
+        pose = dict(poses[like[0]] if like else _STAND)
+        words = fields.split()
+        for field, text in zip(words[::2], words[1::2], strict=True):
+            values = [float(value) for value in text.split(",")]
+            side, _, part = field.partition("_")
+            if len(values) > 1:
+                channels = _ARM if field in ("arms", "left_arm", "right_arm") else _FOOT
+                sides = (side,) if part else tuple(SIDES)
+                pose |= {f"{s}_{c}": v for s in sides for c, v in zip(channels, values, strict=True)}
+            elif field == "wide":
+                pose |= {f"{s}_foot_out": _FOOT_OUT + values[0] for s in SIDES}
+            else:
+                assert field in pose or field == "advance", f"no channel {field}"
+                pose[field] = values[0]
+        for s in SIDES:
+            pose[f"{s}_free"] = float(pose[f"{s}_foot_lift"] > 0)
+        poses[name] = pose
+    return poses
+
+
+POSES = _parse_poses(_POSES)
+STAND = POSES["stand"]
+
+# fmt: off
+_RUN = Gait(
+    "run forward", speed=(2.8, 4.2), turn=(-6, 6), strides_hz=(1.25, 1.5), duty=0.28, heel=55,
+    lift=0.36, height=0.925, bob=-0.045, pitch=9, bend=8, arm_swing=36, elbow=92, ramp=0.2,
+)
+_JOG = replace(_RUN, text="jog forward", speed=(1.9, 2.7), duty=0.35, lift=0.22, pitch=5)
+_DANCE = Gesture(
+    "dance with the arms", low=(-25, 0, -60, 8), high=(150, 110, 80, 125), seconds=(0.35, 0.8),
+    trunk_deg=14, moving=0.9, step=0.5, sink=0.06,
+)
+_WHOLE = (1.0, 1.0)  # poses on the floor do not bear scaling
+
+MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
+    "walk": (
+        Gait("walk forward", speed=(1.0, 1.5)),
+        Gait("walk forward slowly", speed=(0.45, 0.85), heel=45, arm_swing=12),
+        Gait("walk forward quickly", speed=(1.55, 2.0), duty=0.59, heel=64, arm_swing=32, elbow=40),
+        Gait("walk backward", speed=(-0.9, -0.45), heel=30, height=0.94, arm_swing=10),
+        Gait("walk and talk with the hands", speed=(0.5, 1.3), turn=(-20, 20), arms=Gesture("")),
+        Gait("walk in a circle to the {side}", speed=(0.8, 1.3), turn=(25, 60)),
+        Gait("sneak forward", speed=(0.35, 0.8), strides_hz=(0.55, 0.8), lift=0.1, height=0.88,
+             pitch=14, bend=24, arm_swing=14, elbow=60, heel=30),
+    ),
+    "march": (
+        Gait("march on the spot", strides_hz=(0.75, 1.05), lift=0.32, heel=25, bob=0.006,
+             arm_swing=35, elbow=60, in_place=True),
+        Gait("march forward", speed=(0.6, 1.1), lift=0.28, heel=25, arm_swing=38, elbow=45),
+    ),
+    "run": (
+        _RUN,
+        _JOG,
+        replace(_JOG, text="jog in a circle to the {side}", speed=(1.6, 2.4), turn=(45, 90)),
+        replace(_JOG, text="run on the spot", speed=(0, 0), duty=0.4, pitch=3, in_place=True),
+    ),
+    "sidestep": (
+        Gait("step sideways to the {side}", sideways=(0.25, 0.5), strides_hz=(0.8, 1.15), heel=12,
+             height=0.95, bob=0.008, arm_swing=3, elbow=45),
+    ),
+    "turn": (
+        Gait("turn to the {side}", turn=(40, 95), strides_hz=(0.8, 1.2), heel=15, arm_swing=6,
+             ramp=1.0),
+    ),
+    "wave": (
+        Keyed("wave with the {side} hand",
+              "wave_in:.6 (wave_out:.3 wave_in:.3) stand:.7", cycles=(2, 6)),
+        Keyed("wave with the {side} hand high in the air",
+              "wave_high_in:.7 (wave_high_out:.35 wave_high_in:.35) stand:.7", cycles=(2, 5)),
+        Keyed("wave with both hands",
+              "wave_both_in:.7 (wave_both_out:.35 wave_both_in:.35) stand:.7", cycles=(2, 5)),
+    ),
+    "clap": (
+        Keyed("clap hands", "clap_open:.5 (clap_shut:.16 clap_open:.2) stand:.6", cycles=(3, 9)),
+        Keyed("clap hands above the head",
+              "clap_high_open:.8 (clap_high_shut:.2 clap_high_open:.25) stand:.8", cycles=(3, 7)),
+    ),
+    "sit down": (
+        Keyed("sit down on a chair", "stand:.3 sit_lean:.7 sit:.7 sit:.6", amplitude=(0.9, 1.1)),
+    ),
+    "stand up": (
+        Keyed("stand up from a chair", "sit:0 sit:.4 sit_lean:.6 stand:.8 stand:.4",
+              amplitude=(0.9, 1.1)),
+    ),
+    "sit": (
+        Gesture("sit on a chair and talk", rest="sit", trunk_deg=7),
+        Gesture("sit still on a chair", low=(22, 2, -35, 45), high=(40, 14, -10, 75),
+                seconds=(1, 2.5), rest="sit", moving=0.3, trunk_deg=4),
+        Keyed("lean forward on a chair", "sit:0 sit:.3 sit_forward:.9 sit_forward:.6 sit:.9",
+              rest="sit"),
+    ),
+    "squat": (
+        Keyed("squat", "squat_wide:.4 (squat:.9 squat:.15 squat_wide:.8) stand:.4",
+              cycles=(1, 3), amplitude=(0.6, 1.05)),
+        Keyed("squat with crossed arms",
+              "squat_wide:.4 (squat_crossed:.9 squat_crossed:.15 squat_wide:.8) stand:.4",
+              cycles=(1, 3), amplitude=(0.6, 1.05)),
+    ),
+    "kick": (
+        Keyed("kick to the front with the {side} leg",
+              "kick_ready:.4 (kick_chamber:.35 kick_front:.18 kick_chamber:.22 kick_ready:.4)",
+              cycles=(1, 3), amplitude=(0.7, 1.12), tempo=(0.85, 1.3)),
+        Keyed("kick a ball with the {side} foot",
+              "kick_ready:.3 kick_load:.4 kick_ball:.26 kick_ball:.1 stand:.55",
+              amplitude=(0.8, 1.1), tempo=(0.9, 1.3)),
+        Keyed("kick to the side with the {side} leg",
+              "kick_ready:.4 (kick_chamber:.4 kick_side:.22 kick_chamber:.3 kick_ready:.4)",
+              cycles=(1, 2), amplitude=(0.75, 1.0), tempo=(0.85, 1.3)),
+    ),
+    "punch": (
+        Keyed("punch with the {other} fist", "guard:0 guard:.3 (punch:.2 guard:.32) guard:.2",
+              cycles=(2, 5)),
+        Keyed("jab with the {side} fist", "guard:0 guard:.3 (jab:.18 guard:.3) guard:.2",
+              cycles=(2, 5)),
+        Keyed("box with both fists", "guard:0 guard:.3 (jab:.2 guard:.2 punch:.22 guard:.25)",
+              cycles=(1, 4)),
+        Keyed("uppercut with the {other} fist", "guard:0 guard:.3 (dip:.3 uppercut:.22 guard:.35)",
+              cycles=(1, 3)),
+    ),
+    "jump": (
+        Keyed("jump up", "stand:.2 (crouch:.45 takeoff:.22 air:.2 land:.2 absorb:.2 stand:.5)",
+              cycles=(1, 2), amplitude=(0.8, 1.1), tempo=(0.92, 1.12)),
+        Keyed("jump forward",
+              "stand:.2 (crouch:.5 leap_takeoff:.22 leap_air:.18 leap_land:.2 absorb:.2 stand:.5)",
+              cycles=(1, 2), amplitude=(0.8, 1.1), tempo=(0.92, 1.15)),
+        Keyed("hop on both legs",
+              "hop_load:.3 (hop_takeoff:.14 hop_air:.14 hop_land:.14 hop_load:.12) stand:.4",
+              cycles=(3, 7), tempo=(0.92, 1.15)),
+        Keyed("jumping jacks", "jack_in:.3 (jack_mid:.2 jack_out:.2 jack_mid:.22 jack_in:.2) stand:.3",
+              cycles=(2, 5), tempo=(0.9, 1.3)),
+    ),
+    "bow": (
+        Keyed("bow", "stand:.2 bow:.9 bow:.4 stand:.9", amplitude=(0.5, 1.05)),
+        Keyed("bow with folded hands", "stand:.2 bow_hands:.9 bow_hands:.4 stand:.9"),
+    ),
+    "reach": (
+        Keyed("reach up high with the {side} hand", "stand:.2 reach_up:.9 reach_up:.4 stand:.9",
+              amplitude=(0.9, 1.05)),
+        Keyed("reach up with both hands", "stand:.2 reach_up_both:1 reach_up_both:.4 stand:1"),
+        Keyed("reach forward with the {side} hand", "stand:.2 reach_out:.8 reach_out:.3 stand:.8"),
+        Keyed("reach to the {side}", "stand:.2 reach_side:.8 reach_side:.3 stand:.8"),
+    ),
+    "pick up": (
+        Keyed("bend down and pick something up from the floor with the {side} hand",
+              "stand:.2 pick_stoop:1 pick_stoop:.25 hold:1 hold:.3", amplitude=(0.85, 1.05)),
+        Keyed("squat down and pick something up from the floor with the {side} hand",
+              "stand:.2 pick_squat:1 pick_squat:.3 hold:1 hold:.3", amplitude=(0.9, 1.05)),
+        Keyed("bend down and put something on the floor with the {side} hand",
+              "hold:0 hold:.4 pick_stoop:1 pick_stoop:.25 stand:1", amplitude=(0.85, 1.05)),
+    ),
+    "exercise": (
+        Keyed("touch the toes", "stand:.2 touch_toes:1.1 touch_toes:.5 stand:1.1"),
+        Keyed("lunge forward with the {side} leg", "stand:.2 (lunge:.8 lunge:.3 stand:.8)",
+              cycles=(1, 2), amplitude=(0.85, 1.05)),
+        Keyed("rotate both arms backward",
+              "circle_down:0 (circle_front:.3 circle_up:.3 circle_back:.28 circle_down:.28)",
+              cycles=(2, 4)),
+        Keyed("rotate both arms forward",
+              "circle_front:0 (circle_down:.28 circle_back:.28 circle_up:.3 circle_front:.3)",
+              cycles=(2, 4)),
+        Keyed("touch the {side} knee with the {other} elbow",
+              "hands_head:.6 (knee_touch:.5 hands_head:.5)", cycles=(1, 3), amplitude=(0.9, 1.05)),
+        Keyed("twist the trunk to the {side}", "hips:.5 (twist:.7 twist:.2 hips:.7)", cycles=(1, 2)),
+    ),
+    "stretch": (
+        Keyed("stretch sideways to the {side}", "stand:.2 side_bend:1 side_bend:.8 stand:1"),
+        Keyed("stretch the arms wide", "hug_self:.8 (open_chest:.8 open_chest:.3 hug_self:.8)",
+              cycles=(1, 2)),
+        Keyed("stretch the arms overhead", "stand:.3 reach_up_both:1.1 reach_up_both:.9 stand:1.1"),
+    ),
+    "kneel": (
+        Keyed("kneel down", "stand:.2 half_kneel:1 kneel:.8 kneel:.5", amplitude=_WHOLE),
+        Keyed("get up from the knees", "kneel:0 kneel:.4 half_kneel:.8 stand:1 stand:.3",
+              amplitude=_WHOLE),
+        Keyed("kneel on the {other} knee", "stand:.2 half_kneel:1 half_kneel:.6", amplitude=_WHOLE),
+        Gesture("kneel and gesture", rest="kneel"),
+    ),
+    "lie down": (
+        Keyed("lie down on the floor",
+              "stand:.1 sit_back:.9 floor_sit:.7 half_supine:.8 supine:.8 supine:.6",
+              amplitude=_WHOLE),
+        Keyed("lie down on the stomach", "kneel:0 all_fours:.9 prone:1 prone:.8", amplitude=_WHOLE),
+    ),
+    "get up": (
+        Keyed("get up from the floor",
+              "supine:0 supine:.4 half_supine:.8 floor_sit:.7 sit_back:.8 stand:.9 stand:.3",
+              amplitude=_WHOLE),
+        Keyed("sit up on the floor", "supine:0 supine:.4 half_supine:.8 floor_long:.7 floor_long:.4",
+              amplitude=_WHOLE),
+        Keyed("push up from the stomach", "prone:0 prone:.3 all_fours:1 kneel:.9", amplitude=_WHOLE),
+    ),
+    "on the floor": (
+        Keyed("lie on the back and bend the knees",
+              "supine:0 supine:.4 supine_knees:.9 supine_knees:.4 supine:.9", amplitude=_WHOLE),
+        Keyed("get on all fours", "kneel:0 kneel:.3 all_fours:.9 all_fours:.8 kneel:.9",
+              amplitude=_WHOLE),
+        Gesture("sit on the floor and talk", rest="floor_knees"),
+    ),
+    "throw": (
+        Keyed("throw with the {side} hand",
+              "stand:.3 throw_load:.7 throw_release:.3 throw_follow:.25 throw_follow:.15 stand:.7",
+              tempo=(0.9, 1.3)),
+        Keyed("throw a basketball", "stand:.2 toss_load:.6 toss:.3 toss:.25 stand:.7"),
+    ),
+    "gesture": (
+        Keyed("drink from a cup with the {side} hand", "hold:.5 drink:.8 drink:.8 hold:.8"),
+        Keyed("point forward with the {side} hand", "stand:.2 point:.6 point:.7 stand:.7"),
+        Keyed("hold a phone to the {side} ear", "stand:.3 phone:.8 phone:1.5"),
+        Keyed("put the hands on the hips", "stand:.3 hips:.8 hips:1"),
+        Keyed("fold the arms", "stand:.3 folded:.8 folded:1"),
+    ),
+    "talk": (Gesture("stand and talk with the hands", step=0.05),),
+    "stand": (
+        Gesture("stand still", low=(-12, 4, -25, 8), high=(14, 16, 10, 40), seconds=(0.8, 2.0),
+                moving=0.3, trunk_deg=4, step=0.1),
+    ),
+    "dance": (
+        _DANCE,
+        Gait("dance around", speed=(-0.5, 0.6), sideways=(-0.3, 0.3), turn=(-80, 80), heel=30,
+             strides_hz=(0.8, 1.3), height=0.93, in_place=True, arms=_DANCE),
+    ),
+    "free": (
+        Gesture("move freely", low=(-45, -20, -75, 6), high=(165, 120, 90, 135), seconds=(0.5, 1.2),
+                trunk_deg=24, moving=0.9, step=0.4, sink=0.22),
+    ),
+}
+# fmt: on

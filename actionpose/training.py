@@ -1,0 +1,356 @@
+"""The one training loop. Stages differ in the model, the batches and the `losses_of` they pass in.
+
+A run is a folder: `config.yaml`, `environment.json`, `log.jsonl`, TensorBoard events,
+`checkpoints/STEP/` and, at the end, `report.json`. The same command goes on where a run stopped.
+Several processes under torchrun need no other code: accelerate wraps the model.
+"""
+
+import contextlib
+import ctypes
+import json
+import math
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from actionpose import checkpoint
+from actionpose.config import TrainingConfig
+from actionpose.errors import UserError
+from actionpose.losses import weighted_sum
+
+Batch = dict[str, Any]
+Losses = dict[str, Tensor]
+
+
+@dataclass
+class Outcome:
+    """How a call of `fit` ended."""
+
+    step: int
+    status: str  # "finished", "out of time" or "interrupted"
+    checkpoint: Path
+
+
+def learning_rate(step: int, config: TrainingConfig, *, total: int, steps_per_epoch: int) -> float:
+    """The rate of one step: linear warm-up, then the schedule.
+
+    Exponential multiplies by `epoch_decay` after each epoch (MotionBERT); cosine falls to zero.
+    """
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    if config.schedule == "exponential":
+        return config.learning_rate * config.epoch_decay ** (step // steps_per_epoch)
+    progress = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory: activations come and go in every step.
+
+    Returning them to the system and faulting them in again costs up to two fifths of a step on
+    CPU. Does nothing with another C library.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(mmap_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, 1 << 30)
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """While inside, Ctrl-C and SIGTERM ask to stop after the step instead of ending the process."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, ask) for number in signals}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start_accelerator(config: TrainingConfig) -> Any:
+    """The accelerator of this process; knows rank, device and precision.
+
+    Raises:
+        UserError: the extra is missing, or there is no GPU where one was asked for.
+    """
+    try:
+        from accelerate import Accelerator
+    except ModuleNotFoundError as error:
+        raise UserError("training needs: pip install 'actionpose[train]'") from error
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("training.device is cuda, but torch finds no GPU: use cpu or auto")
+    keep_freed_memory()
+    return Accelerator(
+        cpu=config.device == "cpu",
+        mixed_precision="bf16" if config.precision == "bf16" else "no",
+    )
+
+
+def prepare_run(run: Path, config: dict[str, Any], accelerator: Any) -> Path | None:
+    """Make or reopen the folder of a run; return the checkpoint to go on from, if any.
+
+    Raises:
+        UserError: the run was made with another configuration, or cannot be written.
+    """
+    saved = run / "config.yaml"
+    steps = checkpoint.saved_steps(run)
+    if steps and saved.exists():
+        before = yaml.safe_load(saved.read_text(encoding="utf-8"))
+        changed = sorted(_differences(before, config))
+        if changed:
+            raise UserError(
+                f"{run} was made with another configuration ({', '.join(changed)}): "
+                "use the same one to go on, or another --run"
+            )
+    if accelerator.is_main_process:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            saved.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+            text = json.dumps(environment(accelerator), indent=2) + "\n"
+            (run / "environment.json").write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write the run {run}: {error.strerror}") from error
+    return steps[-1] if steps else None
+
+
+# What may change between two calls that belong to one run.
+_FREE = {"training.max_minutes", "training.log_every", "training.save_every", "training.keep"}
+_FREE |= {"training.workers", "training.device"}
+
+
+def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return {
+            name
+            for key in a.keys() | b.keys()
+            for name in _differences(a.get(key), b.get(key), f"{prefix}.{key}".lstrip("."))
+        }
+    return set() if a == b or prefix in _FREE else {prefix}
+
+
+def environment(accelerator: Any) -> dict[str, Any]:
+    """Versions, device and commit, for the record of a run."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "command": sys.argv,
+        "commit": commit.stdout.strip() or None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": str(accelerator.device),
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def fit(
+    model: nn.Module,
+    batches_from: Callable[[int], Iterable[Batch]],
+    losses_of: Callable[[nn.Module, Batch], Losses],
+    loss_weights: dict[str, float],
+    config: TrainingConfig,
+    *,
+    accelerator: Any,
+    run: Path,
+    resume: Path | None,
+    meta: dict[str, Any],
+    steps_per_epoch: int,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Train until the epochs or the minutes are over, or a signal asks to stop.
+
+    Args:
+        model: moved to the device and wrapped here.
+        batches_from: this process's batches from a step on.
+        losses_of: the named losses of a batch; their weighted sum is minimised (Equation 5).
+        resume: the checkpoint to go on from; bit for bit as if it had never stopped.
+        meta: what `meta.json` says of the model.
+        validate: named scores of the model, taken with every checkpoint.
+
+    Raises:
+        UserError: a loss or gradient is not finite; the message names the batch.
+    """
+    total = max(1, round(config.epochs * steps_per_epoch))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    step = 0
+    if resume:
+        weights, saved = checkpoint.load(resume)
+        model.load_state_dict(weights)
+        step = saved["step"]
+    model, optimizer = accelerator.prepare(model, optimizer)
+    if resume:
+        optimizer.load_state_dict(checkpoint.load_training(resume)["optimizer"])
+    main = accelerator.is_main_process
+    log = _Log(run, step) if main else None
+    started = clock = time.monotonic()
+    status = "finished"
+    bar = tqdm(total=total, initial=step, unit="step", disable=None if main and not quiet else True)
+    batches = iter(batches_from(step))
+    folder = resume
+    with stop_requests() as stop_asked:
+        while step < total:
+            rate = learning_rate(step, config, total=total, steps_per_epoch=steps_per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            batch = next(batches)
+            # dropout, too, is a function of seed, step and rank
+            torch.manual_seed(config.seed + 1_000_003 * step + 7919 * accelerator.process_index)
+            losses, norm = _step(
+                model, optimizer, batch, losses_of, loss_weights, config, accelerator, step
+            )
+            step += 1
+            bar.update()
+            if log and step % config.log_every == 0:
+                seconds = (time.monotonic() - clock) / config.log_every
+                clock = time.monotonic()
+                row = {name: float(loss) for name, loss in losses.items()}
+                row |= {"grad_norm": float(norm), "learning_rate": rate}
+                row |= {"clips_per_s": config.batch_size / seconds}
+                log.write(step, row)
+                bar.set_postfix(loss=f"{row['total']:.4f}")
+            minutes = (time.monotonic() - started) / 60
+            late = config.max_minutes is not None and minutes >= config.max_minutes
+            stopping = _any_rank(stop_asked() or late, accelerator)
+            if stopping or step == total or step % config.save_every == 0:
+                scores = validate(accelerator.unwrap_model(model)) if validate and main else {}
+                if log and scores:
+                    log.write(step, scores)
+                if main:
+                    state = {"optimizer": optimizer.state_dict()}
+                    inner = accelerator.unwrap_model(model)
+                    folder = checkpoint.save(run, step, inner, {**meta, **scores}, state)
+                    for old in checkpoint.saved_steps(run)[: -config.keep]:
+                        shutil.rmtree(old)
+                accelerator.wait_for_everyone()
+            if stopping:
+                status = "interrupted" if stop_asked() else "out of time"
+                break
+    bar.close()
+    folder = folder or run / "checkpoints" / f"{step:07d}"
+    if log:
+        log.close()
+        report = {"status": status, "step": step, "of": total, "minutes_of_this_call": minutes_since(started)}
+        (run / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return Outcome(step, status, folder)
+
+
+def minutes_since(started: float) -> float:
+    return round((time.monotonic() - started) / 60, 2)
+
+
+def _step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    losses_of: Callable[[nn.Module, Batch], Losses],
+    loss_weights: dict[str, float],
+    config: TrainingConfig,
+    accelerator: Any,
+    step: int,
+) -> tuple[Losses, Tensor]:
+    """One step of the optimiser; refuses to take it on what is not finite."""
+    model.train()
+    optimizer.zero_grad(set_to_none=True)
+    parts = _split(batch, config.accumulate)
+    sums: Losses = {}
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        names = part.pop("name")
+        part = {key: value.to(accelerator.device) for key, value in part.items()}
+        with contextlib.nullcontext() if last else accelerator.no_sync(model):
+            with accelerator.autocast():
+                losses = losses_of(model, part)
+            losses["total"] = weighted_sum(losses, loss_weights)
+            if not torch.isfinite(losses["total"]):
+                raise UserError(_not_finite("loss", losses, step, names))
+            accelerator.backward(losses["total"] / len(parts))
+        for key, loss in losses.items():
+            sums[key] = sums.get(key, torch.zeros(())) + loss.detach().float().cpu() / len(parts)
+    norm = accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+    if not torch.isfinite(norm):
+        raise UserError(_not_finite("gradient", sums, step, names))
+    optimizer.step()
+    return sums, norm
+
+
+def _split(batch: Batch, parts: int) -> list[Batch]:
+    """A batch in equal parts, each a batch."""
+    size = len(batch["name"])
+    if size % parts:
+        raise UserError(f"training.accumulate ({parts}) must divide the {size} clips of a process")
+    width = size // parts
+    return [
+        {key: value[first : first + width] for key, value in batch.items()}
+        for first in range(0, size, width)
+    ]
+
+
+def _not_finite(what: str, losses: Losses, step: int, names: list[str]) -> str:
+    values = ", ".join(f"{name} {float(loss):.3g}" for name, loss in losses.items())
+    return (
+        f"the {what} is not finite at step {step} ({values}); its batch has the clips "
+        f"{', '.join(names)}: look at these, or lower training.learning_rate; "
+        "the last checkpoint is whole"
+    )
+
+
+def _any_rank(flag: bool, accelerator: Any) -> bool:
+    """Whether any process says so: all stop after the same step."""
+    if accelerator.num_processes == 1:
+        return flag
+    votes = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device))
+    return bool(votes > 0)
+
+
+class _Log:
+    """`log.jsonl` and TensorBoard; rows of steps after the one resumed from are dropped."""
+
+    def __init__(self, run: Path, step: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = run / "log.jsonl"
+        rows = path.read_text().splitlines(keepends=True) if path.exists() else []
+        rows = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
+        path.write_text("".join(rows))
+        self._file = path.open("a")
+        self._board = SummaryWriter(str(run), purge_step=step + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()

@@ -1,0 +1,52 @@
+"""Turn the converted open motion sets (CMU, HDM05, Bandai-Namco, SIE) into corpora.
+
+    ACTIONPOSE_OPEN_DATA=FOLDER python benchmarks/open_corpora.py OUT
+
+FOLDER holds NAME.npz (int16 differences in millimetres) and NAME.jsonl (a line per sequence).
+OUT/NAME becomes a corpus each; existing ones are kept. See docs/data.md for sources and licences.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from actionpose.corpus import Motion, write_corpus
+
+SOURCES = {
+    "cmu": (
+        "CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu. The database was created "
+        "with funding from NSF EIA-0196217.",
+        "free for all uses; the data itself may not be resold",
+    ),
+    "hdm05": ("HDM05, M. Mueller et al., Universitaet Bonn, 2007", "CC BY-SA 3.0"),
+    "bandai": ("Bandai-Namco-Research-Motiondataset", "CC BY-NC 4.0"),
+    "sie": ("DeepMimic / SIE motions", "CC BY-NC 4.0 (Sony Interactive Entertainment 2021), MIT"),
+}
+
+
+def read(folder: Path, name: str) -> Iterator[Motion]:
+    """The sequences of one set."""
+    with np.load(folder / f"{name}.npz") as file:
+        delta_mm = file["delta_mm"].T.reshape(-1, 17, 3)
+    for line in (folder / f"{name}.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        span = delta_mm[row["start"] : row["stop"]].astype(np.int32)
+        joints_m = (np.cumsum(span, axis=0) / 1000).astype(np.float32)
+        whole = (0, len(joints_m), row["text"], "action")
+        yield Motion(row["id"], row["subject"], row["split"], joints_m, row["text"], [whole])
+
+
+def main(out: Path) -> None:
+    folder = Path(os.environ["ACTIONPOSE_OPEN_DATA"])
+    for name, (source, licence) in SOURCES.items():
+        if not (out / name).exists():
+            write_corpus(out / name, read(folder, name), source=source, licence=licence)
+            print(out / name)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,90 @@
+"""Writes are whole or leave no trace, and what goes wrong is told in a sentence."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def test_a_finished_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "a.tar.npz"
+    path.write_text("old")
+    with atomic_write(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+        assert unfinished.parent == tmp_path and unfinished.suffix == ".npz"
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["a.tar.npz"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
+def test_an_interrupted_write_changes_nothing(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), atomic_write(path) as unfinished:
+        unfinished.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_the_users_to_mend(tmp_path):
+    path = tmp_path / "a.txt"
+    with pytest.raises(UserError, match=r"a\.txt: No space left on device"), atomic_write(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names(tmp_path) == []
+
+
+def test_an_error_about_another_file_is_passed_on(tmp_path):
+    with pytest.raises(FileNotFoundError, match="input"), atomic_write(tmp_path / "a.txt"):
+        (tmp_path / "input").read_text()
+    assert names(tmp_path) == []
+
+
+def test_folder_problems_are_found_before_the_work(tmp_path):
+    def write(path: Path) -> None:
+        with atomic_write(path):
+            pytest.fail("the block ran")
+
+    with pytest.raises(UserError, match="there is no folder .*absent; create it"):
+        write(tmp_path / "absent" / "a.txt")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="no folder"):
+        write(tmp_path / "file" / "a.txt")
+    with pytest.raises(UserError, match="is not a file"):
+        write(tmp_path)
+
+
+def test_a_folder_without_permission(tmp_path, monkeypatch):
+    # the superuser may write everywhere, so the refusal is made up
+    def refuse(path, mode=0o666, exist_ok=True):
+        raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(UserError, match=r"a\.txt: Permission denied"):
+        with atomic_write(tmp_path / "a.txt"):
+            pass
+
+
+def test_a_link_stays_a_link(tmp_path):
+    target, link = tmp_path / "target.txt", tmp_path / "link.txt"
+    link.symlink_to(target)
+    with atomic_write(link) as unfinished:
+        unfinished.write_text("new")
+    assert link.is_symlink() and target.read_text() == "new"
+
+
+def test_the_usual_permissions_and_the_longest_name(tmp_path):
+    with atomic_write(tmp_path / ("n" * 251 + ".txt")) as unfinished:
+        unfinished.write_text("new")
+    (tmp_path / "plain").touch()
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1

@@ -1,0 +1,299 @@
+"""The losses against MotionBERT's numbers, float64 transcriptions, and at their extremes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+from torch.nn import functional
+
+from actionpose.errors import UserError
+from actionpose.losses import (
+    alignment_loss,
+    keypoint_loss,
+    position_loss,
+    scale_loss,
+    velocity_loss,
+    weighted_sum,
+)
+
+MOTION = (position_loss, velocity_loss, scale_loss)
+GOLDEN = {
+    name: torch.from_numpy(array)
+    for name, array in np.load(Path(__file__).parent / "goldens" / "losses.npz").items()
+}
+
+
+def motion(batch=2, frames=6, seed=0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    pair = torch.randn(2, batch, frames, 17, 3, generator=generator, dtype=torch.float64)
+    return pair[0].to(dtype).requires_grad_(), pair[1].to(dtype)
+
+
+def all_valid(pose):
+    return torch.ones(pose.shape[:2], dtype=torch.bool)
+
+
+def embeddings(batch=4, candidates=17, width=32, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    pose = torch.randn(batch, width, generator=generator, dtype=torch.float64)
+    text = torch.randn(batch, candidates, width, generator=generator, dtype=torch.float64)
+    pose, text = (functional.normalize(x, dim=-1).to(dtype) for x in (pose, text))
+    return pose.requires_grad_(), text.requires_grad_()
+
+
+def one_hot(text):
+    first = torch.zeros(text.shape[:2])
+    first[:, 0] = 1
+    return first
+
+
+# ---- position, velocity, scale, keypoints
+
+
+def test_motionbert_gave_the_same():
+    pred, target = GOLDEN["pred"], GOLDEN["gt"]
+    valid = all_valid(pred)
+    close = {"rtol": 1e-6, "atol": 0}
+    torch.testing.assert_close(position_loss(pred, target, valid), GOLDEN["loss_mpjpe"], **close)
+    torch.testing.assert_close(velocity_loss(pred, target, valid), GOLDEN["loss_velocity"], **close)
+    torch.testing.assert_close(scale_loss(pred, target, valid), GOLDEN["n_mpjpe"], **close)
+    seen = keypoint_loss(pred[..., :2], target[..., :2], GOLDEN["conf"][..., 0])
+    torch.testing.assert_close(seen, GOLDEN["loss_2d_weighted"], **close)
+
+
+@pytest.mark.parametrize("loss", MOTION)
+@pytest.mark.parametrize("padding", [0.0, 1e6, float("nan"), float("inf")])
+def test_padding_changes_neither_loss_nor_gradient(loss, padding):
+    pred, target = motion(batch=2, frames=6)
+    valid = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+    value = loss(pred, target, valid)
+    (gradient,) = torch.autograd.grad(value, pred)
+    assert (gradient[~valid] == 0).all() and (gradient[valid] != 0).any()
+
+    filled = [torch.where(valid[..., None, None], x, padding) for x in (pred, target)]
+    torch.testing.assert_close(loss(*filled, valid), value)
+    torch.testing.assert_close(torch.autograd.grad(loss(*filled, valid), pred)[0], gradient)
+
+    # every real frame (or pair of frames) weighs the same, in a long clip and a short one
+    count = (valid[:, 1:] & valid[:, :-1] if loss is velocity_loss else valid).sum(dim=1)
+    clips = [(slice(i, i + 1), slice(0, length)) for i, length in enumerate((6, 4))]
+    parts = [loss(pred[clip], target[clip], valid[clip]) for clip in clips]
+    torch.testing.assert_close(value, (torch.stack(parts) * count).sum() / count.sum())
+
+
+def test_velocity_skips_pairs_with_a_missing_frame():
+    pred, target = motion(batch=1, frames=4)
+    valid = torch.tensor([[True, False, True, True]])
+    expected = (pred.diff(dim=1) - target.diff(dim=1))[0, 2].norm(dim=-1).mean()
+    torch.testing.assert_close(velocity_loss(pred, target, valid), expected)
+
+
+@pytest.mark.parametrize("loss", MOTION)
+def test_nothing_valid_is_zero_with_a_gradient(loss):
+    pred, target = motion(frames=1)
+    value = loss(pred, target * float("nan"), torch.zeros(2, 1, dtype=torch.bool))
+    value.backward()
+    assert value == 0 and (pred.grad == 0).all()
+
+
+def test_velocity_of_a_single_frame_is_zero():
+    pred, target = motion(frames=1)
+    value = velocity_loss(pred, target, all_valid(pred))
+    value.backward()
+    assert value == 0 and (pred.grad == 0).all()
+
+
+@pytest.mark.parametrize("loss", MOTION)
+def test_gradients_are_right_and_finite_at_the_kinks(loss):
+    pred, target = motion(batch=1, frames=3, dtype=torch.float64)
+    valid = torch.tensor([[True, True, False]])
+    assert torch.autograd.gradcheck(lambda x: loss(x, target, valid), pred)
+    for start in (target, torch.zeros_like(target), 1e-12 * target):  # perfect, nothing, nearly so
+        start = start.float().requires_grad_()
+        value = loss(start, target.float(), valid)
+        value.backward()
+        assert value.isfinite() and start.grad.isfinite().all()
+
+
+def test_scale_loss_ignores_each_frames_scale():
+    pred, target = motion()
+    valid = all_valid(pred)
+    scales = torch.tensor([1e-4, 0.1, 1.0, 3.0, 100.0, 2.0])[:, None, None]
+    torch.testing.assert_close(
+        scale_loss(pred * scales, target, valid), scale_loss(pred, target, valid)
+    )
+    assert scale_loss(3 * target, target, valid) < 1e-6
+    zeros = scale_loss(torch.zeros_like(target), target, valid)
+    torch.testing.assert_close(zeros, position_loss(torch.zeros_like(target), target, valid))
+
+
+def test_half_precision_is_widened():
+    pred, target = motion()
+    valid = all_valid(pred)
+    rounded = pred.bfloat16(), target.bfloat16()
+    for loss in MOTION:
+        value = loss(*rounded, valid)
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, loss(*(x.float() for x in rounded), valid))
+
+
+def test_keypoints_count_by_their_confidence():
+    target = torch.zeros(1, 2, 2, 2)
+    pred = torch.tensor([[3.0, 4.0], [30.0, 40.0]]).expand(1, 2, 2, 2)  # 5 and 50 away
+    confidence = torch.tensor([0.5, 0.0]).expand(1, 2, 2)
+    assert keypoint_loss(pred, target, confidence) == (0.5 * 5 + 0) / 2
+    pred = torch.cat([pred, torch.full_like(pred, float("nan"))], dim=1)
+    valid = torch.tensor([[True, True, False, False]])
+    double = [torch.cat([x, x], dim=1) for x in (target, confidence)]
+    assert keypoint_loss(pred, *double, valid) == (0.5 * 5 + 0) / 2
+
+
+# ---- alignment
+
+
+def equation_2(pose, text, target, temperature, gamma):
+    """Loops in float64, for a y that may be soft."""
+    total = 0.0
+    for p, candidates, y in zip(pose, text, target, strict=True):
+        logits = np.array([p @ w for w in candidates]) / temperature
+        s, log_s = softmax(logits), log_softmax(logits)
+        kl = sum(yi * (np.log(yi) - li) for yi, li in zip(y, log_s, strict=True) if yi > 0)
+        miss = sum(si - yi for si, yi in zip(s, y, strict=True) if si > yi)
+        total += miss**gamma * kl
+    return total / len(pose)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("temperature", [0.07, 0.1, 1.0])
+@pytest.mark.parametrize("soft", [False, True])
+def test_alignment_is_equation_2(gamma, temperature, soft):
+    pose, text = embeddings()
+    target = one_hot(text).double()
+    if soft:
+        target = 0.7 * target + 0.3 * torch.rand(4, 17, dtype=torch.float64).softmax(dim=-1)
+    value = alignment_loss(pose, text, target, temperature=temperature, gamma=gamma)
+    arrays = (x.detach().numpy() for x in (pose, text, target))
+    expected = equation_2(*arrays, temperature, gamma)
+    np.testing.assert_allclose(value.item(), expected, rtol=1e-10)
+    single = alignment_loss(
+        pose.float(), text.float(), target.float(), temperature=temperature, gamma=gamma
+    )
+    assert single.dtype == torch.float32
+    np.testing.assert_allclose(single.item(), expected, rtol=2e-4)
+
+
+def test_one_hot_is_the_printed_formula():
+    pose, text = embeddings()
+    similarity = torch.einsum("be,bke->bk", pose, text) / 0.1
+    s = similarity.softmax(dim=-1)[:, 0]
+    printed = ((1 - s) ** 2 * torch.log(1 / s)).mean()
+    torch.testing.assert_close(alignment_loss(pose, text, one_hot(text)), printed)
+
+
+def test_without_focus_it_is_cross_entropy():
+    pose, text = embeddings(dtype=torch.float32)
+    ours = alignment_loss(pose, text, one_hot(text), gamma=0.0)
+    logits = torch.einsum("be,bke->bk", pose, text) / 0.1
+    theirs = functional.cross_entropy(logits, torch.zeros(4, dtype=torch.long))
+    torch.testing.assert_close(ours, theirs)
+    for a, b in zip(
+        torch.autograd.grad(ours, (pose, text)),
+        torch.autograd.grad(theirs, (pose, text)),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_a_soft_target_is_the_least_loss(gamma):
+    """The search is over logits: with one dimension and a pose of 1, a text is a logit."""
+    target = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
+    pose = torch.ones(1, 1, dtype=torch.float64)
+
+    def loss(logits):
+        text = torch.from_numpy(logits).reshape(1, 3, 1)
+        return alignment_loss(pose, text, target, temperature=1.0, gamma=gamma).item()
+
+    found = minimize(loss, np.array([2.0, -1.0, 0.0]), method="Nelder-Mead", options={"fatol": 0})
+    np.testing.assert_allclose(softmax(found.x), target[0], atol=1e-3)
+    assert loss(np.log(target[0].numpy())) == pytest.approx(0, abs=1e-15)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0])
+def test_gradients_of_alignment_are_right(gamma):
+    pose, text = embeddings(batch=2, candidates=3, width=4)
+    target = one_hot(text).double()
+    assert torch.autograd.gradcheck(
+        lambda p, t: alignment_loss(p, t, target, gamma=gamma), (pose, text)
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("temperature", [0.1, 0.02, 1e-3])  # s elsewhere: small, subnormal, 0
+def test_alignment_is_finite_at_the_extremes(dtype, gamma, temperature):
+    same = torch.nn.functional.normalize(torch.ones(1, 1, 8), dim=-1)
+    match = torch.cat([same, -same, -same], dim=1)  # s of the match is 1 to the last bit
+    miss = -match
+    tied = torch.cat([same, same, same], dim=1)
+    for case, text in {"match": match, "miss": miss, "tied": tied}.items():
+        pose = same[:, 0].to(dtype).clone().requires_grad_()
+        text = text.to(dtype).clone().requires_grad_()
+        value = alignment_loss(pose, text, one_hot(text), temperature=temperature, gamma=gamma)
+        value.backward()
+        assert value.isfinite() and value >= 0, case
+        assert pose.grad.isfinite().all() and text.grad.isfinite().all(), case
+        if case == "match":
+            assert value < 1e-6
+        if case == "miss":
+            assert value > 1  # and it learns
+            assert text.grad.abs().sum() > 0
+        if case == "tied":
+            expected = (2 / 3) ** gamma * np.log(3)
+            np.testing.assert_allclose(value.item(), expected, rtol=1e-5)
+
+
+def test_autocast_does_not_round_the_similarities():
+    pose, text = embeddings(dtype=torch.float32)
+    expected = alignment_loss(pose, text, one_hot(text))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = alignment_loss(pose, text, one_hot(text))
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, expected, rtol=0, atol=0)
+
+
+def test_alignment_of_no_clip_is_zero_with_a_gradient():
+    pose, text = embeddings()
+    value = alignment_loss(pose[:0], text[:0], one_hot(text)[:0])
+    value.backward()
+    assert value == 0 and (pose.grad == 0).all()
+
+
+def test_descending_the_alignment_loss_finds_the_match():
+    pose, text = embeddings(dtype=torch.float32)
+    for _ in range(60):
+        loss = alignment_loss(functional.normalize(pose, dim=-1), text.detach(), one_hot(text))
+        pose = (pose - 0.5 * torch.autograd.grad(loss, pose)[0]).detach().requires_grad_()
+    assert (torch.einsum("be,bke->bk", pose, text).argmax(dim=-1) == 0).all()
+
+
+# ---- the total
+
+
+def test_the_total_is_equation_5():
+    losses = {"alignment": torch.tensor(2.0), "position": torch.tensor(3.0, requires_grad=True)}
+    total = weighted_sum(losses, {"position": 10, "alignment": 0.5, "scale": 0})
+    assert total == 31
+    total.backward()
+    assert losses["position"].grad == 10
+
+
+def test_the_total_refuses_names_without_a_partner():
+    losses = {"position": torch.tensor(1.0)}
+    with pytest.raises(UserError, match="no weight is given for the loss 'position'"):
+        weighted_sum(losses, {"postion": 1.0})
+    with pytest.raises(UserError, match="weight for 'velocity', but the losses are position"):
+        weighted_sum(losses, {"position": 1.0, "velocity": 20.0})

@@ -1,0 +1,257 @@
+"""Procedural motion: bodies that hold together, feet that stand, labels that are true."""
+
+import numpy as np
+import pytest
+
+from actionpose.errors import UserError
+from actionpose.skeletons import H36M17
+from actionpose.synthetic import ACTIONS, MOVEMENTS, Motion, dataset, motion
+from actionpose.synthetic_body import KNEE_DEG, LIMITS_DEG, sample_body, two_bone
+
+RATE_HZ = 30.0
+
+
+def track(made: Motion, joint: str) -> np.ndarray:
+    return made.joints_m[:, H36M17.joints.index(joint)].astype(float)
+
+
+def speed(positions_m: np.ndarray) -> np.ndarray:
+    """Of positions (T, ..., 3): (T - 1, ...) metres per second."""
+    return np.linalg.norm(np.diff(positions_m, axis=0), axis=-1) * RATE_HZ
+
+
+def flexion_deg(made: Motion, upper: str, middle: str, lower: str) -> np.ndarray:
+    """(T,) how far a limb is from straight, 0 to 180."""
+    above = track(made, middle) - track(made, upper)
+    below = track(made, lower) - track(made, middle)
+    cos = (above * below).sum(-1)
+    cos /= np.linalg.norm(above, axis=-1) * np.linalg.norm(below, axis=-1)
+    return np.rad2deg(np.arccos(np.clip(cos, -1, 1)))
+
+
+def labelled(action: str, text: str, count: int) -> list[Motion]:
+    """Motions of an action whose text contains the given one."""
+    made = (motion(action, np.random.default_rng(seed)) for seed in range(60 * count))
+    found = [m for m, _ in zip((m for m in made if text in m.text), range(count), strict=False)]
+    assert len(found) == count
+    return found
+
+
+@pytest.fixture(scope="module")
+def motions() -> list[Motion]:
+    return list(dataset(210, seed=3))
+
+
+def test_same_seed_same_motions(motions):
+    again = list(dataset(40, seed=3))
+    for a, b in zip(motions, again, strict=False):
+        assert (a.text, a.subject) == (b.text, b.subject)
+        assert np.array_equal(a.joints_m, b.joints_m)
+    other = next(dataset(1, seed=4))
+    assert not np.array_equal(other.joints_m, motions[0].joints_m)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_is_sane(action):
+    for seed in range(8):
+        made = motion(action, np.random.default_rng(seed))
+        assert made.joints_m.dtype == np.float32
+        assert made.joints_m.shape[1:] == (17, 3)
+        assert 0.8 < len(made.joints_m) / RATE_HZ < 15
+        assert np.isfinite(made.joints_m).all()
+        assert speed(made.joints_m).max() < 12, made.text
+        assert made.action == action and "{" not in made.text and made.text
+        assert made.joints_m[..., 2].min() > 0, made.text
+
+
+def test_texts_tell_movements_apart():
+    texts = [move.text for moves in MOVEMENTS.values() for move in moves]
+    assert len(set(texts)) == len(texts)
+
+
+def test_bones_keep_their_length(motions):
+    for made in motions:
+        for child, parent in (*H36M17.bones, (1, 4), (11, 8)):
+            lengths = np.linalg.norm(made.joints_m[:, child] - made.joints_m[:, parent], axis=-1)
+            assert np.ptp(lengths) < 1e-4
+
+
+def test_joints_keep_their_limits(motions):
+    for made in motions:
+        for side in ("left", "right"):
+            leg = [f"{side}_{joint}" for joint in ("hip", "knee", "ankle")]
+            arm = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")]
+            knee, elbow = flexion_deg(made, *leg), flexion_deg(made, *arm)
+            assert KNEE_DEG[0] - 0.1 < knee.min() and knee.max() < KNEE_DEG[1] + 0.1
+            low, high = LIMITS_DEG["elbow"]
+            assert low - 0.1 < elbow.min() and elbow.max() < high + 0.1
+
+
+def test_knees_bend_forward(motions):
+    """Seen from the pelvis' own frame, a bent knee lies before the line from hip to ankle."""
+    for made in motions:
+        left = track(made, "left_hip") - track(made, "right_hip")
+        up = track(made, "spine") - track(made, "pelvis")
+        forward = np.cross(left, up)
+        forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
+        pole = forward + 0.3 * up / np.linalg.norm(up, axis=-1, keepdims=True)
+        for side in ("left", "right"):
+            hip, knee, ankle = (track(made, f"{side}_{j}") for j in ("hip", "knee", "ankle"))
+            before = ((knee - (hip + ankle) / 2) * pole).sum(-1)
+            bent_deg = flexion_deg(made, f"{side}_hip", f"{side}_knee", f"{side}_ankle")
+            clear = (bent_deg > 25) & (
+                bent_deg < 125
+            )  # straighter or tighter, it is a matter of mm
+            assert (before[clear] > 0).all(), made.text
+
+
+def test_swinging_arms_bend_forward():
+    """With the arms down, the forearm lies before the upper arm's line."""
+    for made in labelled("march", "march", 5):
+        forward = np.cross(
+            track(made, "left_hip") - track(made, "right_hip"),
+            track(made, "thorax") - track(made, "pelvis"),
+        )
+        for side in ("left", "right"):
+            upper = track(made, f"{side}_elbow") - track(made, f"{side}_shoulder")
+            forearm = track(made, f"{side}_wrist") - track(made, f"{side}_elbow")
+            along = (forearm * upper).sum(-1, keepdims=True) / (upper**2).sum(-1, keepdims=True)
+            assert (((forearm - along * upper) * forward).sum(-1) > 0).all()
+
+
+def test_standing_feet_do_not_slide(motions):
+    """While an ankle stays at the height of a flat foot, it stays where it is."""
+    stances = 0
+    for made in motions:
+        for side in ("left", "right"):
+            ankle = track(made, f"{side}_ankle")
+            flat = ankle[:, 2] < ankle[:, 2].min() + 0.002
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [0]])))
+            for start, stop in edges.reshape(-1, 2):
+                # the frames at the edges may be those where the foot is about to land or has left
+                stance = ankle[start + 1 : stop - 1, :2]
+                if len(stance) >= 3:
+                    stances += 1
+                    assert np.ptp(stance, axis=0).max() < 0.01, made.text
+    assert stances > 400
+
+
+def test_a_walking_foot_stands_for_most_of_a_stride():
+    for made in labelled("walk", "walk forward", 8):
+        moving = speed(track(made, "left_ankle")) > 0.3
+        assert 0.25 < moving.mean() < 0.75 or speed(track(made, "pelvis")).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("action", "text", "low", "high"),
+    [
+        ("walk", "walk forward slowly", 0.3, 0.95),
+        ("walk", "walk forward quickly", 1.2, 2.4),
+        ("run", "run forward", 2.2, 4.9),
+    ],
+)
+def test_gaits_have_their_speed(action, text, low, high):
+    for made in labelled(action, text, 6):
+        assert low < np.percentile(speed(track(made, "pelvis")[:, :2]), 80) < high
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(
+    ("action", "text", "joint"),
+    [
+        ("wave", "wave with the {} hand", "wrist"),
+        ("kick", "with the {} leg", "ankle"),
+        ("kick", "with the {} foot", "ankle"),
+        ("punch", "with the {} fist", "wrist"),
+        ("reach", "with the {} hand", "wrist"),
+        ("throw", "with the {} hand", "wrist"),
+    ],
+)
+def test_the_named_side_moves(action, text, joint, side):
+    other = {"left": "right", "right": "left"}[side]
+    for made in labelled(action, text.format(side), 5):
+        travelled = {s: speed(track(made, f"{s}_{joint}")).sum() for s in (side, other)}
+        assert travelled[side] > travelled[other], made.text
+
+
+@pytest.mark.parametrize(("side", "other"), [("left", "right"), ("right", "left")])
+def test_the_named_hand_goes_to_the_floor(side, other):
+    for made in labelled("pick up", f"with the {side} hand", 6):
+        lowest = {s: track(made, f"{s}_wrist")[:, 2].min() for s in (side, other)}
+        assert lowest[side] < lowest[other] and lowest[side] < 0.45, made.text
+
+
+@pytest.mark.parametrize(("side", "sign"), [("left", 1), ("right", -1)])
+def test_turns_go_the_named_way(side, sign):
+    for made in labelled("turn", f"turn to the {side}", 6):
+        across = (track(made, "left_hip") - track(made, "right_hip"))[:, :2]
+        angle = np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
+        assert sign * (angle[-1] - angle[0]) > np.deg2rad(20)
+
+
+def test_sitting_and_standing_change_the_height():
+    for action, sign in (("sit down", -1), ("stand up", 1), ("lie down", -1), ("get up", 1)):
+        for seed in range(4):
+            head = track(motion(action, np.random.default_rng(seed)), "head")[:, 2]
+            assert sign * (head[-1] - head[0]) > 0.2, action
+
+
+def test_jumps_leave_the_floor():
+    for made in labelled("jump", "jump", 6):
+        lowest = np.minimum(track(made, "left_ankle")[:, 2], track(made, "right_ankle")[:, 2])
+        assert lowest.max() > lowest.min() + 0.08, made.text
+
+
+def test_people_differ(motions):
+    assert len({made.subject for made in motions}) > 150
+    rng = np.random.default_rng(0)
+    bodies = [sample_body(rng) for _ in range(300)]
+    statures = np.array([body.stature_m for body in bodies])
+    assert statures.min() >= 1.45 and statures.max() <= 2.0 and statures.std() > 0.07
+    hips = np.array([2 * body.hip_half_width_m for body in bodies])
+    assert 0.18 < np.median(hips) < 0.25
+
+
+def test_a_subject_has_one_body(motions):
+    lengths: dict[str, float] = {}
+    for made in motions:
+        thigh = np.linalg.norm(track(made, "left_hip")[0] - track(made, "left_knee")[0])
+        assert abs(lengths.setdefault(made.subject, thigh) - thigh) < 1e-4
+    assert len(lengths) < len(motions)  # some came twice
+
+
+def test_headings_and_places_differ(motions):
+    across = np.array([track(m, "left_hip")[0] - track(m, "right_hip")[0] for m in motions])
+    heading = across[:, :2] / np.linalg.norm(across[:, :2], axis=-1, keepdims=True)
+    assert np.linalg.norm(heading.mean(0)) < 0.2  # all around
+    assert np.std([track(m, "pelvis")[0, :2] for m in motions], axis=0).min() > 0.5
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("duration_s", [0.5, 2.0, 9.0])
+def test_duration_and_rate_are_kept(action, duration_s):
+    made = motion(action, np.random.default_rng(1), rate_hz=50, duration_s=duration_s)
+    assert len(made.joints_m) == round(50 * duration_s)
+    assert np.isfinite(made.joints_m).all()
+
+
+def test_the_rate_does_not_change_the_motion():
+    slow = motion("kick", np.random.default_rng(5), rate_hz=30).joints_m
+    fast = motion("kick", np.random.default_rng(5), rate_hz=60).joints_m[::2]
+    frames = min(len(slow), len(fast))
+    assert np.abs(slow[:frames] - fast[:frames]).max() < 0.03
+
+
+def test_two_bones_reach_their_target():
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(200, 3))
+    target *= rng.uniform(0.3, 0.8, size=(200, 1)) / np.linalg.norm(target, axis=-1, keepdims=True)
+    middle, end = two_bone(np.zeros((200, 3)), target, rng.normal(size=(200, 3)), 0.45, 0.42)
+    np.testing.assert_allclose(end, target, atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(middle, axis=-1), 0.45, atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(end - middle, axis=-1), 0.42, atol=1e-9)
+
+
+def test_unknown_action_is_a_users_error():
+    with pytest.raises(UserError, match="no synthetic action 'fly'.*walk"):
+        motion("fly", np.random.default_rng(0))
