@@ -8,6 +8,7 @@ files are read by name with `weights_only`.
 import hashlib
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -91,9 +92,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} is not a checkpoint: it needs {WEIGHTS} and {META}"
-        ) from error
+        raise UserError(f"{folder} is not a checkpoint: it needs {WEIGHTS} and {META}") from error
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(f"the checkpoint {folder} is damaged: {error}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
@@ -156,15 +155,19 @@ def motionbert_weights(source: Path | str | Mapping[str, Any]) -> dict[str, Tens
         UserError: no such file, not such a file, or one that needs code to be unpickled.
     """
     if isinstance(source, (str, Path)):
-        numpy_scalar = [np._core.multiarray.scalar, np.dtype, type(np.dtype("float64"))]
+        scalar = np.float64(0).__reduce__()[0]
+        # the official files hold one NumPy scalar, `min_loss`, under the name of NumPy 1
+        allowed: list[Any] = [scalar, (scalar, "numpy.core.multiarray.scalar")]
+        allowed += [np.dtype, np.dtypes.Float64DType]
         try:
-            # the official files hold one NumPy scalar, `min_loss`, beside tensors
-            with torch.serialization.safe_globals(numpy_scalar):
+            with torch.serialization.safe_globals(allowed):
                 source = torch.load(source, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
             raise UserError(f"no such file: {source}") from error
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0]
+            # torch names what it refused in the middle of a long advice
+            refused = re.search(r"GLOBAL (\S+)", str(error))
+            reason = f"it holds {refused[1]}" if refused else str(error).splitlines()[0]
             raise UserError(f"{source} is not a file of MotionBERT's weights: {reason}") from error
     inner = source.get("model_pos", source) if isinstance(source, Mapping) else None
     if not isinstance(inner, Mapping) or not inner:

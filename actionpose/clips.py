@@ -271,10 +271,11 @@ VIEWS_OF_A_WINDOW = 4  # azimuths of the open benchmark
 def benchmark_clips(corpus: Corpus, split: str, frames: int = 81) -> Iterator[tuple[str, Clip]]:
     """The fixed clips of the open benchmark, with the id of their window.
 
-    Every motion of the split is cut into windows of `frames`, the rest kept if it is a third of
-    one. Each is seen by four cameras like Human3.6M's: 0, 90, 180 and 270 degrees from the
-    heading of the first frame plus a jitter, 3 to 6 m away, 1.2 to 2.2 m high, with
-    detector-like noise. All draws are seeded by the clip's id. Units are those of the image.
+    Every motion of the split is cut into windows of `frames`; a rest shorter than a third of one
+    is dropped, unless it is the whole motion. Each is seen by four cameras like Human3.6M's: 0,
+    90, 180 and 270 degrees from the heading of the first frame plus a jitter, 3 to 6 m away, 1.2
+    to 2.2 m high, with detector-like noise. All draws are seeded by the clip's id. Units are
+    those of the image.
     """
     for motion in corpus.motions(split).values():
         for start in range(0, len(motion), frames):

@@ -205,18 +205,20 @@ def open_corpus(folder: Path | str) -> Corpus:
         info = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         lines = (folder / "segments.jsonl").read_text(encoding="utf-8").splitlines()
         joints = np.load(folder / "joints.npy", mmap_mode="r")
+        segments = [Segment(**json.loads(line)) for line in lines]
+        num_frames = info["frames"]
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not a corpus: {error.filename} is missing") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder} cannot be read as a corpus: {error}") from error
     if info.get("format") != FORMAT:
         raise UserError(
             f"{folder} is a corpus of format {info.get('format')}; this version reads {FORMAT}: "
             "prepare it again"
         )
-    if joints.shape != (info["frames"], len(H36M17), 3):
+    if joints.shape != (num_frames, len(H36M17), 3):
         raise UserError(f"{folder}: joints.npy has shape {joints.shape}, not what corpus.json says")
-    return Corpus(folder, info, joints, [Segment(**json.loads(line)) for line in lines])
+    return Corpus(folder, info, joints, segments)
 
 
 def verify_corpus(folder: Path | str) -> Corpus:

@@ -32,7 +32,7 @@ _ERRORS = np.array([
     [1.66, 1.32, 5.37, 5.68, 0.7287],
 ])  # fmt: skip
 _MEAN, _STD, _ORDINARY = _ERRORS[:, :2] / 1000, _ERRORS[:, 2:4] / 1000, _ERRORS[:, 4]
-_KEY_FRAMES = 27  # errors drift between this many frames of a clip
+_KEY_SPACING = 9  # frames between which errors drift: 27 key frames for MotionBERT's 243
 _GROSS_RANGE = 0.06
 _JITTER_STD = 0.002  # from frame to frame
 # confidence from displacement d: a / (d + a) + b d + N(m, s)
@@ -43,19 +43,21 @@ _CONFIDENCE_MEAN, _CONFIDENCE_STD = -0.0045857, 0.1431057
 def detector_noise(num_frames: int, rng: Generator) -> tuple[Array, Array]:
     """Errors and confidences like those of a 2D detector (MotionBERT's noise model).
 
-    Errors drift smoothly: each joint has one, ordinary or gross, at 27 key frames, and they are
-    interpolated between. Unlike MotionBERT, the jitter is drawn for each clip.
+    Errors drift smoothly: each joint has one, ordinary or gross, at every ninth frame, and they
+    are interpolated between. MotionBERT has 27 key frames whatever the clip's length, which makes
+    a short clip's errors jump from frame to frame, and one jitter for a whole batch.
 
     Returns:
         (T, 17, 2) displacements in units of half the image width, of a person as large as
         Human3.6M's; and (T, 17) confidences in [0, 1].
     """
-    shape = (_KEY_FRAMES, *_MEAN.shape)
+    num_keys = max(2, round(num_frames / _KEY_SPACING))
+    shape = (num_keys, *_MEAN.shape)
     ordinary = rng.random(shape[:2]) < _ORDINARY
     gross = (rng.random(shape) - 0.5) * _GROSS_RANGE
     keys = np.where(ordinary[..., None], _MEAN + _STD * rng.standard_normal(shape), gross)
-    at = np.linspace(0, _KEY_FRAMES - 1, num_frames)
-    before = np.minimum(at.astype(int), _KEY_FRAMES - 2)
+    at = np.linspace(0, num_keys - 1, num_frames)
+    before = np.minimum(at.astype(int), num_keys - 2)
     share = (at - before)[:, None, None]
     noise = keys[before] * (1 - share) + keys[before + 1] * share
     noise += rng.normal(0, _JITTER_STD, noise.shape)

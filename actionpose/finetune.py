@@ -1,7 +1,7 @@
 """Stage two: train the pose encoder on 2D keypoints with 3D truth, without text."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from actionpose import checkpoint, training
 from actionpose.clips import Batches
-from actionpose.config import FinetuneConfig, to_dict
+from actionpose.config import ClipConfig, FinetuneConfig, to_dict
 from actionpose.corpus import Corpus, open_corpus
 from actionpose.errors import UserError
 from actionpose.losses import position_loss, scale_loss, velocity_loss
@@ -44,22 +44,25 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
             f"({config.model.max_frames})"
         )
     corpora = [(open_corpus(folder), weight) for folder, weight in config.data.corpora.items()]
+    if len(rates := {corpus.rate_hz for corpus, _ in corpora}) > 1:
+        raise UserError(f"the corpora have different rates ({rates} Hz): prepare them at one rate")
     accelerator = training.start_accelerator(config.training)
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(config.model))
+    if encoder.class_token:
+        encoder.pooling.requires_grad_(False)  # the embedding has no loss in this stage
     if config.init:
         initialise(encoder, config.init)
 
-    def batches(first_step: int, split: str = "train") -> Batches:
+    def batches(first_step: int) -> Batches:
         return Batches(
-            corpora if split == "train" else _with_split(corpora, split),
+            corpora,
             config.data,
-            batch_size=config.training.batch_size if split == "train" else VAL_BATCH,
+            batch_size=config.training.batch_size,
             seed=config.training.seed,
             first_step=first_step,
-            rank=accelerator.process_index if split == "train" else 0,
-            world_size=accelerator.num_processes if split == "train" else 1,
-            split=split,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
         )
 
     def batches_from(step: int) -> Iterable[dict[str, Any]]:
@@ -84,7 +87,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
         resume=resume,
         meta=_meta(config, corpora),
         steps_per_epoch=steps_per_epoch,
-        validate=_validation(batches(0, "val")) if _with_split(corpora, "val") else None,
+        validate=_validation(corpora, config.data),
         quiet=quiet,
     )
 
@@ -101,12 +104,18 @@ def initialise(encoder: PoseEncoder, source: Path) -> None:
     checkpoint.load_by_name(encoder, weights, str(source), may_miss=("pose_token", "pooling."))
 
 
-def _with_split(corpora: list[tuple[Corpus, float]], split: str) -> list[tuple[Corpus, float]]:
-    return [(corpus, weight) for corpus, weight in corpora if corpus.motions(split)]
+def _validation(
+    corpora: list[tuple[Corpus, float]], config: ClipConfig
+) -> Callable[[nn.Module], dict[str, float]] | None:
+    """Scores on a fixed draw of held-out clips, in millimetres at true scale.
 
-
-def _validation(batches: Batches) -> Any:
-    """Scores on a fixed draw of held-out clips, in millimetres at true scale."""
+    The draw is the same for every seed; bodies are not redrawn and nothing is hidden.
+    """
+    held_out = [(corpus, weight) for corpus, weight in corpora if corpus.motions("val")]
+    if not held_out:
+        return None
+    plain = replace(config, bone_redraw=0, detector_joints=0, hidden_joints=0, hidden_frames=0)
+    batches = Batches(held_out, plain, VAL_BATCH, seed=0, split="val")
 
     @torch.no_grad()
     def validate(model: nn.Module) -> dict[str, float]:

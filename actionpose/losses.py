@@ -75,8 +75,8 @@ def alignment_loss(
 
     Args:
         pose: (B, E) global motion embeddings.
-        text: (B, K + 1, E) embeddings of each pose's candidate texts. Both are unit vectors, which
-            the encoders' outputs are: the temperature is meant for cosines.
+        text: (B, K + 1, E) embeddings of each pose's candidate texts. Both must be unit vectors:
+            the temperature is meant for cosines. Encoders do not normalise; the caller does.
         target: (B, K + 1) ground-truth similarities; a row sums to 1. No gradient flows into it.
         temperature: tau of Eq. 1.
         gamma: 0 or more; the larger, the less a text that already fits counts.

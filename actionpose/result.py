@@ -155,7 +155,7 @@ class Result:
             raise UserError("to_dataframe needs pandas: pip install actionpose[export]") from None
         persons, frames, joints, _ = self.pose_m.shape
         person, frame, joint = (index.ravel() for index in np.indices((persons, frames, joints)))
-        names = pd.Categorical.from_codes(joint, categories=self.skeleton.joints)
+        names = pd.Categorical.from_codes(joint, categories=pd.Index(self.skeleton.joints))
         columns: list[Any] = [person, frame, self.time_s[frame], names]
         columns += [self.pose_m[..., axis].ravel() for axis in range(3)]
         columns += [self.keypoints_px[..., axis].ravel() for axis in range(3)]
@@ -190,10 +190,12 @@ def _checked_header(header: dict[str, Any]) -> dict[str, Any]:
 def _read_npz(path: Path) -> dict[str, Any]:
     """All arrays of an .npz file by name."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise UserError(f"{path} is not an .npz file but a single array")
-            return {name: file[name] for name in file.files}
+            with file:
+                return {name: file[name] for name in file.files}
     except UserError:
         raise
     except FileNotFoundError:

@@ -6,8 +6,6 @@ the arms freely. Whoever adds an action adds rows here.
 
 from dataclasses import dataclass, replace
 
-from actionpose.synthetic_body import SIDES
-
 Key = dict[str, float]  # a value for every channel, or for some
 
 
@@ -63,9 +61,10 @@ class Gait:
     arms: Gesture | None = None  # what the arms and the trunk do instead of swinging
 
 
-# A pose a line: its channels (see synthetic_body), all others as in standing. {left,right}_arm is
-# arm_fwd,arm_out,arm_twist,elbow; {left,right}_foot is foot_x,foot_lift,heel; arms and feet are both
-# of them; wide moves both feet outward; advance moves everything forward, from this pose on.
+# A pose a line: its channels (see synthetic_body), all others as in standing or the pose it's like.
+# {left,right}_arm is arm_fwd,arm_out,arm_twist,elbow; {left,right}_foot is foot_x,foot_lift,heel;
+# arms and feet are both of them; wide moves both feet outward; advance moves everything forward,
+# from this pose on.
 _POSES = """
 stand:
 wave_in:  left_arm 25,78,78,112  turn 4
@@ -131,12 +130,13 @@ sit_back:  z 0.34  x -0.14  pitch 32  bend 35  nod -22  wide 0.06  left_knee_out
      right_knee_out 22  arms 35,20,-10,30
 floor_sit:  x -0.5  z 0.02  pitch -15  bend 30  feet 0.1,0,0  arms -35,14,-5,12
 floor_knees like floor_sit:  arms 55,8,-25,40
-floor_long like floor_sit:  pitch -8  feet 0.44,0,0  arms -25,14,-5,12
-supine:  x -0.62  z 0.01  pitch -88  bend 2  nod 5  arms 0,22,0,15  feet 0.32,0,0
+floor_long like floor_sit:  pitch -8  feet 0.41,0,0  arms -25,14,-5,12
+supine:  x -0.62  z 0.01  pitch -88  bend 2  nod 5  arms 0,22,0,15  feet 0.3,0,0
 half_supine like supine:  x -0.56  pitch -52  bend 34  feet 0.25,0,0
 supine_knees like supine:  arms 10,35,-10,60  feet -0.05,0,0
 all_fours:  z 0.5  pitch 72  bend 12  nod -25  feet -0.48,0,0  arms 86,4,-5,6
-prone:  x 0.42  z 0.02  pitch 86  bend -4  nod -8  feet -0.55,0,0  arms 60,55,45,120
+prone:  x 0.42  z 0.05  pitch 86  bend -4  nod -8  feet -0.48,0,0  left_knee_out 60
+     right_knee_out 60  arms 60,55,45,120
 throw_load:  left_arm -20,92,82,100  twist 38  turn -25  right_arm 75,15,0,25  x -0.08
      right_foot 0.28,0,0  bend -8
 throw_release:  left_arm 105,25,40,25  twist -18  turn 10  right_arm 10,20,-10,60  x 0.14
@@ -167,6 +167,7 @@ folded:  arms 30,-6,-62,98  bend 4
 sit_forward like sit:  pitch 12  bend 32  arms 48,4,-30,75  nod -15
 """
 
+_SIDES = ("left", "right")
 _ARM = ("arm_fwd", "arm_out", "arm_twist", "elbow")
 _FOOT = ("foot_x", "foot_lift", "heel")
 _FOOT_OUT = 0.12  # of a standing foot
@@ -178,7 +179,7 @@ _STANDING_SIDE: Key = {
     **{"foot_x": 0.0, "foot_out": _FOOT_OUT, "foot_lift": 0.0, "toe_out": 8.0, "heel": 0.0},
     **{"knee_out": 6.0, "free": 0.0},
 }
-for _side in SIDES:
+for _side in _SIDES:
     _STAND |= {f"{_side}_{part}": value for part, value in _STANDING_SIDE.items()}
 
 
@@ -194,14 +195,16 @@ def _parse_poses(table: str) -> dict[str, Key]:
             side, _, part = field.partition("_")
             if len(values) > 1:
                 channels = _ARM if field in ("arms", "left_arm", "right_arm") else _FOOT
-                sides = (side,) if part else tuple(SIDES)
-                pose |= {f"{s}_{c}": v for s in sides for c, v in zip(channels, values, strict=True)}
+                sides = (side,) if part else _SIDES
+                pose |= {
+                    f"{s}_{c}": v for s in sides for c, v in zip(channels, values, strict=True)
+                }
             elif field == "wide":
-                pose |= {f"{s}_foot_out": _FOOT_OUT + values[0] for s in SIDES}
+                pose |= {f"{s}_foot_out": _FOOT_OUT + values[0] for s in _SIDES}
             else:
                 assert field in pose or field == "advance", f"no channel {field}"
                 pose[field] = values[0]
-        for s in SIDES:
+        for s in _SIDES:
             pose[f"{s}_free"] = float(pose[f"{s}_foot_lift"] > 0)
         poses[name] = pose
     return poses
@@ -316,7 +319,8 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
         Keyed("hop on both legs",
               "hop_load:.3 (hop_takeoff:.14 hop_air:.14 hop_land:.14 hop_load:.12) stand:.4",
               cycles=(3, 7), tempo=(0.92, 1.15)),
-        Keyed("jumping jacks", "jack_in:.3 (jack_mid:.2 jack_out:.2 jack_mid:.22 jack_in:.2) stand:.3",
+        Keyed("jumping jacks",
+              "jack_in:.3 (jack_mid:.2 jack_out:.2 jack_mid:.22 jack_in:.2) stand:.3",
               cycles=(2, 5), tempo=(0.9, 1.3)),
     ),
     "bow": (
@@ -350,7 +354,8 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
               cycles=(2, 4)),
         Keyed("touch the {side} knee with the {other} elbow",
               "hands_head:.6 (knee_touch:.5 hands_head:.5)", cycles=(1, 3), amplitude=(0.9, 1.05)),
-        Keyed("twist the trunk to the {side}", "hips:.5 (twist:.7 twist:.2 hips:.7)", cycles=(1, 2)),
+        Keyed("twist the trunk to the {side}", "hips:.5 (twist:.7 twist:.2 hips:.7)",
+              cycles=(1, 2)),
     ),
     "stretch": (
         Keyed("stretch sideways to the {side}", "stand:.2 side_bend:1 side_bend:.8 stand:1"),
@@ -375,9 +380,10 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
         Keyed("get up from the floor",
               "supine:0 supine:.4 half_supine:.8 floor_sit:.7 sit_back:.8 stand:.9 stand:.3",
               amplitude=_WHOLE),
-        Keyed("sit up on the floor", "supine:0 supine:.4 half_supine:.8 floor_long:.7 floor_long:.4",
+        Keyed("sit up on the floor",
+              "supine:0 supine:.4 half_supine:.8 floor_long:.7 floor_long:.4", amplitude=_WHOLE),
+        Keyed("push up from the stomach", "prone:0 prone:.3 all_fours:1 kneel:.9",
               amplitude=_WHOLE),
-        Keyed("push up from the stomach", "prone:0 prone:.3 all_fours:1 kneel:.9", amplitude=_WHOLE),
     ),
     "on the floor": (
         Keyed("lie on the back and bend the knees",

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation
 
 from actionpose.skeletons import H36M17
@@ -282,5 +282,6 @@ def pose_body(body: Body, posture: Posture) -> Array:
         )
         if sunk.max() <= 0:
             break
-        pelvis[:, 2] += gaussian_filter1d(np.maximum(sunk, 0), sigma=3, mode="nearest")
+        lift = maximum_filter1d(np.maximum(sunk, 0), size=7, mode="nearest")
+        pelvis[:, 2] += gaussian_filter1d(lift, sigma=3, mode="nearest")
     return np.stack([joints[joint] for joint in H36M17.joints], axis=1)

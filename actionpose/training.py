@@ -200,7 +200,9 @@ def fit(
     """
     total = max(1, round(config.epochs * steps_per_epoch))
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        (p for p in model.parameters() if p.requires_grad),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
     )
     step = 0
     if resume:
@@ -259,13 +261,10 @@ def fit(
     folder = folder or run / "checkpoints" / f"{step:07d}"
     if log:
         log.close()
-        report = {"status": status, "step": step, "of": total, "minutes_of_this_call": minutes_since(started)}
+        minutes = round((time.monotonic() - started) / 60, 2)
+        report = {"status": status, "step": step, "of": total, "minutes_of_this_call": minutes}
         (run / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return Outcome(step, status, folder)
-
-
-def minutes_since(started: float) -> float:
-    return round((time.monotonic() - started) / 60, 2)
 
 
 def _step(

@@ -250,7 +250,7 @@ def _draw_limb(
         rim = np.array([ends[0, :2] + trim, ends[1, :2] - trim])
         axes.plot(*rim.T, "-w", lw=points + 1.8, zorder=zorder, solid_capstyle="butt")
     rgb = np.array([int(COLOURS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    rgb += (1 - rgb) * np.clip(0.15 - 0.5 * nearness, 0, 0.35)
+    rgb += (1 - rgb) * np.clip(-0.7 * nearness, 0, 0.4)
     axes.plot(*ends[:, :2].T, "-", color=rgb, lw=points, zorder=zorder, solid_capstyle="round")
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from actionpose.errors import UserError
 from actionpose.skeletons import H36M17
-from actionpose.synthetic import ACTIONS, MOVEMENTS, Motion, dataset, motion
+from actionpose.synthetic import ACTIONS, Motion, dataset, motion
+from actionpose.synthetic_actions import MOVEMENTS
 from actionpose.synthetic_body import KNEE_DEG, LIMITS_DEG, sample_body, two_bone
 
 RATE_HZ = 30.0

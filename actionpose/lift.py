@@ -1,0 +1,292 @@
+"""Lifting: 2D keypoints of any length to 3D motion in metres.
+
+A long motion is seen through overlapping windows of the length the model was trained with. Every
+window is normalised by itself, predicted as it is and mirrored (averaged once, here and nowhere
+else), brought to one stature, and blended into its neighbours, so that nothing jumps at a border.
+"""
+
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from actionpose import checkpoint
+from actionpose.errors import UserError
+from actionpose.geometry import Frame2D, box_frame, image_frame
+from actionpose.keypoints import Keypoints
+from actionpose.model import PoseEncoder
+from actionpose.result import Result
+from actionpose.skeletons import H36M17
+
+Array = NDArray[np.floating]
+
+AVERAGE_ADULT_M = 1.70  # where the height is not given
+# Stature over the length of the chain ankle, knee, hip, pelvis, spine, thorax, head top: the
+# ankle's height is 3.9 % of the stature (Drillis and Contini 1966).
+STATURE_PER_CHAIN = 1 / (1 - 0.039)
+_BATCH = 8  # windows at a time; more leave the cache of a CPU
+_SAME_RATE = 0.1  # keypoints whose rate is this near to the model's are taken as they are
+_MIRROR = torch.tensor([-1.0, 1.0, 1.0])
+
+
+def chain_length(pose: Array) -> float:
+    """Length from the ankles to the top of the head along the bones, in the pose's unit.
+
+    Args:
+        pose: (T, 17, 3). A bone has the median of its lengths over time; legs are averaged.
+    """
+
+    def bone(a: str, b: str) -> float:
+        ends = pose[:, H36M17.indices(a, b)]
+        return float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1)))
+
+    trunk = bone("pelvis", "spine") + bone("spine", "thorax") + bone("thorax", "head")
+    legs = [bone(f"{s}_hip", f"{s}_knee") + bone(f"{s}_knee", f"{s}_ankle") for s in SIDES]
+    return trunk + sum(legs) / 2
+
+
+SIDES = ("left", "right")
+
+
+@torch.inference_mode()
+def predict(encoder: PoseEncoder, keypoints: torch.Tensor) -> torch.Tensor:
+    """Root-relative poses of normalised clips, averaged over the clip and its mirror image.
+
+    Args:
+        keypoints: (N, T, 17, 3) on the encoder's device.
+
+    Returns:
+        (N, T, 17, 3) in the same units; the pelvis is at the origin.
+    """
+    sign = _MIRROR.to(keypoints)
+    both = torch.cat([keypoints, keypoints[:, :, H36M17.mirror] * sign])
+    pose, mirrored = encoder(both).pose.float().chunk(2)
+    pose = (pose + mirrored[:, :, H36M17.mirror] * sign) / 2
+    return pose - pose[:, :, :1]
+
+
+class ActionPose:
+    """A trained model, ready to lift.
+
+    Args:
+        encoder: in eval mode.
+        meta: of its checkpoint: `frames`, `normalization`, `rate_hz`.
+        name: for the headers of results.
+        weights_sha256: likewise.
+    """
+
+    def __init__(
+        self,
+        encoder: PoseEncoder,
+        meta: dict[str, Any],
+        *,
+        name: str,
+        weights_sha256: str = "",
+        device: str = "cpu",
+    ):
+        self.encoder = encoder.to(device)
+        self.device = device
+        self.frames: int = meta["frames"]
+        self.normalization: str = meta["normalization"]
+        self.rate_hz: float = meta["rate_hz"]
+        self.checkpoint = {"name": name, "sha256": weights_sha256}
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "tiny", device: str = "auto") -> "ActionPose":
+        """Load a bundled model, a checkpoint or run folder, or a Hugging Face Hub id.
+
+        Raises:
+            UserError: no such model, or one that is damaged or lacks what lifting needs.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        elif device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device is cuda, but torch finds no GPU: use cpu or auto")
+        folder = checkpoint.find(name)
+        encoder, meta = checkpoint.load_encoder(folder)
+        if missing := {"frames", "normalization", "rate_hz"} - meta.keys():
+            raise UserError(f"{folder / checkpoint.META} lacks {', '.join(sorted(missing))}")
+        digest = checkpoint.sha256(folder)
+        return cls(encoder, meta, name=str(name), weights_sha256=digest, device=device)
+
+    def lift(
+        self,
+        source: Keypoints | str | os.PathLike[str],
+        *,
+        persons: str | int = "all",
+        height_m: float | None = None,
+        progress: Callable[[int], object] = lambda frames: None,
+    ) -> Result:
+        """Lift every person of a keypoint file to 3D.
+
+        Args:
+            source: keypoints of any known layout, or a file that `Keypoints.read` takes.
+            persons: "all", or how many: those who are seen largest and longest.
+            height_m: the stature of the people; without it they have that of an average adult.
+            progress: called with the number of frames done since the last call.
+
+        Returns:
+            Metres, x right, y down, z away from the camera, the pelvis at the origin of every
+            frame. Frames in which a person was not detected are filled from their neighbours
+            where a window reaches them, and stay marked in `valid`.
+
+        Raises:
+            UserError: see `Keypoints.read`; or a height that no person has, or an image size that
+                is needed and not known.
+        """
+        if height_m is not None and not 0.3 <= height_m <= 2.8:
+            raise UserError(f"height {height_m:g} m is not a person's: give metres, such as 1.75")
+        keypoints = source if isinstance(source, Keypoints) else Keypoints.read(source)
+        chosen = _choose(keypoints, persons)
+        mapped = keypoints.to_skeleton(H36M17)
+        times = np.arange(keypoints.num_frames) / keypoints.rate_hz
+        poses, tracks = [], []
+        for person in chosen:
+            points, valid = mapped.keypoints_px[person], mapped.valid[person]
+            tracks.append(points)
+            poses.append(self._lift_track(points, valid, times, mapped.image_size, progress))
+        stature_m = height_m or AVERAGE_ADULT_M
+        return Result(
+            pose_m=(np.stack(poses) * stature_m).astype(np.float32),
+            keypoints_px=np.stack(tracks),
+            valid=mapped.valid[chosen],
+            track_id=mapped.track_id[chosen],
+            time_s=times,
+            header=self._header(keypoints, height_m),
+        )
+
+    def _header(self, keypoints: Keypoints, height_m: float | None) -> dict[str, Any]:
+        average = f"average adult, {AVERAGE_ADULT_M:.2f} m"
+        return {
+            "units": "metres",
+            "axes": "x right, y down, z away from the camera",
+            "root": "pelvis at the origin of every frame",
+            "skeleton": H36M17.name,
+            "scale_source": average if height_m is None else f"height given, {height_m:.2f} m",
+            "rate_hz": keypoints.rate_hz,
+            "rate_source": keypoints.rate_source,
+            "first_frame": keypoints.first_frame,
+            "image_size": keypoints.image_size,
+            "detector": keypoints.detector,
+            "source": keypoints.source,
+            "input_skeleton": keypoints.skeleton.name,
+            "checkpoint": self.checkpoint,
+            "versions": {"actionpose": version("actionpose"), "torch": torch.__version__},
+            "actions": [],
+        }
+
+    def _lift_track(
+        self,
+        points: Array,
+        valid: NDArray[np.bool_],
+        times: Array,
+        image_size: tuple[int, int] | None,
+        progress: Callable[[int], object],
+    ) -> Array:
+        """One person, (T, 17, 3) pixels to (T, 17, 3) in shares of the person's stature."""
+        rate_hz = 1 / (times[1] - times[0]) if len(times) > 1 else self.rate_hz
+        if abs(rate_hz / self.rate_hz - 1) <= _SAME_RATE:
+            return self._lift_windows(points, valid, image_size, progress)
+        grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
+        points, valid = _resample_keypoints(points, valid, times, grid)
+        share = len(times) / len(grid)
+        pose = self._lift_windows(points, valid, image_size, lambda n: progress(round(n * share)))
+        return _interpolate(pose, grid, times)
+
+    def _lift_windows(
+        self,
+        points: Array,
+        valid: NDArray[np.bool_],
+        image_size: tuple[int, int] | None,
+        progress: Callable[[int], object],
+    ) -> Array:
+        """Overlapping windows, some at a time, blended with weights that fall to their ends."""
+        length = min(self.frames, len(points))
+        last = len(points) - length
+        starts = sorted({*range(0, last, max(1, length // 3)), last})
+        weight = np.minimum(np.arange(length) + 1, length - np.arange(length))[:, None, None]
+        total = np.zeros(points.shape)
+        weights = np.zeros((len(points), 1, 1))
+        for first in range(0, len(starts), _BATCH):
+            batch = [s for s in starts[first : first + _BATCH] if valid[s : s + length].any()]
+            windows = np.stack([points[s : s + length] for s in batch]) if batch else np.empty(0)
+            for start, pose in zip(batch, self.predict(windows, image_size), strict=True):
+                seen = valid[start : start + length]
+                pose /= chain_length(pose[seen]) * STATURE_PER_CHAIN
+                total[start : start + length] += weight * pose
+                weights[start : start + length] += weight
+            upto = starts[min(first + _BATCH, len(starts)) - 1] + length
+            progress(upto - (starts[first - 1] + length if first else 0))
+        return total / np.maximum(weights, 1)
+
+    def predict(self, windows: Array, image_size: tuple[int, int] | None = None) -> Array:
+        """Poses of short clips, in the units of their keypoints: no stature, no blending.
+
+        Args:
+            windows: (N, T, 17, 3) x, y, confidence in pixels or any other unit; T is at most
+                `frames`. Each is normalised by itself, as the model was trained.
+            image_size: needed by models that normalise by the image.
+
+        Returns:
+            (N, T, 17, 3), root-relative; multiply by metres per unit at the person's depth.
+        """
+        if len(windows) == 0:
+            return np.empty((0, *windows.shape[1:]))
+        frames = [self._frame(window, image_size) for window in windows]
+        pairs = zip(frames, windows, strict=True)
+        normalised = np.stack([frame.normalize(window) for frame, window in pairs])
+        pose = predict(self.encoder, torch.from_numpy(normalised).to(self.device))
+        units = np.array([frame.unit_px for frame in frames])[:, None, None, None]
+        return pose.cpu().numpy().astype(np.float64) * units
+
+    def _frame(self, window: Array, image_size: tuple[int, int] | None) -> Frame2D:
+        if self.normalization == "image":
+            if image_size is None:
+                raise UserError(
+                    "this model needs the size of the image: give --image-size WIDTHxHEIGHT"
+                )
+            return image_frame(image_size)
+        # a lone keypoint has no size; whatever stands for it, the result is marked by confidence
+        return box_frame(window) or Frame2D((0.0, 0.0), 1.0)
+
+
+def _choose(keypoints: Keypoints, persons: str | int) -> list[int]:
+    """Rows of the persons to lift, in the order of the file."""
+    everyone = list(range(keypoints.num_persons))
+    if persons == "all":
+        return everyone
+    if not isinstance(persons, int) or persons < 1:
+        raise UserError(f"persons is 'all' or a number from 1, not {persons!r}")
+    points = keypoints.keypoints_px
+    seen = points[..., 2] > 0
+    extent = [
+        np.ptp(points[p, t, seen[p, t], :2], axis=0).max() if seen[p, t].any() else 0.0
+        for p in everyone
+        for t in range(keypoints.num_frames)
+    ]
+    size = np.reshape(extent, (len(everyone), -1)).sum(axis=1)
+    return sorted(np.argsort(-size, kind="stable")[:persons].tolist())
+
+
+def _resample_keypoints(
+    points: Array, valid: NDArray[np.bool_], times: Array, grid: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Keypoints at other times. A joint is there if it is there on both sides of the time."""
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    seen = points[..., 2] > 0
+    both = seen[after] & seen[after - 1]
+    resampled = _interpolate(points, times, grid) * both[..., None]
+    return resampled.astype(np.float32), valid[after] & valid[after - 1] & both.any(axis=1)
+
+
+def _interpolate(values: Array, times: Array, grid: Array) -> Array:
+    """(T, ...) at `times` to (G, ...) at `grid`, linearly; the ends are held."""
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    share = (grid - times[after - 1]) / (times[after] - times[after - 1])
+    share = np.clip(share, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
+    return values[after - 1] * (1 - share) + values[after] * share

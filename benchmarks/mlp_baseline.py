@@ -1,0 +1,210 @@
+"""Two rows to compare with on the open benchmark: a per-frame MLP and the mean training pose.
+
+    python benchmarks/mlp_baseline.py --cpu-minutes 40
+
+The MLP is the "simple yet effective baseline" of Martinez et al. 2017 (4.3 M parameters; x and y
+in, no confidence; max-norm omitted). It sees the training clips, cameras, noise and augmentation
+of the bundled model, and is evaluated in the same units. Its budget and learning rate count the
+CPU time of training steps, so that a busy machine does not change the result.
+
+Prints MPJPE and P-MPJPE on every eighth val motion while it trains, then both rows on all of val.
+Writes OUT/mlp/{weights.pt,open_val.json,open_val_no_flip.json} and OUT/mean_pose/open_val.json.
+"""
+
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from actionpose.clips import Batches
+from actionpose.config import FinetuneConfig, load_recipe
+from actionpose.corpus import open_corpus
+from actionpose.evaluate import Predict, evaluate_open
+from actionpose.files import atomic_write
+from actionpose.geometry import box_frame, mirror
+from actionpose.skeletons import H36M17
+from actionpose.training import keep_freed_memory
+
+RECIPE = Path("recipes/open_tiny_short.yaml")
+VAL = [Path("data/open/cmu"), Path("data/open/hdm05")]
+CLIPS = 40  # new clips for each step
+POOL = 400  # clips that a step's frames are drawn from: a clip's own frames are nearly equal
+FRAMES = 1024  # of a step
+MEAN_POSE_BATCHES = 50
+
+Array = NDArray[np.floating]
+
+
+class Residual(nn.Module):
+    """Two layers and a short cut."""
+
+    def __init__(self, width: int, dropout: float):
+        super().__init__()
+        self.layers = nn.Sequential(*(layer(width, width, dropout) for _ in range(2)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+def layer(width_in: int, width: int, dropout: float) -> nn.Sequential:
+    linear = nn.Linear(width_in, width)
+    nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+    return nn.Sequential(linear, nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout))
+
+
+def make_mlp(width: int, dropout: float) -> nn.Sequential:
+    """(N, 34) to (N, 51): x and y of the joints to x, y, z."""
+    joints = len(H36M17)
+    return nn.Sequential(
+        layer(2 * joints, width, dropout),
+        Residual(width, dropout),
+        Residual(width, dropout),
+        nn.Linear(width, 3 * joints),
+    )
+
+
+def lift(mlp: nn.Module, xy: Tensor) -> Tensor:
+    """(N, 17, 2) in box units to root-relative (N, 17, 3)."""
+    pose: Tensor = mlp(xy.flatten(1)).float().unflatten(1, (-1, 3))
+    return pose - pose[:, :1]
+
+
+def frames_of(batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """The frames of a batch that are real and seen: x, y (N, 17, 2) and pose (N, 17, 3)."""
+    seen = batch["valid"] & (batch["keypoints"][..., 2] > 0).any(dim=-1)
+    return batch["keypoints"][..., :2][seen], batch["pose"][seen]
+
+
+def shuffled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    """Random frames from a pool whose oldest clips give way to new ones at every step."""
+    size = POOL // CLIPS
+    pool = [frames_of(batches.batch(step)) for step in range(size)]
+    for step in itertools.count():
+        pool[step % size] = frames_of(batches.batch(size + step))
+        xy, pose = (torch.cat(parts) for parts in zip(*pool, strict=True))
+        chosen = torch.randperm(len(xy))[:FRAMES]
+        yield xy[chosen], pose[chosen]
+
+
+Poses = Callable[[Tensor], Tensor]  # (N, 17, 2) box units to root-relative (N, 17, 3)
+
+
+def predictor(poses: Poses, flip: bool) -> Predict:
+    """As `ActionPose.predict`: each window in units of its own box, then back.
+
+    Args:
+        flip: average with the mirror image of the mirrored window's poses.
+    """
+
+    @torch.inference_mode()
+    def predict(windows: Array) -> Array:
+        result = np.empty(windows.shape)
+        for window, pose in zip(windows, result, strict=True):
+            box = box_frame(window)
+            assert box is not None
+            xy = box.normalize(window)[..., :2]
+            pose[:] = poses(torch.from_numpy(xy)).numpy()
+            if flip:
+                pose[:] = (pose + mirror(poses(torch.from_numpy(mirror(xy))).numpy())) / 2
+            pose *= box.unit_px
+        return result
+
+    return predict
+
+
+def mean_pose(batches: Batches) -> Tensor:
+    """(17, 3) in box units."""
+    parts = [frames_of(batches.batch(step))[1] for step in range(MEAN_POSE_BATCHES)]
+    return torch.cat(parts).mean(dim=0)
+
+
+def write(path: Path, report: dict[str, Any], **about: Any) -> None:
+    """As `actionpose evaluate open --json` does."""
+    scores = {name: vars(score) for name, score in report["scores"].items()}
+    for name, score in report["scores"].items():
+        print(f"  {name:16} {score}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as unfinished:
+        text = json.dumps({**report, "scores": scores, **about}, indent=2) + "\n"
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def main(
+    cpu_minutes: float = 40,
+    learning_rate: float = 1e-3,
+    dropout: float = 0.5,
+    width: int = 1024,
+    loss: Literal["distance", "squared"] = "distance",
+    evaluate_every: float = 4,
+    seed: int = 0,
+    out: Path = Path("runs"),
+) -> None:
+    """Train, evaluate, write.
+
+    Args:
+        cpu_minutes: Of training steps, data included; evaluation comes on top.
+        loss: Mean distance of the joints, as our models have it, or the paper's squared error.
+        evaluate_every: CPU minutes.
+    """
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    settings = {key: str(value) for key, value in locals().items()}
+    config = load_recipe(FinetuneConfig, RECIPE).data
+    corpora = [(open_corpus(folder), weight) for folder, weight in config.corpora.items()]
+    batches = Batches(corpora, config, CLIPS, seed)
+    val = [open_corpus(folder) for folder in VAL]
+    few = [replace(c, segments=list(c.motions("val").values())[::8]) for c in val]
+
+    mlp = make_mlp(width, dropout)
+    optimizer = torch.optim.Adam(mlp.parameters(), lr=learning_rate, fused=True)
+    print(f"{sum(p.numel() for p in mlp.parameters()):,} parameters; {settings}", flush=True)
+    frames = shuffled(batches)
+    used, next_evaluation = 0.0, evaluate_every  # CPU minutes
+    step = 0
+    while used < cpu_minutes:
+        started = time.process_time()
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * (1 + math.cos(math.pi * used / cpu_minutes)) / 2
+        xy, target = next(frames)
+        with torch.autocast("cpu", torch.bfloat16):
+            pose = lift(mlp, xy)
+        error = (pose - target).norm(dim=-1)
+        optimizer.zero_grad()
+        (error if loss == "distance" else error**2).mean().backward()
+        optimizer.step()
+        step += 1
+        used += (time.process_time() - started) / 60
+        if used >= min(next_evaluation, cpu_minutes):
+            next_evaluation += evaluate_every
+            mlp.eval()
+            scores = evaluate_open(predictor(partial(lift, mlp), flip=True), few)["scores"]
+            mlp.train()
+            mpjpe, p_mpjpe = scores["mpjpe_mm"].mean, scores["p_mpjpe_mm"].mean
+            print(f"{used:5.1f} min, step {step}: {mpjpe:.1f} / {p_mpjpe:.1f} mm", flush=True)
+
+    mlp.eval()
+    for flip in (False, True):
+        print(f"MLP, flip {flip}")
+        report = evaluate_open(predictor(partial(lift, mlp), flip), val)
+        write(out / "mlp" / f"open_val{'' if flip else '_no_flip'}.json", report, settings=settings)
+    torch.save(mlp.state_dict(), out / "mlp" / "weights.pt")
+    print("mean training pose")
+    mean = mean_pose(batches)
+    report = evaluate_open(predictor(lambda xy: mean.expand(len(xy), -1, -1), False), val)
+    write(out / "mean_pose" / "open_val.json", report)
+
+
+if __name__ == "__main__":
+    keep_freed_memory()
+    tyro.cli(main)

@@ -1,0 +1,319 @@
+"""Checkpoints: whole or not at all, found by name, and refused with a reason."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import resource
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from actionpose import checkpoint
+from actionpose.config import ModelConfig, to_dict
+from actionpose.errors import UserError
+from actionpose.model import PoseEncoder
+
+SIZES = ModelConfig(
+    width=8, depth=2, num_heads=2, rep_width=8, max_frames=9, middle_layer=1, embedding_width=8
+)
+
+
+def encoder(seed=0):
+    torch.manual_seed(seed)
+    return PoseEncoder(**asdict(SIZES))
+
+
+def save(run, step, model=None):
+    model = model or encoder(step)
+    optimizer = torch.optim.AdamW(model.parameters())
+    sum(parameter.sum() for parameter in model.parameters()).backward()
+    optimizer.step()
+    meta = {"stage": "finetune", "model": to_dict(SIZES)}
+    return checkpoint.save(run, step, model, meta, {"optimizer": optimizer.state_dict()})
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        assert torch.equal(value, b[key]), key
+
+
+def test_round_trip(tmp_path):
+    model = encoder()
+    folder = save(tmp_path, 12, model)
+    assert folder == tmp_path / "checkpoints" / "0000012"
+    assert {path.name for path in folder.iterdir()} == {
+        *("weights.safetensors", "meta.json", "training.pt")
+    }
+    weights, meta = checkpoint.load(folder)
+    assert_same(weights, model.state_dict())
+    assert meta == {"format": 1, "step": 12, "stage": "finetune", "model": to_dict(SIZES)}
+    loaded, meta = checkpoint.load_encoder(folder)
+    assert_same(loaded.state_dict(), model.state_dict())
+    assert not loaded.training and meta["step"] == 12
+    state = checkpoint.load_training(folder)["optimizer"]
+    assert len(state["state"]) == len(list(model.parameters()))
+    assert all(value["step"] == 1 for value in state["state"].values())
+
+
+def test_a_checkpoint_needs_no_settings_to_be_used(tmp_path):
+    model = encoder().eval()
+    loaded, _ = checkpoint.load_encoder(save(tmp_path, 1, model))
+    keypoints = torch.rand(2, 9, 17, 3)
+    with torch.no_grad():
+        for found, expected in zip(loaded(keypoints), model(keypoints), strict=True):
+            assert torch.equal(found, expected)
+
+
+def test_steps_are_in_order_and_whole(tmp_path):
+    assert checkpoint.saved_steps(tmp_path) == []
+    for step in (900, 1000, 20):
+        save(tmp_path, step)
+    (tmp_path / "checkpoints" / "0002000.tmp").mkdir()  # of a killed process
+    steps = [folder.name for folder in checkpoint.saved_steps(tmp_path)]
+    assert steps == ["0000020", "0000900", "0001000"]
+
+
+def test_saving_again_replaces(tmp_path):
+    save(tmp_path, 3, encoder(1))
+    again = encoder(2)
+    (tmp_path / "checkpoints" / "0000003.tmp").mkdir()
+    (tmp_path / "checkpoints" / "0000003.tmp" / "rubbish").write_text("")
+    folder = save(tmp_path, 3, again)
+    assert_same(checkpoint.load(folder)[0], again.state_dict())
+    assert [path.name for path in folder.parent.iterdir()] == ["0000003"]
+
+
+@contextlib.contextmanager
+def full_disk(after):
+    """No file grows beyond so many bytes, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (after, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("after", [0, 5_000, 40_000], ids=["at once", "weights", "optimizer"])
+def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, after):
+    first = save(tmp_path, 1)
+    if after == 40_000:
+        assert (first / "weights.safetensors").stat().st_size < after
+        assert (first / "training.pt").stat().st_size > after
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="cannot save .*0000002.*free some space") as caught:
+        with full_disk(after):
+            save(tmp_path, 2)
+    assert "\n" not in str(caught.value)
+    assert contents(tmp_path) == before
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0000001"]
+    assert checkpoint.find(tmp_path) == first
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), RuntimeError("torch")])
+def test_a_failing_save_leaves_the_same_step_as_it_was(tmp_path, monkeypatch, error):
+    save(tmp_path, 1)
+    before = contents(tmp_path)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(UserError, match="cannot save"):
+        save(tmp_path, 1, encoder(5))
+    assert contents(tmp_path) == before
+
+
+def test_publishing_halves_and_leaves_out_the_training(tmp_path):
+    source = save(tmp_path / "run", 4)
+    folder = checkpoint.publish(source, tmp_path / "out" / "tiny")
+    assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "meta.json"}
+    sizes = [(path / "weights.safetensors").stat().st_size for path in (source, folder)]
+    assert sizes[1] < 0.7 * sizes[0]  # the names weigh, too
+    (whole, meta), (half, published) = checkpoint.load(source), checkpoint.load(folder)
+    assert published == meta
+    for key, value in half.items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, whole[key].half().float())
+    checkpoint.load_encoder(folder)
+    with pytest.raises(UserError, match="exists already"):
+        checkpoint.publish(source, folder)
+
+
+def test_a_failing_publish_leaves_nothing(tmp_path):
+    source = save(tmp_path / "run", 4)
+    with pytest.raises(Exception):  # noqa: B017 - whatever it is, nothing half-written stays
+        with full_disk(1000):
+            checkpoint.publish(source, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def cut(path, keep):
+    path.write_bytes(path.read_bytes()[:keep])
+
+
+DAMAGES = {
+    "empty weights": lambda folder: cut(folder / "weights.safetensors", 0),
+    "cut header": lambda folder: cut(folder / "weights.safetensors", 100),
+    "cut weights": lambda folder: cut(folder / "weights.safetensors", -100),
+    "no weights": lambda folder: (folder / "weights.safetensors").unlink(),
+    "no meta": lambda folder: (folder / "meta.json").unlink(),
+    "empty meta": lambda folder: cut(folder / "meta.json", 0),
+    "cut meta": lambda folder: cut(folder / "meta.json", 30),
+    "binary meta": lambda folder: (folder / "meta.json").write_bytes(b"\xff\xfe\x00"),
+    "list": lambda folder: (folder / "meta.json").write_text("[1]"),
+    "other format": lambda folder: (folder / "meta.json").write_text('{"format": 2}'),
+    "no format": lambda folder: (folder / "meta.json").write_text("{}"),
+    "model is no dict": lambda folder: (folder / "meta.json").write_text(
+        '{"format": 1, "model": 3}'
+    ),
+    "unknown size": lambda folder: (folder / "meta.json").write_text(
+        '{"format": 1, "model": {"heigth": 3}}'
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_checkpoints_are_refused(tmp_path, damage):
+    folder = save(tmp_path, 7)
+    DAMAGES[damage](folder)
+    with pytest.raises(UserError, match="0000007") as caught:
+        checkpoint.load_encoder(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_refusals_say(tmp_path):
+    folder = save(tmp_path, 7)
+    with pytest.raises(UserError, match="is not a checkpoint: it needs weights"):
+        checkpoint.load(tmp_path)
+    (folder / "meta.json").write_text('{"format": 2}')
+    with pytest.raises(UserError, match="is of format 2; this version reads 1"):
+        checkpoint.load(folder)
+    cut(folder / "weights.safetensors", 50)
+    with pytest.raises(UserError, match="is damaged"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 10, -50])
+def test_a_damaged_training_state_is_refused(tmp_path, keep):
+    folder = save(tmp_path, 7)
+    cut(folder / "training.pt", keep)
+    with pytest.raises(UserError, match=r"cannot resume from .*0000007: training\.pt") as caught:
+        checkpoint.load_training(folder)
+    assert "\n" not in str(caught.value)
+
+
+class Payload:
+    def __reduce__(self):
+        return print, ("this must never run",)
+
+
+def test_a_training_state_with_code_is_refused(tmp_path, capsys):
+    folder = save(tmp_path, 7)
+    torch.save({"optimizer": Payload()}, folder / "training.pt")
+    with pytest.raises(UserError, match="cannot resume from") as caught:
+        checkpoint.load_training(folder)
+    assert "never" not in capsys.readouterr().out
+    assert "\n" not in str(caught.value)
+
+
+def test_the_hash_is_of_the_weights(tmp_path):
+    folder = save(tmp_path, 7)
+    digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    assert checkpoint.sha256(folder) == digest
+
+
+def test_find_takes_runs_folders_and_bundled_names(tmp_path, monkeypatch):
+    save(tmp_path / "run", 4)
+    newest = save(tmp_path / "run", 30)
+    assert checkpoint.find(tmp_path / "run") == newest
+    assert checkpoint.find(str(newest)) == newest
+    published = checkpoint.publish(newest, tmp_path / "package" / "weights" / "pocket")
+    monkeypatch.setattr(checkpoint.resources, "files", lambda _: tmp_path / "package")
+    assert checkpoint.bundled() == {"pocket": published}
+    assert checkpoint.find("pocket") == published
+
+
+def test_what_is_not_found(tmp_path):
+    with pytest.raises(UserError, match=r"no checkpoint nowhere: give a folder, a Hub id, or a"):
+        checkpoint.find("nowhere")
+    with pytest.raises(UserError, match="no checkpoint"):
+        checkpoint.find(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no checkpoint"):
+        checkpoint.find("./some/where")
+
+
+def test_a_hub_that_does_not_answer(monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def fail(name, **_):
+        raise LocalEntryNotFoundError(f"offline: {name}")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(
+        UserError, match="no folder someone/model, and the Hugging Face Hub did not"
+    ):
+        checkpoint.find("someone/model")
+
+
+def test_a_hub_that_answers(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    asked = {}
+
+    def give(name, **settings):
+        asked[name] = settings
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", give)
+    assert checkpoint.find("someone/model") == Path(tmp_path)
+    assert asked == {"someone/model": {"allow_patterns": ["weights.safetensors", "meta.json"]}}
+
+
+def test_loading_lists_every_name_that_does_not_fit():
+    model = encoder()
+    weights = dict(encoder(1).state_dict())
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    del weights["norm.bias"], weights["head.weight"]
+    weights["stranger"] = torch.zeros(1)
+    weights["norm.weight"] = torch.zeros(3)
+    with pytest.raises(UserError) as caught:
+        checkpoint.load_by_name(model, weights, "some file")
+    assert str(caught.value) == (
+        "some file does not fit: head.weight is not in the file; norm.bias is not in the file; "
+        "norm.weight has shape (3,), not (8,); stranger is not in the model"
+    )
+    assert_same(model.state_dict(), before)
+
+
+def test_a_long_list_is_cut():
+    with pytest.raises(UserError, match=f"and {len(encoder().state_dict()) - 8} more$"):
+        checkpoint.load_by_name(encoder(), {}, "x")
+
+
+def test_some_names_may_be_missing():
+    model, source = encoder(0), encoder(1).state_dict()
+    parts = ("pose_token", "pooling.")
+    weights = {key: value for key, value in source.items() if not key.startswith(parts)}
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(UserError, match=r"pooling\.fc\.bias is not in the file"):
+        checkpoint.load_by_name(model, weights, "x")
+    checkpoint.load_by_name(model, weights, "x", may_miss=parts)
+    expected = {key: before[key] if key.startswith(parts) else source[key] for key in source}
+    assert_same(model.state_dict(), expected)
+
+
+def test_meta_is_readable(tmp_path):
+    text = (save(tmp_path, 7) / "meta.json").read_text(encoding="utf-8")
+    assert json.loads(text)["model"]["width"] == 8 and text.endswith("}\n")

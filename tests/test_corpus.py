@@ -1,0 +1,255 @@
+"""The prepared format: what goes in comes out, and what is wrong is refused with nothing left."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from actionpose.corpus import Motion, open_corpus, verify_corpus, write_corpus
+from actionpose.errors import UserError
+
+
+def some_motion(name="a", frames=8, **changes):
+    joints = np.random.default_rng(len(name) + frames).normal(0, 1, (frames, 17, 3))
+    made = Motion(name, "s1", "train", joints.astype(np.float32), "walks about")
+    return replace(made, **changes)
+
+
+def write(folder, *motions, **settings):
+    settings = {"source": "made up", "licence": "ours"} | settings
+    return write_corpus(folder, motions, **settings)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A corpus of two motions, with a label in each and two that overlap."""
+    labels = [(0, 3, "stand", "action"), (2, 8, "transit from stand to walk", "transition")]
+    return write(
+        tmp_path / "some",
+        some_motion("a", 8, labels=labels),
+        some_motion("bé", 5, split="val", text="", labels=[(4, 5, "wave “hi”", "action")]),
+        rate_hz=25.0,
+        skipped={"c": "no such file"},
+    )
+
+
+def test_round_trip(folder):
+    opened = open_corpus(folder)
+    assert opened.name == "some" and opened.rate_hz == 25.0
+    joints = [some_motion("a", 8).joints_m, some_motion("bé", 5).joints_m]
+    np.testing.assert_array_equal(opened.joints_m, np.concatenate(joints))
+    rows = [(s.motion, s.split, s.start, s.stop, s.text, s.kind) for s in opened.segments]
+    assert rows == [
+        ("a", "train", 0, 8, "walks about", "sequence"),
+        ("a", "train", 0, 3, "stand", "action"),
+        ("a", "train", 2, 8, "transit from stand to walk", "transition"),
+        ("bé", "val", 8, 13, "", "sequence"),
+        ("bé", "val", 12, 13, "wave “hi”", "action"),
+    ]
+    assert [len(segment) for segment in opened.segments] == [8, 3, 6, 5, 1]
+    assert list(opened.motions()) == ["a", "bé"]
+    assert list(opened.motions("val")) == ["bé"] and not opened.motions("test")
+    assert opened.info["skipped"] == {"c": "no such file"}
+    assert opened.info["motions"] == 2 and opened.info["frames"] == 13
+    assert opened.info["source"] == "made up" and opened.info["licence"] == "ours"
+    assert verify_corpus(folder).segments == opened.segments
+
+
+def test_joints_are_memory_mapped(folder):
+    joints = open_corpus(folder).joints_m
+    assert isinstance(joints, np.memmap) and joints.dtype == np.float32
+    with pytest.raises(ValueError, match="read-only"):
+        joints[0] = 0
+
+
+def test_joints_are_an_ordinary_npy_file(folder):
+    assert np.load(folder / "joints.npy", allow_pickle=False).shape == (13, 17, 3)
+
+
+def test_other_precision_becomes_float32(tmp_path):
+    made = some_motion()
+    written = write(tmp_path / "x", replace(made, joints_m=made.joints_m.astype(np.float64)))
+    np.testing.assert_array_equal(open_corpus(written).joints_m, made.joints_m)
+
+
+def test_same_input_same_bytes(tmp_path):
+    motions = [some_motion("a", labels=[(0, 2, "stand", "action")]), some_motion("b", 40)]
+    one = write(tmp_path / "one", *motions, skipped={"y": "late", "x": "early"})
+    two = write(tmp_path / "two", *motions, skipped={"x": "early", "y": "late"})
+    assert files(one) == files(two)
+    assert sorted(files(one)) == ["corpus.json", "joints.npy", "segments.jsonl"]
+
+
+def test_what_was_skipped_may_be_known_late(tmp_path):
+    skipped = {}
+
+    def motions():
+        yield some_motion()
+        skipped["broken.npz"] = "not finite"
+
+    write_corpus(tmp_path / "x", motions(), source="", licence="", skipped=skipped)
+    assert open_corpus(tmp_path / "x").info["skipped"] == {"broken.npz": "not finite"}
+
+
+def bad(value):
+    joints = some_motion().joints_m.copy()
+    joints[5, 3, 1] = value
+    return some_motion(joints_m=joints)
+
+
+REFUSED = {
+    "motion a is not finite at frame 5": [bad(np.nan)],
+    "motion b is not finite at frame 5": [some_motion("c"), replace(bad(np.inf), id="b")],
+    r"motion a has shape \(8, 16, 3\)": [some_motion(joints_m=np.zeros((8, 16, 3)))],
+    r"motion a has shape \(0, 17, 3\)": [some_motion(joints_m=np.zeros((0, 17, 3)))],
+    r"motion a has shape \(17, 3\)": [some_motion(joints_m=np.zeros((17, 3)))],
+    "motion a comes twice": [some_motion("a"), some_motion("b"), some_motion("a")],
+    'label "sit" spans frames 4 to 9, but the motion has 8': [
+        some_motion(labels=[(4, 9, "sit", "action")])
+    ],
+    "spans frames -1 to 2": [some_motion(labels=[(-1, 2, "sit", "action")])],
+    "spans frames 3 to 3": [some_motion(labels=[(3, 3, "sit", "action")])],
+    "there is no motion": [],
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused_and_nothing_left(tmp_path, message):
+    with pytest.raises(UserError, match=message):
+        write(tmp_path / "x", *REFUSED[message])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_nothing_is_left_when_the_motions_fail_midway(tmp_path, error):
+    def motions():
+        yield some_motion()
+        raise error("midway")
+
+    with pytest.raises(error, match="midway"):
+        write_corpus(tmp_path / "x", motions(), source="", licence="")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_read_is_not_called_a_failing_write(tmp_path):
+    """The motions come from files of the user's: say which of these cannot be read."""
+
+    def motions():
+        yield some_motion()
+        open(tmp_path / "missing.npz")
+
+    with pytest.raises(Exception, match=r"missing\.npz"):
+        write_corpus(tmp_path / "x", motions(), source="", licence="")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_folder_stays_as_it_is(folder):
+    before = files(folder)
+    with pytest.raises(UserError, match="exists already"):
+        write(folder, some_motion())
+    assert files(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["some"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*file/x"):
+        write(tmp_path / "file" / "x", some_motion())
+
+
+def test_verify_notices_one_changed_byte(folder):
+    for name in ("joints.npy", "segments.jsonl"):
+        path = folder / name
+        content = path.read_bytes()
+        changed = bytearray(content)
+        changed[-3] ^= 1
+        path.write_bytes(bytes(changed))
+        with pytest.raises(UserError, match=f"{name}.*changed|cannot be read"):
+            verify_corpus(folder)
+        path.write_bytes(content)
+    verify_corpus(folder)
+
+
+def edit_info(folder, **changes):
+    path = folder / "corpus.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_verify_notices_a_segment_outside(folder):
+    path = folder / "segments.jsonl"
+    path.write_text(path.read_text().replace('"stop": 13', '"stop": 14'))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    info = json.loads((folder / "corpus.json").read_text())
+    edit_info(folder, sha256=info["sha256"] | {"segments.jsonl": digest})
+    with pytest.raises(UserError, match="segment of bé lies outside"):
+        verify_corpus(folder)
+
+
+def test_another_format_is_refused(folder):
+    edit_info(folder, format=99)
+    with pytest.raises(UserError, match="format 99; this version reads 1"):
+        open_corpus(folder)
+
+
+def test_truncated_joints_are_refused(folder):
+    path = folder / "joints.npy"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(UserError, match="cannot be read as a corpus"):
+        open_corpus(folder)
+
+
+def test_joints_of_another_corpus_are_refused(folder, tmp_path):
+    other = write(tmp_path / "other", some_motion("z", 3))
+    (folder / "joints.npy").write_bytes((other / "joints.npy").read_bytes())
+    with pytest.raises(UserError, match=r"shape \(3, 17, 3\)"):
+        open_corpus(folder)
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "segments.jsonl", "joints.npy"])
+def test_what_is_not_a_corpus_is_refused(folder, tmp_path, name):
+    with pytest.raises(UserError, match=r"is not a corpus: .*corpus\.json is missing"):
+        open_corpus(tmp_path)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"is not a corpus: .*{name} is missing"):
+        open_corpus(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "{}", "null", '{"format": 1}'])
+def test_other_json_is_refused(folder, content):
+    (folder / "corpus.json").write_text(content)
+    with pytest.raises(UserError, match="some"):
+        open_corpus(folder)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"motion": "a"}', "3"])
+def test_broken_segments_are_refused(folder, line):
+    with (folder / "segments.jsonl").open("a") as table:
+        table.write(line + "\n")
+    with pytest.raises(UserError, match="some"):
+        open_corpus(folder)
+
+
+def test_joints_that_are_a_pickle_are_not_unpickled(folder):
+    np.save(folder / "joints.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(UserError, match="cannot be read as a corpus"):
+        open_corpus(folder)
+
+
+def test_text_with_line_separators_survives(tmp_path):
+    """Unicode has line ends of its own, which JSON does not escape."""
+    text = "walks\u2028then\x85sits\x0bdown"
+    written = write(tmp_path / "x", some_motion(text=text))
+    assert open_corpus(written).segments[0].text == text
+
+
+def test_open_corpora_are_whole(open_data):
+    folders = [path.parent for path in sorted(open_data.glob("*/corpus.json"))]
+    assert folders
+    for folder in folders:
+        verify_corpus(folder)

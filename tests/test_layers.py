@@ -1,0 +1,75 @@
+"""Imports point down: a module imports only from the layers below its own."""
+
+import ast
+from pathlib import Path
+
+import actionpose
+
+PACKAGE = Path(actionpose.__file__).parent
+LAYERS = [
+    {"errors"},
+    {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions"},
+    {"keypoint_files"},
+    {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
+    | {"synthetic_body"},
+    {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
+    {"training", "lift", "actions"},
+    {"pretrain", "finetune", "evaluate", "web"},
+    {"cli"},
+    {"__main__", "__init__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+# A result can be asked for its picture: `result` imports `view` inside two methods.
+UPWARDS = {("result", "view")}
+
+
+def part_of(path: Path) -> str:
+    """The module, or the folder of modules, that a file of the package belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path, part: str) -> set[str]:
+    """The parts of the package that a file imports, wherever in the file it does."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively; write actionpose.{node.module}"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "actionpose" and rest:
+                found.add(rest.split(".")[0])
+    return {name for name in found if name in LEVEL} - {part}
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_module_has_a_layer():
+    assert {part_of(path) for path in FILES} <= LEVEL.keys()
+
+
+def test_imports_point_down():
+    wrong = []
+    for path in FILES:
+        part = part_of(path)
+        for other in sorted(imports(path, part)):
+            if LEVEL[other] >= LEVEL[part] and (part, other) not in UPWARDS:
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {other}, which is not below it")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_exception_is_lazy_and_still_needed():
+    """Only inside functions, so that reading a result needs no matplotlib."""
+    for part, other in UPWARDS:
+        path = PACKAGE / f"{part}.py"
+        assert other in imports(path, part)
+        top = ast.parse(path.read_text(encoding="utf-8")).body
+        for node in top:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {alias.name for alias in node.names}
+                assert other not in names and node.module != f"actionpose.{other}"

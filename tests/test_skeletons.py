@@ -1,0 +1,222 @@
+"""Joint sets against the published orders, and the ways between them."""
+
+import numpy as np
+import pytest
+import torch
+
+from actionpose.errors import UserError
+from actionpose.skeletons import (
+    BODY25,
+    BODY_PARTS,
+    COCO17,
+    H36M17,
+    HALPE26,
+    MEDIAPIPE33,
+    MPI_INF_3DHP17,
+    MPII16,
+    SKELETONS,
+    convert,
+)
+
+# How each Human3.6M joint follows from the joints of another set, by the published indices.
+LIMBS_OF_COCO = {1: [12], 2: [14], 3: [16], 4: [11], 5: [13], 6: [15]}
+LIMBS_OF_COCO |= {11: [5], 12: [7], 13: [9], 14: [6], 15: [8], 16: [10]}
+TABLE = {
+    "halpe26": LIMBS_OF_COCO | {0: [19], 7: [18, 19], 8: [18], 9: [0], 10: [17]},
+    "coco17": LIMBS_OF_COCO | {0: [11, 12], 7: [5, 6, 11, 12], 8: [5, 6], 9: [0], 10: [1, 2]},
+    "body25": {0: [8], 1: [9], 2: [10], 3: [11], 4: [12], 5: [13], 6: [14]}
+    | {7: [1, 8], 8: [1], 9: [0], 10: [15, 16]}
+    | {11: [5], 12: [6], 13: [7], 14: [2], 15: [3], 16: [4]},
+    "mediapipe33": {0: [23, 24], 1: [24], 2: [26], 3: [28], 4: [23], 5: [25], 6: [27]}
+    | {7: [11, 12, 23, 24], 8: [11, 12], 9: [0], 10: [2, 5]}
+    | {11: [11], 12: [13], 13: [15], 14: [12], 15: [14], 16: [16]},
+    "mpii16": {0: [6], 1: [2], 2: [1], 3: [0], 4: [3], 5: [4], 6: [5]}
+    | {7: [2, 3, 12, 13], 8: [7], 9: [8], 10: [9]}
+    | {11: [13], 12: [14], 13: [15], 14: [12], 15: [11], 16: [10]},
+    "mpi_inf_3dhp17": {0: [14], 1: [8], 2: [9], 3: [10], 4: [11], 5: [12], 6: [13]}
+    | {7: [15], 8: [1], 9: [16], 10: [0]}
+    | {11: [5], 12: [6], 13: [7], 14: [2], 15: [3], 16: [4]},
+}
+EVERY_SET = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=list(SKELETONS))
+
+
+def some_points(skeleton, *leading, channels=3, seed=0):
+    return np.random.default_rng(seed).random((*leading, len(skeleton), channels))
+
+
+@EVERY_SET
+def test_mirroring_twice_is_nothing(skeleton):
+    points = np.arange(len(skeleton))
+    assert (points[skeleton.mirror][skeleton.mirror] == points).all()
+
+
+@EVERY_SET
+def test_mirror_swaps_every_side_and_nothing_else(skeleton):
+    for joint, twin in zip(
+        skeleton.joints, np.array(skeleton.joints)[skeleton.mirror], strict=True
+    ):
+        swapped = joint.replace("left_", "*").replace("right_", "left_").replace("*", "right_")
+        assert twin == swapped
+
+
+@EVERY_SET
+def test_sets_are_trees(skeleton):
+    assert len(set(skeleton.joints)) == len(skeleton.joints) == len(skeleton.parents)
+    assert skeleton.parents.count(None) == 1
+    parent_of = dict(zip(skeleton.joints, skeleton.parents, strict=True))
+    for joint in skeleton.joints:
+        steps = 0
+        while parent_of[joint] is not None:
+            joint, steps = parent_of[joint], steps + 1
+            assert steps < len(skeleton), f"{joint} is in a cycle"
+    assert len(skeleton.bones) == len(skeleton) - 1
+
+
+@EVERY_SET
+def test_the_tree_is_symmetric(skeleton):
+    bones = set(skeleton.bones)
+    assert bones == {(skeleton.mirror[child], skeleton.mirror[parent]) for child, parent in bones}
+
+
+def test_published_sizes():
+    assert {name: len(skeleton) for name, skeleton in SKELETONS.items()} == {
+        "h36m17": 17,
+        "coco17": 17,
+        "halpe26": 26,
+        "body25": 25,
+        "mediapipe33": 33,
+        "mpii16": 16,
+        "mpi_inf_3dhp17": 17,
+    }
+
+
+def indices_of(skeleton, side):
+    return [i for i, joint in enumerate(skeleton.joints) if joint.startswith(f"{side}_")]
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "left", "right"),
+    [
+        (H36M17, [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]),
+        (COCO17, [1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]),
+        (
+            BODY25,
+            [5, 6, 7, 12, 13, 14, 16, 18, 19, 20, 21],
+            [2, 3, 4, 9, 10, 11, 15, 17, 22, 23, 24],
+        ),
+        (MPII16, [3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]),
+        (MPI_INF_3DHP17, [5, 6, 7, 11, 12, 13], [2, 3, 4, 8, 9, 10]),
+        (HALPE26, [*range(1, 17, 2), 20, 22, 24], [*range(2, 17, 2), 21, 23, 25]),
+        (MEDIAPIPE33, [1, 2, 3, *range(7, 33, 2)], [4, 5, 6, *range(8, 33, 2)]),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_left_and_right_are_where_they_were_published(skeleton, left, right):
+    assert indices_of(skeleton, "left") == left
+    assert indices_of(skeleton, "right") == right
+
+
+def test_single_joints_are_where_they_were_published():
+    assert H36M17.indices("pelvis", "right_ankle", "left_ankle", "thorax", "nose", "head") == [
+        *(0, 3, 6),
+        *(8, 9, 10),
+    ]
+    assert COCO17.indices("nose", "left_ear", "left_wrist", "right_ankle") == [0, 3, 9, 16]
+    assert HALPE26.joints[:17] == COCO17.joints
+    assert HALPE26.indices("head", "neck", "pelvis") == [17, 18, 19]
+    assert BODY25.indices("nose", "neck", "right_wrist", "left_wrist", "pelvis") == [0, 1, 4, 7, 8]
+    assert MEDIAPIPE33.indices("left_shoulder", "left_hip", "right_heel") == [11, 23, 30]
+    assert MPII16.indices("right_ankle", "pelvis", "thorax", "head", "left_wrist") == [
+        0,
+        6,
+        7,
+        9,
+        15,
+    ]
+    assert MPI_INF_3DHP17.indices("head_top", "neck", "pelvis", "spine", "head") == [
+        0,
+        1,
+        14,
+        15,
+        16,
+    ]
+
+
+def test_flip_pairs_of_mpi_inf_3dhp():
+    """Arms 2-4 with 5-7, legs 8-10 with 11-13, the trunk with itself."""
+    expected = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14, 15, 16]
+    assert MPI_INF_3DHP17.mirror == expected
+
+
+def test_body_parts_are_those_of_the_paper():
+    parts = {name: sorted(H36M17.indices(*joints)) for name, joints in BODY_PARTS.items()}
+    assert parts == {
+        "upper body": [7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+        "lower body": [0, 1, 2, 3, 4, 5, 6],
+        "head": [9, 10],
+        "arms": [11, 12, 13, 14, 15, 16],
+        "legs": [2, 3, 5, 6],
+        "hips": [0, 1, 4],
+    }
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_conversion_follows_the_table(name):
+    points = some_points(SKELETONS[name], 4)
+    converted = convert(points, SKELETONS[name])
+    assert sorted(TABLE[name]) == list(range(17))
+    for joint, parts in TABLE[name].items():
+        mean = points[:, parts, :2].mean(axis=1)
+        np.testing.assert_allclose(converted[:, joint, :2], mean, atol=1e-12)
+        assert (converted[:, joint, 2] == points[:, parts, 2].min(axis=1)).all()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_coordinates_alone_are_averaged(name):
+    points = some_points(SKELETONS[name], 2, 3)
+    converted = convert(points, SKELETONS[name], confidence=False)
+    for joint, parts in TABLE[name].items():
+        np.testing.assert_allclose(converted[..., joint, :], points[..., parts, :].mean(-2))
+
+
+@EVERY_SET
+@pytest.mark.parametrize("confidence", [True, False])
+def test_tensors_and_arrays_alike(skeleton, confidence):
+    points = some_points(skeleton, 2, 3).astype(np.float32)
+    array = convert(points, skeleton, confidence=confidence)
+    tensor = convert(torch.from_numpy(points), skeleton, confidence=confidence)
+    assert isinstance(array, np.ndarray) and isinstance(tensor, torch.Tensor)
+    assert array.dtype == np.float32 and tensor.dtype == torch.float32
+    assert array.shape == (2, 3, 17, 3)
+    np.testing.assert_allclose(tensor.numpy(), array, rtol=1e-6)
+
+
+def test_conversion_changes_nothing_of_what_it_was_given():
+    points = some_points(COCO17)
+    before = points.copy()
+    convert(points, COCO17)
+    assert (points == before).all()
+
+
+@EVERY_SET
+def test_conversion_and_mirror_commute(skeleton):
+    points = some_points(skeleton, 2)
+    there = convert(points[:, skeleton.mirror], skeleton)
+    np.testing.assert_allclose(there, convert(points, skeleton)[:, H36M17.mirror])
+
+
+def test_the_same_set_is_a_reordering_of_nothing():
+    points = some_points(HALPE26)
+    assert (convert(points, HALPE26, HALPE26) == points).all()
+
+
+def test_sets_that_contain_another_convert_to_it():
+    points = some_points(HALPE26)
+    assert (convert(points, HALPE26, COCO17) == points[:17]).all()
+
+
+def test_refused_conversions():
+    with pytest.raises(UserError, match="h36m17.*coco17.*nothing gives left_eye"):
+        convert(some_points(H36M17), H36M17, COCO17)
+    with pytest.raises(UserError, match="halpe26 has 26 joints, but the points have 17"):
+        convert(some_points(COCO17), HALPE26)
