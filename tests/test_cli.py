@@ -1,0 +1,214 @@
+"""The command line as a user types it: output, files, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from actionpose import Keypoints, Result, cli
+from actionpose.corpus import Corpus, verify_corpus
+from actionpose.skeletons import COCO17, HALPE26
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run the command line in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def alphapose(tmp_path: Path) -> Path:
+    """A Halpe-26 file of 40 frames, as AlphaPose writes it."""
+    rng = np.random.default_rng(0)
+    body = rng.uniform(200, 600, size=(26, 2))
+    rows = []
+    for frame in range(40):
+        points = np.column_stack([body + frame + rng.normal(0, 1, (26, 2)), np.full(26, 0.9)])
+        flat = points.ravel().tolist()
+        rows.append({"image_id": f"{frame}.jpg", "category_id": 1, "keypoints": flat, "score": 2.5})
+    path = tmp_path / "alphapose.json"
+    path.write_text(json.dumps(rows))
+    assert len(HALPE26) == 26
+    return path
+
+
+def test_help_and_no_arguments(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch) == 0
+    assert call(monkeypatch, "--help") == 0
+    shown = capsys.readouterr().out
+    for name in cli.COMMANDS:
+        assert name in shown
+        assert call(monkeypatch, *name.split(), "--help") == 0
+
+
+def test_demo(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert call(monkeypatch, "demo", "-o", tmp_path / "demo") == 0
+    result = Result.load(tmp_path / "demo" / "demo.npz")
+    assert result.pose_m.shape == (1, 66, 17, 3)
+    # the person stands, then lifts both arms: y points down
+    joints = result.skeleton.joints
+    head, ankle = (result.pose_m[0, :, joints.index(j), 1] for j in ("head", "left_ankle"))
+    assert (head < ankle - 1.0).all()
+    wrist = result.pose_m[0, :, joints.index("left_wrist"), 1]
+    assert wrist[0] > -0.2 and wrist.min() < head[wrist.argmin()]
+    assert (tmp_path / "demo" / "demo.png").stat().st_size > 10_000
+    assert "three" in (tmp_path / "demo" / "demo.html").read_text()
+    assert "metres" in capsys.readouterr().out
+
+
+def test_lift_writes_every_format(
+    monkeypatch: pytest.MonkeyPatch, alphapose: Path, tmp_path: Path
+) -> None:
+    outputs = [tmp_path / f"o.{suffix}" for suffix in ("npz", "json", "csv", "png", "html")]
+    flags = [word for path in outputs for word in ("-o", path)]
+    assert call(monkeypatch, "lift", alphapose, *flags, "--height", 1.8, "-q") == 0
+    assert all(path.stat().st_size > 1000 for path in outputs)
+    assert Result.load(outputs[0]).header["scale_source"] == "height given, 1.80 m"
+    assert call(monkeypatch, "export", outputs[0], "-o", tmp_path / "again.csv") == 0
+    assert (tmp_path / "again.csv").read_bytes() == outputs[2].read_bytes()
+
+
+WRONG_FILES = {
+    "empty.json": "",
+    "list.json": "[]",
+    "cut.json": '[{"image_id": "0.jpg", "keypoints": [1.0, 2',
+    "joints.json": json.dumps([{"image_id": "0.jpg", "keypoints": [9.0] * 21, "score": 1}]),
+    "nan.json": json.dumps(
+        [{"image_id": "0.jpg", "keypoints": [float("nan")] * 51, "score": 1, "category_id": 1}]
+    ),
+    "small.json": json.dumps(
+        [{"image_id": "0.jpg", "keypoints": [0.5, 0.5, 1.0] * 17, "score": 1, "category_id": 1}]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_FILES)
+def test_wrong_files(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    path = tmp_path / name
+    path.write_text(WRONG_FILES[name])
+    assert call(monkeypatch, "lift", path, "-o", tmp_path / "o.npz") == 2
+    error = capsys.readouterr().err
+    assert name in error and len(error.strip().splitlines()) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lift", "missing.json", "-o", "o.npz"], "no such file"),
+        (["lift", "{good}"], "-o"),
+        (["lift", "{good}", "-o", "o.xyz"], ".npz"),
+        (["lift", "{good}", "-o", "no/such/o.npz"], "no folder"),
+        (["lift", "{good}", "-o", "o.npz", "--height", "175"], "metres"),
+        (["lift", "{good}", "-o", "o.npz", "--image-size", "12"], "WIDTHxHEIGHT"),
+        (["lift", "{good}", "-o", "o.npz", "--persons", "few"], "--persons"),
+        (["lift", "{good}", "-o", "o.npz", "--checkpoint", "nothing"], "no checkpoint"),
+        (["lift", "{good}", "-o", "o.npz", "--rate-hz", "0"], "rate_hz"),
+        (["lift", "{good}", "-o", "o.npz", "--skeleton", "coco17"], "26 joints"),
+        (["export", "{good}", "-o", "o.csv"], "npz"),
+        (["prepare", "nothing"], "prepare synthetic"),
+        (["dance"], "no command"),
+        (["finetune", "--config", "missing.yaml", "--run", "r"], "missing.yaml"),
+        (["evaluate", "open", "--data", "nowhere"], "not a corpus"),
+    ],
+)
+def test_mistakes_cost_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    alphapose: Path,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(alphapose.parent)
+    assert call(monkeypatch, *[a.format(good=alphapose) for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1, error
+    assert "Traceback" not in error
+    assert sorted(p.name for p in alphapose.parent.iterdir()) == [alphapose.name]
+
+
+def test_unknown_options_are_errors(monkeypatch: pytest.MonkeyPatch, alphapose: Path) -> None:
+    assert call(monkeypatch, "lift", alphapose, "-o", "o.npz", "--colour", "red") == 2
+
+
+def test_unknown_recipe_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("data: {framez: 9}\n")
+    assert call(monkeypatch, "finetune", "--config", recipe, "--run", tmp_path / "run") == 2
+    assert "frames" in capsys.readouterr().err
+
+
+def test_prepare_train_evaluate_lift(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    corpus: Corpus,
+    alphapose: Path,
+    tmp_path: Path,
+) -> None:
+    """The whole path on small data: a stranger's first half hour in seconds."""
+    made = tmp_path / "made"
+    assert call(monkeypatch, "prepare", "synthetic", made, "--num-motions", 12, "-q") == 0
+    assert verify_corpus(made).info["motions"] == 12
+    assert call(monkeypatch, "prepare", "synthetic", made, "--num-motions", 12, "-q") == 2
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "model: {width: 16, depth: 1, num_heads: 2, rep_width: 16, max_frames: 27,"
+        " class_token: false}\n"
+        f"data: {{corpora: {{{made}: 1}}, frames: 27, stride: 27, normalization: box}}\n"
+        "training: {epochs: 1, batch_size: 4, device: cpu, learning_rate: 1e-3}\n"
+    )
+    run = tmp_path / "run"
+    flags = ["--config", recipe, "--run", run, "-q"]
+    assert call(monkeypatch, "finetune", *flags, "--training.epochs", 0.5) == 0
+    assert "finished" in capsys.readouterr().out
+    scores = tmp_path / "scores.json"
+    evaluate = ["evaluate", "open", "--checkpoint", run, "--data", corpus.folder, "-q"]
+    assert call(monkeypatch, *evaluate, "--json", scores) == 0
+    assert json.loads(scores.read_text())["scores"]["mpjpe_mm"]["mean"] > 10
+    out = tmp_path / "o.npz"
+    assert call(monkeypatch, "lift", alphapose, "-o", out, "--checkpoint", run, "-q") == 0
+    assert call(monkeypatch, "models", "info", run) == 0
+    assert "parameters" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a long lift: exit code 130, no file, no traceback."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(100, 900, size=(1, 60_000, 17, 3)).astype(np.float32)
+    points[..., 2] = 1
+    long = tmp_path / "long.npz"
+    Keypoints.from_array(points, skeleton=COCO17, rate_hz=30.0).save(long)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "actionpose", "lift", str(long), "-o", str(tmp_path / "o.npz")],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    time.sleep(6)
+    assert process.poll() is None, "the lift ended before it was interrupted"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"interrupted" in error and b"Traceback" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["long.npz"]

@@ -1,0 +1,183 @@
+"""Lifting: windows, blending, mirroring, scale, rates, and what comes out."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from actionpose import ActionPose, Keypoints, Result
+from actionpose.clips import make_clip, place_camera
+from actionpose.corpus import Corpus
+from actionpose.errors import UserError
+from actionpose.lift import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
+from actionpose.model import PoseEncoder
+from actionpose.skeletons import COCO17, H36M17
+
+FRAMES = 9
+META = {"frames": FRAMES, "normalization": "box", "rate_hz": 30.0}
+
+
+@pytest.fixture(scope="module")
+def model() -> ActionPose:
+    """Random weights, larger than at the start of a training, so that inputs matter."""
+    torch.manual_seed(0)
+    encoder = PoseEncoder(
+        width=16, depth=1, num_heads=2, rep_width=16, max_frames=FRAMES, class_token=False
+    )
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.2)
+    return ActionPose(encoder.eval(), META, name="random")
+
+
+@pytest.fixture(scope="module")
+def track(corpus: Corpus) -> np.ndarray:
+    """(T, 17, 3) pixels of a real view of a made-up motion."""
+    joints_m = np.asarray(corpus.joints_m[:60], dtype=np.float64)
+    clip = make_clip(joints_m, place_camera(joints_m, 0.3, 4.0, 1.5), "image", None)
+    points = clip["keypoints"] * np.array([500, 500, 1]) + np.array([500, 500, 0])
+    return points.astype(np.float32)
+
+
+def keypoints_of(*tracks: np.ndarray, rate_hz: float = 30.0) -> Keypoints:
+    return Keypoints.from_array(
+        np.stack(tracks), skeleton=H36M17, rate_hz=rate_hz, image_size=(1000, 1000)
+    )
+
+
+def test_result_says_what_it_is(model: ActionPose, track: np.ndarray) -> None:
+    result = model.lift(keypoints_of(track))
+    assert result.pose_m.shape == (1, len(track), 17, 3)
+    assert np.isfinite(result.pose_m).all()
+    assert (result.pose_m[:, :, 0] == 0).all()
+    assert result.header["units"] == "metres"
+    assert "average adult" in result.header["scale_source"]
+    assert result.header["checkpoint"]["name"] == "random"
+    np.testing.assert_allclose(result.time_s, np.arange(len(track)) / 30)
+
+
+def test_height_sets_the_scale(model: ActionPose, track: np.ndarray) -> None:
+    short = track[:FRAMES]  # one window: the chain is exact
+    for height_m, given in ((AVERAGE_ADULT_M, None), (1.5, 1.5)):
+        pose = model.lift(keypoints_of(short), height_m=given).pose_m[0]
+        assert chain_length(pose) * STATURE_PER_CHAIN == pytest.approx(height_m, rel=1e-5)
+
+
+def test_mirrored_input_gives_mirrored_motion(model: ActionPose, track: np.ndarray) -> None:
+    mirrored = track[:, H36M17.mirror].copy()
+    mirrored[..., 0] = 1000 - mirrored[..., 0]
+    pose = model.lift(keypoints_of(track)).pose_m
+    other = model.lift(keypoints_of(mirrored)).pose_m[..., H36M17.mirror, :]
+    other[..., 0] *= -1
+    np.testing.assert_allclose(pose, other, atol=2e-5)
+
+
+def test_place_and_size_in_the_image_change_nothing(model: ActionPose, track: np.ndarray) -> None:
+    moved = track * np.array([2, 2, 1]) + np.array([130, 40, 0])
+    moved = moved.astype(np.float32)
+    pose, other = (model.lift(keypoints_of(t)).pose_m for t in (track, moved))
+    np.testing.assert_allclose(pose, other, atol=2e-5)
+
+
+def test_people_are_lifted_alone(model: ActionPose, track: np.ndarray) -> None:
+    other = (track[::-1] * np.array([0.5, 0.5, 1])).astype(np.float32)
+    both = model.lift(keypoints_of(track, other))
+    np.testing.assert_array_equal(both.pose_m[0], model.lift(keypoints_of(track)).pose_m[0])
+    largest = model.lift(keypoints_of(other, track), persons=1)
+    np.testing.assert_array_equal(largest.track_id, [1])
+
+
+def test_windows_are_blended(
+    model: ActionPose, track: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows that contradict each other: the motion goes from one to the other, never jumps."""
+    first, second = model.lift(keypoints_of(track)).pose_m[0][[5, 50]].astype(np.float64)
+    numbers = itertools.count()
+
+    def contradict(windows: np.ndarray, image_size: object) -> np.ndarray:
+        poses = [first if next(numbers) % 2 else second for _ in windows]
+        return np.stack(poses)[:, None].repeat(FRAMES, axis=1)
+
+    monkeypatch.setattr(model, "predict", contradict)
+    pose = model.lift(keypoints_of(track)).pose_m[0]
+    step = np.linalg.norm(np.diff(pose, axis=0), axis=-1).mean(axis=1)
+    difference = np.linalg.norm(first - second, axis=-1).mean()
+    # with windows side by side one frame would take the whole difference
+    assert 0.02 * difference < step.max() < 0.3 * difference
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3, FRAMES, FRAMES + 1])
+def test_short_tracks(model: ActionPose, track: np.ndarray, num_frames: int) -> None:
+    result = model.lift(keypoints_of(track[:num_frames]))
+    assert result.pose_m.shape[1] == num_frames
+    assert np.isfinite(result.pose_m).all()
+
+
+def test_rate_is_the_models_inside_and_the_videos_outside(
+    model: ActionPose, track: np.ndarray
+) -> None:
+    """The same motion filmed at twice the rate gives the same poses at the same times."""
+    twice = np.repeat(track, 2, axis=0)[:-1]
+    twice[1::2] = (track[1:] + track[:-1]) / 2
+    slow, fast = (model.lift(keypoints_of(t, rate_hz=r)) for t, r in ((track, 30.0), (twice, 60.0)))
+    assert fast.pose_m.shape[1] == len(twice)
+    np.testing.assert_allclose(fast.pose_m[:, ::2], slow.pose_m, atol=1e-4)
+
+
+def test_gaps_are_filled_and_marked(model: ActionPose, track: np.ndarray) -> None:
+    gappy = track.copy()
+    gappy[20:23] = 0
+    result = model.lift(keypoints_of(gappy))
+    assert not result.valid[0, 20:23].any()
+    assert result.valid[0].sum() == len(track) - 3
+    assert (np.abs(result.pose_m[0, 20:23, 1:]).sum(axis=(1, 2)) > 0).all()
+
+
+def test_long_absence_stays_empty(model: ActionPose, track: np.ndarray) -> None:
+    gappy = track.copy()
+    gappy[15:45] = 0
+    result = model.lift(keypoints_of(gappy))
+    assert (result.pose_m[0, 26:34] == 0).all()
+    assert np.isfinite(result.pose_m).all()
+
+
+def test_other_layouts(model: ActionPose, track: np.ndarray) -> None:
+    coco = np.zeros((len(track), 17, 3), dtype=np.float32)
+    for joint in COCO17.joints:
+        source = joint if joint in H36M17.joints else "head"
+        index = COCO17.joints.index(joint)
+        coco[:, index] = track[:, H36M17.joints.index(source)]
+    result = model.lift(Keypoints.from_array(coco, skeleton=COCO17, rate_hz=30.0))
+    assert result.header["input_skeleton"] == "coco17"
+    assert result.header["skeleton"] == "h36m17"
+
+
+def test_result_file_can_be_lifted_again(
+    model: ActionPose, track: np.ndarray, tmp_path: pytest.TempPathFactory
+) -> None:
+    path = f"{tmp_path}/x.npz"
+    result = model.lift(keypoints_of(track))
+    result.save(path)
+    np.testing.assert_array_equal(Result.load(path).pose_m, result.pose_m)
+    np.testing.assert_array_equal(model.lift(path).pose_m, result.pose_m)
+
+
+def test_progress_counts_every_frame_once(model: ActionPose, track: np.ndarray) -> None:
+    done: list[int] = []
+    model.lift(keypoints_of(track, track), progress=done.append)
+    assert sum(done) == 2 * len(track)
+
+
+@pytest.mark.parametrize("height_m", [0.0, -1.0, 175.0, float("nan")])
+def test_impossible_heights(model: ActionPose, track: np.ndarray, height_m: float) -> None:
+    with pytest.raises(UserError, match="height"):
+        model.lift(keypoints_of(track), height_m=height_m)
+
+
+def test_model_of_the_image_needs_its_size(model: ActionPose, track: np.ndarray) -> None:
+    other = ActionPose(model.encoder, {**META, "normalization": "image"}, name="random")
+    without = Keypoints.from_array(track, skeleton=H36M17, rate_hz=30.0)
+    with pytest.raises(UserError, match="--image-size"):
+        other.lift(without)
+    assert np.isfinite(other.lift(keypoints_of(track)).pose_m).all()
