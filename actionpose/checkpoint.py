@@ -9,7 +9,6 @@ import hashlib
 import json
 import pickle
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from actionpose.config import ModelConfig, from_dict
 from actionpose.errors import UserError
+from actionpose.files import atomic_folder
 from actionpose.model import PoseEncoder
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
@@ -38,19 +38,12 @@ def save(
         UserError: the disk is full or not writable; earlier checkpoints stay as they are.
     """
     folder = run / "checkpoints" / f"{step:07d}"
-    unfinished = folder.with_suffix(".tmp")
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)  # left by a killed process
-        unfinished.mkdir(parents=True)
-        _write(unfinished, model.state_dict(), {"step": step, **meta})
-        torch.save(training, unfinished / "training.pt")
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:  # RuntimeError: torch's
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise UserError(
-            f"cannot save {folder}: {error}; free some space and run the same command again"
-        ) from error
+        with atomic_folder(folder, replace=True) as unfinished:
+            _write(unfinished, model.state_dict(), {"step": step, **meta})
+            torch.save(training, unfinished / "training.pt")
+    except (UserError, RuntimeError, safetensors.SafetensorError) as error:  # RuntimeError: torch's
+        raise UserError(f"{error}; earlier checkpoints are whole: run the command again") from error
     return folder
 
 
@@ -69,11 +62,9 @@ def publish(checkpoint: Path, folder: Path) -> Path:
     Raises:
         UserError: the folder exists.
     """
-    if folder.exists():
-        raise UserError(f"{folder} exists already: remove it, or publish elsewhere")
     weights, meta = load(checkpoint)
-    folder.mkdir(parents=True)
-    _write(folder, {key: value.half() for key, value in weights.items()}, meta)
+    with atomic_folder(folder) as unfinished:
+        _write(unfinished, {key: value.half() for key, value in weights.items()}, meta)
     return folder
 
 

@@ -249,6 +249,18 @@ def models_info(checkpoint: Positional[str] = "tiny") -> None:
     print(f"{sum(value.numel() for value in weights.values()):,} parameters")
 
 
+def models_convert(checkpoint: Positional[str], out: Positional[Path]) -> None:
+    """Write what others need of a checkpoint: half-precision weights and its metadata.
+
+    Args:
+        checkpoint: Checkpoint or run folder.
+        out: Folder to make.
+    """
+    from actionpose.checkpoint import find, publish
+
+    print(f"wrote   {publish(find(checkpoint), out)}")
+
+
 def _take_option(arguments: list[str], name: str) -> tuple[str | None, list[str]]:
     """The value of one option, and the other arguments."""
     rest = list(arguments)
@@ -291,6 +303,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate open": evaluate_open,
     "models list": models_list,
     "models info": models_info,
+    "models convert": models_convert,
 }
 
 

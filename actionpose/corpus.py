@@ -15,8 +15,6 @@ The same input gives the same bytes.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.errors import UserError
+from actionpose.files import atomic_folder
 from actionpose.skeletons import H36M17
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
@@ -107,17 +106,8 @@ def write_corpus(
             twice, a label lies outside its motion, or there is no motion at all.
     """
     folder = Path(folder)
-    if folder.exists():
-        raise UserError(f"{folder} exists already: remove it, or write the corpus elsewhere")
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.mkdir(parents=True)
+    with atomic_folder(folder) as unfinished:
         _write(unfinished, motions, source, licence, rate_hz, {} if skipped is None else skipped)
-        unfinished.rename(folder)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 

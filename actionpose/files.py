@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,35 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         if error.filename not in (None, os.fspath(unfinished)):
             raise  # not about this file: say, one that the block reads
         raise UserError(_reason(path, target, error)) from error
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
+    """Give a new folder beside `path` to fill; it becomes `path` at the end.
+
+    If the block raises, nothing is left. What a killed process leaves is called `*.tmp` and is
+    removed by the next try.
+
+    Args:
+        replace: whether a folder that is there makes way.
+
+    Raises:
+        UserError: `path` exists, or the folder cannot be written (disk full, ...).
+    """
+    target = Path(path)
+    if target.exists() and not replace:
+        raise UserError(f"{path} exists already: remove it, or choose another name")
+    unfinished = target.with_name(f"{target.name}.tmp")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _reason(path: str | os.PathLike[str], target: Path, error: OSError) -> str:

@@ -5,8 +5,9 @@
 
 The plain one has matmul-softmax attention, a concatenation and a softmax for the mix, and permutes
 between joints and frames, in float32 with torch's defaults; it is checked to be the same function
-first. Both run in turns, so that a busy machine slows both: trust the ratios (the median over the
-pairs of runs) more than the frames a second.
+first. One thread. Times are CPU time, which is the wall time of a quiet machine, and both run in
+turns, so that a busy machine slows both: trust the ratios (the median over the pairs of runs) more
+than the frames a second.
 
 Prints two Markdown tables: inference of one clip, and training steps (forward, backward, AdamW).
 """
@@ -139,7 +140,7 @@ def make_pair(**size: Any) -> tuple[PlainDSTformer, PoseEncoder]:
 def in_turns(
     baseline: Callable[[], object], others: dict[str, Callable[[], object]], seconds: float
 ) -> tuple[float, dict[str, tuple[float, float]]]:
-    """Time runs in turns, at least three of each, for about `seconds`.
+    """Time runs in turns, at least three of each, for about `seconds` of CPU time.
 
     Returns:
         Median seconds of the baseline, and of each other: its own, and the median of the ratios
@@ -147,15 +148,15 @@ def in_turns(
     """
 
     def timed(run: Callable[[], object]) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         run()
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     for run in (baseline, *others.values()):
         run()  # warm
     rounds: list[tuple[float, dict[str, float]]] = []
-    stop = time.perf_counter() + seconds
-    while len(rounds) < 3 or time.perf_counter() < stop:
+    stop = time.process_time() + seconds
+    while len(rounds) < 3 or time.process_time() < stop:
         rounds.append((timed(baseline), {name: timed(run) for name, run in others.items()}))
     return median(first for first, _ in rounds), {
         name: (
@@ -201,20 +202,21 @@ def training_row(width: int, frames: int, clips: int, seconds: float) -> str:
 
     base, times = in_turns(stepper(plain, False), {"bf16": stepper(ours, True)}, seconds)
     time_s, ratio = times["bf16"]
-    return f"| {width} | {frames} | {clips} | {clips / base:.2f} | {clips / time_s:.2f} ({ratio:.2f}) |"
+    rates = f"{clips / base:.2f} | {clips / time_s:.2f} ({ratio:.2f})"
+    return f"| {width} | {frames} | {clips} | {rates} |"
 
 
-def main(quick: bool = False, threads: int = 1, seconds: float = 15) -> None:
+def main(quick: bool = False, seconds: float = 15) -> None:
     """Print both tables.
 
     Args:
         quick: The bundled size and width 64 only, short.
-        seconds: For each row, about.
+        seconds: CPU time of a row, about.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     sizes = {"bundled": SIZES["bundled"]} if quick else SIZES
     seconds = 1 if quick else seconds
-    print(f"torch {torch.__version__}, {threads} thread(s); ratio to plain float32 in brackets\n")
+    print(f"torch {torch.__version__}, one thread; ratio to plain float32 in brackets\n")
     print("Inference, batch 1, frames a second\n")
     print("| size | frames | plain float32 | ours float32 | ours bf16 |\n|---|---|---|---|---|")
     for name, size in sizes.items():

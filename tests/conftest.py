@@ -1,4 +1,4 @@
-"""Fixtures that several files use: a small corpus, a small model, and data that not everyone has."""
+"""Fixtures of several files: a small corpus, a small model, and data that not everyone has."""
 
 import os
 from pathlib import Path
