@@ -29,6 +29,13 @@ from actionpose.model import PoseEncoder
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 
 
+# what torch raises for a file that is damaged, or no pickle at all
+UNREADABLE = (
+    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
+    *(KeyError, IndexError, ValueError, AttributeError, TypeError),
+)
+
+
 def save(
     run: Path, step: int, model: nn.Module, meta: dict[str, Any], training: dict[str, Any]
 ) -> Path:
@@ -43,7 +50,10 @@ def save(
             _write(unfinished, model.state_dict(), {"step": step, **meta})
             torch.save(training, unfinished / "training.pt")
     except (UserError, RuntimeError, safetensors.SafetensorError) as error:  # RuntimeError: torch's
-        raise UserError(f"{error}; earlier checkpoints are whole: run the command again") from error
+        raise UserError(
+            f"cannot save {folder}: {error.__cause__ or error}; "
+            "free some space and run the same command again"
+        ) from error
     return folder
 
 
@@ -96,9 +106,17 @@ def load_training(folder: Path) -> dict[str, Any]:
     """The state of the optimiser, for resuming."""
     try:
         state: dict[str, Any] = torch.load(folder / "training.pt", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise UserError(f"cannot resume from {folder}: training.pt: {error}") from error
+    except UNREADABLE as error:
+        raise UserError(f"cannot resume from {folder}: training.pt: {_refusal(error)}") from error
     return state
+
+
+def _refusal(error: Exception) -> str:
+    """Why torch did not read a file: one line, and what it refused by name."""
+    refused = re.search(r"GLOBAL (\S+)", str(error))  # in the middle of a long advice
+    if refused:
+        return f"it holds {refused[1]}, which could run code"
+    return next(iter(str(error).splitlines()), "it is empty or cut off")
 
 
 def load_encoder(folder: Path) -> tuple[PoseEncoder, dict[str, Any]]:
@@ -155,15 +173,15 @@ def motionbert_weights(source: Path | str | Mapping[str, Any]) -> dict[str, Tens
                 source = torch.load(source, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
             raise UserError(f"no such file: {source}") from error
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            # torch names what it refused in the middle of a long advice
-            refused = re.search(r"GLOBAL (\S+)", str(error))
-            reason = f"it holds {refused[1]}" if refused else str(error).splitlines()[0]
+        except UNREADABLE as error:
+            reason = _refusal(error)
             raise UserError(f"{source} is not a file of MotionBERT's weights: {reason}") from error
     inner = source.get("model_pos", source) if isinstance(source, Mapping) else None
     if not isinstance(inner, Mapping) or not inner:
         raise UserError("no weights: expected a state dict, or a dict with the key model_pos")
-    weights = {key.removeprefix("module."): value for key, value in inner.items()}
+    weights = {str(key).removeprefix("module."): value for key, value in inner.items()}
+    if strange := [key for key, value in weights.items() if not isinstance(value, Tensor)]:
+        raise UserError(f"these weights are not MotionBERT's: {strange[0]} is not a tensor")
     if "temp_embed" not in weights or "head.weight" not in weights:
         raise UserError(
             "these weights are not MotionBERT's DSTformer: temp_embed or head.weight is missing"
@@ -182,6 +200,8 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
         UserError: as `motionbert_weights`, or weights that do not fit together.
     """
     weights = motionbert_weights(source)
+    if weights["temp_embed"].ndim != 4:
+        raise UserError("these weights are not MotionBERT's: temp_embed is not (1, T, 1, width)")
     _, max_frames, _, width = weights["temp_embed"].shape
     depth = sum(key.startswith("ts_attn.") and key.endswith(".bias") for key in weights)
     try:

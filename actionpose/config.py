@@ -5,6 +5,7 @@ A recipe is a YAML file that lists only differences; a key that no configuration
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -163,7 +164,8 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
     elif hint is float:
         # YAML 1.1 reads 1e-4 as a string
         try:
-            return float(value) if not isinstance(value, bool) else _wrong(hint, value, where)
+            if not isinstance(value, bool) and math.isfinite(float(value)):
+                return float(value)
         except (TypeError, ValueError):
             pass
     elif hint is Path:

@@ -122,7 +122,7 @@ def _write(
     num_frames, seen = 0, set()
     with (
         open(folder / "joints.npy", "wb") as joints,
-        open(folder / "segments.jsonl", "w", encoding="utf-8") as table,
+        open(folder / "segments.jsonl", "w", encoding="utf-8", newline="\n") as table,
     ):
         _write_header(joints, 0)  # numpy leaves room in the header for the length to grow
         for motion in motions:
@@ -193,9 +193,9 @@ def open_corpus(folder: Path | str) -> Corpus:
     folder = Path(folder)
     try:
         info = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
-        lines = (folder / "segments.jsonl").read_text(encoding="utf-8").splitlines()
         joints = np.load(folder / "joints.npy", mmap_mode="r")
-        segments = [Segment(**json.loads(line)) for line in lines]
+        with open(folder / "segments.jsonl", encoding="utf-8", newline="\n") as lines:
+            segments = [Segment(**json.loads(line)) for line in lines]
         num_frames = info["frames"]
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not a corpus: {error.filename} is missing") from error

@@ -67,6 +67,9 @@ def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Ite
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
     except OSError as error:
+        about = Path(os.fsdecode(error.filename)) if error.filename else unfinished
+        if unfinished not in (about, *about.parents) and about not in unfinished.parents:
+            raise  # not about this folder: say, a file that the block reads
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -206,12 +206,10 @@ class ActionPose:
         progress: Callable[[int], object],
     ) -> Array:
         """Overlapping windows, some at a time, blended with weights that fall to their ends."""
-        length = min(self.frames, len(points))
-        last = len(points) - length
-        starts = sorted({*range(0, last, max(1, length // 3)), last})
-        weight = np.minimum(np.arange(length) + 1, length - np.arange(length))[:, None, None]
+        length, starts, weight = _windows(len(points), self.frames)
         total = np.zeros(points.shape)
         weights = np.zeros((len(points), 1, 1))
+        done = 0
         for first in range(0, len(starts), _BATCH):
             batch = [s for s in starts[first : first + _BATCH] if valid[s : s + length].any()]
             windows = np.stack([points[s : s + length] for s in batch]) if batch else np.empty(0)
@@ -221,15 +219,17 @@ class ActionPose:
                 total[start : start + length] += weight * pose
                 weights[start : start + length] += weight
             upto = starts[min(first + _BATCH, len(starts)) - 1] + length
-            progress(upto - (starts[first - 1] + length if first else 0))
+            progress(upto - done)
+            done = upto
         return total / np.maximum(weights, 1)
 
     def predict(self, windows: Array, image_size: tuple[int, int] | None = None) -> Array:
-        """Poses of short clips, in the units of their keypoints: no stature, no blending.
+        """Poses of clips in the units of their keypoints: no stature.
 
         Args:
-            windows: (N, T, 17, 3) x, y, confidence in pixels or any other unit; T is at most
-                `frames`. Each is normalised by itself, as the model was trained.
+            windows: (N, T, 17, 3) x, y, confidence in pixels or any other unit. Up to `frames`
+                frames are seen at once, normalised clip by clip, as the model was trained;
+                longer clips are seen through overlapping windows that are blended.
             image_size: needed by models that normalise by the image.
 
         Returns:
@@ -237,6 +237,14 @@ class ActionPose:
         """
         if len(windows) == 0:
             return np.empty((0, *windows.shape[1:]))
+        if windows.shape[1] > self.frames:
+            length, starts, weight = _windows(windows.shape[1], self.frames)
+            total, weights = np.zeros(windows.shape), np.zeros((windows.shape[1], 1, 1))
+            for start in starts:
+                part = slice(start, start + length)
+                total[:, part] += weight * self.predict(windows[:, part], image_size)
+                weights[part] += weight
+            return total / weights
         frames = [self._frame(window, image_size) for window in windows]
         pairs = zip(frames, windows, strict=True)
         normalised = np.stack([frame.normalize(window) for frame, window in pairs])
@@ -253,6 +261,18 @@ class ActionPose:
             return image_frame(image_size)
         # a lone keypoint has no size; whatever stands for it, the result is marked by confidence
         return box_frame(window) or Frame2D((0.0, 0.0), 1.0)
+
+
+def _windows(num_frames: int, most: int) -> tuple[int, list[int], Array]:
+    """Length and starts of windows that overlap by two thirds, and their blending weights.
+
+    The weights (length, 1, 1) fall to the windows' ends.
+    """
+    length = min(most, num_frames)
+    last = num_frames - length
+    starts = sorted({*range(0, last, max(1, length // 3)), last})
+    ramp = np.arange(length) + 1
+    return length, starts, np.minimum(ramp, ramp[::-1])[:, None, None].astype(np.float64)
 
 
 def _choose(keypoints: Keypoints, persons: str | int) -> list[int]:

@@ -96,11 +96,13 @@ def start_accelerator(config: TrainingConfig) -> Any:
     """
     try:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
     except ModuleNotFoundError as error:
         raise UserError("training needs: pip install 'actionpose[train]'") from error
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("training.device is cuda, but torch finds no GPU: use cpu or auto")
     keep_freed_memory()
+    AcceleratorState._reset_state()  # else a process keeps the precision of its first run
     return Accelerator(
         cpu=config.device == "cpu",
         mixed_precision="bf16" if config.precision == "bf16" else "no",
@@ -216,10 +218,15 @@ def fit(
     log = _Log(run, step) if main else None
     started = clock = time.monotonic()
     status = "finished"
-    bar = tqdm(total=total, initial=step, unit="step", disable=None if main and not quiet else True)
     batches = iter(batches_from(step))
     folder = resume
-    with stop_requests() as stop_asked:
+    with (
+        tqdm(
+            total=total, initial=step, unit="step", disable=True if quiet or not main else None
+        ) as bar,
+        contextlib.closing(log) if log else contextlib.nullcontext(),
+        stop_requests() as stop_asked,
+    ):
         while step < total:
             rate = learning_rate(step, config, total=total, steps_per_epoch=steps_per_epoch)
             for group in optimizer.param_groups:
@@ -232,14 +239,15 @@ def fit(
             )
             step += 1
             bar.update()
-            if log and step % config.log_every == 0:
+            if step % config.log_every == 0:
+                row = {key: float(loss) for key, loss in _global_mean(losses, accelerator).items()}
                 seconds = (time.monotonic() - clock) / config.log_every
                 clock = time.monotonic()
-                row = {name: float(loss) for name, loss in losses.items()}
                 row |= {"grad_norm": float(norm), "learning_rate": rate}
                 row |= {"clips_per_s": config.batch_size / seconds}
-                log.write(step, row)
                 bar.set_postfix(loss=f"{row['total']:.4f}")
+                if log:
+                    log.write(step, row)
             minutes = (time.monotonic() - started) / 60
             late = config.max_minutes is not None and minutes >= config.max_minutes
             stopping = _any_rank(stop_asked() or late, accelerator)
@@ -257,10 +265,8 @@ def fit(
             if stopping:
                 status = "interrupted" if stop_asked() else "out of time"
                 break
-    bar.close()
     folder = folder or run / "checkpoints" / f"{step:07d}"
-    if log:
-        log.close()
+    if main:
         minutes = round((time.monotonic() - started) / 60, 2)
         report = {"status": status, "step": step, "of": total, "minutes_of_this_call": minutes}
         (run / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -315,12 +321,21 @@ def _split(batch: Batch, parts: int) -> list[Batch]:
 
 
 def _not_finite(what: str, losses: Losses, step: int, names: list[str]) -> str:
-    values = ", ".join(f"{name} {float(loss):.3g}" for name, loss in losses.items())
+    values = ", ".join(f"{name} {float(loss.detach()):.3g}" for name, loss in losses.items())
     return (
         f"the {what} is not finite at step {step} ({values}); its batch has the clips "
         f"{', '.join(names)}: look at these, or lower training.learning_rate; "
         "the last checkpoint is whole"
     )
+
+
+def _global_mean(losses: Losses, accelerator: Any) -> Losses:
+    """The losses of the global batch: each process has those of its part."""
+    if accelerator.num_processes == 1:
+        return losses
+    stacked = torch.stack(list(losses.values())).to(accelerator.device)
+    mean = accelerator.reduce(stacked, reduction="mean")
+    return dict(zip(losses, mean, strict=True))
 
 
 def _any_rank(flag: bool, accelerator: Any) -> bool:
