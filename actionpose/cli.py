@@ -102,8 +102,8 @@ def _print_result(result: Any, files: list[Path]) -> None:
     persons, frames = result.valid.shape
     seen = int(result.valid.sum())
     print(
-        f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} frames "
-        f"({seen} with a detection), {header['rate_source']} rate {header['rate_hz']:g} Hz"
+        f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} frames at "
+        f"{header['rate_hz']:g} Hz ({header['rate_source']}); {seen} detections"
     )
     print(f"        {header['units']}; {header['axes']}; {header['root']}")
     print(f"scale   {header['scale_source']}")
