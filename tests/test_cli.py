@@ -203,12 +203,16 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "actionpose", "lift", str(long), "-o", str(tmp_path / "o.npz")],
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # a shell that runs the tests in the background has its children ignore SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(6)
-    assert process.poll() is None, "the lift ended before it was interrupted"
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
+    try:
+        time.sleep(6)
+        assert process.poll() is None, "the lift ended before it was interrupted"
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert b"interrupted" in error and b"Traceback" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["long.npz"]
