@@ -1,7 +1,6 @@
 """The command line as a user types it: output, files, exit codes."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
