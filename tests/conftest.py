@@ -54,7 +54,7 @@ def _folder_of(variable: str, what: str) -> Path:
 
 @pytest.fixture(scope="session")
 def open_data() -> Path:
-    return _folder_of("ACTIONPOSE_OPEN_DATA", "the prepared open corpora")
+    return _folder_of("ACTIONPOSE_OPEN_DATA", "the converted open motion sets")
 
 
 @pytest.fixture(scope="session")
