@@ -93,7 +93,7 @@ def evaluate_open(
         `scores`, a `Score` by metric; `windows`, the errors of each by id; and the counts.
 
     Raises:
-        UserError: no corpus has that split.
+        UserError: no corpus was given, or one has not that split.
     """
     windows: dict[str, dict[str, float]] = {}
     frames = 0
@@ -108,6 +108,8 @@ def evaluate_open(
             scale_m = np.array([clip["scale_m"] for clip in batch])
             windows[name] = window_errors(predict(keypoints), truth, scale_m)
             frames += keypoints.shape[0] * keypoints.shape[1]
+    if not windows:
+        raise UserError("there is nothing to score: name a corpus, with --data FOLDER")
     table = {name: np.array([errors[name] for errors in windows.values()]) for name in METRICS}
     return {
         "protocol": f"open benchmark, {split}",

@@ -128,6 +128,7 @@ def test_wrong_files(
         (["dance"], "no command"),
         (["finetune", "--config", "missing.yaml", "--run", "r"], "missing.yaml"),
         (["evaluate", "open", "--data", "nowhere"], "not a corpus"),
+        (["evaluate", "open"], "--data"),
     ],
 )
 def test_mistakes_cost_one_sentence(
