@@ -15,6 +15,8 @@ LAYERS = [
     {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
     {"training", "lift", "actions"},
     {"pretrain", "finetune", "evaluate", "web"},
+    {"reproduce"},
+    {"commands"},
     {"cli"},
     {"__main__", "__init__"},
 ]

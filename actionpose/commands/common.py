@@ -1,0 +1,53 @@
+"""What commands share: options that mean the same everywhere, and small checks."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import arg
+
+from actionpose.errors import UserError
+
+Quiet = Annotated[bool, arg(aliases=["-q"], help="no progress bar")]
+Checkpoint = Annotated[str, arg(help="bundled name, checkpoint or run folder, or Hub id")]
+Device = Annotated[str, arg(help="auto, cpu or cuda")]
+
+
+def parse(function: Callable[..., Any], name: str, arguments: list[str]) -> Any:
+    """Parse the arguments of a command by its signature, and call it."""
+    return tyro.cli(
+        function,
+        prog=f"actionpose {name}",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def take_option(arguments: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of one option, and the other arguments."""
+    rest = list(arguments)
+    for index, argument in enumerate(arguments):
+        if argument == name:
+            if index + 1 == len(arguments):
+                raise UserError(f"{name} needs a file")
+            return arguments[index + 1], rest[:index] + rest[index + 2 :]
+        if argument.startswith(f"{name}="):
+            return argument.removeprefix(f"{name}="), rest[:index] + rest[index + 1 :]
+    return None, rest
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT in pixels."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+        raise UserError(f"--image-size is WIDTHxHEIGHT in pixels, such as 1920x1080, not {text}")
+    return int(sides[0]), int(sides[1])
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of outputs, with its parents."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error

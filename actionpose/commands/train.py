@@ -1,0 +1,33 @@
+"""Commands that train: both stages take a recipe and any setting of it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import arg
+
+from actionpose.commands.common import Quiet, parse, take_option
+
+
+def finetune(arguments: list[str]) -> None:
+    """Stage two: train the encoder on 2D keypoints with 3D truth."""
+    from actionpose.config import FinetuneConfig, load_recipe
+    from actionpose.finetune import finetune as train
+
+    recipe, arguments = take_option(arguments, "--config")
+    default = load_recipe(FinetuneConfig, recipe) if recipe else FinetuneConfig()
+
+    def command(
+        run: Path,
+        config: Annotated[FinetuneConfig, arg(name="")] = default,
+        quiet: Quiet = False,
+    ) -> Any:
+        """Train in the folder --run, or go on there.
+
+        Settings come from --config RECIPE.yaml; every one can be changed, as --data.frames 81.
+        """
+        return train(config, run, quiet=quiet)
+
+    outcome = parse(command, "finetune", arguments)
+    print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt
