@@ -75,7 +75,10 @@ class TrainingConfig:
     """Clips of a step, over all processes and accumulated parts."""
     accumulate: int = 1
     """Parts that a process divides its share of a batch into."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """Muon takes the matrices of the encoder's blocks; the rest stays with AdamW."""
     learning_rate: float = 2e-4
+    """AdamW's; Muon's is 20 times as much."""
     weight_decay: float = 0.01
     schedule: Literal["exponential", "cosine"] = "exponential"
     epoch_decay: float = 0.99

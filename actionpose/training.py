@@ -30,6 +30,7 @@ from actionpose import checkpoint
 from actionpose.config import TrainingConfig
 from actionpose.errors import UserError
 from actionpose.losses import weighted_sum
+from actionpose.optimizer import make_optimizer
 
 Batch = dict[str, Any]
 Losses = dict[str, Tensor]
@@ -102,6 +103,7 @@ def start_accelerator(config: TrainingConfig) -> Any:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("training.device is cuda, but torch finds no GPU: use cpu or auto")
     keep_freed_memory()
+    torch.set_flush_denormal(True)  # attention that has decided is full of them; CPUs crawl there
     AcceleratorState._reset_state()  # else a process keeps the precision of its first run
     return Accelerator(
         cpu=config.device == "cpu",
@@ -201,11 +203,7 @@ def fit(
         UserError: a loss or gradient is not finite; the message names the batch.
     """
     total = max(1, round(config.epochs * steps_per_epoch))
-    optimizer = torch.optim.AdamW(
-        (p for p in model.parameters() if p.requires_grad),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-    )
+    optimizer = make_optimizer(model, config)
     step = 0
     if resume:
         weights, saved = checkpoint.load(resume)
@@ -230,7 +228,7 @@ def fit(
         while step < total:
             rate = learning_rate(step, config, total=total, steps_per_epoch=steps_per_epoch)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             batch = next(batches)
             # dropout, too, is a function of seed, step and rank
             torch.manual_seed(config.seed + 1_000_003 * step + 7919 * accelerator.process_index)

@@ -12,7 +12,7 @@ LAYERS = [
     {"keypoint_files"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
-    {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
+    {"clips", "checkpoint", "optimizer", "synthetic", "video", "export", "view", "prepare"},
     {"training", "lift", "actions"},
     {"pretrain", "finetune", "evaluate", "web"},
     {"reproduce"},

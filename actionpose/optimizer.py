@@ -1,0 +1,128 @@
+"""AdamW, and Muon for the matrices of the encoder's blocks.
+
+Muon (Jordan et al. 2024) takes the momentum of a matrix's gradient and replaces it by the nearest
+matrix whose singular values are all about 1, so that a step turns every direction of the weights
+by the same amount. A small encoder then needs a fraction of AdamW's steps (`docs/log.md`). Other
+parameters (embeddings, norms, biases, the mix of the two blocks, the head) stay with AdamW.
+torch's own `torch.optim.Muon` takes matrices one by one in bf16, which is slow on a CPU; here all
+matrices of a shape are orthogonalised at once.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from actionpose.config import TrainingConfig
+
+MUON_RATE_FACTOR = 20.0  # Muon's learning rate over AdamW's
+_MOMENTUM = 0.95
+_ITERATIONS = 5
+# A quintic that moves singular values in (0, 1] towards 1 fast, and ends within 0.7 to 1.2.
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+_BETAS, _EPS = (0.9, 0.999), 1e-8
+
+
+def make_optimizer(
+    model: nn.Module,
+    config: TrainingConfig,
+    rate_factor: Callable[[str], float] = lambda name: 1.0,
+) -> torch.optim.Optimizer:
+    """The optimiser of a run; each of its groups carries its `factor` of the learning rate.
+
+    Args:
+        rate_factor: by the name of a parameter.
+    """
+    groups: dict[tuple[float, int], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            parts = _matrices_in(name) if config.optimizer == "muon" else 0
+            groups[rate_factor(name), parts].append(parameter)
+    listed: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "factor": factor * (MUON_RATE_FACTOR if parts else 1),
+            "parts": parts,
+        }
+        for (factor, parts), parameters in groups.items()
+    ]
+    options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    if config.optimizer == "muon":
+        return Muon(listed, **options)
+    return torch.optim.AdamW(listed, **options)
+
+
+def _matrices_in(name: str) -> int:
+    """How many matrices a parameter of the encoder holds for Muon; 0 leaves it to AdamW."""
+    if "blocks_" not in name or not name.endswith("weight") or "norm" in name:
+        return 0
+    return 3 if "qkv" in name else 1
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for groups whose `parts` is above 0, AdamW for those where it is 0.
+
+    Args:
+        groups: with `params`, `parts` (matrices stacked in each parameter) and what they override.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float):
+        super().__init__(groups, {"lr": lr, "weight_decay": weight_decay, "parts": 0})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step on the gradients there are."""
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            if group["parts"]:
+                self._muon(parameters, group)
+            else:
+                self._adam(parameters, group)
+
+    def _muon(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+        for parameter in parameters:
+            by_shape[parameter.shape].append(parameter)
+        for (rows, columns), alike in by_shape.items():
+            gradients = torch.stack([p.grad for p in alike if p.grad is not None])
+            momenta = []
+            for p, gradient in zip(alike, gradients, strict=True):
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                momenta.append(momentum.lerp_(gradient, 1 - _MOMENTUM))
+            ahead = gradients.lerp(torch.stack(momenta), _MOMENTUM)  # Nesterov
+            matrices = ahead.view(-1, rows // group["parts"], columns)
+            scale = max(1.0, matrices.shape[1] / columns) ** 0.5
+            turns = orthogonalize(matrices).reshape(ahead.shape)
+            torch._foreach_add_(alike, list(turns.unbind()), alpha=-group["lr"] * scale)
+
+    def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p] = {
+                    "step": 0,
+                    "mean": torch.zeros_like(p),
+                    "square": torch.zeros_like(p),
+                }
+            state, gradient = self.state[p], p.grad
+            assert gradient is not None
+            state["step"] += 1
+            state["mean"].lerp_(gradient, 1 - _BETAS[0])
+            state["square"].mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+            unbias = [1 - beta ** state["step"] for beta in _BETAS]
+            size = (state["square"] / unbias[1]).sqrt_().add_(_EPS)
+            p.addcdiv_(state["mean"], size, value=-group["lr"] / unbias[0])
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Move all singular values of (N, rows, columns) near 1, by Newton-Schulz iterations."""
+    a, b, c = _QUINTIC
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    for _ in range(_ITERATIONS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
