@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 # These read a recipe before the options, whose defaults it then gives.
 WITH_RECIPE: dict[str, Callable[[list[str]], None]] = {
+    "pretrain": train.pretrain,
     "finetune": train.finetune,
 }
 
