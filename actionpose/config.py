@@ -270,7 +270,7 @@ def from_dict(cls: type[Config], values: Any, where: str) -> Config:
     if not isinstance(values, dict):
         raise UserError(f"{where}: expected settings of {cls.__name__}, got {values!r}")
     hints = typing.get_type_hints(cls)
-    defaults = {item.name: item.default for item in dataclasses.fields(cls)}
+    defaults = {item.name: item.default for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     arguments = {}
     for key, value in values.items():
         if key not in hints:

@@ -69,13 +69,16 @@ class MotionText(nn.Module):
         self.text.bert.requires_grad_(False)
         self.text.eval()
         with torch.no_grad():
-            parts = zip(self._token_ids.split(256), self._token_valid.split(256), strict=True)
-            self._features = torch.cat([self.text.features(ids, valid) for ids, valid in parts])
+            parts = [
+                self.text.features(self._token_ids[i : i + 256], self._token_valid[i : i + 256])
+                for i in range(0, len(self.labels), 256)
+            ]
+        self._features = torch.cat(parts)
 
     def encode(self, rows: Tensor) -> Tensor:
         """Unit vectors (..., E) of rows of the vocabulary."""
         assert self.text is not None
-        distinct, where = rows.unique(return_inverse=True)
+        distinct, where = torch.unique(rows, return_inverse=True)
         at = distinct.cpu()
         if self._features is not None:
             encoded = self.text.project(self._features[at].to(rows.device))
@@ -91,6 +94,11 @@ class MotionText(nn.Module):
         if self.text is None or embedding is None:
             return Output(pose, None, None)
         return Output(pose, F.normalize(embedding.float(), dim=-1), self.encode(candidates))
+
+
+def _gather(rows: Tensor) -> Tensor:
+    gathered: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]
+    return gathered
 
 
 class _Gather(torch.autograd.Function):
@@ -125,35 +133,23 @@ def alignment(
         truth: (B, M) rows that are true somewhere in each clip; -1 is none.
     """
     own, label, first = text[:, 0], candidates[:, 0], 0
-    everybody = config.source == "ranks" and dist.is_initialized()
-    symmetric = config.direction == "symmetric"
-    settings = {"temperature": config.temperature, "gamma": config.gamma}
     motions, texts, labels, truths = motion, own, label, truth
-    if everybody:
+    if config.source == "ranks" and dist.is_initialized():
         first = dist.get_rank() * len(motion)
-        texts, labels = _Gather.apply(own), torch.cat(_of_all(label))
-        if symmetric:
-            motions, truths = _Gather.apply(motion), torch.cat(_of_all(truth))
+        motions, texts = _gather(motion), _gather(own)
+        labels, truths = torch.cat(_of_all(label)), torch.cat(_of_all(truth))
     if config.source == "vocabulary":
         true = torch.zeros_like(candidates, dtype=torch.bool)
         true[:, 0] = True
-        loss = _one_way(motion, text, true, true, config, settings)
+        loss = _one_way(motion, text, true, true, config)
     else:
         true = (truth[:, :, None] == labels).any(dim=1)  # (B, G)
-        loss = _one_way(
-            motion,
-            texts.expand(len(motion), -1, -1),
-            true,
-            _diagonal(true, first),
-            config,
-            settings,
-        )
-    if symmetric:
+        everyone = texts.expand(len(motion), -1, -1)
+        loss = _one_way(motion, everyone, true, _diagonal(true, first), config)
+    if config.direction == "symmetric":
         true = (label[:, None, None] == truths).any(dim=2)  # (B, G), texts by motions
-        back = _one_way(
-            own, motions.expand(len(own), -1, -1), true, _diagonal(true, first), config, settings
-        )
-        loss = (loss + back) / 2
+        everyone = motions.expand(len(own), -1, -1)
+        loss = (loss + _one_way(own, everyone, true, _diagonal(true, first), config)) / 2
     return loss
 
 
@@ -169,12 +165,17 @@ def _one_way(
     true: Tensor,
     own: Tensor,
     config: AlignmentConfig,
-    settings: dict[str, float],
 ) -> Tensor:
     """Hard: the own match against all that are false. Soft: every true one counts."""
-    if config.target == "soft":
-        return alignment_loss(query, others, soft_target(true, config.sharpness), **settings)
-    return alignment_loss(query, others, own.float(), **settings, allowed=own | ~true)
+    soft = config.target == "soft"
+    return alignment_loss(
+        query,
+        others,
+        soft_target(true, config.sharpness) if soft else own.float(),
+        temperature=config.temperature,
+        gamma=config.gamma,
+        allowed=None if soft else own | ~true,
+    )
 
 
 def losses_of(
@@ -352,7 +353,10 @@ class Validation:
             return None
         data = replace(
             config.data,
-            **{"mirror": 0.0, "bone_redraw": 0.0, "detector_joints": 0.0, "scale_jitter": 0.0},
+            mirror=0.0,
+            bone_redraw=0.0,
+            detector_joints=0.0,
+            scale_jitter=0.0,
             shuffle_texts=False,
         )
         batches = TextBatches(held_out, data, batch_size=1, seed=0, split="val", need_texts=False)

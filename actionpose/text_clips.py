@@ -124,8 +124,10 @@ def _span(
     if normalize_text(segment.text) != TRANSITION:  # paired when the corpus was made
         return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
     paired = pair_transition(segment, others)
+    if paired is None:
+        return None
     centre = (segment.start + segment.stop) / 2
-    return paired and Span(corpus, whole, paired.start, paired.stop, paired.text, centre)
+    return Span(corpus, whole, paired.start, paired.stop, paired.text, centre)
 
 
 def place_window(
