@@ -194,7 +194,7 @@ class TextConfig:
     """The text side: the first layers of a BERT, and its pooling (Figure 6b)."""
 
     source: str = "google-bert/bert-base-uncased"
-    """A folder or a Hugging Face Hub id of a BERT."""
+    """A BERT: a folder, a Hugging Face Hub id, or package:NAME/FOLDER inside a Python package."""
     layers: int = 3
     pooling: Literal["cls", "mean"] = "cls"
     """The <CLS> token, or the mean of all tokens."""

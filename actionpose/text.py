@@ -6,6 +6,7 @@ read. Known labels need none of it: their embeddings lie in the checkpoint.
 Letters in shapes: U texts, N tokens, D width of BERT, E embedding.
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -88,13 +89,16 @@ class TextEncoder(nn.Module):
         """Take the first layers of a BERT; the pooling starts as drawn.
 
         Args:
-            source: a folder, or a Hugging Face Hub id.
+            source: a folder, a Hugging Face Hub id, or "package:NAME/FOLDER" for a folder inside
+                an installed Python package.
             settings: as for the constructor.
 
         Raises:
             UserError: the extra is missing; no such model; not a BERT; or fewer layers.
         """
         transformers = _transformers()
+        if str(source).startswith("package:"):
+            source = _in_package(str(source).removeprefix("package:"))
         # a name that may be a folder is one: the Hub is asked only for what looks like its ids
         if not Path(source).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(source)):
             raise UserError(f"no text model {source}: give a folder of a BERT, or a Hub id")
@@ -127,7 +131,7 @@ class TextEncoder(nn.Module):
                 attn_implementation="eager",
                 dtype=torch.float32,
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # files of three libraries; each has errors of its own
             raise UserError(f"cannot read the text model {source}: {_first_line(error)}") from error
         return cls(bert, tokenizer, dropout=dropout, **settings)
 
@@ -242,6 +246,16 @@ def spread(embeddings: Tensor) -> dict[str, float]:
         "label_cosine_mean": float(others.mean()),
         "label_cosine_max": float(others.max()),
     }
+
+
+def _in_package(place: str) -> Path:
+    """The folder that NAME/FOLDER means inside an installed package."""
+    name, _, folder = place.partition("/")
+    found = importlib.util.find_spec(name) if name.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        command = f"pip install {name.replace('_', '-')}"
+        raise UserError(f"the text model package:{place} needs its package: {command}")
+    return Path(found.submodule_search_locations[0]) / folder
 
 
 def _transformers() -> Any:
