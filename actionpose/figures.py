@@ -48,22 +48,26 @@ class Embedded:
     pooled: Tensor  # (N, D) unit vectors: the trunk's features, averaged over frames and joints
 
 
-def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
+def embed_spans(
+    folder: Path, corpora: list[Corpus], split: str, *, seen_as: Path | None = None
+) -> Embedded:
     """See every labelled span of a split with the encoder of a checkpoint.
 
-    A checkpoint of stage one is shown clips like those it was trained on; one of stage two,
-    perspective views.
+    Args:
+        seen_as: the checkpoint whose clips are shown; left out, the same. One of stage one has
+            clips like those it was trained on, without masks; one of stage two, perspective views.
 
     Raises:
         UserError: a corpus without texts in that split, or not a checkpoint.
     """
     encoder, meta = checkpoint.load_encoder(folder)
+    _, shown = checkpoint.load(seen_as) if seen_as else ({}, meta)
     config = TextClipConfig(camera="perspective")
-    if meta.get("stage") == "pretrain":
-        config = from_dict(TextClipConfig, meta["config"]["data"], f"{folder}/meta.json")
+    if shown.get("stage") == "pretrain":
+        config = from_dict(TextClipConfig, shown["config"]["data"], f"{folder}/meta.json")
     config = replace(
         config,
-        frames=meta["frames"],
+        frames=shown["frames"],
         normalization=meta["normalization"],
         masks=MaskConfig(random=0, part=0, window=0),
         mirror=0.0,
