@@ -202,10 +202,8 @@ def _scatter(axis: "Axes", at: NDArray[np.floating], labels: list[str], kept: li
     for number, label in enumerate(kept):
         xy = at[[own == label for own in labels]]
         colour = _COLOURS[number % len(_COLOURS)]
-        filled = number < len(_COLOURS)
-        axis.scatter(
-            *xy.T, s=22, label=label, edgecolors=colour, facecolors=colour if filled else "none"
-        )
+        face = colour if number < len(_COLOURS) else "none"
+        axis.scatter(xy[:, 0], xy[:, 1], s=22, label=label, edgecolors=colour, facecolors=face)
     axis.set_xticks([])
     axis.set_yticks([])
 

@@ -338,12 +338,14 @@ class Validation:
     def __init__(self, batches: TextBatches, masks: MaskConfig):
         numbers = np.linspace(0, len(batches.spans) - 1, min(VAL_CLIPS, len(batches.spans)))
         plain = replace(batches.config, masks=MaskConfig(random=0, part=0, window=0))
-        self.labels = batches.labels
         self.clean = self._draw(batches, plain, numbers)
         self.masked = self._draw(batches, replace(batches.config, masks=masks), numbers)
         truth = torch.cat([batch["truth"] for batch in self.clean])
-        self.true = (truth[:, :, None] == torch.arange(len(self.labels))).any(dim=1)
-        self.chance = {f"val_{k}": v for k, v in chance_both_ways(self.true).items()}
+        named = [row for row, label in enumerate(batches.labels) if label]  # "" is no label
+        self.labels = [batches.labels[row] for row in named]
+        self.true = (truth[:, :, None] == torch.tensor(named)).any(dim=1)
+        found = chance_both_ways(self.true) if named else {}
+        self.chance = {f"val_{name}": value for name, value in found.items()}
 
     @classmethod
     def of(cls, corpora: list[tuple[Corpus, float]], config: PretrainConfig) -> "Validation | None":
@@ -396,7 +398,7 @@ class Validation:
             flat = torch.cat(errors)
             if len(flat):
                 found[name] = float(flat.mean())
-        if text is not None:
+        if text is not None and self.labels:
             similarity = F.normalize(torch.cat(motions), dim=-1) @ text.encode(self.labels).T
             found |= {f"val_{k}": v for k, v in both_ways(similarity, self.true).items()}
         return found

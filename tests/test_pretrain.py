@@ -18,7 +18,7 @@ from test_training import (  # noqa: F401
     start,
 )
 
-from actionpose import checkpoint
+from actionpose import checkpoint, cli
 from actionpose import pretrain as module
 from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig, load_recipe, to_dict
 from actionpose.corpus import Motion, open_corpus, write_corpus
@@ -172,7 +172,7 @@ def test_it_aligns_a_batch(tiny_pretraining, corpus, small_bert):
     history = []
     for _ in range(60):
         losses = losses_of(model, batch, config.alignment)
-        history.append({name: float(loss) for name, loss in losses.items()})
+        history.append({name: float(loss.detach()) for name, loss in losses.items()})
         optimizer.zero_grad()
         (losses["alignment"] + losses["position"]).backward()
         optimizer.step()
@@ -362,6 +362,21 @@ def test_published_with_labels_and_text_side(tiny_pretraining, tmp_path):
     (small / "labels.safetensors").write_bytes(b"cut")
     with pytest.raises(UserError, match="label table .* is damaged"):
         checkpoint.load_labels(small)
+
+
+def test_the_commands(tiny_pretraining, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(to_dict(tiny_pretraining)))  # YAML reads JSON
+    run = tmp_path / "run"
+    settings = ["--training.epochs", "0.3", "--alignment.negatives", "99", "-q"]
+    cli.run(["pretrain", "--config", str(recipe), "--run", str(run), *settings])
+    shown = capsys.readouterr()
+    assert shown.out == f"finished at step 1: {run}/checkpoints/0000001\n"
+    (line,) = shown.err.splitlines()
+    assert line.startswith("actionpose: ") and line.endswith("is lowered from 99")
+    cli.run(["models", "convert", str(run), str(tmp_path / "out"), "--text"])
+    assert (tmp_path / "out" / "text" / "weights.safetensors").exists()
+    assert capsys.readouterr().out == f"wrote   {tmp_path / 'out'}\n"
 
 
 # ---- recipes

@@ -162,6 +162,21 @@ def test_what_is_no_bert(small_bert, tmp_path, monkeypatch):
         TextEncoder.from_pretrained(small, layers=1)
 
 
+def test_a_bert_inside_a_package(small_bert, tmp_path, monkeypatch):
+    package = tmp_path / "made_up_bert"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    for path in small_bert.iterdir():
+        (package / "inner" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.syspath_prepend(tmp_path)
+    found = TextEncoder.from_pretrained("package:made_up_bert/inner", layers=1)
+    assert found.max_tokens == 32
+    with pytest.raises(UserError, match="no text model"):
+        TextEncoder.from_pretrained("package:made_up_bert/other", layers=1)
+    with pytest.raises(UserError, match="needs its package: pip install no-such-bert"):
+        TextEncoder.from_pretrained("package:no_such_bert/model", layers=1)
+
+
 def test_the_missing_extra_names_its_command(small_bert, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"pip install 'actionpose\[text\]'"):
