@@ -1,15 +1,19 @@
 """Checkpoints: a folder with `weights.safetensors`, `meta.json`, and `training.pt` for resuming.
 
-The first two are what is published; reading them runs no pickle, and the model is built from the
-configuration in `meta.json`, so that a checkpoint needs no flags to be used. MotionBERT's official
-files are read by name with `weights_only`.
+One that knows actions has `labels.safetensors` too, the embeddings of the labels it was trained on,
+and may have its text side in `text/` (`text.TextEncoder`), for labels that it has not seen.
+
+All but `training.pt` is what is published; reading it runs no pickle, and the model is built from
+the configuration in `meta.json`, so that a checkpoint needs no flags to be used. MotionBERT's
+official files are read by name with `weights_only`.
 """
 
 import hashlib
 import json
 import pickle
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -18,6 +22,7 @@ from typing import Any
 import numpy as np
 import safetensors
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -37,9 +42,18 @@ UNREADABLE = (
 
 
 def save(
-    run: Path, step: int, model: nn.Module, meta: dict[str, Any], training: dict[str, Any]
+    run: Path,
+    step: int,
+    model: nn.Module,
+    meta: dict[str, Any],
+    training: dict[str, Any],
+    *,
+    beside: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write `run/checkpoints/STEP`. The folder appears whole or, if interrupted, not at all.
+
+    Args:
+        beside: writes what else belongs into the folder: labels, a text side.
 
     Raises:
         UserError: the disk is full or not writable; earlier checkpoints stay as they are.
@@ -49,6 +63,8 @@ def save(
         with atomic_folder(folder, replace=True) as unfinished:
             _write(unfinished, model.state_dict(), {"step": step, **meta})
             torch.save(training, unfinished / "training.pt")
+            if beside:
+                beside(unfinished)
     except (UserError, RuntimeError, safetensors.SafetensorError) as error:  # RuntimeError: torch's
         raise UserError(
             f"cannot save {folder}: {error.__cause__ or error}; "
@@ -64,18 +80,72 @@ def _write(folder: Path, weights: Mapping[str, Tensor], meta: dict[str, Any]) ->
 
 
 WEIGHTS, META = "weights.safetensors", "meta.json"
+LABELS, TEXT = "labels.safetensors", "text"
 
 
-def publish(checkpoint: Path, folder: Path) -> Path:
-    """Write what others need of a checkpoint: half-precision weights and the metadata.
+def publish(checkpoint: Path, folder: Path, *, text: bool = False) -> Path:
+    """Write what others need of a checkpoint: half-precision weights, metadata, known labels.
+
+    Args:
+        text: the trained text side too, for labels that are not known; it is much larger.
 
     Raises:
-        UserError: the folder exists.
+        UserError: the folder exists, or a text side is asked for that is not there.
     """
     weights, meta = load(checkpoint)
+    labels = load_labels(checkpoint)
+    if text and not (checkpoint / TEXT).is_dir():
+        raise UserError(f"{checkpoint} has no text side to publish")
     with atomic_folder(folder) as unfinished:
         _write(unfinished, {key: value.half() for key, value in weights.items()}, meta)
+        if labels:
+            save_labels(unfinished, labels[0], labels[1].half())
+        if text:
+            shutil.copytree(checkpoint / TEXT, unfinished / TEXT)
+            side = load_file(checkpoint / TEXT / WEIGHTS)
+            halves = {key: value.half() for key, value in side.items()}
+            save_file(halves, unfinished / TEXT / WEIGHTS)
     return folder
+
+
+def save_labels(folder: Path, labels: list[str], embeddings: Tensor) -> None:
+    """Write the table of known labels: normalised texts and their unit vectors (L, E)."""
+    assert embeddings.ndim == 2 and len(labels) == len(embeddings), embeddings.shape
+    table = {"embeddings": embeddings.detach().cpu().contiguous()}
+    metadata = {"labels": json.dumps(labels, ensure_ascii=False)}
+    save_file(table, folder / LABELS, metadata=metadata)
+
+
+def load_labels(folder: Path) -> tuple[list[str], Tensor] | None:
+    """The known labels of a checkpoint and their unit vectors (L, E) float32; None if it has none.
+
+    Raises:
+        UserError: the table is damaged.
+    """
+    path = Path(folder) / LABELS
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            labels = json.loads(file.metadata()["labels"])
+            embeddings: Tensor = file.get_tensor("embeddings").float()
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise UserError(f"the label table {path} is damaged: {error}") from error
+    if embeddings.ndim != 2 or len(labels) != len(embeddings):
+        raise UserError(
+            f"the label table {path} is damaged: it has {len(labels)} labels for rows "
+            f"of shape {tuple(embeddings.shape)}"
+        )
+    # half precision rounds a unit vector's length by up to a thousandth
+    return labels, nn.functional.normalize(embeddings, dim=-1)
+
+
+def copy_text(source: Path, folder: Path) -> None:
+    """Copy the known labels and the text side of a checkpoint, as far as it has them."""
+    if (source / LABELS).is_file():
+        shutil.copy(source / LABELS, folder / LABELS)
+    if (source / TEXT).is_dir():
+        shutil.copytree(source / TEXT, folder / TEXT)
 
 
 def saved_steps(run: Path) -> list[Path]:
@@ -129,21 +199,28 @@ def load_encoder(folder: Path) -> tuple[PoseEncoder, dict[str, Any]]:
 
 
 def load_by_name(
-    model: nn.Module, weights: Mapping[str, Tensor], where: str, *, may_miss: tuple[str, ...] = ()
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    where: str,
+    *,
+    may_miss: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
 ) -> None:
     """Load weights whose names and shapes must all fit.
 
     Args:
         may_miss: beginnings of the names that the weights need not have.
+        ignore: beginnings of the names that need not fit in any way; these are not loaded.
 
     Raises:
         UserError: lists every name that is only on one side, or has another shape.
     """
     own = model.state_dict()
+    weights = {key: value for key, value in weights.items() if not key.startswith(ignore)}
     wrong = [f"{key} is not in the model" for key in weights.keys() - own.keys()]
     for key, value in own.items():
         if key not in weights:
-            if not key.startswith(may_miss or ("\0",)):
+            if not key.startswith((*may_miss, *ignore)):
                 wrong.append(f"{key} is not in the file")
         elif weights[key].shape != value.shape:
             shapes = f"{tuple(weights[key].shape)}, not {tuple(value.shape)}"
@@ -221,6 +298,19 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
     return encoder.eval()
 
 
+def initialise(encoder: PoseEncoder, source: Path, ignore: tuple[str, ...] = ()) -> None:
+    """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
+
+    The <POSE> token and its pooling may be missing; they then start as drawn, as does what
+    `ignore` names. Everything else must fit.
+    """
+    if source.is_file():
+        weights = motionbert_weights(source)
+    else:
+        weights, _ = load(find(source))
+    load_by_name(encoder, weights, str(source), may_miss=("pose_token", "pooling."), ignore=ignore)
+
+
 def bundled() -> dict[str, Path]:
     """The checkpoints that ship with the package, by name."""
     root = Path(str(resources.files("actionpose"))) / "weights"
@@ -251,7 +341,7 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, META]))
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, META, LABELS, f"{TEXT}/*"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
             f"no folder {name}, and the Hugging Face Hub did not give it: {type(error).__name__}"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import evaluate, lift, models, prepare, train
+from actionpose.commands import evaluate, figures, lift, models, prepare, train
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
@@ -18,12 +18,15 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": lift.export,
     "prepare synthetic": prepare.synthetic,
     "evaluate open": evaluate.open_benchmark,
+    "reproduce figure5": figures.figure5,
+    "reproduce figure8": figures.figure8,
     "models list": models.models_list,
     "models info": models.models_info,
     "models convert": models.models_convert,
 }
 # These read a recipe before the options, whose defaults it then gives.
 WITH_RECIPE: dict[str, Callable[[list[str]], None]] = {
+    "pretrain": train.pretrain,
     "finetune": train.finetune,
 }
 

@@ -9,7 +9,8 @@ same global batch. One clip is a dict:
 - scale_m: float32, metres per unit of `pose`
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from actionpose.config import ClipConfig
-from actionpose.corpus import Corpus, Segment
+from actionpose.corpus import Corpus, Segment, open_corpus
 from actionpose.corruption import detector_noise, random_mask
 from actionpose.errors import UserError
 from actionpose.geometry import (
@@ -152,6 +153,18 @@ def pad(clip: Clip, frames: int) -> Clip:
     }
 
 
+def open_corpora(shares: Mapping[str, float]) -> list[tuple[Corpus, float]]:
+    """Open the corpora of a configuration, each with its share of the clips.
+
+    Raises:
+        UserError: not a corpus, or corpora of different rates.
+    """
+    corpora = [(open_corpus(folder), share) for folder, share in shares.items()]
+    if len(rates := {corpus.rate_hz for corpus, _ in corpora}) > 1:
+        raise UserError(f"the corpora have different rates ({rates} Hz): prepare them at one rate")
+    return corpora
+
+
 @dataclass
 class Batches(IterableDataset[dict[str, Any]]):
     """Training batches of stage two, from `first_step` on, without end.
@@ -248,21 +261,29 @@ class Batches(IterableDataset[dict[str, Any]]):
         """This process's part of the global batch of a step, as tensors (B, ...)."""
         share = self.batch_size // self.world_size
         rows = range(self.rank * share, (self.rank + 1) * share)
-        clips = [self.clip(step, row) for row in rows]
-        names = [clip.pop("name") for clip in clips]
-        batch: dict[str, Any] = {
-            key: torch.from_numpy(np.stack([clip[key] for clip in clips])) for key in clips[0]
-        }
-        batch["name"] = names
-        return batch
+        return collate([self.clip(step, row) for row in rows])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        worker = torch.utils.data.get_worker_info()
-        offset, every = (worker.id, worker.num_workers) if worker else (0, 1)
-        step = self.first_step + offset
-        while True:
-            yield self.batch(step)
-            step += every
+        return (self.batch(step) for step in worker_steps(self.first_step))
+
+
+def collate(clips: list[Clip]) -> dict[str, Any]:
+    """Clips of one length as tensors (B, ...); names stay a list."""
+    batch: dict[str, Any] = {
+        key: torch.from_numpy(np.stack([clip[key] for clip in clips]))
+        for key in clips[0]
+        if key != "name"
+    }
+    batch["name"] = [clip["name"] for clip in clips]
+    return batch
+
+
+def worker_steps(first: int) -> Iterator[int]:
+    """The steps whose batches this data worker makes, from `first` on, without end."""
+    worker = torch.utils.data.get_worker_info()
+    return itertools.count(
+        first + (worker.id if worker else 0), worker.num_workers if worker else 1
+    )
 
 
 VIEWS_OF_A_WINDOW = 4  # azimuths of the open benchmark

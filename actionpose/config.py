@@ -98,6 +98,10 @@ class TrainingConfig:
     """Checkpoints kept; the oldest goes first."""
     max_minutes: float | None = None
     """Save and stop after this time; the same command goes on."""
+    trunk_norms_every: int = 500
+    """Steps between two logs of each loss's gradient on the shared trunk (stage one); 0: never."""
+    compile: bool = False
+    """Compile the pose encoder with torch.compile; costs minutes at the start."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,139 @@ class FinetuneConfig:
     training: TrainingConfig = TrainingConfig()
     init: Path | None = None
     """Weights to start from: one of our checkpoints or an official MotionBERT file."""
+    init_ignore: tuple[str, ...] = ()
+    """Beginnings of names of weights that need not fit; the others must, one by one."""
+    position_weight: float = 1.0
+    velocity_weight: float = 20.0
+    scale_weight: float = 0.0
+    """MotionBERT's loss after the best scale per frame; it uses 0.5."""
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """Which keypoints of a clip are hidden: one kind of mask a clip, drawn for each by itself."""
+
+    random: float = 0.5
+    """Share of clips with single joints and whole frames hidden at random."""
+    part: float = 0.25
+    """Share of clips with one of the six body parts hidden throughout."""
+    window: float = 0.25
+    """Share of clips with a window of time hidden. What is left of 1 has no mask."""
+    joint_ratio: float = 0.05
+    """Of the random mask: each joint of each frame."""
+    frame_ratio: float = 0.15
+    """Of the random mask: each frame."""
+    window_frames: tuple[int, int] = (30, 80)
+    """Shortest and longest window; a clip under 60 frames loses half of itself at most."""
+    overhang: bool = False
+    """Windows may hang over the ends, so that every frame is hidden as often as any other."""
+
+    def __post_init__(self) -> None:
+        shares = (self.random, self.part, self.window)
+        if min(shares) < 0 or sum(shares) > 1 + 1e-9:
+            raise UserError(
+                f"masks: random, part and window are shares of 1, not {', '.join(map(str, shares))}"
+            )
+        if not 1 <= self.window_frames[0] <= self.window_frames[1]:
+            raise UserError(
+                f"masks.window_frames is shortest, longest, not {list(self.window_frames)}"
+            )
+
+
+@dataclass(frozen=True)
+class TextClipConfig:
+    """How a clip with its text is made from a corpus (stage one)."""
+
+    corpora: dict[str, float] = field(default_factory=dict)
+    """Folders, each with its share of the clips."""
+    frames: int = 243
+    labels: Literal["frame", "sequence", "both"] = "frame"
+    """Labels of spans, with the whole motion's text where it has none; the motion's; or both."""
+    label_frequency: Literal["uniform", "sqrt", "label"] = "uniform"
+    """Odds of a span: all alike; over the square root of its label's count; or over the count."""
+    transitions: bool = True
+    """Use spans of kind transition, as "transit from A to B"."""
+    short: Literal["context", "padding"] = "context"
+    """Spans shorter than a clip: what the motion has around them, or padding."""
+    camera: Literal["orthographic", "perspective"] = "orthographic"
+    """Perspective cameras are those of stage two, in any direction."""
+    view: Literal["front_side", "heading", "any"] = "front_side"
+    """Yaw of orthographic views: 0 or 90 degrees in the world, or from the first pose; or any."""
+    units_per_m: float = 0.298
+    """Orthographic scale before normalisation; MotionBERT's."""
+    scale_jitter: float = 0.0
+    """Deviation of the logarithm of `units_per_m`."""
+    centring: Literal["first_frame", "none"] = "first_frame"
+    """Whether the pelvis of the first frame is at x = y = 0."""
+    normalization: Literal["image", "box"] = "image"
+    """What is 1 in the model's units: one of the image, or half the person's box."""
+    mirror: float = 0.5
+    """Probability of mirroring a clip, and left and right in its text."""
+    bone_redraw: float = 0.0
+    """Deviation of the logarithm of bone lengths; directions are kept."""
+    detector_joints: float = 0.0
+    """Probability that spine, thorax, nose and head are placed as from COCO keypoints."""
+    noise: bool = True
+    """Detector-like errors and confidences, before the mask."""
+    masks: MaskConfig = MaskConfig()
+    shuffle_texts: bool = False
+    """Control: every span gets the text of another one, drawn once."""
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """The text side: the first layers of a BERT, and its pooling (Figure 6b)."""
+
+    source: str = "google-bert/bert-base-uncased"
+    """A BERT: a folder, a Hugging Face Hub id, or package:NAME/FOLDER inside a Python package."""
+    layers: int = 3
+    pooling: Literal["cls", "mean"] = "cls"
+    """The <CLS> token, or the mean of all tokens."""
+    dropout: float = 0.1
+    """In BERT and in the pooling, while training."""
+    max_tokens: int = 64
+    """Longer texts are cut."""
+    frozen: bool = False
+    """Train only the pooling, not BERT."""
+    learning_rate_factor: float = 0.1
+    """Of the text side's learning rate."""
+
+
+@dataclass(frozen=True)
+class AlignmentConfig:
+    """Equations 1 and 2."""
+
+    negatives: int = 16
+    """K: texts that each motion is compared with besides its own (source "vocabulary")."""
+    source: Literal["vocabulary", "batch", "ranks"] = "vocabulary"
+    """Where negatives come from: K drawn labels, or the texts of this, or of every, process."""
+    temperature: float = 0.1
+    gamma: float = 2.0
+    target: Literal["hard", "soft"] = "hard"
+    """y: one-hot, or the softmax of `sharpness` times which texts are true (as ActionCLIP)."""
+    sharpness: float = 10.0
+    direction: Literal["motion_to_text", "symmetric"] = "motion_to_text"
+    """Symmetric adds text to motion, over the motions of the batch (of all, with "ranks")."""
+
+
+PRETRAINING = TrainingConfig(epochs=300, batch_size=16, learning_rate=5e-4)
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Stage one: 3D from hidden and noisy 2D, and the action's text (Equation 5)."""
+
+    model: ModelConfig = ModelConfig()
+    text: TextConfig = TextConfig()
+    data: TextClipConfig = TextClipConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
+    training: TrainingConfig = PRETRAINING
+    init: Path | None = None
+    """Weights to start from: one of our checkpoints or an official MotionBERT file."""
+    init_ignore: tuple[str, ...] = ()
+    """Beginnings of names of weights that need not fit; the others must, one by one."""
+    alignment_weight: float = 1.0
+    """0 trains without text."""
     position_weight: float = 1.0
     velocity_weight: float = 20.0
     scale_weight: float = 0.0
@@ -136,20 +273,32 @@ def from_dict(cls: type[Config], values: Any, where: str) -> Config:
     if not isinstance(values, dict):
         raise UserError(f"{where}: expected settings of {cls.__name__}, got {values!r}")
     hints = typing.get_type_hints(cls)
+    defaults = {item.name: item.default for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     arguments = {}
     for key, value in values.items():
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(hints)}"
             raise UserError(f"{where}: unknown key {key!r} in {cls.__name__}{hint}")
+        base = defaults.get(key)
+        if (
+            dataclasses.is_dataclass(base)
+            and not isinstance(base, type)
+            and isinstance(value, dict)
+        ):
+            value = {**_shallow(base), **value}  # a stage has defaults of its own inside
         arguments[key] = _parse(hints[key], value, f"{where}, {key}")
     return cls(**arguments)
+
+
+def _shallow(config: Any) -> dict[str, Any]:
+    return {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
 
 
 def _parse(hint: Any, value: Any, where: str) -> Any:
     """Check one value against its type; YAML gives lists, integers and strings for some."""
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value, where)
+        return value if isinstance(value, hint) else from_dict(hint, value, where)
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in inner:
@@ -159,6 +308,8 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
         if value in inner:
             return value
     elif origin is tuple:
+        if isinstance(value, (list, tuple)) and inner[-1] is Ellipsis:
+            return tuple(_parse(inner[0], item, where) for item in value)
         if isinstance(value, (list, tuple)) and len(value) == len(inner):
             return tuple(_parse(a, v, where) for a, v in zip(inner, value, strict=True))
     elif origin is dict:

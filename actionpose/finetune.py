@@ -1,18 +1,18 @@
 """Stage two: train the pose encoder on 2D keypoints with 3D truth, without text."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from actionpose import checkpoint, training
-from actionpose.clips import Batches
+from actionpose.checkpoint import initialise
+from actionpose.clips import Batches, open_corpora
 from actionpose.config import ClipConfig, FinetuneConfig, to_dict
-from actionpose.corpus import Corpus, open_corpus
+from actionpose.corpus import Corpus
 from actionpose.errors import UserError
 from actionpose.losses import position_loss, scale_loss, velocity_loss
 from actionpose.metrics import mpjpe, p_mpjpe
@@ -43,16 +43,18 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
             f"data.frames ({config.data.frames}) is more than model.max_frames "
             f"({config.model.max_frames})"
         )
-    corpora = [(open_corpus(folder), weight) for folder, weight in config.data.corpora.items()]
-    if len(rates := {corpus.rate_hz for corpus, _ in corpora}) > 1:
-        raise UserError(f"the corpora have different rates ({rates} Hz): prepare them at one rate")
+    corpora = open_corpora(config.data.corpora)
     accelerator = training.start_accelerator(config.training)
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(config.model))
     if encoder.class_token:
         encoder.pooling.requires_grad_(False)  # the embedding has no loss in this stage
-    if config.init:
-        initialise(encoder, config.init)
+    resume = training.prepare_run(run, to_dict(config), accelerator)
+    known = _text_source(config, run)
+    if config.init and not resume:
+        initialise(encoder, config.init, config.init_ignore)
+    if config.training.compile:
+        encoder.compile()
 
     def batches(first_step: int) -> Batches:
         return Batches(
@@ -65,16 +67,15 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
             world_size=accelerator.num_processes,
         )
 
-    def batches_from(step: int) -> Iterable[dict[str, Any]]:
-        if config.training.workers == 0:
-            return batches(step)
-        return DataLoader(batches(step), batch_size=None, num_workers=config.training.workers)
+    def copy_text(_: nn.Module, folder: Path) -> None:
+        # the last checkpoint's own copy: the one that training started from may be gone by then
+        if source := _text_source(config, run):
+            checkpoint.copy_text(source, folder)
 
     steps_per_epoch = max(1, batches(0).windows // config.training.batch_size)
-    resume = training.prepare_run(run, to_dict(config), accelerator)
     return training.fit(
         encoder,
-        batches_from,
+        lambda step: training.in_workers(batches(step), config.training.workers),
         losses_of,
         {
             "position": config.position_weight,
@@ -85,23 +86,30 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
         accelerator=accelerator,
         run=run,
         resume=resume,
-        meta=_meta(config, corpora),
+        meta=training.meta_of("finetune", config, corpora)
+        | (_text_meta(config, known) if known else {}),
         steps_per_epoch=steps_per_epoch,
         validate=_validation(corpora, config.data),
+        write_beside=copy_text if known else None,
         quiet=quiet,
     )
 
 
-def initialise(encoder: PoseEncoder, source: Path) -> None:
-    """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
+def _text_source(config: FinetuneConfig, run: Path) -> Path | None:
+    """Where known labels are: the checkpoint to start from, or the run's own last one."""
+    if not config.init or config.init.is_file() or not config.model.class_token:
+        return None
+    if any("pooling.fc.".startswith(ignored) for ignored in config.init_ignore):
+        return None  # the embedding is not the pretrained one
+    folder = (checkpoint.saved_steps(run) or [checkpoint.find(config.init)])[-1]
+    return folder if (folder / checkpoint.LABELS).is_file() else None
 
-    The <POSE> token and its pooling may be missing; they then start as drawn.
-    """
-    if source.is_file():
-        weights = checkpoint.motionbert_weights(source)
-    else:
-        weights, _ = checkpoint.load(checkpoint.find(source))
-    checkpoint.load_by_name(encoder, weights, str(source), may_miss=("pose_token", "pooling."))
+
+def _text_meta(config: FinetuneConfig, source: Path) -> dict[str, Any]:
+    """Labels and text side stay as pretraining left them, and the metadata say whose they are."""
+    _, meta = checkpoint.load(source)
+    started = {"checkpoint": str(config.init), "sha256": checkpoint.sha256(source)}
+    return {"text_from": meta.get("text_from", started)}
 
 
 def _validation(
@@ -134,25 +142,3 @@ def _validation(
         return {"val_mpjpe_mm": float(mean[0]), "val_p_mpjpe_mm": float(mean[1])}
 
     return validate
-
-
-def _meta(config: FinetuneConfig, corpora: list[tuple[Corpus, float]]) -> dict[str, Any]:
-    """What a checkpoint says of itself."""
-    return {
-        "stage": "finetune",
-        "model": to_dict(config.model),
-        "skeleton": "h36m17",
-        "frames": config.data.frames,
-        "rate_hz": corpora[0][0].rate_hz if corpora else None,
-        "normalization": config.data.normalization,
-        "config": to_dict(config),
-        "data": [
-            {
-                "name": corpus.name,
-                "source": corpus.info["source"],
-                "licence": corpus.info["licence"],
-                "sha256": corpus.info["sha256"]["joints.npy"],
-            }
-            for corpus, _ in corpora
-        ],
-    }

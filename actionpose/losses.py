@@ -64,7 +64,13 @@ def keypoint_loss(
 
 
 def alignment_loss(
-    pose: Tensor, text: Tensor, target: Tensor, *, temperature: float = 0.1, gamma: float = 2.0
+    pose: Tensor,
+    text: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 0.1,
+    gamma: float = 2.0,
+    allowed: Tensor | None = None,
 ) -> Tensor:
     """Focal KL divergence of a pose's text similarities from their ground truth (Eq. 1 and 2).
 
@@ -80,6 +86,8 @@ def alignment_loss(
         target: (B, K + 1) ground-truth similarities; a row sums to 1. No gradient flows into it.
         temperature: tau of Eq. 1.
         gamma: 0 or more; the larger, the less a text that already fits counts.
+        allowed: (B, K + 1) bool, False where a candidate is left out of its row, as one that is
+            true too; its target is 0.
 
     Returns:
         The mean over the batch.
@@ -88,12 +96,24 @@ def alignment_loss(
     assert text.shape == (*target.shape, pose.shape[-1]) and len(pose) == len(text)
     with torch.autocast(pose.device.type, enabled=False):
         logits = torch.einsum("be,bke->bk", pose, text) / temperature
+        if allowed is not None:  # finite, so that 0 times it is 0; half, so that none is exceeded
+            logits = logits.masked_fill(~allowed, torch.finfo(logits.dtype).min / 2)
         log_s = logits.log_softmax(dim=-1)  # Eq. 1
         miss = (log_s.exp() - target).relu().sum(dim=-1)
         kl = (torch.xlogy(target, target) - target * log_s).sum(dim=-1)
         # below gamma 1 the slope at 0 is infinite: a perfect match would make 0 * inf of it
         focus = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** gamma
         return (focus * kl).sum() / max(len(pose), 1)  # Eq. 2
+
+
+def soft_target(true: Tensor, sharpness: float) -> Tensor:
+    """Ground-truth similarities that let every true candidate count, as ActionCLIP does it.
+
+    Args:
+        true: (B, C) bool, whether a candidate is true of the motion.
+        sharpness: the softmax is of this times `true`; false candidates keep a small share.
+    """
+    return (sharpness * true.float()).softmax(dim=-1)
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

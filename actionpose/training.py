@@ -7,6 +7,7 @@ Several processes under torchrun need no other code: accelerate wraps the model.
 
 import contextlib
 import ctypes
+import functools
 import json
 import math
 import platform
@@ -15,20 +16,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
 import yaml
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 from actionpose import checkpoint
-from actionpose.config import TrainingConfig
+from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig, to_dict
+from actionpose.corpus import Corpus
 from actionpose.errors import UserError
+from actionpose.files import atomic_write
 from actionpose.losses import weighted_sum
 from actionpose.optimizer import make_optimizer
 
@@ -140,7 +144,7 @@ def prepare_run(run: Path, config: dict[str, Any], accelerator: Any) -> Path | N
 
 # What may change between two calls that belong to one run.
 _FREE = {"training.max_minutes", "training.log_every", "training.save_every", "training.keep"}
-_FREE |= {"training.workers", "training.device"}
+_FREE |= {"training.workers", "training.device", "training.trunk_norms_every"}
 
 
 def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:
@@ -150,7 +154,32 @@ def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:
             for key in a.keys() | b.keys()
             for name in _differences(a.get(key), b.get(key), f"{prefix}.{key}".lstrip("."))
         }
-    return set() if a == b or prefix in _FREE else {prefix}
+    # a setting that an older run does not know is off in it
+    return set() if a == b or prefix in _FREE or (a is None and not b) else {prefix}
+
+
+def meta_of(
+    stage: str, config: FinetuneConfig | PretrainConfig, corpora: list[tuple[Corpus, float]]
+) -> dict[str, Any]:
+    """What a checkpoint says of itself."""
+    return {
+        "stage": stage,
+        "model": to_dict(config.model),
+        "skeleton": "h36m17",
+        "frames": config.data.frames,
+        "rate_hz": corpora[0][0].rate_hz if corpora else None,
+        "normalization": config.data.normalization,
+        "config": to_dict(config),
+        "data": [
+            {
+                "name": corpus.name,
+                "source": corpus.info["source"],
+                "licence": corpus.info["licence"],
+                "sha256": corpus.info["sha256"]["joints.npy"],
+            }
+            for corpus, _ in corpora
+        ],
+    }
 
 
 def environment(accelerator: Any) -> dict[str, Any]:
@@ -187,6 +216,11 @@ def fit(
     meta: dict[str, Any],
     steps_per_epoch: int,
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    encoder_of: Callable[[nn.Module], nn.Module] = lambda model: model,
+    write_beside: Callable[[nn.Module, Path], None] | None = None,
+    rate_factor: Callable[[str], float] = lambda name: 1.0,
+    trunk_of: Callable[[nn.Module], list[nn.Parameter]] | None = None,
+    report: Mapping[str, Any] = MappingProxyType({}),
     quiet: bool = False,
 ) -> Outcome:
     """Train until the epochs or the minutes are over, or a signal asks to stop.
@@ -198,16 +232,21 @@ def fit(
         resume: the checkpoint to go on from; bit for bit as if it had never stopped.
         meta: what `meta.json` says of the model.
         validate: named scores of the model, taken with every checkpoint.
+        encoder_of: the part of the model that is the checkpoint's weights, and resumes from them.
+        write_beside: writes the other parts into a checkpoint; who calls reads them again.
+        rate_factor: of the learning rate, by the name of a parameter.
+        trunk_of: parameters that all losses share; their gradients are compared in the log.
+        report: what else `report.json` tells.
 
     Raises:
         UserError: a loss or gradient is not finite; the message names the batch.
     """
     total = max(1, round(config.epochs * steps_per_epoch))
-    optimizer = make_optimizer(model, config)
+    optimizer = make_optimizer(model, config, rate_factor)
     step = 0
     if resume:
         weights, saved = checkpoint.load(resume)
-        model.load_state_dict(weights)
+        encoder_of(model).load_state_dict(weights)
         step = saved["step"]
     model, optimizer = accelerator.prepare(model, optimizer)
     if resume:
@@ -215,7 +254,7 @@ def fit(
     main = accelerator.is_main_process
     log = _Log(run, step) if main else None
     started = clock = time.monotonic()
-    status = "finished"
+    first_step, status, scores = step, "finished", dict[str, float]()
     batches = iter(batches_from(step))
     folder = resume
     with (
@@ -232,17 +271,23 @@ def fit(
             batch = next(batches)
             # dropout, too, is a function of seed, step and rank
             torch.manual_seed(config.seed + 1_000_003 * step + 7919 * accelerator.process_index)
-            losses, norm = _step(
-                model, optimizer, batch, losses_of, loss_weights, config, accelerator, step
+            every = config.trunk_norms_every
+            look = trunk_of is not None and every > 0 and step % every == 0
+            trunk = trunk_of(accelerator.unwrap_model(model)) if trunk_of and look else []
+            losses, norm, trunk_norms = _step(
+                model, optimizer, batch, losses_of, loss_weights, config, accelerator, step, trunk
             )
             step += 1
             bar.update()
+            if log and trunk_norms:
+                log.write(step, trunk_norms)
             if step % config.log_every == 0:
                 row = {key: float(loss) for key, loss in _global_mean(losses, accelerator).items()}
                 seconds = (time.monotonic() - clock) / config.log_every
                 clock = time.monotonic()
                 row |= {"grad_norm": float(norm), "learning_rate": rate}
                 row |= {"clips_per_s": config.batch_size / seconds}
+                row |= {"minutes_left": _minutes_left(step, first_step, total, started, config)}
                 bar.set_postfix(loss=f"{row['total']:.4f}")
                 if log:
                     log.write(step, row)
@@ -256,7 +301,14 @@ def fit(
                 if main:
                     state = {"optimizer": optimizer.state_dict()}
                     inner = accelerator.unwrap_model(model)
-                    folder = checkpoint.save(run, step, inner, {**meta, **scores}, state)
+                    folder = checkpoint.save(
+                        run,
+                        step,
+                        encoder_of(inner),
+                        {**meta, **scores},
+                        state,
+                        beside=functools.partial(write_beside, inner) if write_beside else None,
+                    )
                     for old in checkpoint.saved_steps(run)[: -config.keep]:
                         shutil.rmtree(old)
                 accelerator.wait_for_everyone()
@@ -266,9 +318,22 @@ def fit(
     folder = folder or run / "checkpoints" / f"{step:07d}"
     if main:
         minutes = round((time.monotonic() - started) / 60, 2)
-        report = {"status": status, "step": step, "of": total, "minutes_of_this_call": minutes}
-        (run / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        end = {"status": status, "step": step, "of": total, "minutes_of_this_call": minutes}
+        text = json.dumps({**end, **report, "scores": scores}, indent=2) + "\n"
+        with atomic_write(run / "report.json") as path:
+            path.write_text(text, encoding="utf-8")
     return Outcome(step, status, folder)
+
+
+def _minutes_left(
+    step: int, first: int, total: int, started: float, config: TrainingConfig
+) -> float:
+    """Until the last step, or until the minutes of this call are over."""
+    minutes = (time.monotonic() - started) / 60
+    left = minutes / (step - first) * (total - step)
+    if config.max_minutes is not None:
+        left = min(left, max(0.0, config.max_minutes - minutes))
+    return round(left, 2)
 
 
 def _step(
@@ -280,12 +345,14 @@ def _step(
     config: TrainingConfig,
     accelerator: Any,
     step: int,
-) -> tuple[Losses, Tensor]:
+    trunk: list[nn.Parameter],
+) -> tuple[Losses, Tensor, dict[str, float]]:
     """One step of the optimiser; refuses to take it on what is not finite."""
     model.train()
     optimizer.zero_grad(set_to_none=True)
     parts = _split(batch, config.accumulate)
     sums: Losses = {}
+    trunk_norms: dict[str, float] = {}
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         names = part.pop("name")
@@ -296,6 +363,8 @@ def _step(
             losses["total"] = weighted_sum(losses, loss_weights)
             if not torch.isfinite(losses["total"]):
                 raise UserError(_not_finite("loss", losses, step, names))
+            if last and trunk:
+                trunk_norms = _trunk_norms(losses, loss_weights, trunk, accelerator)
             accelerator.backward(losses["total"] / len(parts))
         for key, loss in losses.items():
             sums[key] = sums.get(key, torch.zeros(())) + loss.detach().float().cpu() / len(parts)
@@ -303,7 +372,24 @@ def _step(
     if not torch.isfinite(norm):
         raise UserError(_not_finite("gradient", sums, step, names))
     optimizer.step()
-    return sums, norm
+    return sums, norm, trunk_norms
+
+
+def _trunk_norms(
+    losses: Losses, loss_weights: dict[str, float], trunk: list[nn.Parameter], accelerator: Any
+) -> dict[str, float]:
+    """Length of each weighted loss's gradient on the parameters that all of them share.
+
+    With gradient accumulation, of the last part of the batch.
+    """
+    norms = {}
+    for name, weight in loss_weights.items():
+        if weight:
+            loss = weight * losses[name]
+            found = torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True)
+            flat = torch.cat([g.flatten().float() for g in found if g is not None])
+            norms[f"trunk_grad_{name}"] = float(accelerator.reduce(flat, reduction="mean").norm())
+    return norms
 
 
 def _split(batch: Batch, parts: int) -> list[Batch]:
@@ -342,6 +428,11 @@ def _any_rank(flag: bool, accelerator: Any) -> bool:
         return flag
     votes = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device))
     return bool(votes > 0)
+
+
+def in_workers(batches: IterableDataset[Batch], workers: int) -> Iterable[Batch]:
+    """The same batches, made in `workers` processes beside this one."""
+    return DataLoader(batches, batch_size=None, num_workers=workers) if workers else batches
 
 
 class _Log:

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from actionpose.config import ClipConfig, FinetuneConfig, ModelConfig, TrainingConfig
+from actionpose.config import (
+    AlignmentConfig,
+    ClipConfig,
+    FinetuneConfig,
+    MaskConfig,
+    ModelConfig,
+    PretrainConfig,
+    TextClipConfig,
+    TextConfig,
+    TrainingConfig,
+)
 from actionpose.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.synthetic import dataset
 
@@ -29,6 +39,60 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     ]
     folder = tmp_path_factory.mktemp("corpora") / "tiny"
     return open_corpus(write_corpus(folder, motions, source="made up", licence="ours"))
+
+
+@pytest.fixture(scope="session")
+def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers as drawn, whose words are those of the made-up motions and letters."""
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("bert")
+    words = "walk run sit down on a the chair with left right leg kick jump and move".split()
+    letters = [mark + chr(code) for mark in ("", "##") for code in range(ord("a"), ord("z") + 1)]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters]
+    vocabulary = list(dict.fromkeys(vocabulary))
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = transformers.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        initializer_range=0.2,  # texts as different as trained ones
+    )
+    transformers.BertModel(sizes).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
+    """Stage one in seven steps of four clips, without dropout: the same on several processes."""
+    return PretrainConfig(
+        model=ModelConfig(
+            width=16,
+            depth=2,
+            num_heads=2,
+            rep_width=16,
+            max_frames=27,
+            middle_layer=1,
+            embedding_width=8,
+            pooling_dropout=0.0,
+        ),
+        text=TextConfig(source=str(small_bert), layers=1, pooling="mean", dropout=0.0),
+        data=TextClipConfig(
+            corpora={str(corpus.folder): 1.0},
+            frames=9,
+            labels="both",
+            masks=MaskConfig(window_frames=(2, 4)),
+        ),
+        alignment=AlignmentConfig(negatives=3),
+        training=TrainingConfig(
+            epochs=7 / 3, batch_size=4, learning_rate=2e-3, log_every=1, device="cpu"
+        ),
+    )
 
 
 @pytest.fixture

@@ -8,14 +8,15 @@ import actionpose
 PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
     {"errors"},
-    {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions"},
+    {"files", "skeletons", "config", "losses", "metrics", "retrieval", "synthetic_actions"},
     {"keypoint_files"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
     {"clips", "checkpoint", "optimizer", "synthetic", "video", "export", "view", "prepare"},
+    {"text_clips"},
     {"training", "lift", "actions"},
     {"pretrain", "finetune", "evaluate", "web"},
-    {"reproduce"},
+    {"reproduce", "figures"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},

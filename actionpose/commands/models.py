@@ -28,13 +28,14 @@ def models_info(checkpoint: Positional[str] = "tiny") -> None:
     print(f"{sum(value.numel() for value in weights.values()):,} parameters")
 
 
-def models_convert(checkpoint: Positional[str], out: Positional[Path]) -> None:
-    """Write what others need of a checkpoint: half-precision weights and its metadata.
+def models_convert(checkpoint: Positional[str], out: Positional[Path], text: bool = False) -> None:
+    """Write what others need of a checkpoint: half-precision weights, metadata, known labels.
 
     Args:
         checkpoint: Checkpoint or run folder.
         out: Folder to make.
+        text: Also the trained text side, for labels that training has not seen.
     """
     from actionpose.checkpoint import find, publish
 
-    print(f"wrote   {publish(find(checkpoint), out)}")
+    print(f"wrote   {publish(find(checkpoint), out, text=text)}")

@@ -1,5 +1,7 @@
 """Commands that train: both stages take a recipe and any setting of it."""
 
+import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +29,36 @@ def finetune(arguments: list[str]) -> None:
         """
         return train(config, run, quiet=quiet)
 
-    outcome = parse(command, "finetune", arguments)
+    _report(parse(command, "finetune", arguments))
+
+
+def pretrain(arguments: list[str]) -> None:
+    """Stage one: train the encoder on masked motion and on the text of its actions."""
+    from actionpose.config import PretrainConfig, load_recipe
+    from actionpose.pretrain import pretrain as train
+
+    recipe, arguments = take_option(arguments, "--config")
+    default = load_recipe(PretrainConfig, recipe) if recipe else PretrainConfig()
+
+    def command(
+        run: Path,
+        config: Annotated[PretrainConfig, arg(name="")] = default,
+        quiet: Quiet = False,
+    ) -> Any:
+        """Train in the folder --run, or go on there. Needs the extras train and text.
+
+        Settings come from --config RECIPE.yaml; every one can be changed, as --data.frames 81.
+        """
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(
+                f"actionpose: {message}", file=sys.stderr
+            )
+            return train(config, run, quiet=quiet)
+
+    _report(parse(command, "pretrain", arguments))
+
+
+def _report(outcome: Any) -> None:
     print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
     if outcome.status == "interrupted":
         raise KeyboardInterrupt

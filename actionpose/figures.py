@@ -1,0 +1,320 @@
+"""The paper's pictures of the embedding, with numbers beside them: Figures 5 and 8.
+
+Clips are held-out spans of corpora, seen as the checkpoint was trained, without masks.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from actionpose import checkpoint
+from actionpose.clips import collate
+from actionpose.config import MaskConfig, TextClipConfig, from_dict
+from actionpose.corpus import Corpus
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+from actionpose.model import PoseEncoder
+from actionpose.skeletons import H36M17
+from actionpose.text import TextEncoder, normalize_text
+from actionpose.text_clips import TextBatches
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NEIGHBOURS = 5
+TEMPERATURE = 0.1  # tau of Eq. 1: of the shares in Figure 8
+POSES = 6  # drawn of a clip in Figure 8
+_BATCH = 32
+# Okabe and Ito's eight, then the same as rings
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B6470", "#B8A800")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Clips of labelled spans, as one encoder sees them."""
+
+    labels: list[str]  # of each clip
+    names: list[str]
+    keypoints: NDArray[np.float32]  # (N, T, 17, 3)
+    embedding: Tensor | None  # (N, E) unit vectors; None without a <POSE> token
+    pooled: Tensor  # (N, D) unit vectors: the trunk's features, averaged over frames and joints
+
+
+def embed_spans(
+    folder: Path, corpora: list[Corpus], split: str, *, seen_as: Path | None = None
+) -> Embedded:
+    """See every labelled span of a split with the encoder of a checkpoint.
+
+    Args:
+        seen_as: the checkpoint whose clips are shown; left out, the same. One of stage one has
+            clips like those it was trained on, without masks; one of stage two, perspective views.
+
+    Raises:
+        UserError: a corpus without texts in that split, or not a checkpoint.
+    """
+    encoder, meta = checkpoint.load_encoder(folder)
+    _, shown = checkpoint.load(seen_as) if seen_as else ({}, meta)
+    config = TextClipConfig(camera="perspective")
+    if shown.get("stage") == "pretrain":
+        config = from_dict(TextClipConfig, shown["config"]["data"], f"{folder}/meta.json")
+    config = replace(
+        config,
+        frames=shown["frames"],
+        normalization=meta["normalization"],
+        masks=MaskConfig(random=0, part=0, window=0),
+        mirror=0.0,
+        bone_redraw=0.0,
+        detector_joints=0.0,
+        scale_jitter=0.0,
+        shuffle_texts=False,
+    )
+    weighted = [(corpus, 1.0) for corpus in corpora]
+    batches = TextBatches(weighted, config, batch_size=1, seed=0, split=split)
+    clips = [
+        batches.clip_of(number, np.random.default_rng([0, number]), middle=True)
+        for number in range(len(batches.spans))
+    ]
+    embeddings, pooled = [], []
+    for first in range(0, len(clips), _BATCH):
+        batch = collate(clips[first : first + _BATCH])
+        embedding, features = _embed(encoder, batch["keypoints"], batch["valid"])
+        pooled.append(features)
+        if embedding is not None:
+            embeddings.append(embedding)
+    return Embedded(
+        labels=[span.text for span in batches.spans],
+        names=[clip["name"] for clip in clips],
+        keypoints=np.stack([clip["keypoints"] for clip in clips]),
+        embedding=torch.cat(embeddings) if embeddings else None,
+        pooled=torch.cat(pooled),
+    )
+
+
+@torch.no_grad()
+def _embed(encoder: PoseEncoder, keypoints: Tensor, valid: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Unit embeddings, and unit means of the trunk's last features over real frames and joints."""
+    seen: list[Tensor] = []
+    hook = encoder.norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        embedding = encoder(keypoints, valid).embedding
+    finally:
+        hook.remove()
+    weight = valid[:, :, None, None].float()
+    pooled = (seen[0] * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)) / seen[0].shape[2]
+    unit = None if embedding is None else F.normalize(embedding, dim=-1)
+    return unit, F.normalize(pooled, dim=-1)
+
+
+def separation(features: Tensor, labels: list[str]) -> dict[str, float]:
+    """How well labels lie apart in unit features (N, D), by cosine distance.
+
+    Returns:
+        `silhouette`, -1 to 1; `knn`, the share of clips whose label most of their five nearest
+        others have; and `knn_chance`, the share of the most frequent label.
+
+    Raises:
+        UserError: scikit-learn is missing.
+    """
+    try:
+        from sklearn.metrics import silhouette_score
+    except ModuleNotFoundError as error:
+        raise UserError("Figure 5 needs: pip install 'actionpose[train]'") from error
+    numbers = np.unique(labels, return_inverse=True)[1]
+    similarity = (features @ features.T).fill_diagonal_(-torch.inf)
+    nearest = similarity.topk(min(NEIGHBOURS, len(labels) - 1)).indices.numpy()
+    votes = np.array([Counter(numbers[row]).most_common(1)[0][0] for row in nearest])
+    return {
+        "silhouette": float(silhouette_score(features.numpy(), numbers, metric="cosine")),
+        "knn": float((votes == numbers).mean()),
+        "knn_chance": float(np.bincount(numbers).max() / len(numbers)),
+    }
+
+
+def figure5(
+    ours: Path,
+    baseline: Path,
+    corpora: list[Corpus],
+    picture: Path,
+    *,
+    split: str = "val",
+    num_labels: int = 12,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Draw t-SNE maps of both embeddings, coloured by action, and score how they separate actions.
+
+    Left, as in the paper, a checkpoint trained without text, whose features are averaged over
+    frames and joints; right, the <POSE> embedding of ours.
+
+    Args:
+        num_labels: the most frequent labels of the split; clips of others are left out.
+
+    Returns:
+        The scores of both, in the whole feature space, and the number of clips and labels.
+
+    Raises:
+        UserError: see `embed_spans`; `ours` has no embedding; or too few labels or clips.
+    """
+    found = embed_spans(ours, corpora, split)
+    if found.embedding is None:
+        raise UserError(f"{ours} has no motion embedding: it was made without a class token")
+    other = embed_spans(baseline, corpora, split)
+    kept = [label for label, count in Counter(found.labels).most_common(num_labels) if count > 1]
+    rows = [row for row, label in enumerate(found.labels) if label in kept]
+    if len(kept) < 2 or len(rows) < 8:
+        raise UserError(
+            f"the split {split!r} has {len(kept)} labels with two clips or more: Figure 5 needs "
+            "two labels and eight clips"
+        )
+    labels = [found.labels[row] for row in rows]
+    features = {"without text": other.pooled[rows], "with text": found.embedding[rows]}
+    scores = {name: separation(values, labels) for name, values in features.items()}
+    figure, axes = _figure(1, 2, (11, 5.6))
+    for axis, (name, values) in zip(axes[0], features.items(), strict=True):
+        _scatter(axis, _tsne(values, seed), labels, kept)
+        score = scores[name]
+        axis.set_title(f"{name}: {NEIGHBOURS}-NN {score['knn']:.0%}, "
+                       f"silhouette {score['silhouette']:.2f}", fontsize=10)  # fmt: skip
+    handles, names = axes[0][1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="lower center", ncols=3, fontsize=7, frameon=False)
+    height = 0.035 * -(-len(kept) // 3)
+    figure.subplots_adjust(left=0.02, right=0.98, top=0.93, bottom=0.05 + height, wspace=0.06)
+    _write(figure, picture)
+    return {"split": split, "clips": len(rows), "labels": len(kept), "scores": scores}
+
+
+def _tsne(features: Tensor, seed: int) -> NDArray[np.floating]:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30, (len(features) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="random", metric="cosine", random_state=seed)
+    return np.asarray(tsne.fit_transform(features.numpy()))
+
+
+def _scatter(axis: "Axes", at: NDArray[np.floating], labels: list[str], kept: list[str]) -> None:
+    for number, label in enumerate(kept):
+        xy = at[[own == label for own in labels]]
+        colour = _COLOURS[number % len(_COLOURS)]
+        face = colour if number < len(_COLOURS) else "none"
+        axis.scatter(xy[:, 0], xy[:, 1], s=22, label=label, edgecolors=colour, facecolors=face)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def figure8(
+    folder: Path,
+    corpora: list[Corpus],
+    labels: list[str],
+    picture: Path,
+    *,
+    motions: list[str] | None = None,
+    split: str = "val",
+) -> list[dict[str, Any]]:
+    """Draw clips with the share that each chosen label gets: softmax of cosine over tau.
+
+    Args:
+        labels: two or more; any text if the checkpoint carries its text side.
+        motions: ids of motions; left out, one held-out clip of each label.
+
+    Returns:
+        For each clip its name, its label, and the share and cosine of each chosen label.
+
+    Raises:
+        UserError: fewer than two labels, no clip for them, or unknown labels without a text side.
+    """
+    labels = [normalize_text(label) for label in labels]
+    if len(set(labels)) < 2:
+        raise UserError("Figure 8 compares labels: give two or more that differ")
+    found = embed_spans(folder, corpora, split)
+    if found.embedding is None:
+        raise UserError(f"{folder} has no motion embedding: it was made without a class token")
+    texts = label_vectors(folder, labels)
+    known = [name.partition("[")[0] for name in found.names]
+    if motions is None:
+        rows = [found.labels.index(label) for label in labels if label in found.labels]
+        if not rows:
+            raise UserError(f"no clip of the split {split!r} has one of these labels: name motions")
+    else:
+        if missing := [motion for motion in motions if motion not in known]:
+            raise UserError(f"no labelled motion {missing[0]} in the split {split!r}")
+        rows = [known.index(motion) for motion in motions]
+    cosines = found.embedding[rows] @ texts.T
+    shares = (cosines / TEMPERATURE).softmax(dim=-1)
+    figure, axes = _figure(len(rows), POSES + 1, (1.3 * POSES + 4, 1.5 * len(rows) + 0.4))
+    report = []
+    for line, row in enumerate(rows):
+        _draw_clip(axes[line][:POSES], found.keypoints[row])
+        axes[line][0].set_title(f"{found.names[row]}: {found.labels[row]}", fontsize=8, loc="left")
+        bars = axes[line][POSES]
+        bars.barh(range(len(labels)), shares[line].numpy(), color=_COLOURS[0])
+        bars.set_yticks(range(len(labels)), labels, fontsize=7)
+        bars.set_xlim(0, 1)
+        bars.invert_yaxis()
+        bars.yaxis.tick_right()
+        bars.tick_params(axis="x", labelsize=6)
+        report.append(
+            {
+                "clip": found.names[row],
+                "label": found.labels[row],
+                "shares": dict(zip(labels, shares[line].tolist(), strict=True)),
+                "cosines": dict(zip(labels, cosines[line].tolist(), strict=True)),
+            }
+        )
+    height = 1.5 * len(rows) + 0.4
+    figure.subplots_adjust(
+        left=0.01, right=0.76, top=1 - 0.35 / height, bottom=0.3 / height, hspace=0.35, wspace=0.02
+    )
+    _write(figure, picture)
+    return report
+
+
+def label_vectors(folder: Path, labels: list[str]) -> Tensor:
+    """Unit vectors (L, E) of normalised labels: from the table of a checkpoint, or its text side.
+
+    Raises:
+        UserError: a label that is not in the table, and no text side (or no extra `text`).
+    """
+    table = checkpoint.load_labels(folder)
+    row = {label: number for number, label in enumerate(table[0])} if table else {}
+    if table and all(label in row for label in labels):
+        return table[1][[row[label] for label in labels]]
+    return TextEncoder.from_checkpoint(folder / checkpoint.TEXT).encode(labels)
+
+
+def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:
+    """Some frames of a clip's 2D input, in one scale."""
+    seen = keypoints[keypoints[..., 2].any(axis=1)]
+    low = np.quantile(seen[..., :2], 0.01, axis=(0, 1))
+    high = np.quantile(seen[..., :2], 0.99, axis=(0, 1))
+    for axis, frame in zip(axes, np.linspace(0, len(seen) - 1, len(axes)), strict=True):
+        xy = seen[round(frame), :, :2]
+        for child, parent in H36M17.bones:
+            axis.plot(*xy[[child, parent]].T, color="#5B6470", linewidth=1)
+        middle, size = (low + high) / 2, float((high - low).max()) / 2 + 0.1
+        axis.set_xlim(middle[0] - size, middle[0] + size)
+        axis.set_ylim(middle[1] + size, middle[1] - size)
+        axis.set_aspect("equal")
+        axis.set_axis_off()
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise UserError("a picture needs: pip install 'actionpose[viz]'") from error
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _write(figure: "Figure", picture: Path) -> None:
+    with atomic_write(picture) as path:
+        figure.savefig(path, dpi=110, format=picture.suffix.lstrip(".") or "png")

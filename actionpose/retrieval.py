@@ -1,0 +1,55 @@
+"""How well motions find their texts and texts their motions: recall at k, and that of chance."""
+
+from math import comb
+
+import torch
+from torch import Tensor
+
+
+def recall(similarity: Tensor, true: Tensor, k: int) -> float:
+    """Share of rows with a true column among the k most similar.
+
+    A false column that is as similar as the best true one stands before it, so that a collapsed
+    embedding, which finds all alike, scores 0. Rows without a true column do not count.
+
+    Args:
+        similarity: (N, L).
+        true: (N, L) bool.
+    """
+    rows = true.any(dim=1)
+    similarity, true = similarity[rows], true[rows]
+    if not len(similarity):
+        return 0.0
+    best = similarity.masked_fill(~true, -torch.inf).amax(dim=1, keepdim=True)
+    before = ((similarity >= best) & ~true).sum(dim=1)
+    return float((before < k).double().mean())
+
+
+def chance(true: Tensor, k: int) -> float:
+    """What `recall` is for similarities drawn at random, on average."""
+    columns = true.shape[1]
+    counts = [int(count) for count in true.sum(dim=1) if count]
+    missed = [comb(columns - count, k) / comb(columns, k) for count in counts if k <= columns]
+    return 1 - sum(missed) / len(counts) if counts else 0.0
+
+
+def both_ways(similarity: Tensor, true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
+    """Recall of texts by motions and of motions by texts, by name.
+
+    Args:
+        similarity, true: (motions, texts).
+    """
+    scores = {}
+    for k in ks:
+        scores[f"motion_to_text_r{k}"] = recall(similarity, true, k)
+        scores[f"text_to_motion_r{k}"] = recall(similarity.T, true.T, k)
+    return scores
+
+
+def chance_both_ways(true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
+    """`both_ways` for similarities drawn at random, on average."""
+    scores = {}
+    for k in ks:
+        scores[f"motion_to_text_r{k}"] = chance(true, k)
+        scores[f"text_to_motion_r{k}"] = chance(true.T, k)
+    return scores

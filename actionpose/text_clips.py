@@ -1,0 +1,418 @@
+"""Labelled spans to batches of stage one: views, texts, masks, and texts that are not true.
+
+As in `clips`, a clip is a function of (seed, step, place in the batch) and of nothing else. To
+what a clip of stage two has, it adds
+
+- hidden: (T, J) bool, True where the input is masked
+- candidates: (K + 1,) int64, rows of the vocabulary; the first is the clip's label, no other is
+  true anywhere in it
+- truth: (M,) int64, every row of the vocabulary that is true somewhere in the clip, then -1
+"""
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch.utils.data import IterableDataset
+
+from actionpose.clips import (
+    NOISE_PERSON_SIZE,
+    Clip,
+    as_from_coco,
+    collate,
+    make_clip,
+    pad,
+    place_camera,
+    worker_steps,
+)
+from actionpose.config import ClipConfig, TextClipConfig
+from actionpose.corpus import Corpus, Segment
+from actionpose.corruption import detector_noise, draw_mask
+from actionpose.errors import UserError
+from actionpose.geometry import (
+    Frame2D,
+    box_frame,
+    heading_rad,
+    mirror,
+    orthographic_view,
+    redraw_bones,
+)
+from actionpose.skeletons import H36M17
+from actionpose.text import mirror_text, normalize_text
+
+Array = NDArray[np.floating]
+
+_CAMERAS = ClipConfig()  # whose perspective cameras the "perspective" ones are
+_ROUNDING = 1  # frames by which spans that meet in seconds may overlap
+TRANSITION = "transition"  # the text of a change of action that does not say of which
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of one motion with one text: what a clip is made for."""
+
+    corpus: int
+    motion: Segment  # the whole of it
+    start: int  # rows of joints.npy
+    stop: int
+    text: str  # normalised
+    centre: float | None = None  # of the window, where the span is too long for one
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def pair_transition(transition: Segment, others: list[Segment]) -> Segment | None:
+    """The span from the start of A to the end of B, as "transit from A to B".
+
+    A is the action that ends nearest before the transition, B the one that starts nearest after
+    it; of several, the longest. None where either is missing.
+    """
+    actions = [s for s in others if s.kind == "action" and normalize_text(s.text) != TRANSITION]
+    before = [s for s in actions if s.stop <= transition.start + _ROUNDING and s.text]
+    after = [s for s in actions if s.start >= transition.stop - _ROUNDING and s.text]
+    if not before or not after:
+        return None
+    a = max(before, key=lambda s: (s.stop, len(s)))
+    b = min(after, key=lambda s: (s.start, -len(s)))
+    text = f"transit from {normalize_text(a.text)} to {normalize_text(b.text)}"
+    return replace(transition, start=a.start, stop=b.stop, text=text)
+
+
+def spans_of(corpora: list[Corpus], config: TextClipConfig, split: str) -> list[Span]:
+    """Every labelled span of a split, in the order of the corpora.
+
+    Spans of one motion may overlap, and each is a pair of its own. Empty texts are left out.
+    """
+    spans: list[Span] = []
+    for number, corpus in enumerate(corpora):
+        of_motion: dict[str, list[Segment]] = {}
+        for segment in corpus.segments:
+            if segment.split == split:
+                of_motion.setdefault(segment.motion, []).append(segment)
+        for motion, segments in of_motion.items():
+            whole = next((s for s in segments if s.kind == "sequence"), None)
+            if whole is None:
+                raise UserError(f"{corpus.folder}: the motion {motion} has no line of its whole")
+            parts = [s for s in segments if s.kind != "sequence"]
+            found = []
+            if config.labels != "sequence":
+                found = [span for s in parts if (span := _span(number, whole, s, parts, config))]
+            if config.labels != "frame" or not found:
+                found += [
+                    Span(number, whole, s.start, s.stop, normalize_text(s.text))
+                    for s in segments
+                    if s.kind == "sequence"
+                ]
+            spans += [span for span in found if span.text]
+    return spans
+
+
+def _span(
+    corpus: int, whole: Segment, segment: Segment, others: list[Segment], config: TextClipConfig
+) -> Span | None:
+    if segment.kind != "transition":
+        return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
+    if not config.transitions:
+        return None
+    if normalize_text(segment.text) != TRANSITION:  # paired when the corpus was made
+        return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
+    paired = pair_transition(segment, others)
+    if paired is None:
+        return None
+    centre = (segment.start + segment.stop) / 2
+    return Span(corpus, whole, paired.start, paired.stop, paired.text, centre)
+
+
+def place_window(
+    span: Span, frames: int, short: str, rng: Generator | None = None
+) -> tuple[int, int]:
+    """Rows of `joints.npy` that a clip of a span shows, `frames` at most.
+
+    A span that is too long is cropped at random, around its transition if it has one, or in the
+    middle if there is no `rng`. A shorter one has its motion around it ("context"), or is shown
+    alone, to be padded ("padding").
+    """
+    if len(span) >= frames:
+        first, last = span.start, span.stop - frames
+        if span.centre is not None:
+            start = int(np.clip(round(span.centre - frames / 2), first, last))
+            return start, start + frames
+    elif short == "padding":
+        return span.start, span.stop
+    else:
+        frames = min(frames, len(span.motion))
+        first = max(span.motion.start, span.stop - frames)
+        last = min(span.start, span.motion.stop - frames)
+    start = (first + last) // 2 if rng is None else int(rng.integers(first, last + 1))
+    return start, start + frames
+
+
+def draw_negatives(
+    size: int, true: NDArray[np.int64], count: int, rng: Generator
+) -> NDArray[np.int64]:
+    """`count` different rows of a vocabulary of `size`, none in `true`; all sets alike likely."""
+    drawn = rng.choice(size, min(size, count + len(true)), replace=False)
+    return drawn[~np.isin(drawn, true)][:count]
+
+
+def orthographic_clip(
+    joints_m: Array,
+    yaw_rad: float,
+    units_per_m: float,
+    config: TextClipConfig,
+    rng: Generator | None,
+    *,
+    seen_joints_m: Array | None = None,
+    hidden: NDArray[np.bool_] | None = None,
+) -> Clip:
+    """See a motion without perspective; otherwise as `clips.make_clip`."""
+    true_m = orthographic_view(joints_m, yaw_rad)
+    if seen_joints_m is None:
+        seen_m = true_m
+    else:
+        seen_m = orthographic_view(seen_joints_m, yaw_rad)
+    keypoints = np.ones((*joints_m.shape[:2], 3))
+    origin_m = true_m[0, 0, :2] if config.centring == "first_frame" else 0
+    keypoints[..., :2] = (seen_m[..., :2] - origin_m) * units_per_m
+    if rng is not None:
+        box = box_frame(keypoints)
+        assert box is not None
+        noise, keypoints[..., 2] = detector_noise(len(joints_m), rng)
+        keypoints[..., :2] += noise / NOISE_PERSON_SIZE * box.unit_px
+    if hidden is not None:
+        keypoints[hidden] = 0
+    frame: Frame2D | None = Frame2D((0.0, 0.0), 1.0)
+    if config.normalization == "box":
+        frame = box_frame(keypoints) or frame
+    assert frame is not None
+    scale_m = frame.unit_px / units_per_m
+    return {
+        "keypoints": frame.normalize(keypoints),
+        "pose": ((true_m - true_m[:, :1]) / scale_m).astype(np.float32),
+        "valid": np.ones(len(joints_m), dtype=bool),
+        "scale_m": np.float32(scale_m),
+    }
+
+
+class TextBatches(IterableDataset[dict[str, Any]]):
+    """Training batches of stage one, from `first_step` on, without end.
+
+    Args:
+        corpora: with the weights of their clips.
+        negatives: K; lowered with a warning if the vocabulary is too small.
+        batch_size: of the global batch, over all processes.
+        rank, world_size: which part of each global batch this process makes.
+        need_texts: without, motions that have none are taken whole, with the empty text.
+
+    Attributes:
+        spans: what clips are drawn from.
+        labels: the vocabulary: every text a clip may have, mirrored ones included.
+        negatives: K that the vocabulary allows.
+
+    Raises:
+        UserError: no corpus, no motion in the split, no text, or a single label.
+    """
+
+    def __init__(
+        self,
+        corpora: list[tuple[Corpus, float]],
+        config: TextClipConfig,
+        *,
+        batch_size: int,
+        seed: int,
+        negatives: int = 0,
+        first_step: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        split: str = "train",
+        need_texts: bool = True,
+    ):
+        if batch_size % world_size:
+            raise UserError(
+                f"batch_size ({batch_size}) must be a multiple of the {world_size} processes"
+            )
+        if not corpora or sum(weight for _, weight in corpora) <= 0:
+            raise UserError("data.corpora must name at least one corpus with a weight above 0")
+        self.corpora = [corpus for corpus, _ in corpora]
+        self.config, self.seed, self.split = config, seed, split
+        self.batch_size, self.first_step = batch_size, first_step
+        self.rank, self.world_size = rank, world_size
+        self.spans = spans_of(self.corpora, config, split)
+        for number, corpus in enumerate(self.corpora):
+            if not any(span.corpus == number for span in self.spans):
+                self.spans += self._untold(number, corpus, need_texts)
+        if config.shuffle_texts:
+            self.spans = shuffled(self.spans, seed)
+        self._index_labels(config.mirror > 0, shuffled=config.shuffle_texts)
+        if need_texts and len(self.labels) < 2:
+            raise UserError(
+                f"all spans have the label {self.labels[0]!r}: alignment needs a second one"
+            )
+        self.negatives = self._possible_negatives(negatives) if need_texts else 0
+        self._index_odds([weight for _, weight in corpora])
+
+    def _untold(self, number: int, corpus: Corpus, need_texts: bool) -> list[Span]:
+        motions = corpus.motions(self.split).values()
+        if not motions:
+            raise UserError(f"{corpus.folder} has no motion in the split {self.split!r}")
+        if need_texts:
+            raise UserError(
+                f"{corpus.folder} has no texts in the split {self.split!r}: prepare it with "
+                "labels, leave it out, or set alignment_weight to 0"
+            )
+        return [Span(number, motion, motion.start, motion.stop, "") for motion in motions]
+
+    def _index_labels(self, mirrored: bool, *, shuffled: bool) -> None:
+        """The vocabulary, its mirror, and what is true when in each motion."""
+        texts = {span.text for span in self.spans}
+        if mirrored:
+            texts |= {mirror_text(text) for text in texts}
+        self.labels = sorted(texts)
+        row = {text: number for number, text in enumerate(self.labels)}
+        self._mirrored = np.array([row.get(mirror_text(text), -1) for text in self.labels])
+        self._row = np.array([row[span.text] for span in self.spans])
+        told: dict[tuple[int, str], set[tuple[int, int, int]]] = {}
+        for span in self.spans:
+            key = (span.corpus, span.motion.motion)
+            told.setdefault(key, set()).add((span.start, span.stop, row[span.text]))
+        if not shuffled:  # what the spans leave out: say, the text of the whole motion
+            for number, corpus in enumerate(self.corpora):
+                for segment in corpus.segments:
+                    text = normalize_text(segment.text)
+                    if (number, segment.motion) in told and text in row:
+                        whole = (segment.start, segment.stop, row[text])
+                        told[number, segment.motion].add(whole)
+        self._told = {key: np.array(sorted(spans)) for key, spans in told.items()}
+        self._most_true = max(len(np.unique(told[:, 2])) for told in self._told.values())
+
+    def _possible_negatives(self, wanted: int) -> int:
+        """K, unless the vocabulary is too small for a motion that has many of its labels."""
+        possible = len(self.labels) - self._most_true
+        if wanted == 0 or possible >= wanted:
+            return wanted
+        if possible < 1:
+            raise UserError(
+                f"there are {len(self.labels)} labels and one motion has all of them: alignment "
+                "needs texts that are not true; add data, or set alignment_weight to 0"
+            )
+        warnings.warn(
+            f"{len(self.labels)} labels, of which a motion has up to {self._most_true}, leave "
+            f"{possible} negatives at least: alignment.negatives is lowered from {wanted}",
+            stacklevel=3,
+        )
+        return possible
+
+    def _index_odds(self, weights: list[float]) -> None:
+        counts = Counter(span.text for span in self.spans)
+        power = {"uniform": 0.0, "sqrt": -0.5, "label": -1.0}[self.config.label_frequency]
+        odds = np.array([float(counts[span.text]) ** power for span in self.spans])
+        corpus = np.array([span.corpus for span in self.spans])
+        for number, weight in enumerate(weights):
+            odds[corpus == number] *= weight / odds[corpus == number].sum()
+        self._odds = np.cumsum(odds) / odds.sum()
+
+    def starting_at(self, step: int) -> "TextBatches":
+        """The same batches from another step on."""
+        other = copy.copy(self)
+        other.first_step = step
+        return other
+
+    def with_config(self, config: TextClipConfig) -> "TextBatches":
+        """The same spans and labels, seen otherwise; the corpora, labels and texts must be kept."""
+        other = copy.copy(self)
+        other.config = config
+        return other
+
+    def clip(self, step: int, index: int) -> Clip:
+        """The clip at one place of one global batch."""
+        rng = np.random.default_rng([self.seed, step, index])
+        return self.clip_of(int(np.searchsorted(self._odds, rng.random(), side="right")), rng)
+
+    def clip_of(self, number: int, rng: Generator, *, middle: bool = False) -> Clip:
+        """A clip of one span; in its middle, or at random."""
+        config, span = self.config, self.spans[number]
+        start, stop = place_window(span, config.frames, config.short, None if middle else rng)
+        corpus = self.corpora[span.corpus]
+        joints_m = np.asarray(corpus.joints_m[start:stop], dtype=np.float64)
+        clip = self._seen(joints_m, rng)
+        told = self._told[span.corpus, span.motion.motion]
+        true = np.unique(told[(told[:, 0] < stop) & (told[:, 1] > start), 2])
+        label = self._row[number]
+        if rng.random() < config.mirror:
+            for key in ("keypoints", "pose"):
+                clip[key] = mirror(clip[key])
+            clip["hidden"] = clip["hidden"][:, H36M17.mirror]
+            label, true = self._mirrored[label], self._mirrored[true]
+        others = draw_negatives(len(self.labels), true, self.negatives, rng)
+        clip = pad(clip, config.frames)
+        clip["candidates"] = np.concatenate([[label], others]).astype(np.int64)
+        clip["truth"] = np.full(self._most_true, -1)
+        clip["truth"][: len(true)] = true
+        first = start - span.motion.start
+        clip["name"] = f"{span.motion.motion}[{first}:{first + stop - start}]"
+        return clip
+
+    def _seen(self, joints_m: Array, rng: Generator) -> Clip:
+        config = self.config
+        if config.bone_redraw:
+            scale = np.exp(rng.normal(0, config.bone_redraw, len(H36M17)))
+            joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
+        seen_m = as_from_coco(joints_m) if rng.random() < config.detector_joints else None
+        hidden = draw_mask(len(joints_m), config.masks, rng)
+        yaw_rad = rng.uniform(-np.pi, np.pi)
+        errors = rng if config.noise else None
+        if config.camera == "perspective":
+            camera = place_camera(
+                joints_m,
+                yaw_rad,
+                rng.uniform(*_CAMERAS.distance_m),
+                rng.uniform(*_CAMERAS.camera_height_m),
+                rng.uniform(*_CAMERAS.focal_px),
+            )
+            clip = make_clip(
+                joints_m,
+                camera,
+                config.normalization,
+                errors,
+                seen_joints_m=seen_m,
+                hidden=hidden,
+            )
+        else:
+            if config.view != "any":
+                yaw_rad = np.pi / 2 * rng.integers(2)
+            if config.view == "heading":  # at yaw 0 the camera looks at a person who faces -y
+                yaw_rad += heading_rad(joints_m[0]) + np.pi / 2
+            units_per_m = config.units_per_m * np.exp(rng.normal(0, config.scale_jitter))
+            clip = orthographic_clip(
+                joints_m,
+                yaw_rad,
+                units_per_m,
+                config,
+                errors,
+                seen_joints_m=seen_m,
+                hidden=hidden,
+            )
+        clip["hidden"] = hidden
+        return clip
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """This process's part of the global batch of a step, as tensors (B, ...)."""
+        share = self.batch_size // self.world_size
+        rows = range(self.rank * share, (self.rank + 1) * share)
+        return collate([self.clip(step, row) for row in rows])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self.batch(step) for step in worker_steps(self.first_step))
+
+
+def shuffled(spans: list[Span], seed: int) -> list[Span]:
+    """Every span with the text of another: the control that has all but the meaning."""
+    order = np.random.default_rng([seed, len(spans)]).permutation(len(spans))
+    return [replace(span, text=spans[other].text) for span, other in zip(spans, order, strict=True)]

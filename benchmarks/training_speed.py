@@ -1,0 +1,164 @@
+"""How fast a training step and its batches are, against a plain transcription of the reference.
+
+    python benchmarks/training_speed.py             # about 5 minutes on one quiet core
+    python benchmarks/training_speed.py --compile   # and torch.compile, which takes minutes more
+
+Plain: `encoder_speed.PlainDSTformer`, float32, torch's and the C library's defaults. Ours:
+`PoseEncoder` as `actionpose pretrain` and `finetune` run it with training.precision bf16: autocast,
+freed memory kept. Each has a process of its own, one thread, the same weights and the same batches;
+they step in turns, so that a busy machine slows both. Times are CPU time, ratios the median over
+pairs of steps. Beside them, the largest relative difference of the two loss curves.
+
+The second table has batches: clips a second of one worker, over those that our step takes.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from encoder_speed import STEPS, make_pair
+
+from actionpose.config import TextClipConfig
+from actionpose.corpus import Motion, open_corpus, write_corpus
+from actionpose.synthetic import dataset
+from actionpose.text_clips import TextBatches
+from actionpose.training import keep_freed_memory
+
+RATE = 1e-3
+
+
+class Stepper:
+    """A process that trains one kind of model, a step at a time."""
+
+    def __init__(self, kind: str, width: int, frames: int, clips: int):
+        command = [sys.executable, __file__, "--child", kind]
+        command += ["--size", str(width), str(frames), str(clips)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+
+    def step(self) -> tuple[float, float]:
+        """CPU seconds of one step, and its loss."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write("step\n")
+        seconds, loss = map(float, self.process.stdout.readline().split())
+        return seconds, loss
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def child(kind: str, width: int, frames: int, clips: int) -> None:
+    """Step once for every line that comes in."""
+    torch.set_num_threads(1)
+    if kind != "plain":
+        keep_freed_memory()
+    plain, ours = make_pair(width=width, rep_width=width)
+    model = (plain if kind == "plain" else ours).train()
+    if kind == "compiled":
+        model.compile()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+    generator = torch.Generator().manual_seed(0)
+    for _ in sys.stdin:
+        # the target follows from the input, so that the losses fall
+        keypoints = torch.rand(clips, frames, 17, 3, generator=generator) - 0.5
+        target = keypoints - keypoints.roll(1, dims=2)
+        started = time.process_time()
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind != "plain"):
+            output = model(keypoints)
+        pose = output if kind == "plain" else output.pose
+        loss = (pose.float() - target).norm(dim=-1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        print(time.process_time() - started, float(loss.detach()), flush=True)
+
+
+def row(width: int, frames: int, clips: int, seconds: float, compiled: bool) -> tuple[str, float]:
+    """One line of the first table, and our clips a second."""
+    kinds = ["plain", "bf16", *(["compiled"] if compiled else [])]
+    steppers = {kind: Stepper(kind, width, frames, clips) for kind in kinds}
+    rounds: list[dict[str, tuple[float, float]]] = []
+    spent = 0.0
+    while len(rounds) < 6 or spent < seconds:
+        rounds.append({kind: stepper.step() for kind, stepper in steppers.items()})
+        spent += sum(time_s for time_s, _ in rounds[-1].values())
+    for stepper in steppers.values():
+        stepper.close()
+    timed = rounds[2:]  # the first ones warm up, or compile
+    rates = {kind: clips / median(each[kind][0] for each in timed) for kind in kinds}
+    cells = [f"{rates['plain']:.2f}"]
+    for kind in kinds[1:]:
+        ratio = median(each["plain"][0] / each[kind][0] for each in timed)
+        cells.append(f"{rates[kind]:.2f} (**{ratio:.2f}**)")
+    apart = max(abs(each["bf16"][1] / each["plain"][1] - 1) for each in rounds)
+    first, last = rounds[0]["plain"][1], rounds[-1]["plain"][1]
+    cells.append(f"{apart:.1%} in {len(rounds)} steps ({first:.3f} to {last:.3f})")
+    return f"| {width} | {frames} | {clips} | {' | '.join(cells)} |", rates["bf16"]
+
+
+def batch_rate(frames: int, config: dict[str, Any], seconds: float) -> float:
+    """Clips a second of CPU time that one worker makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = (m for m in dataset(60, seed=0))
+        motions = (
+            Motion(f"m{i}", "s", "train", np.concatenate([m.joints_m] * 3), m.text)
+            for i, m in enumerate(made)
+        )
+        corpus = open_corpus(write_corpus(Path(folder) / "c", motions, source="", licence=""))
+        settings = TextClipConfig(frames=frames, **config)
+        batches = TextBatches([(corpus, 1.0)], settings, batch_size=16, seed=0, negatives=8)
+        batches.batch(0)
+        started, step = time.process_time(), 0
+        while (spent := time.process_time() - started) < seconds:
+            step += 1
+            batches.batch(step)
+        return 16 * step / spent
+
+
+def main(
+    quick: bool = False,
+    seconds: float = 20,
+    compile: bool = False,
+) -> None:
+    """Print both tables.
+
+    Args:
+        quick: Only the smallest size, short.
+        seconds: CPU time of a row, about.
+        compile: Also with training.compile.
+    """
+    torch.set_num_threads(1)
+    seconds = 3 if quick else seconds
+    print(f"torch {torch.__version__}, one thread; ratio to plain float32 in brackets\n")
+    print("Training steps, clips a second\n")
+    head = " ours compiled |" if compile else ""
+    print(f"| width | frames | clips | plain float32 | ours bf16 |{head} losses differ by |")
+    print("|---" * (7 if compile else 6) + "|")
+    rates = {}
+    for width, frames, clips in STEPS[:1] if quick else STEPS:
+        line, rates[width, frames] = row(width, frames, clips, seconds, compile)
+        print(line, flush=True)
+    print("\nBatches, clips a second of one worker; over those of our step in brackets\n")
+    print("| frames | orthographic, as the paper | perspective, redrawn bones | \n|---|---|---|")
+    for frames in (81,) if quick else (81, 243):
+        step = max(rate for (_, length), rate in rates.items() if length == frames)
+        wide = {"camera": "perspective", "normalization": "box", "bone_redraw": 0.1}
+        made = [batch_rate(frames, config, seconds / 4) for config in ({}, wide)]
+        cells = [f"{rate:.0f} (**{rate / step:.0f}**)" for rate in made]
+        print(f"| {frames} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], *map(int, sys.argv[4:7]))
+    else:
+        tyro.cli(main)

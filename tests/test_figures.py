@@ -1,0 +1,116 @@
+"""Figures 5 and 8: their scores at the extremes, and the whole path on a tiny model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from test_training import changed
+
+from actionpose import checkpoint
+from actionpose.config import MaskConfig
+from actionpose.corpus import Motion, open_corpus, write_corpus
+from actionpose.errors import UserError
+from actionpose.figures import embed_spans, figure5, figure8, label_vectors, separation
+from actionpose.pretrain import pretrain
+from actionpose.synthetic import dataset
+
+pytest.importorskip("sklearn")
+
+
+def test_separation_at_its_extremes():
+    axes = F.normalize(torch.eye(3).repeat_interleave(8, dim=0) + 0.01 * torch.rand(24, 3), dim=-1)
+    labels = [label for label in "abc" for _ in range(8)]
+    apart = separation(axes, labels)
+    assert apart["knn"] == 1 and apart["silhouette"] > 0.95
+    assert apart["knn_chance"] == pytest.approx(1 / 3)
+    mixed = separation(axes, [*"abc"] * 8)
+    assert mixed["silhouette"] < 0.1 and mixed["knn"] < 0.6
+
+
+def test_a_clip_is_no_neighbour_of_its_own():
+    """Two clips in the same place with two labels: each one's neighbour is the other."""
+    features = F.normalize(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]]), dim=-1)
+    assert separation(features, ["a", "b", "a", "b"])["knn"] <= 0.5
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+    """Sixteen held-out motions of two labels."""
+    motions = [
+        Motion(f"m{i:02d}", "s", "val", made.joints_m[:30], "walk" if i % 2 else "sit down")
+        for i, made in enumerate(dataset(16, seed=2))
+    ]
+    folder = tmp_path_factory.mktemp("held") / "out"
+    return open_corpus(write_corpus(folder, motions, source="", licence=""))
+
+
+@pytest.fixture
+def trained(tiny_pretraining, tmp_path):
+    pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "run", quiet=True)
+    return checkpoint.find(tmp_path / "run")
+
+
+def test_what_is_embedded(trained, held_out, tiny_pretraining):
+    found = embed_spans(trained, [held_out], "val")
+    assert found.labels == ["sit down", "walk"] * 8 and found.names[0] == "m00[10:19]"
+    torch.testing.assert_close(found.embedding.norm(dim=1), torch.ones(16))
+    torch.testing.assert_close(found.pooled.norm(dim=1), torch.ones(16))
+    assert found.keypoints.shape == (16, 9, 17, 3)
+    # nothing is hidden, though training hides
+    assert tiny_pretraining.data.masks != MaskConfig(random=0, part=0, window=0)
+    assert (found.keypoints[..., 2] > 0).all()
+    # the mean of the trunk's features, over frames and joints
+    encoder, _ = checkpoint.load_encoder(trained)
+    with torch.no_grad():
+        x = encoder.embed(torch.from_numpy(found.keypoints[:1]))
+        for layer in range(2):
+            x = encoder.pair(layer, x, None)
+        expected = F.normalize(encoder.norm(x[:, 1:]).mean(dim=(1, 2)), dim=-1)
+    torch.testing.assert_close(found.pooled[:1], expected, atol=1e-4, rtol=0)
+
+
+def test_figure_5(trained, held_out, tmp_path):
+    report = figure5(trained, trained, [held_out], tmp_path / "five.png")
+    assert (report["clips"], report["labels"]) == (16, 2)
+    assert set(report["scores"]) == {"without text", "with text"}
+    assert all(0 <= score["knn"] <= 1 for score in report["scores"].values())
+    assert (tmp_path / "five.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match="needs two labels and eight clips"):
+        figure5(trained, trained, [held_out], tmp_path / "no.png", num_labels=1)
+    assert not (tmp_path / "no.png").exists()
+
+
+def test_figure_8(trained, held_out, tmp_path):
+    report = figure8(trained, [held_out], ["Walk", "sit down"], tmp_path / "eight.png")
+    assert [clip["label"] for clip in report] == ["walk", "sit down"]
+    found, texts = embed_spans(trained, [held_out], "val"), label_vectors(trained, ["walk"])
+    for clip in report:
+        assert sum(clip["shares"].values()) == pytest.approx(1)
+        row = found.names.index(clip["clip"])
+        assert clip["cosines"]["walk"] == pytest.approx(float(found.embedding[row] @ texts[0]))
+        odds = clip["shares"]["walk"] / clip["shares"]["sit down"]
+        difference = clip["cosines"]["walk"] - clip["cosines"]["sit down"]
+        assert np.log(odds) == pytest.approx(difference / 0.1, rel=1e-3)
+    named = figure8(trained, [held_out], ["walk", "fly"], tmp_path / "named.pdf", motions=["m03"])
+    assert named[0]["label"] == "walk" and (tmp_path / "named.pdf").stat().st_size > 1000
+    for match, labels, motions in (
+        ("two or more that differ", ["walk", "Walk."], None),
+        ("name motions", ["fly", "swim"], None),
+        ("no labelled motion nobody", ["fly", "swim"], ["nobody"]),
+    ):
+        with pytest.raises(UserError, match=match):
+            figure8(trained, [held_out], labels, tmp_path / "no.png", motions=motions)
+
+
+def test_without_text_or_token(tiny_pretraining, held_out, tmp_path):
+    config = replace(changed(tiny_pretraining, max_minutes=0.0), alignment_weight=0.0)
+    pretrain(config, tmp_path / "silent", quiet=True)
+    silent = checkpoint.find(tmp_path / "silent")
+    with pytest.raises(UserError, match="carries no text side"):
+        figure8(silent, [held_out], ["walk", "run"], tmp_path / "no.png")
+    bare = replace(config, model=replace(config.model, class_token=False))
+    pretrain(bare, tmp_path / "bare", quiet=True)
+    with pytest.raises(UserError, match="has no motion embedding"):
+        figure5(checkpoint.find(tmp_path / "bare"), silent, [held_out], tmp_path / "no.png")

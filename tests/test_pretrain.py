@@ -1,0 +1,419 @@
+"""Stage one: it aligns motion and text; resumed, or on two processes, it is the same."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from test_training import (  # noqa: F401
+    PATIENCE_S,
+    TORCHRUN,
+    assert_same,
+    changed,
+    environment,
+    rows,
+    start,
+)
+
+from actionpose import checkpoint, cli
+from actionpose import pretrain as module
+from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig, load_recipe, to_dict
+from actionpose.corpus import Motion, open_corpus, write_corpus
+from actionpose.errors import UserError
+from actionpose.finetune import finetune
+from actionpose.losses import alignment_loss
+from actionpose.model import PoseEncoder
+from actionpose.pretrain import MotionText, alignment, losses_of, pretrain, shared_trunk
+from actionpose.synthetic import dataset
+from actionpose.text import TextEncoder
+from actionpose.text_clips import TextBatches
+
+STEPS = 7  # of `tiny_pretraining`
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from actionpose.config import PretrainConfig, load_recipe
+from actionpose.pretrain import pretrain
+torch.set_num_threads(1)
+outcome = pretrain(load_recipe(PretrainConfig, sys.argv[1]), Path(sys.argv[2]), quiet=True)
+sys.stdout.write(f"{outcome.step} {outcome.status}\\n")
+"""
+
+
+def units(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
+
+
+# ---- which texts stand against a motion
+
+
+def by_hand(motion, texts, y, keep, config):
+    """Equation 2 of one row, in float64."""
+    logits = np.array([motion @ t for t in texts])[keep] / config.temperature
+    s = np.exp(logits - logits.max())
+    s /= s.sum()
+    y = y[keep]
+    kl = sum(yi * np.log(yi / si) for yi, si in zip(y, s, strict=True) if yi > 0)
+    return np.maximum(s - y, 0).sum() ** config.gamma * kl
+
+
+@pytest.mark.parametrize("target", ["hard", "soft"])
+@pytest.mark.parametrize("source", ["vocabulary", "batch"])
+def test_one_direction_by_hand(source, target):
+    config = AlignmentConfig(source=source, target=target, temperature=0.5, sharpness=3.0)
+    motion, text = units(4, 6), units(4, 3, 6, seed=1)
+    candidates = torch.tensor([[0, 5, 6], [1, 5, 7], [2, 8, 9], [0, 8, 7]])
+    # clip 1 also shows label 2; clips 0 and 3 have one label
+    truth = torch.tensor([[0, -1], [1, 2], [2, -1], [0, -1]])
+    expected = []
+    for b in range(4):
+        if source == "vocabulary":
+            texts, own, true = text[b], 0, np.array([True, False, False])
+        else:
+            texts, own = text[:, 0], b
+            true = np.array([int(row[0]) in truth[b].tolist() for row in candidates])
+        y = np.eye(len(true))[own]
+        keep = ~true | (y > 0)
+        if target == "soft":
+            y = np.exp(3.0 * true) / np.exp(3.0 * true).sum()
+            keep = np.ones_like(true)
+        expected.append(by_hand(motion[b].numpy(), texts.numpy(), y, keep, config))
+    found = alignment(motion, text, candidates, truth, config)
+    np.testing.assert_allclose(found.item(), np.mean(expected), rtol=1e-6)
+
+
+def test_symmetric_is_the_mean_of_both_directions():
+    config = AlignmentConfig(source="batch", direction="symmetric")
+    motion, text = units(3, 6), units(3, 1, 6, seed=1)
+    candidates = torch.tensor([[0], [1], [2]])
+    truth = candidates
+    both = alignment(motion, text, candidates, truth, config)
+    one = alignment(motion, text, candidates, truth, replace(config, direction="motion_to_text"))
+    other = alignment(
+        text[:, 0],
+        motion[:, None],
+        candidates,
+        truth,
+        replace(config, direction="motion_to_text"),
+    )
+    torch.testing.assert_close(both, (one + other) / 2)
+    # from the text's side, a motion in which the text is true too is left out
+    shared = alignment(motion, text, candidates, torch.tensor([[0, 1], [1, -1], [2, -1]]), config)
+    assert shared < both
+
+
+def test_a_candidate_that_is_left_out_changes_nothing():
+    pose, text = units(2, 6), units(2, 4, 6, seed=1)
+    y = F.one_hot(torch.zeros(2, dtype=torch.long), 4).double()
+    allowed = torch.tensor([[True, True, False, True]] * 2)
+    text.requires_grad_()
+    loss = alignment_loss(pose, text, y, allowed=allowed)
+    torch.testing.assert_close(loss, alignment_loss(pose, text[:, allowed[0]], y[:, allowed[0]]))
+    loss.backward()
+    assert (text.grad[:, 2] == 0).all() and text.grad.isfinite().all()
+
+
+# ---- the model
+
+
+def test_each_label_is_encoded_once(small_bert, monkeypatch):
+    text = TextEncoder.from_pretrained(small_bert, layers=1, embedding_width=8, dropout=0.0)
+    labels = ["walk", "run", "sit down on the chair", "kick"]
+    model = MotionText(PoseEncoder(width=8, depth=1, num_heads=1, middle_layer=1), text, labels)
+    seen = []
+    features = text.features
+    monkeypatch.setattr(text, "features", lambda i, v: seen.append(i) or features(i, v))
+    found = model.encode(torch.tensor([[0, 3], [3, 0]]))
+    assert len(seen) == 1 and seen[0].shape == (2, 3 + 0)  # two texts of one word
+    torch.testing.assert_close(found[0, 1], found[1, 0])
+    torch.testing.assert_close(found[0, 0], text.encode(["walk"])[0], atol=1e-5, rtol=0)
+    # frozen: the same, from features that were computed once
+    model.freeze_text()
+    seen.clear()
+    torch.testing.assert_close(model.encode(torch.tensor([[0, 3], [3, 0]])), found)
+    assert not seen and not any(p.requires_grad for p in text.bert.parameters())
+
+
+def test_the_trunk_is_what_both_losses_train(tiny_pretraining):
+    encoder = PoseEncoder(**asdict(tiny_pretraining.model))
+    out = encoder(torch.rand(1, 9, 17, 3))
+    trunk = shared_trunk(encoder, 1)
+    for loss in (out.pose.sum(), out.embedding.sum()):
+        grads = torch.autograd.grad(loss, trunk, retain_graph=True)
+        assert all(grad is not None for grad in grads)
+    rest = [p for p in encoder.parameters() if all(p is not t for t in trunk)]
+    for p in rest:
+        grads = [
+            torch.autograd.grad(loss, p, retain_graph=True, allow_unused=True)[0]
+            for loss in (out.pose.sum(), out.embedding.sum())
+        ]
+        assert any(grad is None for grad in grads)
+
+
+# ---- training
+
+
+def test_it_aligns_a_batch(tiny_pretraining, corpus, small_bert):
+    """Both sides learn: the batch's motions find their labels, and the error falls."""
+    config = tiny_pretraining
+    made = TextBatches([(corpus, 1.0)], config.data, batch_size=6, seed=1, negatives=3)
+    torch.manual_seed(0)
+    settings = {"layers": 1, "pooling": "mean", "embedding_width": 8, "dropout": 0.0}
+    text = TextEncoder.from_pretrained(small_bert, **settings)
+    model = MotionText(PoseEncoder(**asdict(config.model)), text, made.labels)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    batch = made.batch(0)
+    history = []
+    for _ in range(60):
+        losses = losses_of(model, batch, config.alignment)
+        history.append({name: float(loss.detach()) for name, loss in losses.items()})
+        optimizer.zero_grad()
+        (losses["alignment"] + losses["position"]).backward()
+        optimizer.step()
+    assert history[-1]["alignment"] < 0.25 * history[0]["alignment"]
+    assert history[-1]["position"] < 0.75 * history[0]["position"]
+    for name in ("text.fc.weight", "text.bert.embeddings.word_embeddings.weight"):
+        assert not torch.equal(model.get_parameter(name), before[name]), name
+
+
+def test_what_a_run_leaves(tiny_pretraining, tmp_path, corpus):
+    config = changed(tiny_pretraining, trunk_norms_every=3)
+    outcome = pretrain(config, tmp_path, quiet=True)
+    assert (outcome.step, outcome.status) == (STEPS, "finished")
+    row = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[1])
+    total = row["position"] + 20 * row["velocity"] + row["alignment"]
+    assert row["total"] == pytest.approx(total, rel=1e-5)
+    assert row["minutes_left"] >= 0 and row["clips_per_s"] > 0
+    norms = rows(tmp_path, "trunk_grad_alignment")
+    assert [row["step"] for row in norms] == [1, 4, 7]
+    names = {f"trunk_grad_{name}" for name in ("position", "velocity", "alignment")}
+    assert names == set(norms[0]) - {"step"} and all(norms[0][name] > 0 for name in names)
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    retrieval = {f"val_{a}_r{k}" for a in ("motion_to_text", "text_to_motion") for k in (1, 5)}
+    assert set(report["chance"]) == retrieval
+    assert set(report["scores"]) == retrieval | {"val_mpjpe_mm", "val_hidden_mpjpe_mm"}
+    assert report["negatives"] == 3 and -1 <= report["label_cosine_mean"] <= 1
+    assert report["scores"]["val_hidden_mpjpe_mm"] > 0
+
+    encoder, meta = checkpoint.load_encoder(outcome.checkpoint)
+    assert meta["stage"] == "pretrain" and meta["frames"] == 9 and meta["rate_hz"] == 30.0
+    assert meta["normalization"] == "image" and meta["skeleton"] == "h36m17"
+    assert meta["data"][0]["sha256"] == corpus.info["sha256"]["joints.npy"]
+    assert meta["config"] == to_dict(config)
+    labels, table = checkpoint.load_labels(outcome.checkpoint)
+    assert report["labels"] == len(labels) and table.shape == (len(labels), 8)
+    text = TextEncoder.from_checkpoint(outcome.checkpoint / "text")
+    torch.testing.assert_close(text.encode(labels), table, atol=1e-5, rtol=0)
+    assert encoder(torch.rand(1, 9, 17, 3)).embedding.shape == (1, 8)
+
+
+def with_dropout(config):
+    """With dropout in both sides, as in earnest."""
+    model = replace(config.model, pooling_dropout=0.1)
+    return replace(config, model=model, text=replace(config.text, dropout=0.1))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_interrupted_and_resumed_is_uninterrupted(tiny_pretraining, tmp_path, frozen):
+    config = with_dropout(tiny_pretraining)
+    config = replace(config, text=replace(config.text, frozen=frozen))
+    pretrain(config, tmp_path / "whole", quiet=True)
+    for step in (1, 2):
+        outcome = pretrain(changed(config, max_minutes=0.0), tmp_path / "parts", quiet=True)
+        assert outcome.step == step
+    pretrain(config, tmp_path / "parts", quiet=True)
+    ends = [checkpoint.saved_steps(tmp_path / name)[-1] for name in ("whole", "parts")]
+    for name in ("weights.safetensors", "labels.safetensors", "text/weights.safetensors"):
+        first, second = ((end / name).read_bytes() for end in ends)
+        assert first == second, name
+    assert_same(*(checkpoint.load_training(end) for end in ends))
+    assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
+
+
+def test_two_processes_train_as_one(tiny_pretraining, tmp_path, start, monkeypatch):  # noqa: F811
+    """Negatives of all processes, both directions: the losses of one process, for 20 steps.
+
+    Stopped after 12 and started again on the way.
+    """
+    monkeypatch.setattr("test_training.SCRIPT", SCRIPT)
+    settings = AlignmentConfig(source="ranks", direction="symmetric")
+    config = changed(replace(tiny_pretraining, alignment=settings), epochs=20 / 3)
+    assert pretrain(config, tmp_path / "one", quiet=True).step == 20
+    for epochs in (12 / 3, 20 / 3):
+        process = start(changed(config, epochs=epochs), *TORCHRUN)
+        output, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, errors[-3000:]
+        saved = tmp_path / "run" / "config.yaml"
+        saved.write_text(json.dumps(to_dict(config)))  # which has another number of epochs
+    assert output.count("20 finished") == 2
+    one, two = rows(tmp_path / "one"), rows(tmp_path / "run")
+    assert [row["step"] for row in two] == list(range(1, 21))
+    for a, b in zip(one, two, strict=True):
+        for name in ("position", "velocity", "alignment"):
+            assert a[name] == pytest.approx(b[name], abs=1e-5), (a["step"], name)
+
+
+def test_without_text_no_text_model_is_needed(tiny_pretraining, tmp_path):
+    config = replace(tiny_pretraining, alignment_weight=0.0, text=TextConfig(source="none"))
+    outcome = pretrain(config, tmp_path, quiet=True)
+    assert "alignment" not in rows(tmp_path)[0]
+    assert checkpoint.load_labels(outcome.checkpoint) is None
+    assert not (outcome.checkpoint / "text").exists()
+    with pytest.raises(UserError, match="carries no text side"):
+        TextEncoder.from_checkpoint(outcome.checkpoint / "text")
+
+
+def test_a_collapsed_text_side_is_said(tiny_pretraining, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "COLLAPSED", -1.0)
+    config = changed(tiny_pretraining, max_minutes=0.0)
+    with pytest.warns(UserWarning, match="labels' embeddings are all alike.*text.pooling mean"):
+        pretrain(config, tmp_path, quiet=True)
+
+
+def test_cut_labels_are_said(tiny_pretraining, tmp_path):
+    config = changed(tiny_pretraining, max_minutes=0.0)
+    config = replace(config, text=replace(config.text, max_tokens=3))
+    with pytest.warns(UserWarning, match=r"labels are longer than text\.max_tokens \(3\)"):
+        pretrain(config, tmp_path, quiet=True)
+    assert json.loads((tmp_path / "report.json").read_text())["labels_cut"] > 0
+
+
+def test_texts_of_any_language_train(tiny_pretraining, tmp_path):
+    joints_m = next(iter(dataset(1, seed=3))).joints_m[:20]
+    texts = ["走る", "schöner Sprung", "بنشین", "🙂", "walk " * 300, ""]
+    motions = [Motion(f"m{i}", "s", "train", joints_m, text) for i, text in enumerate(texts)]
+    folder = write_corpus(tmp_path / "corpus", motions, source="", licence="")
+    data = replace(tiny_pretraining.data, corpora={str(folder): 1.0})
+    config = changed(replace(tiny_pretraining, data=data), max_minutes=0.0)
+    with pytest.warns(UserWarning, match="1 of 5 labels are longer than"):
+        assert pretrain(config, tmp_path / "run", quiet=True).step == 1
+    assert open_corpus(folder).motions("val") == {}
+
+
+def test_settings_that_do_not_fit_are_refused(tiny_pretraining, tmp_path):
+    def refused(match, **settings):
+        with pytest.raises(UserError, match=match):
+            pretrain(replace(tiny_pretraining, **settings), tmp_path, quiet=True)
+
+    model, text = tiny_pretraining.model, tiny_pretraining.text
+    refused("alignment needs model.class_token", model=replace(model, class_token=False))
+    refused(r"data\.frames \(9\) is more than", model=replace(model, max_frames=8))
+    refused("no text model", text=replace(text, source=str(tmp_path / "none")))
+    refused("negatives must be 1 or more", alignment=AlignmentConfig(negatives=0))
+
+
+def test_weights_that_do_not_fit_must_be_named(tiny_pretraining, tmp_path):
+    first = changed(tiny_pretraining, max_minutes=0.0)
+    pretrain(first, tmp_path / "first", quiet=True)
+    wider = replace(first.model, embedding_width=12)
+    config = replace(first, init=tmp_path / "first", model=wider)
+    with pytest.raises(UserError, match=r"pooling\.fc\.bias has shape"):
+        pretrain(config, tmp_path / "second", quiet=True)
+    named = replace(config, init_ignore=("pooling.",))
+    assert pretrain(named, tmp_path / "third", quiet=True).step == 1
+
+
+def test_fine_tuning_keeps_the_labels_and_says_whose_they_are(
+    tiny_pretraining, tiny_config, tmp_path
+):
+    pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "first", quiet=True)
+    start_from = checkpoint.find(tmp_path / "first")
+    config = replace(tiny_config, model=tiny_pretraining.model, init=start_from)
+    config = changed(config, save_every=4, keep=1)
+    finetune(changed(config, max_minutes=0.0), tmp_path / "second", quiet=True)
+    for path in sorted(start_from.rglob("*"), reverse=True):  # what it started from may go
+        path.unlink() if path.is_file() else path.rmdir()
+    outcome = finetune(config, tmp_path / "second", quiet=True)
+    assert outcome.status == "finished"
+    _, meta = checkpoint.load(outcome.checkpoint)
+    assert meta["stage"] == "finetune" and meta["text_from"]["checkpoint"] == str(start_from)
+    labels, _ = checkpoint.load_labels(outcome.checkpoint)
+    assert TextEncoder.from_checkpoint(outcome.checkpoint / "text").encode(labels[:1]).shape == (
+        1,
+        8,
+    )
+
+
+def test_published_with_labels_and_text_side(tiny_pretraining, tmp_path):
+    outcome = pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "run", quiet=True)
+    small = checkpoint.publish(outcome.checkpoint, tmp_path / "small")
+    assert {path.name for path in small.iterdir()} == {
+        "weights.safetensors",
+        "meta.json",
+        "labels.safetensors",
+    }
+    large = checkpoint.publish(outcome.checkpoint, tmp_path / "large", text=True)
+    labels, table = checkpoint.load_labels(large)
+    torch.testing.assert_close(table.norm(dim=1), torch.ones(len(labels)))
+    text = TextEncoder.from_checkpoint(large / "text")
+    torch.testing.assert_close(text.encode(labels), table, atol=5e-3, rtol=0)
+    size = sum(path.stat().st_size for path in (large / "text").glob("*.safetensors"))
+    whole = (outcome.checkpoint / "text" / "weights.safetensors").stat().st_size
+    assert size < 0.6 * whole
+    with pytest.raises(UserError, match="has no text side to publish"):
+        checkpoint.publish(small, tmp_path / "again", text=True)
+    (small / "labels.safetensors").write_bytes(b"cut")
+    with pytest.raises(UserError, match="label table .* is damaged"):
+        checkpoint.load_labels(small)
+
+
+def test_the_commands(tiny_pretraining, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(to_dict(tiny_pretraining)))  # YAML reads JSON
+    run = tmp_path / "run"
+    settings = ["--training.epochs", "0.3", "--alignment.negatives", "99", "-q"]
+    cli.run(["pretrain", "--config", str(recipe), "--run", str(run), *settings])
+    shown = capsys.readouterr()
+    assert shown.out == f"finished at step 1: {run}/checkpoints/0000001\n"
+    (line,) = shown.err.splitlines()
+    assert line.startswith("actionpose: ") and line.endswith("is lowered from 99")
+    cli.run(["models", "convert", str(run), str(tmp_path / "out"), "--text"])
+    assert (tmp_path / "out" / "text" / "weights.safetensors").exists()
+    assert capsys.readouterr().out == f"wrote   {tmp_path / 'out'}\n"
+
+
+# ---- recipes
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+ABLATION = ("baseline", "mmm", "map", "mmm_map", "shuffled")
+
+
+def test_the_ablation_is_in_named_switches():
+    found = {n: load_recipe(PretrainConfig, RECIPES / f"open_pretrain_{n}.yaml") for n in ABLATION}
+    method = found["mmm_map"]
+
+    def switched(masks, weight, shuffle=False):
+        data = replace(method.data, masks=masks, shuffle_texts=shuffle)
+        return replace(method, data=data, alignment_weight=weight)
+
+    mixture = method.data.masks
+    assert (mixture.random, mixture.part, mixture.window) == (0.5, 0.25, 0.25)
+    random = replace(mixture, random=1.0, part=0.0, window=0.0)
+    assert found == {
+        "baseline": switched(random, 0.0),
+        "mmm": switched(mixture, 0.0),
+        "map": switched(random, 1.0),
+        "mmm_map": switched(mixture, 1.0),
+        "shuffled": switched(mixture, 1.0, shuffle=True),
+    }
+
+
+def test_the_papers_recipe_is_the_papers():
+    """Every number that the paper gives, after the recipe and the defaults."""
+    config = load_recipe(PretrainConfig, RECIPES / "paper_pretrain.yaml")
+    training = config.training
+    assert (training.epochs, training.batch_size, training.learning_rate) == (300, 16, 5e-4)
+    assert (config.data.frames, config.model.depth, config.text.layers) == (243, 5, 3)
+    assert (config.alignment.negatives, config.alignment.temperature) == (16, 0.1)
+    masks = config.data.masks
+    assert (masks.random, masks.part, masks.window) == (0.5, 0.25, 0.25)
+    assert (masks.joint_ratio, masks.frame_ratio, masks.window_frames) == (0.05, 0.15, (30, 80))
+    assert (config.data.camera, config.data.view) == ("orthographic", "front_side")
+    assert (config.text.pooling, config.text.frozen) == ("cls", False)

