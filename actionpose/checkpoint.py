@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import safetensors
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -298,17 +299,33 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
     return encoder.eval()
 
 
-def initialise(encoder: PoseEncoder, source: Path, ignore: tuple[str, ...] = ()) -> None:
+def initialise(
+    encoder: PoseEncoder, source: Path, ignore: tuple[str, ...] = (), *, frames: int | None = None
+) -> None:
     """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
 
     The <POSE> token and its pooling may be missing; they then start as drawn, as does what
     `ignore` names. Everything else must fit.
+
+    Args:
+        frames: of the clips to come. Where the checkpoint was trained on shorter ones, the rows of
+            its temporal embedding that it knows are stretched over as many.
     """
     if source.is_file():
-        weights = motionbert_weights(source)
+        weights, meta = motionbert_weights(source), {}
     else:
-        weights, _ = load(find(source))
+        weights, meta = load(find(source))
+    known = meta.get("frames", frames)
+    if frames and known < frames <= weights["temp_embed"].shape[1]:
+        weights["temp_embed"] = stretch(weights["temp_embed"], known, frames)
     load_by_name(encoder, weights, str(source), may_miss=("pose_token", "pooling."), ignore=ignore)
+
+
+def stretch(table: Tensor, known: int, frames: int) -> Tensor:
+    """A temporal embedding (1, T, 1, D) whose first `known` rows are spread over `frames`."""
+    rows = table[0, :known, 0].T[None]  # (1, D, known)
+    spread = F.interpolate(rows, frames, mode="linear", align_corners=True)
+    return torch.cat([spread[0].T[None, :, None], table[:, frames:]], dim=1)
 
 
 def bundled() -> dict[str, Path]:

@@ -52,7 +52,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     resume = training.prepare_run(run, to_dict(config), accelerator)
     known = _text_source(config, run)
     if config.init and not resume:
-        initialise(encoder, config.init, config.init_ignore)
+        initialise(encoder, config.init, config.init_ignore, frames=config.data.frames)
     if config.training.compile:
         encoder.compile()
 

@@ -232,7 +232,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     torch.manual_seed(config.training.seed)
     pose = PoseEncoder(**asdict(config.model))
     if config.init and not resume:
-        checkpoint.initialise(pose, config.init, config.init_ignore)
+        checkpoint.initialise(pose, config.init, config.init_ignore, frames=config.data.frames)
     if pose.class_token and not aligned:
         pose.pooling.requires_grad_(False)  # the embedding has no loss
     if config.training.compile:

@@ -317,3 +317,24 @@ def test_some_names_may_be_missing():
 def test_meta_is_readable(tmp_path):
     text = (save(tmp_path, 7) / "meta.json").read_text(encoding="utf-8")
     assert json.loads(text)["model"]["width"] == 8 and text.endswith("}\n")
+
+
+def test_a_temporal_table_is_stretched_over_longer_clips() -> None:
+    table = torch.zeros(1, 9, 1, 2)
+    table[0, :3, 0, 0] = torch.tensor([1.0, 3.0, 5.0])
+    table[0, 5:, 0, 1] = 7.0
+    stretched = checkpoint.stretch(table, 3, 5)
+    assert stretched.shape == table.shape
+    assert stretched[0, :5, 0, 0].tolist() == [1, 2, 3, 4, 5]
+    assert torch.equal(stretched[:, 5:], table[:, 5:])
+
+
+def test_starting_from_shorter_clips(tmp_path: Path) -> None:
+    sizes = {"width": 8, "depth": 1, "num_heads": 1, "rep_width": 8, "max_frames": 6}
+    source, target = (PoseEncoder(**sizes, class_token=False) for _ in range(2))
+    meta = {"model": {**sizes, "class_token": False}, "frames": 3}
+    folder = checkpoint.save(tmp_path, 1, source, meta, {})
+    checkpoint.initialise(target, folder, frames=3)
+    assert torch.equal(target.temp_embed, source.temp_embed)
+    checkpoint.initialise(target, folder, frames=5)
+    assert torch.equal(target.temp_embed[:, [0, 2, 4, 5]], source.temp_embed[:, [0, 1, 2, 5]])
