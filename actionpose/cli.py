@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import evaluate, lift, models, prepare, train
+from actionpose.commands import corpus, evaluate, lift, models, prepare, prepare_mocap, train
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
@@ -17,6 +17,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lift": lift.lift,
     "export": lift.export,
     "prepare synthetic": prepare.synthetic,
+    "prepare cmu": prepare_mocap.cmu,
+    "prepare hdm05": prepare_mocap.hdm05,
+    "prepare bandai": prepare_mocap.bandai,
+    "prepare bvh": prepare_mocap.bvh,
+    "prepare rigs": prepare_mocap.rigs,
+    "corpus info": corpus.info,
+    "corpus show": corpus.show,
     "evaluate open": evaluate.open_benchmark,
     "models list": models.models_list,
     "models info": models.models_info,

@@ -13,7 +13,7 @@ LAYERS = [
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
     {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
-    {"training", "lift", "actions"},
+    {"training", "lift", "actions", "datasheet"},
     {"pretrain", "finetune", "evaluate", "web"},
     {"reproduce"},
     {"commands"},

@@ -42,6 +42,7 @@ class Rig:
 
     name: str
     joints: dict[str, tuple[Spot, ...]]
+    about: str = ""  # where such files come from
     up: str = "y"
     unit_m: float | None = None  # metres in a unit of the file; None: the file says it itself
     skip_frames: int = 0  # at the start: a pose of reference that is no motion
@@ -149,6 +150,17 @@ def shipped() -> list[str]:
     return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml"))
 
 
+def shipped_text(name: str) -> str:
+    """The YAML of a rig of the package.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in shipped():
+        raise UserError(f"the package has no rig {name}; it has {', '.join(shipped())}")
+    return (resources.files("actionpose.prepare") / "rigs" / f"{name}.yaml").read_text("utf-8")
+
+
 def load_rig(name_or_path: str | os.PathLike[str]) -> Rig:
     """A rig of the package by name, or one of the user's by path.
 
@@ -157,8 +169,7 @@ def load_rig(name_or_path: str | os.PathLike[str]) -> Rig:
     """
     if os.fspath(name_or_path) in shipped():
         name = os.fspath(name_or_path)
-        text = (resources.files("actionpose.prepare") / "rigs" / f"{name}.yaml").read_text("utf-8")
-        return parse_rig(text, name)
+        return parse_rig(shipped_text(name), name)
     path = Path(name_or_path)
     try:
         return parse_rig(path.read_text(encoding="utf-8"), str(path))
@@ -197,6 +208,7 @@ def parse_rig(text: str, name: str) -> Rig:
     return Rig(
         name=name,
         joints={joint: _spots(joints[joint], f"rig {name}, {joint}") for joint in H36M17.joints},
+        about=str(given.get("about", "")),
         up=up,
         unit_m=None if unit_m is None else float(unit_m),
         skip_frames=skip,

@@ -1,0 +1,434 @@
+"""What is in a corpus: numbers for the terminal, and a picture to judge it by.
+
+Poses are counted, not motions: a long motion weighs more. Left and right are the person's own.
+"""
+
+import os
+import textwrap
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.corpus import Corpus, Segment
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+from actionpose.skeletons import H36M17
+from actionpose.view import COLOURS, side
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLOCK_FRAMES = 20_000  # measured at a time, so that memory does not grow with the corpus
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares of frames. Values beyond the edges are in the first and the last bin."""
+
+    title: str
+    labels: tuple[str, ...]  # of the bins
+    shares: tuple[float, ...]  # 0 to 1, of the frames that can be measured
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a corpus."""
+
+    name: str
+    motions: int
+    subjects: int
+    hours: float
+
+
+@dataclass(frozen=True)
+class DataSheet:
+    """The numbers of a corpus."""
+
+    name: str
+    source: str
+    licence: str
+    rate_hz: float
+    splits: tuple[Split, ...]
+    labels: tuple[tuple[str, int, float], ...]  # text, segments, hours; most segments first
+    transitions: tuple[tuple[str, int, float], ...]  # the same
+    unlabelled_hours: float  # of motions without any text
+    skipped: int
+    poses: tuple[Histogram, ...]
+
+    @property
+    def hours(self) -> float:
+        return sum(split.hours for split in self.splits)
+
+
+def data_sheet(corpus: Corpus) -> DataSheet:
+    """Count and measure a corpus. Its joints are read once, block by block."""
+    per_hour = 3600 * corpus.rate_hz
+    motions = list(corpus.motions().values())
+    splits = []
+    for name in dict.fromkeys(segment.split for segment in motions):
+        own = [segment for segment in motions if segment.split == name]
+        subjects = len({segment.subject for segment in own})
+        splits.append(Split(name, len(own), subjects, sum(map(len, own)) / per_hour))
+    labelled = [segment for segment in corpus.segments if segment.text]
+    # a motion's own text is often written twice, as the motion's and as a label of the same span
+    spans = {(segment.motion, segment.start, segment.stop, segment.text) for segment in labelled}
+    transitions = {
+        (segment.motion, segment.start, segment.stop, segment.text)
+        for segment in labelled
+        if segment.kind == "transition"
+    }
+    with_text = {segment.motion for segment in labelled}
+    silent = sum(len(segment) for segment in motions if segment.motion not in with_text)
+    return DataSheet(
+        name=corpus.name,
+        source=str(corpus.info.get("source", "")),
+        licence=str(corpus.info.get("licence", "")),
+        rate_hz=corpus.rate_hz,
+        splits=tuple(splits),
+        labels=_counted(spans - transitions, per_hour),
+        transitions=_counted(transitions, per_hour),
+        unlabelled_hours=silent / per_hour,
+        skipped=len(corpus.info.get("skipped", {})),
+        poses=_poses(corpus),
+    )
+
+
+def _counted(
+    spans: set[tuple[str, int, int, str]], per_hour: float
+) -> tuple[tuple[str, int, float], ...]:
+    count, frames = Counter[str](), Counter[str]()
+    for _, start, stop, text in spans:
+        count[text] += 1
+        frames[text] += stop - start
+    order = sorted(count, key=lambda text: (-count[text], text))
+    return tuple((text, count[text], frames[text] / per_hour) for text in order)
+
+
+TILT_DEG = (0, 15, 30, 45, 60, 90, 180)
+HEIGHT_LEGS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+HANDS = ("none", "one", "both")
+
+
+def _poses(corpus: Corpus) -> tuple[Histogram, ...]:
+    tilt, height = np.zeros(len(TILT_DEG) - 1), np.zeros(len(HEIGHT_LEGS))
+    hands = np.zeros(len(HANDS))
+    for first in range(0, len(corpus.joints_m), BLOCK_FRAMES):
+        joints_m = np.asarray(corpus.joints_m[first : first + BLOCK_FRAMES], dtype=np.float64)
+        tilt += _binned(trunk_tilt_deg(joints_m), TILT_DEG[1:-1])
+        height += _binned(pelvis_height_legs(joints_m), HEIGHT_LEGS[1:])
+        hands += np.bincount(hands_above_head(joints_m), minlength=len(HANDS))
+
+    def shares(counts: NDArray[np.float64]) -> tuple[float, ...]:
+        return tuple((counts / max(counts.sum(), 1)).tolist())
+
+    tilts = tuple(f"{low}-{high}" for low, high in zip(TILT_DEG, TILT_DEG[1:], strict=False))
+    heights = [
+        f"{low:g}-{high:g}" for low, high in zip(HEIGHT_LEGS, HEIGHT_LEGS[1:], strict=False)
+    ]
+    return (
+        Histogram("trunk from upright, degrees", tilts, shares(tilt)),
+        Histogram(
+            "pelvis over the lower ankle, leg lengths",
+            (*heights, f"over {HEIGHT_LEGS[-1]:g}"),
+            shares(height),
+        ),
+        Histogram("hands above the top of the head", HANDS, shares(hands)),
+    )
+
+
+def _binned(values: NDArray[np.float64], inner_edges: tuple[float, ...]) -> NDArray[np.float64]:
+    bins = np.searchsorted(inner_edges, values, side="right")
+    return np.bincount(bins, minlength=len(inner_edges) + 1).astype(np.float64)
+
+
+def _at(joints_m: NDArray[np.float64], *joints: str) -> NDArray[np.float64]:
+    return joints_m[:, H36M17.indices(*joints)]
+
+
+def trunk_tilt_deg(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) the angle of pelvis to thorax from upright: 0 stands, 90 lies, 180 is upside down."""
+    pelvis, thorax = np.moveaxis(_at(joints_m, "pelvis", "thorax"), 1, 0)
+    trunk = thorax - pelvis
+    level = np.linalg.norm(trunk[:, :2], axis=-1)
+    return np.degrees(np.arctan2(level, trunk[:, 2]))
+
+
+def pelvis_height_legs(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) how high the pelvis is over the lower ankle, in leg lengths (hip to knee to ankle).
+
+    About 0.95 stands, 0.4 sits on a chair, 0 and less lies or sits on the floor.
+    """
+    hips, knees, ankles = (
+        _at(joints_m, f"left_{part}", f"right_{part}") for part in ("hip", "knee", "ankle")
+    )
+    thighs = np.linalg.norm(hips - knees, axis=-1)
+    leg_m = (thighs + np.linalg.norm(knees - ankles, axis=-1)).mean(axis=1)
+    height_m = _at(joints_m, "pelvis")[:, 0, 2] - ankles[..., 2].min(axis=1)
+    return height_m / np.maximum(leg_m, 1e-6)
+
+
+def hands_above_head(joints_m: NDArray[np.float64]) -> NDArray[np.int_]:
+    """(T,) how many wrists are higher than the top of the head."""
+    wrists = _at(joints_m, "left_wrist", "right_wrist")[..., 2]
+    return (wrists > _at(joints_m, "head")[..., 2]).sum(axis=1)
+
+
+def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
+    """The data sheet for a terminal.
+
+    Args:
+        num_labels: of labels and of transitions, the most frequent.
+    """
+    lines = [f"corpus  {sheet.name}: {sheet.hours:.2f} hours at {sheet.rate_hz:g} Hz"]
+    lines += [f"source  {sheet.source}", f"licence {sheet.licence}"]
+    for split in sheet.splits:
+        lines.append(
+            f"{split.name:7} {split.motions:,} motions, {split.subjects:,} subjects, "
+            f"{split.hours:.2f} hours"
+        )
+    if sheet.skipped:
+        lines.append(f"skipped {sheet.skipped:,} files; corpus.json names them, with the reason")
+    if sheet.unlabelled_hours:
+        lines.append(f"no text {sheet.unlabelled_hours:.2f} hours, in motions without any label")
+    for what, labels in (("labels", sheet.labels), ("transitions", sheet.transitions)):
+        total = sum(count for _, count, _ in labels)
+        lines += ["", f"{what}: {len(labels):,} texts in {total:,} segments"]
+        for text, count, hours in labels[:num_labels]:
+            lines.append(f"  {count:7,}  {60 * hours:7.1f} min  {text}")
+        if len(labels) > num_labels:
+            rest = sum(count for _, count, _ in labels[num_labels:])
+            lines.append(f"  {rest:7,}               in {len(labels) - num_labels:,} other texts")
+    for histogram in sheet.poses:
+        lines += ["", f"{histogram.title}, share of frames"]
+        width = max(map(len, histogram.labels))
+        for label, share in zip(histogram.labels, histogram.shares, strict=True):
+            bar = "#" * round(40 * share)
+            lines.append(f"  {label:>{width}}  {100 * share:5.1f} %  {bar}".rstrip())
+    return "\n".join(lines)
+
+
+# The picture. Inches, points and metres in the names; everybody has the same size on paper.
+
+_INK, _QUIET, _GRID, _PAPER = "#1d2430", "#667085", "#d5dae2", "#f5f7f9"
+_COLUMNS, _CELL_IN, _POSES = 3, (4.1, 1.72), 5
+_M_PER_IN = 1.72
+_LIMB_M, _HEAD_M, _GAP_M = 0.055, 0.15, 0.16
+_CAMERA_DEG = 35.0  # to the side of where the person faces when the segment begins
+
+
+def contact_sheet(
+    corpus: Corpus,
+    path: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    num_segments: int = 18,
+    seed: int = 0,
+) -> None:
+    """Write a PNG: histograms of the poses, and segments drawn at random with their texts.
+
+    Texts are drawn first, each as likely as any other, then a segment of each: frequent texts do
+    not fill the sheet. A segment shows up to five moments, from left to right.
+
+    Args:
+        split: only from there.
+
+    Raises:
+        UserError: no segment to draw, the file cannot be written, or matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
+    if num_segments < 1:
+        raise UserError(f"a sheet shows 1 segment or more, not {num_segments}")
+    chosen = choose(corpus, split=split, num_segments=num_segments, seed=seed)
+    sheet = data_sheet(corpus)
+    rows = -(-len(chosen) // _COLUMNS)
+    top_in, bottom_in, side_in = 2.55, 0.42, 0.3
+    width = _COLUMNS * _CELL_IN[0] + 2 * side_in
+    height = rows * _CELL_IN[1] + top_in + bottom_in
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    _draw_head(figure, sheet, len(chosen), split, seed)
+    _draw_histograms(figure, sheet)
+    for number, segment in enumerate(chosen):
+        row, column = divmod(number, _COLUMNS)
+        x_in = side_in + column * _CELL_IN[0]
+        y_in = height - top_in - (row + 1) * _CELL_IN[1]
+        cell = [x_in / width, y_in / height, _CELL_IN[0] / width, _CELL_IN[1] / height]
+        axes = figure.add_axes((cell[0], cell[1], cell[2], cell[3]), xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        _draw_segment(axes, corpus, segment)
+    note = (
+        f"Seen from {_CAMERA_DEG:g} degrees beside the front of each segment's first frame; moments "
+        "at equal distances in time; the line is the level of the lowest joint of the segment."
+    )
+    figure.text(side_in / width, 0.2 / height, note, fontsize=8, color=_QUIET, va="center")
+    with atomic_write(path) as unfinished:
+        # no version in the file: the same corpus gives the same bytes
+        figure.savefig(unfinished, dpi=120, format="png", metadata={"Software": None})
+
+
+def choose(corpus: Corpus, *, split: str | None, num_segments: int, seed: int) -> list[Segment]:
+    """Segments for a contact sheet: texts at random, then one segment of each, then more.
+
+    Raises:
+        UserError: the corpus has no segment there.
+    """
+    by_text: dict[str, list[Segment]] = {}
+    for segment in corpus.segments:
+        # a motion stands for itself only where no label of the same words does
+        if split in (None, segment.split) and (segment.text or segment.kind == "sequence"):
+            by_text.setdefault(segment.text, []).append(segment)
+    if len(by_text) > 1:
+        by_text.pop("", None)
+    if not by_text:
+        known = ", ".join(dict.fromkeys(segment.split for segment in corpus.segments))
+        raise UserError(f"{corpus.folder} has no segment of the split {split}; it has {known}")
+    for text, segments in by_text.items():
+        labels = [segment for segment in segments if segment.kind != "sequence"]
+        by_text[text] = labels or segments
+    random = np.random.default_rng(seed)
+    chosen: list[Segment] = []
+    pools = {text: list(random.permutation(len(found))) for text, found in by_text.items()}
+    while len(chosen) < num_segments and any(pools.values()):
+        left = [text for text, pool in pools.items() if pool]
+        for index in random.permutation(len(left))[: num_segments - len(chosen)]:
+            text = left[index]
+            chosen.append(by_text[text][pools[text].pop()])
+    return chosen
+
+
+def _draw_head(
+    figure: "Figure", sheet: DataSheet, num_shown: int, split: str | None, seed: int
+) -> None:
+    width, height = figure.get_size_inches()
+
+    def write(x_in: float, y_in: float, text: str, **style: Any) -> None:
+        # parse_math=False: a dollar sign is a dollar sign
+        figure.text(x_in / width, 1 - y_in / height, text, va="center", parse_math=False, **style)
+
+    motions = sum(each.motions for each in sheet.splits)
+    transitions = sum(count for _, count, _ in sheet.transitions)
+    facts = [
+        f"{sheet.hours:.2f} hours at {sheet.rate_hz:g} Hz, {motions:,} motions",
+        ", ".join(f"{each.name} {each.hours:.2f} h" for each in sheet.splits),
+        f"{len(sheet.labels):,} texts, {transitions:,} transitions",
+        *textwrap.wrap(sheet.source, 50, max_lines=3, placeholder=" ..."),
+        *textwrap.wrap(f"licence: {sheet.licence}", 50, max_lines=2, placeholder=" ..."),
+    ]
+    write(0.35, 0.32, sheet.name, fontsize=16, fontweight="bold", color=_INK)
+    for line, text in enumerate(facts):
+        write(0.35, 0.66 + 0.2 * line, text, fontsize=8.5, color=_INK if line < 3 else _QUIET)
+    where = f" of {split}" if split else ""
+    shown = f"{num_shown} segments{where}, drawn at random text by text (seed {seed})"
+    write(0.35, 2.38, shown, fontsize=9, fontweight="bold", color=_INK)
+    for x_in, name in ((width - 2.0, "right"), (width - 1.1, "left")):
+        label = f"\N{BLACK CIRCLE} {name} side"
+        write(x_in, 2.38, label, fontsize=8.5, color=COLOURS[name])
+
+
+def _draw_histograms(figure: "Figure", sheet: DataSheet) -> None:
+    width, height = figure.get_size_inches()
+    left_in, panel_in, wide_in = 4.75, 0.55, 1.75
+    for number, histogram in enumerate(sheet.poses):
+        x_in = left_in + number * (wide_in + panel_in + 0.35)
+        at = (x_in / width, 1 - 1.98 / height, wide_in / width, 1.5 / height)
+        axes = figure.add_axes(at)
+        places = np.arange(len(histogram.labels))[::-1]
+        percent = 100 * np.array(histogram.shares)
+        axes.barh(places, percent, height=0.72, color=COLOURS["left"])
+        for place, value in zip(places, percent, strict=True):
+            text = f"{value:.1f} %" if value >= 0.05 or value == 0 else "< 0.1 %"
+            axes.text(value + 2, place, text, fontsize=7.5, color=_INK, va="center")
+        axes.set(xlim=(0, 128), ylim=(-0.6, len(places) - 0.4), xticks=[])
+        axes.set_yticks(places, histogram.labels, fontsize=7.5, color=_INK)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.spines["left"].set_visible(True)
+        axes.spines["left"].set_color(_GRID)
+        axes.set_title(histogram.title, fontsize=8.5, color=_INK, loc="left", x=-0.3)
+
+
+def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
+    """A cell: the text above, moments in a row on the floor, and whose they are below."""
+    wide_m, high_m = (side_in * _M_PER_IN for side_in in _CELL_IN)
+    axes.set(xlim=(0, wide_m), ylim=(-0.2, high_m - 0.2), aspect="equal")
+    seconds = len(segment) / corpus.rate_hz
+    text = textwrap.shorten(segment.text or "(no text)", 54, placeholder=" ...")
+    axes.text(0.08, high_m - 0.36, text, fontsize=9.5, color=_INK, va="center", parse_math=False)
+    about = f"{segment.motion}, {segment.split}, {segment.kind}, {seconds:.1f} s"
+    about = textwrap.shorten(about, 76, placeholder=" ...")
+    axes.text(0.08, -0.1, about, fontsize=7, color=_QUIET, va="center", parse_math=False)
+    seen = _seen(np.asarray(corpus.joints_m[segment.start : segment.stop], dtype=np.float64))
+    poses = _moments(seen, wide_m - 0.2)
+    axes.plot([0.05, wide_m - 0.05], [0, 0], color=_GRID, linewidth=0.8, zorder=0)
+    scale = min(1.0, (high_m - 0.62) / max(float(seen[..., 1].max()), 1e-6))
+    widths = [scale * float(np.ptp(pose[:, 0])) for pose in poses]
+    free = (wide_m - 0.2 - sum(widths)) / len(poses)
+    x_m = 0.1
+    for pose, width_m in zip(poses, widths, strict=True):
+        placed = scale * pose
+        placed[:, 0] += x_m + free / 2 - placed[:, 0].min()
+        _draw_pose(axes, placed, scale)
+        x_m += width_m + free
+
+
+def _seen(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, 17, 3) to the right, up from the lowest joint of all, and nearer."""
+    hips = joints_m[0, H36M17.indices("left_hip", "right_hip")]
+    across = hips[1] - hips[0]  # to the person's right
+    facing = np.arctan2(across[0], -across[1])  # a quarter turn to the left of that, seen from above
+    towards = facing + np.radians(_CAMERA_DEG)
+    nearer = np.array([np.cos(towards), np.sin(towards), 0])
+    right = np.array([-np.sin(towards), np.cos(towards), 0])
+    seen = joints_m @ np.stack([right, [0, 0, 1], nearer]).T
+    seen[..., 1] -= seen[..., 1].min() - _LIMB_M / 2
+    return seen
+
+
+def _moments(seen: NDArray[np.float64], room_m: float) -> list[NDArray[np.float64]]:
+    """As many poses, at equal distances in time, as there is room for side by side."""
+    for count in range(min(_POSES, len(seen)), 1, -1):
+        poses = [seen[frame] for frame in np.linspace(0, len(seen) - 1, count).round().astype(int)]
+        if sum(np.ptp(pose[:, 0]) + _GAP_M for pose in poses) <= room_m:
+            return poses
+    return [seen[len(seen) // 2]]
+
+
+def _draw_pose(axes: "Axes", pose: NDArray[np.float64], scale: float) -> None:
+    """Limbs from far to near: each has a white rim where it passes others, and is paler if far."""
+    from matplotlib.collections import LineCollection
+
+    points = 72 / _M_PER_IN * scale
+    middle = pose[:, 2].mean()
+    limbs = []
+    for child, parent in H36M17.bones:
+        ends = pose[[child, parent]]
+        limbs.append((ends[:, 2].mean() - middle, ends, _LIMB_M, side(H36M17.joints[child])))
+        if (H36M17.joints[child], H36M17.joints[parent]) == ("head", "nose"):
+            centre = ends.mean(axis=0)
+            ball = centre + 0.2 * (ends - centre)
+            limbs.append((ends[:, 2].mean() - middle + 0.01, ball, _HEAD_M, "middle"))
+    limbs.sort(key=lambda limb: limb[0])
+    lines, widths, colours = [], [], []
+    for nearness, ends, thick_m, which in limbs:
+        line = ends[:, :2]
+        length = float(np.linalg.norm(line[1] - line[0]))
+        if length > 2.5 * thick_m * scale:
+            trim = 1.1 * thick_m * scale / length * (line[1] - line[0])
+            lines.append(np.array([line[0] + trim, line[1] - trim]))
+            widths.append(thick_m * points + 1.4)
+            colours.append(np.ones(3))
+        rgb = np.array([int(COLOURS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        lines.append(line)
+        widths.append(thick_m * points)
+        colours.append(rgb + (1 - rgb) * np.clip(-0.8 * nearness, 0, 0.4))
+    axes.add_collection(
+        LineCollection(lines, linewidths=widths, colors=colours, capstyle="round", zorder=2)
+    )
