@@ -126,9 +126,7 @@ def _poses(corpus: Corpus) -> tuple[Histogram, ...]:
         return tuple((counts / max(counts.sum(), 1)).tolist())
 
     tilts = tuple(f"{low}-{high}" for low, high in zip(TILT_DEG, TILT_DEG[1:], strict=False))
-    heights = [
-        f"{low:g}-{high:g}" for low, high in zip(HEIGHT_LEGS, HEIGHT_LEGS[1:], strict=False)
-    ]
+    heights = [f"{low:g}-{high:g}" for low, high in zip(HEIGHT_LEGS, HEIGHT_LEGS[1:], strict=False)]
     return (
         Histogram("trunk from upright, degrees", tilts, shares(tilt)),
         Histogram(
@@ -211,12 +209,12 @@ def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
     return "\n".join(lines)
 
 
-# The picture. Inches, points and metres in the names; everybody has the same size on paper.
+# The picture. Everybody is drawn to one scale, unless a segment reaches higher than its cell.
 
 _INK, _QUIET, _GRID, _PAPER = "#1d2430", "#667085", "#d5dae2", "#f5f7f9"
-_COLUMNS, _CELL_IN, _POSES = 3, (4.1, 1.72), 5
-_M_PER_IN = 1.72
-_LIMB_M, _HEAD_M, _GAP_M = 0.055, 0.15, 0.16
+_COLUMNS, _CELL_IN, _POSES = 3, (4.1, 1.85), 5
+_M_PER_IN = 1.5
+_LIMB_M, _HEAD_M, _GAP_M, _BELOW_M = 0.055, 0.15, 0.14, 0.12
 _CAMERA_DEG = 35.0  # to the side of where the person faces when the segment begins
 
 
@@ -358,17 +356,18 @@ def _draw_histograms(figure: "Figure", sheet: DataSheet) -> None:
 def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
     """A cell: the text above, moments in a row on the floor, and whose they are below."""
     wide_m, high_m = (side_in * _M_PER_IN for side_in in _CELL_IN)
-    axes.set(xlim=(0, wide_m), ylim=(-0.2, high_m - 0.2), aspect="equal")
+    axes.set(xlim=(0, wide_m), ylim=(-_BELOW_M, high_m - _BELOW_M), aspect="equal")
     seconds = len(segment) / corpus.rate_hz
-    text = textwrap.shorten(segment.text or "(no text)", 54, placeholder=" ...")
-    axes.text(0.08, high_m - 0.36, text, fontsize=9.5, color=_INK, va="center", parse_math=False)
+    text = textwrap.shorten(segment.text or "(no text)", 60, placeholder=" ...")
+    top_m = high_m - _BELOW_M
+    axes.text(0.08, top_m - 0.15, text, fontsize=9, color=_INK, va="center", parse_math=False)
     about = f"{segment.motion}, {segment.split}, {segment.kind}, {seconds:.1f} s"
-    about = textwrap.shorten(about, 76, placeholder=" ...")
-    axes.text(0.08, -0.1, about, fontsize=7, color=_QUIET, va="center", parse_math=False)
+    about = textwrap.shorten(about, 80, placeholder=" ...")
+    axes.text(0.08, top_m - 0.37, about, fontsize=7, color=_QUIET, va="center", parse_math=False)
     seen = _seen(np.asarray(corpus.joints_m[segment.start : segment.stop], dtype=np.float64))
     poses = _moments(seen, wide_m - 0.2)
     axes.plot([0.05, wide_m - 0.05], [0, 0], color=_GRID, linewidth=0.8, zorder=0)
-    scale = min(1.0, (high_m - 0.62) / max(float(seen[..., 1].max()), 1e-6))
+    scale = min(1.0, (top_m - 0.5) / max(float(seen[..., 1].max()), 1e-6))
     widths = [scale * float(np.ptp(pose[:, 0])) for pose in poses]
     free = (wide_m - 0.2 - sum(widths)) / len(poses)
     x_m = 0.1
@@ -383,7 +382,9 @@ def _seen(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
     """(T, 17, 3) to the right, up from the lowest joint of all, and nearer."""
     hips = joints_m[0, H36M17.indices("left_hip", "right_hip")]
     across = hips[1] - hips[0]  # to the person's right
-    facing = np.arctan2(across[0], -across[1])  # a quarter turn to the left of that, seen from above
+    facing = np.arctan2(
+        across[0], -across[1]
+    )  # a quarter turn to the left of that, seen from above
     towards = facing + np.radians(_CAMERA_DEG)
     nearer = np.array([np.cos(towards), np.sin(towards), 0])
     right = np.array([-np.sin(towards), np.cos(towards), 0])

@@ -197,7 +197,9 @@ def _hierarchy(path: Path, lines: Lines, bones: dict[str, _Bone]) -> dict[str, s
 def _joint(
     name: str, parent: int | None, offset: Vector, order: list[str], column: int, bone: _Bone | None
 ) -> Joint:
-    channels = [(kind[0], Channel(column + i, "xyz".index(kind[1]))) for i, kind in enumerate(order)]
+    channels = [
+        (kind[0], Channel(column + i, "xyz".index(kind[1]))) for i, kind in enumerate(order)
+    ]
     rotations = tuple(channel for kind, channel in channels if kind == "r")
     rest = end = None
     if bone is not None:

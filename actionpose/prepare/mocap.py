@@ -132,7 +132,9 @@ def _motion(take: Take, root: Path, left: Left) -> Motion | None:
         start, stop = round(start_s * RATE_HZ), min(round(stop_s * RATE_HZ), length)
         if stop - start < MIN_SPAN_S * RATE_HZ:
             name = f"{name_under(root, take.path)}, {start_s:g} to {stop_s:g} s"
-            left.failed[name] = f"the label {text!r} lies outside the motion ({length / RATE_HZ:g} s)"
+            left.failed[name] = (
+                f"the label {text!r} lies outside the motion ({length / RATE_HZ:g} s)"
+            )
         else:
             labels.append((start, stop, text, "action"))
     return Motion(take.id, take.subject, take.split, joints_m, take.text, labels)
