@@ -175,6 +175,10 @@ def hands_above_head(joints_m: NDArray[np.float64]) -> NDArray[np.int_]:
     return (wrists > _at(joints_m, "head")[..., 2]).sum(axis=1)
 
 
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
     """The data sheet for a terminal.
 
@@ -185,7 +189,7 @@ def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
     lines += [f"source  {sheet.source}", f"licence {sheet.licence}"]
     for split in sheet.splits:
         lines.append(
-            f"{split.name:7} {split.motions:,} motions, {split.subjects:,} subjects, "
+            f"{split.name:7} {split.motions:,} motions, {_number(split.subjects, 'subject')}, "
             f"{split.hours:.2f} hours"
         )
     if sheet.skipped:
@@ -193,6 +197,9 @@ def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
     if sheet.unlabelled_hours:
         lines.append(f"no text {sheet.unlabelled_hours:.2f} hours, in motions without any label")
     for what, labels in (("labels", sheet.labels), ("transitions", sheet.transitions)):
+        if not labels:
+            lines += ["", f"{what}: none"]
+            continue
         total = sum(count for _, count, _ in labels)
         lines += ["", f"{what}: {len(labels):,} texts in {total:,} segments"]
         for text, count, hours in labels[:num_labels]:
@@ -263,8 +270,8 @@ def contact_sheet(
         axes.spines[:].set_visible(False)
         _draw_segment(axes, corpus, segment)
     note = (
-        f"Seen from {_CAMERA_DEG:g} degrees beside the front of each segment's first frame; moments "
-        "at equal distances in time; the line is the level of the lowest joint of the segment."
+        f"Seen from {_CAMERA_DEG:g} degrees beside the front of the segment's first frame, at "
+        "equal distances in time; the line is the level of the segment's lowest joint."
     )
     figure.text(side_in / width, 0.2 / height, note, fontsize=8, color=_QUIET, va="center")
     with atomic_write(path) as unfinished:
@@ -315,7 +322,10 @@ def _draw_head(
     transitions = sum(count for _, count, _ in sheet.transitions)
     facts = [
         f"{sheet.hours:.2f} hours at {sheet.rate_hz:g} Hz, {motions:,} motions",
-        ", ".join(f"{each.name} {each.hours:.2f} h" for each in sheet.splits),
+        ", ".join(
+            f"{each.name} {each.hours:.2f} h ({_number(each.subjects, 'subject')})"
+            for each in sheet.splits
+        ),
         f"{len(sheet.labels):,} texts, {transitions:,} transitions",
         *textwrap.wrap(sheet.source, 50, max_lines=3, placeholder=" ..."),
         *textwrap.wrap(f"licence: {sheet.licence}", 50, max_lines=2, placeholder=" ..."),

@@ -659,7 +659,11 @@ def test_cmu_without_usable_files(
     assert "--rate-hz is frames a second" in capsys.readouterr().err
 
 
-CSV = 'trial,description,rate_hz\r\n01_01,playground - climb,120\n13_04,"jump, 2 times",120\n33_1,,60\n'
+CSV = """trial,description,rate_hz
+01_01,playground - climb,120
+13_04,"jump, 2 times",120
+33_1,,60
+"""
 TXT = """Listing of motions, v1
 
 Subject #1 (climb, swing)
@@ -675,9 +679,11 @@ Subject #33 (throw and catch)
 HTML = """<html><body><table><tr><td>Subject #1 (climb, swing)</td></tr>
 <TR><TD>Subject #33 (throw and catch)</TD></TR>
 <TR><TD></TD><TD>1</TD><TD>playground -
- climb</TD><TD><A HREF="http://x:80/subjects/01/01_01.tvd">tvd</A></TD><TD><A HREF="http://x:80/
-subjects/01/01_01.amc">amc</A></TD><TD></TD><TD>120</TD><TD><A HREF="bad.php?a=1&motion=1">Feedback</A></TD></TR>
-<TR><TD></TD><TD>4</TD><TD>jump, 2 times</TD><TD></TD><TD><A HREF="subjects/13/13_04.c3d">c3d</A></TD><TD>120</TD>
+ climb</TD><TD><A HREF="http://x:80/subjects/01/01_01.tvd">tvd</A></TD>
+<TD><A HREF="http://x:80/subjects/01/01_01.amc">amc</A></TD><TD></TD><TD>120</TD>
+<TD><A HREF="bad.php?subjectnumber=1&motion=1">Feedback</A></TD></TR>
+<TR><TD></TD><TD>4</TD><TD>jump, 2 times</TD><TD></TD>
+<TD><A HREF="subjects/13/13_04.c3d">c3d</A></TD><TD>120</TD>
 <TD><A HREF="bad.php?motion=4">Feedback</A></TD></TR>
 <TR><TD></TD><TD>1</TD><TD></TD><TD><A HREF="subjects/33/33_01.tvd">tvd</A></TD><TD>60</TD></TR>
 <TR><TD COLSPAN=3><BR></TD></TR></table>"""
@@ -698,12 +704,7 @@ def test_index_in_all_its_forms(tmp_path: Path) -> None:
     assert read(".json", json.dumps(known)) == expected
     assert read(".csv", CSV) == expected
     expected[33, 1] = cmu.Entry("throw and catch", 60)  # of the subject
-    page = read(".html", HTML.replace("x:80/\n", "x:80/"))
-    assert {key: entry.rate_hz for key, entry in page.items()} == {
-        key: entry.rate_hz for key, entry in expected.items()
-    }
-    assert page[1, 1].text == "playground - climb" and page[33, 1].text == "throw and catch"
-    assert page[13, 4].text in ("jump, 2 times", "")
+    assert read(".html", HTML) == expected
     text = read(".txt", TXT)
     assert {key: entry.text for key, entry in text.items()} == {
         key: entry.text for key, entry in expected.items()
@@ -949,7 +950,7 @@ def test_originals_equal_the_converted_sets(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Within a millimetre (the sets are rounded to one), where the place of a joint is no choice."""
+    """Within a millimetre, to which the sets are rounded, where a joint's place is no choice."""
     options = ("--index", open_data / "cmu_index.json") if name == "cmu" else ()
     out = tmp_path / name
     command = ("prepare", name, open_data / "raw" / name, "-o", out, *options)

@@ -203,7 +203,7 @@ def _joint(
     rotations = tuple(channel for kind, channel in channels if kind == "r")
     rest = end = None
     if bone is not None:
-        rest = tuple(map(tuple, bone.axes.tolist()))
+        rest = bone.axes
         scale = bone.length / (math.hypot(*bone.direction) or 1)
         x, y, z = bone.direction
         end = (scale * x, scale * y, scale * z)

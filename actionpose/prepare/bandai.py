@@ -18,8 +18,8 @@ SOURCE = "Bandai-Namco-Research-Motiondataset"
 LICENCE = "CC BY-NC 4.0"
 
 NAME = re.compile(r"dataset-(\d+)_([a-z-]+)_([a-z-]+)_(\d+)", re.IGNORECASE)
-# Val is the last 5 percent of the takes of a content and style, where there are 5 takes or more. The
-# source names no subjects, so this val has the actors of train in it.
+# Val is the last 5 percent of the takes of a content and style, where there are 5 takes or more.
+# The source names no subjects, so this val has the actors of train in it.
 VAL_SHARE, VAL_FROM = 0.05, 5
 
 TEXTS = {

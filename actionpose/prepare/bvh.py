@@ -81,8 +81,9 @@ def _hierarchy(path: Path, lines: Lines) -> Tree:
             if opens < 0:
                 raise UserError(f"{where}: a brace closes that was not opened")
         elif word == "OFFSET" and above:
-            field = "end" if is_end else "offset"
-            joints[above[-1]] = replace(joints[above[-1]], **{field: _vector(where, rest)})
+            vector, joint = _vector(where, rest), joints[above[-1]]
+            joint = replace(joint, end=vector) if is_end else replace(joint, offset=vector)
+            joints[above[-1]] = joint
         elif word == "CHANNELS" and above and not is_end:
             channels = rest.split()
             if not channels[:1] or channels[0] != str(len(channels) - 1):
@@ -109,7 +110,8 @@ def _vector(where: str, text: str) -> Vector:
 
 
 def _with_channels(where: str, joint: Joint, names: list[str], column: int) -> Joint:
-    positions, rotations = [], []
+    positions: list[Channel] = []
+    rotations: list[Channel] = []
     for name in names:
         axis, kind = "xyz".find(name[:1].lower()), name[1:].lower()
         if axis < 0 or kind not in ("position", "rotation"):

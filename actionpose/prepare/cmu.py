@@ -1,8 +1,8 @@
 """The CMU Graphics Lab Motion Capture Database: ASF and AMC files, or their BVH conversions.
 
-Neither format says how fast a trial was recorded (every BVH in circulation claims 120 Hz, also for
-the trials at 60), nor what is done in it. Both stand in the database's index, which the user brings:
-see `read_index`.
+Neither format says how fast a trial was recorded (every BVH in circulation claims 120 Hz, also of
+the trials at 60), nor what is done in it. Both stand in the database's index, which the user
+brings: see `read_index`.
 """
 
 import csv
@@ -198,18 +198,17 @@ def _html_index(text: str) -> dict[Key, Entry]:
     plain = re.sub(r"<[^>]*>", " ", text)
     subjects = {int(number): about.strip() for number, about in HEADING.findall(plain)}
     entries = {}
-    for cells in page.rows:
-        linked = [i for i, (_, link) in enumerate(cells) if link]
-        trials = [TRIAL.fullmatch(Path(link).stem) for _, link in cells if link]
-        found = next((match for match in trials if match), None)
-        if found is None or linked[0] == 0:
+    for cells in page.rows:  # ..., number of the trial, description, links, rate, link
+        links = [link for _, link in cells]
+        found = next(filter(None, map(TRIAL.fullmatch, (Path(link).stem for link in links))), None)
+        number = next((i for i, (words, _) in enumerate(cells) if words.isdigit()), len(cells))
+        if found is None or number + 1 >= len(cells):
             continue
-        description = " ".join(cells[linked[0] - 1][0].split())
-        rates = [words for words, link in cells[linked[0] :] if words.isdigit() and not link]
+        description = " ".join(cells[number + 1][0].split())
+        rates = [words for words, link in cells[number + 2 :] if words.isdigit() and not link]
         key = (int(found[1]), int(found[2]))
-        entries[key] = Entry(
-            description or subjects.get(key[0], ""), _rate(rates[-1] if rates else None)
-        )
+        text = description or subjects.get(key[0], "")
+        entries[key] = Entry(text, _rate(rates[-1] if rates else None))
     return entries
 
 

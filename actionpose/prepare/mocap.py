@@ -1,4 +1,4 @@
-"""What the readers of mocap files share: finding files, 30 Hz, and a corpus that names what failed."""
+"""What the readers of mocap files share: finding files, 30 Hz, a corpus that names what failed."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -144,10 +145,12 @@ def _check_size(joints_m: Floats, path: Path, rig: str) -> None:
         )
 
 
-def shipped() -> list[str]:
+@cache
+def shipped() -> tuple[str, ...]:
     """The names of the rigs of the package."""
     folder = resources.files("actionpose.prepare") / "rigs"
-    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml"))
+    names = [Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")]
+    return tuple(sorted(names))
 
 
 def shipped_text(name: str) -> str:
@@ -168,8 +171,7 @@ def load_rig(name_or_path: str | os.PathLike[str]) -> Rig:
         UserError: no such rig, or its file is not as `example.yaml` explains.
     """
     if os.fspath(name_or_path) in shipped():
-        name = os.fspath(name_or_path)
-        return parse_rig(shipped_text(name), name)
+        return _shipped_rig(os.fspath(name_or_path))
     path = Path(name_or_path)
     try:
         return parse_rig(path.read_text(encoding="utf-8"), str(path))
@@ -179,6 +181,11 @@ def load_rig(name_or_path: str | os.PathLike[str]) -> Rig:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the rig {path}: {error}") from error
+
+
+@cache
+def _shipped_rig(name: str) -> Rig:
+    return parse_rig(shipped_text(name), name)
 
 
 def parse_rig(text: str, name: str) -> Rig:

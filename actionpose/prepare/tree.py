@@ -24,7 +24,7 @@ class Channel:
     axis: int  # 0 x, 1 y, 2 z
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Joint:
     """A joint and the bone that starts there."""
 
@@ -33,7 +33,7 @@ class Joint:
     offset: Vector  # of its origin from its parent's, in the parent's axes
     positions: tuple[Channel, ...] = ()  # replace coordinates of the offset
     rotations: tuple[Channel, ...] = ()  # the first is the outermost
-    rest: tuple[Vector, Vector, Vector] | None = None  # axes of the rotations; None: the parent's
+    rest: Floats | None = None  # (3, 3) axes of the rotations; None: the parent's
     end: Vector | None = None  # of its bone, in its own axes
 
 
@@ -97,8 +97,7 @@ def _turn(joint: Joint, values: Floats) -> Floats:
         turn = turn @ about(channel.axis, values[:, channel.column])
     if joint.rest is None:
         return turn
-    rest = np.array(joint.rest)
-    return rest @ turn @ rest.T
+    return joint.rest @ turn @ joint.rest.T
 
 
 def about(axis: int, angle_deg: Floats) -> Floats:
