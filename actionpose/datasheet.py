@@ -189,11 +189,12 @@ def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
     lines += [f"source  {sheet.source}", f"licence {sheet.licence}"]
     for split in sheet.splits:
         lines.append(
-            f"{split.name:7} {split.motions:,} motions, {_number(split.subjects, 'subject')}, "
-            f"{split.hours:.2f} hours"
+            f"{split.name:7} {_number(split.motions, 'motion')}, "
+            f"{_number(split.subjects, 'subject')}, {split.hours:.2f} hours"
         )
     if sheet.skipped:
-        lines.append(f"skipped {sheet.skipped:,} files; corpus.json names them, with the reason")
+        skipped = _number(sheet.skipped, "file")
+        lines.append(f"skipped {skipped}; corpus.json names what was left out, with the reason")
     if sheet.unlabelled_hours:
         lines.append(f"no text {sheet.unlabelled_hours:.2f} hours, in motions without any label")
     for what, labels in (("labels", sheet.labels), ("transitions", sheet.transitions)):
@@ -201,7 +202,7 @@ def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
             lines += ["", f"{what}: none"]
             continue
         total = sum(count for _, count, _ in labels)
-        lines += ["", f"{what}: {len(labels):,} texts in {total:,} segments"]
+        lines += ["", f"{what}: {_number(len(labels), 'text')} in {_number(total, 'segment')}"]
         for text, count, hours in labels[:num_labels]:
             lines.append(f"  {count:7,}  {60 * hours:7.1f} min  {text}")
         if len(labels) > num_labels:
@@ -321,12 +322,12 @@ def _draw_head(
     motions = sum(each.motions for each in sheet.splits)
     transitions = sum(count for _, count, _ in sheet.transitions)
     facts = [
-        f"{sheet.hours:.2f} hours at {sheet.rate_hz:g} Hz, {motions:,} motions",
+        f"{sheet.hours:.2f} hours at {sheet.rate_hz:g} Hz, {_number(motions, 'motion')}",
         ", ".join(
             f"{each.name} {each.hours:.2f} h ({_number(each.subjects, 'subject')})"
             for each in sheet.splits
         ),
-        f"{len(sheet.labels):,} texts, {transitions:,} transitions",
+        f"{_number(len(sheet.labels), 'text')}, {_number(transitions, 'transition')}",
         *textwrap.wrap(sheet.source, 50, max_lines=3, placeholder=" ..."),
         *textwrap.wrap(f"licence: {sheet.licence}", 50, max_lines=2, placeholder=" ..."),
     ]
@@ -334,7 +335,7 @@ def _draw_head(
     for line, text in enumerate(facts):
         write(0.35, 0.66 + 0.2 * line, text, fontsize=8.5, color=_INK if line < 3 else _QUIET)
     where = f" of {split}" if split else ""
-    shown = f"{num_shown} segments{where}, drawn at random text by text (seed {seed})"
+    shown = f"{_number(num_shown, 'segment')}{where}, drawn at random text by text (seed {seed})"
     write(0.35, 2.38, shown, fontsize=9, fontweight="bold", color=_INK)
     for x_in, name in ((width - 2.0, "right"), (width - 1.1, "left")):
         label = f"\N{BLACK CIRCLE} {name} side"
