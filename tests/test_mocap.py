@@ -3,6 +3,7 @@
 import json
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from mocap_files import ASF_NAMES, NAMES, Bone, body_amc, body_asf, body_bvh, bo
 from scipy.spatial.transform import Rotation
 
 from actionpose import cli
+from actionpose.config import FinetuneConfig
 from actionpose.corpus import Corpus, open_corpus, verify_corpus
 from actionpose.errors import UserError
+from actionpose.finetune import finetune
 from actionpose.prepare import asfamc, bandai, cmu, hdm05, tree
 from actionpose.prepare import bvh as bvh_module
 from actionpose.prepare import folder as any_folder
@@ -449,6 +452,7 @@ BAD_RIGS = {
 }
 BAD_VALUES = {
     "up is y or z, not 'x'": ("\nup: y", "\nup: x"),
+    "up is y or z, not ..y..": ("\nup: y", "\nup: [y]"),
     "unit_m is the metres in a unit of the file, not -1": ("unit_m: 0.01", "unit_m: -1"),
     "unit_m is the metres .*'cm'": ("unit_m: 0.01", "unit_m: cm"),
     "skip_frames is a number of frames, not 0.5": ("skip_frames: 0", "skip_frames: 0.5"),
@@ -922,6 +926,24 @@ def test_rigs_command(
     assert "the package has no rig nobody; it has bandai" in capsys.readouterr().err
     assert call(monkeypatch, "prepare", "bvh", mixed, "-o", tmp_path / "x") == 2
     assert "say which rig the files have: --rig bandai |" in capsys.readouterr().err
+
+
+def test_training_reads_it(
+    tmp_path: Path,
+    tiny_config: FinetuneConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What was prepared trains as it is."""
+    for number in range(3):
+        body_bvh("mixamo", tmp_path / "src" / f"{number}.bvh", frames=40, seed=number)
+    out = tmp_path / "out"
+    command = ("prepare", "bvh", tmp_path / "src", "-o", out, "--rig", "mixamo")
+    assert call(monkeypatch, *command) == 0
+    capsys.readouterr()
+    data = replace(tiny_config.data, corpora={str(out): 1.0})
+    outcome = finetune(replace(tiny_config, data=data), tmp_path / "run", quiet=True)
+    assert outcome.status == "finished" and outcome.step > 0
 
 
 # the originals

@@ -199,7 +199,7 @@ def parse_rig(text: str, name: str) -> Rig:
     if lacks := [joint for joint in H36M17.joints if joint not in joints]:
         raise UserError(f"rig {name} does not say where to find: {', '.join(lacks)}")
     up = given.get("up", "y")
-    if up not in Z_UP:
+    if not isinstance(up, str) or up not in Z_UP:
         raise UserError(f"rig {name}: up is y or z, not {up!r}")
     unit_m = given.get("unit_m")
     if unit_m is not None and not _is_number(unit_m, lambda value: value > 0):
