@@ -120,8 +120,11 @@ def _motion(take: Take, root: Path, left: Left) -> Motion | None:
         joints_m = take.read()
     except UserError as error:
         name = name_under(root, take.path)
+        message = str(error)
+        for said in (f"{take.path}, line", f"{take.path}: "):  # the name stands before it
+            message = message.replace(said, "line" if said.endswith("line") else "")
         # names only: where somebody's files lie is not part of a corpus
-        message = str(error).replace(str(take.path), take.path.name)
+        message = message.replace(str(take.path), take.path.name)
         left.failed[name] = message.replace(f"{root}/", "")
         return None
     length = len(joints_m)
