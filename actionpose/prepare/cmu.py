@@ -103,9 +103,10 @@ def _bvh_reader(path: Path, index_hz: float) -> Callable[[], NDArray[np.floating
 
     def read() -> NDArray[np.floating]:
         recording = read_bvh(path)
+        assert recording.rate_hz is not None  # a BVH always gives one
         # another claim than the one that all make was set by someone who resampled or mended it
-        is_common = recording.rate_hz in (None, CLAIMED_HZ)
-        return at_30_hz(rig.read(recording), index_hz if is_common else recording.rate_hz or 0)
+        is_common = recording.rate_hz == CLAIMED_HZ
+        return at_30_hz(rig.read(recording), index_hz if is_common else recording.rate_hz)
 
     return read
 
