@@ -275,3 +275,27 @@ def body_amc(
 def z_up(points: np.ndarray) -> np.ndarray:
     """(..., 3) from y up to z up, left staying left."""
     return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
+
+
+# A BVH of two joints, of no human rig.
+SMALL = """HIERARCHY
+ROOT hips
+{
+  OFFSET 0 0 0
+  CHANNELS 3 Zrotation Yrotation Xrotation
+  JOINT knee
+  {
+    OFFSET 0 1 0
+    CHANNELS 1 Xrotation
+    End Site
+    {
+      OFFSET 0 1 0
+    }
+  }
+}
+MOTION
+Frames: 2
+Frame Time: 0.1
+1 2 3 4
+5 6 7 8
+"""

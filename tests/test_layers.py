@@ -12,8 +12,8 @@ LAYERS = [
     {"keypoint_files"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
-    {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
-    {"training", "lift", "actions", "datasheet"},
+    {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare", "datasheet"},
+    {"training", "lift", "actions", "contact_sheet"},
     {"pretrain", "finetune", "evaluate", "web"},
     {"reproduce"},
     {"commands"},

@@ -37,8 +37,8 @@ def show(
         segments: How many.
         seed: Other seeds choose other segments.
     """
+    from actionpose.contact_sheet import contact_sheet
     from actionpose.corpus import open_corpus
-    from actionpose.datasheet import contact_sheet
     from actionpose.errors import UserError
 
     if out.suffix.lower() != ".png":
