@@ -8,7 +8,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import evaluate, figures, lift, models, prepare, train
+from actionpose.commands import (
+    corpus,
+    evaluate,
+    figures,
+    lift,
+    models,
+    prepare,
+    prepare_mocap,
+    train,
+)
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
@@ -17,6 +26,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lift": lift.lift,
     "export": lift.export,
     "prepare synthetic": prepare.synthetic,
+    "prepare cmu": prepare_mocap.cmu,
+    "prepare hdm05": prepare_mocap.hdm05,
+    "prepare bandai": prepare_mocap.bandai,
+    "prepare bvh": prepare_mocap.bvh,
+    "prepare rigs": prepare_mocap.rigs,
+    "corpus info": corpus.info,
+    "corpus show": corpus.show,
     "evaluate open": evaluate.open_benchmark,
     "reproduce figure5": figures.figure5,
     "reproduce figure8": figures.figure8,

@@ -12,9 +12,10 @@ LAYERS = [
     {"keypoint_files"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
-    {"clips", "checkpoint", "optimizer", "synthetic", "video", "export", "view", "prepare"},
+    {"clips", "checkpoint", "optimizer", "synthetic", "video", "export", "view", "prepare"}
+    | {"datasheet"},
     {"text_clips"},
-    {"training", "lift", "actions"},
+    {"training", "lift", "actions", "contact_sheet"},
     {"pretrain", "finetune", "evaluate", "web"},
     {"reproduce", "figures"},
     {"commands"},

@@ -1,0 +1,48 @@
+"""Commands that show what is in a corpus: `actionpose corpus`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+
+def info(corpus: Positional[Path], labels: int = 20) -> None:
+    """The data sheet of a corpus: hours, subjects, labels, and how the poses are distributed.
+
+    Args:
+        corpus: Folder that `actionpose prepare` wrote.
+        labels: How many of the most frequent to list.
+    """
+    from actionpose.corpus import open_corpus
+    from actionpose.datasheet import as_text, data_sheet
+    from actionpose.errors import UserError
+
+    if labels < 0:
+        raise UserError(f"--labels is 0 or more, not {labels}")
+    print(as_text(data_sheet(open_corpus(corpus)), num_labels=labels))
+
+
+def show(
+    corpus: Positional[Path],
+    out: Annotated[Path, arg(aliases=["-o"], help="PNG to write")],
+    split: str | None = None,
+    segments: int = 18,
+    seed: int = 0,
+) -> None:
+    """A picture of a corpus: segments drawn at random with their texts, and the poses' histograms.
+
+    Args:
+        corpus: Folder that `actionpose prepare` wrote.
+        split: Only segments of this one, such as train.
+        segments: How many.
+        seed: Other seeds choose other segments.
+    """
+    from actionpose.contact_sheet import contact_sheet
+    from actionpose.corpus import open_corpus
+    from actionpose.errors import UserError
+
+    if out.suffix.lower() != ".png":
+        raise UserError(f"a contact sheet is a .png, not {out.name}")
+    opened = open_corpus(corpus)
+    contact_sheet(opened, out, split=split, num_segments=segments, seed=seed)
+    print(f"wrote   {out}")

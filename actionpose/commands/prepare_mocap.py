@@ -1,0 +1,147 @@
+"""Commands that make corpora of motion capture files: `actionpose prepare cmu|hdm05|bandai|bvh`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from actionpose.commands.common import Quiet
+
+if TYPE_CHECKING:
+    from actionpose.prepare.mocap import Left, Take
+
+Out = Annotated[Path, arg(aliases=["-o"], help="folder of the new corpus")]
+Source = Annotated[Positional[Path], arg(help="folder of the original files; searched through")]
+
+SHOWN = 10  # files named on the screen; the corpus names them all
+
+
+def cmu(
+    source: Source,
+    out: Out,
+    index: Path,
+    rate_hz: float | None = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a corpus of the CMU database: ASF and AMC, or BVH conversions.
+
+    Args:
+        index: Descriptions and true rates of the trials: a saved page of the database's search
+            (.html), or a .csv, .json or .txt; docs/mocap.md tells how.
+        rate_hz: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
+    """
+    from actionpose.errors import UserError
+    from actionpose.prepare import cmu as reader
+    from actionpose.prepare.mocap import Left
+
+    if rate_hz is not None and not 1 <= rate_hz <= 1000:
+        raise UserError(f"--rate-hz is frames a second, such as 120, not {rate_hz:g}")
+    left = Left()
+    takes = reader.takes(source, index, rate_hz, left)
+    _write(takes, source, out, reader.SOURCE, reader.LICENCE, left, quiet)
+
+
+def hdm05(source: Source, out: Out, quiet: Quiet = False) -> None:
+    """Make a corpus of HDM05: the cut AMC files and their skeletons."""
+    from actionpose.prepare import hdm05 as reader
+    from actionpose.prepare.mocap import Left
+
+    left = Left()
+    takes = reader.takes(source, left)
+    _write(takes, source, out, reader.SOURCE, reader.LICENCE, left, quiet)
+
+
+def bandai(source: Source, out: Out, quiet: Quiet = False) -> None:
+    """Make a corpus of the Bandai-Namco-Research-Motiondataset (not for commercial use)."""
+    from actionpose.prepare import bandai as reader
+    from actionpose.prepare.mocap import Left
+
+    left = Left()
+    takes = reader.takes(source, left)
+    _write(takes, source, out, reader.SOURCE, reader.LICENCE, left, quiet)
+
+
+def bvh(
+    source: Source,
+    out: Out,
+    rig: UseAppendAction[tuple[str, ...]] = (),
+    labels: Path | None = None,
+    title: str = "BVH files",
+    licence: str = "unknown",
+    quiet: Quiet = False,
+) -> None:
+    """Make a corpus of any folder of BVH files.
+
+    Args:
+        rig: Which joints are which: a name (see `actionpose prepare rigs`) or a YAML file. May be
+            repeated; the first that fits a file reads it.
+        labels: A CSV with the columns file and text, and perhaps subject, split, start_s, stop_s.
+        title: What the corpus says of its source.
+        licence: What the corpus says of its licence.
+    """
+    from actionpose.prepare import folder as reader
+    from actionpose.prepare.mocap import Left
+
+    left = Left()
+    takes = reader.takes(source, list(rig), labels, left)
+    _write(takes, source, out, title, licence, left, quiet)
+
+
+def rigs(name: Positional[str | None] = None) -> None:
+    """Rigs that ship with the package; with a name, its YAML, to copy and change.
+
+    Args:
+        name: One of them.
+    """
+    from actionpose.prepare.rig import load_rig, shipped, shipped_text
+
+    if name is not None:
+        print(shipped_text(name), end="")
+        return
+    for each in shipped():
+        print(f"{each:10} {load_rig(each).about}")
+
+
+def _write(
+    takes: list["Take"],
+    root: Path,
+    out: Path,
+    source: str,
+    licence: str,
+    left: "Left",
+    quiet: bool,
+) -> None:
+    """Write the corpus, print what is in it and what is not; exit code 3 if a file failed."""
+    from tqdm import tqdm
+
+    from actionpose.corpus import open_corpus
+    from actionpose.prepare.mocap import write
+
+    with tqdm(total=len(takes), unit="file", disable=True if quiet else None) as bar:
+        write(
+            takes,
+            out,
+            root=root,
+            source=source,
+            licence=licence,
+            left=left,
+            progress=bar.update,
+        )
+    corpus = open_corpus(out)
+    motions = corpus.motions()
+    splits = [segment.split for segment in motions.values()]
+    counts = ", ".join(f"{splits.count(name)} {name}" for name in dict.fromkeys(splits))
+    hours = corpus.info["frames"] / corpus.rate_hz / 3600
+    print(f"read    {len(motions)} of {len(takes) + len(left.out)} files: {counts}")
+    print(f"        {hours:.2f} hours at {corpus.rate_hz:g} Hz")
+    for what, reasons in (("left out", left.out), ("failed", left.failed)):
+        if reasons:
+            print(f"{what:7} {len(reasons)}", file=sys.stderr)
+        for name, reason in list(reasons.items())[:SHOWN]:
+            print(f"        {name}: {reason}", file=sys.stderr)
+        if len(reasons) > SHOWN:
+            print(f"        ... all are named in {out / 'corpus.json'}", file=sys.stderr)
+    print(f"wrote   {out}")
+    if left.failed:
+        sys.exit(3)

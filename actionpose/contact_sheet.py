@@ -1,0 +1,249 @@
+"""A picture to judge a corpus by: histograms of its poses, and motions with their texts.
+
+Everybody is drawn to one scale, unless a segment reaches higher than its cell. Left and right are
+the person's own.
+"""
+
+import os
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.corpus import Corpus, Segment
+from actionpose.datasheet import DataSheet, counted, data_sheet
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+from actionpose.skeletons import H36M17
+from actionpose.view import COLOURS, side
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INK, _QUIET, _GRID, _PAPER = "#1d2430", "#667085", "#d5dae2", "#f5f7f9"
+_COLUMNS, _CELL_IN, _POSES = 3, (4.1, 1.85), 5
+_M_PER_IN = 1.5
+_LIMB_M, _HEAD_M, _GAP_M, _BELOW_M = 0.055, 0.15, 0.14, 0.12
+_CAMERA_DEG = 35.0  # to the side of where the person faces when the segment begins
+
+
+def contact_sheet(
+    corpus: Corpus,
+    path: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    num_segments: int = 18,
+    seed: int = 0,
+) -> None:
+    """Write a PNG: histograms of the poses, and segments drawn at random with their texts.
+
+    Texts are drawn first, each as likely as any other, then a segment of each: frequent texts do
+    not fill the sheet. A segment shows up to five moments, from left to right.
+
+    Args:
+        split: only from there.
+
+    Raises:
+        UserError: no segment to draw, the file cannot be written, or matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
+    if num_segments < 1:
+        raise UserError(f"a sheet shows 1 segment or more, not {num_segments}")
+    chosen = choose(corpus, split=split, num_segments=num_segments, seed=seed)
+    sheet = data_sheet(corpus)
+    rows = -(-len(chosen) // _COLUMNS)
+    top_in, bottom_in, side_in = 2.55, 0.42, 0.3
+    width = _COLUMNS * _CELL_IN[0] + 2 * side_in
+    height = rows * _CELL_IN[1] + top_in + bottom_in
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    _draw_head(figure, sheet, len(chosen), split, seed)
+    _draw_histograms(figure, sheet)
+    for number, segment in enumerate(chosen):
+        row, column = divmod(number, _COLUMNS)
+        x_in = side_in + column * _CELL_IN[0]
+        y_in = height - top_in - (row + 1) * _CELL_IN[1]
+        cell = [x_in / width, y_in / height, _CELL_IN[0] / width, _CELL_IN[1] / height]
+        axes = figure.add_axes((cell[0], cell[1], cell[2], cell[3]), xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        _draw_segment(axes, corpus, segment)
+    note = (
+        f"Seen from {_CAMERA_DEG:g} degrees beside the front of the segment's first frame, at "
+        "equal distances in time; the line is the level of the segment's lowest joint."
+    )
+    figure.text(side_in / width, 0.2 / height, note, fontsize=8, color=_QUIET, va="center")
+    with atomic_write(path) as unfinished:
+        # no version in the file: the same corpus gives the same bytes
+        figure.savefig(unfinished, dpi=120, format="png", metadata={"Software": None})
+
+
+def choose(corpus: Corpus, *, split: str | None, num_segments: int, seed: int) -> list[Segment]:
+    """Segments for a contact sheet: texts at random, then one segment of each, then more.
+
+    Raises:
+        UserError: the corpus has no segment there.
+    """
+    by_text: dict[str, list[Segment]] = {}
+    for segment in corpus.segments:
+        # a motion stands for itself only where no label of the same words does
+        if split in (None, segment.split) and (segment.text or segment.kind == "sequence"):
+            by_text.setdefault(segment.text, []).append(segment)
+    if len(by_text) > 1:
+        by_text.pop("", None)
+    if not by_text:
+        known = ", ".join(dict.fromkeys(segment.split for segment in corpus.segments))
+        raise UserError(f"{corpus.folder} has no segment of the split {split}; it has {known}")
+    for text, segments in by_text.items():
+        labels = [segment for segment in segments if segment.kind != "sequence"]
+        by_text[text] = labels or segments
+    random = np.random.default_rng(seed)
+    chosen: list[Segment] = []
+    pools = {text: list(random.permutation(len(found))) for text, found in by_text.items()}
+    while len(chosen) < num_segments and any(pools.values()):
+        left = [text for text, pool in pools.items() if pool]
+        for index in random.permutation(len(left))[: num_segments - len(chosen)]:
+            text = left[index]
+            chosen.append(by_text[text][pools[text].pop()])
+    return chosen
+
+
+def _draw_head(
+    figure: "Figure", sheet: DataSheet, num_shown: int, split: str | None, seed: int
+) -> None:
+    width, height = figure.get_size_inches()
+
+    def write(x_in: float, y_in: float, text: str, **style: Any) -> None:
+        # parse_math=False: a dollar sign is a dollar sign
+        figure.text(x_in / width, 1 - y_in / height, text, va="center", parse_math=False, **style)
+
+    motions = sum(each.motions for each in sheet.splits)
+    transitions = sum(count for _, count, _ in sheet.transitions)
+    facts = [
+        f"{sheet.hours:.2f} hours at {sheet.rate_hz:g} Hz, {counted(motions, 'motion')}",
+        ", ".join(
+            f"{each.name} {each.hours:.2f} h ({counted(each.subjects, 'subject')})"
+            for each in sheet.splits
+        ),
+        f"{counted(len(sheet.labels), 'text')}, {counted(transitions, 'transition')}",
+        *textwrap.wrap(sheet.source, 50, max_lines=3, placeholder=" ..."),
+        *textwrap.wrap(f"licence: {sheet.licence}", 50, max_lines=2, placeholder=" ..."),
+    ]
+    write(0.35, 0.32, sheet.name, fontsize=16, fontweight="bold", color=_INK)
+    for line, text in enumerate(facts):
+        write(0.35, 0.66 + 0.2 * line, text, fontsize=8.5, color=_INK if line < 3 else _QUIET)
+    where = f" of {split}" if split else ""
+    shown = f"{counted(num_shown, 'segment')}{where}, drawn at random text by text (seed {seed})"
+    write(0.35, 2.38, shown, fontsize=9, fontweight="bold", color=_INK)
+    for x_in, name in ((width - 2.0, "right"), (width - 1.1, "left")):
+        label = f"\N{BLACK CIRCLE} {name} side"
+        write(x_in, 2.38, label, fontsize=8.5, color=COLOURS[name])
+
+
+def _draw_histograms(figure: "Figure", sheet: DataSheet) -> None:
+    width, height = figure.get_size_inches()
+    left_in, panel_in, wide_in = 4.75, 0.55, 1.75
+    for number, histogram in enumerate(sheet.poses):
+        x_in = left_in + number * (wide_in + panel_in + 0.35)
+        at = (x_in / width, 1 - 1.98 / height, wide_in / width, 1.5 / height)
+        axes = figure.add_axes(at)
+        places = np.arange(len(histogram.labels))[::-1]
+        percent = 100 * np.array(histogram.shares)
+        axes.barh(places, percent, height=0.72, color=COLOURS["left"])
+        for place, value in zip(places, percent, strict=True):
+            text = f"{value:.1f} %" if value >= 0.05 or value == 0 else "< 0.1 %"
+            axes.text(value + 2, place, text, fontsize=7.5, color=_INK, va="center")
+        axes.set(xlim=(0, 128), ylim=(-0.6, len(places) - 0.4), xticks=[])
+        axes.set_yticks(places, histogram.labels, fontsize=7.5, color=_INK)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.spines["left"].set_visible(True)
+        axes.spines["left"].set_color(_GRID)
+        axes.set_title(histogram.title, fontsize=8.5, color=_INK, loc="left", x=-0.3)
+
+
+def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
+    """A cell: the text above, moments in a row on the floor, and whose they are below."""
+    wide_m, high_m = (side_in * _M_PER_IN for side_in in _CELL_IN)
+    axes.set(xlim=(0, wide_m), ylim=(-_BELOW_M, high_m - _BELOW_M), aspect="equal")
+    seconds = len(segment) / corpus.rate_hz
+    text = textwrap.shorten(segment.text or "(no text)", 60, placeholder=" ...")
+    top_m = high_m - _BELOW_M
+    axes.text(0.08, top_m - 0.15, text, fontsize=9, color=_INK, va="center", parse_math=False)
+    about = f"{segment.motion}, {segment.split}, {segment.kind}, {seconds:.1f} s"
+    about = textwrap.shorten(about, 80, placeholder=" ...")
+    axes.text(0.08, top_m - 0.37, about, fontsize=7, color=_QUIET, va="center", parse_math=False)
+    seen = _seen(np.asarray(corpus.joints_m[segment.start : segment.stop], dtype=np.float64))
+    poses = _moments(seen, wide_m - 0.2)
+    axes.plot([0.05, wide_m - 0.05], [0, 0], color=_GRID, linewidth=0.8, zorder=0)
+    scale = min(1.0, (top_m - 0.5) / max(float(seen[..., 1].max()), 1e-6))
+    widths = [scale * float(np.ptp(pose[:, 0])) for pose in poses]
+    free = (wide_m - 0.2 - sum(widths)) / len(poses)
+    x_m = 0.1
+    for pose, width_m in zip(poses, widths, strict=True):
+        placed = scale * pose
+        placed[:, 0] += x_m + free / 2 - placed[:, 0].min()
+        _draw_pose(axes, placed, scale)
+        x_m += width_m + free
+
+
+def _seen(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, 17, 3) to the right, up from the lowest joint of all, and nearer."""
+    hips = joints_m[0, H36M17.indices("left_hip", "right_hip")]
+    across = hips[1] - hips[0]  # to the person's right
+    facing = np.arctan2(
+        across[0], -across[1]
+    )  # a quarter turn to the left of that, seen from above
+    towards = facing + np.radians(_CAMERA_DEG)
+    nearer = np.array([np.cos(towards), np.sin(towards), 0])
+    right = np.array([-np.sin(towards), np.cos(towards), 0])
+    seen = joints_m @ np.stack([right, [0, 0, 1], nearer]).T
+    seen[..., 1] -= seen[..., 1].min() - _LIMB_M / 2
+    return seen
+
+
+def _moments(seen: NDArray[np.float64], room_m: float) -> list[NDArray[np.float64]]:
+    """As many poses, at equal distances in time, as there is room for side by side."""
+    for count in range(min(_POSES, len(seen)), 1, -1):
+        poses = [seen[frame] for frame in np.linspace(0, len(seen) - 1, count).round().astype(int)]
+        if sum(np.ptp(pose[:, 0]) + _GAP_M for pose in poses) <= room_m:
+            return poses
+    return [seen[len(seen) // 2]]
+
+
+def _draw_pose(axes: "Axes", pose: NDArray[np.float64], scale: float) -> None:
+    """Limbs from far to near: each has a white rim where it passes others, and is paler if far."""
+    from matplotlib.collections import LineCollection
+
+    points = 72 / _M_PER_IN * scale
+    middle = pose[:, 2].mean()
+    limbs = []
+    for child, parent in H36M17.bones:
+        ends = pose[[child, parent]]
+        limbs.append((ends[:, 2].mean() - middle, ends, _LIMB_M, side(H36M17.joints[child])))
+        if (H36M17.joints[child], H36M17.joints[parent]) == ("head", "nose"):
+            centre = ends.mean(axis=0)
+            ball = centre + 0.2 * (ends - centre)
+            limbs.append((ends[:, 2].mean() - middle + 0.01, ball, _HEAD_M, "middle"))
+    limbs.sort(key=lambda limb: limb[0])
+    lines, widths, colours = [], [], []
+    for nearness, ends, thick_m, which in limbs:
+        line = ends[:, :2]
+        length = float(np.linalg.norm(line[1] - line[0]))
+        if length > 2.5 * thick_m * scale:
+            trim = 1.1 * thick_m * scale / length * (line[1] - line[0])
+            lines.append(np.array([line[0] + trim, line[1] - trim]))
+            widths.append(thick_m * points + 1.4)
+            colours.append(np.ones(3))
+        rgb = np.array([int(COLOURS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        lines.append(line)
+        widths.append(thick_m * points)
+        colours.append(rgb + (1 - rgb) * np.clip(-0.8 * nearness, 0, 0.4))
+    axes.add_collection(
+        LineCollection(lines, linewidths=widths, colors=colours, capstyle="round", zorder=2)
+    )

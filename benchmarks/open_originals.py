@@ -1,0 +1,89 @@
+"""Prepare original files of the open sets, and compare with the converted sets, joint by joint.
+
+    ACTIONPOSE_OPEN_DATA=FOLDER python benchmarks/open_originals.py
+
+FOLDER is that of `open_corpora.py`, with a folder `raw/NAME` of original files and CMU's index
+`cmu_index.json` in it. What is prepared is what `actionpose prepare NAME` writes. Exit code 1 if a
+joint whose place is no choice is off by more than LIMIT_MM.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from open_corpora import read
+
+from actionpose.corpus import open_corpus
+from actionpose.prepare import bandai, cmu, hdm05
+from actionpose.prepare.mocap import Left, Take, write
+from actionpose.skeletons import H36M17
+
+LIMIT_MM = 3.0
+FREE = ("spine", "nose", "head")  # each converter's own choice
+
+
+def takes_of(folder: Path, name: str, left: Left) -> list[Take]:
+    """The original files of a set."""
+    source = folder / "raw" / name
+    if name == "cmu":
+        return cmu.takes(source, folder / "cmu_index.json", None, left)
+    return {"hdm05": hdm05, "bandai": bandai}[name].takes(source, left)
+
+
+def differences_mm(folder: Path, name: str, out: Path) -> dict[str, np.ndarray]:
+    """(T, 17) for each motion: how far each joint is from the converted set's."""
+    left = Left()
+    write(
+        takes_of(folder, name, left),
+        out / name,
+        root=folder / "raw" / name,
+        source="originals",
+        licence="theirs",
+        left=left,
+    )
+    for file, reason in (left.failed | left.out).items():
+        print(f"{name}: {file} was not read: {reason}")
+    corpus = open_corpus(out / name)
+    found = corpus.motions()
+    differences = {}
+    for expected in read(folder, name):
+        if (segment := found.get(expected.id)) is None:
+            continue
+        ours, theirs = corpus.joints_m[segment.start : segment.stop], expected.joints_m
+        if len(ours) != len(theirs):
+            raise SystemExit(f"{expected.id} has {len(ours)} frames, not {len(theirs)}")
+        if (segment.text, segment.split) != (expected.text, expected.split):
+            raise SystemExit(f"{expected.id} has another text or split: {segment}")
+        differences[expected.id] = 1000 * np.linalg.norm(ours - theirs, axis=-1)
+    return differences
+
+
+def main() -> None:
+    folder = Path(os.environ["ACTIONPOSE_OPEN_DATA"])
+    fixed = [i for i, joint in enumerate(H36M17.joints) if joint not in FREE]
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as out:
+        print(
+            "set     motions frames   14 fixed joints: mean max   spine: max  nose: max  head: max"
+        )
+        for name in ("cmu", "hdm05", "bandai"):
+            start = time.perf_counter()
+            by_motion = differences_mm(folder, name, Path(out))
+            away = np.concatenate(list(by_motion.values()))
+            seconds = time.perf_counter() - start
+            worst = max(worst, float(away[:, fixed].max()))
+            free = [away[:, H36M17.joints.index(joint)].max() for joint in FREE]
+            print(
+                f"{name:8}{len(by_motion):7}{len(away):7}"
+                f"{away[:, fixed].mean():24.2f}{away[:, fixed].max():5.2f}"
+                f"{free[0]:13.1f}{free[1]:11.1f}{free[2]:11.1f}   mm ({seconds:.1f} s)"
+            )
+    if worst > LIMIT_MM:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
