@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     The command line prints it as one sentence and exits with code 2; in Python it is a ValueError.
     """
+
+
+class UserNotice(UserWarning):
+    """Something about the input that the user should know, in one sentence; work goes on."""

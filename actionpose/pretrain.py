@@ -21,7 +21,7 @@ from actionpose import checkpoint, training
 from actionpose.clips import collate, open_corpora
 from actionpose.config import AlignmentConfig, MaskConfig, PretrainConfig, TextConfig, to_dict
 from actionpose.corpus import Corpus
-from actionpose.errors import UserError
+from actionpose.errors import UserError, UserNotice
 from actionpose.losses import (
     alignment_loss,
     position_loss,
@@ -305,12 +305,14 @@ def _look_at_texts(
             f"the labels' embeddings are all alike (mean cosine {found['label_cosine_mean']:.4f}):"
             f" the {config.pooling} pooling of {config.layers} layers of {config.source} hardly "
             "tells texts apart, and learns to only slowly; try text.pooling mean",
+            UserNotice,
             stacklevel=3,
         )
     if main and model.num_cut:
         warnings.warn(
             f"{model.num_cut} of {len(model.labels)} labels are longer than text.max_tokens "
             f"({text.max_tokens}) and are cut",
+            UserNotice,
             stacklevel=3,
         )
     return {**found, "labels_cut": model.num_cut}

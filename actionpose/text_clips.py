@@ -34,7 +34,7 @@ from actionpose.clips import (
 from actionpose.config import ClipConfig, TextClipConfig
 from actionpose.corpus import Corpus, Segment
 from actionpose.corruption import detector_noise, draw_mask
-from actionpose.errors import UserError
+from actionpose.errors import UserError, UserNotice
 from actionpose.geometry import (
     Frame2D,
     box_frame,
@@ -305,6 +305,7 @@ class TextBatches(IterableDataset[dict[str, Any]]):
         warnings.warn(
             f"{len(self.labels)} labels, of which a motion has up to {self._most_true}, leave "
             f"{possible} negatives at least: alignment.negatives is lowered from {wanted}",
+            UserNotice,
             stacklevel=3,
         )
         return possible

@@ -278,7 +278,8 @@ def test_a_hub_that_answers(tmp_path, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", give)
     assert checkpoint.find("someone/model") == Path(tmp_path)
-    assert asked == {"someone/model": {"allow_patterns": ["weights.safetensors", "meta.json"]}}
+    files = ["weights.safetensors", "meta.json", "labels.safetensors", "text/*"]
+    assert asked == {"someone/model": {"allow_patterns": files}}
 
 
 def test_loading_lists_every_name_that_does_not_fit():

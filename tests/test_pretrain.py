@@ -260,6 +260,24 @@ def test_two_processes_train_as_one(tiny_pretraining, tmp_path, start, monkeypat
             assert a[name] == pytest.approx(b[name], abs=1e-5), (a["step"], name)
 
 
+def test_a_disk_that_fills_up_with_the_text_side(tiny_pretraining, tmp_path, monkeypatch):
+    first = changed(tiny_pretraining, max_minutes=0.0)
+    whole = pretrain(first, tmp_path, quiet=True).checkpoint
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+
+    def full(*_):
+        raise Exception("No space left on device (os error 28)")  # as the tokenizer's library does
+
+    kind = type(TextEncoder.from_checkpoint(whole / "text").tokenizer)
+    monkeypatch.setattr(kind, "save_pretrained", full)
+    with pytest.raises(UserError, match="cannot save .*0000002: No space left.*free some space"):
+        pretrain(first, tmp_path, quiet=True)
+    assert before == {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0000001"]
+    monkeypatch.undo()
+    assert pretrain(first, tmp_path, quiet=True).step == 2
+
+
 def test_without_text_no_text_model_is_needed(tiny_pretraining, tmp_path):
     config = replace(tiny_pretraining, alignment_weight=0.0, text=TextConfig(source="none"))
     outcome = pretrain(config, tmp_path, quiet=True)

@@ -1,13 +1,16 @@
 """What commands share: options that mean the same everywhere, and small checks."""
 
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import tyro
 from tyro.conf import arg
 
-from actionpose.errors import UserError
+from actionpose.errors import UserError, UserNotice
 
 Quiet = Annotated[bool, arg(aliases=["-q"], help="no progress bar")]
 Checkpoint = Annotated[str, arg(help="bundled name, checkpoint or run folder, or Hub id")]
@@ -51,3 +54,27 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+@contextmanager
+def notices_printed() -> Iterator[None]:
+    """While inside, a `UserNotice` is one line on stderr; other warnings are as they were."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserNotice)
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, UserNotice):
+                print(f"actionpose: {message}", file=sys.stderr)
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield

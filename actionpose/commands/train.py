@@ -1,13 +1,11 @@
 """Commands that train: both stages take a recipe and any setting of it."""
 
-import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from actionpose.commands.common import Quiet, parse, take_option
+from actionpose.commands.common import Quiet, notices_printed, parse, take_option
 
 
 def finetune(arguments: list[str]) -> None:
@@ -49,10 +47,7 @@ def pretrain(arguments: list[str]) -> None:
 
         Settings come from --config RECIPE.yaml; every one can be changed, as --data.frames 81.
         """
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: print(
-                f"actionpose: {message}", file=sys.stderr
-            )
+        with notices_printed():
             return train(config, run, quiet=quiet)
 
     _report(parse(command, "pretrain", arguments))
