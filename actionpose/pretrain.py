@@ -66,7 +66,7 @@ class MotionText(nn.Module):
     def freeze_text(self) -> None:
         """Keep BERT as it is; its features of the vocabulary are then computed once, here."""
         assert self.text is not None
-        self.text.bert.requires_grad_(False)
+        self.text.freeze()
         self.text.eval()
         with torch.no_grad():
             parts = [

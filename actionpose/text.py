@@ -26,6 +26,7 @@ Pooling = Literal["cls", "mean"]
 COLLAPSED = 0.99  # mean cosine between labels above which a table tells them apart no more
 _BATCH = 256  # texts encoded at once
 _WEIGHTS, _META = "weights.safetensors", "meta.json"
+_SETTINGS = ("pooling", "embedding_width", "dropout", "max_tokens")
 _SIDES = {"left": "right", "right": "left", "clockwise": "counterclockwise"}
 _SIDES |= {"counterclockwise": "clockwise", "anticlockwise": "clockwise"}
 _SIDES |= {f"{side}wards": f"{_SIDES[side]}wards" for side in ("left", "right")}
@@ -74,6 +75,8 @@ class TextEncoder(nn.Module):
         self.bert = bert
         self.tokenizer = tokenizer
         self.pooling = pooling
+        self.origin: str | None = None  # what `from_pretrained` read BERT from
+        self.frozen = False
         config: Any = bert.config
         self.max_tokens = min(max_tokens, config.max_position_embeddings)
         self.fc = nn.Linear(config.hidden_size, embedding_width)
@@ -96,7 +99,7 @@ class TextEncoder(nn.Module):
         Raises:
             UserError: the extra is missing; no such model; not a BERT; or fewer layers.
         """
-        transformers = _transformers()
+        transformers, origin = _transformers(), str(source)
         if str(source).startswith("package:"):
             source = _in_package(str(source).removeprefix("package:"))
         # a name that may be a folder is one: the Hub is asked only for what looks like its ids
@@ -133,7 +136,14 @@ class TextEncoder(nn.Module):
             )
         except Exception as error:  # files of three libraries; each has errors of its own
             raise UserError(f"cannot read the text model {source}: {_first_line(error)}") from error
-        return cls(bert, tokenizer, dropout=dropout, **settings)
+        encoder = cls(bert, tokenizer, dropout=dropout, **settings)
+        encoder.origin = origin
+        return encoder
+
+    def freeze(self) -> None:
+        """Keep BERT as it is and train the pooling alone; saving then names BERT's origin."""
+        self.bert.requires_grad_(False)
+        self.frozen = True
 
     @classmethod
     def from_checkpoint(cls, folder: Path | str) -> "TextEncoder":
@@ -153,14 +163,22 @@ class TextEncoder(nn.Module):
             meta = json.loads((folder / _META).read_text(encoding="utf-8"))
             if meta["format"] != FORMAT:
                 raise UserError(f"{folder} is of format {meta['format']}; this reads {FORMAT}")
-            config = transformers.BertConfig.from_pretrained(folder)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-            bert = transformers.BertModel._from_config(config, attn_implementation="eager")
-            bert.pooler = None
-            names = ("pooling", "embedding_width", "dropout", "max_tokens")
-            encoder = cls(bert, tokenizer, **{name: meta[name] for name in names})
+            settings = {name: meta[name] for name in _SETTINGS}
+            if origin := meta.get("bert"):
+                encoder = cls.from_pretrained(origin, layers=meta["layers"], **settings)
+                encoder.freeze()
+            else:
+                config = transformers.BertConfig.from_pretrained(folder)
+                tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+                bert = transformers.BertModel._from_config(config, attn_implementation="eager")
+                bert.pooler = None
+                encoder = cls(bert, tokenizer, **settings)
             weights = load_file(folder / _WEIGHTS)
-            encoder.load_state_dict({key: value.float() for key, value in weights.items()})
+            missing, strange = encoder.load_state_dict(
+                {key: value.float() for key, value in weights.items()}, strict=False
+            )
+            if strange or any(not (encoder.frozen and key.startswith("bert.")) for key in missing):
+                raise UserError(f"the text side {folder} does not fit: {[*missing, *strange][:3]}")
         except UserError:
             raise
         except Exception as error:  # files of three libraries; each has errors of its own
@@ -170,6 +188,8 @@ class TextEncoder(nn.Module):
     def save(self, folder: Path, *, half: bool = False) -> None:
         """Write the weights, BERT's configuration, the tokenizer and the pooling into a folder.
 
+        A frozen BERT is not written but named by its origin, from which it is read again.
+
         Args:
             half: in half precision, as published checkpoints are.
         """
@@ -177,14 +197,10 @@ class TextEncoder(nn.Module):
         weights = {
             key: (value.half() if half else value).contiguous().cpu()
             for key, value in self.state_dict().items()
+            if not (self.frozen and key.startswith("bert."))
         }
         save_file(weights, folder / _WEIGHTS)
         bert: Any = self.bert
-        bert.config.save_pretrained(folder)
-        try:
-            self.tokenizer.save_pretrained(folder)
-        except Exception as error:  # the tokenizer's own library raises nothing more specific
-            raise OSError(str(error)) from error
         meta = {
             "format": FORMAT,
             "pooling": self.pooling,
@@ -192,6 +208,14 @@ class TextEncoder(nn.Module):
             "dropout": self.dropout.p,
             "max_tokens": self.max_tokens,
         }
+        if self.frozen:
+            meta |= {"bert": self.origin, "layers": bert.config.num_hidden_layers}
+        else:
+            bert.config.save_pretrained(folder)
+            try:
+                self.tokenizer.save_pretrained(folder)
+            except Exception as error:  # the tokenizer's own library raises nothing more specific
+                raise OSError(str(error)) from error
         (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor, int]:

@@ -5,6 +5,7 @@ The BERT is a made-up one of two small layers, except where the real one of a pi
 
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -128,6 +129,25 @@ def test_saved_and_read_again(encoder, tmp_path, half):
     )
     names = {"weights.safetensors", "config.json", "meta.json", "tokenizer.json"}
     assert names <= {path.name for path in (tmp_path / "text").iterdir()}
+
+
+def test_a_frozen_bert_is_named_not_written(small_bert, tmp_path):
+    source = Path(shutil.copytree(small_bert, tmp_path / "bert"))
+    encoder = TextEncoder.from_pretrained(source, layers=2, pooling="mean", embedding_width=12)
+    encoder.freeze()
+    with torch.no_grad():
+        encoder.fc.weight.add_(1.0)  # as training does
+    encoder.save(tmp_path / "text")
+    size = (tmp_path / "text" / "weights.safetensors").stat().st_size
+    assert size < 4 * encoder.fc.weight.numel() + 2000
+    again = TextEncoder.from_checkpoint(tmp_path / "text")
+    assert torch.equal(again.encode(["walk", "run"]), encoder.encode(["walk", "run"]))
+    assert not any(p.requires_grad for p in again.bert.parameters())
+    again.save(tmp_path / "twice")
+    assert TextEncoder.from_checkpoint(tmp_path / "twice").origin == str(source)
+    source.rename(source.with_name("moved"))
+    with pytest.raises(UserError, match="no text model"):
+        TextEncoder.from_checkpoint(tmp_path / "text")
 
 
 def test_a_checkpoint_without_or_with_a_damaged_text_side(encoder, tmp_path):
