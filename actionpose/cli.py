@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import evaluate, lift, models, prepare, train
+from actionpose.commands import evaluate, lift, models, prepare, prepare_amass, train
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lift": lift.lift,
     "export": lift.export,
     "prepare synthetic": prepare.synthetic,
+    "prepare amass-babel": prepare_amass.amass_babel,
     "evaluate open": evaluate.open_benchmark,
     "models list": models.models_list,
     "models info": models.models_info,

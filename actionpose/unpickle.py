@@ -54,7 +54,7 @@ def _scalar(dtype: Any, content: Any = b"") -> Any:
     return np.frombuffer(content, dtype)[0]
 
 
-def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: str, *_: Any) -> Any:
+def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> Any:
     return np.frombuffer(buffer, dtype).reshape(shape, order=order)
 
 

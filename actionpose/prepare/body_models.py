@@ -215,7 +215,7 @@ def _unwrap(value: Any) -> Any:
         return value
     state = value.state
     if "indptr" in state:
-        shape = state.get("_shape", state.get("shape"))
+        shape = state["_shape"] if "_shape" in state else state["shape"]
         parts = (state["data"], state["indices"], state["indptr"])
         by_rows = len(state["indptr"]) == shape[0] + 1 and shape[0] != shape[1]
         make = scipy.sparse.csr_matrix if by_rows else scipy.sparse.csc_matrix
@@ -297,7 +297,9 @@ def approximate_regressor(body: BodyModel) -> tuple[Array, Array]:
     """
     regressor = np.zeros((len(H36M17), len(body.template_m)))
     mix = np.zeros((len(H36M17), len(body.parents)))
-    sources = {name: (name,) for name in H36M17.joints if name in SMPL_BODY and name != "head"}
+    sources: dict[str, tuple[str, ...]] = {
+        name: (name,) for name in H36M17.joints if name in SMPL_BODY and name != "head"
+    }
     sources |= {"pelvis": ("left_hip", "right_hip"), "thorax": ("neck",)}
     sources["spine"] = ("left_hip", "right_hip", "neck", "neck")
     for name, parts in sources.items():

@@ -139,13 +139,14 @@ def pose_joints(
         bone=torch.from_numpy(moments.bone),
         parents=torch.from_numpy(moments.parents),
     )
-    out = np.empty((len(poses), len(moments.share), 3))
+    # the path is added in float64: far from the origin, float32 would lose the pose in it
+    path = torch.from_numpy(np.ascontiguousarray(trans_m, dtype=np.float64))
+    out = path[:, None] * torch.from_numpy(moments.share.sum(axis=1))[:, None]
     for start in range(0, len(poses), _CHUNK):
         stop = start + _CHUNK
         joints = _pose_chunk(moments, tensors, tensor(planes[..., start:stop]))
-        out[start:stop] = joints.numpy().transpose(2, 1, 0)
-    # the path in float64: far from the origin, float32 would lose the pose in it
-    return out + trans_m[:, None] * moments.share.sum(axis=1)[:, None]
+        out[start:stop] += joints.permute(2, 1, 0).to(dtype, memory_format=torch.contiguous_format)
+    return out.numpy()
 
 
 @dataclass(frozen=True)
