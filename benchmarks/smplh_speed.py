@@ -9,7 +9,7 @@ afterwards. Where the package smplx is installed, its SMPLH class does the same 
 One thread. Times are CPU time, and the ways take turns, so that a busy machine slows all of them:
 trust the ratios (medians over the rounds) more than the frames a second.
 
-The regressor is local (12 vertices a joint, as real ones are) or dense (every vertex in each joint).
+The regressor is local (12 vertices a joint, as real ones are) or dense (all vertices in each).
 """
 
 import tempfile

@@ -11,11 +11,11 @@ import torch
 from imitations.bodies import (
     body_arrays,
     h36m_places,
+    mesh,
     regressor,
     spin_regressor,
     write_bodies,
 )
-from scipy.spatial.transform import Rotation
 
 from actionpose.errors import UserError
 from actionpose.prepare.body_models import (
@@ -27,32 +27,6 @@ from actionpose.prepare.body_models import (
 from actionpose.prepare.smplh import moments, pose_joints
 from actionpose.skeletons import H36M17
 from actionpose.unpickle import NUMPY, load_pickle
-
-
-def mesh(arrays, poses, betas, trans_m):
-    """Every vertex of every frame, as SMPL is written down: the oracle. (T, V, 3), (T, J, 3)."""
-    parents = arrays["kintree_table"][0].astype(np.int64)
-    num_joints = len(parents)
-    shaped = arrays["v_template"] + arrays["shapedirs"][..., : len(betas)] @ betas
-    rest = arrays["J_regressor"] @ shaped
-    vertices, joints = [], []
-    for pose, trans in zip(poses, trans_m, strict=True):
-        rotations = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix()
-        posed = shaped + arrays["posedirs"] @ (rotations[1:] - np.eye(3)).ravel()
-        world = [None] * num_joints
-        for joint in range(num_joints):
-            local = np.eye(4)
-            local[:3, :3] = rotations[joint]
-            local[:3, 3] = rest[joint] - (rest[parents[joint]] if joint else 0)
-            world[joint] = local if joint == 0 else world[parents[joint]] @ local
-        joints.append(np.array(world)[:, :3, 3] + trans)
-        for joint in range(num_joints):
-            world[joint] = world[joint].copy()
-            world[joint][:3, 3] -= world[joint][:3, :3] @ rest[joint]
-        blended = np.einsum("vj,jab->vab", arrays["weights"], np.array(world))
-        posed = np.einsum("vab,vb->va", blended[:, :3, :3], posed) + blended[:, :3, 3]
-        vertices.append(posed + trans)
-    return np.array(vertices), np.array(joints)
 
 
 def motion(num_joints, frames=5, seed=0):

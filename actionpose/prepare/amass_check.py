@@ -14,6 +14,7 @@ from actionpose.prepare.body_models import NAMES, BodyModel, load_bodies
 from actionpose.prepare.labels import Texts
 
 T = TypeVar("T")
+_TRIES = 5  # files of a data set
 WHERE_AMASS = (
     "download its archive from the AMASS web site, after registering, and unpack it there "
     "(the release must be the body model's: SMPL+H G for SMPL-H)"
@@ -64,33 +65,43 @@ def check(
 
 
 def _by_data_set(tree: Tree, texts: Texts, bodies: dict[str, BodyModel] | None) -> list[Finding]:
-    """How much of each data set is there, and whether one file of it can be read and posed."""
-    kind = None if bodies is None else next(iter(bodies.values())).kind
+    """How much of each data set is there, and whether the body model can pose a file of it."""
+    kind = "smplh" if bodies is None else next(iter(bodies.values())).kind
     wanted: dict[str, list[Path | None]] = defaultdict(list)
-    spelled: dict[str, str] = {}
     for recording in texts.recordings:
-        name = recording.key[0]
-        spelled.setdefault(name, recording.path.split("/")[-3:][0])
-        wanted[name].append(tree.find(recording.key, kind or "smplh"))
+        name = recording.path.split("/")[-3:][0]
+        wanted[name].append(tree.find(recording.key, kind))
     findings = []
     for name, files in sorted(wanted.items()):
         there = [file for file in files if file is not None]
-        says = f"{len(there):,} of {len(files):,} recordings with a text"
-        ok: bool | None = True if there else None
+        count = f"{len(there):,} of {len(files):,} recordings with a text"
         if not there:
-            says += f": {WHERE_AMASS}"
-        elif kind is not None and bodies is not None:
-            try:
-                mocap = read_mocap(there[0])
-                poses_for(kind, mocap.poses[:1])
-                if mocap.gender not in bodies:
-                    raise UserError(f"{there[0]}: there is no body model for {mocap.gender}")
-            except UserError as error:
-                ok, says = False, f"{says}; {error}"
-        findings.append(Finding(ok, spelled[name], says))
+            findings.append(Finding(None, name, f"{count}: {WHERE_AMASS}"))
+        elif bodies is None:
+            findings.append(Finding(True, name, count))
+        else:
+            ok, says = _try(there, kind, bodies)
+            findings.append(Finding(ok, name, f"{count}{says}"))
     if not any(finding.ok is not None for finding in findings):
-        where = (
-            f"no recording of {texts.name} is in {tree.folder}; give the folder of the data sets"
-        )
-        findings.append(Finding(False, "AMASS", where))
+        says = f"no recording of {texts.name} is in {tree.folder}: give the folder of the data sets"
+        findings.append(Finding(False, "AMASS", says))
     return findings
+
+
+def _try(files: list[Path], kind: str, bodies: dict[str, BodyModel]) -> tuple[bool | None, str]:
+    """Read until a file is whole: some always are not, and `prepare` leaves them out by name."""
+    error: UserError | None = None
+    for file in files[:_TRIES]:
+        try:
+            mocap = read_mocap(file)
+        except UserError as damaged:
+            error = error or damaged
+            continue
+        try:
+            poses_for(kind, mocap.poses[:1])
+        except UserError as other:
+            return False, f"; {file} is of {other}"
+        if mocap.gender not in bodies:
+            return None, f"; {file} needs a body model for {mocap.gender}, which is not there"
+        return True, ""
+    return False, f"; the first {min(len(files), _TRIES)} cannot be used: {error}"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 BODY_PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19]
 # rest places of the first 22 joints of a T-pose, metres: left is +x, y up, looking along +z
@@ -137,3 +138,29 @@ def write_bodies(folder, kind="smplh", num_vertices=300, genders=("female", "mal
         np.savez(folder / "dmpls" / gender / "model.npz", eigvec=np.zeros((num_vertices, 3, 8)))
     np.save(folder / "J_regressor_h36m_correct.npy", regressor(template))
     return folder, folder / "J_regressor_h36m_correct.npy"
+
+
+def mesh(arrays, poses, betas, trans_m):
+    """Every vertex of every frame, as SMPL is written down: the oracle. (T, V, 3), (T, J, 3)."""
+    parents = arrays["kintree_table"][0].astype(np.int64)
+    num_joints = len(parents)
+    shaped = arrays["v_template"] + arrays["shapedirs"][..., : len(betas)] @ betas
+    rest = arrays["J_regressor"] @ shaped
+    vertices, joints = [], []
+    for pose, trans in zip(poses, trans_m, strict=True):
+        rotations = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix()
+        posed = shaped + arrays["posedirs"] @ (rotations[1:] - np.eye(3)).ravel()
+        world = [None] * num_joints
+        for joint in range(num_joints):
+            local = np.eye(4)
+            local[:3, :3] = rotations[joint]
+            local[:3, 3] = rest[joint] - (rest[parents[joint]] if joint else 0)
+            world[joint] = local if joint == 0 else world[parents[joint]] @ local
+        joints.append(np.array(world)[:, :3, 3] + trans)
+        for joint in range(num_joints):
+            world[joint] = world[joint].copy()
+            world[joint][:3, 3] -= world[joint][:3, :3] @ rest[joint]
+        blended = np.einsum("vj,jab->vab", arrays["weights"], np.array(world))
+        posed = np.einsum("vab,vb->va", blended[:, :3, :3], posed) + blended[:, :3, 3]
+        vertices.append(posed + trans)
+    return np.array(vertices), np.array(joints)
