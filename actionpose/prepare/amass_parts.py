@@ -57,6 +57,9 @@ def make_part(job: Job, sources: dict[str, Moments]) -> str | None:
         return str(error).replace(f"{job.file}: ", "").replace(f"{job.file} ", "it ")
     except OSError as error:
         return f"the file cannot be used ({error.strerror or error})"
+    except Exception as error:
+        error.add_note(f"while {job.file} was posed")
+        raise
     with atomic_write(job.part) as path:
         np.savez(path, joints_m=joints_m, about=np.array(json.dumps(about, ensure_ascii=False)))
     return None
