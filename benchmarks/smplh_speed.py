@@ -12,6 +12,8 @@ trust the ratios (medians over the rounds) more than the frames a second.
 The regressor is local (12 vertices a joint, as real ones are) or dense (all vertices in each).
 """
 
+import contextlib
+import io
 import tempfile
 import time
 from collections.abc import Callable
@@ -77,10 +79,16 @@ def smplx_mesh(folder: Path, matrix: np.ndarray, batch: int) -> Callable[..., Te
         import smplx
     except ImportError:
         return None
-    model = smplx.SMPLH(
-        str(folder), gender="female", ext="npz", use_pca=False, flat_hand_mean=True,
-        num_betas=10, batch_size=batch,
-    )  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):  # it warns of 16 shape coefficients
+        model = smplx.SMPLH(
+            str(folder),
+            gender="female",
+            ext="npz",
+            use_pca=False,
+            flat_hand_mean=True,
+            num_betas=10,
+            batch_size=batch,
+        )
     rows = torch.from_numpy(matrix).float()
 
     def run(poses: Tensor, betas: Tensor, trans_m: Tensor) -> Tensor:

@@ -26,21 +26,22 @@ _CHUNK = 1024  # frames at a time: their arrays stay in the cache
 
 @dataclass(frozen=True)
 class Moments:
-    """All that posing needs of a body and a regressor. J bones in the order of the tree's depth,
-    P pairs of a regressed joint and a bone that has a part in it, S shape coefficients."""
+    """All that posing needs of a body and a regressor. J bones: first the M that move a joint, or
+    a bone that does, in the order of the tree's depth; then the others, fingers mostly, which only
+    bend the surface. P pairs of a regressed joint and a bone that has a part in it, S shapes."""
 
     kind: str  # of the body model: smpl, smplh, smplx
     order: NDArray[np.intp]  # (J,) the model's joint at each place
-    parents: NDArray[np.intp]  # (J,) places; the root's is -1
+    parents: NDArray[np.intp]  # (M,) places; the root's is -1
     levels: tuple[tuple[int, int], ...]  # spans of places at the same depth
-    rest_m: Array  # (3, J) the template's own joints
-    rest_shape: Array  # (3, J, S)
+    rest_m: Array  # (3, M) the template's own joints
+    rest_shape: Array  # (3, M, S)
     joint: NDArray[np.intp]  # (P,) regressed joint of each pair
     bone: NDArray[np.intp]  # (P,) place of its bone
     template: Array  # (3, P)
     shape: Array  # (3, P, S)
-    pose: Array  # (3, P, 9 * (J - 1)) the last axis: entry of R - 1, then place
-    share: Array  # (17, J) part of each bone in each joint
+    pose: Array  # (3, P, 9 J) the last axis: entry of R - 1, then place
+    share: Array  # (17, M) part of each bone in each joint
 
     @property
     def num_shapes(self) -> int:
@@ -55,42 +56,46 @@ def moments(body: BodyModel, regressor: Array, joint_mix: Array | None = None) -
         joint_mix: (17, J) joints as sums of the model's own joints, in addition.
     """
     parents = body.parents
+    mix = np.zeros((len(regressor), len(parents))) if joint_mix is None else joint_mix
+    touches = (np.abs(regressor) @ (body.weights != 0) > 0) | (mix != 0)
+    moving = touches.any(axis=0)
     depth = np.zeros(len(parents), dtype=int)
-    for child, parent in enumerate(parents):
+    for child, parent in enumerate(parents):  # parents come before their children
         depth[child] = 0 if parent < 0 else depth[parent] + 1
-    order = np.argsort(depth, kind="stable")  # parents come before children already
+    for child in range(len(parents) - 1, 0, -1):
+        moving[parents[child]] |= moving[child]
+    order = np.lexsort((depth, ~moving))
+    moved = order[: int(moving.sum())]
+    starts = np.searchsorted(depth[moved], np.arange(depth[moved].max() + 2))
     place = np.argsort(order)
-    starts = np.searchsorted(depth[order], np.arange(depth.max() + 2))
-    weights = body.weights[:, order]
-    mix = np.zeros((len(regressor), len(parents))) if joint_mix is None else joint_mix[:, order]
 
-    touches = (np.abs(regressor) @ (weights != 0) > 0) | (mix != 0)
     joint, bone = np.nonzero(touches)
-    # (P, V), one thread and in one order, so that the result has the same bits everywhere
-    rows = scipy.sparse.csr_matrix(regressor[joint] * weights.T[bone])
+    # (P, V), summed by one thread and in one order: the same bits everywhere
+    rows = scipy.sparse.csr_matrix(regressor[joint] * body.weights.T[bone])
     rest = body.joint_regressor @ body.template_m
     rest_shape = np.einsum("jv,vcs->jcs", body.joint_regressor, body.shape_dirs)
     mixed = mix[joint, bone]
-    template = _sums(rows, body.template_m) + mixed[:, None] * rest[order][bone]
-    shape = _sums(rows, body.shape_dirs) + mixed[:, None, None] * rest_shape[order][bone]
-    pose = _sums(rows, body.pose_dirs)  # (P, 3, (J - 1) * 9)
-    # the root has no pose direction and is at place 0
-    pose = pose.reshape(*pose.shape[:2], -1, 9)[:, :, order[1:] - 1].swapaxes(2, 3)
-    share = np.zeros_like(mix)
-    share[joint, bone] = np.asarray(rows.sum(axis=1)).ravel()
+    template = _sums(rows, body.template_m) + mixed[:, None] * rest[bone]
+    shape = _sums(rows, body.shape_dirs) + mixed[:, None, None] * rest_shape[bone]
+    # (P, 3, J, 9): the root has no pose direction
+    pose = np.zeros((len(joint), 3, len(parents), 9))
+    pose[:, :, 1:] = _sums(rows, body.pose_dirs).reshape(len(joint), 3, -1, 9)
+    pose = pose[:, :, order].transpose(1, 0, 3, 2)
+    share = mix.copy()
+    share[joint, bone] += np.asarray(rows.sum(axis=1)).ravel()
     return Moments(
         kind=body.kind,
         order=order,
-        parents=np.where(parents[order] < 0, -1, place[parents[order]]),
+        parents=np.where(parents[moved] < 0, -1, place[parents[moved]]),
         levels=tuple((int(a), int(b)) for a, b in zip(starts, starts[1:], strict=False)),
-        rest_m=rest[order].T,
-        rest_shape=rest_shape[order].swapaxes(0, 1),
+        rest_m=rest[moved].T,
+        rest_shape=rest_shape[moved].swapaxes(0, 1),
         joint=joint,
-        bone=bone,
+        bone=place[bone],
         template=template.T,
         shape=shape.swapaxes(0, 1),
-        pose=pose.swapaxes(0, 1).reshape(3, len(joint), -1),
-        share=share + mix,
+        pose=pose.reshape(3, len(joint), -1),
+        share=share[:, moved],
     )
 
 
@@ -128,11 +133,10 @@ def pose_joints(
     def tensor(value: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(value)).to(dtype)
 
-    planes = poses.reshape(len(poses), len(moments.order), 3)
-    planes = planes.transpose(2, 1, 0)[:, moments.order]  # (3, J, T)
+    rows = torch.from_numpy((3 * moments.order + np.arange(3)[:, None]).ravel())  # axis, then place
     tensors = _Fixed(
         rest=tensor(rest),
-        fixed=tensor(fixed),
+        fixed=tensor(fixed.reshape(-1, 1)),
         pose=tensor(moments.pose.reshape(3 * len(moments.joint), -1)),
         share=tensor(moments.share),
         gather=tensor(np.eye(len(moments.share))[:, moments.joint]),
@@ -144,7 +148,8 @@ def pose_joints(
     out = path[:, None] * torch.from_numpy(moments.share.sum(axis=1))[:, None]
     for start in range(0, len(poses), _CHUNK):
         stop = start + _CHUNK
-        joints = _pose_chunk(moments, tensors, tensor(planes[..., start:stop]))
+        values = tensor(poses[start:stop]).T.contiguous().index_select(0, rows)  # (3 J, T)
+        joints = _pose_chunk(moments, tensors, values.view(3, len(moments.order), -1))
         out[start:stop] += joints.permute(2, 1, 0).to(dtype, memory_format=torch.contiguous_format)
     return out.numpy()
 
@@ -153,26 +158,26 @@ def pose_joints(
 class _Fixed:
     """What stays the same from frame to frame."""
 
-    rest: Tensor  # (3, J)
-    fixed: Tensor  # (3, P) template and shape, less what turns about the bone's rest place
-    pose: Tensor  # (3 P, 9 (J - 1))
-    share: Tensor  # (17, J)
+    rest: Tensor  # (3, M)
+    fixed: Tensor  # (3 P, 1) template and shape, less what turns about the bone's rest place
+    pose: Tensor  # (3 P, 9 J)
+    share: Tensor  # (17, M)
     gather: Tensor  # (17, P) of ones: sums pairs into joints
     bone: Tensor  # (P,)
-    parents: Tensor  # (J,)
+    parents: Tensor  # (M,)
 
 
 def _pose_chunk(moments: Moments, given: _Fixed, poses: Tensor) -> Tensor:
     """(3, J, T) axis-angle to (3, 17, T) joints. Frames are last, so that each sum is long."""
     turned = _rotation_less_one(poses)  # (3, 3, J, T)
-    frames = poses.shape[-1]
-    features = turned[:, :, 1:].reshape(-1, frames)
-    local = (given.pose @ features).view(3, -1, frames) + given.fixed[..., None]
+    frames, moved = poses.shape[-1], len(given.parents)
+    local = torch.addmm(given.fixed, given.pose, turned.view(-1, frames)).view(3, -1, frames)
+    turned = turned[:, :, :moved]
     for axis in range(3):
         turned[axis, axis] += 1
 
-    world = torch.empty_like(turned)
-    place_m = torch.empty_like(poses)
+    world = poses.new_empty(3, 3, moved, frames)
+    place_m = poses.new_empty(3, moved, frames)
     for start, stop in moments.levels:
         here = slice(start, stop)
         if start == 0:
@@ -184,8 +189,8 @@ def _pose_chunk(moments: Moments, given: _Fixed, poses: Tensor) -> Tensor:
         world[:, :, here] = _product(above, turned[:, :, here])
         bone_m = (given.rest[:, here] - given.rest[:, parents])[..., None]
         place_m[:, here] = place_m.index_select(1, parents) + _turn(above, bone_m)
-    moved = _turn(world.index_select(2, given.bone), local)  # (3, P, T)
-    return given.gather @ moved + given.share @ place_m
+    parts = _turn(world.index_select(2, given.bone), local)  # (3, P, T)
+    return given.gather @ parts + given.share @ place_m
 
 
 def _rotation_less_one(poses: Tensor) -> Tensor:
