@@ -23,7 +23,7 @@ from actionpose.corpus import open_corpus, verify_corpus
 from actionpose.errors import UserError
 from actionpose.finetune import finetune
 from actionpose.prepare import amass_parts
-from actionpose.prepare.amass import Mocap, poses_for, read_mocap, resample, true_rate
+from actionpose.prepare.amass import Mocap, find_files, poses_for, read_mocap, resample, true_rate
 from actionpose.prepare.amass_babel import prepare, read_texts
 from actionpose.prepare.babel import neighbours, read_babel
 from actionpose.prepare.labels import Label, clean_text, frame_spans, recording_key
@@ -112,6 +112,8 @@ def test_the_report_counts_everything_once(tree, prepared):
     assert written + told == len(tree.made) + 3 + 1
     assert report.left_out["recordings: in several splits, kept in val"] == 1
     assert sum(report.seconds.values()) == pytest.approx(len(corpus.joints_m) / 30)
+    lost = [one.seconds for one in tree.made if one.babel in corpus.info["skipped"]]
+    assert report.lost_s == pytest.approx(sum(lost))
     assert report.notes == {
         "recordings: no rate in the file, taken from the duration": 2,
         "recordings: wrong rate in the file, put right by the duration": 2,
@@ -510,6 +512,16 @@ def test_wrong_options(small, more, message):
 def test_a_path_under_all_its_names(babel, local):
     assert recording_key(babel) == recording_key(local)
     assert recording_key(babel) != recording_key(babel.replace("_poses.npz", "2_poses.npz"))
+
+
+def test_links_that_lead_back(tmp_path):
+    (tmp_path / "elsewhere" / "01").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "01" / "a_poses.npz").touch()
+    (tmp_path / "AMASS").mkdir()
+    (tmp_path / "AMASS" / "CMU").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "01" / "up").symlink_to(tmp_path / "AMASS")
+    tree = find_files(tmp_path / "AMASS")
+    assert tree.files == {("cmu", "01", "a"): [tmp_path / "AMASS" / "CMU" / "01" / "a_poses.npz"]}
 
 
 def mocap(rate_hz, frames, width=156):

@@ -82,8 +82,13 @@ def find_files(folder: Path) -> Tree:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    seen = set()  # data sets may be links, and links may lead back
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
+        real = os.path.realpath(parent)
+        folders[:] = [] if real in seen else sorted(folders)
+        if real in seen:
+            continue
+        seen.add(real)
         for name in sorted(names):
             yield Path(parent) / name
 

@@ -47,6 +47,7 @@ class Report:
     read: dict[str, int]
     recordings: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)  # by split
+    lost_s: float = 0.0  # of recordings that were left out, as the annotations say
     labels: Counter[str] = field(default_factory=Counter)  # by kind
     different: set[str] = field(default_factory=set)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -58,7 +59,10 @@ class Report:
             "keypoints": self.keypoints,
             "read": dict(sorted(self.read.items())),
             "recordings": dict(sorted(self.recordings.items())),
-            "hours": {name: round(s / 3600, 4) for name, s in sorted(self.seconds.items())},
+            "hours": {
+                name: round(seconds / 3600, 4)
+                for name, seconds in [*sorted(self.seconds.items()), ("left out", self.lost_s)]
+            },
             "labels": {**dict(sorted(self.labels.items())), "different texts": len(self.different)},
             "left out": dict(sorted(self.left_out.items())),
             "notes": dict(sorted(self.notes.items())),
@@ -208,6 +212,9 @@ def prepare(
             {job.recording.key for job in jobs}
         )
         report.recordings["files that are no motion"] = tree.not_motion
+        for recording in texts.recordings:
+            if recording.id in skipped:
+                report.lost_s += recording.duration_s or 0.0
         for reason in skipped.values():
             report.left_out[f"recordings: {reason.split(' (')[0]}"] += 1
         kept.update(report.as_dict())

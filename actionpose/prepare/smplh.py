@@ -42,6 +42,7 @@ class Moments:
     shape: Array  # (3, P, S)
     pose: Array  # (3, P, 9 J) the last axis: entry of R - 1, then place
     share: Array  # (17, M) part of each bone in each joint
+    carried: Array  # (17,) how much of the path a joint follows: 1, if its row sums to 1
 
     @property
     def num_shapes(self) -> int:
@@ -96,6 +97,7 @@ def moments(body: BodyModel, regressor: Array, joint_mix: Array | None = None) -
         shape=shape.swapaxes(0, 1),
         pose=pose.reshape(3, len(joint), -1),
         share=share[:, moved],
+        carried=regressor.sum(axis=1) + mix.sum(axis=1),
     )
 
 
@@ -145,7 +147,7 @@ def pose_joints(
     )
     # the path is added in float64: far from the origin, float32 would lose the pose in it
     path = torch.from_numpy(np.ascontiguousarray(trans_m, dtype=np.float64))
-    out = path[:, None] * torch.from_numpy(moments.share.sum(axis=1))[:, None]
+    out = path[:, None] * torch.from_numpy(moments.carried)[:, None]
     for start in range(0, len(poses), _CHUNK):
         stop = start + _CHUNK
         values = tensor(poses[start:stop]).T.contiguous().index_select(0, rows)  # (3 J, T)
