@@ -675,6 +675,24 @@ def test_transitions_of_different_annotators_do_not_mix(tmp_path):
     assert texts.left_out["transitions: no action before or after"] == 1
 
 
+@pytest.mark.parametrize(
+    ("a", "between", "b", "span"),
+    [
+        ((0, 4), (4, 5), (5, 8), (0, 8)),
+        ((0, 20), (20, 21), (21, 40), (16.45, 24.55)),
+        ((0, 20), (20, 21), (21, 22), (13.9, 22)),
+        ((19, 20), (20, 21), (21, 40), (19, 27.1)),
+        ((0, 10), (10, 30), (30, 40), (10, 30)),
+    ],
+)
+def test_a_long_transition_is_a_clip_around_the_change(tmp_path, a, between, b, span):
+    labels = annotation(label("walk", *a), label("transition", *between), label("sit", *b))
+    texts = read_babel(write_babel(tmp_path, a={"frame_ann": labels}))
+    made = texts.recordings[0].labels[-1]
+    assert (made.start_s, made.stop_s) == pytest.approx(span)
+    assert (made.text, made.kind) == ("transit from walk to sit", "transition")
+
+
 def test_as_typed(tmp_path):
     folder = write_babel(tmp_path, a={"frame_ann": annotation(label("walk", 0, 1))})
     assert read_babel(folder, "raw_label").recordings[0].labels[0].text == "walk (as typed)"

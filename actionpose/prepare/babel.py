@@ -24,6 +24,7 @@ FILES = {
     "test.json": "test",
 }
 _MAX_BYTES = 1 << 30
+_CLIP_S = 243 / 30  # of the paper; a crop of a longer span could miss the change of action
 _TOUCHES_S = 1 / 30  # labels that overlap by a frame of the video still follow each other
 WHERE = (
     "get BABEL from its web site, after registering: a folder with train.json and val.json "
@@ -152,8 +153,19 @@ def _timeline(labels: list[dict[str, Any]], text: str, left_out: Counter[str]) -
         elif "transition" in (before.text, after.text):
             left_out["transitions: beside another transition"] += 1
         else:
-            whole = f"transit from {before.text} to {after.text}"
-            yield Label(before.start_s, after.stop_s, whole, "transition")
+            yield _joined(before, between, after)
+
+
+def _joined(before: Label, between: Label, after: Label) -> Label:
+    """From the start of A to the end of B; what is longer than a clip, a clip around the change."""
+    start_s, stop_s = before.start_s, after.stop_s
+    longest_s = max(_CLIP_S, between.stop_s - between.start_s)
+    if stop_s - start_s > longest_s:
+        middle_s = (between.start_s + between.stop_s) / 2
+        start_s = min(max(start_s, middle_s - longest_s / 2), stop_s - longest_s)
+        stop_s = start_s + longest_s
+    text = f"transit from {before.text} to {after.text}"
+    return Label(start_s, stop_s, text, "transition")
 
 
 def neighbours(between: Label, others: list[Label]) -> tuple[Label | None, Label | None]:
