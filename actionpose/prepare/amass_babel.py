@@ -215,6 +215,7 @@ def prepare(
         for recording in texts.recordings:
             if recording.id in skipped:
                 report.lost_s += recording.duration_s or 0.0
+                report.left_out["labels: of recordings left out"] += len(recording.labels)
         for reason in skipped.values():
             report.left_out[f"recordings: {reason.split(' (')[0]}"] += 1
         kept.update(report.as_dict())
