@@ -15,6 +15,7 @@ from actionpose.commands import (
     lift,
     models,
     prepare,
+    prepare_amass,
     prepare_mocap,
     train,
 )
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "prepare rigs": prepare_mocap.rigs,
     "corpus info": corpus.info,
     "corpus show": corpus.show,
+    "prepare amass-babel": prepare_amass.amass_babel,
     "evaluate open": evaluate.open_benchmark,
     "reproduce figure5": figures.figure5,
     "reproduce figure8": figures.figure8,

@@ -94,12 +94,14 @@ def write_corpus(
     licence: str,
     rate_hz: float = 30.0,
     skipped: dict[str, str] | None = None,
+    report: dict[str, Any] | None = None,
 ) -> Path:
     """Write motions into a new corpus; the folder appears whole or not at all.
 
     Args:
         motions: consumed one by one, so that memory stays flat.
         skipped: what was left out, and why; the caller may fill it while `motions` runs.
+        report: what else to keep of how the corpus was made; may be filled meanwhile as well.
 
     Raises:
         UserError: the folder exists, a motion is not finite or has another shape, an id comes
@@ -107,7 +109,8 @@ def write_corpus(
     """
     folder = Path(folder)
     with atomic_folder(folder) as unfinished:
-        _write(unfinished, motions, source, licence, rate_hz, {} if skipped is None else skipped)
+        skipped = {} if skipped is None else skipped
+        _write(unfinished, motions, source, licence, rate_hz, skipped, report)
     return folder
 
 
@@ -118,6 +121,7 @@ def _write(
     licence: str,
     rate_hz: float,
     skipped: dict[str, str],
+    report: dict[str, Any] | None,
 ) -> None:
     num_frames, seen = 0, set()
     with (
@@ -150,6 +154,7 @@ def _write(
         "source": source,
         "licence": licence,
         "skipped": dict(sorted(skipped.items())),
+        **({} if report is None else {"report": report}),
         "sha256": {name: _sha256(folder / name) for name in ("joints.npy", "segments.jsonl")},
     }
     text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"

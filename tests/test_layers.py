@@ -9,7 +9,7 @@ PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
     {"errors"},
     {"files", "skeletons", "config", "losses", "metrics", "retrieval", "synthetic_actions"},
-    {"keypoint_files"},
+    {"keypoint_files", "unpickle"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
     {"clips", "checkpoint", "optimizer", "synthetic", "video", "export", "view", "prepare"}

@@ -1,0 +1,233 @@
+"""AMASS files: found under any name they have had, read key by key, brought to 30 Hz by time.
+
+Resampling turns rotations (slerp between the two neighbouring frames) and then poses the body,
+rather than posing every frame and mixing joints: bones keep their length, each frame is a pose
+that a body can take, and 100 Hz needs less than a third of the posing. Where the rate is a
+multiple of 30 Hz, both are the same: whole frames are taken.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from actionpose.errors import UserError
+from actionpose.prepare.body_models import GENDERS, NAMES
+from actionpose.prepare.labels import Key, recording_key
+from actionpose.prepare.npz_files import NpzReader
+
+Array = NDArray[np.float64]
+
+RATE_HZ = 30.0
+_MAX_BYTES = 1 << 30  # of an array; the longest recording of AMASS has a tenth of that
+_RATES_HZ = (60.0, 100.0, 120.0, 150.0, 240.0, 250.0)  # that AMASS has
+_WHOLE_FRAME = 0.02  # nearer to a frame than this is that frame: 59.99999 Hz, 120.00005 Hz
+_WIDTHS = {156: "smplh", 165: "smplx", 72: "smpl"}
+_BODY = 66  # values of the root and the 21 joints that all models share
+
+
+@dataclass(frozen=True)
+class Mocap:
+    """A recording as AMASS has it: world axes, z up, metres; rotations as axis-angle."""
+
+    poses: Array  # (N, 156) of SMPL-H, (N, 165) of SMPL-X
+    trans_m: Array  # (N, 3)
+    betas: Array
+    gender: str
+    rate_hz: float | None  # as its header says; None if it says nothing usable
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files of a local AMASS, by recording."""
+
+    folder: Path
+    files: dict[Key, list[Path]]
+    not_motion: int  # shape.npz, stage-one files, licences
+
+    def find(self, key: Key, kind: str) -> Path | None:
+        """The file of a recording; of several the one of the body model's release."""
+        newer = kind == "smplx"
+        return min(
+            self.files.get(key, []),
+            key=lambda path: (path.stem.endswith("_stageii") != newer, str(path)),
+            default=None,
+        )
+
+
+def find_files(folder: Path) -> Tree:
+    """Look through a folder.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no folder {folder}: give the one that holds the data sets of AMASS (CMU, "
+            "KIT, ...)"
+        )
+    files: dict[Key, list[Path]] = {}
+    not_motion = 0
+    for path in _walk(folder):
+        if path.suffix == ".npz" and not path.stem.endswith("stagei") and path.stem != "shape":
+            files.setdefault(recording_key(path.relative_to(folder).as_posix()), []).append(path)
+        else:
+            not_motion += 1
+    return Tree(folder, files, not_motion)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen = set()  # data sets may be links, and links may lead back
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        folders[:] = [] if real in seen else sorted(folders)
+        if real in seen:
+            continue
+        seen.add(real)
+        for name in sorted(names):
+            yield Path(parent) / name
+
+
+def read_mocap(path: Path) -> Mocap:
+    """Read one file of either release.
+
+    Raises:
+        UserError: damaged, a key is missing, pickled objects, shapes that do not fit, not finite.
+    """
+    with NpzReader(path, _MAX_BYTES) as archive:
+        there = archive.names
+        for name in ("poses", "trans", "betas", "gender"):
+            if name not in there:
+                raise UserError(f"{path} has no {name}: it is not a motion of AMASS")
+        poses, trans_m, betas = (
+            _numbers(path, name, archive.read(name)) for name in ("poses", "trans", "betas")
+        )
+        gender = _gender(path, archive.read("gender"))
+        rate = next((name for name in ("mocap_framerate", "mocap_frame_rate") if name in there), "")
+        rate_hz = _rate(archive.read(rate)) if rate else None
+    frames = len(poses)
+    if poses.ndim != 2 or poses.shape[1] not in _WIDTHS or trans_m.shape != (frames, 3):
+        raise UserError(
+            f"{path}: poses {poses.shape} and trans {trans_m.shape} are not (N, 156) of SMPL-H or "
+            "(N, 165) of SMPL-X, and (N, 3)"
+        )
+    if frames == 0:
+        raise UserError(f"{path} has no frame")
+    finite = np.isfinite(poses).all(axis=1) & np.isfinite(trans_m).all(axis=1)
+    if not finite.all() or not np.isfinite(betas).all():
+        raise UserError(f"{path} is not finite at frame {int(finite.argmin())}")
+    return Mocap(poses, trans_m, betas.reshape(-1, betas.shape[-1])[0], gender, rate_hz)
+
+
+def _numbers(path: Path, name: str, array: NDArray[Any]) -> Array:
+    if array.dtype.kind not in "fiu" or array.ndim == 0 or (name == "betas" and array.size == 0):
+        raise UserError(f"{path}: {name} is {array.dtype} {array.shape}, not a list of numbers")
+    return array.astype(np.float64)
+
+
+def _gender(path: Path, array: NDArray[Any]) -> str:
+    """It is bytes, text, or an array of either, by release and data set."""
+    value = array.ravel()[0] if array.size else ""
+    text = value.decode("latin1") if isinstance(value, bytes) else str(value)
+    text = text.strip().lower()
+    # a text of a text, as Python 2 left it
+    text = text.removeprefix("b'").removesuffix("'")
+    for gender in GENDERS:
+        if text and gender.startswith(text):
+            return gender
+    raise UserError(f"{path}: its gender is {text!r}, not female, male or neutral")
+
+
+def _rate(array: NDArray[Any]) -> float | None:
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        return None
+    rate_hz = float(array.ravel()[0])
+    return rate_hz if 1 <= rate_hz <= 1000 else None
+
+
+def true_rate(mocap: Mocap, duration_s: float | None) -> float:
+    """The rate at which the recording lasts as long as the annotators saw.
+
+    Headers are wrong by a factor of two in places, so the duration decides between the header's
+    rate, its double and half, and the rates that AMASS has.
+
+    Raises:
+        UserError: there is no rate and no duration, or no such rate fits.
+    """
+    frames = len(mocap.poses)
+    if duration_s is None:
+        if mocap.rate_hz is None:
+            raise UserError("no frame rate, and no duration in the annotations")
+        return mocap.rate_hz
+    allowed_s = 0.05 + min(0.25, 0.1 * duration_s)
+
+    def off(rate_hz: float) -> float:
+        return abs(frames / rate_hz - duration_s)
+
+    header = [] if mocap.rate_hz is None else [mocap.rate_hz]
+    if header and off(header[0]) <= allowed_s:
+        return header[0]
+    multiples = [rate * factor for rate in header for factor in (0.5, 2.0)]
+    best = min([*multiples, *_RATES_HZ], key=off)
+    if off(best) > allowed_s:
+        raise UserError(
+            f"{frames} frames at {mocap.rate_hz} Hz, and the annotations say {duration_s:g} s"
+        )
+    return best
+
+
+def resample(
+    mocap: Mocap, rate_hz: float, start: float = 0, stop: float | None = None
+) -> tuple[Array, Array]:
+    """Poses and path at 30 Hz.
+
+    Args:
+        rate_hz: of the recording.
+        start, stop: in frames of the recording; the result begins at `start` and ends before
+            `stop`.
+
+    Returns:
+        (T, 3 J) and (T, 3); empty if nothing lies between.
+    """
+    last = len(mocap.poses) - 1
+    last = last if stop is None else min(last, int(np.ceil(stop)) - 1)
+    step = rate_hz / RATE_HZ
+    count = max(0, int((last - start) / step + _WHOLE_FRAME) + 1) if last >= start else 0
+    at = start + step * np.arange(count)
+    nearest = np.round(at)
+    at = np.minimum(np.where(np.abs(at - nearest) < _WHOLE_FRAME, nearest, at), last)
+    before = at.astype(np.intp)
+    share = at - before
+    poses, trans_m = mocap.poses[before], mocap.trans_m[before]
+    between = share > 0
+    if between.any():
+        after, share = before[between] + 1, share[between, None]
+        first = Rotation.from_rotvec(poses[between].reshape(-1, 3))
+        second = Rotation.from_rotvec(mocap.poses[after].reshape(-1, 3))
+        turn = (first.inv() * second).as_rotvec().reshape(len(after), -1) * share
+        turned = first * Rotation.from_rotvec(turn.reshape(-1, 3))
+        poses[between] = turned.as_rotvec().reshape(len(after), -1)
+        trans_m[between] += share * (mocap.trans_m[after] - trans_m[between])
+    return poses, trans_m
+
+
+def poses_for(kind: str, poses: Array) -> Array:
+    """The poses that a body model takes: its own, or of SMPL-H those of SMPL, without fingers.
+
+    Raises:
+        UserError: the file is of a release that the model cannot pose.
+    """
+    given = _WIDTHS[poses.shape[1]]
+    if given == kind:
+        return poses
+    if (given, kind) == ("smplh", "smpl"):
+        return np.pad(poses[:, :_BODY], [(0, 0), (0, 72 - _BODY)])
+    raise UserError(
+        f"{NAMES[given]}, and the body model is {NAMES[kind]}: download the {NAMES[kind]} release, "
+        f"or give a model of {NAMES[given]}"
+    )

@@ -1,0 +1,313 @@
+"""Body models (SMPL, SMPL-H, SMPL-X) and joint regressors, read from the files people have.
+
+Neither is part of this project: both need a registration of one's own.
+"""
+
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from actionpose.errors import UserError
+from actionpose.prepare.npz_files import NpzReader
+from actionpose.skeletons import H36M17
+from actionpose.unpickle import NUMPY, Kept, load_pickle
+
+Array = NDArray[np.float64]
+
+_KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")
+GENDERS = ("female", "male", "neutral")
+KINDS = {24: "smpl", 52: "smplh", 55: "smplx"}  # by the number of joints
+NAMES = {"smpl": "SMPL", "smplh": "SMPL-H", "smplx": "SMPL-X"}
+_MAX_BYTES = 2 << 30
+_MAX_SHAPES = 300  # SMPL-X keeps expressions behind them
+WHERE_BODY = (
+    "get the extended SMPL+H model (16 shape coefficients) from the MANO web site, after "
+    "registering, and give the folder with male/model.npz and female/model.npz"
+)
+WHERE_REGRESSOR = (
+    "the right file is J_regressor_h36m_correct.npy of Pose2Mesh's data "
+    "(17 x 6890, in the order of Human3.6M)"
+)
+
+# The joints that SMPL, SMPL-H and SMPL-X share, in their order
+SMPL_BODY = (
+    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2"),
+    *("left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck"),
+    *("left_collar", "right_collar", "head", "left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+)
+
+
+@dataclass(frozen=True)
+class BodyModel:
+    """A parametric body: V vertices, J joints, S shape coefficients; metres, y up, left is +x."""
+
+    name: str
+    kind: str  # smpl, smplh, smplx
+    template_m: Array  # (V, 3)
+    shape_dirs: Array  # (V, 3, S)
+    pose_dirs: Array  # (V, 3, 9 (J - 1)) the last axis: joint, then entry of its R - 1
+    joint_regressor: Array  # (J, V)
+    weights: Array  # (V, J)
+    parents: NDArray[np.intp]  # (J,) before their children; the root's is -1
+
+
+def load_bodies(path: Path | str) -> dict[str, BodyModel]:
+    """The body models of a folder, by gender; a single file serves all genders.
+
+    Raises:
+        UserError: there is none, several kinds lie together, or a file is not what it should be.
+    """
+    path = Path(path)
+    if path.is_file():
+        body = load_body(path)
+        return dict.fromkeys(GENDERS, body)
+    if not path.is_dir():
+        raise UserError(f"there is no body model {path}: {WHERE_BODY}")
+    found: dict[str, Path] = {}
+    for file in sorted(path.rglob("*.npz")) + sorted(path.rglob("*.pkl")):
+        gender = _gender_of(file.relative_to(path))
+        if gender is None or _is_dmpl(file):
+            continue
+        if gender in found:
+            raise UserError(
+                f"{path} holds two bodies for {gender}, {found[gender]} and {file}: give the "
+                "folder of one model only"
+            )
+        found[gender] = file
+    if not found:
+        raise UserError(f"{path} holds no body model for female, male or neutral: {WHERE_BODY}")
+    bodies = {gender: load_body(file) for gender, file in sorted(found.items())}
+    kinds = {body.kind for body in bodies.values()}
+    if len(kinds) > 1:
+        raise UserError(f"{path} mixes {' and '.join(sorted(kinds))}: give the folder of one")
+    return bodies
+
+
+def _gender_of(file: Path) -> str | None:
+    words = [word for part in file.parts for word in re.split(r"[^a-z]+", part.lower())]
+    short = {"f": "female", "m": "male", "n": "neutral"}  # as in basicModel_f_lbs_10_207_0
+    for word in reversed(words):
+        if word in GENDERS or word in short:
+            return short.get(word, word)
+    return None
+
+
+def _is_dmpl(file: Path) -> bool:
+    if file.suffix != ".npz" or not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return "eigvec.npy" in archive.namelist()
+
+
+def load_body(path: Path | str) -> BodyModel:
+    """Read one body model: `model.npz` of SMPL-H, `SMPLX_*.npz`, or a pickle of any of them.
+
+    Raises:
+        UserError: what is missing or does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no body model {path}: {WHERE_BODY}")
+    if _is_dmpl(path):
+        raise UserError(
+            f"{path} is DMPL's file (soft tissue), which is not needed; the body is the other "
+            "model.npz, in the archive of SMPL-H"
+        )
+    read = _from_pickle(path) if path.suffix == ".pkl" else _from_npz(path)
+    template = read("v_template")
+    weights = read("weights")
+    num_vertices, num_joints = template.shape[0], weights.shape[-1]
+    kind = KINDS.get(num_joints)
+    if kind is None:
+        raise UserError(
+            f"{path} has {num_joints} joints; SMPL has 24, SMPL-H 52 and SMPL-X 55: {WHERE_BODY}"
+        )
+    tree = read("kintree_table", kind="iu").astype(np.int64)
+    body = BodyModel(
+        name=str(Path(*path.parts[-3:])),
+        kind=kind,
+        template_m=template,
+        shape_dirs=read("shapedirs")[..., :_MAX_SHAPES],
+        pose_dirs=read("posedirs"),
+        joint_regressor=read("J_regressor"),
+        weights=weights,
+        # the root's parent is 2^32 - 1, which is -1 in the type it was written from
+        parents=np.array([-1, *tree[0, 1:]], dtype=np.intp),
+    )
+    expected = {
+        "v_template": (body.template_m, (num_vertices, 3)),
+        "weights": (body.weights, (num_vertices, num_joints)),
+        "J_regressor": (body.joint_regressor, (num_joints, num_vertices)),
+        "posedirs": (body.pose_dirs, (num_vertices, 3, 9 * (num_joints - 1))),
+        "shapedirs": (body.shape_dirs, (num_vertices, 3, body.shape_dirs.shape[-1])),
+        "kintree_table": (tree, (2, num_joints)),
+    }
+    for name, (array, shape) in expected.items():
+        if array.shape != shape:
+            raise UserError(f"{path}: {name} has shape {array.shape}, not {shape}")
+        if not np.isfinite(array).all():
+            raise UserError(f"{path}: {name} is not finite; get the file again")
+    if not all(0 <= parent < child for child, parent in enumerate(body.parents) if child):
+        raise UserError(f"{path}: kintree_table does not list parents before their children")
+    if np.abs(body.weights.sum(axis=1) - 1).max() > 1e-3:
+        raise UserError(f"{path}: the skinning weights of a vertex do not sum to 1")
+    return body
+
+
+Reader = Callable[..., NDArray[Any]]
+
+
+def _from_npz(path: Path) -> Reader:
+    with NpzReader(path, _MAX_BYTES) as archive:
+        loaded = {name: archive.read(name) for name in _KEYS if name in archive.names}
+        there = archive.names
+    return _reader(path, loaded, there)
+
+
+_SPARSE = {
+    f"scipy.sparse.{module}{cls}": Kept
+    for cls in ("csc_matrix", "csr_matrix")
+    for module in ("", "csc.", "csr.", "_csc.", "_csr.")
+}
+# SMPL's own pickles need chumpy, which no longer installs; its arrays are all that matters
+_CHUMPY = {
+    "chumpy.ch.Ch": Kept,
+    "chumpy.reordering.Select": Kept,
+}
+
+
+def _from_pickle(path: Path) -> Reader:
+    loaded = load_pickle(path, {**NUMPY, **_SPARSE, **_CHUMPY}, max_bytes=_MAX_BYTES)
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} holds {type(loaded).__name__}, not a body model")
+    return _reader(path, loaded, [str(key) for key in loaded])
+
+
+def _reader(path: Path, loaded: dict[str, Any], there: list[str]) -> Reader:
+    def read(name: str, kind: str = "f") -> NDArray[Any]:
+        if name not in loaded:
+            raise UserError(
+                f"{path} has no {name}, only {', '.join(sorted(there)[:8])}: it is not a body "
+                f"model; {WHERE_BODY}"
+            )
+        try:
+            array = np.asarray(_unwrap(loaded[name]))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: {name} cannot be read: {error!r}") from error
+        if array.dtype.kind not in f"{kind}f":
+            raise UserError(f"{path}: {name} holds {array.dtype}, not numbers")
+        return array.astype(np.float64) if kind == "f" else array
+
+    return read
+
+
+def _unwrap(value: Any) -> Any:
+    """The array in what stood for a sparse matrix or a chumpy object."""
+    if not isinstance(value, Kept):
+        return value
+    state = value.state
+    if "indptr" in state:
+        shape = state["_shape"] if "_shape" in state else state["shape"]
+        parts = (state["data"], state["indices"], state["indptr"])
+        by_rows = len(state["indptr"]) == shape[0] + 1 and shape[0] != shape[1]
+        make = scipy.sparse.csr_matrix if by_rows else scipy.sparse.csc_matrix
+        return make(parts, shape=shape).toarray()
+    if "idxs" in state:
+        chosen = np.asarray(_unwrap(state["a"])).ravel()[np.asarray(state["idxs"])]
+        return chosen.reshape(state.get("preferred_shape", chosen.shape))
+    return _unwrap(state["x"])
+
+
+def load_regressor(path: Path | str, body: BodyModel) -> Array:
+    """Read a regressor of Human3.6M's 17 joints and check its order on the body's template.
+
+    Returns:
+        (17, V).
+
+    Raises:
+        UserError: another shape, rows that do not sum to 1, or joints in another order: SPIN's
+            file, whose left and right legs are swapped, is told by name.
+    """
+    path = Path(path)
+    try:
+        regressor = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no regressor {path}: {WHERE_REGRESSOR}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as an npy file: {error}") from error
+    shape = (len(H36M17), len(body.template_m))
+    if not isinstance(regressor, np.ndarray) or regressor.dtype.kind != "f":
+        raise UserError(f"{path} does not hold numbers: {WHERE_REGRESSOR}")
+    if regressor.shape != shape:
+        raise UserError(
+            f"{path} has shape {regressor.shape}; {body.name} needs {shape}: {WHERE_REGRESSOR}"
+        )
+    sums = regressor.sum(axis=1)
+    if not np.abs(sums - 1).max() < 0.02:
+        worst = int(np.abs(np.nan_to_num(sums, nan=9) - 1).argmax())
+        raise UserError(
+            f"{path}: row {worst} ({H36M17.joints[worst]}) sums to {sums[worst]:.3f}, not 1; "
+            f"{WHERE_REGRESSOR}"
+        )
+    regressor = regressor.astype(np.float64)
+    _check_order(path, regressor @ body.template_m)
+    return regressor
+
+
+def _check_order(path: Path, rest_m: Array) -> None:
+    """Left is +x and up is +y on a template; the person looks along +z."""
+    at = dict(zip(H36M17.joints, rest_m, strict=True))
+
+    def swapped(*parts: str) -> bool:
+        return sum(at[f"left_{part}"][0] - at[f"right_{part}"][0] for part in parts) < 0
+
+    legs, arms = swapped("hip", "knee", "ankle"), swapped("shoulder", "elbow", "wrist")
+    if legs and not arms:
+        raise UserError(
+            f"{path} has the left leg in rows 1 to 3 and the right one in 4 to 6: this is the "
+            f"order of SPIN's J_regressor_h36m.npy; {WHERE_REGRESSOR}"
+        )
+    if legs or arms:
+        raise UserError(f"{path} has left and right swapped: {WHERE_REGRESSOR}")
+    chain = ("right_ankle", "right_knee", "right_hip", "spine", "thorax", "head")
+    heights = [float(at[name][1]) for name in chain]
+    if heights != sorted(heights) or at["nose"][1] < at["thorax"][1]:
+        raise UserError(
+            f"{path}: its rows are not the joints of Human3.6M from ankle to head in their order; "
+            f"{WHERE_REGRESSOR}"
+        )
+
+
+def approximate_regressor(body: BodyModel) -> tuple[Array, Array]:
+    """Joints like Human3.6M's for those who have no regressor: some centimetres off.
+
+    Limbs are the model's own joints, the thorax its neck, the spine the middle of pelvis and
+    thorax. Nose and head are the vertices farthest ahead and highest on the head of the template.
+
+    Returns:
+        Regressor (17, V) and joint mix (17, J): see `smplh.moments`.
+    """
+    regressor = np.zeros((len(H36M17), len(body.template_m)))
+    mix = np.zeros((len(H36M17), len(body.parents)))
+    sources: dict[str, tuple[str, ...]] = {
+        name: (name,) for name in H36M17.joints if name in SMPL_BODY and name != "head"
+    }
+    sources |= {"pelvis": ("left_hip", "right_hip"), "thorax": ("neck",)}
+    sources["spine"] = ("left_hip", "right_hip", "neck", "neck")
+    for name, parts in sources.items():
+        for part in parts:
+            mix[H36M17.joints.index(name), SMPL_BODY.index(part)] += 1 / len(parts)
+    head = body.weights[:, SMPL_BODY.index("head")]
+    on_head = np.flatnonzero(head > 0.5 * head.max())
+    template = body.template_m[on_head]
+    regressor[H36M17.joints.index("nose"), on_head[template[:, 2].argmax()]] = 1
+    regressor[H36M17.joints.index("head"), on_head[template[:, 1].argmax()]] = 1
+    return regressor, mix

@@ -1,0 +1,122 @@
+"""What a source of texts says of a recording: labels in seconds, whatever the source's format."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from actionpose.corpus import Kind
+
+SPLITS = ("train", "val", "test")
+_SLACK_S = 1e-4  # seconds are rounded to milliseconds: 0.1 * 30 must not become frame 2
+
+# AMASS has had several names for a data set: of its archives, its folders, and its newer release.
+_ALIASES = {
+    "BMLrub": ("BioMotionLab_NTroje",),
+    "DFaust": ("DFaust67", "DFaust_67"),
+    "EyesJapanDataset": ("Eyes_Japan_Dataset",),
+    "HDM05": ("MPIHDM05", "MPI_HDM05"),
+    "PosePrior": ("MPILimits", "MPI_Limits"),
+    "MoSh": ("MPImosh", "MPI_mosh"),
+    "SSM": ("SSMsynced", "SSM_synced"),
+    "TCDHands": ("TCDhandMocap", "TCD_handMocap"),
+    "Transitions": ("Transitionsmocap", "Transitions_mocap"),
+}
+_CANONICAL = {
+    alias.lower(): name.lower() for name, aliases in _ALIASES.items() for alias in (name, *aliases)
+}
+
+Key = tuple[str, str, str]  # data set, subject, recording
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text of a span in seconds of the recording."""
+
+    start_s: float
+    stop_s: float
+    text: str
+    kind: Kind = "action"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording of AMASS, or a cut of one, and what is said of it."""
+
+    id: str
+    path: str  # data set/subject/recording, as the source spells it
+    split: str
+    text: str = ""  # of the whole
+    duration_s: float | None = None  # as the source knows it
+    labels: tuple[Label, ...] = ()
+    # HumanML3D counts frames of recordings thinned to about 20 Hz: a first and last one, and how
+    # many seconds were cut off before
+    cut: tuple[int, int, float] | None = None
+
+    @property
+    def key(self) -> Key:
+        return recording_key(self.path)
+
+
+@dataclass
+class Texts:
+    """All that a source says."""
+
+    name: str
+    recordings: list[Recording]
+    read: Counter[str] = field(default_factory=Counter)  # files and entries
+    left_out: Counter[str] = field(default_factory=Counter)  # labels and recordings, by reason
+
+
+def recording_key(path: str) -> Key:
+    """The same for every spelling of a recording's path.
+
+    The last three parts count; data sets have aliases, spaces may be underscores, and the newer
+    release calls `_poses` `_stageii`.
+    """
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    dataset, subject, name = ("", "", *parts)[-3:]
+    name = re.sub(r"(_poses|_stageii)?(\.np[yz])?$", "", name)
+    dataset = _CANONICAL.get(_plain(dataset), _plain(dataset))
+    return dataset, _plain(subject), _plain(name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_]+", "_", name.strip().lower())
+
+
+def clean_text(text: object) -> str:
+    """Lower case, single spaces, no stray punctuation around it; empty if there is nothing."""
+    if not isinstance(text, str):
+        return ""
+    plain = unicodedata.normalize("NFKC", text).replace("_", " ").lower()
+    plain = " ".join("".join(c if c.isprintable() else " " for c in plain).split())
+    return plain.strip(" .,;:!?\"'`-/")
+
+
+def frame_spans(
+    labels: Iterable[Label], frames: int, rate_hz: float, left_out: Counter[str]
+) -> list[tuple[int, int, str, Kind]]:
+    """Labels in frames of the motion, in the order of time; what cannot be used is counted.
+
+    A label may end after the motion, by rounding or at infinity: it is clipped.
+    """
+    spans: dict[tuple[int, int, str, Kind], None] = {}
+    for label in labels:
+        start = int((label.start_s + _SLACK_S) * rate_hz)
+        stop = frames
+        if label.stop_s < frames / rate_hz:  # it may be infinite: the end of the motion
+            stop = min(int((label.stop_s + _SLACK_S) * rate_hz), frames)
+        if label.start_s < 0 or label.stop_s < label.start_s:
+            left_out["labels: end before they start"] += 1
+        elif start >= frames:
+            left_out["labels: start after the recording ends"] += 1
+        elif stop <= start:
+            left_out["labels: shorter than a frame"] += 1
+        elif (span := (start, stop, label.text, label.kind)) in spans:
+            left_out["labels: said twice of the same frames"] += 1
+        else:
+            spans[span] = None
+    return sorted(spans, key=lambda span: (span[0], span[1], span[3], span[2]))

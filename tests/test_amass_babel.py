@@ -1,0 +1,815 @@
+"""AMASS and BABEL into a corpus: 200 files with every defect, and each reader by itself."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from imitations.amass import UNUSABLE, annotation, label, touch_all, write_tree
+from imitations.bodies import mesh, regressor, write_bodies
+from scipy.spatial.transform import Rotation, Slerp
+
+from actionpose import cli
+from actionpose.corpus import open_corpus, verify_corpus
+from actionpose.errors import UserError
+from actionpose.finetune import finetune
+from actionpose.prepare import amass_parts
+from actionpose.prepare.amass import Mocap, find_files, poses_for, read_mocap, resample, true_rate
+from actionpose.prepare.amass_babel import prepare, read_texts
+from actionpose.prepare.babel import neighbours, read_babel
+from actionpose.prepare.labels import Label, clean_text, frame_spans, recording_key
+from actionpose.skeletons import H36M17
+
+
+class Tree:
+    """Where the imitations lie, and how to prepare them."""
+
+    def __init__(self, folder, num_files=200, **settings):
+        self.folder = folder
+        self.made = write_tree(folder, num_files, **settings)
+        self.bodies, self.regressor = write_bodies(folder / "bodies")
+        touch_all(folder)
+
+    def prepare(self, out, **settings):
+        given = {"body_model": self.bodies / "smplh", "regressor": self.regressor} | settings
+        return prepare(self.folder / "AMASS", self.folder / "BABEL", out, **given)
+
+    def command(self, *more):
+        places = [str(self.folder / "AMASS"), str(self.folder / "BABEL")]
+        options = ["--body-model", str(self.bodies), "--regressor", str(self.regressor)]
+        return ["prepare", "amass-babel", *places, *options, *map(str, more)]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return Tree(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="module")
+def prepared(tree):
+    """The corpus of the whole tree, and the report."""
+    out = tree.folder / "corpus"
+    report = tree.prepare(out)
+    return verify_corpus(out), report
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Twelve recordings without a defect."""
+    return Tree(tmp_path_factory.mktemp("small"), 12, defects=())
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# The whole tree
+
+
+def test_every_defect_is_put_right_or_named(tree, prepared):
+    corpus, _ = prepared
+    motions, skipped = corpus.motions(), corpus.info["skipped"]
+    unusable = {one.babel for one in tree.made if one.defect in UNUSABLE}
+    assert unusable == skipped.keys()
+    assert motions.keys() == {one.babel for one in tree.made} - unusable
+    because = {one.defect: skipped.get(one.babel) for one in tree.made if one.defect}
+    for defect, words in {
+        "nan": "not finite at frame 3",
+        "no poses": "has no poses",
+        "pickled": "a pickle of Python objects, which is not loaded",
+        "short trans": "are not (N, 156)",
+        "unknown gender": "gender is 'other'",
+        "neutral": "no body model for its gender (neutral)",
+        "other length": "30 frames at 120.0 Hz, and the annotations say",
+        "cut": "cannot be read as an npz archive",
+        "empty": "cannot be read as an npz archive",
+        "flipped": "Bad CRC-32",
+        "bomb": "would unpack to 68,7",
+        "missing": "no file of it in AMASS",
+        "smplx": "of another release than the body model (SMPL-X",
+    }.items():
+        assert words in because[defect], defect
+    assert not any(str(tree.folder) in reason for reason in skipped.values())
+
+
+def test_the_report_counts_everything_once(tree, prepared):
+    corpus, report = prepared
+    kinds = Counter(segment.kind for segment in corpus.segments)
+    assert report.labels == {kind: kinds[kind] for kind in ("action", "transition")}
+    written = sum(n for name, n in report.recordings.items() if name.startswith("written"))
+    lost = [name for name in report.left_out if name.startswith("recordings: ")]
+    told = sum(report.left_out[name] for name in lost)
+    # three in the test file have no label; one in two splits is not lost
+    assert written + told == len(tree.made) + 3 + 1
+    assert report.left_out["recordings: in several splits, kept in val"] == 1
+    assert sum(report.seconds.values()) == pytest.approx(len(corpus.joints_m) / 30)
+    lost = [one.seconds for one in tree.made if one.babel in corpus.info["skipped"]]
+    assert report.lost_s == pytest.approx(sum(lost))
+    assert report.notes == {
+        "recordings: no rate in the file, taken from the duration": 2,
+        "recordings: wrong rate in the file, put right by the duration": 2,
+        "recordings: shape coefficients cut to the model's 16": 1,
+    }
+    assert corpus.info["report"] == report.as_dict()
+
+
+def test_every_label_is_used_or_told_of(tree, prepared):
+    corpus, report = prepared
+    texts, left_out = read_texts(tree.folder / "BABEL"), report.left_out
+    # what BABEL says of parts, in all files and of all annotators
+    said = 0
+    for name in texts.read:
+        for entry in json.loads((tree.folder / "BABEL" / name).read_text()).values():
+            several = [entry.get("frame_ann"), *(entry.get("frame_anns") or [])]
+            said += sum(len(parts["labels"]) for parts in several if parts)
+    read = [label for recording in texts.recordings for label in recording.labels]
+    of_parts = [label for label in read if label.stop_s < math.inf]
+    told = {name: n for name, n in left_out.items() if name.startswith("transitions")}
+    hidden = 3  # of wholes, in the test file
+    without = left_out["labels: without text (hidden in the test set)"] - hidden
+    assert said == len(of_parts) + sum(told.values()) + without
+    # and of what was read, in the corpus
+    gone = left_out["labels: of recordings left out"]
+    lost = corpus.info["skipped"]
+    assert gone == sum(len(each.labels) for each in texts.recordings if each.id in lost) > 0
+    in_frames = [name for name in left_out if name.startswith("labels")]
+    dropped = sum(left_out[name] for name in in_frames) - without - hidden - gone
+    assert len(read) == sum(report.labels.values()) + dropped + gone
+
+
+def expected_joints(tree, one, at):
+    """By the oracle: frames of the file, given as whole numbers or times between them."""
+    with np.load(one.file) as file:
+        poses, trans_m, betas = file["poses"], file["trans"], file["betas"][:16]
+        gender = str(file["gender"].ravel()[0].astype(str))
+    frames = np.arange(len(poses))
+    turns = Rotation.from_rotvec(poses.reshape(-1, 3)).as_quat().reshape(len(poses), -1, 4)
+    posed = np.stack(
+        [Slerp(frames, Rotation.from_quat(turns[:, j]))(at).as_rotvec() for j in range(52)], axis=1
+    )
+    path = np.stack([np.interp(at, frames, trans_m[:, axis]) for axis in range(3)], axis=1)
+    arrays = dict(np.load(tree.bodies / "smplh" / gender / "model.npz"))
+    female = np.load(tree.bodies / "smplh" / "female" / "model.npz")["v_template"]
+    vertices, _ = mesh(arrays, posed.reshape(len(at), -1), betas, path)
+    return np.einsum("jv,tvc->tjc", regressor(female), vertices)
+
+
+# one of each data set; and those whose rate the file has wrong, or not at all
+EXACT = [*range(40, 50), 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("number", EXACT)
+def test_joints_equal_the_mesh_at_thirty_hertz(tree, prepared, number):
+    corpus, _ = prepared
+    one = tree.made[number]
+    motion = corpus.motions()[one.babel]
+    with np.load(one.file) as file:
+        count = len(file["poses"])
+    step = round(one.rate_hz, 3) / 30  # 59.99999 and 120.00005 take whole frames
+    assert len(motion) == int((count - 1) / step + 1e-9) + 1
+    rows = np.unique(np.linspace(0, len(motion) - 1, 4).astype(int))
+    at = np.minimum(rows * step, count - 1)
+    joints_m = corpus.joints_m[motion.start : motion.stop][rows]
+    np.testing.assert_allclose(joints_m, expected_joints(tree, one, at), rtol=0, atol=1e-6)
+
+
+def test_people_stand_upright(prepared):
+    corpus, _ = prepared
+    pelvis, head = corpus.joints_m[:, 0], corpus.joints_m[:, H36M17.joints.index("head")]
+    up = head[:, 2] - pelvis[:, 2]
+    assert np.median(up) > 0.5 and 0.5 < np.median(pelvis[:, 2]) < 1.4
+
+
+def labels_of(corpus, one):
+    motion = corpus.motions()[one.babel]
+    return [
+        (segment.start - motion.start, segment.stop - motion.start, segment.text, segment.kind)
+        for segment in corpus.segments
+        if segment.motion == one.babel and segment.kind != "sequence"
+    ], motion
+
+
+def entry_of(tree, one):
+    name = "train" if one.split == "train" else "val"
+    return json.loads((tree.folder / "BABEL" / f"{name}.json").read_text())[str(one.number)]
+
+
+def test_no_parts_take_the_label_of_the_whole(tree, prepared):
+    labels, motion = labels_of(prepared[0], tree.made[60])
+    whole = clean_text(entry_of(tree, tree.made[60])["seq_ann"]["labels"][0]["proc_label"])
+    assert labels == [(0, len(motion), whole, "action")] and motion.text == whole
+    assert motion.subject == "CMU/01" and motion.split == "train"
+
+
+def test_unsorted_labels_and_a_transition(tree, prepared):
+    one = tree.made[61]
+    labels, motion = labels_of(prepared[0], one)
+    last, between, first = entry_of(tree, one)["frame_ann"]["labels"]
+    a, b = clean_text(first["proc_label"]), clean_text(last["proc_label"])
+    times = between["start_t"], between["end_t"], last["end_t"]
+    start, stop, end = (int(30 * (seconds + 1e-4)) for seconds in times)
+    assert labels == [
+        (0, start, a, "action"),
+        (0, min(end, len(motion)), f"transit from {a} to {b}", "transition"),
+        (stop, min(end, len(motion)), b, "action"),
+    ]
+
+
+def test_overlapping_labels_both_stay(tree, prepared):
+    labels, motion = labels_of(prepared[0], tree.made[62])
+    (_, stop, *_), (start, end, *_) = labels
+    assert start < stop and len(motion) - 1 <= end <= len(motion)
+
+
+def test_several_annotators_are_merged(tree, prepared):
+    corpus, _ = prepared
+    extra = json.loads((tree.folder / "BABEL" / "extra_train.json").read_text())
+    for number in map(int, extra):
+        labels, motion = labels_of(corpus, tree.made[number])
+        texts = [text for _, _, text, _ in labels]
+        assert "dance" in texts and "spin" in texts
+        assert motion.text != "dance"  # the first annotator's
+
+
+def test_a_recording_in_two_splits_is_not_trained_on(tree, prepared):
+    train = json.loads((tree.folder / "BABEL" / "train.json").read_text())
+    leaked = [one for one in tree.made if one.split == "val" and str(one.number) in train]
+    assert len(leaked) == 1
+    assert prepared[0].motions()[leaked[0].babel].split == "val"
+
+
+def test_a_corpus_made_here_trains(prepared, tiny_config, tmp_path):
+    data = replace(tiny_config.data, corpora={str(prepared[0].folder): 1.0}, stride=400)
+    outcome = finetune(replace(tiny_config, data=data), tmp_path / "run", quiet=True)
+    assert outcome.status == "finished" and outcome.step > 2
+
+
+# Many processes, interruptions
+
+
+def test_same_bytes_for_any_number_of_processes(small, tmp_path):
+    small.prepare(tmp_path / "one")
+    small.prepare(tmp_path / "again")
+    small.prepare(tmp_path / "two", workers=2)
+    assert files(tmp_path / "one") == files(tmp_path / "again") == files(tmp_path / "two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "one", "two"]
+
+
+@pytest.fixture
+def worked(monkeypatch):
+    """The recordings that were posed, in this process."""
+    done = []
+
+    def counted(job, sources, make=amass_parts.make_part):
+        done.append(job.recording.id)
+        return make(job, sources)
+
+    monkeypatch.setattr(amass_parts, "make_part", counted)
+    return done
+
+
+def stop_after(count):
+    def progress(done, total):
+        if done == count:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_goes_on_where_it_was_stopped(small, tmp_path, worked):
+    small.prepare(tmp_path / "whole")
+    worked.clear()
+    with pytest.raises(KeyboardInterrupt):
+        small.prepare(tmp_path / "out", progress=stop_after(5))
+    assert len(worked) == 5 and not (tmp_path / "out").exists()
+    seen = []
+    small.prepare(tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
+    assert len(worked) == 12 == len(set(worked))
+    assert seen[0] == (5, 12) and seen[-1] == (12, 12)
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert not (tmp_path / "out.parts").exists()
+
+
+def test_what_changed_meanwhile_is_done_again(tmp_path, worked):
+    own = Tree(tmp_path / "tree", 8, defects=())
+    with pytest.raises(KeyboardInterrupt):
+        own.prepare(tmp_path / "out", progress=stop_after(8))
+    worked.clear()
+    one = own.made[3]
+    with np.load(one.file) as file:
+        np.savez(one.file, **dict(file) | {"betas": np.zeros(16)})
+    own.prepare(tmp_path / "out")
+    assert worked == [one.babel]
+    worked.clear()
+    own.prepare(tmp_path / "other", text="raw_label")
+    assert len(worked) == 8
+
+
+def alive():
+    return {int(folder.name) for folder in Path("/proc").glob("[0-9]*")}
+
+
+def below(pid):
+    """Processes that a process started, and theirs."""
+    parents = {}
+    for one in alive():
+        try:
+            stat = Path(f"/proc/{one}/stat").read_text()
+        except OSError:
+            continue
+        parents[one] = int(stat.rpartition(") ")[2].split()[1])
+    found = {pid}
+    for _ in range(3):
+        found |= {child for child, parent in parents.items() if parent in found}
+    return found - {pid}
+
+
+@pytest.mark.slow
+def test_killed_without_warning(small, tmp_path):
+    """SIGKILL: no handler runs. The workers end by themselves, and the next run is complete."""
+    code = (
+        "import sys, time; from pathlib import Path; from actionpose.prepare.amass_babel import "
+        "prepare; from actionpose.prepare import amass_babel as m\n"
+        "if __name__ == '__main__':\n"
+        "    a, b, c, r, o = map(Path, sys.argv[1:])\n"
+        "    prepare(a, b, o, body_model=c, regressor=r, workers=2,"
+        " progress=lambda done, total: time.sleep(0.3 * done))\n"
+    )
+    places = [small.folder / "AMASS", small.folder / "BABEL", small.bodies / "smplh"]
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, script, *places, small.regressor, tmp_path / "out"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])},
+    )
+    parts = tmp_path / "out.parts"
+    while not list(parts.glob("[0-9a-f]*.npz")):
+        time.sleep(0.02)
+        assert process.poll() is None
+    workers = below(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    small.prepare(tmp_path / "out")
+    small.prepare(tmp_path / "whole")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    deadline = time.monotonic() + 20
+    while workers & alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(workers) in (0, 4)  # fork server, tracker of resources, two workers; or no /proc
+    assert not workers & alive()
+
+
+def test_a_killed_worker(small, tmp_path, monkeypatch):
+    def broken(*_):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(amass_parts, "_in_pool", broken)
+    with pytest.raises(UserError, match="fewer --workers: what is finished is kept"):
+        small.prepare(tmp_path / "out", workers=2)
+
+
+def test_a_slip_of_ours_names_the_file(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(amass_parts, "pose_joints", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        small.prepare(tmp_path / "out")
+    assert f"while {small.folder}" in caught.value.__notes__[0]
+
+
+def test_a_full_disk(small, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "savez", full)
+        with pytest.raises(UserError, match=r"cannot write .*: No space left on device"):
+            small.prepare(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    small.prepare(tmp_path / "out")
+
+
+# What the user gives
+
+
+def test_nothing_in_common(small, tmp_path):
+    folder = small.folder / "AMASS" / "CMU"
+    with pytest.raises(UserError) as caught:
+        prepare(folder, small.folder / "BABEL", tmp_path / "out",
+                body_model=small.bodies / "smplh", regressor=small.regressor)  # fmt: skip
+    # a folder too deep: CMU's own are found by their last parts only if these are there
+    message = str(caught.value)
+    assert "none of the 12 recordings of BABEL is in" in message
+    assert message.count("_poses") == 6 and "01/01_00_poses.npz" in message
+
+
+def test_an_empty_amass(small, tmp_path):
+    (tmp_path / "AMASS").mkdir()
+    with pytest.raises(UserError, match="there is no motion file"):
+        prepare(tmp_path / "AMASS", small.folder / "BABEL", tmp_path / "out",
+                body_model=small.bodies / "smplh", regressor=small.regressor)  # fmt: skip
+    with pytest.raises(UserError, match="there is no folder .*nowhere"):
+        prepare(tmp_path / "nowhere", small.folder / "BABEL", tmp_path / "out",
+                body_model=small.bodies / "smplh", regressor=small.regressor)  # fmt: skip
+
+
+def test_no_recording_can_be_used(tmp_path):
+    own = Tree(tmp_path / "tree", 2, defects=("nan", "cut"))
+    with pytest.raises(UserError, match="no recording could be used; the first, CMU/01"):
+        own.prepare(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_regressor(small, tmp_path):
+    with pytest.raises(UserError, match=r"give --regressor FILE.*Pose2Mesh.*--approximate"):
+        small.prepare(tmp_path / "out", regressor=None)
+    report = small.prepare(tmp_path / "out", regressor=None, approximate=True)
+    assert report.keypoints.startswith("APPROXIMATE")
+    assert open_corpus(tmp_path / "out").info["report"]["keypoints"].startswith("APPROXIMATE")
+
+
+def test_what_exists_is_not_written_over(small, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="exists already"):
+        small.prepare(tmp_path / "out")
+
+
+def test_the_command(small, tmp_path, capsys):
+    cli.run(small.command("-o", tmp_path / "out", "--workers", "1", "-q"))
+    printed = capsys.readouterr().out
+    assert "9  written, train" in printed and f"wrote       {tmp_path / 'out'}" in printed
+    verify_corpus(tmp_path / "out")
+
+
+def test_the_command_checks_first(tree, capsys):
+    """Single damaged files are no reason to stop: `prepare` names them."""
+    cli.run(tree.command("--check"))
+    printed = capsys.readouterr().out
+    assert "ok     body model         SMPL-H, female, male" in printed
+    assert "annotations        BABEL: train.json 151" in printed
+    assert "ok     CMU                40 of 40 recordings with a text\n" in printed
+    assert "note   SSM_synced         19 of 20 recordings with a text; " in printed
+    assert "squat_00_sync_poses.npz needs a body model for neutral" in printed
+
+
+def test_the_check_sees_the_other_release(tmp_path, capsys):
+    own = Tree(tmp_path, 4, defects=("smplx", "cut", "missing"))
+    with pytest.raises(UserError, match="1 of 6 things are to be put right"):
+        cli.run(own.command("--check"))
+    printed = capsys.readouterr().out
+    assert "is of SMPL-X, and the body model is SMPL-H: download the SMPL-H release" in printed
+    assert "note   KIT                0 of 1 recordings with a text: download its arch" in printed
+    assert "WRONG  CMU" in printed and "WRONG  BioMotion" not in printed
+
+
+def test_the_check_finds_everything_at_once(small, tmp_path, capsys):
+    nothing = tmp_path / "nothing"
+    with pytest.raises(UserError, match="3 of 3 things"):
+        cli.run(["prepare", "amass-babel", str(nothing), str(nothing), "--body-model",
+                 str(nothing), "--check"])  # fmt: skip
+    printed = capsys.readouterr().out
+    for words in ("MANO web site", "give a folder of BABEL", "holds the data sets of AMASS"):
+        assert words in printed
+    cli.run(small.command("--check"))
+    assert "WRONG" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ((), "say where to write"),
+        (("-o", "x", "--workers", "0"), "--workers must be 1 or more"),
+        (("-o", "x", "--approximate"), "not both"),
+    ],
+)
+def test_wrong_options(small, more, message):
+    with pytest.raises(UserError, match=message):
+        cli.run(small.command(*more))
+
+
+# AMASS
+
+
+@pytest.mark.parametrize(
+    ("babel", "local"),
+    [
+        ("CMU/CMU/01/01_01_poses.npz", "CMU/01/01_01_poses.npz"),
+        ("CMU/CMU/01/01_01_poses.npz", "CMU/01/01_01_stageii.npz"),
+        ("CMU/CMU/01/01_01_poses.npz", "deep/CMU/CMU/01/01_01_poses.npz"),
+        ("BMLrub/BioMotionLab_NTroje/rub1/00_a_poses.npz", "BMLrub/rub1/00_a_stageii.npz"),
+        ("DFaust67/DFaust_67/50002/j_poses.npz", "DFaust/50002/j_poses.npz"),
+        ("EyesJapanDataset/Eyes_Japan_Dataset/a/b-1-c d-e_poses.npz",
+         "EyesJapanDataset/a/b-1-c_d-e_stageii.npz"),
+        ("MPIHDM05/MPI_HDM05/bk/HDM_bk_poses.npz", "HDM05/bk/HDM_bk_stageii.npz"),
+        ("MPILimits/MPI_Limits/03100/uar3_poses.npz", "PosePrior/03100/uar3_stageii.npz"),
+        ("MPImosh/MPI_mosh/50022/stretch_poses_poses.npz", "MoSh/50022/stretch_poses_poses.npz"),
+        ("SSMsynced/SSM_synced/2016/sync_poses.npz", "SSM/2016/sync_poses.npz"),
+        ("TCDhandMocap/TCD_handMocap/E/w_poses.npz", "TCDHands/E/w_poses.npz"),
+        ("Transitionsmocap/Transitions_mocap/mazen_c3d/x_poses.npz", "Transitions/mazen_c3d/x.npz"),
+        ("ACCAD/ACCAD/Male2/B14 -  Walk turn_poses.npz", "ACCAD/Male2/B14_-__Walk_turn_poses.npz"),
+    ],
+)  # fmt: skip
+def test_a_path_under_all_its_names(babel, local):
+    assert recording_key(babel) == recording_key(local)
+    assert recording_key(babel) != recording_key(babel.replace("_poses.npz", "2_poses.npz"))
+
+
+def test_links_that_lead_back(tmp_path):
+    (tmp_path / "elsewhere" / "01").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "01" / "a_poses.npz").touch()
+    (tmp_path / "AMASS").mkdir()
+    (tmp_path / "AMASS" / "CMU").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "01" / "up").symlink_to(tmp_path / "AMASS")
+    tree = find_files(tmp_path / "AMASS")
+    assert tree.files == {("cmu", "01", "a"): [tmp_path / "AMASS" / "CMU" / "01" / "a_poses.npz"]}
+
+
+def mocap(rate_hz, frames, width=156):
+    rng = np.random.default_rng(0)
+    return Mocap(rng.normal(0, 1, (frames, width)), rng.normal(0, 1, (frames, 3)), np.zeros(16),
+                 "male", rate_hz)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("header", "frames", "duration", "expected"),
+    [
+        (120, 1200, 10.0, 120),
+        (120, 1200, 10.004, 120),
+        (120, 600, 10.0, 60),  # SSM
+        (60, 1200, 10.0, 120),
+        (59.99999, 600, 10.0, 59.99999),
+        (250, 2500, None, 250),
+        (None, 1000, 10.0, 100),
+        (120, 2400, 10.0, 240),
+        (120, 60, 1.0, 60),
+        (120, 1003, 10.0, 100),
+    ],
+)
+def test_the_duration_decides_about_the_rate(header, frames, duration, expected):
+    assert true_rate(mocap(header, frames), duration) == expected
+
+
+@pytest.mark.parametrize(("header", "frames", "duration"), [(120, 300, 10.0), (None, 9, None)])
+def test_no_rate_fits(header, frames, duration):
+    with pytest.raises(UserError, match="annotations"):
+        true_rate(mocap(header, frames), duration)
+
+
+@pytest.mark.parametrize("rate_hz", [60, 120, 150, 240, 59.99999, 120.00005, 30])
+def test_multiples_of_thirty_take_whole_frames(rate_hz):
+    made = mocap(rate_hz, 3001)
+    poses, trans_m = resample(made, rate_hz)
+    step = round(rate_hz / 30)
+    np.testing.assert_array_equal(poses, made.poses[::step])
+    np.testing.assert_array_equal(trans_m, made.trans_m[::step])
+
+
+@pytest.mark.parametrize("rate_hz", [100, 250, 25])
+def test_other_rates_turn_evenly(rate_hz):
+    """A steady turn stays steady, through the half turn where the axis flips."""
+    frames = np.arange(rate_hz * 2)
+    turn = Rotation.from_euler("z", 2.5 * frames[:, None] / rate_hz, degrees=False).as_rotvec()
+    path = frames[:, None] * [0.01, 0.02, 0]
+    poses, trans_m = resample(Mocap(turn, path, np.zeros(1), "male", rate_hz), rate_hz)
+    assert len(poses) == int((len(frames) - 1) * 30 / rate_hz + 1e-9) + 1
+    at = np.arange(len(poses)) / 30
+    expected = Rotation.from_euler("z", 2.5 * at[:, None])
+    off = (expected.inv() * Rotation.from_rotvec(poses)).magnitude()
+    assert off.max() < 1e-9
+    np.testing.assert_allclose(trans_m, (at * rate_hz)[:, None] * [0.01, 0.02, 0], atol=1e-12)
+
+
+def test_a_part_of_a_recording():
+    made = mocap(120, 100)
+    poses, _ = resample(made, 120, 20, 61)
+    np.testing.assert_array_equal(poses, made.poses[20:61:4])
+    assert len(resample(made, 120, 200)[0]) == 0
+    assert len(resample(made, 120, 50, 50)[0]) == 0
+
+
+def test_poses_of_one_model_for_another():
+    given = mocap(120, 3).poses
+    assert poses_for("smplh", given) is given
+    assert np.all(poses_for("smpl", given)[:, :66] == given[:, :66])
+    assert poses_for("smpl", given).shape == (3, 72)
+    with pytest.raises(UserError, match="SMPL-X, and the body model is SMPL-H: download"):
+        poses_for("smplh", mocap(120, 3, 165).poses)
+
+
+@pytest.mark.parametrize(
+    "gender",
+    ["male", b"male", np.array("male"), np.array([b"Male"]), np.array("b'male'"), np.array(["m"])],
+)
+def test_genders_as_they_come(tmp_path, gender):
+    arrays = {"poses": np.zeros((2, 156)), "trans": np.zeros((2, 3)), "betas": np.zeros((1, 16))}
+    np.savez(tmp_path / "x.npz", gender=gender, mocap_frame_rate=np.array([120]), **arrays)
+    read = read_mocap(tmp_path / "x.npz")
+    assert (read.gender, read.rate_hz, read.betas.shape) == ("male", 120.0, (16,))
+
+
+def test_the_newer_release_with_its_own_body(tmp_path):
+    own = Tree(tmp_path / "tree", 3, defects=("smplx", "smplx", "smplx"))
+    bodies, matrix = write_bodies(tmp_path / "newer", "smplx")
+    own.prepare(tmp_path / "out", body_model=bodies / "smplx", regressor=matrix)
+    assert len(verify_corpus(tmp_path / "out").motions()) == 3
+
+
+# BABEL and other texts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  Walk\tforward_slowly. ", "walk forward slowly"),
+        ("T-pose", "t-pose"),
+        ("“sit”", "“sit”"),
+        ("it's done!", "it's done"),
+        ("ﬁx\u200b", "fix"),
+        ("", ""),
+        (None, ""),
+        (3, ""),
+        ("--", ""),
+    ],
+)
+def test_clean_text(text, expected):
+    assert clean_text(text) == expected
+
+
+def test_neighbours_of_a_transition():
+    between = Label(4, 5, "transition")
+    near, long, far = Label(2, 4, "near"), Label(1, 4, "long"), Label(0, 3, "far")
+    after, touching = Label(6, 9, "after"), Label(4.99, 7, "touching")
+    assert neighbours(between, [far, near, long, after]) == (long, after)
+    assert neighbours(between, [far, near, after, touching]) == (near, touching)
+    assert neighbours(between, [Label(0, 10, "around"), after]) == (None, after)
+
+
+def test_frames_of_labels():
+    left_out = Counter()
+    labels = [Label(2.3, 3.0, "b"), Label(0.1, 1.2, "a"), Label(0, math.inf, "all"),
+              Label(2, 1, "turned"), Label(9, 10, "late"), Label(1, 1.01, "short"),
+              Label(0.1, 1.2, "a"), Label(-1, 1, "early"), Label(1, 3.04, "over")]  # fmt: skip
+    spans = frame_spans(labels, 90, 30.0, left_out)
+    assert spans == [
+        (0, 90, "all", "action"),
+        (3, 36, "a", "action"),
+        (30, 90, "over", "action"),
+        (69, 90, "b", "action"),
+    ]
+    assert sum(left_out.values()) == 5 and len(left_out) == 4
+
+
+def write_babel(folder, **entries):
+    made = {"babel_sid": 1, "url": "", "feat_p": "CMU/CMU/01/01_01_poses.npz", "dur": 5.0,
+            "seq_ann": None, "frame_ann": None}  # fmt: skip
+    content = {str(i): made | entry for i, entry in enumerate(entries.values())}
+    (folder / "train.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_transitions_of_different_annotators_do_not_mix(tmp_path):
+    one = annotation(label("walk", 0, 1), label("transition", 1, 2))
+    two = annotation(label("sit", 2, 3))
+    texts = read_babel(write_babel(tmp_path, a={"frame_anns": [one, two]}))
+    assert [each.text for each in texts.recordings[0].labels] == ["walk", "sit"]
+    assert texts.left_out["transitions: no action before or after"] == 1
+
+
+@pytest.mark.parametrize(
+    ("a", "between", "b", "span"),
+    [
+        ((0, 4), (4, 5), (5, 8), (0, 8)),
+        ((0, 20), (20, 21), (21, 40), (16.45, 24.55)),
+        ((0, 20), (20, 21), (21, 22), (13.9, 22)),
+        ((19, 20), (20, 21), (21, 40), (19, 27.1)),
+        ((0, 10), (10, 30), (30, 40), (10, 30)),
+    ],
+)
+def test_a_long_transition_is_a_clip_around_the_change(tmp_path, a, between, b, span):
+    labels = annotation(label("walk", *a), label("transition", *between), label("sit", *b))
+    texts = read_babel(write_babel(tmp_path, a={"frame_ann": labels}))
+    made = texts.recordings[0].labels[-1]
+    assert (made.start_s, made.stop_s) == pytest.approx(span)
+    assert (made.text, made.kind) == ("transit from walk to sit", "transition")
+
+
+def test_as_typed(tmp_path):
+    folder = write_babel(tmp_path, a={"frame_ann": annotation(label("walk", 0, 1))})
+    assert read_babel(folder, "raw_label").recordings[0].labels[0].text == "walk (as typed)"
+
+
+@pytest.mark.parametrize("entry", [{"seq_ann": []}, {"frame_ann": {"labels": [3]}}])
+def test_annotations_of_another_form(tmp_path, entry):
+    with pytest.raises(UserError, match=r"train\.json: sequence 0 is not as BABEL writes it"):
+        read_babel(write_babel(tmp_path, a=entry))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"1": {}}', '{"1": 2}', "[" * 100_000, "\xff"])
+def test_other_files_called_train(tmp_path, content):
+    (tmp_path / "train.json").write_bytes(content.encode("latin1"))
+    with pytest.raises(UserError, match=r"train\.json"):
+        read_babel(tmp_path)
+
+
+def test_no_annotations(tmp_path):
+    for path in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(UserError, match="BABEL"):
+            read_texts(path)
+
+
+def write_humanml3d(folder, one, other):
+    """Two clips of one recording, in two splits; one of another source; one without texts."""
+    (folder / "HumanML3D" / "texts").mkdir(parents=True)
+    source = f"./pose_data/{one.babel}.npy"
+    cut = f"./pose_data/{other.babel}.npy"
+    (folder / "index.csv").write_text(
+        "source_path,start_frame,end_frame,new_name\n"
+        f"{source},0,10,000000.npy\n{source},4,12,000001.npy\n"
+        "./pose_data/humanact12/humanact12/P01.npy,0,-1,000002.npy\n"
+        f"{source},0,3,000003.npy\n{cut},2,9,000004.npy\n"
+    )
+    for name, lines in {
+        "000000": "a man walks.#a/DET man/NOUN walk/VERB#0.0#0.0\nhe Turns#he/PRON#0.1#0.3\n",
+        "000001": "stops#stop/VERB#nan#nan\n\n",
+        "000002": "x#x#0#0",
+        "000004": "late#late#0.0#0.0",
+    }.items():
+        (folder / "HumanML3D" / "texts" / f"{name}.txt").write_text(lines)
+    (folder / "HumanML3D" / "val.txt").write_text("000001\n")
+    return folder
+
+
+def test_humanml3d(small, tmp_path):
+    """Its frames are those of files thinned to 20 Hz, by whole numbers."""
+    one, eyes = small.made[0], small.made[5]
+    folder = write_humanml3d(tmp_path, one, eyes)
+    report = prepare(small.folder / "AMASS", folder, tmp_path / "out",
+                     body_model=small.bodies / "smplh", regressor=small.regressor)  # fmt: skip
+    corpus = verify_corpus(tmp_path / "out")
+    assert {name: motion.split for name, motion in corpus.motions().items()} == {
+        "000000": "train",
+        "000001": "val",
+    }
+    first = corpus.motions()["000001"]
+    at = np.arange(len(first)) * 4 + 4 * 6.0  # 120 Hz: every sixth frame; from the fourth on
+    joints_m = corpus.joints_m[first.start : first.stop]
+    np.testing.assert_allclose(joints_m, expected_joints(small, one, at), rtol=0, atol=1e-6)
+    labels = {(s.start, s.stop, s.text) for s in corpus.segments if s.kind == "action"}
+    assert labels == {(0, 15, "a man walks"), (3, 9, "he turns"), (15, 27, "stops")}
+    assert report.texts == "HumanML3D"
+    # the third clip has no texts; three seconds before the fourth are more than there is
+    assert "its cut lies after the end" in corpus.info["skipped"]["000004"]
+    assert report.left_out["recordings: without a file of texts"] == 1
+    assert report.left_out["recordings: of HumanAct12, not in AMASS"] == 1
+
+
+def test_unified_annotations(small, tmp_path):
+    one = small.made[2]
+    content = {
+        "00001": {
+            "path": one.babel,
+            "duration": one.seconds,
+            "annotations": [{"seg_id": "0", "text": "Steps aside.", "start": 0.0, "end": 0.3}],
+        },
+        small.made[3].babel: {
+            "duration": small.made[3].seconds,
+            "annotations": [{"seg_id": "1", "text": "lifts", "start": 0.0, "end": 9.0}],
+        },
+    }
+    (tmp_path / "kitml.json").write_text(json.dumps(content))
+    prepare(small.folder / "AMASS", tmp_path / "kitml.json", tmp_path / "out",
+            body_model=small.bodies / "smplh", regressor=small.regressor)  # fmt: skip
+    corpus = verify_corpus(tmp_path / "out")
+    texts = [segment.text for segment in corpus.segments if segment.kind == "action"]
+    assert texts == ["steps aside", "lifts"]
+
+
+@pytest.mark.parametrize("content", ["{", '{"a": 1}', "[]", '{"a": {"annotations": [1]}}'])
+def test_other_json(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(UserError, match="not a json of AMASS-Annotation-Unifier"):
+        read_texts(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    "index", ["a,b\n1,2\n", "source_path,start_frame,end_frame,new_name\n,x,,\n"]
+)
+def test_other_indices(tmp_path, index):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / ".txt").write_text("a#b#0#0")
+    (tmp_path / "index.csv").write_text(index)
+    with pytest.raises(UserError, match="not an index of HumanML3D"):
+        read_texts(tmp_path)
+
+
+def test_an_index_without_texts(tmp_path):
+    (tmp_path / "index.csv").write_text("")
+    with pytest.raises(UserError, match="unpack texts.zip"):
+        read_texts(tmp_path)
