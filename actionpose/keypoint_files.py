@@ -35,6 +35,7 @@ ARRAYS = (
     "keypoints",
     "valid",
     "track_id",
+    "time_s",
 )  # what we look for in an npz
 COCO_CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labelled, 1 hidden, 2 visible
 PER_FRAME_KEYS = {
@@ -63,6 +64,8 @@ class Detections:
     image_size: tuple[int, int] | None = None
     joints: tuple[str, ...] | None = None  # the names that the file gives to the K joints
     source: str = ""
+    rate_hz: float | None = None
+    time_s: NDArray[np.float64] | None = None  # (span,) of all frames, where they are uneven
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 from actionpose import keypoint_files
 from actionpose.errors import UserError
@@ -30,6 +29,7 @@ from actionpose.skeletons import (
     Skeleton,
     convert,
 )
+from actionpose.tracking import track
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 ASSUMED_RATE_HZ = 30.0
@@ -44,11 +44,10 @@ WHOLE_BODY = {133: COCO17, 136: HALPE26}
 OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
 
 # what the npz's header holds besides skeleton and format_version
-HEADER = ("rate_hz", "image_size", "detector", "source", "rate_source", "first_frame")
-
-# link: farther than this many person sizes, or longer away than this, is another person
-MAX_STEP = 0.5
-MAX_ABSENCE = 30  # frames
+HEADER = (
+    *("rate_hz", "image_size", "detector", "source", "rate_source", "first_frame"),
+    *("notes", "complete"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +70,10 @@ class Keypoints:
     source: str = ""  # where the file says that it comes from
     rate_source: str = "given"  # or "file", or "assumed 30 Hz"
     first_frame: int = 0  # the number in the file of frame 0
+    # (T,) seconds, increasing, where frames are not evenly spaced; else frame / rate_hz
+    time_s: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()  # what a user of the result should know, a sentence each
+    complete: bool = True  # False: a part of the input could not be read
 
     def __post_init__(self) -> None:
         points, shape = self.keypoints_px, self.keypoints_px.shape
@@ -92,6 +95,9 @@ class Keypoints:
             )
         if len(np.unique(self.track_id)) < len(self.track_id):
             raise UserError("track_id has the same person twice")
+        if self.time_s is not None:
+            object.__setattr__(self, "time_s", _checked_times(self.time_s, shape[1]))
+        object.__setattr__(self, "notes", tuple(map(str, self.notes)))
         object.__setattr__(self, "rate_hz", _checked_rate(self.rate_hz))
         object.__setattr__(self, "image_size", _checked_size(self.image_size))
         _check_values(points.reshape(-1, *shape[2:]), self._frames(), self.skeleton)
@@ -107,6 +113,11 @@ class Keypoints:
     @property
     def num_frames(self) -> int:
         return int(self.keypoints_px.shape[1])
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """(T,) seconds of the frames, from the first one."""
+        return np.arange(self.num_frames) / self.rate_hz if self.time_s is None else self.time_s
 
     def _frames(self) -> NDArray[np.int64]:
         """The file's number of each row of keypoints_px.reshape(P * T, J, 3)."""
@@ -127,8 +138,8 @@ class Keypoints:
         Frames are put in the order of their numbers, from the least number that the file has;
         frames in between that it lacks are there and not valid. Confidence above 1, which
         AlphaPose gives, is 1. COCO's visibility 1 (hidden, but labelled) is a confidence of 0.5.
-        Without track numbers in the file, `link` says who is who; with them, of two detections of
-        one person in one frame the more confident stays.
+        Without track numbers in the file, `tracking` says who is who; with them, of two detections
+        of one person in one frame the more confident stays.
 
         Args:
             format: of `keypoint_files.FORMATS`; "auto" goes by the content.
@@ -152,7 +163,7 @@ class Keypoints:
                 raise UserError(f"not what {format} writes: leave the format to be found")
             if arrays is None:
                 found = keypoint_files.read_json(path, format)
-                keypoints = _from_detections(found, skeleton, image_size)
+                keypoints = from_detections(found, skeleton, image_size)
             elif "header" in arrays:
                 keypoints = _from_saved(arrays, skeleton)
             else:
@@ -161,8 +172,8 @@ class Keypoints:
                 keypoints = replace(keypoints, rate_source=ASSUMED)
             if image_size is not None:
                 keypoints = replace(keypoints, image_size=image_size)
-            if rate_hz is not None:
-                keypoints = replace(keypoints, rate_hz=rate_hz, rate_source="given")
+            if rate_hz is not None:  # which replaces the times of the file
+                keypoints = replace(keypoints, rate_hz=rate_hz, rate_source="given", time_s=None)
             return keypoints
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -232,6 +243,7 @@ class Keypoints:
                 valid=self.valid,
                 track_id=self.track_id,
                 header=np.array(json.dumps(header, sort_keys=True)),
+                **({} if self.time_s is None else {"time_s": self.time_s}),
             )
 
     def to_skeleton(self, target: Skeleton = H36M17) -> "Keypoints":
@@ -270,6 +282,9 @@ def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> K
             detector=str(known.get("detector", "")),
             source=str(known.get("source", "")),
             first_frame=int(known.get("first_frame", 0)),
+            time_s=_uneven(arrays.get("time_s"), known.get("rate_hz")),
+            notes=tuple(known.get("notes", ())),
+            complete=bool(known.get("complete", True)),
         )
     except UserError:
         raise
@@ -279,10 +294,12 @@ def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> K
     return keypoints
 
 
-def _from_detections(
-    found: Detections, skeleton: Skeleton | None, image_size: tuple[int, int] | None
+def from_detections(
+    found: Detections,
+    skeleton: Skeleton | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> Keypoints:
-    """Detections in any order -> people over all frames."""
+    """Detections in any order -> people over all frames; `skeleton` and size as in `read`."""
     skeleton, columns = _layout(found.keypoints.shape[1], skeleton, found.joints, coco=True)
     points = _cleaned(found.keypoints[:, columns], found.frame, skeleton)
     there = np.asarray((points[..., 2] > 0).any(-1))  # a detection without a joint says nothing
@@ -291,8 +308,10 @@ def _from_detections(
     points, frame = points[there], found.frame[there] - found.span[0]
     person = None if found.person is None else found.person[there]
     # AlphaPose without tracking gives everybody the number 0
-    if person is None or (len(np.unique(person)) == 1 and len(np.unique(frame)) < len(frame)):
-        person = link(frame, points)
+    several = len(np.unique(frame)) < len(frame)
+    if person is None or (len(np.unique(person)) == 1 and several):
+        rate_hz = found.rate_hz or ASSUMED_RATE_HZ
+        person = track(frame / rate_hz, points) if several else np.zeros_like(frame)
     track_id, row = np.unique(person, return_inverse=True)
     num_frames = found.span[1] - found.span[0] + 1
     shape = (len(track_id), num_frames, len(skeleton), 3)
@@ -312,8 +331,9 @@ def _from_detections(
         keypoints_px=keypoints_px,
         valid=valid,
         track_id=track_id,
-        rate_hz=ASSUMED_RATE_HZ,
-        rate_source=ASSUMED,
+        rate_hz=found.rate_hz or ASSUMED_RATE_HZ,
+        rate_source="file" if found.rate_hz else ASSUMED,
+        time_s=found.time_s,
         image_size=found.image_size if image_size is None else image_size,
         skeleton=skeleton,
         detector=found.detector,
@@ -423,6 +443,21 @@ def _checked_rate(rate_hz: object) -> float:
     return float(rate_hz)  # type: ignore[arg-type]
 
 
+def _checked_times(time_s: object, num_frames: int) -> NDArray[np.float64]:
+    times = np.asarray(time_s, dtype=np.float64)
+    if times.shape != (num_frames,) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise UserError(f"time_s must be {num_frames} finite seconds that increase")
+    return times
+
+
+def _uneven(time_s: Any, rate_hz: float | None) -> Any:
+    """The times of a file, or None where the rate says them: a Result's file has both."""
+    if time_s is None or not rate_hz:
+        return time_s
+    even = np.arange(len(time_s)) / rate_hz
+    return None if np.allclose(time_s, even, rtol=0, atol=1e-6) else time_s
+
+
 def _checked_size(size: object) -> tuple[int, int] | None:
     if size is None:
         return None
@@ -431,65 +466,3 @@ def _checked_size(size: object) -> tuple[int, int] | None:
         if all(whole):
             return int(size[0]), int(size[1])
     raise UserError(f"image_size must be width and height in whole pixels above 0, not {size}")
-
-
-def link(frame: NDArray[np.int64], keypoints: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Who is who, from where they are: for files without track numbers.
-
-    If no frame has more than one detection, all are one person. Otherwise frame after frame: each
-    known person is moved on at their last velocity, and detections go to people so that the sum
-    of mean joint distances, in sizes of the person, is least. A detection farther than `MAX_STEP`
-    from everyone is somebody new, and so is who comes back after more than `MAX_ABSENCE` frames.
-
-    This is a guess. Appearance is not looked at, so people who meet and turn back, or hide one
-    another for long, may change places: where that matters, track with the detector.
-
-    Args:
-        frame: (N,) frame numbers in any order.
-        keypoints: (N, J, 3) x, y, confidence, one scale for x and y. Confidence 0 is not there.
-
-    Returns:
-        (N,) person of each detection, 0, 1, ... by first appearance.
-    """
-    person = np.zeros(len(frame), dtype=np.int64)
-    order = np.argsort(frame, kind="stable")
-    numbers, starts = np.unique(frame[order], return_index=True)
-    if len(numbers) == len(frame):
-        return person
-    points = keypoints[..., :2]
-    seen = keypoints[..., 2] > 0
-    size = np.maximum(_size(points, seen), 1.0)
-    last = np.empty(0, dtype=np.int64)  # of each person still followed, their last detection
-    velocity = np.empty((0, 2))
-    count = 0  # of people so far
-    for now, rows in zip(numbers, np.split(order, starts[1:]), strict=True):
-        near = now - frame[last] <= MAX_ABSENCE
-        last, velocity = last[near], velocity[near]
-        absence = (now - frame[last])[:, None]  # frames
-        offset = points[rows] - points[last][:, None]  # (people, detections, J, 2)
-        both = seen[rows] & seen[last][:, None]
-        shared = np.maximum(both.sum(-1), 1)
-        error = offset - (velocity * absence)[:, None, None]
-        distance = (np.hypot(error[..., 0], error[..., 1]) * both).sum(-1) / shared / size[rows]
-        # beyond the limit all are alike, so that one stray cannot upset the others' assignment
-        cost = np.where(both.any(-1), np.minimum(distance, MAX_STEP), MAX_STEP)
-        known, found = linear_sum_assignment(cost)
-        same = cost[known, found] < MAX_STEP
-        known, found = known[same], found[same]
-        moved = (offset * both[..., None])[known, found].sum(-2) / shared[known, found][:, None]
-        velocity[known] = (velocity[known] + moved / absence[known]) / 2  # smoothed
-        person[rows[found]] = person[last[known]]
-        last[known] = rows[found]
-        new = np.setdiff1d(rows, rows[found], assume_unique=True)
-        person[new] = count + np.arange(len(new))
-        count += len(new)
-        last = np.concatenate([last, new])
-        velocity = np.concatenate([velocity, np.zeros((len(new), 2))])
-    return person
-
-
-def _size(points: NDArray[np.floating], seen: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """(N,): the longer side of the box of the joints seen, of (N, J, 2)."""
-    low = np.where(seen[..., None], points, np.inf).min(-2)
-    high = np.where(seen[..., None], points, -np.inf).max(-2)
-    return np.asarray((high - low).max(-1))

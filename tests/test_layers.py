@@ -7,9 +7,10 @@ import actionpose
 
 PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
-    {"errors"},
-    {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions"},
-    {"keypoint_files"},
+    {"errors", "offline", "stopwatch"},
+    {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions"}
+    | {"tracking", "video"},
+    {"keypoint_files", "keypoint_tables", "keypoint_landmarks", "detectors"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
     {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
