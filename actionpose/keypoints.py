@@ -298,8 +298,14 @@ def from_detections(
     found: Detections,
     skeleton: Skeleton | None = None,
     image_size: tuple[int, int] | None = None,
+    **about: Any,
 ) -> Keypoints:
-    """Detections in any order -> people over all frames; `skeleton` and size as in `read`."""
+    """Detections in any order -> people over all frames.
+
+    Args:
+        skeleton, image_size: as in `Keypoints.read`.
+        about: further fields of `Keypoints`.
+    """
     skeleton, columns = _layout(found.keypoints.shape[1], skeleton, found.joints, coco=True)
     points = _cleaned(found.keypoints[:, columns], found.frame, skeleton)
     there = np.asarray((points[..., 2] > 0).any(-1))  # a detection without a joint says nothing
@@ -321,6 +327,7 @@ def from_detections(
             f"{found.span[1]}) are too much for memory: check that the image names count frames, "
             "or split the video"
         )
+    about = {"rate_source": "file" if found.rate_hz else ASSUMED} | about
     # where a person is twice in a frame the more confident one stays: it is assigned last
     order = np.argsort(points[..., 2].mean(-1), kind="stable")
     keypoints_px = np.zeros(shape, dtype=np.float32)
@@ -332,13 +339,13 @@ def from_detections(
         valid=valid,
         track_id=track_id,
         rate_hz=found.rate_hz or ASSUMED_RATE_HZ,
-        rate_source="file" if found.rate_hz else ASSUMED,
         time_s=found.time_s,
         image_size=found.image_size if image_size is None else image_size,
         skeleton=skeleton,
         detector=found.detector,
         source=found.source,
         first_frame=found.span[0],
+        **about,
     )
 
 

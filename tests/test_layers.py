@@ -13,8 +13,9 @@ LAYERS = [
     {"keypoint_files", "keypoint_tables", "keypoint_landmarks", "detectors"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
-    {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
-    {"training", "lift", "actions"},
+    {"clips", "checkpoint", "synthetic", "footage", "export", "view", "prepare"},
+    {"training", "lift", "actions", "doctor"},
+    {"bulk"},
     {"pretrain", "finetune", "evaluate", "web"},
     {"reproduce"},
     {"commands"},
