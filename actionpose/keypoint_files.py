@@ -43,6 +43,8 @@ PER_FRAME_KEYS = {
     "bodies": "joints",
 }  # OpenPose, CMU-Pose
 
+MOST_OF_A_FRAME = 10_000_000  # bytes; a larger json is not of one frame
+
 # what NumPy raises for a damaged file, or one with an unknown compression or an absurd size
 BROKEN_NUMPY = (
     *(ValueError, EOFError, KeyError, MemoryError, RuntimeError, SyntaxError),
@@ -141,6 +143,19 @@ def read_json(path: Path, format: str) -> Detections:
         case "alphapose" | "coco" if isinstance(data, list):
             return _from_list(data, "AlphaPose" if format == "alphapose" else "")
     raise UserError(f"not what {format} writes: leave the format to be found")
+
+
+def is_folder_of_frames(folder: Path) -> bool:
+    """Whether a tool wrote one json per frame there, so that the folder is one recording."""
+    files = sorted(file for file in folder.glob("*.json") if not file.name.startswith("."))
+    if not files or files[0].stat().st_size > MOST_OF_A_FRAME:
+        return False
+    try:
+        data = _load_json(files[0])
+    except UserError:
+        return False
+    first = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
+    return _is_frame(data) or ("keypoints" in first and "image_id" not in first)
 
 
 def frame_number(image_id: object) -> int:
