@@ -6,6 +6,7 @@
 | openpose | a folder with a json per frame, `people[].pose_keypoints_2d`; or one such file |
 | mmpose | a list over frames of `instances[]`, maybe under `instance_info`; or files per image |
 | coco | a results list, or a dataset with `images` and `annotations` |
+| mediapipe | lists of landmarks, in several forms: `keypoint_landmarks.py` |
 | npz | NumPy arrays: what `Keypoints.save` writes, or a bare array (npz and npy) |
 
 Nothing is unpickled. Values are taken as they stand: `keypoints.py` checks them, finds the layout
@@ -27,8 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.errors import UserError
+from actionpose.keypoint_landmarks import is_landmarks, read_landmarks
+from actionpose.skeletons import MEDIAPIPE33
 
-FORMATS = ("auto", "alphapose", "openpose", "mmpose", "coco", "npz")
+FORMATS = ("alphapose", "openpose", "mmpose", "coco", "mediapipe", "npz")
 ARRAYS = (
     "header",
     "keypoints_px",
@@ -109,11 +112,12 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
             raise UserError(f"a damaged or cut-off NumPy file ({error})") from None
 
 
-def read_json(path: Path, format: str) -> Detections:
+def read_json(path: Path, format: str, image_size: tuple[int, int] | None = None) -> Detections:
     """Read a json file or a folder of them.
 
     Args:
         format: one of FORMATS but npz; "auto" goes by what is in the file, not by its name.
+        image_size: for coordinates that are shares of the image.
 
     Raises:
         UserError: not JSON, cut off, of no known form, or nobody is in it.
@@ -138,6 +142,16 @@ def read_json(path: Path, format: str) -> Detections:
             return _from_frames([(number, data)], _detector_of_frame(data))
         case "mmpose":
             return _from_mmpose(data)
+        case "mediapipe" if is_landmarks(data):
+            found = read_landmarks(data, image_size)
+            people = [[{"pose_keypoints_2d": flat} for flat in some] for _, some in found.frames]
+            return _from_frames(
+                [(n, {"people": p}) for (n, _), p in zip(found.frames, people, strict=True)],
+                "MediaPipe",
+                image_size=found.image_size,
+                rate_hz=found.rate_hz,
+                joints=MEDIAPIPE33.joints,
+            )
         case "coco" if isinstance(data, dict):
             return _from_coco_dataset(data)
         case "alphapose" | "coco" if isinstance(data, list):
@@ -216,8 +230,11 @@ def _sniff(data: Any) -> str:
                 "box",
             }
             return "alphapose" if tracked_or_named else "coco"
+    if is_landmarks(data):
+        return "mediapipe"
     raise UserError(
-        "JSON, but not of a form that AlphaPose, OpenPose, MMPose or COCO tools write for keypoints"
+        "JSON, but not of a form that AlphaPose, OpenPose, MMPose, COCO or MediaPipe tools write "
+        "for keypoints"
     )
 
 

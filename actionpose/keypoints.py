@@ -1,7 +1,8 @@
 """2D keypoints of one or more people over time: every container and layout in, one type out.
 
-`Keypoints.read` takes what AlphaPose, OpenPose, MMPose and COCO tools write, bare NumPy arrays, and
-what `Keypoints.save` wrote; `keypoint_files.py` has the containers. Here are the checks, the
+`Keypoints.read` takes what AlphaPose, OpenPose, MMPose, COCO, MediaPipe, DeepLabCut and Sports2D
+tools write, bare NumPy arrays, and what `Keypoints.save` wrote; `keypoint_files.py` has the
+containers and `keypoint_tables.py` those that are tables. Here are the checks, the
 layout (which index is which joint) and the sorting into people.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from actionpose import keypoint_files
+from actionpose import keypoint_files, keypoint_tables
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
 from actionpose.keypoint_files import Detections
@@ -31,6 +32,7 @@ from actionpose.skeletons import (
 )
 from actionpose.tracking import track
 
+FORMATS = ("auto", *keypoint_files.FORMATS, *keypoint_tables.FORMATS)
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 ASSUMED_RATE_HZ = 30.0
 ASSUMED = f"assumed {ASSUMED_RATE_HZ:g} Hz"
@@ -142,7 +144,7 @@ class Keypoints:
         of one person in one frame the more confident stays.
 
         Args:
-            format: of `keypoint_files.FORMATS`; "auto" goes by the content.
+            format: one of `FORMATS`; "auto" goes by the content.
             skeleton: the layout, where the number of joints leaves it open: one of `SKELETONS`
                 or its name. 17 joints in a detector's json are COCO's, in a bare array anybody's.
             image_size: width and height in pixels; else what the file says, which may be nothing.
@@ -155,14 +157,20 @@ class Keypoints:
         if not path.exists():
             raise UserError(f"no such file: {path}")
         try:
-            if format not in keypoint_files.FORMATS:
-                raise UserError(f"format {format!r} is none of {', '.join(keypoint_files.FORMATS)}")
+            if format not in FORMATS:
+                raise UserError(f"format {format!r} is none of {', '.join(FORMATS)}")
             skeleton = _skeleton(skeleton)
             arrays = keypoint_files.load_arrays(path)
             if format != "auto" and (format == "npz") != (arrays is not None):
                 raise UserError(f"not what {format} writes: leave the format to be found")
             if arrays is None:
-                found = keypoint_files.read_json(path, format)
+                table = keypoint_tables.table_format(path)
+                if format in keypoint_tables.FORMATS and format != table:
+                    raise UserError(f"not what {format} writes: leave the format to be found")
+                if table and format in ("auto", table):
+                    found = keypoint_tables.read_table(path, table)
+                else:
+                    found = keypoint_files.read_json(path, format, _checked_size(image_size))
                 keypoints = from_detections(found, skeleton, image_size)
             elif "header" in arrays:
                 keypoints = _from_saved(arrays, skeleton)

@@ -10,7 +10,9 @@ LAYERS = [
     {"errors", "offline", "stopwatch"},
     {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions"}
     | {"tracking", "video"},
-    {"keypoint_files", "keypoint_tables", "keypoint_landmarks", "detectors"},
+    {"keypoint_landmarks", "detectors"},
+    {"keypoint_files"},
+    {"keypoint_tables"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
     {"clips", "checkpoint", "synthetic", "footage", "export", "view", "prepare"},
