@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import evaluate, lift, models, prepare, train
+from actionpose.commands import doctor, evaluate, lift, models, prepare, train
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
@@ -21,6 +21,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "models list": models.models_list,
     "models info": models.models_info,
     "models convert": models.models_convert,
+    "doctor": doctor.doctor,
 }
 # These read a recipe before the options, whose defaults it then gives.
 WITH_RECIPE: dict[str, Callable[[list[str]], None]] = {

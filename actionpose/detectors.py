@@ -16,7 +16,7 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -305,11 +305,3 @@ def _digest(path: Path) -> str:
             return "sha256 " + hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return "sha256 unknown"
-
-
-def installed(package: str) -> str:
-    """The version of a package, "" if it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
