@@ -6,6 +6,7 @@
 import concurrent.futures
 import multiprocessing
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -194,15 +195,21 @@ _worker: Worker | None = None  # of this process, if it is one of `_run_processe
 
 def _start_worker(options: Options, num_workers: int) -> None:
     global _worker
-    # an interrupted worker unwinds, so that no half-written file stays behind
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
     _worker = Worker(options, num_workers)
+    signal.signal(signal.SIGTERM, _end_worker)
+
+
+def _end_worker(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _lift_in_worker(job: Job) -> Outcome:
     assert _worker is not None
-    return _worker.lift(job)
+    try:
+        return _worker.lift(job)
+    except SystemExit:  # what was half-written is gone; the pool would go on with the next job
+        os._exit(1)
 
 
 def _run_processes(
@@ -241,7 +248,12 @@ def _run_ray(
         raise UserError("--engine ray needs: pip install 'actionpose[cluster]'") from None
     if not ray.is_initialized():
         # RAY_ADDRESS names a cluster; without it, one is started on this machine
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:  # Ray's own are of many kinds
+            raise UserError(
+                f"--engine ray: no cluster can be reached or started ({error})"
+            ) from error
     num_workers = min(num_workers or int(ray.cluster_resources().get("CPU", 1)), len(jobs))
     actor: Any = ray.remote(num_cpus=1)(Worker)
     pool = ActorPool([actor.remote(options, num_workers) for _ in range(num_workers)])
@@ -275,7 +287,7 @@ def find_jobs(
         if not given.exists():
             raise UserError(
                 f"no such file or folder: {given}"
-                + (" (a bucket has to be mounted as a folder)" if "://" in str(given) else "")
+                + (" (a bucket has to be mounted as a folder)" if _is_address(given) else "")
             )
         if holds_inputs(given):
             if given.resolve() == away:
@@ -301,6 +313,11 @@ def find_jobs(
         Job(path, tuple(folder / f"{name}{suffix}" for suffix in suffixes))
         for path, name in found.items()
     ]
+
+
+def _is_address(path: Path) -> bool:
+    """Whether somebody gave s3://bucket or the like; as a path, it has lost a slash."""
+    return re.match(r"[a-z0-9]{2,}:/", str(path)) is not None
 
 
 def _inputs_in(folder: Path, recursive: bool, away: Path) -> Iterator[Path]:

@@ -146,7 +146,9 @@ class OnnxPose:
 
     MARGIN = 1.25  # of the box around the joints
     LOST = 0.3  # mean confidence below which the person is looked for again
-    MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of RTMPose's training
+    # of the colours in ImageNet, which RTMPose was trained with
+    MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
+    DEVIATION = np.array([58.395, 57.12, 57.375], dtype=np.float32)
     LAYOUTS = {17: COCO17, 26: HALPE26, 133: COCO17}
 
     def __init__(self, path: Path, finder: Detector | None = None):
@@ -193,7 +195,7 @@ class OnnxPose:
         corner = middle - scale * np.array([width, height]) / 2
         matrix = np.array([[1 / scale, 0, -corner[0] / scale], [0, 1 / scale, -corner[1] / scale]])
         crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        pixels = (crop.astype(np.float32) - np.float32(self.MEAN)) / np.float32(self.DEVIATION)
+        pixels = (crop.astype(np.float32) - self.MEAN) / self.DEVIATION
         bins = self._session.run(None, {self._input.name: pixels.transpose(2, 0, 1)[None]})
         # a SimCC axis is finer than the model's pixels
         places = [

@@ -176,7 +176,7 @@ def _without_gaps(body: NDArray[np.float64]) -> NDArray[np.float64]:
 @cache
 def _joint_of() -> dict[str, str]:
     """Names without signs, in small letters -> our names of joints."""
-    known = {}
+    known: dict[str, str] = {}
     for joint in dict.fromkeys(j for skeleton in SKELETONS.values() for j in skeleton.joints):
         side, _, part = joint.partition("_")
         if side in ("left", "right"):

@@ -144,7 +144,7 @@ def _by_appearance(keypoints: Array, seen: Mask, size: Array) -> list[tuple[floa
 
 
 def _by_movement(keypoints: Array, seen: Mask, size: Array) -> list[tuple[float, ...]]:
-    ways = []
+    ways: list[tuple[float, ...]] = []
     for points, there, sizes in zip(keypoints, seen, size, strict=True):
         both = there[1:] & there[:-1]
         steps = np.linalg.norm(np.diff(points[..., :2], axis=0), axis=-1) * both
@@ -185,7 +185,7 @@ def fill_gaps(
             continue
         gap = slice(before + 1, after)
         share = ((time_s[gap] - time_s[before]) / length_s)[:, None, None]
-        both = (keypoints[[before, after], :, 2] > 0).all(0)[:, None]
+        both = np.all(keypoints[[before, after], :, 2] > 0, axis=0).reshape(-1, 1)
         filled[gap] = (keypoints[before] * (1 - share) + keypoints[after] * share) * both
         there[gap] = both.any()
     return filled, there
