@@ -4,6 +4,7 @@
 """
 
 import concurrent.futures
+import logging
 import multiprocessing
 import os
 import re
@@ -249,12 +250,13 @@ def _run_ray(
     if not ray.is_initialized():
         # RAY_ADDRESS names a cluster; without it, one is started on this machine
         try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray's own are of many kinds
             raise UserError(
                 f"--engine ray: no cluster can be reached or started ({error})"
             ) from error
-    num_workers = min(num_workers or int(ray.cluster_resources().get("CPU", 1)), len(jobs))
+    cpus: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    num_workers = min(num_workers or int(cpus.get("CPU", 1)), len(jobs))
     actor: Any = ray.remote(num_cpus=1)(Worker)
     pool = ActorPool([actor.remote(options, num_workers) for _ in range(num_workers)])
     away = [Job(j.source.absolute(), tuple(p.absolute() for p in j.outputs)) for j in jobs]

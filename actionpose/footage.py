@@ -7,7 +7,7 @@ that memory does not grow with the pictures.
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,13 +93,14 @@ def watch(
     """
     stopwatch = stopwatch or Stopwatch()
     times: list[float] = []
-    frame, people = [], []
+    frame: list[int] = []
+    people: list[NDArray[np.float32]] = []
     frames = _ahead(stopwatch.each("decode", video), _AHEAD)
     try:
-        for number, (time_s, image) in enumerate(frames):
+        for number, shot in enumerate(frames):
             with stopwatch.stage("detect"):
-                found = detector.detect(image)
-            times.append(time_s)
+                found = detector.detect(shot.image)
+            times.append(shot.time_s)
             frame += [number] * len(found)
             people.append(found)
             progress(1)
@@ -165,7 +166,7 @@ def _followed(
     )
 
 
-def _ahead(items: Iterable[Item], most: int) -> Iterator[Item]:
+def _ahead(items: Iterable[Item], most: int) -> Generator[Item, None, None]:
     """The same items, made in another thread, up to so many before they are asked for.
 
     What the thread raises is raised here; closing the generator ends the thread.

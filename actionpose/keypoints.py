@@ -243,16 +243,17 @@ class Keypoints:
             raise UserError(f"keypoints are saved as .npz, not {path.name}")
         header = {name: getattr(self, name) for name in HEADER}
         header |= {"format_version": FORMAT, "skeleton": self.skeleton.name}
+        arrays: dict[str, Any] = {
+            "keypoints_px": self.keypoints_px,
+            "valid": self.valid,
+            "track_id": self.track_id,
+            "header": np.array(json.dumps(header, sort_keys=True)),
+        }
+        if self.time_s is not None:
+            arrays["time_s"] = self.time_s
         with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             # NumPy dates every member 1980, so the bytes depend on the content alone
-            np.savez(
-                file,
-                keypoints_px=self.keypoints_px,
-                valid=self.valid,
-                track_id=self.track_id,
-                header=np.array(json.dumps(header, sort_keys=True)),
-                **({} if self.time_s is None else {"time_s": self.time_s}),
-            )
+            np.savez(file, **arrays)
 
     def to_skeleton(self, target: Skeleton = H36M17) -> "Keypoints":
         """The same people in another joint set, by `skeletons.convert`.
