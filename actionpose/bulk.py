@@ -12,7 +12,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def _keypoints(
                 rate_hz=options.rate_hz,
             )
     with Video(source) as video:
-        with stopwatch.stage("detect"):
+        with stopwatch.stage("start"):
             detector = make_detector(options.detector)
         total = video.num_frames_said or None
         try:
@@ -259,8 +259,13 @@ def _run_ray(
     num_workers = min(num_workers or int(cpus.get("CPU", 1)), len(jobs))
     actor: Any = ray.remote(num_cpus=1)(Worker)
     pool = ActorPool([actor.remote(options, num_workers) for _ in range(num_workers)])
-    away = [Job(j.source.absolute(), tuple(p.absolute() for p in j.outputs)) for j in jobs]
-    yield from pool.map_unordered(lambda worker, job: worker.lift.remote(job), away)
+    given = {job.source.absolute(): job.source for job in jobs}
+    away = [
+        Job(source, tuple(path.absolute() for path in job.outputs))
+        for source, job in zip(given, jobs, strict=True)
+    ]
+    for outcome in pool.map_unordered(lambda worker, job: worker.lift.remote(job), away):
+        yield replace(outcome, source=given[outcome.source])
 
 
 def holds_inputs(path: Path) -> bool:

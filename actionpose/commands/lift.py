@@ -197,8 +197,8 @@ def _lift_many(
             outcomes += tqdm(done, total=len(left), unit="file", disable=True if quiet else None)
         finally:
             done.close()
-    places = {job.source.absolute(): place for place, job in enumerate(work)}
-    outcomes.sort(key=lambda outcome: places[outcome.source.absolute()])
+    places = {job.source: place for place, job in enumerate(work)}
+    outcomes.sort(key=lambda outcome: places[outcome.source])
     _print_table(outcomes)
     if any(outcome.status in ("failed", "damaged") for outcome in outcomes):
         sys.exit(SOME_FAILED)
@@ -231,8 +231,8 @@ def _print_result(result: Any, files: list[Path]) -> None:
     persons, frames = result.valid.shape
     seen = int(result.valid.sum())
     print(
-        f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} frames at "
-        f"{header['rate_hz']:g} Hz ({header['rate_source']}); {seen} detections"
+        f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} "
+        f"{'frame' if frames == 1 else 'frames'} at {header['rate_hz']:g} Hz ({header['rate_source']}); {seen} detections"
     )
     print(f"        {header['units']}; {header['axes']}; {header['root']}")
     print(f"scale   {header['scale_source']}")
