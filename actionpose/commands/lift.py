@@ -232,7 +232,8 @@ def _print_result(result: Any, files: list[Path]) -> None:
     seen = int(result.valid.sum())
     print(
         f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} "
-        f"{'frame' if frames == 1 else 'frames'} at {header['rate_hz']:g} Hz ({header['rate_source']}); {seen} detections"
+        f"{'frame' if frames == 1 else 'frames'} at {header['rate_hz']:g} Hz "
+        f"({header['rate_source']}); {seen} detections"
     )
     print(f"        {header['units']}; {header['axes']}; {header['root']}")
     print(f"scale   {header['scale_source']}")
