@@ -10,6 +10,7 @@ from typing import Any
 
 from actionpose.commands import (
     corpus,
+    doctor,
     evaluate,
     figures,
     lift,
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "models list": models.models_list,
     "models info": models.models_info,
     "models convert": models.models_convert,
+    "doctor": doctor.doctor,
 }
 # These read a recipe before the options, whose defaults it then gives.
 WITH_RECIPE: dict[str, Callable[[list[str]], None]] = {

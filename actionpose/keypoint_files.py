@@ -6,6 +6,7 @@
 | openpose | a folder with a json per frame, `people[].pose_keypoints_2d`; or one such file |
 | mmpose | a list over frames of `instances[]`, maybe under `instance_info`; or files per image |
 | coco | a results list, or a dataset with `images` and `annotations` |
+| mediapipe | lists of landmarks, in several forms: `keypoint_landmarks.py` |
 | npz | NumPy arrays: what `Keypoints.save` writes, or a bare array (npz and npy) |
 
 Nothing is unpickled. Values are taken as they stand: `keypoints.py` checks them, finds the layout
@@ -27,20 +28,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.errors import UserError
+from actionpose.keypoint_landmarks import is_landmarks, read_landmarks
+from actionpose.skeletons import MEDIAPIPE33
 
-FORMATS = ("auto", "alphapose", "openpose", "mmpose", "coco", "npz")
+FORMATS = ("alphapose", "openpose", "mmpose", "coco", "mediapipe", "npz")
 ARRAYS = (
     "header",
     "keypoints_px",
     "keypoints",
     "valid",
     "track_id",
+    "time_s",
 )  # what we look for in an npz
 COCO_CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labelled, 1 hidden, 2 visible
 PER_FRAME_KEYS = {
     "people": "pose_keypoints_2d",
     "bodies": "joints",
 }  # OpenPose, CMU-Pose
+
+MOST_OF_A_FRAME = 10_000_000  # bytes; a larger json is not of one frame
 
 # what NumPy raises for a damaged file, or one with an unknown compression or an absurd size
 BROKEN_NUMPY = (
@@ -63,6 +69,8 @@ class Detections:
     image_size: tuple[int, int] | None = None
     joints: tuple[str, ...] | None = None  # the names that the file gives to the K joints
     source: str = ""
+    rate_hz: float | None = None
+    time_s: NDArray[np.float64] | None = None  # (span,) of all frames, where they are uneven
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
@@ -104,11 +112,12 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
             raise UserError(f"a damaged or cut-off NumPy file ({error})") from None
 
 
-def read_json(path: Path, format: str) -> Detections:
+def read_json(path: Path, format: str, image_size: tuple[int, int] | None = None) -> Detections:
     """Read a json file or a folder of them.
 
     Args:
         format: one of FORMATS but npz; "auto" goes by what is in the file, not by its name.
+        image_size: for coordinates that are shares of the image.
 
     Raises:
         UserError: not JSON, cut off, of no known form, or nobody is in it.
@@ -133,11 +142,34 @@ def read_json(path: Path, format: str) -> Detections:
             return _from_frames([(number, data)], _detector_of_frame(data))
         case "mmpose":
             return _from_mmpose(data)
+        case "mediapipe" if is_landmarks(data):
+            found = read_landmarks(data, image_size)
+            people = [[{"pose_keypoints_2d": flat} for flat in some] for _, some in found.frames]
+            return _from_frames(
+                [(n, {"people": p}) for (n, _), p in zip(found.frames, people, strict=True)],
+                "MediaPipe",
+                image_size=found.image_size,
+                rate_hz=found.rate_hz,
+                joints=MEDIAPIPE33.joints,
+            )
         case "coco" if isinstance(data, dict):
             return _from_coco_dataset(data)
         case "alphapose" | "coco" if isinstance(data, list):
             return _from_list(data, "AlphaPose" if format == "alphapose" else "")
     raise UserError(f"not what {format} writes: leave the format to be found")
+
+
+def is_folder_of_frames(folder: Path) -> bool:
+    """Whether a tool wrote one json per frame there, so that the folder is one recording."""
+    files = sorted(file for file in folder.glob("*.json") if not file.name.startswith("."))
+    if not files or files[0].stat().st_size > MOST_OF_A_FRAME:
+        return False
+    try:
+        data = _load_json(files[0])
+    except UserError:
+        return False
+    first = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
+    return _is_frame(data) or ("keypoints" in first and "image_id" not in first)
 
 
 def frame_number(image_id: object) -> int:
@@ -198,8 +230,11 @@ def _sniff(data: Any) -> str:
                 "box",
             }
             return "alphapose" if tracked_or_named else "coco"
+    if is_landmarks(data):
+        return "mediapipe"
     raise UserError(
-        "JSON, but not of a form that AlphaPose, OpenPose, MMPose or COCO tools write for keypoints"
+        "JSON, but not of a form that AlphaPose, OpenPose, MMPose, COCO or MediaPipe tools write "
+        "for keypoints"
     )
 
 

@@ -1,7 +1,8 @@
 """2D keypoints of one or more people over time: every container and layout in, one type out.
 
-`Keypoints.read` takes what AlphaPose, OpenPose, MMPose and COCO tools write, bare NumPy arrays, and
-what `Keypoints.save` wrote; `keypoint_files.py` has the containers. Here are the checks, the
+`Keypoints.read` takes what AlphaPose, OpenPose, MMPose, COCO, MediaPipe, DeepLabCut and Sports2D
+tools write, bare NumPy arrays, and what `Keypoints.save` wrote; `keypoint_files.py` has the
+containers and `keypoint_tables.py` those that are tables. Here are the checks, the
 layout (which index is which joint) and the sorting into people.
 """
 
@@ -15,9 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
-from actionpose import keypoint_files
+from actionpose import keypoint_files, keypoint_tables
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
 from actionpose.keypoint_files import Detections
@@ -30,7 +30,9 @@ from actionpose.skeletons import (
     Skeleton,
     convert,
 )
+from actionpose.tracking import track
 
+FORMATS = ("auto", *keypoint_files.FORMATS, *keypoint_tables.FORMATS)
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 ASSUMED_RATE_HZ = 30.0
 ASSUMED = f"assumed {ASSUMED_RATE_HZ:g} Hz"
@@ -44,11 +46,10 @@ WHOLE_BODY = {133: COCO17, 136: HALPE26}
 OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
 
 # what the npz's header holds besides skeleton and format_version
-HEADER = ("rate_hz", "image_size", "detector", "source", "rate_source", "first_frame")
-
-# link: farther than this many person sizes, or longer away than this, is another person
-MAX_STEP = 0.5
-MAX_ABSENCE = 30  # frames
+HEADER = (
+    *("rate_hz", "image_size", "detector", "source", "rate_source", "first_frame"),
+    *("notes", "complete"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,10 @@ class Keypoints:
     source: str = ""  # where the file says that it comes from
     rate_source: str = "given"  # or "file", or "assumed 30 Hz"
     first_frame: int = 0  # the number in the file of frame 0
+    # (T,) seconds, increasing, where frames are not evenly spaced; else frame / rate_hz
+    time_s: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()  # what a user of the result should know, a sentence each
+    complete: bool = True  # False: a part of the input could not be read
 
     def __post_init__(self) -> None:
         points, shape = self.keypoints_px, self.keypoints_px.shape
@@ -92,6 +97,9 @@ class Keypoints:
             )
         if len(np.unique(self.track_id)) < len(self.track_id):
             raise UserError("track_id has the same person twice")
+        if self.time_s is not None:
+            object.__setattr__(self, "time_s", _checked_times(self.time_s, shape[1]))
+        object.__setattr__(self, "notes", tuple(map(str, self.notes)))
         object.__setattr__(self, "rate_hz", _checked_rate(self.rate_hz))
         object.__setattr__(self, "image_size", _checked_size(self.image_size))
         _check_values(points.reshape(-1, *shape[2:]), self._frames(), self.skeleton)
@@ -107,6 +115,11 @@ class Keypoints:
     @property
     def num_frames(self) -> int:
         return int(self.keypoints_px.shape[1])
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """(T,) seconds of the frames, from the first one."""
+        return np.arange(self.num_frames) / self.rate_hz if self.time_s is None else self.time_s
 
     def _frames(self) -> NDArray[np.int64]:
         """The file's number of each row of keypoints_px.reshape(P * T, J, 3)."""
@@ -127,11 +140,11 @@ class Keypoints:
         Frames are put in the order of their numbers, from the least number that the file has;
         frames in between that it lacks are there and not valid. Confidence above 1, which
         AlphaPose gives, is 1. COCO's visibility 1 (hidden, but labelled) is a confidence of 0.5.
-        Without track numbers in the file, `link` says who is who; with them, of two detections of
-        one person in one frame the more confident stays.
+        Without track numbers in the file, `tracking` says who is who; with them, of two detections
+        of one person in one frame the more confident stays.
 
         Args:
-            format: of `keypoint_files.FORMATS`; "auto" goes by the content.
+            format: one of `FORMATS`; "auto" goes by the content.
             skeleton: the layout, where the number of joints leaves it open: one of `SKELETONS`
                 or its name. 17 joints in a detector's json are COCO's, in a bare array anybody's.
             image_size: width and height in pixels; else what the file says, which may be nothing.
@@ -144,15 +157,21 @@ class Keypoints:
         if not path.exists():
             raise UserError(f"no such file: {path}")
         try:
-            if format not in keypoint_files.FORMATS:
-                raise UserError(f"format {format!r} is none of {', '.join(keypoint_files.FORMATS)}")
+            if format not in FORMATS:
+                raise UserError(f"format {format!r} is none of {', '.join(FORMATS)}")
             skeleton = _skeleton(skeleton)
             arrays = keypoint_files.load_arrays(path)
             if format != "auto" and (format == "npz") != (arrays is not None):
                 raise UserError(f"not what {format} writes: leave the format to be found")
             if arrays is None:
-                found = keypoint_files.read_json(path, format)
-                keypoints = _from_detections(found, skeleton, image_size)
+                table = keypoint_tables.table_format(path)
+                if format in keypoint_tables.FORMATS and format != table:
+                    raise UserError(f"not what {format} writes: leave the format to be found")
+                if table and format in ("auto", table):
+                    found = keypoint_tables.read_table(path, table)
+                else:
+                    found = keypoint_files.read_json(path, format, _checked_size(image_size))
+                keypoints = from_detections(found, skeleton, image_size)
             elif "header" in arrays:
                 keypoints = _from_saved(arrays, skeleton)
             else:
@@ -161,8 +180,8 @@ class Keypoints:
                 keypoints = replace(keypoints, rate_source=ASSUMED)
             if image_size is not None:
                 keypoints = replace(keypoints, image_size=image_size)
-            if rate_hz is not None:
-                keypoints = replace(keypoints, rate_hz=rate_hz, rate_source="given")
+            if rate_hz is not None:  # which replaces the times of the file
+                keypoints = replace(keypoints, rate_hz=rate_hz, rate_source="given", time_s=None)
             return keypoints
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -224,15 +243,17 @@ class Keypoints:
             raise UserError(f"keypoints are saved as .npz, not {path.name}")
         header = {name: getattr(self, name) for name in HEADER}
         header |= {"format_version": FORMAT, "skeleton": self.skeleton.name}
+        arrays: dict[str, Any] = {
+            "keypoints_px": self.keypoints_px,
+            "valid": self.valid,
+            "track_id": self.track_id,
+            "header": np.array(json.dumps(header, sort_keys=True)),
+        }
+        if self.time_s is not None:
+            arrays["time_s"] = self.time_s
         with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             # NumPy dates every member 1980, so the bytes depend on the content alone
-            np.savez(
-                file,
-                keypoints_px=self.keypoints_px,
-                valid=self.valid,
-                track_id=self.track_id,
-                header=np.array(json.dumps(header, sort_keys=True)),
-            )
+            np.savez(file, **arrays)
 
     def to_skeleton(self, target: Skeleton = H36M17) -> "Keypoints":
         """The same people in another joint set, by `skeletons.convert`.
@@ -270,6 +291,9 @@ def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> K
             detector=str(known.get("detector", "")),
             source=str(known.get("source", "")),
             first_frame=int(known.get("first_frame", 0)),
+            time_s=_uneven(arrays.get("time_s"), known.get("rate_hz")),
+            notes=tuple(known.get("notes", ())),
+            complete=bool(known.get("complete", True)),
         )
     except UserError:
         raise
@@ -279,10 +303,18 @@ def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> K
     return keypoints
 
 
-def _from_detections(
-    found: Detections, skeleton: Skeleton | None, image_size: tuple[int, int] | None
+def from_detections(
+    found: Detections,
+    skeleton: Skeleton | None = None,
+    image_size: tuple[int, int] | None = None,
+    **about: Any,
 ) -> Keypoints:
-    """Detections in any order -> people over all frames."""
+    """Detections in any order -> people over all frames.
+
+    Args:
+        skeleton, image_size: as in `Keypoints.read`.
+        about: further fields of `Keypoints`.
+    """
     skeleton, columns = _layout(found.keypoints.shape[1], skeleton, found.joints, coco=True)
     points = _cleaned(found.keypoints[:, columns], found.frame, skeleton)
     there = np.asarray((points[..., 2] > 0).any(-1))  # a detection without a joint says nothing
@@ -291,8 +323,10 @@ def _from_detections(
     points, frame = points[there], found.frame[there] - found.span[0]
     person = None if found.person is None else found.person[there]
     # AlphaPose without tracking gives everybody the number 0
-    if person is None or (len(np.unique(person)) == 1 and len(np.unique(frame)) < len(frame)):
-        person = link(frame, points)
+    several = len(np.unique(frame)) < len(frame)
+    if person is None or (len(np.unique(person)) == 1 and several):
+        rate_hz = found.rate_hz or ASSUMED_RATE_HZ
+        person = track(frame / rate_hz, points) if several else np.zeros_like(frame)
     track_id, row = np.unique(person, return_inverse=True)
     num_frames = found.span[1] - found.span[0] + 1
     shape = (len(track_id), num_frames, len(skeleton), 3)
@@ -302,6 +336,7 @@ def _from_detections(
             f"{found.span[1]}) are too much for memory: check that the image names count frames, "
             "or split the video"
         )
+    about = {"rate_source": "file" if found.rate_hz else ASSUMED} | about
     # where a person is twice in a frame the more confident one stays: it is assigned last
     order = np.argsort(points[..., 2].mean(-1), kind="stable")
     keypoints_px = np.zeros(shape, dtype=np.float32)
@@ -312,13 +347,14 @@ def _from_detections(
         keypoints_px=keypoints_px,
         valid=valid,
         track_id=track_id,
-        rate_hz=ASSUMED_RATE_HZ,
-        rate_source=ASSUMED,
+        rate_hz=found.rate_hz or ASSUMED_RATE_HZ,
+        time_s=found.time_s,
         image_size=found.image_size if image_size is None else image_size,
         skeleton=skeleton,
         detector=found.detector,
         source=found.source,
         first_frame=found.span[0],
+        **about,
     )
 
 
@@ -423,6 +459,21 @@ def _checked_rate(rate_hz: object) -> float:
     return float(rate_hz)  # type: ignore[arg-type]
 
 
+def _checked_times(time_s: object, num_frames: int) -> NDArray[np.float64]:
+    times = np.asarray(time_s, dtype=np.float64)
+    if times.shape != (num_frames,) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise UserError(f"time_s must be {num_frames} finite seconds that increase")
+    return times
+
+
+def _uneven(time_s: Any, rate_hz: float | None) -> Any:
+    """The times of a file, or None where the rate says them: a Result's file has both."""
+    if time_s is None or not rate_hz:
+        return time_s
+    even = np.arange(len(time_s)) / rate_hz
+    return None if np.allclose(time_s, even, rtol=0, atol=1e-6) else time_s
+
+
 def _checked_size(size: object) -> tuple[int, int] | None:
     if size is None:
         return None
@@ -431,65 +482,3 @@ def _checked_size(size: object) -> tuple[int, int] | None:
         if all(whole):
             return int(size[0]), int(size[1])
     raise UserError(f"image_size must be width and height in whole pixels above 0, not {size}")
-
-
-def link(frame: NDArray[np.int64], keypoints: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Who is who, from where they are: for files without track numbers.
-
-    If no frame has more than one detection, all are one person. Otherwise frame after frame: each
-    known person is moved on at their last velocity, and detections go to people so that the sum
-    of mean joint distances, in sizes of the person, is least. A detection farther than `MAX_STEP`
-    from everyone is somebody new, and so is who comes back after more than `MAX_ABSENCE` frames.
-
-    This is a guess. Appearance is not looked at, so people who meet and turn back, or hide one
-    another for long, may change places: where that matters, track with the detector.
-
-    Args:
-        frame: (N,) frame numbers in any order.
-        keypoints: (N, J, 3) x, y, confidence, one scale for x and y. Confidence 0 is not there.
-
-    Returns:
-        (N,) person of each detection, 0, 1, ... by first appearance.
-    """
-    person = np.zeros(len(frame), dtype=np.int64)
-    order = np.argsort(frame, kind="stable")
-    numbers, starts = np.unique(frame[order], return_index=True)
-    if len(numbers) == len(frame):
-        return person
-    points = keypoints[..., :2]
-    seen = keypoints[..., 2] > 0
-    size = np.maximum(_size(points, seen), 1.0)
-    last = np.empty(0, dtype=np.int64)  # of each person still followed, their last detection
-    velocity = np.empty((0, 2))
-    count = 0  # of people so far
-    for now, rows in zip(numbers, np.split(order, starts[1:]), strict=True):
-        near = now - frame[last] <= MAX_ABSENCE
-        last, velocity = last[near], velocity[near]
-        absence = (now - frame[last])[:, None]  # frames
-        offset = points[rows] - points[last][:, None]  # (people, detections, J, 2)
-        both = seen[rows] & seen[last][:, None]
-        shared = np.maximum(both.sum(-1), 1)
-        error = offset - (velocity * absence)[:, None, None]
-        distance = (np.hypot(error[..., 0], error[..., 1]) * both).sum(-1) / shared / size[rows]
-        # beyond the limit all are alike, so that one stray cannot upset the others' assignment
-        cost = np.where(both.any(-1), np.minimum(distance, MAX_STEP), MAX_STEP)
-        known, found = linear_sum_assignment(cost)
-        same = cost[known, found] < MAX_STEP
-        known, found = known[same], found[same]
-        moved = (offset * both[..., None])[known, found].sum(-2) / shared[known, found][:, None]
-        velocity[known] = (velocity[known] + moved / absence[known]) / 2  # smoothed
-        person[rows[found]] = person[last[known]]
-        last[known] = rows[found]
-        new = np.setdiff1d(rows, rows[found], assume_unique=True)
-        person[new] = count + np.arange(len(new))
-        count += len(new)
-        last = np.concatenate([last, new])
-        velocity = np.concatenate([velocity, np.zeros((len(new), 2))])
-    return person
-
-
-def _size(points: NDArray[np.floating], seen: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """(N,): the longer side of the box of the joints seen, of (N, J, 2)."""
-    low = np.where(seen[..., None], points, np.inf).min(-2)
-    high = np.where(seen[..., None], points, -np.inf).max(-2)
-    return np.asarray((high - low).max(-1))

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from actionpose import checkpoint
 from actionpose.errors import UserError
+from actionpose.footage import read_source
 from actionpose.geometry import Frame2D, box_frame, image_frame
 from actionpose.keypoints import Keypoints
 from actionpose.model import PoseEncoder
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
+from actionpose.tracking import MAX_GAP_S, fill_gaps, person_order
 
 Array = NDArray[np.floating]
 
@@ -119,21 +121,29 @@ class ActionPose:
         source: Keypoints | str | os.PathLike[str],
         *,
         persons: str | int = "all",
+        order: str = "largest",
         height_m: float | None = None,
+        max_gap_s: float = MAX_GAP_S,
+        detector: str = "mediapipe",
         progress: Callable[[int], object] = lambda frames: None,
     ) -> Result:
-        """Lift every person of a keypoint file to 3D.
+        """Lift the people of a video or a keypoint file to 3D.
 
         Args:
-            source: keypoints of any known layout, or a file that `Keypoints.read` takes.
-            persons: "all", or how many: those who are seen largest and longest.
+            source: a video or an image; keypoints of any known layout; or a file of them that
+                `Keypoints.read` takes.
+            persons: "all", or how many: the first ones in the order.
+            order: "largest" (seen largest and longest), "first" or "most-moving"; the order of
+                the people in the result.
             height_m: the stature of the people; without it they have that of an average adult.
-            progress: called with the number of frames done since the last call.
+            max_gap_s: an absence up to so many seconds is filled from both sides, and stays
+                marked in `valid`. In longer ones the pose is zero.
+            detector: for videos: "mediapipe", "rtmlib" or the path of an ONNX model.
+            progress: called with the number of frames lifted since the last call.
 
         Returns:
             Metres, x right, y down, z away from the camera, the pelvis at the origin of every
-            frame. Frames in which a person was not detected are filled from their neighbours
-            where a window reaches them, and stay marked in `valid`.
+            frame. The frames are those of the video, at their own times.
 
         Raises:
             UserError: see `Keypoints.read`; or a height that no person has, or an image size that
@@ -141,15 +151,22 @@ class ActionPose:
         """
         if height_m is not None and not 0.3 <= height_m <= 2.8:
             raise UserError(f"height {height_m:g} m is not a person's: give metres, such as 1.75")
-        keypoints = source if isinstance(source, Keypoints) else Keypoints.read(source)
-        chosen = _choose(keypoints, persons)
+        if not max_gap_s >= 0:
+            raise UserError(f"the longest gap to fill is 0 s or more, not {max_gap_s:g}")
+        if isinstance(source, Keypoints):
+            keypoints = source
+        else:
+            keypoints = read_source(source, detector=detector)
+        chosen = _choose(keypoints, persons, order)
         mapped = keypoints.to_skeleton(H36M17)
-        times = np.arange(keypoints.num_frames) / keypoints.rate_hz
+        times = keypoints.times_s
         poses, tracks = [], []
         for person in chosen:
             points, valid = mapped.keypoints_px[person], mapped.valid[person]
             tracks.append(points)
-            poses.append(self._lift_track(points, valid, times, mapped.image_size, progress))
+            points, there = fill_gaps(points, valid, times, max_gap_s)
+            pose = self._lift_track(points, there, times, mapped.image_size, progress)
+            poses.append(pose * there[:, None, None])
         stature_m = height_m or AVERAGE_ADULT_M
         return Result(
             pose_m=(np.stack(poses) * stature_m).astype(np.float32),
@@ -175,6 +192,8 @@ class ActionPose:
             "detector": keypoints.detector,
             "source": keypoints.source,
             "input_skeleton": keypoints.skeleton.name,
+            "notes": list(keypoints.notes),
+            "complete": keypoints.complete,
             "checkpoint": self.checkpoint,
             "versions": {"actionpose": version("actionpose"), "torch": torch.__version__},
             "actions": [],
@@ -189,8 +208,8 @@ class ActionPose:
         progress: Callable[[int], object],
     ) -> Array:
         """One person, (T, 17, 3) pixels to (T, 17, 3) in shares of the person's stature."""
-        rate_hz = 1 / (times[1] - times[0]) if len(times) > 1 else self.rate_hz
-        if abs(rate_hz / self.rate_hz - 1) <= _SAME_RATE:
+        # frame by frame: a mean rate would hide dropped frames and pauses
+        if (np.abs(np.diff(times) * self.rate_hz - 1) <= _SAME_RATE).all():
             return self._lift_windows(points, valid, image_size, progress)
         grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
         points, valid = _resample_keypoints(points, valid, times, grid)
@@ -275,22 +294,14 @@ def _windows(num_frames: int, most: int) -> tuple[int, list[int], Array]:
     return length, starts, np.minimum(ramp, ramp[::-1])[:, None, None].astype(np.float64)
 
 
-def _choose(keypoints: Keypoints, persons: str | int) -> list[int]:
-    """Rows of the persons to lift, in the order of the file."""
-    everyone = list(range(keypoints.num_persons))
+def _choose(keypoints: Keypoints, persons: str | int, order: str) -> list[int]:
+    """Rows of the persons to lift, in the order asked for."""
+    rows = person_order(keypoints.keypoints_px, keypoints.valid, order)
     if persons == "all":
-        return everyone
+        return rows
     if not isinstance(persons, int) or persons < 1:
         raise UserError(f"persons is 'all' or a number from 1, not {persons!r}")
-    points = keypoints.keypoints_px
-    seen = points[..., 2] > 0
-    extent = [
-        np.ptp(points[p, t, seen[p, t], :2], axis=0).max() if seen[p, t].any() else 0.0
-        for p in everyone
-        for t in range(keypoints.num_frames)
-    ]
-    size = np.reshape(extent, (len(everyone), -1)).sum(axis=1)
-    return sorted(np.argsort(-size, kind="stable")[:persons].tolist())
+    return rows[:persons]
 
 
 def _resample_keypoints(

@@ -124,3 +124,8 @@ def open_data() -> Path:
 @pytest.fixture(scope="session")
 def parity_data() -> Path:
     return _folder_of("ACTIONPOSE_PARITY", "the outputs of MotionBERT's DSTformer at full size")
+
+
+@pytest.fixture(scope="session")
+def video_data() -> Path:
+    return _folder_of("ACTIONPOSE_VIDEO", "the demo video of Sports2D, sports2d_demo.mp4")

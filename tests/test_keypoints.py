@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from actionpose.errors import UserError
-from actionpose.keypoints import Keypoints, link
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import BODY25, COCO17, H36M17, HALPE26, MPII16, SKELETONS, Skeleton
 
 RNG = np.random.default_rng(5)
@@ -538,42 +538,7 @@ def test_a_broken_file_is_never_a_crash(write):
     assert min(outcomes.values()) > 50
 
 
-# link
-
-
-def frames_and_points(tracks):
-    """(P, T, J, 3) -> flat detections, shuffled, with who they truly are."""
-    people, frames = tracks.shape[:2]
-    person, frame = np.divmod(np.arange(people * frames), frames)
-    order = np.random.default_rng(1).permutation(len(frame))
-    return frame[order], tracks.reshape(people * frames, *tracks.shape[2:])[order], person[order]
-
-
-def same_partition(a, b):
-    return len(set(zip(a, b, strict=True))) == len(set(a)) == len(set(b))
-
-
-@pytest.mark.parametrize("start", [300, 303, 305, 307])
-def test_people_who_cross_keep_their_identity(start):
-    rng = np.random.default_rng(0)
-    steps = np.arange(60)
-    ways = [steps * 10, 2 * start - steps * 10]  # alike, at one height, through one another
-    tracks = np.stack([[body(x, 0) for x in way] for way in ways])
-    tracks[..., :2] += rng.normal(0, 2, tracks[..., :2].shape)
-    frame, points, truth = frames_and_points(tracks)
-    apart = frame != start / 10  # where they are in one place, either is right
-    assert same_partition(link(frame, points)[apart], truth[apart])
-
-
-def test_hidden_for_a_while_is_the_same_person_and_for_long_another():
-    steps = np.arange(100)
-    still, walker = [body(2000, 0) for _ in steps], [body(5 * n, 0) for n in steps]
-    frame, points, truth = frames_and_points(np.stack([still, walker]))
-    for stop, people in ((50, 2), (80, 3)):
-        shown = (truth == 0) | (frame < 30) | (frame >= stop)
-        found = link(frame[shown], points[shown])
-        assert len(set(found)) == people
-        assert len(set(found[truth[shown] == 0])) == 1
+# who is who
 
 
 def test_a_stray_detection_takes_nobodys_identity(write):
@@ -589,23 +554,9 @@ def test_a_stray_detection_takes_nobodys_identity(write):
     np.testing.assert_allclose(x, [[0, 3, 6], [400, 403, 406]], atol=1e-3)
 
 
-def test_a_stray_detection_does_not_upset_the_assignment_of_others():
-    # one goes, a stray comes, one moves on: the least sum of all distances would be wrong
-    points = np.stack([body(x, 0) for x in (0, 400, 340, 900)])
-    assert link(np.array([0, 0, 1, 1]), points).tolist() == [0, 1, 1, 2]
-
-
 def test_one_detection_in_each_frame_is_one_person(write):
     entries = [alphapose(f"{n}.jpg", body(900 * n, 0)) for n in range(4)]
     assert Keypoints.read(write(entries)).num_persons == 1
-
-
-def test_people_who_show_different_joints_are_still_told_apart():
-    tracks = np.stack([[body(x + n, 0) for n in range(20)] for x in (0, 600)])
-    tracks[:, ::2, :13] = 0
-    tracks[:, 1::2, 15:] = 0
-    frame, points, truth = frames_and_points(tracks)
-    assert same_partition(link(frame, points), truth)
 
 
 # the type

@@ -7,17 +7,26 @@ import actionpose
 
 PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
-    {"errors"},
-    {"files", "skeletons", "config", "losses", "metrics", "retrieval", "synthetic_actions"},
-    {"keypoint_files", "unpickle"},
-    {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
-    | {"synthetic_body"},
-    {"clips", "checkpoint", "optimizer", "synthetic", "video", "export", "view", "prepare"}
-    | {"datasheet"},
-    {"text_clips"},
-    {"training", "lift", "actions", "contact_sheet"},
-    {"pretrain", "finetune", "evaluate", "web"},
-    {"reproduce", "figures"},
+    {"errors", "offline", "stopwatch"},
+    {"files", "skeletons", "config", "losses", "metrics", "retrieval", "axes", "actions"}
+    | {"synthetic_actions", "tracking", "video", "unpickle"},
+    {"keypoint_landmarks", "detectors"},
+    {"keypoint_files"},
+    {"keypoint_tables"},
+    {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result", "pairs"}
+    | {"synthetic_body", "resampling", "protocols"},
+    {"synthetic_play", "motion"},
+    {"augmentation"},
+    {"clips", "pair_clips", "checkpoint", "optimizer", "synthetic", "footage", "view"}
+    | {"prepare", "datasheet", "ground", "rig"},
+    {"text_clips", "labels", "timelines"},
+    {"embedding"},
+    {"training", "lift", "doctor", "contact_sheet", "export", "gltf", "overlay", "angles"},
+    {"bulk", "search"},
+    {"pretrain", "finetune", "evaluate", "evaluate_datasets", "pose_drawing"},
+    {"recognition", "figures", "predictions", "failures", "figure7", "tables"},
+    {"segmentation"},
+    {"benchmark_open", "reproduce"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},

@@ -1,6 +1,7 @@
 """Lifting: windows, blending, mirroring, scale, rates, and what comes out."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,58 @@ def test_rate_is_the_models_inside_and_the_videos_outside(
     slow, fast = (model.lift(keypoints_of(t, rate_hz=r)) for t, r in ((track, 30.0), (twice, 60.0)))
     assert fast.pose_m.shape[1] == len(twice)
     np.testing.assert_allclose(fast.pose_m[:, ::2], slow.pose_m, atol=1e-4)
+
+
+def test_uneven_times_are_brought_to_the_models_rate_and_back(
+    model: ActionPose, track: np.ndarray, tmp_path: pytest.TempPathFactory
+) -> None:
+    """Some frames of a fast camera are missing: at each time, the pose of the whole motion."""
+    twice = np.repeat(track, 2, axis=0)[:-1]
+    twice[1::2] = (track[1:] + track[:-1]) / 2
+    kept = np.sort(np.r_[np.arange(0, len(twice), 2), 11, 13, 27, 51])
+    times = kept / 60.0
+    uneven = replace(keypoints_of(twice[kept]), time_s=times)
+    result = model.lift(uneven)
+    np.testing.assert_allclose(result.time_s, times)
+    whole = model.lift(keypoints_of(track))
+    np.testing.assert_allclose(result.pose_m[:, kept % 2 == 0], whole.pose_m, atol=1e-4)
+    # the times go through files, of keypoints and of results
+    path = f"{tmp_path}/k.npz"
+    uneven.save(path)
+    np.testing.assert_array_equal(Keypoints.read(path).times_s, times)
+    result.save(path)
+    np.testing.assert_array_equal(model.lift(path).pose_m, result.pose_m)
+    whole.save(path)
+    assert Keypoints.read(path).time_s is None
+    with pytest.raises(UserError, match="increase"):
+        replace(keypoints_of(track), time_s=np.zeros(len(track)))
+
+
+def test_a_gap_is_filled_from_both_sides_up_to_a_length(
+    model: ActionPose, track: np.ndarray
+) -> None:
+    gappy = track.copy()
+    gappy[20:26] = 0
+    there = [
+        np.abs(model.lift(keypoints_of(gappy), max_gap_s=g).pose_m[0, 20:26]).sum() > 0
+        for g in (0.0, 0.2, 0.24, 1.0)
+    ]
+    assert there == [False, False, True, True]
+    straight = track.copy()
+    share = (np.arange(1, 7) / 7)[:, None, None]
+    straight[20:26] = track[19] * (1 - share) + track[26] * share
+    filled = model.lift(keypoints_of(gappy)).pose_m
+    np.testing.assert_allclose(filled, model.lift(keypoints_of(straight)).pose_m, atol=1e-5)
+
+
+def test_people_come_in_the_order_asked_for(model: ActionPose, track: np.ndarray) -> None:
+    small = (track * np.array([0.4, 0.4, 1])).astype(np.float32)
+    late = track.copy()
+    late[:5] = 0
+    both = keypoints_of(late, small)
+    for order, ids in (("largest", [0, 1]), ("first", [1, 0])):
+        assert model.lift(both, order=order).track_id.tolist() == ids
+        assert model.lift(both, order=order, persons=1).track_id.tolist() == ids[:1]
 
 
 def test_gaps_are_filled_and_marked(model: ActionPose, track: np.ndarray) -> None:

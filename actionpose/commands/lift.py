@@ -1,15 +1,22 @@
 """Commands that lift, and write results in other formats."""
 
+import sys
 import time
+from collections import Counter
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.commands.common import Checkpoint, Device, Quiet, make_folder, parse_size
 from actionpose.errors import UserError
+
+if TYPE_CHECKING:
+    from actionpose import bulk
+
+SOME_FAILED = 3  # exit code
 
 
 def demo(
@@ -38,11 +45,19 @@ def demo(
 
 
 def lift(
-    file: Positional[Path],
+    inputs: Positional[tuple[Path, ...]],
     out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])],
-    checkpoint: Checkpoint = "tiny",
-    height: float | None = None,
+    save: str | None = None,
+    recursive: Annotated[bool, arg(aliases=["-r"])] = False,
+    skip_existing: bool = False,
+    jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
+    engine: str = "local",
+    detector: str = "mediapipe",
     persons: str = "all",
+    person_order: str = "largest",
+    max_gap: float = 0.5,
+    height: float | None = None,
+    checkpoint: Checkpoint = "tiny",
     format: Annotated[str, arg(aliases=["--from"])] = "auto",
     skeleton: str | None = None,
     image_size: str | None = None,
@@ -50,41 +65,165 @@ def lift(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Lift the people of a keypoint file to 3D.
+    """Lift the people of videos or keypoint files to 3D.
 
     Args:
-        file: Keypoints of AlphaPose, OpenPose (a folder), MMPose, COCO, or an npz.
+        inputs: Videos, images, folders of them, or keypoints: AlphaPose, OpenPose (a folder),
+            MMPose, COCO, MediaPipe, DeepLabCut, TRC in pixels, npz.
         out: A file to write; the suffix is the format: npz, json, csv, png, html. May be repeated.
+            With --save, the folder to write to.
+        save: Formats to write for each input, such as npz,csv; for several inputs and folders.
+        recursive: Look into folders inside folders.
+        skip_existing: Leave out inputs of which all outputs are there.
+        jobs: Processes that work at once; with --engine ray, actors.
+        engine: local, or ray: on a Ray cluster, whose address is in RAY_ADDRESS.
+        detector: For videos: mediapipe (one person), rtmlib (several), or the path of an .onnx.
+        persons: "all", or a number: the first ones in --person-order.
+        person_order: largest (seen largest and longest), first (to appear), most-moving.
+        max_gap: Seconds of absence that are filled from both sides; they stay marked as not valid.
         height: Stature of the people in metres; else that of an average adult.
-        persons: "all", or the number of those seen largest and longest.
-        format: Container, where it cannot be told: alphapose, openpose, mmpose, coco, npz.
+        format: Container, where it cannot be told, such as alphapose or deeplabcut.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
-        image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
-        rate_hz: Frames a second, where the file does not say it; else 30.
+        image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
+        rate_hz: Frames a second, where the file does not say it, or not the camera's.
     """
-    from actionpose.keypoints import Keypoints
-    from actionpose.lift import ActionPose
-    from actionpose.result import WRITERS
+    from actionpose import bulk
 
+    options = bulk.Options(
+        checkpoint=checkpoint,
+        device=device,
+        detector=detector,
+        persons=persons if persons == "all" else _integer(persons),
+        order=person_order,
+        max_gap_s=max_gap,
+        height_m=height,
+        format=format,
+        skeleton=skeleton,
+        image_size=None if image_size is None else parse_size(image_size),
+        rate_hz=rate_hz,
+    )
+    if not inputs:
+        raise UserError("say what to lift: actionpose lift dance.mp4 -o dance.npz")
     if not out:
         raise UserError("say where to write: -o result.npz")
-    for path in out:  # before the work, not after it
+    if save is None:
+        _check_outputs(inputs, out)
+        if skip_existing and all(path.exists() for path in out):
+            print(f"skipped {inputs[0]}: its outputs are there")
+            return
+        _lift_one(bulk.Job(inputs[0], out), options, quiet)
+        return
+    if len(out) > 1:
+        raise UserError("with --save, -o is one folder: -o lifted/ --save npz,csv")
+    work = bulk.find_jobs(inputs, out[0], _suffixes(save), recursive=recursive)
+    _lift_many(work, options, jobs, engine, skip_existing, quiet)
+
+
+def _suffixes(save: str) -> list[str]:
+    """The suffixes of "npz,csv"."""
+    from actionpose.result import WRITERS
+
+    suffixes = [f".{word.strip().lower().removeprefix('.')}" for word in save.split(",")]
+    if wrong := [suffix for suffix in suffixes if suffix not in WRITERS]:
+        known = ",".join(suffix[1:] for suffix in WRITERS)
+        raise UserError(f"--save has no {wrong[0][1:]!r}: it is a list of {known}")
+    return suffixes
+
+
+def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
+    """Before the work, not after it."""
+    from actionpose.bulk import holds_inputs
+    from actionpose.result import WRITERS
+
+    if len(inputs) > 1 or holds_inputs(inputs[0]):
+        raise UserError(
+            "several inputs or a folder: give the folder to write to and what to save, as in "
+            "-o lifted/ --save npz,csv"
+        )
+    for path in out:
         if path.suffix.lower() not in WRITERS:
             raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(WRITERS)}")
         if not path.absolute().parent.is_dir():
             raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
-    size = None if image_size is None else parse_size(image_size)
-    keypoints = Keypoints.read(
-        file, format=format, skeleton=skeleton, image_size=size, rate_hz=rate_hz
-    )
-    model = ActionPose.from_pretrained(checkpoint, device)
-    number = persons if persons == "all" else _integer(persons)
-    total = keypoints.num_frames * (keypoints.num_persons if number == "all" else int(number))
-    with tqdm(total=total, unit="frame", disable=True if quiet else None) as bar:
-        result = model.lift(keypoints, persons=number, height_m=height, progress=bar.update)
-    for path in out:
-        result.save(path)
-    _print_result(result, list(out))
+
+
+def _lift_one(job: "bulk.Job", options: "bulk.Options", quiet: bool) -> None:
+    """One input, with a bar over its frames; its error ends the program."""
+    from actionpose.bulk import lift_file
+    from actionpose.lift import ActionPose
+
+    model = ActionPose.from_pretrained(options.checkpoint, options.device)
+    with tqdm(unit="frame", disable=True if quiet else None) as bar:
+        shown = ""
+
+        def progress(stage: str, total: int | None, done: int) -> None:
+            nonlocal shown
+            if stage != shown:
+                shown = stage
+                bar.reset(total)
+                bar.set_description_str(stage, refresh=False)
+            bar.update(done)
+
+        result, outcome = lift_file(model, job, options, progress)
+    _print_result(result, list(job.outputs))
+    for note in result.header["notes"]:
+        print(f"note    {note}")
+    rate = outcome.frames / outcome.wall_s
+    print(f"time    {outcome.wall_s:.1f} s, {rate:.0f} frames a second; {_shares(outcome.seconds)}")
+    if outcome.status == "damaged":
+        print(f"actionpose: a part of {job.source} could not be read", file=sys.stderr)
+        sys.exit(SOME_FAILED)
+
+
+def _lift_many(
+    work: "list[bulk.Job]",
+    options: "bulk.Options",
+    num_workers: int | None,
+    engine: str,
+    skip_existing: bool,
+    quiet: bool,
+) -> None:
+    """Many inputs, with a bar over them and a table of what became of each."""
+    from actionpose import bulk
+
+    there = [job for job in work if skip_existing and all(p.exists() for p in job.outputs)]
+    left = [job for job in work if job not in there]
+    outcomes = [bulk.Outcome(job.source, "skipped", "its outputs are there") for job in there]
+    for job in left:
+        make_folder(job.outputs[0].parent)
+    if left:
+        done = bulk.run(left, options, num_workers=num_workers, engine=engine)
+        try:
+            outcomes += tqdm(done, total=len(left), unit="file", disable=True if quiet else None)
+        finally:
+            done.close()
+    places = {job.source: place for place, job in enumerate(work)}
+    outcomes.sort(key=lambda outcome: places[outcome.source])
+    _print_table(outcomes)
+    if any(outcome.status in ("failed", "damaged") for outcome in outcomes):
+        sys.exit(SOME_FAILED)
+
+
+def _print_table(outcomes: "list[bulk.Outcome]") -> None:
+    width = max(len(str(outcome.source)) for outcome in outcomes)
+    print(f"{'input':{width}}  result   people  frames  frames/s  remarks")
+    for o in outcomes:
+        numbers = f"{o.persons:6}  {o.frames:6}  {o.frames / o.wall_s:8.0f}" if o.frames else ""
+        print(f"{o.source!s:{width}}  {o.status:7}  {numbers:24}  {o.message}".rstrip())
+    count = Counter(outcome.status for outcome in outcomes)
+    seconds = {
+        stage: sum(outcome.seconds.get(stage, 0.0) for outcome in outcomes)
+        for stage in dict.fromkeys(stage for outcome in outcomes for stage in outcome.seconds)
+    }
+    print(", ".join(f"{number} {status}" for status, number in count.items()))
+    if seconds:
+        print(_shares(seconds))
+
+
+def _shares(seconds: dict[str, float]) -> str:
+    """What each stage takes of the work; decoding goes on beside detection."""
+    total = sum(seconds.values())
+    return ", ".join(f"{stage} {value / total:.0%}" for stage, value in seconds.items())
 
 
 def _print_result(result: Any, files: list[Path]) -> None:
@@ -92,8 +231,9 @@ def _print_result(result: Any, files: list[Path]) -> None:
     persons, frames = result.valid.shape
     seen = int(result.valid.sum())
     print(
-        f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} frames at "
-        f"{header['rate_hz']:g} Hz ({header['rate_source']}); {seen} detections"
+        f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} "
+        f"{'frame' if frames == 1 else 'frames'} at {header['rate_hz']:g} Hz "
+        f"({header['rate_source']}); {seen} detections"
     )
     print(f"        {header['units']}; {header['axes']}; {header['root']}")
     print(f"scale   {header['scale_source']}")

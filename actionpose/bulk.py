@@ -1,0 +1,341 @@
+"""Many files through one function: one after another, in processes, or on a Ray cluster.
+
+`lift_file` is what every engine runs, so that their results are the same.
+"""
+
+import concurrent.futures
+import logging
+import multiprocessing
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from actionpose import keypoint_files
+from actionpose.detectors import make_detector
+from actionpose.errors import UserError
+from actionpose.footage import KEYPOINT_SUFFIXES, is_keypoint_file, watch
+from actionpose.keypoints import Keypoints
+from actionpose.lift import ActionPose
+from actionpose.result import Result
+from actionpose.stopwatch import Stopwatch
+from actionpose.tracking import MAX_GAP_S
+from actionpose.video import VIDEO_SUFFIXES, Video
+
+ENGINES = ("local", "ray")
+
+# called with a stage, its frames (None if unknown) and the number done since the last call
+Progress = Callable[[str, int | None, int], object]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and the files to make of it."""
+
+    source: Path
+    outputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to lift; the same for all inputs of a run."""
+
+    checkpoint: str = "tiny"
+    device: str = "auto"
+    detector: str = "mediapipe"
+    persons: str | int = "all"
+    order: str = "largest"
+    max_gap_s: float = MAX_GAP_S
+    height_m: float | None = None
+    format: str = "auto"  # of keypoint files; this and the rest as in `Keypoints.read`
+    skeleton: str | None = None
+    image_size: tuple[int, int] | None = None
+    rate_hz: float | None = None
+    # what is done to a result before it is written, in this order; functions of modules, so that
+    # they can be sent to other processes
+    steps: tuple[Callable[[Result], Result], ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job."""
+
+    source: Path
+    status: str  # done, damaged (a part was lifted), failed
+    message: str = ""
+    persons: int = 0
+    frames: int = 0
+    wall_s: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+
+def _no_progress(stage: str, total: int | None, done: int) -> None:
+    pass
+
+
+def lift_file(
+    model: ActionPose, job: Job, options: Options, progress: Progress = _no_progress
+) -> tuple[Result, Outcome]:
+    """Lift one file and write its outputs.
+
+    Raises:
+        UserError: the input cannot be used, or an output cannot be written.
+    """
+    started, stopwatch = time.perf_counter(), Stopwatch()
+    keypoints = _keypoints(job.source, options, stopwatch, progress)
+    people = keypoints.num_persons
+    people = people if options.persons == "all" else min(int(options.persons), people)
+    total = people * keypoints.num_frames
+    with stopwatch.stage("lift"):
+        result = model.lift(
+            keypoints,
+            persons=options.persons,
+            order=options.order,
+            max_gap_s=options.max_gap_s,
+            height_m=options.height_m,
+            progress=lambda frames: progress("lift", total, frames),
+        )
+        for step in options.steps:
+            result = step(result)
+    with stopwatch.stage("files"):
+        for path in job.outputs:
+            result.save(path)
+    outcome = Outcome(
+        source=job.source,
+        status="done" if keypoints.complete else "damaged",
+        message="; ".join(keypoints.notes),
+        persons=len(result.track_id),
+        frames=len(result.time_s),
+        wall_s=time.perf_counter() - started,
+        seconds=stopwatch.seconds,
+    )
+    return result, outcome
+
+
+def _keypoints(
+    source: Path, options: Options, stopwatch: Stopwatch, progress: Progress
+) -> Keypoints:
+    if is_keypoint_file(source):
+        with stopwatch.stage("read"):
+            return Keypoints.read(
+                source,
+                format=options.format,
+                skeleton=options.skeleton,
+                image_size=options.image_size,
+                rate_hz=options.rate_hz,
+            )
+    with Video(source) as video:
+        with stopwatch.stage("start"):
+            detector = make_detector(options.detector)
+        total = video.num_frames_said or None
+        try:
+            return watch(
+                video,
+                detector,
+                rate_hz=options.rate_hz,
+                progress=lambda frames: progress("detect", total, frames),
+                stopwatch=stopwatch,
+            )
+        finally:
+            detector.close()
+
+
+class Worker:
+    """A loaded model that lifts files and reports; what a process or an actor holds."""
+
+    def __init__(self, options: Options, num_workers: int = 1):
+        if num_workers > 1:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // num_workers))
+        self.options = options
+        self.model = ActionPose.from_pretrained(options.checkpoint, options.device)
+
+    def lift(self, job: Job) -> Outcome:
+        """The outcome of a job, whatever goes wrong with it: the other jobs go on."""
+        try:
+            return lift_file(self.model, job, self.options)[1]
+        except UserError as error:
+            return Outcome(job.source, "failed", str(error))
+        except Exception as error:  # a fault of ours or of a library, reported as such
+            return Outcome(job.source, "failed", f"internal error, {type(error).__name__}: {error}")
+
+
+def run(
+    jobs: Sequence[Job], options: Options, *, num_workers: int | None = None, engine: str = "local"
+) -> Generator[Outcome, None, None]:
+    """Lift many files; outcomes come as they are ready.
+
+    Args:
+        num_workers: processes or actors; else one process, or an actor per CPU of the cluster.
+
+    Raises:
+        UserError: no such engine, its package is missing, or the model cannot be loaded.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"--engine is {' or '.join(ENGINES)}, not {engine}")
+    if num_workers is not None and num_workers < 1:
+        raise UserError(f"--jobs is a number from 1, not {num_workers}")
+    if engine == "ray":
+        return _run_ray(jobs, options, num_workers)
+    num_workers = min(num_workers or 1, len(jobs))
+    if num_workers == 1:
+        worker = Worker(options)
+        return (worker.lift(job) for job in jobs)
+    Worker(options)  # a model that cannot be loaded is one error, not one per job
+    return _run_processes(jobs, options, num_workers)
+
+
+_worker: Worker | None = None  # of this process, if it is one of `_run_processes`
+
+
+def _start_worker(options: Options, num_workers: int) -> None:
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+    _worker = Worker(options, num_workers)
+    signal.signal(signal.SIGTERM, _end_worker)
+
+
+def _end_worker(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _lift_in_worker(job: Job) -> Outcome:
+    assert _worker is not None
+    try:
+        return _worker.lift(job)
+    except SystemExit:  # what was half-written is gone; the pool would go on with the next job
+        os._exit(1)
+
+
+def _run_processes(
+    jobs: Sequence[Job], options: Options, num_workers: int
+) -> Generator[Outcome, None, None]:
+    pool = concurrent.futures.ProcessPoolExecutor(
+        num_workers,
+        multiprocessing.get_context("spawn"),  # a forked torch or MediaPipe may hang
+        _start_worker,
+        (options, num_workers),
+    )
+    futures = {pool.submit(_lift_in_worker, job): job for job in jobs}
+    try:
+        for future in concurrent.futures.as_completed(futures):
+            try:
+                yield future.result()
+            except concurrent.futures.process.BrokenProcessPool:
+                why = "a worker process died, perhaps for want of memory: try fewer --jobs"
+                yield Outcome(futures[future].source, "failed", why)
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_ray(
+    jobs: Sequence[Job], options: Options, num_workers: int | None
+) -> Generator[Outcome, None, None]:
+    """An actor per worker. Inputs and outputs must have the same paths on all machines."""
+    try:
+        import ray
+        from ray.util import ActorPool
+    except ImportError:
+        raise UserError("--engine ray needs: pip install 'actionpose[cluster]'") from None
+    if not ray.is_initialized():
+        # RAY_ADDRESS names a cluster; without it, one is started on this machine
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # Ray's own are of many kinds
+            raise UserError(
+                f"--engine ray: no cluster can be reached or started ({error})"
+            ) from error
+    cpus: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    num_workers = min(num_workers or int(cpus.get("CPU", 1)), len(jobs))
+    actor: Any = ray.remote(num_cpus=1)(Worker)
+    pool = ActorPool([actor.remote(options, num_workers) for _ in range(num_workers)])
+    given = {job.source.absolute(): job.source for job in jobs}
+    away = [
+        Job(source, tuple(path.absolute() for path in job.outputs))
+        for source, job in zip(given, jobs, strict=True)
+    ]
+    for outcome in pool.map_unordered(lambda worker, job: worker.lift.remote(job), away):
+        yield replace(outcome, source=given[outcome.source])
+
+
+def holds_inputs(path: Path) -> bool:
+    """Whether a path is a folder of inputs, not one input."""
+    return path.is_dir() and not keypoint_files.is_folder_of_frames(path)
+
+
+def find_jobs(
+    inputs: Sequence[Path], folder: Path, suffixes: Sequence[str], *, recursive: bool = False
+) -> list[Job]:
+    """The jobs of files and folders, whose outputs go to one folder.
+
+    In a folder, files with the suffix of a video or of keypoints are inputs; hidden ones and those
+    in the output folder are not. A folder in which OpenPose or MMPose wrote a file per frame is one
+    input. Folders inside are looked into if `recursive`, and their outputs lie in the same folders
+    within `folder`. Outputs have the name of their input without its suffix, or with it where that
+    is needed to tell two inputs apart.
+
+    Raises:
+        UserError: an input is not there, nothing is found, or two inputs would be written to one
+            place.
+    """
+    away = folder.resolve()
+    found: dict[Path, Path] = {}  # input: name of its outputs, relative, without a suffix
+    for given in inputs:
+        if not given.exists():
+            raise UserError(
+                f"no such file or folder: {given}"
+                + (" (a bucket has to be mounted as a folder)" if _is_address(given) else "")
+            )
+        if holds_inputs(given):
+            if given.resolve() == away:
+                raise UserError(f"{given} is an input: choose another folder for the outputs")
+            for path in _inputs_in(given, recursive, away):
+                found.setdefault(path, path.relative_to(given).with_suffix(""))
+        else:
+            found.setdefault(given, Path(given.name if given.is_dir() else given.stem))
+    if not found:
+        deeper = "" if recursive else "; --recursive looks into folders inside"
+        raise UserError(f"no video or keypoint file in {', '.join(map(str, inputs))}{deeper}")
+    alike = Counter(found.values())
+    for path, name in found.items():
+        if alike[name] > 1:  # dance.mov beside dance.mp4
+            found[path] = name.with_name(name.name + path.suffix)
+    name, times = Counter(found.values()).most_common(1)[0]
+    if times > 1:
+        same = [str(path) for path, other in found.items() if other == name]
+        raise UserError(
+            f"{' and '.join(same)} would both be written to {folder / name}.*: lift them apart"
+        )
+    return [
+        Job(path, tuple(folder / f"{name}{suffix}" for suffix in suffixes))
+        for path, name in found.items()
+    ]
+
+
+def _is_address(path: Path) -> bool:
+    """Whether somebody gave s3://bucket or the like; as a path, it has lost a slash."""
+    return re.match(r"[a-z0-9]{2,}:/", str(path)) is not None
+
+
+def _inputs_in(folder: Path, recursive: bool, away: Path) -> Iterator[Path]:
+    """Inputs in a folder, in the order of their names; nothing in the folder `away`."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.resolve() == away:
+            continue
+        if path.is_dir():
+            if keypoint_files.is_folder_of_frames(path):
+                yield path
+            elif recursive:
+                yield from _inputs_in(path, recursive, away)
+        elif path.suffix.lower() in VIDEO_SUFFIXES | KEYPOINT_SUFFIXES:
+            yield path

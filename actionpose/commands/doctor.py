@@ -1,0 +1,8 @@
+"""The command that looks at the installation."""
+
+
+def doctor() -> None:
+    """Versions, extras, detectors, GPU, network use, and what is wrong with the installation."""
+    from actionpose.doctor import report
+
+    print(report())

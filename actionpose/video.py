@@ -1,0 +1,198 @@
+"""Video files to upright frames with exact times.
+
+Files of phones are rotated, have frames of uneven duration, end in the middle, and say wrong
+numbers of frames. So: frames are decoded and counted, never believed from the header; times are
+those of the frames; what can be decoded is given, and `Video.problems` says what could not.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.errors import UserError
+
+VIDEO_SUFFIXES = frozenset(
+    (".3gp", ".avi", ".flv", ".gif", ".h264", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg")
+    + (".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv")
+)
+# FFmpeg's names of the containers that hold one image
+_IMAGE_FORMATS = ("image2", "_pipe")
+_MISSING_S, _MISSING_SHARE = 0.5, 0.05  # a video shorter than promised by both has lost its end
+_ASSUMED_RATE_HZ = 25.0  # for frames without time stamps in a stream without a rate
+
+
+class Frame(NamedTuple):
+    """One frame of a video."""
+
+    time_s: float  # since the first frame
+    image: NDArray[np.uint8]  # (height, width, 3) RGB, upright, square pixels
+
+
+class Video:
+    """A video file, or an image, which is a video of one frame.
+
+    Iterate once; `problems` is complete when the iteration has ended. Use it as a context manager,
+    so that the file is closed whatever happens.
+
+    Raises:
+        UserError: no such file, PyAV is missing, not a video, or not a single frame can be decoded.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        _check_file(self.path)
+        av = _import_av()
+        self.problems: list[str] = []
+        try:
+            # Only this file: a playlist could name others, or addresses on the net.
+            self._container = av.open(
+                os.fspath(self.path), container_options={"protocol_whitelist": "file"}
+            )
+        except (av.error.FFmpegError, ValueError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"{path} is neither a video nor a keypoint file that can be read ({reason})"
+            ) from None
+        try:
+            self._open_stream()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_stream(self) -> None:
+        streams = [s for s in self._container.streams.video if not _is_cover(s)]
+        if not streams:
+            kinds = sorted({stream.type for stream in self._container.streams})
+            raise UserError(f"{self.path} has no pictures, only {' and '.join(kinds) or 'nothing'}")
+        self._stream: Any = streams[0]
+        # threads by frame would lose good frames in the pipeline when a packet is broken
+        self._stream.thread_type = "SLICE"
+        names = self._container.format.name
+        self.is_image = names.endswith(_IMAGE_FORMATS) and "gif" not in names
+        average = self._stream.average_rate or self._stream.guessed_rate
+        # what the header says: not for timing
+        self.rate_hz = float(average) if average and not self.is_image else None
+        self.num_frames_said = int(self._stream.frames)
+        self._decoded = self._decode()
+        self._first = next(self._decoded, None)
+        if self._first is None:
+            why = f": {self.problems[0]}" if self.problems else ""
+            raise UserError(f"not a single frame of {self.path} can be decoded{why}")
+        height, width = self._first.image.shape[:2]
+        self.size = (width, height)  # upright
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; no frame comes after that."""
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._first is None:
+            raise RuntimeError(f"the frames of {self.path} have been read: open it again")
+        first, self._first = self._first, None
+        yield first
+        yield from self._decoded
+
+    def _decode(self) -> Iterator[Frame]:
+        """Frames with times that increase; what goes wrong is noted in `problems`."""
+        origin: float | None = None
+        size: tuple[int, int] | None = None
+        last_s, step_s = -1.0, 1 / (self.rate_hz or _ASSUMED_RATE_HZ)
+        repeated = 0
+        for frame in self._frames():
+            at = frame.time
+            if origin is None:
+                origin = at if at is not None else 0.0
+                size = self._display_size(frame)
+            time_s = last_s + step_s if at is None else at - origin
+            if last_s < 0:
+                time_s = 0.0
+            elif time_s <= last_s:  # no player would show it
+                repeated += 1
+                continue
+            last_s = time_s
+            assert size is not None
+            # a stream may change its size; its pixels must not change their meaning
+            image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+            quarters = round(frame.rotation / 90) % 4
+            yield Frame(time_s, np.ascontiguousarray(np.rot90(image, quarters)))
+        if repeated:
+            self.problems.append(f"{repeated} frames were not later than the one before: left out")
+        self._check_end(last_s + step_s)
+
+    def _frames(self) -> Iterator[Any]:
+        """PyAV's frames, in the order of showing. A broken packet costs itself and no more."""
+        av = _import_av()
+        broken = 0
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except av.error.FFmpegError as error:
+                self.problems.append(f"reading ended with an error ({error.strerror})")
+                break
+            broken += packet.is_corrupt
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                broken += not packet.is_corrupt
+                continue
+            for frame in frames:
+                broken += frame.is_corrupt and not packet.is_corrupt
+                yield frame
+        if broken:
+            self.problems.append(f"{broken} pieces of the video are damaged")
+
+    def _display_size(self, frame: Any) -> tuple[int, int]:
+        """Width and height before rotation, with square pixels."""
+        aspect = self._stream.sample_aspect_ratio
+        stretch = float(aspect) if aspect else 1.0
+        return max(1, round(frame.width * stretch)), frame.height
+
+    def _check_end(self, end_s: float) -> None:
+        """Containers with an index of frames report a lost end; the others promise a duration."""
+        promised = self._container.duration
+        alone = len(self._container.streams) == 1  # sound may go on after the pictures
+        if self.is_image or self.num_frames_said or not promised or not alone:
+            return
+        promised_s = promised / 1e6  # FFmpeg counts microseconds
+        if promised_s - end_s > max(_MISSING_S, _MISSING_SHARE * promised_s):
+            self.problems.append(f"it ends after {end_s:.1f} s of {promised_s:.1f} s")
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether a stream is the picture of a music file."""
+    return bool(stream.disposition & stream.disposition.attached_pic)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if not path.is_file():
+            kind = "is a folder" if path.is_dir() else "is not there"
+            raise UserError(f"no such video: {path} {kind}")
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty: 0 bytes")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _import_av() -> Any:
+    try:
+        import av
+    except ImportError:
+        raise UserError("reading videos needs PyAV: pip install 'actionpose[video]'") from None
+    av.logging.set_level(None)  # what is wrong with a file is in `problems`
+    return av

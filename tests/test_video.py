@@ -1,0 +1,231 @@
+"""Decoding: times, rotation, and files that are not what they should be. All made here."""
+
+import itertools
+import socket
+import struct
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from actionpose.errors import UserError
+from actionpose.footage import _ahead
+from actionpose.video import Video
+
+av = pytest.importorskip("av")
+WIDTH, HEIGHT = 96, 64
+
+
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """Upright: red above, blue below; a green bar tells the number of the frame."""
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    image[: height // 2, :, 0] = 220
+    image[height // 2 :, :, 2] = 220
+    image[:, : 1 + number % width, 1] = 200
+    return image
+
+
+def make_video(
+    path: Path,
+    num_frames: int = 30,
+    *,
+    times_ms: list[int] | None = None,
+    codec: str = "libx264",
+    aspect: Fraction | None = None,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Frames at 30 Hz, or at the given milliseconds."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        if codec == "libx264":
+            stream.options = {"g": "10"}
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
+        if times_ms:
+            stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for number in range(num_frames):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            if times_ms:
+                frame.pts, frame.time_base = times_ms[number], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def rotated(path: Path, quarters: int) -> Path:
+    """Write the matrix of a phone that was held otherwise into the track header of an mp4."""
+    data = bytearray(path.read_bytes())
+    cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters]
+    at = data.index(b"tkhd") + 4 + 40  # version 0: the matrix follows 40 bytes of other fields
+    one = 1 << 16
+    matrix = (cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30)
+    data[at : at + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(data)
+    return path
+
+
+def read(path: Path) -> tuple[list[float], list[np.ndarray], list[str]]:
+    with Video(path) as video:
+        frames = list(video)
+    times, images = zip(*frames, strict=True)
+    return list(times), list(images), video.problems
+
+
+def test_frames_and_times(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "ein tanz ☃ né.mp4")
+    with Video(path) as video:
+        assert (video.size, video.rate_hz, video.is_image) == ((WIDTH, HEIGHT), 30.0, False)
+        frames = list(video)
+        assert video.problems == []
+        with pytest.raises(RuntimeError, match="open it again"):
+            next(iter(video))
+    np.testing.assert_allclose([f.time_s for f in frames], np.arange(30) / 30, atol=1e-4)
+    for number, frame in enumerate(frames):
+        assert frame.image.shape == (HEIGHT, WIDTH, 3) and frame.image.dtype == np.uint8
+        assert np.abs(frame.image.astype(int) - picture(number)).mean() < 12
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_phones_that_were_held_otherwise(tmp_path: Path, quarters: int) -> None:
+    """What is stored lies on its side; the matrix says how to show it."""
+    path = rotated(make_video(tmp_path / "a.mp4", 3), quarters)
+    with Video(path) as video:
+        size = video.size
+        shown = next(iter(video)).image
+    assert size == ((WIDTH, HEIGHT) if quarters % 2 == 0 else (HEIGHT, WIDTH))
+    # the matrix turns clockwise as seen on the screen
+    expected = np.rot90(picture(0), -quarters)
+    assert np.abs(shown.astype(int) - expected).mean() < 12
+
+
+def test_variable_rate(tmp_path: Path) -> None:
+    times_ms = np.cumsum([0, *([33, 100, 20, 250] * 7)])[:25].tolist()
+    times, _, problems = read(make_video(tmp_path / "a.mp4", 25, times_ms=times_ms))
+    np.testing.assert_allclose(times, np.array(times_ms) / 1000, atol=1e-3)
+    assert problems == []
+
+
+def test_a_video_that_does_not_begin_at_zero(tmp_path: Path) -> None:
+    times_ms = [5000 + 40 * n for n in range(10)]
+    times, _, _ = read(make_video(tmp_path / "a.mkv", 10, times_ms=times_ms))
+    np.testing.assert_allclose(times, np.arange(10) * 0.04, atol=1e-3)
+
+
+def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+    with Video(make_video(tmp_path / "a.mp4", 2, aspect=Fraction(4, 3))) as video:
+        assert video.size == (WIDTH * 4 // 3, HEIGHT)
+        assert next(iter(video)).image.shape == (HEIGHT, WIDTH * 4 // 3, 3)
+
+
+def test_one_frame_and_images(tmp_path: Path) -> None:
+    assert len(read(make_video(tmp_path / "a.mp4", 1))[0]) == 1
+    image = av.VideoFrame.from_ndarray(picture(5), format="rgb24")
+    with av.open(str(tmp_path / "b.jpg"), "w", format="image2") as container:
+        stream = container.add_stream("mjpeg", rate=1)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        container.mux(stream.encode(image.reformat(format="yuvj420p")))
+    with Video(tmp_path / "b.jpg") as still:
+        assert still.is_image and still.rate_hz is None and still.size == (WIDTH, HEIGHT)
+        assert [frame.time_s for frame in still] == [0.0]
+
+
+def test_cut_off(tmp_path: Path) -> None:
+    """With its index in front, or without an index: the beginning is read, the loss is said."""
+    whole = make_video(tmp_path / "a.mp4", 90, options={"movflags": "faststart"}).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    times, images, problems = read(tmp_path / "cut.mp4")
+    assert 20 < len(times) < 90 and problems
+    assert np.abs(images[10].astype(int) - picture(10)).mean() < 12
+    whole = make_video(tmp_path / "a.mkv", 90).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 6 // 10])
+    times, _, problems = read(tmp_path / "cut.mkv")
+    assert 20 < len(times) < 90 and "of 3.0 s" in " ".join(problems)
+
+
+def test_damaged_in_the_middle(tmp_path: Path) -> None:
+    data = bytearray(
+        make_video(tmp_path / "a.mp4", 90, options={"movflags": "faststart"}).read_bytes()
+    )
+    middle = len(data) * 6 // 10
+    data[middle : middle + 200] = np.random.default_rng(0).bytes(200)
+    (tmp_path / "a.mp4").write_bytes(data)
+    times, images, problems = read(tmp_path / "a.mp4")
+    assert len(times) > 60 and "damaged" in problems[0]
+    assert times[-1] == pytest.approx(89 / 30, abs=1e-3)  # what follows the damage is there
+    assert np.abs(images[5].astype(int) - picture(5)).mean() < 12
+
+
+def sound_only(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono"
+        )
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_what_is_no_video(tmp_path: Path) -> None:
+    wrong = {
+        "missing.mp4": "is not there",
+        "empty.mp4": "empty",
+        "text.mp4": "neither a video nor a keypoint file",
+        "cut.mp4": "neither a video nor a keypoint file",  # its index stood at the end
+        "sound.m4a": "only audio",
+    }
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("not a video at all " * 50)
+    whole = make_video(tmp_path / "cut.mp4", 30).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    sound_only(tmp_path / "sound.m4a")
+    for name, words in wrong.items():
+        with pytest.raises(UserError, match=words) as caught:
+            Video(tmp_path / name)
+        assert name in str(caught.value)
+    with pytest.raises(UserError, match="folder"):
+        Video(tmp_path)
+
+
+def test_a_playlist_does_not_reach_the_net(tmp_path: Path) -> None:
+    """A file may name others to be played: a server at that address must not be asked."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.3)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        path = tmp_path / "list.m3u8"
+        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{url}\n#EXT-X-ENDLIST\n")
+        with pytest.raises(UserError):
+            Video(path)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_frames_are_made_ahead_in_a_thread_that_ends() -> None:
+    made = []
+
+    def items():
+        for number in itertools.count():
+            made.append(number)
+            yield number
+
+    before = threading.active_count()
+    ahead = _ahead(items(), 3)
+    assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
+    ahead.close()
+    assert threading.active_count() == before
+    assert len(made) <= 4 + 3 + 1  # taken, waiting, and one in the hand
+
+
+def test_errors_of_the_thread_are_raised_here() -> None:
+    def items():
+        yield 1
+        raise UserError("broken")
+
+    ahead = _ahead(items(), 3)
+    assert next(ahead) == 1
+    with pytest.raises(UserError, match="broken"):
+        next(ahead)
