@@ -7,7 +7,6 @@ Both draw in view axes: x right, y up, z towards the viewer, metres, the floor a
 import base64
 import json
 import os
-import re
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.axes import view_axes
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
 from actionpose.result import Result
@@ -32,32 +32,6 @@ FLOOR_PERCENTILE = 5  # of the lowest joint over time: a stray joint does not lo
 CLEARANCE_M = 0.04  # of the lowest joint's centre above the floor, so that limbs are not cut by it
 SPACING_M = 1.2  # between persons whose places are unknown
 GRID_M = 0.5  # between the lines of the floor
-
-# what a header's axes may be called, as view axes
-_DIRECTIONS = {
-    **{"right": (1, 0, 0), "left": (-1, 0, 0), "up": (0, 1, 0), "down": (0, -1, 0)},
-    **{"towards": (0, 0, 1), "toward": (0, 0, 1), "backward": (0, 0, 1)},
-    **{"away": (0, 0, -1), "forward": (0, 0, -1)},
-}
-
-
-def view_axes(axes: str) -> NDArray[np.float64]:
-    """The (3, 3) rotation from axes described in words to view axes: `pose_m @ rotation.T`.
-
-    Args:
-        axes: such as "x right, y down, z away from the camera".
-
-    Raises:
-        UserError: the words do not say where x, y and z point, or not to three different sides.
-    """
-    words = dict(re.findall(r"\b([xyz]) (\w+)", axes))
-    columns = [_DIRECTIONS.get(words.get(axis, "")) for axis in "xyz"]
-    if None in columns or abs(np.linalg.det(rotation := np.array(columns).T)) != 1:
-        raise UserError(
-            f"cannot draw a result whose axes are {axes!r}: write them in the header like "
-            "'x right, y down, z away from the camera'"
-        )
-    return rotation.astype(np.float64)
 
 
 def side(joint: str) -> str:
