@@ -8,14 +8,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import evaluate, lift, models, prepare, train
+from actionpose.commands import evaluate, export, lift, models, prepare, train
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": lift.demo,
     "lift": lift.lift,
-    "export": lift.export,
+    "export": export.export,
+    "view": export.view,
+    "angles": export.angles,
     "prepare synthetic": prepare.synthetic,
     "evaluate open": evaluate.open_benchmark,
     "models list": models.models_list,

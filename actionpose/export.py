@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from actionpose.axes import UP, view_axes
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
-from actionpose.motion import frame_rate_hz, known
+from actionpose.motion import known
 from actionpose.result import Result
 from actionpose.rig import NAMES, PARENTS, fit, person_joints
 from actionpose.skeletons import H36M17

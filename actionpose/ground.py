@@ -44,7 +44,7 @@ _SPEED_CUTOFF_HZ = 5.0  # depth from one camera is noisy: speeds are of smoothed
 
 # How well a stance says where the floor is, and how level cameras are held: they weigh the points
 # against the level plane, so that a person who stands at one place does not tilt the floor.
-_POINT_M, _LEVEL_RAD = 0.05, np.radians(10)
+_POINT_M, _LEVEL_RAD = 0.03, np.radians(10)
 _STRAY_M = 0.15  # a stance so far from the plane of the others is left out
 _RAMP_S = 0.15  # a locked foot comes and goes in this time
 _APART_M = 1.2  # persons whose places are not known are put side by side
@@ -210,7 +210,7 @@ def _plane(points: Array) -> tuple[Array, float, float, int]:
 def _turn_to_y(normal: Array) -> Array:
     """The smallest rotation (3, 3) that turns a unit vector with y > 0 into (0, 1, 0)."""
     x, y, z = normal
-    axis = np.array([[0, x, 0], [-x, 0, -z], [0, z, 0]])
+    axis = np.array([[0, -x, 0], [x, 0, z], [0, -z, 0]])
     return np.eye(3) + axis + axis @ axis / (1 + y)
 
 
@@ -313,7 +313,10 @@ def _ramped(offsets: Array, stands: NDArray[np.bool_], time_s: Array) -> Array:
     ramped = np.zeros_like(offsets)
     weights = np.zeros(len(offsets))
     for run in runs(stands):
-        for edge, frames in ((run.start, slice(0, run.start)), (run.stop - 1, slice(run.stop, None))):
+        for edge, frames in (
+            (run.start, slice(0, run.start)),
+            (run.stop - 1, slice(run.stop, None)),
+        ):
             weight = np.clip(1 - np.abs(time_s[frames] - time_s[edge]) / _RAMP_S, 0, 1)
             ramped[frames] += weight[:, None] * offsets[edge]
             weights[frames] += weight

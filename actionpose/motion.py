@@ -24,7 +24,7 @@ Array = NDArray[np.floating]
 
 CUTOFF_HZ = {"butterworth": 6.0, "one-euro": 1.5}
 # Two passes of a filter of order 2 halve the power at 0.802 of its cutoff (Winter, Biomechanics
-# and Motor Control of Human Movement): the design frequency is raised, so that the cutoff is true.
+# and Motor Control of Human Movement): the design is raised by that, so that the cutoff is true.
 _TWO_PASSES = (2**0.5 - 1) ** 0.25
 # Casiez et al. 2012: the cutoff rises by so many Hz for each m/s; speeds are smoothed at 1 Hz.
 ONE_EURO_BETA, _ONE_EURO_SPEED_HZ = 3.0, 1.0
@@ -95,18 +95,19 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     if len(values) < 3:
         return values
     rate_hz = frame_rate_hz(time_s)
-    highest = _TWO_PASSES * rate_hz / 2
-    if not 0 < cutoff_hz < highest:
+    if not 0 < cutoff_hz < rate_hz / 2:
         raise UserError(
             f"a cutoff of {cutoff_hz:g} Hz does not fit {rate_hz:.3g} frames a second: "
-            f"give more than 0 and less than {highest:.3g}"
+            f"give more than 0 and less than {rate_hz / 2:.3g}"
         )
     if not is_even(time_s):
         count = round((time_s[-1] - time_s[0]) * rate_hz) + 1
         grid = np.linspace(time_s[0], time_s[-1], max(count, 3))
         even = butterworth(interpolated(values, time_s, grid), grid, cutoff_hz)
         return interpolated(even, grid, time_s)
-    sections = signal.butter(2, cutoff_hz / _TWO_PASSES, fs=rate_hz, output="sos")
+    warped = np.tan(np.pi * cutoff_hz / rate_hz) / _TWO_PASSES
+    design_hz = np.arctan(warped) * rate_hz / np.pi
+    sections = signal.butter(2, design_hz, fs=rate_hz, output="sos")
     pad = min(len(values) - 1, int(np.ceil(2 * rate_hz / cutoff_hz)))
     return signal.sosfiltfilt(sections, values, axis=0, padlen=pad)
 

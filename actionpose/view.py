@@ -6,11 +6,13 @@ Both draw in view axes: x right, y up, z towards the viewer, metres, the floor a
 
 import base64
 import json
+import mimetypes
 import os
 from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -276,18 +278,28 @@ def _write_around(figure: "Figure", result: Result, person: int) -> None:
     write(0.34, 0.18, scale, fontsize=8, color=_QUIET)
 
 
-def html(result: Result, path: str | os.PathLike[str], *, title: str | None = None) -> None:
-    """Write a page that shows the result in 3D. It needs no network and no other file.
+def html(
+    result: Result,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    film: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write a page that shows the result in 3D. It needs no network and, without a film, no file.
 
     Args:
         title: above the viewer; the file's name if not given.
+        film: the video that was lifted, shown under the keypoints. Up to `EMBED_BYTES` it is put
+            into the page; of a larger one the page has the way to it, seen from its own folder.
 
     Raises:
-        UserError: nothing to draw, or the file cannot be written.
+        UserError: nothing to draw, no such film, or the file cannot be written.
     """
     title = Path(path).stem if title is None else title
+    page_data = _page_data(result, title)
+    page_data["film"] = None if film is None else _film(result, Path(film), Path(path))
     # "<" is what ends a script element early
-    data = json.dumps(_page_data(result, title), separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(page_data, separators=(",", ":")).replace("<", "\\u003c")
     page = (resources.files("actionpose") / "assets" / "viewer.html").read_text(encoding="utf-8")
     before, title_slot, rest = page.partition("__TITLE__")
     middle, data_slot, after = rest.partition("__DATA__")
@@ -323,6 +335,34 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
         "xy_px": _packed(np.where(seen, result.keypoints_px[..., :2], np.nan)),
         "confidence": _bytes(np.clip(confidence * 255, 0, 255).round()),
     }
+
+
+EMBED_BYTES = 12_000_000  # of a film; base64 adds a third
+
+
+def _film(result: Result, film: Path, page: Path) -> dict[str, Any]:
+    """Where the page finds the film, and the film's time at the result's time 0."""
+    try:
+        content = film.read_bytes() if film.stat().st_size <= EMBED_BYTES else None
+    except OSError as error:
+        raise UserError(f"cannot read the film {film}: {error.strerror}") from None
+    if content is not None:
+        kind = mimetypes.guess_type(film.name)[0] or "video/mp4"
+        # browsers play what is in a .mov when it is called MP4, but refuse its own name
+        kind = "video/mp4" if kind == "video/quicktime" else kind
+        source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    else:
+        try:
+            source = quote(Path(os.path.relpath(film, page.absolute().parent)).as_posix())
+        except ValueError:  # another drive of Windows
+            source = film.absolute().as_uri()
+    return {"src": source, "name": film.name, "offset_s": film_offset_s(result)}
+
+
+def film_offset_s(result: Result) -> float:
+    """The time in the film of the result's time 0: keypoint files may begin at a later frame."""
+    rate_hz = result.header.get("rate_hz") or 0
+    return float(result.header.get("first_frame") or 0) / rate_hz if rate_hz else 0.0
 
 
 def _bytes(array: NDArray[Any]) -> str:

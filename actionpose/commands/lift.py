@@ -101,26 +101,6 @@ def _print_result(result: Any, files: list[Path]) -> None:
         print(f"wrote   {path}")
 
 
-def export(
-    result: Positional[Path],
-    out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])],
-) -> None:
-    """Write a result in other formats, without lifting again.
-
-    Args:
-        result: An npz that `actionpose lift` wrote.
-        out: A file to write; the suffix is the format: npz, json, csv, png, html. May be repeated.
-    """
-    from actionpose.result import Result
-
-    if not out:
-        raise UserError("say where to write: -o result.csv")
-    loaded = Result.load(result)
-    for path in out:
-        loaded.save(path)
-        print(f"wrote   {path}")
-
-
 def _integer(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise UserError(f"--persons is all or a number from 1, not {text}")
