@@ -243,9 +243,7 @@ def test_frames_that_see_too_little_are_filled(walk):
     result.keypoints_px[0, 40:43, 3:, 2] = 0  # three joints left
     found = motion.trajectory(result, focal_px=FOCAL_PX)
     assert found.header["processing"][-1]["filled_frames"] == 3
-    np.testing.assert_allclose(
-        found.root_m[0, 40:43], camera.from_world(walk[40:43, 0]), atol=0.03
-    )
+    np.testing.assert_allclose(found.root_m[0, 40:43], camera.from_world(walk[40:43, 0]), atol=0.03)
     nobody = replace(result, valid=np.zeros_like(result.valid))
     assert np.isnan(motion.trajectory(nobody, focal_px=FOCAL_PX).root_m).all()
 
@@ -310,7 +308,7 @@ def test_the_floor_is_found_under_a_tilted_camera(walk, pitch_deg):
     floor = ground.floor(motion.trajectory(result, focal_px=FOCAL_PX))
     step = floor.header["processing"][-1]
     assert step["tilt_deg"] == pytest.approx(pitch_deg, abs=3)
-    assert step["camera_height_m"] == pytest.approx(1.5, abs=0.15)
+    assert step["camera_height_m"] == pytest.approx(1.5, abs=0.2)
     assert "does not move" in step["assumes"]
     placed = floor.pose_m[0] + floor.root_m[0][:, None]
     height = -placed[..., 1]  # y points down
