@@ -228,10 +228,10 @@ def _write_png(table: Angles, path: Path) -> None:
     panels = _panels(table.names)
     per_row = 3
     rows = -(-len(panels) // per_row)
-    height = 1.9 * rows * len(persons) + 1.1
+    height = 1.9 * rows * len(persons) + 1.3
     figure = Figure(figsize=(12, height), facecolor="white")
     FigureCanvasAgg(figure)
-    margins = {"left": 0.055, "right": 0.99, "top": 1 - 0.62 / height, "bottom": 0.72 / height}
+    margins = {"left": 0.055, "right": 0.99, "top": 1 - 0.62 / height, "bottom": 0.95 / height}
     grid = figure.add_gridspec(rows * len(persons), per_row, hspace=0.55, wspace=0.16, **margins)
     for block, person in enumerate(persons):
         for number, (title, names) in enumerate(panels.items()):

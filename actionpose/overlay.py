@@ -130,12 +130,17 @@ def _film_pictures(film: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
                 time_s = float(frame.pts * frame.time_base)
                 first = time_s if first is None else first
                 picture = frame.to_ndarray(format="rgb24")
-                turns = round(getattr(frame, "rotation", 0) / 90)  # of phones
+                turns = round(_rotation(frame) / 90)
                 yield time_s - first, np.ascontiguousarray(np.rot90(picture, turns))
     except av.error.FFmpegError as error:
         if first is None:
             raise UserError(f"{film} cannot be read as a video: {error.strerror}") from None
         # a film that breaks off: what came before is drawn
+
+
+def _rotation(frame: Any) -> float:
+    """How far a phone was turned, degrees to the left: PyAV tells it and does not undo it."""
+    return float(getattr(frame, "rotation", 0))
 
 
 def _no_pictures(result: Result) -> Iterator[tuple[float, None]]:

@@ -365,9 +365,15 @@ const film = (() => {
     $("note").hidden = false;
     $("note").textContent = `The film cannot be shown: ${data.film.name} was moved, or this browser does not play it.`;
   });
+  const last = document.createElement("canvas"); // stays on show while the video seeks
   return {
-    video,
-    isReady: () => video.readyState >= 2,
+    picture() {
+      if (video.readyState >= 2) {
+        if (last.width !== video.videoWidth) Object.assign(last, { width: video.videoWidth, height: video.videoHeight });
+        last.getContext("2d").drawImage(video, 0, 0);
+      }
+      return last.width && last.height && video.videoWidth ? last : null;
+    },
     follow() {
       if (!video.duration) return;
       // a little after the frame's own time, so that rounding does not show the one before
@@ -478,10 +484,11 @@ const input = (() => {
       pen.translate((w - crop.width * scale) / 2, (h - crop.height * scale) / 2);
       pen.fillStyle = css("--sheet"); // the image; what is beyond its border is grey
       if (data.image_size) pen.fillRect(-crop.left * scale, -crop.top * scale, imageWidth * scale, imageHeight * scale);
-      if (film?.isReady()) {
-        const perPixel = data.image_size ? film.video.videoWidth / imageWidth : 1;
+      const picture = film?.picture();
+      if (picture) {
+        const perPixel = data.image_size ? picture.width / imageWidth : 1;
         const from = [crop.left, crop.top, crop.width, crop.height].map((length) => length * perPixel);
-        pen.drawImage(film.video, ...from, 0, 0, crop.width * scale, crop.height * scale);
+        pen.drawImage(picture, ...from, 0, 0, crop.width * scale, crop.height * scale);
       }
       for (let person = 0; person < numPersons; person++) {
         if (isShown(person) && isThere(person, state.frame)) drawPerson(person, scale, unit);
