@@ -76,16 +76,18 @@ def angles(result: Result) -> Angles:
     """The angles of all persons of a result.
 
     Raises:
-        UserError: the skeleton lacks hips, shoulders and a thorax.
+        UserError: the skeleton lacks a pelvis, a thorax or neck, or joints of the limbs.
     """
     joints = result.skeleton.joints
+    names = {"thorax" if name == "neck" and "thorax" not in joints else name for name in joints}
     needed = {"pelvis", "thorax", *(f"{s}_{p}" for s in ("left", "right") for p in _LIMBS)}
-    if lacking := sorted(needed - set(joints)):
+    if lacking := sorted(needed - names):
         raise UserError(f"angles: the skeleton {result.skeleton.name} lacks {', '.join(lacking)}")
     pose = result.pose_m.astype(np.float64) @ view_axes(result.header["axes"]).T
     there = known(result)
     pose[~there] = np.nan
     at = {name: pose[:, :, index] for index, name in enumerate(joints)}
+    at.setdefault("thorax", at.get("neck", pose[:, :, 0]))  # what detectors call the neck
     columns = _trunk(at)
     for which in ("left", "right"):
         columns |= _leg(at, which) | _arm(at, which)

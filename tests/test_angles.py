@@ -134,14 +134,18 @@ def test_what_cannot_be_known_is_said_and_toes_tell_the_ankle():
     feet = np.zeros((1, 1, 26, 3))
     pose = standing() | {"neck": np.array([0, 1.45, 0])}
     for side in ("left", "right"):
-        pose[f"{side}_big_toe"] = pose[f"{side}_ankle"] + [0, 0.1, 0.17]
+        pose[f"{side}_big_toe"] = pose[f"{side}_ankle"] + [0, 0.1, 0.17]  # toes up
     for name, place in pose.items():
         if name in HALPE26.joints:
             feet[0, 0, HALPE26.joints.index(name)] = place
     header = {**result_of(standing()).header, "skeleton": "halpe26"}
     whole = result_of(standing(), pose_m=feet, keypoints_px=np.ones((1, 1, 26, 3)), header=header)
-    with pytest.raises(UserError, match="the skeleton halpe26 lacks thorax"):
-        angles(whole)
+    expected = np.degrees(np.arctan2(0.1, 0.17))
+    assert of(whole, "left_ankle_dorsiflexion") == pytest.approx(expected, abs=1e-3)
+    assert "ankles" not in angles(whole).not_known
+    coco = {**header, "skeleton": "coco17"}
+    with pytest.raises(UserError, match="the skeleton coco17 lacks pelvis, thorax"):
+        angles(result_of(standing(), header=coco))
 
 
 def test_vertical_is_named():
