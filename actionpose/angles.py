@@ -21,7 +21,9 @@ from actionpose.result import Result
 from actionpose.view import COLOURS, side
 
 Array = NDArray[np.floating]
+Points = dict[str, Array]  # (P, T, 3) by joint, in view axes
 
+_LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 NOT_KNOWN = (
     "not known from these joints: turns of limbs about their own axis (hip and shoulder rotation, "
     "pronation), wrists, pelvic tilt"
@@ -86,7 +88,7 @@ def angles(result: Result) -> Angles:
     pose = result.pose_m.astype(np.float64) @ view_axes(result.header["axes"]).T
     there = known(result)
     pose[~there] = np.nan
-    at = {name: pose[:, :, index] for index, name in enumerate(joints)}
+    at: Points = {name: pose[:, :, index] for index, name in enumerate(joints)}
     at.setdefault("thorax", at.get("neck", pose[:, :, 0]))  # what detectors call the neck
     columns = _trunk(at)
     for which in ("left", "right"):
@@ -101,10 +103,6 @@ def angles(result: Result) -> Angles:
         track_id=result.track_id,
         header={**result.header, "vertical": vertical},
     )
-
-
-_LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-Points = dict[str, Array]  # (P, T, 3) by joint, in view axes
 
 
 def _unit(vectors: Array) -> Array:

@@ -124,8 +124,7 @@ def _zxy_degrees(turns: Array) -> Array:
 def trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     """Write a TRC file for each person: metres, y up, joints as Halpe-26 markers.
 
-    Cells of frames where the person is not there are empty, which OpenSim and pandas read as
-    missing.
+    Cells of frames where the person is not there are NaN, as OpenSim and pandas read them.
 
     Returns:
         The files: `path`, or with several persons one for each (`person_paths`).
@@ -151,7 +150,8 @@ def trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
             "",
         ]
         filled = "%d\t%.6f" + "\t%.6f" * (3 * len(names)) + "\n"
-        empty = "%d\t%.6f" + "\t" * (3 * len(names)) + "\n"
+        # OpenSim counts empty cells at the end of a line as missing columns
+        empty = "%d\t%.6f" + "\tNaN" * (3 * len(names)) + "\n"
         with (
             atomic_write(one) as unfinished,
             unfinished.open("w", encoding="utf-8", newline="\n") as file,

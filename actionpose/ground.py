@@ -7,7 +7,6 @@ toes: a foot is its ankle, whose height above the floor is 3.9 % of the stature 
 Letters in shapes: P persons, T frames, J joints.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from actionpose.motion import (
     frame_rate_hz,
     interpolated,
     known,
+    renewed,
     require_h36m17,
     runs,
 )
@@ -42,9 +42,11 @@ _ABOVE_OTHER_M = 0.15
 _SHORTEST_S = 0.12
 _SPEED_CUTOFF_HZ = 5.0  # depth from one camera is noisy: speeds are of smoothed ankles
 
-# How well a stance says where the floor is, and how level cameras are held: they weigh the points
-# against the level plane, so that a person who stands at one place does not tilt the floor.
-_POINT_M, _LEVEL_RAD = 0.03, np.radians(10)
+# Who stays at one place leaves the floor's tilt open: steps are weighed against what upright bodies
+# say, or, if nobody is ever upright, against a level camera. How well each of them is known:
+_POINT_M, _UPRIGHT_RAD, _LEVEL_RAD = 0.03, np.radians(4), np.radians(10)
+_STRETCHED = 0.93  # of its length from ankles to thorax is the height of an upright body
+_FEWEST_UPRIGHT = 10  # frames
 _STRAY_M = 0.15  # a stance so far from the plane of the others is left out
 _RAMP_S = 0.15  # a locked foot comes and goes in this time
 _APART_M = 1.2  # persons whose places are not known are put side by side
@@ -116,17 +118,19 @@ def foot_contacts(result: Result) -> Result:
     header = done(
         result, "foot contacts", slower_than_m_per_s=STANDING_M_PER_S, assumes="a static camera"
     )
-    return replace(result, header={**header, "foot_contacts": contacts})
+    return renewed(result, {**header, "foot_contacts": contacts})
 
 
 def floor(result: Result) -> Result:
     """Put everybody on the floor: its normal points up, and it is at height 0.
 
     With a path of the root, the floor is the plane through the ankles of feet that stand, less the
-    ankles' height; it is kept level where the steps do not say otherwise, and goes through the
-    lowest ankles where no foot ever stands. Poses and paths are turned, and the origin is then on
-    the floor below the camera. Without a path only heights can be given: in every frame the lower
-    ankle stands on the floor, which loses jumps, and persons are put side by side.
+    ankles' height. Where the steps are too near to each other to give its tilt, bodies that are
+    stretched out are taken to be upright; where no foot ever stands it goes through the lowest
+    ankles. Poses and paths are turned, and the origin is then on the floor below the camera.
+
+    Without a path only heights can be given: in every frame the lower ankle stands on the floor,
+    which loses jumps, and persons are put side by side.
 
     Raises:
         UserError: nobody is there, or the skeleton is not h36m17.
@@ -149,13 +153,19 @@ def _levelled(result: Result) -> Result:
         for foot in range(2)
         for run in runs(stands[person, :, foot])
     ]
-    facts: dict[str, Any] = {"method": "the plane through feet that stand", "stances": len(soles)}
+    up, spread_rad = _upright(placed, there)
+    facts: dict[str, Any] = {
+        "method": "the plane through feet that stand",
+        "stances": len(soles),
+        "tilt_from": "steps and upright bodies" if spread_rad == _UPRIGHT_RAD else "steps",
+    }
     if soles:
-        turn, height_m, residual_m, used = _plane(np.array(soles))
+        turn, height_m, residual_m, used = _plane(np.array(soles), up, spread_rad)
         facts |= {"used": used, "residual_mm": round(1000 * residual_m, 1)}
     else:
-        facts["method"] = "no foot stands: level with the camera, through the lowest ankles"
-        turn, height_m = np.eye(3), _lowest_m(placed, there, above)
+        facts["method"] = "no foot stands: through the lowest ankles"
+        turn = _turn_to_y(up)
+        height_m = _lowest_m(placed @ turn.T, there, above)
     view = view_axes(result.header["axes"])
     own_turn = view.T @ turn @ view
     up = view.T @ (0, 1, 0)
@@ -171,7 +181,7 @@ def _levelled(result: Result) -> Result:
         "pelvis at the origin of every frame; root_m is its place, the origin on the floor "
         "below the camera"
     )
-    return replace(result, pose_m=result.pose_m @ own_turn.T, root_m=root, header=header)
+    return renewed(result, header, pose=result.pose_m @ own_turn.T, root=root)
 
 
 def _lowest_m(placed: Array, there: NDArray[np.bool_], above: dict[int, float]) -> float:
@@ -184,25 +194,51 @@ def _lowest_m(placed: Array, there: NDArray[np.bool_], above: dict[int, float]) 
     return float(np.percentile(np.concatenate(heights), 5))
 
 
-def _plane(points: Array) -> tuple[Array, float, float, int]:
-    """The floor through points (N, 3) in view axes.
+def _upright(placed: Array, there: NDArray[np.bool_]) -> tuple[Array, float]:
+    """The direction (3,) in which stretched bodies point, and how far it may be off.
+
+    It is the camera's up, and may be further off, if nobody is ever stretched out or those who are
+    lie down.
+    """
+    thorax = H36M17.joints.index("thorax")
+    ups = []
+    for person, frames in enumerate(there):
+        if not frames.any():
+            continue
+        body = placed[person, frames][:, thorax] - placed[person, frames][:, _ANKLES].mean(axis=1)
+        lengths = dict(zip(H36M17.joints, bone_lengths(placed[person, frames]), strict=True))
+        chain = ("left_knee", "left_ankle", "spine", "thorax")
+        height = np.linalg.norm(body, axis=1)
+        is_stretched = height > _STRETCHED * sum(float(lengths[name]) for name in chain)
+        ups.append(body[is_stretched] / height[is_stretched, None])
+    directions = np.concatenate([np.zeros((0, 3)), *ups])
+    if len(directions) >= _FEWEST_UPRIGHT:
+        up = np.median(directions, axis=0)
+        up /= np.linalg.norm(up)
+        if up[1] > np.cos(np.radians(45)):
+            return up, _UPRIGHT_RAD
+    return np.array([0.0, 1.0, 0.0]), _LEVEL_RAD
+
+
+def _plane(points: Array, up: Array, spread_rad: float) -> tuple[Array, float, float, int]:
+    """The floor through points (N, 3) in view axes, near to perpendicular to `up`.
 
     Returns:
         The (3, 3) rotation that makes its normal y, its height afterwards, the root mean square
         distance of the points that were used, and how many those were.
     """
     used = np.ones(len(points), dtype=bool)
-    turn = np.eye(3)
+    expected = -up[[0, 2]] / up[1]  # slopes along x and z
+    prior = (_POINT_M / np.tan(spread_rad)) ** 2 * np.eye(2)
+    turn: Array = np.eye(3)
     for _ in range(3):
         middle = points[used].mean(axis=0)
         across = points[used][:, [0, 2]] - middle[[0, 2]]
-        prior = (_POINT_M / np.tan(_LEVEL_RAD)) ** 2 * np.eye(2)
-        slope = np.linalg.solve(across.T @ across + prior, across.T @ (points[used, 1] - middle[1]))
-        normal = np.array([-slope[0], 1, -slope[1]]) / np.sqrt(1 + slope @ slope)
-        turn = _turn_to_y(normal)
+        unexpected = points[used, 1] - middle[1] - across @ expected
+        slope = expected + np.linalg.solve(across.T @ across + prior, across.T @ unexpected)
+        turn = _turn_to_y(np.array([-slope[0], 1, -slope[1]]) / np.sqrt(1 + slope @ slope))
         height = points @ turn[1]
-        level = np.median(height[used])
-        used = np.abs(height - level) < _STRAY_M
+        used = np.abs(height - np.median(height[used])) < _STRAY_M
     level = float(height[used].mean())
     return turn, level, float(np.sqrt(np.mean((height[used] - level) ** 2))), int(used.sum())
 
@@ -220,10 +256,10 @@ def _grounded(result: Result) -> Result:
     there = known(result)
     root = np.full((*placed.shape[:2], 3), np.nan)
     x_px = [
-        np.mean(result.keypoints_px[person, frames, :, 0]) if frames.any() else np.inf
+        float(np.mean(result.keypoints_px[person, frames, :, 0])) if frames.any() else np.inf
         for person, frames in enumerate(there)
     ]
-    order = np.argsort(np.argsort(x_px))
+    order = np.argsort(np.argsort(np.array(x_px)))
     for person, frames in enumerate(there):
         if frames.any():
             lower = placed[person][:, _ANKLES, 1].min(axis=1)
@@ -237,7 +273,7 @@ def _grounded(result: Result) -> Result:
         "pelvis at the origin of every frame; root_m is its height above the floor; "
         "its place on the floor is not known"
     )
-    return replace(result, root_m=root @ view, header=header)
+    return renewed(result, header, root=root @ view)
 
 
 def lock_feet(result: Result) -> Result:
@@ -271,7 +307,7 @@ def lock_feet(result: Result) -> Result:
         "assumes": ASSUMES,
     }
     header = done(result, "lock feet", **facts)
-    return replace(result, pose_m=pose, root_m=root @ view, header=header)
+    return renewed(result, header, pose=pose, root=root @ view)
 
 
 def _slide_m_per_s(placed: Array, stands: NDArray[np.bool_], time_s: Array) -> float:

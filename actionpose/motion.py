@@ -42,6 +42,18 @@ def done(result: Result, step: str, **facts: Any) -> dict[str, Any]:
     }
 
 
+def renewed(
+    result: Result, header: dict[str, Any], *, pose: Array | None = None, root: Array | None = None
+) -> Result:
+    """The result with another header, and other poses or another path where they are given."""
+    return replace(
+        result,
+        header=header,
+        pose_m=result.pose_m if pose is None else pose.astype(np.float32),
+        root_m=result.root_m if root is None else root.astype(np.float32),
+    )
+
+
 def runs(mask: NDArray[np.bool_]) -> Iterator[slice]:
     """The stretches (T,) of True."""
     edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
@@ -164,7 +176,7 @@ def smooth(
     facts: dict[str, Any] = {"method": method, "cutoff_hz": cutoff_hz}
     facts |= {"beta_hz_per_m_s": ONE_EURO_BETA} if method == "one-euro" else {"lag_s": 0}
     header = done(result, "smooth", **facts)
-    return replace(result, pose_m=pose, root_m=root, header=header)
+    return renewed(result, header, pose=pose, root=root)
 
 
 # ---------------------------------------------------------------- bones
@@ -250,7 +262,8 @@ def rigid(result: Result) -> Result:
     require_h36m17(result, "constant bone lengths")
     pose = result.pose_m.astype(np.float64)
     there = known(result)
-    moved, lengths = [np.zeros(0)], []
+    moved = [np.zeros(0)]
+    lengths: list[dict[str, float]] = []
     for person, frames in enumerate(there):
         if not frames.any():
             lengths.append({})
@@ -267,7 +280,7 @@ def rigid(result: Result) -> Result:
         "residual_p95_mm": round(float(np.percentile(all_moved, 95)), 2) if all_moved.size else 0.0,
         "bone_lengths_m": lengths,  # of each person, by the joint at the far end
     }
-    return replace(result, pose_m=pose, header=done(result, "rigid", **facts))
+    return renewed(result, done(result, "rigid", **facts), pose=pose)
 
 
 def require_h36m17(result: Result, what: str) -> None:
@@ -336,7 +349,7 @@ def trajectory(
     header["root"] = (
         "pelvis at the origin of every frame; root_m is its place, the camera at the origin"
     )
-    return replace(result, root_m=root @ to_camera, header=header)
+    return renewed(result, header, root=root @ to_camera)
 
 
 def _place(
@@ -376,4 +389,4 @@ def up_axis(result: Result, up: Literal["y", "z"]) -> Result:
     turn = rotation_between(result.header["axes"], UP[up])
     header = {**done(result, "up axis", up=up), "axes": UP[up]}
     root = None if result.root_m is None else result.root_m @ turn.T
-    return replace(result, pose_m=result.pose_m @ turn.T, root_m=root, header=header)
+    return renewed(result, header, pose=result.pose_m @ turn.T, root=root)

@@ -79,7 +79,7 @@ def video(
                 frame_number = artist.frame_at(time_s, step_s)
                 artist.draw_left(canvas, picture, frame_number)
                 artist.draw_right(canvas, frame_number, time_s)
-                frame = av.VideoFrame.from_image(canvas)
+                frame = av.VideoFrame.from_ndarray(np.asarray(canvas), format="rgb24")
                 frame.pts = last = max(round(time_s / _CLOCK), last + 1)
                 frame.time_base = _CLOCK
                 out.mux(stream.encode(frame))
@@ -90,9 +90,8 @@ def video(
 
 
 def _source_film(result: Result) -> Path | None:
-    source = result.header.get("source")
-    is_film = isinstance(source, str) and Path(source).suffix.lower() in FILM_SUFFIXES
-    return Path(source) if is_film and Path(source).is_file() else None
+    source = Path(str(result.header.get("source") or ""))
+    return source if source.suffix.lower() in FILM_SUFFIXES and source.is_file() else None
 
 
 FILM_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp")
@@ -125,9 +124,8 @@ def _film_pictures(film: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             for frame in container.decode(stream):
-                if frame.pts is None:
+                if (time_s := frame.time) is None:
                     continue
-                time_s = float(frame.pts * frame.time_base)
                 first = time_s if first is None else first
                 picture = frame.to_ndarray(format="rgb24")
                 turns = round(_rotation(frame) / 90)

@@ -85,10 +85,9 @@ def described(processing: list[dict[str, Any]]) -> Iterator[str]:
                 focal = f"focal length {step['focal_px']:.0f} px ({step['source']})"
                 yield f"path    {focal}; {fit}{more}"
             case {"step": "floor", "camera_height_m": height}:
-                yield (
-                    f"floor   {step['method']}; tilt {step['tilt_deg']:.1f} degrees, camera "
-                    f"{height:.2f} m above; assumes that {step['assumes']}"
-                )
+                where = f"{abs(height):.2f} m {'above' if height >= 0 else 'below'}"
+                tilt = f"tilt {step['tilt_deg']:.1f} degrees, camera {where}"
+                yield f"floor   {step['method']}; {tilt}; assumes that {step['assumes']}"
             case {"step": "floor"}:
                 yield f"floor   {step['method']}"
             case {"step": "lock feet"}:
