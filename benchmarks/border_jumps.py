@@ -2,9 +2,10 @@
 
     python benchmarks/border_jumps.py
 
-The long val motions of the open sets (100 frames and more) are filmed by one camera each, with
-detector-like noise, and lifted by the bundled model: with overlapping windows that are blended, as
-`actionpose lift` does it, and with windows that only touch, as demos of lifting code do it.
+The long val motions of the open sets (100 frames and more, their first 300) are filmed by one
+camera each, with detector-like noise, and lifted by the bundled model: with overlapping windows
+that are blended, as `actionpose lift` does it, and with windows that only touch, as demos of
+lifting code do it.
 
 Windows that overlap by two thirds begin or end somewhere at every third of a window; windows that
 touch meet at every whole one. A border is the two frames on both sides of such a place. For each
@@ -32,14 +33,17 @@ Array = NDArray[np.floating]
 RATE_HZ = 30.0
 
 
-def motions(folders: tuple[Path, ...], shortest: int) -> Iterator[tuple[Array, Array]]:
+def motions(
+    folders: tuple[Path, ...], shortest: int, longest: int
+) -> Iterator[tuple[Array, Array]]:
     """Keypoints (T, 17, 3) in pixels with noise, and the true poses in metres of a 1.70 m adult."""
     for folder in folders:
         corpus = open_corpus(folder)
         for motion in corpus.motions("val").values():
             if len(motion) < shortest:
                 continue
-            joints_m = np.asarray(corpus.joints_m[motion.start : motion.stop], dtype=np.float64)
+            stop = min(motion.stop, motion.start + longest)
+            joints_m = np.asarray(corpus.joints_m[motion.start : stop], dtype=np.float64)
             rng = np.random.default_rng([*motion.motion.encode()])
             azimuth = heading_rad(joints_m[0]) + rng.uniform(-np.pi, np.pi)
             camera = place_camera(joints_m, azimuth, rng.uniform(3, 6), rng.uniform(1.2, 2.2))
@@ -88,11 +92,12 @@ def at_border(num_frames: int, every: int) -> NDArray[np.bool_]:
 def main(
     folders: tuple[Path, ...] = (Path("data/open/cmu"), Path("data/open/hdm05")),
     shortest: int = 100,
+    longest: int = 300,
 ) -> None:
     model = ActionPose.from_pretrained("tiny", "cpu")
     rows: dict[str, list[tuple[Array, Array]]] = {}
     count = frames = 0
-    for points, truth in motions(folders, shortest):
+    for points, truth in motions(folders, shortest, longest):
         count, frames = count + 1, frames + len(points)
         overlap, seam = model.frames // 3, model.frames
         poses = {
