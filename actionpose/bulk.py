@@ -25,6 +25,7 @@ from actionpose.footage import KEYPOINT_SUFFIXES, is_keypoint_file, watch
 from actionpose.keypoints import Keypoints
 from actionpose.lift import ActionPose
 from actionpose.result import Result
+from actionpose.saving import save_files
 from actionpose.stopwatch import Stopwatch
 from actionpose.tracking import MAX_GAP_S
 from actionpose.video import VIDEO_SUFFIXES, Video
@@ -70,6 +71,7 @@ class Outcome:
     source: Path
     status: str  # done, damaged (a part was lifted), failed
     message: str = ""
+    files: list[Path] = field(default_factory=list)  # that were written
     persons: int = 0
     frames: int = 0
     wall_s: float = 0.0
@@ -105,12 +107,13 @@ def lift_file(
         for step in options.steps:
             result = step(result)
     with stopwatch.stage("files"):
-        for path in job.outputs:
-            result.save(path)
+        film = None if is_keypoint_file(job.source) else job.source
+        files = save_files(result, job.outputs, film=film)
     outcome = Outcome(
         source=job.source,
         status="done" if keypoints.complete else "damaged",
         message="; ".join(keypoints.notes),
+        files=files,
         persons=len(result.track_id),
         frames=len(result.time_s),
         wall_s=time.perf_counter() - started,

@@ -12,6 +12,7 @@ from actionpose.commands import (
     corpus,
     doctor,
     evaluate,
+    export,
     figures,
     lift,
     models,
@@ -26,7 +27,9 @@ from actionpose.errors import UserError
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": lift.demo,
     "lift": lift.lift,
-    "export": lift.export,
+    "export": export.export,
+    "view": export.view,
+    "angles": export.angles,
     "prepare synthetic": prepare.synthetic,
     "prepare cmu": prepare_mocap.cmu,
     "prepare hdm05": prepare_mocap.hdm05,

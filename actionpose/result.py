@@ -104,11 +104,15 @@ class Result:
     def skeleton(self) -> Skeleton:
         return SKELETONS[self.header["skeleton"]]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write a file of the format that the suffix names, replacing one that is there.
 
         `.npz` has everything and is what `load` reads; `.json` the same as text, to 0.1 mm; `.csv`
-        one row per person, frame and joint; `.png` a picture; `.html` a 3D viewer.
+        one row per person, frame and joint; `.png` a picture; `.html` a 3D viewer; `.mp4` a film;
+        `.bvh`, `.trc`, `.c3d` and `.glb` for other tools, see docs/formats.md.
+
+        Returns:
+            The files: of several persons, `.bvh` and `.trc` have one each.
 
         Raises:
             UserError: unknown suffix, the file cannot be written, or a package is missing.
@@ -119,7 +123,7 @@ class Result:
                 f"cannot write {path}: the suffix must be one of {', '.join(WRITERS)}, "
                 f"not {suffix!r}"
             )
-        WRITERS[suffix](self, Path(path))
+        return WRITERS[suffix](self, Path(path)) or [Path(path)]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -292,8 +296,11 @@ def _write_csv(result: Result, path: Path) -> None:
         file.writelines(_csv_blocks(result))
 
 
+# The imports upwards: a result can be asked for any of its formats, and needs none of them.
+
+
 def _write_png(result: Result, path: Path) -> None:
-    from actionpose import view  # the one import upwards: a result can be asked for its picture
+    from actionpose import view
 
     view.picture(result, path)
 
@@ -304,10 +311,45 @@ def _write_html(result: Result, path: Path) -> None:
     view.html(result, path)
 
 
-WRITERS: dict[str, Callable[[Result, Path], None]] = {
+def _write_bvh(result: Result, path: Path) -> list[Path]:
+    from actionpose import export
+
+    return export.bvh(result, path)
+
+
+def _write_trc(result: Result, path: Path) -> list[Path]:
+    from actionpose import export
+
+    return export.trc(result, path)
+
+
+def _write_c3d(result: Result, path: Path) -> list[Path]:
+    from actionpose import export
+
+    return export.c3d(result, path)
+
+
+def _write_glb(result: Result, path: Path) -> list[Path]:
+    from actionpose import gltf
+
+    return gltf.glb(result, path)
+
+
+def _write_mp4(result: Result, path: Path) -> None:
+    from actionpose import overlay
+
+    overlay.video(result, path)
+
+
+WRITERS: dict[str, Callable[[Result, Path], list[Path] | None]] = {
     ".npz": _write_npz,
     ".json": _write_json,
     ".csv": _write_csv,
     ".png": _write_png,
     ".html": _write_html,
+    ".mp4": _write_mp4,
+    ".bvh": _write_bvh,
+    ".trc": _write_trc,
+    ".c3d": _write_c3d,
+    ".glb": _write_glb,
 }

@@ -6,16 +6,18 @@ Both draw in view axes: x right, y up, z towards the viewer, metres, the floor a
 
 import base64
 import json
+import mimetypes
 import os
-import re
 from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.axes import view_axes
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
 from actionpose.result import Result
@@ -32,32 +34,6 @@ FLOOR_PERCENTILE = 5  # of the lowest joint over time: a stray joint does not lo
 CLEARANCE_M = 0.04  # of the lowest joint's centre above the floor, so that limbs are not cut by it
 SPACING_M = 1.2  # between persons whose places are unknown
 GRID_M = 0.5  # between the lines of the floor
-
-# what a header's axes may be called, as view axes
-_DIRECTIONS = {
-    **{"right": (1, 0, 0), "left": (-1, 0, 0), "up": (0, 1, 0), "down": (0, -1, 0)},
-    **{"towards": (0, 0, 1), "toward": (0, 0, 1), "backward": (0, 0, 1)},
-    **{"away": (0, 0, -1), "forward": (0, 0, -1)},
-}
-
-
-def view_axes(axes: str) -> NDArray[np.float64]:
-    """The (3, 3) rotation from axes described in words to view axes: `pose_m @ rotation.T`.
-
-    Args:
-        axes: such as "x right, y down, z away from the camera".
-
-    Raises:
-        UserError: the words do not say where x, y and z point, or not to three different sides.
-    """
-    words = dict(re.findall(r"\b([xyz]) (\w+)", axes))
-    columns = [_DIRECTIONS.get(words.get(axis, "")) for axis in "xyz"]
-    if None in columns or abs(np.linalg.det(rotation := np.array(columns).T)) != 1:
-        raise UserError(
-            f"cannot draw a result whose axes are {axes!r}: write them in the header like "
-            "'x right, y down, z away from the camera'"
-        )
-    return rotation.astype(np.float64)
 
 
 def side(joint: str) -> str:
@@ -302,18 +278,28 @@ def _write_around(figure: "Figure", result: Result, person: int) -> None:
     write(0.34, 0.18, scale, fontsize=8, color=_QUIET)
 
 
-def html(result: Result, path: str | os.PathLike[str], *, title: str | None = None) -> None:
-    """Write a page that shows the result in 3D. It needs no network and no other file.
+def html(
+    result: Result,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    film: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write a page that shows the result in 3D. It needs no network and, without a film, no file.
 
     Args:
         title: above the viewer; the file's name if not given.
+        film: the video that was lifted, shown under the keypoints. Up to `EMBED_BYTES` it is put
+            into the page; of a larger one the page has the way to it, seen from its own folder.
 
     Raises:
-        UserError: nothing to draw, or the file cannot be written.
+        UserError: nothing to draw, no such film, or the file cannot be written.
     """
     title = Path(path).stem if title is None else title
+    page_data = _page_data(result, title)
+    page_data["film"] = None if film is None else _film(result, Path(film), Path(path))
     # "<" is what ends a script element early
-    data = json.dumps(_page_data(result, title), separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(page_data, separators=(",", ":")).replace("<", "\\u003c")
     page = (resources.files("actionpose") / "assets" / "viewer.html").read_text(encoding="utf-8")
     before, title_slot, rest = page.partition("__TITLE__")
     middle, data_slot, after = rest.partition("__DATA__")
@@ -349,6 +335,34 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
         "xy_px": _packed(np.where(seen, result.keypoints_px[..., :2], np.nan)),
         "confidence": _bytes(np.clip(confidence * 255, 0, 255).round()),
     }
+
+
+EMBED_BYTES = 12_000_000  # of a film; base64 adds a third
+
+
+def _film(result: Result, film: Path, page: Path) -> dict[str, Any]:
+    """Where the page finds the film, and the film's time at the result's time 0."""
+    try:
+        content = film.read_bytes() if film.stat().st_size <= EMBED_BYTES else None
+    except OSError as error:
+        raise UserError(f"cannot read the film {film}: {error.strerror}") from None
+    if content is not None:
+        kind = mimetypes.guess_type(film.name)[0] or "video/mp4"
+        # browsers play what is in a .mov when it is called MP4, but refuse its own name
+        kind = "video/mp4" if kind == "video/quicktime" else kind
+        source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    else:
+        try:
+            source = quote(Path(os.path.relpath(film, page.absolute().parent)).as_posix())
+        except ValueError:  # another drive of Windows
+            source = film.absolute().as_uri()
+    return {"src": source, "name": film.name, "offset_s": film_offset_s(result)}
+
+
+def film_offset_s(result: Result) -> float:
+    """The time in the film of the result's time 0: keypoint files may begin at a later frame."""
+    rate_hz = result.header.get("rate_hz") or 0
+    return float(result.header.get("first_frame") or 0) / rate_hz if rate_hz else 0.0
 
 
 def _bytes(array: NDArray[Any]) -> str:

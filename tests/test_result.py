@@ -189,11 +189,11 @@ def test_what_does_not_fit_is_named(changes, message):
 
 
 def test_unknown_suffix_and_missing_folder(tmp_path):
-    with pytest.raises(UserError, match=r"\.npz, \.json, \.csv, \.png, \.html, not '\.mp4'"):
-        made_up().save(tmp_path / "a.mp4")
+    with pytest.raises(UserError, match=r"\.npz, \.json, .*\.bvh, \.trc, .*, not '\.fbx'"):
+        made_up().save(tmp_path / "a.fbx")
     with pytest.raises(UserError, match="not ''"):
         made_up().save(tmp_path / "a")
-    for suffix in ("npz", "json", "csv", "html"):
+    for suffix in ("npz", "json", "csv", "html", "bvh", "trc", "c3d", "glb"):
         with pytest.raises(UserError, match="there is no folder"):
             made_up().save(tmp_path / "absent" / f"a.{suffix}")
     assert list(tmp_path.iterdir()) == []

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from actionpose import view
+from actionpose.axes import view_axes
 from actionpose.errors import UserError
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
-from actionpose.view import COLOURS, html, picture, place, view_axes
+from actionpose.view import COLOURS, html, picture, place
 
 CAMERA = "x right, y down, z away from the camera"
 
@@ -219,6 +220,28 @@ def test_an_unknown_image_size_and_one_frame(tmp_path):
     html(result, tmp_path / "a.html")
     data = page_data((tmp_path / "a.html").read_text(encoding="utf-8"))
     assert data["image_size"] is None and data["actions"] == [] and data["root_m"] is None
+
+
+def test_a_small_film_is_in_the_page_and_a_large_one_beside_it(tmp_path, monkeypatch):
+    folder = tmp_path / "films & more"
+    folder.mkdir()
+    film = folder / "Tänzer 1.mov"
+    film.write_bytes(b"not looked at")
+    result = made_up(header={"first_frame": 50, "rate_hz": 25.0})
+    html(result, tmp_path / "a.html", film=film)
+    shown = page_data((tmp_path / "a.html").read_text(encoding="utf-8"))["film"]
+    assert shown["src"] == "data:video/mp4;base64," + base64.b64encode(b"not looked at").decode()
+    assert shown["name"] == "Tänzer 1.mov" and shown["offset_s"] == 2
+    monkeypatch.setattr(view, "EMBED_BYTES", 5)
+    (tmp_path / "pages").mkdir()
+    html(result, tmp_path / "pages" / "b.html", film=film)
+    shown = page_data((tmp_path / "pages" / "b.html").read_text(encoding="utf-8"))["film"]
+    assert shown["src"] == "../films%20%26%20more/T%C3%A4nzer%201.mov"
+    html(result, tmp_path / "c.html")
+    assert page_data((tmp_path / "c.html").read_text(encoding="utf-8"))["film"] is None
+    with pytest.raises(UserError, match="cannot read the film"):
+        html(result, tmp_path / "d.html", film=tmp_path / "gone.mp4")
+    assert not (tmp_path / "d.html").exists()
 
 
 # ------------------------------------------------------------------ pictures

@@ -11,6 +11,8 @@ from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.commands.common import Checkpoint, Device, Quiet, make_folder, parse_size
+from actionpose.commands.export import Motion, check_outputs
+from actionpose.commands.motion import MotionOptions, described
 from actionpose.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def lift(
     skeleton: str | None = None,
     image_size: str | None = None,
     rate_hz: float | None = None,
+    motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -70,8 +73,8 @@ def lift(
     Args:
         inputs: Videos, images, folders of them, or keypoints: AlphaPose, OpenPose (a folder),
             MMPose, COCO, MediaPipe, DeepLabCut, TRC in pixels, npz.
-        out: A file to write; the suffix is the format: npz, json, csv, png, html. May be repeated.
-            With --save, the folder to write to.
+        out: A file to write; the suffix is the format: npz, json, csv, png, html, mp4, bvh, trc,
+            c3d, glb. May be repeated. With --save, the folder to write to.
         save: Formats to write for each input, such as npz,csv; for several inputs and folders.
         recursive: Look into folders inside folders.
         skip_existing: Leave out inputs of which all outputs are there.
@@ -101,6 +104,7 @@ def lift(
         skeleton=skeleton,
         image_size=None if image_size is None else parse_size(image_size),
         rate_hz=rate_hz,
+        steps=(motion.apply,),
     )
     if not inputs:
         raise UserError("say what to lift: actionpose lift dance.mp4 -o dance.npz")
@@ -140,11 +144,7 @@ def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
             "several inputs or a folder: give the folder to write to and what to save, as in "
             "-o lifted/ --save npz,csv"
         )
-    for path in out:
-        if path.suffix.lower() not in WRITERS:
-            raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(WRITERS)}")
-        if not path.absolute().parent.is_dir():
-            raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+    check_outputs(out, list(WRITERS), "result.npz")
 
 
 def _lift_one(job: "bulk.Job", options: "bulk.Options", quiet: bool) -> None:
@@ -165,7 +165,9 @@ def _lift_one(job: "bulk.Job", options: "bulk.Options", quiet: bool) -> None:
             bar.update(done)
 
         result, outcome = lift_file(model, job, options, progress)
-    _print_result(result, list(job.outputs))
+    for line in described(result.header.get("processing", [])):
+        print(line)
+    _print_result(result, outcome.files)
     for note in result.header["notes"]:
         print(f"note    {note}")
     rate = outcome.frames / outcome.wall_s
@@ -238,26 +240,6 @@ def _print_result(result: Any, files: list[Path]) -> None:
     print(f"        {header['units']}; {header['axes']}; {header['root']}")
     print(f"scale   {header['scale_source']}")
     for path in files:
-        print(f"wrote   {path}")
-
-
-def export(
-    result: Positional[Path],
-    out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])],
-) -> None:
-    """Write a result in other formats, without lifting again.
-
-    Args:
-        result: An npz that `actionpose lift` wrote.
-        out: A file to write; the suffix is the format: npz, json, csv, png, html. May be repeated.
-    """
-    from actionpose.result import Result
-
-    if not out:
-        raise UserError("say where to write: -o result.csv")
-    loaded = Result.load(result)
-    for path in out:
-        loaded.save(path)
         print(f"wrote   {path}")
 
 

@@ -3,7 +3,7 @@
 // the viewer; metres.
 
 import {
-  CylinderGeometry, DirectionalLight, DoubleSide, Group, HemisphereLight, Mesh, MeshStandardMaterial,
+  Color, CylinderGeometry, DirectionalLight, DoubleSide, Group, HemisphereLight, Mesh, MeshStandardMaterial,
   PCFShadowMap, PerspectiveCamera, PlaneGeometry, Scene, ShaderMaterial, ShadowMaterial,
   SphereGeometry, Vector3, WebGLRenderer,
 } from "three";
@@ -76,6 +76,9 @@ function frameAt(time) {
   return low;
 }
 
+/** 0 to 1: how sure the detector was of a joint; a bone is as sure as its less sure end. */
+const sureOf = (person, frame, joint) => confidence[(person * numFrames + frame) * numJoints + joint] / 255;
+
 // ---------------------------------------------------------------- state
 
 const state = {
@@ -84,8 +87,15 @@ const state = {
   playing: false,
   speed: 1,
   person: numPersons > 1 ? null : 0, // null: everybody
+  showSure: true, // joints that the detector was not sure of are pale
+  theme: "light",
   changed: true,
 };
+
+/** What a link may ask for, as in page.html#t=1.5&view=side&play=0&theme=dark. */
+const asked = new URLSearchParams(location.hash.slice(1));
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isShown = (person) => state.person === null || state.person === person;
 
 function seek(time) {
@@ -108,16 +118,15 @@ const tube = new CylinderGeometry(1, 1, 1, 24, 1, true);
 
 const radius = (joint) => BONE_RADIUS_M * (SLIM[data.joints[joint].split("_").at(-1)] ?? 1);
 
+const pale = new Color(); // of the theme
+
 class Body {
   constructor(person) {
     this.person = person;
     this.group = new Group();
-    const materials = new Map();
     const part = (geometry, colour) => {
-      if (!materials.has(colour)) {
-        materials.set(colour, new MeshStandardMaterial({ color: colour, roughness: 0.5, metalness: 0 }));
-      }
-      const mesh = new Mesh(geometry, materials.get(colour));
+      const mesh = new Mesh(geometry, new MeshStandardMaterial({ color: colour, roughness: 0.5, metalness: 0 }));
+      mesh.userData.colour = new Color(colour);
       mesh.castShadow = true;
       mesh.frustumCulled = false;
       this.group.add(mesh);
@@ -138,11 +147,13 @@ class Body {
       jointAt(this.person, frame, share, joint, mesh.position);
       mesh.visible = !Number.isNaN(mesh.position.x);
       mesh.scale.setScalar(radius(joint) * 1.12);
+      this.colour(mesh, sureOf(this.person, frame, joint));
     });
     this.bones.forEach((mesh, i) => {
       const [child, parent] = data.bones[i];
       const thickness = (radius(child) + (data.joints[parent].includes("_") ? radius(parent) : radius(child))) / 2;
       this.stretch(mesh, this.joints[parent].position, this.joints[child].position, thickness, 1);
+      this.colour(mesh, Math.min(sureOf(this.person, frame, child), sureOf(this.person, frame, parent)));
     });
     if (this.head) {
       const { nose, top, mesh } = this.head;
@@ -151,7 +162,14 @@ class Body {
       const length = a.distanceTo(b);
       this.stretch(mesh, a, b, Math.max(0.42 * length, 0.075), 0.62);
       this.joints[top].visible = false;
+      this.colour(mesh, sureOf(this.person, frame, nose));
     }
+  }
+
+  /** Its own colour, paler the less sure the detector was of it. */
+  colour(mesh, sure) {
+    const share = state.showSure ? 0.15 + 0.85 * Math.min(sure / 0.8, 1) : 1;
+    mesh.material.color.copy(pale).lerp(mesh.userData.colour, share);
   }
 
   /** Lay a unit mesh along a line. */
@@ -173,11 +191,11 @@ function floor() {
     transparent: true,
     depthWrite: false,
     side: DoubleSide,
-    uniforms: { centre: { value: new Vector3() } },
+    uniforms: { centre: { value: new Vector3() }, ink: { value: new Color() } },
     vertexShader: `varying vec3 world;
       void main() { vec4 p = modelMatrix * vec4(position, 1.0); world = p.xyz; gl_Position = projectionMatrix * viewMatrix * p; }`,
     // lines one pixel wide at any distance, fading out around the middle
-    fragmentShader: `varying vec3 world; uniform vec3 centre;
+    fragmentShader: `varying vec3 world; uniform vec3 centre; uniform vec3 ink;
       float lines(float every) {
         vec2 at = world.xz / every; vec2 width = fwidth(at);
         vec2 d = abs(fract(at - 0.5) - 0.5) / max(width, 1e-6);
@@ -186,8 +204,8 @@ function floor() {
       }
       void main() {
         float fade = exp(-pow(length(world.xz - centre.xz) / 4.2, 2.0));
-        float ink = max(lines(0.5) * 0.16, lines(1.0) * 0.34);
-        gl_FragColor = vec4(0.28, 0.34, 0.43, ink * fade);
+        float line = max(lines(0.5) * 0.16, lines(1.0) * 0.34);
+        gl_FragColor = vec4(ink, line * fade);
       }`,
   });
   const grid = new Mesh(new PlaneGeometry(80, 80).rotateX(-Math.PI / 2), material);
@@ -211,7 +229,8 @@ class View3D {
     Object.assign(this.controls, { enableDamping: true, dampingFactor: 0.12, maxPolarAngle: 1.62, minDistance: 0.6, maxDistance: 60 });
     this.controls.addEventListener("change", () => (state.changed = true));
 
-    this.scene.add(new HemisphereLight(0xffffff, 0xb9c0cc, 2.1));
+    this.sky = new HemisphereLight(0xffffff, 0xb9c0cc, 2.1);
+    this.scene.add(this.sky);
     this.sun = new DirectionalLight(0xffffff, 2.2);
     this.sun.castShadow = true;
     this.sun.shadow.mapSize.set(2048, 2048);
@@ -232,6 +251,15 @@ class View3D {
     this.centre = new Vector3(); // what the camera follows
     this.look("oblique");
     new ResizeObserver(() => this.resize()).observe(stage);
+  }
+
+  /** Take the colours of the page. */
+  dress() {
+    pale.set(css("--pale"));
+    this.floor.grid.material.uniforms.ink.value.set(css("--grid")).convertLinearToSRGB(); // written as it is
+    this.floor.shade.material.opacity = state.theme === "dark" ? 0.45 : 0.2;
+    this.sky.intensity = state.theme === "dark" ? 1.5 : 2.1;
+    state.changed = true;
   }
 
   /** How large a box around who is shown is, over all frames; for the distance of the camera. */
@@ -317,12 +345,51 @@ class View3D {
     if (label.hidden) return;
     a.set(0, -Infinity, 0);
     body.joints.forEach(({ position }) => position.y > a.y && a.copy(position));
-    a.y += 0.18;
+    a.y += 0.12;
     a.project(this.camera);
     const [x, y] = [((a.x + 1) / 2) * this.stage.clientWidth, ((1 - a.y) / 2) * this.stage.clientHeight];
     label.style.transform = `translate(${x}px, ${y}px) translate(-50%, -100%)`;
   }
 }
+
+// ---------------------------------------------------------------- the film
+
+/** The video under the keypoints, kept at the time of the motion; null if the page has none. */
+const film = (() => {
+  if (!data.film) return null;
+  const video = document.createElement("video");
+  Object.assign(video, { muted: true, playsInline: true, preload: "auto", src: data.film.src });
+  const fresh = () => (state.changed = true);
+  for (const event of ["loadeddata", "seeked"]) video.addEventListener(event, fresh);
+  video.addEventListener("error", () => {
+    $("note").hidden = false;
+    $("note").textContent = `The film cannot be shown: ${data.film.name} was moved, or this browser does not play it.`;
+  });
+  const last = document.createElement("canvas"); // stays on show while the video seeks
+  return {
+    picture() {
+      if (video.readyState >= 2) {
+        if (last.width !== video.videoWidth) Object.assign(last, { width: video.videoWidth, height: video.videoHeight });
+        last.getContext("2d").drawImage(video, 0, 0);
+      }
+      return last.width && last.height && video.videoWidth ? last : null;
+    },
+    follow() {
+      if (!video.duration) return;
+      // a little after the frame's own time, so that rounding does not show the one before
+      const wanted = Math.min(Math.max(state.time + data.film.offset_s + 0.002, 0), video.duration);
+      const off = Math.abs(video.currentTime - wanted);
+      if (state.playing) {
+        video.playbackRate = state.speed;
+        if (video.paused) video.play().catch(() => {});
+        if (off > 0.15 && !video.seeking) video.currentTime = wanted;
+      } else {
+        if (!video.paused) video.pause();
+        if (off > 0.004 && !video.seeking) video.currentTime = wanted;
+      }
+    },
+  };
+})();
 
 // ---------------------------------------------------------------- the 2D input
 
@@ -330,6 +397,7 @@ const input = (() => {
   const canvas = $("image");
   const pen = canvas.getContext("2d");
   const [imageWidth, imageHeight] = data.image_size ?? [0, 0];
+  const isWide = () => document.body.classList.contains("wide");
   let crop = null;
 
   /** The part of the image where whoever is shown ever is. */
@@ -348,6 +416,7 @@ const input = (() => {
       [left, top] = [Math.max(left, 0), Math.max(top, 0)];
       [right, bottom] = [Math.min(right, imageWidth), Math.min(bottom, imageHeight)];
     }
+    if (film && isWide() && data.image_size) [left, top, right, bottom] = [0, 0, imageWidth, imageHeight];
     crop = right > left && bottom > top ? { left, top, width: right - left, height: bottom - top } : null;
     $("input").hidden = !crop;
   }
@@ -356,10 +425,25 @@ const input = (() => {
   if (matchMedia("(max-width: 640px), (max-height: 480px)").matches) $("input").open = false;
   $("input").addEventListener("toggle", () => (state.changed = true));
 
+  /** A light rim, so that bones stand out against any picture. */
+  function halo(at, isSeen, unit) {
+    pen.globalAlpha = 0.75;
+    pen.strokeStyle = "#fff";
+    pen.lineWidth = 4.4 * unit;
+    pen.beginPath();
+    for (const [child, parent] of data.bones) {
+      if (!isSeen(child) || !isSeen(parent)) continue;
+      pen.moveTo(...at(parent));
+      pen.lineTo(...at(child));
+    }
+    pen.stroke();
+  }
+
   function drawPerson(person, scale, unit) {
     const first = (person * numFrames + state.frame) * numJoints;
     const at = (joint) => [0, 1].map((axis) => (xy[2 * (first + joint) + axis] - [crop.left, crop.top][axis]) * scale);
     const isSeen = (joint) => confidence[first + joint] > 0;
+    if (film) halo(at, isSeen, unit);
     for (const [child, parent] of data.bones) {
       if (!isSeen(child) || !isSeen(parent)) continue;
       // what the detector was unsure of is pale
@@ -388,7 +472,8 @@ const input = (() => {
       if (!crop || !$("input").open) return;
       const unit = Math.min(devicePixelRatio, 2);
       const cssWidth = canvas.clientWidth;
-      const cssHeight = Math.min((cssWidth * crop.height) / crop.width, 0.45 * $("stage").clientHeight);
+      const most = (isWide() ? 0.92 : 0.45) * $("stage").clientHeight - (isWide() ? 90 : 0);
+      const cssHeight = Math.min((cssWidth * crop.height) / crop.width, most);
       const [w, h] = [cssWidth, cssHeight].map((length) => Math.round(length * unit));
       if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
       canvas.style.height = `${cssHeight}px`;
@@ -397,8 +482,14 @@ const input = (() => {
       const scale = Math.min(w / crop.width, h / crop.height);
       pen.save();
       pen.translate((w - crop.width * scale) / 2, (h - crop.height * scale) / 2);
-      pen.fillStyle = "#fff"; // the image; what is beyond its border is grey
+      pen.fillStyle = css("--sheet"); // the image; what is beyond its border is grey
       if (data.image_size) pen.fillRect(-crop.left * scale, -crop.top * scale, imageWidth * scale, imageHeight * scale);
+      const picture = film?.picture();
+      if (picture) {
+        const perPixel = data.image_size ? picture.width / imageWidth : 1;
+        const from = [crop.left, crop.top, crop.width, crop.height].map((length) => length * perPixel);
+        pen.drawImage(picture, ...from, 0, 0, crop.width * scale, crop.height * scale);
+      }
       for (let person = 0; person < numPersons; person++) {
         if (isShown(person) && isThere(person, state.frame)) drawPerson(person, scale, unit);
       }
@@ -452,6 +543,13 @@ const timeline = (() => {
     playhead.style.height = `${lanes.length * 27 - 3}px`;
   }
 
+  /** Previous or next beginning of an action: -1 or 1. */
+  function leap(direction) {
+    const times = [...new Set(bars.map(({ action }) => action.start_s))].sort((one, other) => one - other);
+    const after = times.filter((time) => (time - state.time) * direction > 1e-3);
+    if (after.length) seek(direction > 0 ? after[0] : after.at(-1));
+  }
+
   function draw() {
     if (!duration) return;
     playhead.style.left = `${(100 * (state.time - start)) / duration}%`;
@@ -474,7 +572,39 @@ const timeline = (() => {
   }
 
   lay();
-  return { lay, draw };
+  return { lay, draw, leap };
+})();
+
+/** A strip over the slider: how sure the detector was at each time, and where nobody was seen. */
+const strip = (() => {
+  const canvas = $("sure");
+  const pen = canvas.getContext("2d");
+  canvas.hidden = !duration;
+
+  function draw() {
+    const width = Math.round(canvas.clientWidth * Math.min(devicePixelRatio, 2));
+    if (canvas.hidden || !width) return;
+    Object.assign(canvas, { width, height: 1 });
+    pen.fillStyle = css("--sure");
+    for (let x = 0; x < width; x++) {
+      const [from, to] = [x, x + 1].map((at) => frameAt(start + (duration * at) / width));
+      let best = 0; // of the persons shown: the mean over joints, at the pixel's least sure frame
+      for (let person = 0; person < numPersons; person++) {
+        if (!isShown(person)) continue;
+        let least = 1;
+        for (let frame = from; frame <= Math.max(from, to - 1); frame++) {
+          let mean = 0;
+          for (let joint = 0; joint < numJoints; joint++) mean += sureOf(person, frame, joint) / numJoints;
+          least = Math.min(least, isThere(person, frame) ? mean : 0);
+        }
+        best = Math.max(best, least);
+      }
+      pen.globalAlpha = best && 0.12 + 0.88 * best ** 2;
+      pen.fillRect(x, 0, 1, 1);
+    }
+  }
+  new ResizeObserver(draw).observe(canvas);
+  return { draw };
 })();
 
 // ---------------------------------------------------------------- controls
@@ -507,6 +637,22 @@ function fact(name, value) {
   return item;
 }
 
+function setTheme(theme, view) {
+  state.theme = theme;
+  document.documentElement.dataset.theme = theme;
+  view?.dress();
+  strip.draw();
+  state.changed = true;
+}
+
+function setWide(isWide) {
+  document.body.classList.toggle("wide", isWide);
+  $("wide").setAttribute("aria-pressed", isWide);
+  $("input").open = true;
+  input.frame();
+  state.changed = true;
+}
+
 function setUp(view) {
   document.title = data.title;
   $("title").textContent = data.title;
@@ -522,6 +668,21 @@ function setUp(view) {
     }),
     fact("units", units), fact("axes", axes), fact("root", origin), fact("scale", scale), fact("grid", "0.5 m"),
   );
+  const sure = document.createElement("button");
+  sure.title = "Pale where the 2D detector was not sure (C)";
+  sure.textContent = "pale: unsure in 2D";
+  sure.setAttribute("aria-pressed", true);
+  sure.addEventListener("click", () => {
+    state.showSure = !state.showSure;
+    sure.setAttribute("aria-pressed", state.showSure);
+    state.changed = true;
+  });
+  $("facts").append(sure);
+  $("theme").addEventListener("click", () => setTheme(state.theme === "dark" ? "light" : "dark", view));
+  $("help").addEventListener("click", () => $("keys").showModal());
+  $("keys").addEventListener("click", () => $("keys").close());
+  $("wide").addEventListener("click", () => setWide(!document.body.classList.contains("wide")));
+  $("input").firstElementChild.textContent = film ? "Film and 2D input" : "2D input";
   $("clock").append("", document.createElement("small"));
   $("scrub").max = numFrames - 1;
   $("transport").hidden = duration === 0;
@@ -535,10 +696,17 @@ function setUp(view) {
     $("person").addEventListener("change", () => {
       state.person = $("person").value === "" ? null : Number($("person").value);
       timeline.lay();
+      strip.draw();
       input.frame();
       view?.look(view.view ?? "oblique");
       state.changed = true;
     });
+  }
+  /** The next slower or faster speed. */
+  function pace(direction) {
+    const speeds = $("speed").options;
+    $("speed").selectedIndex = Math.min(Math.max($("speed").selectedIndex + direction, 0), speeds.length - 1);
+    $("speed").dispatchEvent(new Event("change"));
   }
   const views = [...$("views").children];
   views.forEach((button) => button.addEventListener("click", () => view?.look(button.dataset.view)));
@@ -546,7 +714,7 @@ function setUp(view) {
   addEventListener("resize", () => (state.changed = true));
 
   addEventListener("keydown", (event) => {
-    if (event.target.tagName === "SELECT" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.tagName === "SELECT" || event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
     const leap = event.shiftKey ? 1 : 0; // second
     const moves = {
       " ": () => setPlaying(!state.playing),
@@ -554,8 +722,16 @@ function setUp(view) {
       ArrowRight: () => (leap ? seek(state.time + leap) : seekFrame(state.frame + 1)),
       Home: () => seekFrame(0),
       End: () => seekFrame(numFrames - 1),
+      ",": () => timeline.leap(-1),
+      ".": () => timeline.leap(1),
+      "[": () => pace(-1),
+      "]": () => pace(1),
+      c: () => sure.click(),
+      f: () => $("wide").click(),
+      t: () => $("theme").click(),
+      "?": () => $("keys").showModal(),
     };
-    if (moves[event.key]) moves[event.key]();
+    if (Object.hasOwn(moves, event.key)) moves[event.key]();
     else if (views["1234".indexOf(event.key)]) views["1234".indexOf(event.key)].click();
     else return;
     event.preventDefault(); // a focused button or slider would act a second time
@@ -572,7 +748,13 @@ function main() {
     $("failure").textContent = `This browser shows no 3D (WebGL): ${error.message}`;
   }
   setUp(view);
-  setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+  const likesDark = matchMedia("(prefers-color-scheme: dark)");
+  setTheme(asked.get("theme") ?? (likesDark.matches ? "dark" : "light"), view);
+  likesDark.addEventListener("change", ({ matches }) => setTheme(matches ? "dark" : "light", view));
+  if (film) setWide(innerWidth > 900);
+  if (Number.isFinite(parseFloat(asked.get("t")))) seek(parseFloat(asked.get("t")));
+  if (asked.has("view")) $("views").querySelector(`[data-view="${CSS.escape(asked.get("view"))}"]`)?.click();
+  setPlaying(asked.get("play") !== "0" && !matchMedia("(prefers-reduced-motion: reduce)").matches);
 
   let last = performance.now();
   function tick(now) {
@@ -584,6 +766,7 @@ function main() {
       seek(time > start + duration ? start : time);
     }
     view?.controls.update();
+    film?.follow();
     if (!state.changed) return;
     state.changed = false;
     const step = data.time_s[state.frame + 1] - data.time_s[state.frame];

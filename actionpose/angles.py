@@ -1,0 +1,276 @@
+"""Joint angles over time, in degrees. The definitions are in docs/angles.md.
+
+17 joints are points: they tell how far a hinge is bent and where a limb points, but not how a limb
+turns about its own axis, nor anything of hands, feet and the tilt of the pelvis.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.axes import view_axes
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+from actionpose.motion import known
+from actionpose.result import Result
+from actionpose.view import COLOURS, side
+
+Array = NDArray[np.floating]
+Points = dict[str, Array]  # (P, T, 3) by joint, in view axes
+
+_LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+NOT_KNOWN = (
+    "not known from these joints: turns of limbs about their own axis (hip and shoulder rotation, "
+    "pronation), wrists, pelvic tilt"
+)
+_NO_FEET = ", ankles"
+# Flexion and abduction of a limb are seen in a plane; a limb nearly across it shows none.
+_SHOWN = np.sin(np.radians(20))
+_CSV_FRAMES = 2000  # written at a time
+
+
+@dataclass(frozen=True)
+class Angles:
+    """Angles of all persons.
+
+    Attributes:
+        names: of the columns, such as "left_knee_flexion".
+        degrees: (P, T, K); NaN where a person is not there or an angle is not defined.
+        valid: (P, T) where a person is there.
+        time_s: (T,).
+        track_id: (P,).
+        header: of the result; `vertical` was added, what "up" is for the trunk's angles.
+    """
+
+    names: tuple[str, ...]
+    degrees: Array
+    valid: NDArray[np.bool_]
+    time_s: Array
+    track_id: NDArray[np.int64]
+    header: dict[str, Any]
+
+    @property
+    def not_known(self) -> str:
+        """What these joints do not tell, in words."""
+        has_feet = any("ankle" in name for name in self.names)
+        return NOT_KNOWN + ("" if has_feet else _NO_FEET)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `.csv`, a row per person and frame, or `.png`, a plot.
+
+        Raises:
+            UserError: another suffix, nobody to draw, or the file cannot be written.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix not in WRITERS:
+            raise UserError(
+                f"cannot write angles to {path}: the suffix must be {' or '.join(WRITERS)}"
+            )
+        WRITERS[suffix](self, Path(path))
+
+
+def angles(result: Result) -> Angles:
+    """The angles of all persons of a result.
+
+    Raises:
+        UserError: the skeleton lacks a pelvis, a thorax or neck, or joints of the limbs.
+    """
+    joints = result.skeleton.joints
+    names = {"thorax" if name == "neck" and "thorax" not in joints else name for name in joints}
+    needed = {"pelvis", "thorax", *(f"{s}_{p}" for s in ("left", "right") for p in _LIMBS)}
+    if lacking := sorted(needed - names):
+        raise UserError(f"angles: the skeleton {result.skeleton.name} lacks {', '.join(lacking)}")
+    pose = result.pose_m.astype(np.float64) @ view_axes(result.header["axes"]).T
+    there = known(result)
+    pose[~there] = np.nan
+    at: Points = {name: pose[:, :, index] for index, name in enumerate(joints)}
+    at.setdefault("thorax", at.get("neck", pose[:, :, 0]))  # what detectors call the neck
+    columns = _trunk(at)
+    for which in ("left", "right"):
+        columns |= _leg(at, which) | _arm(at, which)
+    steps = [step["step"] for step in result.header.get("processing", [])]
+    vertical = "normal of the floor" if "floor" in steps else "the camera's own up direction"
+    return Angles(
+        names=tuple(columns),
+        degrees=np.stack(list(columns.values()), axis=-1),
+        valid=there,
+        time_s=result.time_s,
+        track_id=result.track_id,
+        header={**result.header, "vertical": vertical},
+    )
+
+
+def _unit(vectors: Array) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def _dot(one: Array, other: Array) -> Array:
+    return (one * other).sum(axis=-1)
+
+
+def between(one: Array, other: Array) -> Array:
+    """The angle between directions (..., 3), degrees, exact near 0 and 180 too."""
+    one, other = _unit(one), _unit(other)
+    return np.degrees(
+        2 * np.arctan2(np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1))
+    )
+
+
+def _bend(upper: Array, middle: Array, lower: Array) -> Array:
+    """How far a hinge is from straight: 0 where the three points are in line."""
+    return between(middle - upper, lower - middle)
+
+
+def _body_axes(across: Array, up: Array) -> tuple[Array, Array, Array]:
+    """Unit vectors to the person's left, up along the trunk, and forward."""
+    up = _unit(up)
+    left = _unit(across - _dot(across, up)[..., None] * up)
+    return left, up, np.cross(left, up)
+
+
+def _in_plane(limb: Array, towards: Array, down: Array, across: Array) -> Array:
+    """The angle of a limb from `down` to `towards`; NaN where it points nearly along `across`."""
+    limb = _unit(limb)
+    angle = np.degrees(np.arctan2(_dot(limb, towards), _dot(limb, down)))
+    shown = np.sqrt(np.maximum(1 - _dot(limb, across) ** 2, 0))
+    return np.where(shown > _SHOWN, angle, np.nan)
+
+
+def _trunk(at: Points) -> dict[str, Array]:
+    trunk = _unit(at["thorax"] - at["pelvis"])
+    hips = at["left_hip"] - at["right_hip"]
+    shoulders = at["left_shoulder"] - at["right_shoulder"]
+    vertical = np.broadcast_to(np.array([0.0, 1.0, 0.0]), trunk.shape)
+    left, _, forward = _body_axes(hips, vertical)
+    hip_line = hips - _dot(hips, trunk)[..., None] * trunk
+    shoulder_line = shoulders - _dot(shoulders, trunk)[..., None] * trunk
+    turn = _dot(np.cross(hip_line, shoulder_line), trunk)
+    return {
+        "trunk_flexion": np.degrees(np.arctan2(_dot(trunk, forward), _dot(trunk, vertical))),
+        "trunk_lean_right": np.degrees(np.arctan2(-_dot(trunk, left), _dot(trunk, vertical))),
+        "trunk_rotation_left": np.degrees(np.arctan2(turn, _dot(hip_line, shoulder_line))),
+    }
+
+
+def _leg(at: Points, which: str) -> dict[str, Array]:
+    hip, knee, ankle = (at[f"{which}_{part}"] for part in ("hip", "knee", "ankle"))
+    left, up, forward = _body_axes(at["left_hip"] - at["right_hip"], at["thorax"] - at["pelvis"])
+    outwards = left if which == "left" else -left
+    columns = {
+        f"{which}_hip_flexion": _in_plane(knee - hip, forward, -up, left),
+        f"{which}_hip_abduction": _in_plane(knee - hip, outwards, -up, forward),
+        f"{which}_knee_flexion": _bend(hip, knee, ankle),
+    }
+    if (toe := at.get(f"{which}_big_toe")) is not None:
+        columns[f"{which}_ankle_dorsiflexion"] = between(toe - ankle, ankle - knee) - 90
+    return columns
+
+
+def _arm(at: Points, which: str) -> dict[str, Array]:
+    shoulder, elbow, wrist = (at[f"{which}_{part}"] for part in ("shoulder", "elbow", "wrist"))
+    across = at["left_shoulder"] - at["right_shoulder"]
+    left, up, forward = _body_axes(across, at["thorax"] - at["pelvis"])
+    outwards = left if which == "left" else -left
+    arm = elbow - shoulder
+    return {
+        f"{which}_shoulder_elevation": between(arm, -up),
+        f"{which}_shoulder_flexion": _in_plane(arm, forward, -up, left),
+        f"{which}_shoulder_abduction": _in_plane(arm, outwards, -up, forward),
+        f"{which}_elbow_flexion": _bend(shoulder, elbow, wrist),
+    }
+
+
+# ---------------------------------------------------------------- files
+
+
+def _write_csv(table: Angles, path: Path) -> None:
+    columns = ("person", "track_id", "frame", "time_s", *(f"{n}_deg" for n in table.names), "valid")
+    row = "%d,%d,%d,%.6f" + ",%.2f" * len(table.names) + ",%s\n"
+    with (
+        atomic_write(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write(",".join(columns) + "\n")
+        for person, track in enumerate(table.track_id.tolist()):
+            for start in range(0, len(table.time_s), _CSV_FRAMES):
+                rows = []
+                for t in range(start, min(start + _CSV_FRAMES, len(table.time_s))):
+                    values = (table.degrees[person, t].round(2) + 0.0).tolist()
+                    head = (person, track, t, table.time_s[t])
+                    rows.append(row % (*head, *values, bool(table.valid[person, t])))
+                file.write("".join(rows).replace(",nan", ","))
+
+
+def _panels(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Names of columns by panel: left and right share one."""
+    panels: dict[str, list[str]] = {}
+    for name in names:
+        title = name.removeprefix(f"{side(name)}_").replace("_", " ")
+        panels.setdefault(title, []).append(name)
+    return panels
+
+
+def _write_png(table: Angles, path: Path) -> None:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("a plot needs matplotlib: pip install actionpose[viz]") from None
+    persons = [person for person, there in enumerate(table.valid) if there.any()]
+    if not persons:
+        raise UserError("there is nothing to draw: the result has no valid frame")
+    panels = _panels(table.names)
+    per_row = 3
+    rows = -(-len(panels) // per_row)
+    height = 1.9 * rows * len(persons) + 1.3
+    figure = Figure(figsize=(12, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    margins = {"left": 0.055, "right": 0.99, "top": 1 - 0.62 / height, "bottom": 0.95 / height}
+    grid = figure.add_gridspec(rows * len(persons), per_row, hspace=0.55, wspace=0.16, **margins)
+    for block, person in enumerate(persons):
+        for number, (title, names) in enumerate(panels.items()):
+            row, column = divmod(number, per_row)
+            axes = figure.add_subplot(grid[block * rows + row, column])
+            axes.axhline(0, color="#98a2b3", linewidth=0.7, zorder=0)
+            for name in names:
+                values = table.degrees[person, :, table.names.index(name)]
+                axes.plot(table.time_s, values, color=COLOURS[side(name)], linewidth=1.5)
+            who = f"id {table.track_id[person]}: " if len(persons) > 1 else ""
+            axes.set_title(who + title, fontsize=9.5, color="#1d2430", loc="left", pad=4)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.tick_params(labelsize=8, colors="#475467")
+            axes.yaxis.set_major_formatter("{x:.0f}\N{DEGREE SIGN}")
+            axes.margins(x=0.01)
+            _keep_quiet_curves_quiet(axes)
+            if block == len(persons) - 1 and number >= len(panels) - per_row:
+                axes.set_xlabel("time (s)", fontsize=8.5, color="#475467")
+
+    def write(x: float, y_in: float, text: str, **style: Any) -> None:
+        figure.text(x, y_in / height, text, parse_math=False, **style)
+
+    write(0.055, height - 0.28, "Joint angles", fontsize=12, fontweight="bold", color="#1d2430")
+    for x, which in ((0.86, "right"), (0.93, "left")):
+        label = f"\N{BLACK CIRCLE} {which} side"
+        write(x, height - 0.28, label, fontsize=9, color=COLOURS[which])
+    notes = f"vertical: {table.header['vertical']}; gaps: not there, or not defined"
+    write(0.055, 0.26, notes, fontsize=8, color="#667085")
+    write(0.055, 0.1, table.not_known, fontsize=8, color="#667085")
+    with atomic_write(path) as unfinished:
+        figure.savefig(unfinished, dpi=130, format="png", metadata={"Software": None})
+
+
+def _keep_quiet_curves_quiet(axes: Any) -> None:
+    """At least 40 degrees high, so that what hardly moves looks like it."""
+    low, high = axes.get_ylim()
+    missing = 40 - (high - low)
+    if missing > 0:
+        axes.set_ylim(low - missing / 2, high + missing / 2)
+
+
+WRITERS: dict[str, Callable[[Angles, Path], None]] = {".csv": _write_csv, ".png": _write_png}

@@ -1,0 +1,237 @@
+"""Motion files of other tools: BVH, TRC and C3D. See docs/formats.md for units, axes and names.
+
+Each is written in the axes and units that its readers expect, whatever those of the result: BVH
+and TRC y up, C3D z up. The animated GLB is in `gltf.py`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from actionpose.axes import UP, view_axes
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+from actionpose.motion import known
+from actionpose.result import Result
+from actionpose.rig import NAMES, PARENTS, fit, person_joints
+from actionpose.skeletons import H36M17
+
+Array = NDArray[np.floating]
+
+# Halpe-26 as Pose2Sim and Sports2D call it, so that their OpenSim models find the markers. The
+# spine has no name there.
+MARKERS = {
+    **{"pelvis": "Hip", "thorax": "Neck", "nose": "Nose", "head": "Head", "spine": "Spine"},
+    **{
+        f"{side}_{part}": f"{side[0].upper()}{part.capitalize()}"
+        for side in ("left", "right")
+        for part in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+    },
+}
+_BLOCK = 2000  # frames written at a time
+_TIP = 0.3  # of the bone above: how far hands, feet and head reach, which nobody measured
+_SINGLE_RATE_HZ = 30.0  # of a file with one frame
+
+
+def person_paths(result: Result, path: str | os.PathLike[str]) -> list[Path]:
+    """The files of a format that holds one person: `path`, or with several `NAME_idTRACK`."""
+    path = Path(path)
+    if len(result.track_id) == 1:
+        return [path]
+    return [path.with_stem(f"{path.stem}_id{track}") for track in result.track_id]
+
+
+def _rate_hz(time_s: Array) -> float:
+    return (len(time_s) - 1) / (time_s[-1] - time_s[0]) if len(time_s) > 1 else _SINGLE_RATE_HZ
+
+
+# ---------------------------------------------------------------- BVH
+
+
+def bvh(result: Result, path: str | os.PathLike[str]) -> list[Path]:
+    """Write a BVH file for each person: centimetres, y up, bones of constant length.
+
+    Frames are equally far apart (BVH knows nothing else), and gaps are filled linearly.
+
+    Returns:
+        The files: `path`, or with several persons one for each (`person_paths`).
+
+    Raises:
+        UserError: nobody to write, or a file cannot be written.
+    """
+    paths = person_paths(result, path)
+    if not paths:
+        raise UserError("there is nothing to write: the result has no person")
+    for person, one in enumerate(paths):
+        motion = fit(result, person, even=True)
+        # intrinsic z, x, y: the order of most BVH files
+        turns = Rotation.from_quat(motion.turns.reshape(-1, 4)).as_matrix()
+        degrees = _zxy_degrees(turns).reshape(len(motion.time_s), -1, 3)
+        degrees = np.unwrap(degrees, axis=0, period=360)
+        rows = np.concatenate([100 * motion.root_m, degrees.reshape(len(degrees), -1)], axis=1)
+        template = " ".join(["%.6f"] * rows.shape[1]) + "\n"
+        with atomic_write(one) as unfinished, unfinished.open("w", encoding="ascii") as file:
+            file.write("HIERARCHY\n" + "".join(_bvh_node(0, 100 * motion.offsets_m, "")))
+            step_s = 1 / _rate_hz(motion.time_s)
+            file.write(f"MOTION\nFrames: {len(rows)}\nFrame Time: {step_s:.8f}\n")
+            for start in range(0, len(rows), _BLOCK):
+                block = rows[start : start + _BLOCK] + 0.0
+                file.write(template * len(block) % tuple(block.ravel().tolist()))
+    return paths
+
+
+def _bvh_node(index: int, offsets_cm: Array, indent: str) -> list[str]:
+    children = [child for child, parent in enumerate(PARENTS) if parent == index]
+    kind = "JOINT" if index else "ROOT"
+    channels = "Zrotation Xrotation Yrotation"
+    channels = f"3 {channels}" if index else f"6 Xposition Yposition Zposition {channels}"
+    lines = [f"{indent}{kind} {NAMES[index]}\n{indent}{{\n"]
+    lines += [_offset(offsets_cm[index], indent), f"{indent}  CHANNELS {channels}\n"]
+    for child in children:
+        lines += _bvh_node(child, offsets_cm, indent + "  ")
+    if not children:
+        tip = _offset(_TIP * offsets_cm[index], indent + "  ")
+        lines += [f"{indent}  End Site\n{indent}  {{\n", tip, f"{indent}  }}\n"]
+    return [*lines, f"{indent}}}\n"]
+
+
+def _offset(offset_cm: Array, indent: str) -> str:
+    return "{}  OFFSET {:.6f} {:.6f} {:.6f}\n".format(indent, *(offset_cm + 0.0))
+
+
+def _zxy_degrees(turns: Array) -> Array:
+    """(N, 3) angles about z, then x, then y, of rotation matrices (N, 3, 3)."""
+    sin_x = np.clip(turns[:, 2, 1], -1, 1)
+    cos_x = np.hypot(turns[:, 0, 1], turns[:, 1, 1])
+    x = np.arctan2(sin_x, cos_x)  # exact near 90 degrees, too, where the arcsine is not
+    is_locked = cos_x < 1e-9  # then only the sum of the other two is known: all of it goes to z
+    z = np.where(
+        is_locked,
+        np.arctan2(turns[:, 1, 0], turns[:, 0, 0]),
+        np.arctan2(-turns[:, 0, 1], turns[:, 1, 1]),
+    )
+    y = np.where(is_locked, 0, np.arctan2(-turns[:, 2, 0], turns[:, 2, 2]))
+    return np.degrees(np.stack([z, x, y], axis=-1))
+
+
+# ---------------------------------------------------------------- markers
+
+
+def trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
+    """Write a TRC file for each person: metres, y up, joints as Halpe-26 markers.
+
+    Cells of frames where the person is not there are NaN, as OpenSim and pandas read them.
+
+    Returns:
+        The files: `path`, or with several persons one for each (`person_paths`).
+
+    Raises:
+        UserError: nobody to write, another skeleton, or a file cannot be written.
+    """
+    paths = person_paths(result, path)
+    if not paths:
+        raise UserError("there is nothing to write: the result has no person")
+    names = marker_names(result)
+    for person, one in enumerate(paths):
+        joints, time_s, there = _markers(result, person)
+        rate = f"{_rate_hz(time_s):.6g}"
+        count = len(time_s)
+        head = [
+            f"PathFileType\t4\t(X/Y/Z)\t{one.name}",
+            "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\t"
+            "OrigDataStartFrame\tOrigNumFrames",
+            f"{rate}\t{rate}\t{count}\t{len(names)}\tm\t{rate}\t1\t{count}",
+            "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
+            "\t\t" + "\t".join(f"{axis}{i + 1}" for i in range(len(names)) for axis in "XYZ"),
+            "",
+        ]
+        filled = "%d\t%.6f" + "\t%.6f" * (3 * len(names)) + "\n"
+        # OpenSim counts empty cells at the end of a line as missing columns
+        empty = "%d\t%.6f" + "\tNaN" * (3 * len(names)) + "\n"
+        with (
+            atomic_write(one) as unfinished,
+            unfinished.open("w", encoding="utf-8", newline="\n") as file,
+        ):
+            file.write("\n".join(head) + "\n")
+            for t in range(count):
+                if there[t]:
+                    row = (joints[t].ravel() + 0.0).tolist()
+                    file.write(filled % (t + 1, time_s[t], *row))
+                else:
+                    file.write(empty % (t + 1, time_s[t]))
+    return paths
+
+
+def marker_names(result: Result) -> list[str]:
+    if result.skeleton is not H36M17:
+        raise UserError(f"markers: needs the skeleton h36m17, not {result.skeleton.name}")
+    return [MARKERS[joint] for joint in H36M17.joints]
+
+
+def _markers(result: Result, person: int) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Joints (T, 17, 3) in view axes at even times (T,), and where they are there (T,)."""
+    joints, time_s = person_joints(result, person, even=True)
+    there = known(result)[person]
+    if len(time_s) != len(result.time_s) or (time_s != result.time_s).any():
+        nearest = np.abs(result.time_s[:, None] - time_s).argmin(axis=0)
+        there = there[nearest]
+    return joints, time_s, there
+
+
+def c3d(result: Result, path: str | os.PathLike[str]) -> list[Path]:
+    """Write a C3D file with all persons: millimetres, z up, joints as Halpe-26 markers.
+
+    With several persons labels begin with the track, as "id3:LKnee". A marker that is not there
+    has residual -1, as the format wants. The group ACTIONPOSE says what the numbers mean.
+
+    Raises:
+        UserError: nobody to write, another skeleton, the file cannot be written, or ezc3d is not
+            installed.
+    """
+    try:
+        import ezc3d
+    except ImportError:
+        raise UserError("C3D files need ezc3d: pip install actionpose[export]") from None
+    persons = range(len(result.track_id))
+    if not persons:
+        raise UserError("there is nothing to write: the result has no person")
+    names = marker_names(result)
+    z_up = view_axes(UP["z"]).T
+    points, labels, rate_hz = [], [], 0.0
+    for person in persons:
+        joints, time_s, there = _markers(result, person)
+        rate_hz = _rate_hz(time_s)
+        points.append(np.where(there[:, None, None], 1000 * joints @ z_up.T, np.nan))
+        prefix = f"id{result.track_id[person]}:" if len(persons) > 1 else ""
+        labels += [prefix + name for name in names]
+    markers = np.concatenate(points, axis=1)  # (T, P * 17, 3)
+    file = ezc3d.c3d()
+    _set_parameters(file, result, labels, rate_hz)
+    homogeneous = np.ones((4, markers.shape[1], len(markers)))
+    homogeneous[:3] = markers.transpose(2, 1, 0)
+    missing = np.isnan(homogeneous[:3]).any(axis=0)
+    file["data"]["points"] = homogeneous
+    file["data"]["meta_points"]["residuals"] = np.where(missing, -1.0, 0.0)[None]
+    with atomic_write(path) as unfinished:
+        file.write(str(unfinished))
+    return [Path(path)]
+
+
+def _set_parameters(file: Any, result: Result, labels: list[str], rate_hz: float) -> None:
+    point = file["parameters"]["POINT"]
+    point["RATE"]["value"] = [rate_hz]
+    point["UNITS"]["value"] = ["mm"]
+    point["LABELS"]["value"] = labels
+    point["DESCRIPTIONS"]["value"] = [f"joint centre, {label}" for label in labels]
+    file.add_parameter("POINT", "X_SCREEN", ["+X"])
+    file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
+    for name, words in {
+        "AXES": UP["z"],
+        "ROOT": result.header["root"],
+        "SCALE": result.header["scale_source"],
+    }.items():
+        file.add_parameter("ACTIONPOSE", name, [str(words)[:120]])

@@ -1,0 +1,102 @@
+"""`actionpose export`, `view` and `angles` as a user types them."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from actionpose import Result, cli
+from actionpose.axes import CAMERA
+from actionpose.skeletons import H36M17
+from actionpose.synthetic import dataset
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command line; gives the exit code and what was printed."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture
+def lifted(tmp_path) -> Path:
+    """A result of somebody who was filmed from 5 m, with the focal length 900 px."""
+    world = next(made.joints_m for made in dataset(3, seed=2) if len(made.joints_m) >= 40)[:40]
+    seen = np.stack([world[..., 0], 1.0 - world[..., 2], world[..., 1] + 5], axis=-1)
+    keypoints = np.ones((1, 40, 17, 3))
+    keypoints[0, ..., :2] = seen[..., :2] / seen[..., 2:] * 900 + [500, 400]
+    result = Result(
+        pose_m=(seen - seen[:, :1])[None],
+        keypoints_px=keypoints,
+        valid=np.ones((1, 40), bool),
+        track_id=[0],
+        time_s=np.arange(40) / 30,
+        header={
+            **{"units": "metres", "axes": CAMERA, "root": "pelvis", "skeleton": H36M17.name},
+            **{"scale_source": "made up", "image_size": [1000, 800], "rate_hz": 30.0},
+        },
+    )
+    result.save(tmp_path / "walk.npz")
+    return tmp_path / "walk.npz"
+
+
+def test_export_writes_formats_and_says_what_was_done(call, lifted, tmp_path):
+    outputs = [tmp_path / f"o.{suffix}" for suffix in ("bvh", "trc", "c3d", "glb", "csv", "npz")]
+    flags = [word for path in outputs for word in ("-o", path)]
+    options = ["--focal-px", 900, "--smooth", "butterworth", "--floor", "--foot-lock", "--up", "z"]
+    code, printed = call("export", lifted, *flags, *options)
+    assert code == 0, printed
+    for word in ("path", "smooth", "floor", "feet", "axes", "rigid"):
+        assert f"\n{word:8}" in f"\n{printed}"
+    assert printed.count("wrote ") == 6 and all(path.is_file() for path in outputs)
+    again = Result.load(tmp_path / "o.npz")
+    assert again.header["axes"].endswith("z up") and again.root_m is not None
+    assert (again.pose_m + again.root_m[:, :, None])[0, :, :, 2].min() > -0.1  # over the floor
+
+
+def test_view_writes_a_page_beside_the_result(call, lifted, tmp_path):
+    code, printed = call("view", lifted)
+    assert code == 0 and str(tmp_path / "walk.html") in printed
+    film = tmp_path / "f.mp4"
+    film.write_bytes(b"a film")
+    code, _ = call("view", lifted, "--html", tmp_path / "p.html", "--film", film)
+    assert code == 0 and "data:video/mp4;base64" in (tmp_path / "p.html").read_text()
+
+
+def test_angles_prints_a_table_and_writes_files(call, lifted, tmp_path):
+    code, printed = call("angles", lifted, "-o", tmp_path / "a.csv")
+    assert code == 0 and (tmp_path / "a.csv").stat().st_size > 1000
+    assert "left_knee_flexion" in printed and "100%" in printed and "not known" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export", "{lifted}"], "say where to write"),
+        (["export", "{lifted}", "-o", "x.fbx"], "cannot write x.fbx: its suffix must be one of"),
+        (["export", "{lifted}", "-o", "no/such/x.bvh"], "there is no folder"),
+        (["export", "gone.npz", "-o", "x.bvh"], "there is no file gone.npz"),
+        (["export", "{lifted}", "-o", "x.mp4", "--film", "gone.mp4"], "there is no film gone.mp4"),
+        (["export", "{lifted}", "-o", "x.bvh", "--fov", "60", "--focal-px", "9"], "not both"),
+        (["export", "{lifted}", "-o", "x.bvh", "--cutoff", "5"], "--cutoff needs --smooth"),
+        (["angles", "{lifted}", "-o", "x.pdf"], "its suffix must be one of .csv, .png"),
+        (["view", "{lifted}", "--html", "x.pdf"], "its suffix must be one of .html"),
+        (["view", "{lifted}", "--film", "gone.mp4"], "cannot read the film gone.mp4"),
+    ],
+)
+def test_mistakes_are_one_sentence(call, lifted, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, printed = call(*(argument.format(lifted=lifted) for argument in arguments))
+    assert code == 2 and message in printed and "Traceback" not in printed
+    assert not list(tmp_path.glob("x.*"))
