@@ -2,7 +2,7 @@
 
     python benchmarks/border_jumps.py
 
-The long val motions of the open sets (100 frames and more, their first 300) are filmed by one
+The long val motions of the open sets (100 frames and more, their first 200) are filmed by one
 camera each, with detector-like noise, and lifted by the bundled model: with overlapping windows
 that are blended, as `actionpose lift` does it, and with windows that only touch, as demos of
 lifting code do it.
@@ -51,7 +51,8 @@ def motions(
             truth = camera.from_world(joints_m)
             truth = truth - truth[:, :1]
             truth *= AVERAGE_ADULT_M / (chain_length(truth) * STATURE_PER_CHAIN)
-            yield image_frame(IMAGE_SIZE).denormalize(clip["keypoints"]), truth
+            points = image_frame(IMAGE_SIZE).denormalize(clip["keypoints"])
+            yield points * (points[..., 2:] > 0), truth
 
 
 def blended(model: ActionPose, points: Array) -> Array:
@@ -92,7 +93,7 @@ def at_border(num_frames: int, every: int) -> NDArray[np.bool_]:
 def main(
     folders: tuple[Path, ...] = (Path("data/open/cmu"), Path("data/open/hdm05")),
     shortest: int = 100,
-    longest: int = 300,
+    longest: int = 200,
 ) -> None:
     model = ActionPose.from_pretrained("tiny", "cpu")
     rows: dict[str, list[tuple[Array, Array]]] = {}
