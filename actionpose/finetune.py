@@ -17,6 +17,9 @@ from actionpose.errors import UserError
 from actionpose.losses import position_loss, scale_loss, velocity_loss
 from actionpose.metrics import mpjpe, p_mpjpe
 from actionpose.model import PoseEncoder
+from actionpose.pair_clips import PairBatches
+from actionpose.pairs import Pairs, open_pairs
+from actionpose.skeletons import H36M17
 
 VAL_STEPS, VAL_BATCH = 4, 32  # clips that are scored with each checkpoint
 
@@ -43,9 +46,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
             f"data.frames ({config.data.frames}) is more than model.max_frames "
             f"({config.model.max_frames})"
         )
-    corpora = [(open_corpus(folder), weight) for folder, weight in config.data.corpora.items()]
-    if len(rates := {corpus.rate_hz for corpus, _ in corpora}) > 1:
-        raise UserError(f"the corpora have different rates ({rates} Hz): prepare them at one rate")
+    corpora, pairs = _open_data(config.data)
     accelerator = training.start_accelerator(config.training)
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(config.model))
@@ -54,15 +55,23 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     if config.init:
         initialise(encoder, config.init)
 
-    def batches(first_step: int) -> Batches:
-        return Batches(
-            corpora,
-            config.data,
-            batch_size=config.training.batch_size,
-            seed=config.training.seed,
-            first_step=first_step,
-            rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
+    def batches(first_step: int) -> Batches | PairBatches:
+        share = {
+            "batch_size": config.training.batch_size,
+            "seed": config.training.seed,
+            "first_step": first_step,
+            "rank": accelerator.process_index,
+            "world_size": accelerator.num_processes,
+        }
+        if pairs is None:
+            return Batches(corpora, config.data, **share)
+        return PairBatches(
+            pairs,
+            config.data.frames,
+            config.data.stride,
+            keypoints=config.data.pairs_keypoints,
+            mirror=config.data.mirror,
+            **share,
         )
 
     def batches_from(step: int) -> Iterable[dict[str, Any]]:
@@ -85,11 +94,29 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
         accelerator=accelerator,
         run=run,
         resume=resume,
-        meta=_meta(config, corpora),
+        meta=_meta(config, corpora, pairs),
         steps_per_epoch=steps_per_epoch,
         validate=_validation(corpora, config.data),
         quiet=quiet,
     )
+
+
+def _open_data(config: ClipConfig) -> tuple[list[tuple[Corpus, float]], Pairs | None]:
+    """Corpora with their weights, or pairs.
+
+    Raises:
+        UserError: neither or both are named, or they cannot be read together.
+    """
+    if config.pairs is not None:
+        if config.corpora:
+            raise UserError("name data.corpora or data.pairs, not both")
+        if config.normalization != "image":
+            raise UserError("data.pairs is in units of the image: set data.normalization to image")
+        return [], open_pairs(config.pairs, "train")
+    corpora = [(open_corpus(folder), weight) for folder, weight in config.corpora.items()]
+    if len(rates := {corpus.rate_hz for corpus, _ in corpora}) > 1:
+        raise UserError(f"the corpora have different rates ({rates} Hz): prepare them at one rate")
+    return corpora, None
 
 
 def initialise(encoder: PoseEncoder, source: Path) -> None:
@@ -136,23 +163,38 @@ def _validation(
     return validate
 
 
-def _meta(config: FinetuneConfig, corpora: list[tuple[Corpus, float]]) -> dict[str, Any]:
+def _meta(
+    config: FinetuneConfig, corpora: list[tuple[Corpus, float]], pairs: Pairs | None
+) -> dict[str, Any]:
     """What a checkpoint says of itself."""
+    sources = [
+        {
+            "name": corpus.name,
+            "source": corpus.info["source"],
+            "licence": corpus.info["licence"],
+            "sha256": corpus.info["sha256"]["joints.npy"],
+        }
+        for corpus, _ in corpora
+    ]
+    if pairs is not None:
+        known = ("kind", "keypoints", "annotation", "source", "licence", "imitated")
+        sources = [
+            {
+                "name": pairs.folder.name,
+                **{key: pairs.info[key] for key in known if key in pairs.info},
+                "sha256": pairs.info["sha256"]["train/pose.npy"],
+            }
+        ]
+    rates = [pairs.rate_hz] if pairs is not None else [corpus.rate_hz for corpus, _ in corpora]
     return {
         "stage": "finetune",
         "model": to_dict(config.model),
-        "skeleton": "h36m17",
+        "skeleton": H36M17.name,
         "frames": config.data.frames,
-        "rate_hz": corpora[0][0].rate_hz if corpora else None,
+        "rate_hz": rates[0] if rates else None,
         "normalization": config.data.normalization,
+        # millimetres in a unit of the pose; None: that of the keypoints, metres unknown
+        "unit_mm": pairs.unit_mm if pairs is not None else None,
         "config": to_dict(config),
-        "data": [
-            {
-                "name": corpus.name,
-                "source": corpus.info["source"],
-                "licence": corpus.info["licence"],
-                "sha256": corpus.info["sha256"]["joints.npy"],
-            }
-            for corpus, _ in corpora
-        ],
+        "data": sources,
     }
