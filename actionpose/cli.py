@@ -8,7 +8,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import evaluate, lift, models, prepare, train
+from actionpose.commands import (
+    evaluate,
+    evaluate_datasets,
+    lift,
+    models,
+    prepare,
+    prepare_datasets,
+    train,
+)
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
@@ -17,7 +25,11 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lift": lift.lift,
     "export": lift.export,
     "prepare synthetic": prepare.synthetic,
+    "prepare h36m": prepare_datasets.h36m,
+    "prepare 3dhp": prepare_datasets.mpi_inf_3dhp,
     "evaluate open": evaluate.open_benchmark,
+    "evaluate h36m": evaluate_datasets.h36m,
+    "evaluate 3dhp": evaluate_datasets.mpi_inf_3dhp,
     "models list": models.models_list,
     "models info": models.models_info,
     "models convert": models.models_convert,

@@ -44,7 +44,9 @@ def walk_m(seed: int, frames: int) -> np.ndarray:
     lengths = None
     for number in range(1000):
         made = motion(
-            ("walk", "squat", "kick")[number % 3], np.random.default_rng([seed, number]), rate_hz=50.0
+            ("walk", "squat", "kick")[number % 3],
+            np.random.default_rng([seed, number]),
+            rate_hz=50.0,
         )
         joints = made.joints_m.astype(np.float64)
         if lengths is None:
@@ -80,7 +82,9 @@ def h36m_sh(
                 for number, camera in enumerate(cameras_around(joints_m, cameras)):
                     name = list(CAMERAS)[number]
                     subact = 2 if (subject, act) == (9, 5) else 1
-                    source = f"s_{subject:02d}_act_{act:02d}_subact_{subact:02d}_ca_{number + 1:02d}"
+                    source = (
+                        f"s_{subject:02d}_act_{act:02d}_subact_{subact:02d}_ca_{number + 1:02d}"
+                    )
                     view = sh_view(camera, joints_m, rng)
                     length = len(joints_m)
                     for key, value in view.items():

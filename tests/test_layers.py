@@ -8,13 +8,24 @@ import actionpose
 PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
     {"errors"},
-    {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions"},
+    {"files", "unpickle", "skeletons", "config", "losses", "metrics", "synthetic_actions"},
     {"keypoint_files"},
-    {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
+    {
+        "geometry",
+        "corruption",
+        "model",
+        "text",
+        "corpus",
+        "keypoints",
+        "result",
+        "pairs",
+        "protocols",
+    }
     | {"synthetic_body"},
-    {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
+    {"clips", "pair_clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
     {"training", "lift", "actions"},
-    {"pretrain", "finetune", "evaluate", "web"},
+    {"pretrain", "finetune", "evaluate", "evaluate_datasets", "pose_drawing", "web"},
+    {"predictions", "failures"},
     {"reproduce"},
     {"commands"},
     {"cli"},

@@ -72,7 +72,9 @@ def prepare_3dhp(
         "unit_mm": UNIT_MM,
         "keypoints": "ground truth",
         "annotation": annotation,
-        "source": ", ".join(n for s, n in (("train", TRAIN_FILE), ("test", TEST_FILE)) if s in splits),
+        "source": ", ".join(
+            n for s, n in (("train", TRAIN_FILE), ("test", TEST_FILE)) if s in splits
+        ),
         "licence": LICENCE,
         "imitated": imitated,
         "knee_to_neck_mm": sizes_mm,
@@ -90,7 +92,12 @@ def _train_recordings(data: dict[str, Any], where: str) -> Iterator[Recording]:
             raise UserError(f"{where}: {sequence} is not [cameras, rate]") from error
         for camera, view in views:
             yield _recording(
-                f"{sequence} camera {camera}", sequence.split()[0], str(camera), rate_hz, view, where
+                f"{sequence} camera {camera}",
+                sequence.split()[0],
+                str(camera),
+                rate_hz,
+                view,
+                where,
             )
 
 

@@ -95,6 +95,4 @@ def knee_neck_mm(pose_mm: Array) -> float:
     body = sample(pose_mm)
     joint = dict(zip(H36M17.joints, body.swapaxes(0, 1), strict=True))
     chain = [("left_knee", "left_hip"), ("pelvis", "spine"), ("spine", "thorax")]
-    return float(
-        np.nanmedian(sum(np.linalg.norm(joint[a] - joint[b], axis=-1) for a, b in chain))
-    )
+    return float(np.nanmedian(sum(np.linalg.norm(joint[a] - joint[b], axis=-1) for a, b in chain)))
