@@ -15,6 +15,7 @@ from actionpose.commands import (
     models,
     prepare,
     prepare_datasets,
+    reproduce,
     train,
 )
 from actionpose.commands.common import parse
@@ -30,6 +31,10 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate open": evaluate.open_benchmark,
     "evaluate h36m": evaluate_datasets.h36m,
     "evaluate 3dhp": evaluate_datasets.mpi_inf_3dhp,
+    "reproduce table1": reproduce.table1,
+    "reproduce table2": reproduce.table2,
+    "reproduce table3": reproduce.table3,
+    "reproduce figure7": reproduce.figure7,
     "models list": models.models_list,
     "models info": models.models_info,
     "models convert": models.models_convert,

@@ -162,13 +162,12 @@ def _draw(
     path: Path,
 ) -> None:
     figure = new_figure(13, 8.5)
-    grid = figure.add_gridspec(2, 12, height_ratios=(1.15, 1))
-    _bars(figure, grid[0, :4], "by joint", tables["by_joint"], "joint")
+    grid = figure.add_gridspec(2, 24, height_ratios=(1.15, 1))
+    _bars(figure, grid[0, :8], "by joint", tables["by_joint"], "joint")
     groups = "by sequence" if pairs.kind == "3dhp" else "by action"
-    _bars(figure, grid[0, 4:8], groups, tables["by_group"][:16], "group")
-    _bars(
-        figure, grid[0, 8:], "by occlusion, joints but the pelvis", tables["by_occlusion"], "what"
-    )
+    _bars(figure, grid[0, 8:16], groups, tables["by_group"][:16], "group")
+    hiding = "by occlusion, without pelvis"
+    _bars(figure, grid[0, 16:], hiding, tables["by_occlusion"], "what")
     for number, clip in enumerate(tables["worst_clips"][:_NUM_DRAWN]):
         own = next(video for video in pairs.videos if video.name == clip["video"])
         row = own.start + clip["worst_frame"]
@@ -177,8 +176,8 @@ def _draw(
         truth, pred = truth - truth[:1], pred - pred[:1]
         reach = 0.55 * float(np.ptp(np.concatenate([truth, pred]), axis=0).max())
         for view, (behind, front) in enumerate(((truth, pred), (turned(truth), turned(pred)))):
-            column = 3 * number + view * 3 // 2
-            axes = figure.add_subplot(grid[1, column : column + 2 - view])
+            column = 6 * number + 3 * view
+            axes = figure.add_subplot(grid[1, column : column + 3])
             draw_bones(axes, behind, colour=GREY, width=4)
             draw_bones(axes, front, width=1.8, reach=max(reach, 1.0))
             if view == 0:
@@ -201,7 +200,7 @@ def _bars(figure: Any, place: Any, title: str, rows: Sequence[dict[str, Any]], k
     values = [row["mean_mm"] for row in rows]
     axes.barh(names, values, color=_BAR, height=0.7)
     axes.bar_label(axes.containers[0], fmt=" %.0f", fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(rows), 8) - 0.5, -0.5)  # first on top; few bars are not fat ones
     axes.set_title(title, fontsize=9, loc="left")
     axes.tick_params(labelsize=7, length=0)
     axes.spines[["top", "right", "bottom"]].set_visible(False)

@@ -25,7 +25,7 @@ LAYERS = [
     {"clips", "pair_clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
     {"training", "lift", "actions"},
     {"pretrain", "finetune", "evaluate", "evaluate_datasets", "pose_drawing", "web"},
-    {"predictions", "failures"},
+    {"predictions", "failures", "figure7", "tables"},
     {"reproduce"},
     {"commands"},
     {"cli"},
