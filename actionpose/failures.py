@@ -162,12 +162,13 @@ def _draw(
     path: Path,
 ) -> None:
     figure = new_figure(13, 8.5)
-    grid = figure.add_gridspec(2, 24, height_ratios=(1.15, 1))
-    _bars(figure, grid[0, :8], "by joint", tables["by_joint"], "joint")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.2, 1))
+    bars = upper.subplots(1, 3)
+    _bars(bars[0], "by joint", tables["by_joint"], "joint")
     groups = "by sequence" if pairs.kind == "3dhp" else "by action"
-    _bars(figure, grid[0, 8:16], groups, tables["by_group"][:16], "group")
+    _bars(bars[1], groups, tables["by_group"][:16], "group")
     hiding = "by occlusion, without pelvis"
-    _bars(figure, grid[0, 16:], hiding, tables["by_occlusion"], "what")
+    _bars(bars[2], hiding, tables["by_occlusion"], "what")
     for number, clip in enumerate(tables["worst_clips"][:_NUM_DRAWN]):
         own = next(video for video in pairs.videos if video.name == clip["video"])
         row = own.start + clip["worst_frame"]
@@ -176,8 +177,7 @@ def _draw(
         truth, pred = truth - truth[:1], pred - pred[:1]
         reach = 0.55 * float(np.ptp(np.concatenate([truth, pred]), axis=0).max())
         for view, (behind, front) in enumerate(((truth, pred), (turned(truth), turned(pred)))):
-            column = 6 * number + 3 * view
-            axes = figure.add_subplot(grid[1, column : column + 3])
+            axes = lower.add_subplot(1, 2 * _NUM_DRAWN, 2 * number + view + 1)
             draw_bones(axes, behind, colour=GREY, width=4)
             draw_bones(axes, front, width=1.8, reach=max(reach, 1.0))
             if view == 0:
@@ -194,8 +194,7 @@ def _draw(
     figure.savefig(path)
 
 
-def _bars(figure: Any, place: Any, title: str, rows: Sequence[dict[str, Any]], key: str) -> None:
-    axes = figure.add_subplot(place)
+def _bars(axes: Any, title: str, rows: Sequence[dict[str, Any]], key: str) -> None:
     names = [row[key] for row in rows]
     values = [row["mean_mm"] for row in rows]
     axes.barh(names, values, color=_BAR, height=0.7)
