@@ -186,11 +186,9 @@ def run_plan(plan: Plan) -> None:
     """Run what is not done yet, each step as a process of its own.
 
     Raises:
-        UserError: something was not given, or a step failed; it says what it said.
+        UserError: a step failed; it has said why.
         KeyboardInterrupt: a step was interrupted; the same command goes on.
     """
-    if plan.missing:
-        raise UserError(f"this needs {'; '.join(plan.missing)}; --dry-run shows the whole plan")
     for step in plan.steps:
         if step.done:
             continue
@@ -212,12 +210,14 @@ def collect(plan: Plan) -> list[OurRow]:
     return list(rows.values())
 
 
-def check_sources(pretrained: dict[str, Path]) -> None:
-    """Find every given weight before hours are spent.
+def check_plan(plan: Plan, pretrained: dict[str, Path]) -> None:
+    """Look for everything that is needed before hours are spent.
 
     Raises:
-        UserError: one is not there.
+        UserError: something was not given, or is not there.
     """
+    if plan.missing:
+        raise UserError(f"this needs {'; '.join(plan.missing)}; --dry-run shows the whole plan")
     for path in pretrained.values():
         if not path.is_file():
             checkpoint.find(path)

@@ -83,7 +83,7 @@ def _table(
 ) -> None:
     import shlex
 
-    from actionpose.reproduce import check_sources, collect, describe, make_plan, run_plan
+    from actionpose.reproduce import check_plan, collect, describe, make_plan, run_plan
     from actionpose.tables import write_table
 
     if teraflops <= 0:
@@ -101,7 +101,7 @@ def _table(
     if dry_run:
         print(describe(plan, teraflops))
         return
-    check_sources(weights)
+    check_plan(plan, weights)
     make_folder(work)
     run_plan(plan)
     print(write_table(name, collect(plan), work))
