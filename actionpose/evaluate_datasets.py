@@ -163,7 +163,7 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
         notes = ("unit of 1024 mm assumed",) if metric else ()
         with open(name, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        identity = {"name": name, "sha256": digest, "format": "MotionBERT"}
+        identity: dict[str, Any] = {"name": name, "sha256": digest, "format": "MotionBERT"}
         unit_mm = _ASSUMED_UNIT_MM if metric else None
         model = Model(encoder, None, "image", unit_mm, None, identity, notes)
         skeleton = H36M17.name

@@ -162,7 +162,8 @@ def _draw(
     path: Path,
 ) -> None:
     figure = new_figure(13, 8.5)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.2, 1))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1.2, 1))
+    upper, lower = halves
     bars = upper.subplots(1, 3)
     _bars(bars[0], "by joint", tables["by_joint"], "joint")
     groups = "by sequence" if pairs.kind == "3dhp" else "by action"

@@ -145,9 +145,11 @@ def frame_errors(
         truth = truth - truth[:, :1]
         pred = np.asarray(pred_mm, dtype=np.float64)
         pred = pred - pred[:, :1]
-        if not (finite := np.isfinite(pred).all(axis=(1, 2))).all():
-            raise UserError(f"the prediction of frame {rows[~finite][0]} is not finite")
-        distances = np.sqrt(np.square(pred - truth).sum(axis=-1))  # (n, 17)
+        if not np.isfinite(pred).all():
+            lost = rows[~np.isfinite(pred).all(axis=(1, 2))][0]
+            raise UserError(f"the prediction of frame {lost} is not finite")
+        x, y, z = np.moveaxis(np.square(pred - truth), -1, 0)  # twice as fast as a sum over an axis
+        distances = np.sqrt(x + y + z)  # (n, 17)
         values = {
             "mpjpe_mm": distances.mean(axis=-1),
             "p_mpjpe_mm": p_mpjpe(pred, truth),

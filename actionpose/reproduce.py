@@ -5,7 +5,9 @@ the arithmetic it costs. A step whose file is there is not run again, so that a 
 it stopped, and rows can be added one by one.
 """
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
 from actionpose.errors import UserError
 from actionpose.pairs import clip_rows, open_pairs
 from actionpose.tables import OurRow
+from actionpose.training import stop_requests
 
 # the pretrained encoders that rows start from, by the name of the row's variant
 VARIANTS = {
@@ -148,8 +151,8 @@ def _how_to_pretrain(variant: str) -> str:
     )
 
 
-# Frames of the files, for plans made before the data are there
-_FRAMES = {("h36m", "train"): 1_559_752, ("h36m", "test"): 566_920, ("3dhp", "test"): 2_929}
+# Frames of the files, for plans made before the data are there; 3DHP's is a rough figure
+_FRAMES = {("h36m", "train"): 1_559_752, ("h36m", "test"): 566_920, ("3dhp", "test"): 3_000}
 
 
 def _clips(folder: Path, split: str, frames: int, stride: int) -> float:
@@ -193,11 +196,25 @@ def run_plan(plan: Plan) -> None:
         if step.done:
             continue
         print(f"-- {step.why}", flush=True)
-        ended = subprocess.run([sys.executable, "-m", "actionpose", *step.command], check=False)
-        if ended.returncode == 130:
+        status, interrupted = _run([sys.executable, "-m", "actionpose", *step.command])
+        if interrupted:
             raise KeyboardInterrupt
-        if ended.returncode or not step.done:
+        if status or not step.done:
             raise UserError(f"stopped at: actionpose {' '.join(step.command)}")
+
+
+def _run(command: list[str]) -> tuple[int, bool]:
+    """Run a process; a signal goes to it, and it may save before it ends."""
+    with stop_requests() as asked:
+        process = subprocess.Popen(command)
+        told = False
+        while (status := process.poll()) is None:
+            if asked() and not told:
+                process.send_signal(signal.SIGINT)  # as Ctrl-C did; a SIGTERM reached only us
+                told = True
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.5)
+        return status, asked() or status == 130
 
 
 def collect(plan: Plan) -> list[OurRow]:

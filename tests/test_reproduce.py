@@ -5,7 +5,9 @@ Numbers mean nothing here, and everything that prints one must say so.
 
 import csv
 import json
+import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -192,6 +194,34 @@ def test_plans_say_what_is_missing(chain, monkeypatch, capsys):
     ):
         assert message in wrong(monkeypatch, capsys, "reproduce", *arguments, *work)
     assert not (chain / "nowhere").exists()
+
+
+def test_the_script_calls_commands_that_exist(chain, monkeypatch, capsys):
+    """Each line of `reproduce.sh` as it would be called, the tables as plans."""
+    for mode in ({}, {"DRY": "1"}, {"SMOKE": "1"}):
+        places = {
+            "RAW": chain / "raw",
+            "DATA": chain / "none",
+            "WORK": chain / f"script{len(mode)}",
+        }
+        environment = {**os.environ, **mode, **{key: str(path) for key, path in places.items()}}
+        script = subprocess.run(
+            ["bash", RECIPES / "reproduce.sh"],
+            env={**environment, "ACTIONPOSE": "echo"},
+            cwd=RECIPES.parent,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        lines = [line.split() for line in script.stdout.splitlines()]
+        names = [" ".join(line[:2]) for line in lines]
+        tables = [f"reproduce table{n}" for n in (1, 2, 3)]
+        figure = [] if "DRY" in mode else ["reproduce figure7"]
+        assert names == ["prepare h36m", "prepare 3dhp", *tables, *figure]
+        monkeypatch.chdir(RECIPES.parent)
+        for line in lines[2:5]:
+            assert call(monkeypatch, *line, *([] if "DRY" in mode else ["--dry-run"])) == 0
+    assert "fine-tune + MMM on 3dhp" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["h36m", "h36m_baseline", "3dhp", "3dhp_baseline"])

@@ -56,7 +56,7 @@ def h36m(
 
     if predictions and (overwrite_xy or keypoints == "truth"):
         raise UserError("--keypoints and --overwrite-xy are for a checkpoint, not for predictions")
-    notes = ("GROUND-TRUTH 2D INPUT",) if keypoints == "truth" else ()
+    notes: tuple[str, ...] = ("GROUND-TRUTH 2D INPUT",) if keypoints == "truth" else ()
     if overwrite_xy:
         notes += ("x and y overwritten by the input: only depth errs",)
     with _opened(data, ("h36m-sh", "h36m-cpn"), prepare_h36m) as pairs:
@@ -64,8 +64,8 @@ def h36m(
             pairs, frames=frames, all_frames=all_frames, flip=not no_flip, notes=notes
         )
         inputs = {"keypoints": keypoints, "overwrite_xy": overwrite_xy}
-        scored = (checkpoint, predictions, inputs)
-        _score(pairs, protocol, *scored, json_out, failures, seed, batch_size, device, quiet)
+        source, out = (checkpoint, predictions, inputs), (json_out, failures)
+        _score(pairs, protocol, source, out, seed, batch_size, device, quiet)
 
 
 def mpi_inf_3dhp(
@@ -97,8 +97,8 @@ def mpi_inf_3dhp(
         protocol = protocol_for(
             pairs, frames=frames, flip=not no_flip, average=average, joints=counted
         )
-        scored: tuple[Any, ...] = (checkpoint, predictions, {})
-        _score(pairs, protocol, *scored, json_out, failures, 0, batch_size, device, quiet)
+        source, out = (checkpoint, predictions, dict[str, Any]()), (json_out, failures)
+        _score(pairs, protocol, source, out, 0, batch_size, device, quiet)
 
 
 @contextmanager
@@ -122,16 +122,14 @@ def _opened(
 def _score(
     pairs: Any,
     protocol: Any,
-    checkpoint: str | None,
-    predictions: Path | None,
-    inputs: dict[str, Any],
-    json_out: Path | None,
-    failures: Path | None,
+    source: tuple[str | None, Path | None, dict[str, Any]],
+    out: tuple[Path | None, Path | None],
     seed: int,
     batch_size: int,
     device: str,
     quiet: bool,
 ) -> None:
+    """Score a checkpoint with its inputs, or predictions; print, and write scores and failures."""
     from dataclasses import replace
 
     from actionpose import evaluate_datasets as datasets
@@ -139,6 +137,8 @@ def _score(
     from actionpose.files import atomic_write
     from actionpose.predictions import load_predictions
 
+    checkpoint, predictions, inputs = source
+    json_out, failures = out
     if (checkpoint is None) == (predictions is None):
         raise UserError("give --checkpoint, or --predictions, and not both")
     if batch_size < 1:
