@@ -20,6 +20,7 @@ from actionpose.evaluate_datasets import (
     windows_of,
 )
 from actionpose.failures import self_occluded, tables_of, write_failures
+from actionpose.geometry import mirror
 from actionpose.model import PoseEncoder
 from actionpose.pairs import Video, centred_rows, clip_rows, covering_rows, open_pairs
 from actionpose.predictions import load_predictions
@@ -27,6 +28,7 @@ from actionpose.prepare.h36m import prepare_h36m
 from actionpose.prepare.mpi_inf_3dhp import prepare_3dhp
 from actionpose.protocols import ALL17, PAPER14, frame_errors, h36m_indices
 
+GOLDEN = np.load(Path(__file__).parent / "goldens" / "losses.npz")
 FRAMES = 27
 SIZES = {"54138969": (1000, 1002), "55011271": (1000, 1000)}
 BLOCKED = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_subact_01")
@@ -370,8 +372,22 @@ def video(start, stop):
     return Video("v", "S1", "a", "c", 1000, 1000, 50.0, start, stop)
 
 
-def test_windows_are_motionberts(parity_data):
-    given = np.load(parity_data / "losses.npz")
+def test_procrustes_and_mirror_are_motionberts():
+    pred, truth = GOLDEN["pred"], GOLDEN["gt"]
+    errors = frame_errors([(np.arange(9), pred[0])], truth[0], np.zeros(9, int))
+    np.testing.assert_allclose(errors.p_mpjpe_mm, GOLDEN["p_mpjpe_per_frame"], rtol=1e-6)
+    np.testing.assert_array_equal(mirror(pred), GOLDEN["flip"])
+
+
+def test_shared_vectors_are_the_bundled_ones(parity_data):
+    shared = np.load(parity_data / "losses.npz")
+    assert set(shared.files) == set(GOLDEN.files)
+    for name in GOLDEN.files:
+        np.testing.assert_array_equal(shared[name], GOLDEN[name])
+
+
+def test_windows_are_motionberts():
+    given = GOLDEN
     names = given["split_vid"]
     borders = [0, *(np.flatnonzero(np.diff(names)) + 1).tolist(), len(names)]
     videos = [video(a, b) for a, b in zip(borders, borders[1:], strict=False)]

@@ -166,6 +166,9 @@ def test_checkpoints_that_do_not_fit(chain, prepared, monkeypatch, capsys):
     assert "no checkpoint" in refused(*h36m, "--checkpoint", "nothing")
     assert "--checkpoint, or --predictions" in refused(*h36m)
     assert "3dhp, not" in refused("evaluate", "h36m", "--data", prepared, "--checkpoint", "tiny")
+    there = ["--json", chain / "no" / "o.json"]
+    assert "no folder" in refused(*h36m, "--checkpoint", "tiny", "--frames", 27, *there)
+    assert "exists" in refused(*h36m, "--checkpoint", "tiny", "--failures", chain)
     assert "no such file" in refused("evaluate", "3dhp", "--data", "no", "--checkpoint", "tiny")
     sixteen = PoseEncoder(
         width=16, depth=1, num_heads=8, rep_width=16, max_frames=27, num_joints=16,

@@ -1,6 +1,7 @@
 """Commands that score by the field's protocols: `actionpose evaluate h36m`, `evaluate 3dhp`."""
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,6 +142,10 @@ def _score(
     json_out, failures = out
     if (checkpoint is None) == (predictions is None):
         raise UserError("give --checkpoint, or --predictions, and not both")
+    if json_out and not json_out.absolute().parent.is_dir():  # before the work, not after it
+        raise UserError(f"cannot write {json_out}: there is no folder {json_out.parent}")
+    if failures and failures.exists():
+        raise UserError(f"{failures} exists already: remove it, or choose another name")
     if batch_size < 1:
         raise UserError(f"--batch-size must be 1 or more, not {batch_size}")
     if protocol.frames < 1:
@@ -168,11 +173,18 @@ def _score(
     _print(report)
     if json_out:
         with atomic_write(json_out) as path:
-            path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(_known(report), indent=2) + "\n", encoding="utf-8")
         print(f"wrote   {json_out}")
     if failures:
         write_failures(failures, evaluation, predict, pairs)
         print(f"wrote   {failures}")
+
+
+def _known(value: Any) -> Any:
+    """JSON has no NaN: what could not be measured is null."""
+    if isinstance(value, dict):
+        return {key: _known(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _print(report: dict[str, Any]) -> None:
