@@ -103,7 +103,9 @@ def make_plan(
     for kind in _DATA_OF[table]:
         if kind not in data:
             plan.missing.append(f"--{kind} FOLDER: make it with actionpose prepare {kind}")
-    names = {name: None for name in (*_VARIANTS_OF[table], *pretrained)}
+    # who only scores has nothing to train; the ablation is about all four
+    needed = () if checkpoints else _VARIANTS_OF[table]
+    names = dict.fromkeys((*needed, *pretrained))
     for variant in names:
         if variant not in pretrained:
             plan.missing.append(f"--pretrained {variant}=FILE: {_how_to_pretrain(variant)}")
@@ -120,25 +122,43 @@ def make_plan(
             cost = 2 * macs(config.model, config.data.frames) * _TRAINING
             why = f"fine-tune {VARIANTS[variant]} on {kind}"
             plan.steps.append(Step(train, run, cost * clips * config.training.epochs, why))
-            _add_score(plan, VARIANTS[variant], kind, str(run), folder, config, work)
+            window = config.data.frames
+            _add_score(plan, VARIANTS[variant], kind, str(run), folder, config, window, work)
         for name, given in checkpoints.items():
             config = load_recipe(FinetuneConfig, recipes / f"{kind}.yaml")
-            _add_score(plan, name, kind, given, data.get(kind, Path(f"data/{kind}")), config, work)
+            folder = data.get(kind, Path(f"data/{kind}"))
+            window = _window_of(given, config.data.frames)
+            _add_score(plan, name, kind, given, folder, config, window, work)
     return plan
 
 
 def _add_score(
-    plan: Plan, name: str, kind: str, given: str, folder: Path, config: FinetuneConfig, work: Path
+    plan: Plan,
+    name: str,
+    kind: str,
+    given: str,
+    folder: Path,
+    config: FinetuneConfig,
+    window: int,
+    work: Path,
 ) -> None:
+    """Add the step that scores a checkpoint with its window, and its row."""
     slug = "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_")
     scores = work / f"{kind}_{slug}.json"
     command = ["evaluate", kind, "--data", str(folder), "--checkpoint", given]
-    command += ["--frames", str(config.data.frames), "--json", str(scores)]
-    stride = config.data.frames if kind == "h36m" else 1
-    clips = _clips(folder, "test", config.data.frames, stride)
-    cost = 2 * macs(config.model, config.data.frames) * _FLIPPED * clips
+    command += ["--frames", str(window), "--json", str(scores)]
+    clips = _clips(folder, "test", window, window if kind == "h36m" else 1)
+    cost = 2 * macs(config.model, window) * _FLIPPED * clips
     plan.steps.append(Step(command, scores, cost, f"score {name} on {kind}"))
     plan.rows.append((name, kind, scores))
+
+
+def _window_of(given: str, otherwise: int) -> int:
+    """Frames of the clips that a checkpoint was trained with; official files do not say."""
+    if Path(given).is_file():
+        return otherwise
+    _, meta = checkpoint.load(checkpoint.find(given))
+    return int(meta.get("frames") or otherwise)
 
 
 def _how_to_pretrain(variant: str) -> str:
@@ -196,14 +216,14 @@ def run_plan(plan: Plan) -> None:
         if step.done:
             continue
         print(f"-- {step.why}", flush=True)
-        status, interrupted = _run([sys.executable, "-m", "actionpose", *step.command])
+        status, interrupted = run_process([sys.executable, "-m", "actionpose", *step.command])
         if interrupted:
             raise KeyboardInterrupt
         if status or not step.done:
             raise UserError(f"stopped at: actionpose {' '.join(step.command)}")
 
 
-def _run(command: list[str]) -> tuple[int, bool]:
+def run_process(command: list[str]) -> tuple[int, bool]:
     """Run a process; a signal goes to it, and it may save before it ends."""
     with stop_requests() as asked:
         process = subprocess.Popen(command)

@@ -153,7 +153,8 @@ def as_latex(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "--" if value is None else f"{value:.1f}"
+    """One digit after the point, or two where the second is not 0."""
+    return "--" if value is None else f"{value:.2f}".removesuffix("0")
 
 
 def _tex(text: str) -> str:

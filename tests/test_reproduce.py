@@ -7,8 +7,11 @@ import csv
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from actionpose import cli
 from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
 from actionpose.errors import UserError
 from actionpose.model import PoseEncoder
-from actionpose.reproduce import macs
+from actionpose.reproduce import macs, run_process
 from actionpose.tables import IMITATED, TABLES, OurRow, as_csv, as_latex, as_text, load_table
 
 FRAMES = 27
@@ -182,6 +185,14 @@ def test_checkpoints_that_do_not_fit(chain, prepared, monkeypatch, capsys):
     assert "could run code" in refused(*h36m, "--checkpoint", chain / "code.bin")
 
 
+def test_who_only_scores_needs_nothing_else(chain, monkeypatch, capsys):
+    arguments = ["--checkpoint", "tiny=tiny", "--dry-run", "--recipes", RECIPES]
+    assert call(monkeypatch, "reproduce", "table1", "--h36m", chain / "h", *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "--checkpoint tiny --frames 27" in shown  # as it was trained
+    assert "finetune" not in shown and "missing" not in shown
+
+
 def test_plans_say_what_is_missing(chain, monkeypatch, capsys):
     work = ["--work", chain / "nowhere"]
     assert call(monkeypatch, "reproduce", "table3", "--dry-run", *work) == 0
@@ -278,3 +289,31 @@ def test_our_rows_carry_their_protocol():
 def test_no_such_table():
     with pytest.raises(UserError, match="there are table1"):
         load_table("table9")
+
+
+def test_a_signal_reaches_the_step_which_may_save(tmp_path):
+    """Killed at once, as `subprocess.run` does it, a training would lose its last checkpoint."""
+    mark = tmp_path / "mark"
+    script = """
+import pathlib, signal, sys, time
+mark = pathlib.Path(sys.argv[1])
+def end(*_):
+    time.sleep(1)
+    mark.write_text("saved")
+    sys.exit(130)
+signal.signal(signal.SIGINT, end)
+mark.write_text("ready")
+time.sleep(60)
+"""
+
+    def interrupt():
+        while not mark.exists() or mark.read_text() != "ready":
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert run_process([sys.executable, "-c", script, str(mark)]) == (130, True)
+    thread.join()
+    assert mark.read_text() == "saved"
+    assert run_process([sys.executable, "-c", "raise SystemExit(2)"]) == (2, False)
