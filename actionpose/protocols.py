@@ -7,13 +7,13 @@ comparable with whom. Nothing here knows of models or files: predictions come in
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.errors import UserError
-from actionpose.metrics import auc, mpjve, n_mpjpe, p_mpjpe, pck
+from actionpose.metrics import auc, n_mpjpe, p_mpjpe, pck
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, convert
 
 Array = NDArray[np.floating]
@@ -108,7 +108,7 @@ METRICS_OF = {
     "h36m-cpn": _METRICS[:4],
     "3dhp": ("pck", "auc", "mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "mpjve_mm"),
 }
-_CHUNK = 4096  # frames at a time, so that memory does not grow with the data
+_CHUNK = 1024  # frames at a time, so that memory does not grow with the data
 
 
 def frame_errors(
@@ -139,7 +139,7 @@ def frame_errors(
     sums = {name: np.zeros(num_rows) for name in names}
     joint_sums = np.zeros((num_rows, len(H36M17)))
     counts, velocity_counts = (np.zeros(num_rows, np.int32) for _ in range(2))
-    before: tuple[Rows, Array, Array] | None = None  # the last frame of the chunk before
+    before = np.array([-2]), np.zeros((1, len(H36M17), 3))  # the frame before the chunk: none yet
     for rows, pred_mm in _chunks(predictions):
         truth = np.asarray(truth_mm[rows], dtype=np.float64)
         truth = truth - truth[:, :1]
@@ -148,8 +148,8 @@ def frame_errors(
         if not np.isfinite(pred).all():
             lost = rows[~np.isfinite(pred).all(axis=(1, 2))][0]
             raise UserError(f"the prediction of frame {lost} is not finite")
-        x, y, z = np.moveaxis(np.square(pred - truth), -1, 0)  # twice as fast as a sum over an axis
-        distances = np.sqrt(x + y + z)  # (n, 17)
+        offsets = pred - truth
+        distances = _norm(offsets)  # (n, 17)
         values = {
             "mpjpe_mm": distances.mean(axis=-1),
             "p_mpjpe_mm": p_mpjpe(pred, truth),
@@ -160,19 +160,16 @@ def frame_errors(
             values["pck"] = pck(limbs, true_limbs, PCK_THRESHOLD_MM)
             values["auc"] = auc(limbs, true_limbs)
         for name, value in values.items():
-            np.add.at(sums[name], rows, value)
-        np.add.at(joint_sums, rows, distances)
-        np.add.at(counts, rows, 1)
-        if before is not None:
-            rows, pred, truth = (
-                np.concatenate([a, b]) for a, b in zip(before, (rows, pred, truth), strict=True)
-            )
-        follows = (np.diff(rows) == 1) & (np.diff(video_of_rows[rows]) == 0)
-        after = rows[1:][follows]
-        if len(after):
-            np.add.at(sums["mpjve_mm"], after, mpjve(pred, truth)[follows])
-            np.add.at(velocity_counts, after, 1)
-        before = rows[-1:], pred[-1:], truth[-1:]
+            _add(sums[name], rows, value)
+        _add(joint_sums, rows, distances)
+        _add(counts, rows, 1)
+        # the error of a velocity is the difference of two frames' offsets
+        steps = _norm(np.diff(offsets, axis=0, prepend=before[1])).mean(axis=-1)
+        from_rows = np.concatenate([before[0], rows[:-1]])
+        follows = (rows - from_rows == 1) & (video_of_rows[rows] == video_of_rows[from_rows])
+        _add(sums["mpjve_mm"], rows[follows], steps[follows])
+        _add(velocity_counts, rows[follows], 1)
+        before = rows[-1:], offsets[-1:]
     scored = np.flatnonzero(counts)
     if not len(scored):
         raise UserError("there is no frame to score")
@@ -186,6 +183,20 @@ def frame_errors(
         joints_mm=joint_sums[scored] / times[:, None],
         **{name: means.get(name, nothing) for name in _METRICS},
     )
+
+
+def _norm(vectors: Array) -> Array:
+    """(..., 3) to (...): twice as fast as a sum over so short an axis."""
+    x, y, z = np.moveaxis(np.square(vectors), -1, 0)
+    return np.sqrt(x + y + z)
+
+
+def _add(total: NDArray[Any], rows: Rows, values: Any) -> None:
+    """Add to rows, those that come twice included."""
+    if (np.diff(rows) > 0).all():  # once each: NumPy's shorter way
+        total[rows] += values
+    else:
+        np.add.at(total, rows, values)
 
 
 def _chunks(predictions: Iterable[tuple[Rows, Array]]) -> Iterator[tuple[Rows, Array]]:
