@@ -38,10 +38,17 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """How a training clip is made from a corpus."""
+    """How a training clip is made, from corpora or from pairs.
+
+    Of the settings below `pairs`, pairs use `frames`, `stride` and `mirror` only.
+    """
 
     corpora: dict[str, float] = field(default_factory=dict)
     """Folders, each with its share of the clips."""
+    pairs: Path | None = None
+    """In place of corpora: a prepared Human3.6M or MPI-INF-3DHP, seen through its own cameras."""
+    pairs_keypoints: Literal["detected", "truth"] = "detected"
+    """Which 2D of `pairs` is the input: the detector's, or that of the pose."""
     frames: int = 243
     stride: int = 81
     """Between the windows that an epoch counts; which windows are drawn is random."""

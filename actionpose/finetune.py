@@ -17,6 +17,8 @@ from actionpose.errors import UserError
 from actionpose.losses import position_loss, scale_loss, velocity_loss
 from actionpose.metrics import mpjpe, p_mpjpe
 from actionpose.model import PoseEncoder
+from actionpose.pair_clips import PairBatches
+from actionpose.pairs import Pairs, open_pairs
 
 VAL_STEPS, VAL_BATCH = 4, 32  # clips that are scored with each checkpoint
 
@@ -43,7 +45,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
             f"data.frames ({config.data.frames}) is more than model.max_frames "
             f"({config.model.max_frames})"
         )
-    corpora = open_corpora(config.data.corpora)
+    corpora, pairs = _open_data(config.data)
     accelerator = training.start_accelerator(config.training)
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(config.model))
@@ -56,15 +58,23 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     if config.training.compile:
         encoder.compile()
 
-    def batches(first_step: int) -> Batches:
-        return Batches(
-            corpora,
-            config.data,
-            batch_size=config.training.batch_size,
-            seed=config.training.seed,
-            first_step=first_step,
-            rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
+    def batches(first_step: int) -> Batches | PairBatches:
+        share = {
+            "batch_size": config.training.batch_size,
+            "seed": config.training.seed,
+            "first_step": first_step,
+            "rank": accelerator.process_index,
+            "world_size": accelerator.num_processes,
+        }
+        if pairs is None:
+            return Batches(corpora, config.data, **share)
+        return PairBatches(
+            pairs,
+            config.data.frames,
+            config.data.stride,
+            keypoints=config.data.pairs_keypoints,
+            mirror=config.data.mirror,
+            **share,
         )
 
     def copy_text(_: nn.Module, folder: Path) -> None:
@@ -87,12 +97,40 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
         run=run,
         resume=resume,
         meta=training.meta_of("finetune", config, corpora)
+        | (_pairs_meta(pairs) if pairs is not None else {})
         | (_text_meta(config, known) if known else {}),
         steps_per_epoch=steps_per_epoch,
         validate=_validation(corpora, config.data),
         write_beside=copy_text if known else None,
         quiet=quiet,
     )
+
+
+def _open_data(config: ClipConfig) -> tuple[list[tuple[Corpus, float]], Pairs | None]:
+    """Corpora with their weights, or pairs.
+
+    Raises:
+        UserError: neither or both are named, or they cannot be read together.
+    """
+    if config.pairs is None:
+        return open_corpora(config.corpora), None
+    if config.corpora:
+        raise UserError("name data.corpora or data.pairs, not both")
+    if config.normalization != "image":
+        raise UserError("data.pairs is in units of the image: set data.normalization to image")
+    return [], open_pairs(config.pairs, "train")
+
+
+def _pairs_meta(pairs: Pairs) -> dict[str, Any]:
+    """What a checkpoint says of pairs that it was trained on."""
+    known = ("kind", "keypoints", "annotation", "source", "licence", "imitated")
+    source = {key: pairs.info[key] for key in known if key in pairs.info}
+    name, sha256 = pairs.folder.name, pairs.info["sha256"]["train/pose.npy"]
+    return {
+        "rate_hz": pairs.rate_hz,
+        "unit_mm": pairs.unit_mm,  # millimetres in a unit of the pose; None: that of the keypoints
+        "data": [{"name": name, **source, "sha256": sha256}],
+    }
 
 
 def _text_source(config: FinetuneConfig, run: Path) -> Path | None:

@@ -56,20 +56,32 @@ SIDES = ("left", "right")
 
 
 @torch.inference_mode()
-def predict(encoder: PoseEncoder, keypoints: torch.Tensor) -> torch.Tensor:
+def predict(
+    encoder: PoseEncoder, keypoints: torch.Tensor, *, flip: bool = True, root: str = "subtract"
+) -> torch.Tensor:
     """Root-relative poses of normalised clips, averaged over the clip and its mirror image.
 
     Args:
         keypoints: (N, T, 17, 3) on the encoder's device.
+        flip: whether to average.
+        root: "subtract" the predicted pelvis from all joints, or set it to "zero" and leave the
+            others, as MotionBERT does.
 
     Returns:
         (N, T, 17, 3) in the same units; the pelvis is at the origin.
     """
     sign = _MIRROR.to(keypoints)
-    both = torch.cat([keypoints, keypoints[:, :, H36M17.mirror] * sign])
-    pose, mirrored = encoder(both).pose.float().chunk(2)
-    pose = (pose + mirrored[:, :, H36M17.mirror] * sign) / 2
-    return pose - pose[:, :, :1]
+    if flip:
+        both = torch.cat([keypoints, keypoints[:, :, H36M17.mirror] * sign])
+        pose, mirrored = encoder(both).pose.float().chunk(2)
+        pose = (pose + mirrored[:, :, H36M17.mirror] * sign) / 2
+    else:
+        pose = encoder(keypoints).pose.float()
+    if root == "subtract":
+        return pose - pose[:, :, :1]
+    pose = pose.clone()
+    pose[:, :, 0] = 0
+    return pose
 
 
 class ActionPose:

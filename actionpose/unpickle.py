@@ -5,8 +5,10 @@ none of these runs code of its own: arrays are made from their bytes, and classe
 are not needed are replaced by `Kept`, which holds their state and does nothing.
 """
 
+import io
 import pickle
 import pickletools
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -132,11 +134,13 @@ def load_pickle(
         encoding: of strings that Python 2 wrote; "latin1" keeps arrays whole.
 
     Raises:
-        UserError: naming what was refused, or that the file is damaged or too large.
-        OSError: the file cannot be read.
+        UserError: no such file, one that is damaged or too large, or naming what was refused.
     """
     path = Path(path)
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
     if size > max_bytes:
         raise UserError(f"{path} has {size:,} bytes; more than {max_bytes:,} are not read")
     try:
@@ -144,10 +148,52 @@ def load_pickle(
             _check_lengths(file)
             file.seek(0)
             return _Listed(file, path, allowed, encoding).load()
-    except (UserError, OSError):
+    except UserError:
         raise
     except Exception as error:  # a damaged pickle raises anything
         raise UserError(f"{path} cannot be read as a pickle: {error or 'damaged'}") from error
+
+
+def load_npz(path: Path | str) -> dict[str, Any]:
+    """Read an npz whose arrays may hold Python objects, which `numpy.load` would unpickle freely.
+
+    Objects are NumPy's and plain containers.
+
+    Returns:
+        The arrays by name; an array of one object without axes is that object.
+
+    Raises:
+        UserError: as for `load_pickle`.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [name for name in archive.namelist() if name.endswith(".npy")]
+            if (size := sum(archive.getinfo(name).file_size for name in members)) > MAX_BYTES:
+                raise UserError(f"{path} unpacks to {size:,} bytes; that is not read")
+            return {name.removesuffix(".npy"): _member(archive, name, path) for name in members}
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except Exception as error:  # a damaged archive, header or pickle raises anything
+        raise UserError(f"{path} cannot be read as an npz: {error or 'damaged'}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        first = version == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        *_, dtype = read(file)
+        if dtype.hasobject:
+            content = io.BytesIO(file.read())
+            _check_lengths(content)
+            content.seek(0)
+            value = _Listed(content, path, NUMPY, "latin1").load()
+            return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    with archive.open(name) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _check_lengths(file: Any) -> None:

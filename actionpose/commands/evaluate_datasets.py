@@ -1,0 +1,204 @@
+"""Commands that score by the field's protocols: `actionpose evaluate h36m`, `evaluate 3dhp`."""
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tqdm import tqdm
+from tyro.conf import arg
+
+from actionpose.commands.common import Device, Quiet
+from actionpose.errors import UserError
+
+Scored = Annotated[
+    str | None, arg(help="ours (name, folder, run, Hub id) or an official MotionBERT file")
+]
+PredictionsFile = Annotated[
+    Path | None, arg(help="score this npz of another method in place of a checkpoint")
+]
+JsonOut = Annotated[Path | None, arg(name="json", help="also write the scores here")]
+Failures = Annotated[
+    Path | None, arg(help="new folder for tables and a picture of what goes wrong where")
+]
+Frames = Annotated[int | None, arg(help="of a window, where it is not the protocol's")]
+NoFlip = Annotated[bool, arg(help="do not average with the mirror image; not the protocol")]
+BatchSize = Annotated[int, arg(help="windows at a time")]
+
+
+def h36m(
+    data: Annotated[Path, arg(help="prepared Human3.6M, or MotionBERT's pkl itself")],
+    checkpoint: Scored = None,
+    predictions: PredictionsFile = None,
+    json_out: JsonOut = None,
+    failures: Failures = None,
+    keypoints: Annotated[
+        Literal["detected", "truth"], arg(help="the input: of the detector, or of the pose")
+    ] = "detected",
+    overwrite_xy: Annotated[
+        bool, arg(help="take the predicted x and y from the input (MotionBERT with true 2D)")
+    ] = False,
+    all_frames: Annotated[
+        bool, arg(help="score the videos' tails too; not the peers' protocol")
+    ] = False,
+    no_flip: NoFlip = False,
+    frames: Frames = None,
+    seed: Annotated[int, arg(help="of the stretching of videos shorter than a window")] = 0,
+    batch_size: BatchSize = 16,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Score on Human3.6M by MotionBERT's protocol, or VideoPose3D's, as the data are."""
+    from actionpose.evaluate_datasets import protocol_for
+    from actionpose.prepare.h36m import prepare_h36m
+
+    if predictions and (overwrite_xy or keypoints == "truth"):
+        raise UserError("--keypoints and --overwrite-xy are for a checkpoint, not for predictions")
+    notes: tuple[str, ...] = ("GROUND-TRUTH 2D INPUT",) if keypoints == "truth" else ()
+    if overwrite_xy:
+        notes += ("x and y overwritten by the input: only depth errs",)
+    with _opened(data, ("h36m-sh", "h36m-cpn"), prepare_h36m) as pairs:
+        protocol = protocol_for(
+            pairs, frames=frames, all_frames=all_frames, flip=not no_flip, notes=notes
+        )
+        inputs = {"keypoints": keypoints, "overwrite_xy": overwrite_xy}
+        source, out = (checkpoint, predictions, inputs), (json_out, failures)
+        _score(pairs, protocol, source, out, seed, batch_size, device, quiet)
+
+
+def mpi_inf_3dhp(
+    data: Annotated[Path, arg(help="prepared MPI-INF-3DHP, or the folder of P-STMO's files")],
+    checkpoint: Scored = None,
+    predictions: PredictionsFile = None,
+    json_out: JsonOut = None,
+    failures: Failures = None,
+    joints: Annotated[Literal["paper14", "all17"], arg(help="that PCK and AUC count")] = "paper14",
+    average: Annotated[
+        Literal["frames", "sequences"], arg(help="what every mean is taken over")
+    ] = "frames",
+    no_flip: NoFlip = False,
+    frames: Frames = None,
+    batch_size: BatchSize = 16,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Score on MPI-INF-3DHP: PCK, AUC and MPJPE of the valid frames."""
+    from actionpose.evaluate_datasets import protocol_for
+    from actionpose.prepare.mpi_inf_3dhp import prepare_3dhp
+    from actionpose.protocols import ALL17, PAPER14
+
+    def prepare(source: Path, out: Path) -> Path:
+        return prepare_3dhp(source, out, splits=("test",))
+
+    with _opened(data, ("3dhp",), prepare) as pairs:
+        counted = PAPER14 if joints == "paper14" else ALL17
+        protocol = protocol_for(
+            pairs, frames=frames, flip=not no_flip, average=average, joints=counted
+        )
+        source, out = (checkpoint, predictions, dict[str, Any]()), (json_out, failures)
+        _score(pairs, protocol, source, out, 0, batch_size, device, quiet)
+
+
+@contextmanager
+def _opened(
+    data: Path, kinds: tuple[str, ...], prepare: Callable[[Path, Path], Path]
+) -> Iterator[Any]:
+    """The test split of a prepared folder; original files are prepared beside the way."""
+    from actionpose.pairs import open_pairs
+
+    with tempfile.TemporaryDirectory() as folder:
+        if not data.exists():
+            raise UserError(f"no such file or folder: {data}")
+        raw = data.is_file() or (data / "data_test_3dhp.npz").is_file()
+        prepared = prepare(data, Path(folder) / "prepared") if raw else data
+        pairs = open_pairs(prepared, "test")
+        if pairs.kind not in kinds:
+            raise UserError(f"{data} is {pairs.kind}, not {' or '.join(kinds)}")
+        yield pairs
+
+
+def _score(
+    pairs: Any,
+    protocol: Any,
+    source: tuple[str | None, Path | None, dict[str, Any]],
+    out: tuple[Path | None, Path | None],
+    seed: int,
+    batch_size: int,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Score a checkpoint with its inputs, or predictions; print, and write scores and failures."""
+    from dataclasses import replace
+
+    from actionpose import evaluate_datasets as datasets
+    from actionpose.failures import write_failures
+    from actionpose.files import atomic_write
+    from actionpose.predictions import load_predictions
+
+    checkpoint, predictions, inputs = source
+    json_out, failures = out
+    if (checkpoint is None) == (predictions is None):
+        raise UserError("give --checkpoint, or --predictions, and not both")
+    if json_out and not json_out.absolute().parent.is_dir():  # before the work, not after it
+        raise UserError(f"cannot write {json_out}: there is no folder {json_out.parent}")
+    if failures and failures.exists():
+        raise UserError(f"{failures} exists already: remove it, or choose another name")
+    if batch_size < 1:
+        raise UserError(f"--batch-size must be 1 or more, not {batch_size}")
+    if protocol.frames < 1:
+        raise UserError(f"--frames must be 1 or more, not {protocol.frames}")
+    if checkpoint is not None:
+        model = datasets.load_model(checkpoint, pairs.kind, device)
+        datasets.check_window(model, protocol)
+        protocol = replace(protocol, notes=protocol.notes + model.notes)
+        predict = datasets.model_predict(model, pairs, protocol, **inputs)
+        identity = {"checkpoint": model.identity}
+    else:
+        assert predictions is not None
+        windows = datasets.windows_of(pairs, protocol, seed)
+        predict, who = load_predictions(predictions, pairs, protocol, windows)
+        identity = {"predictions": who}
+    evaluation = datasets.evaluate(
+        predict,
+        pairs,
+        protocol,
+        seed=seed,
+        batch_size=batch_size,
+        progress=lambda batches: tqdm(batches, unit="batch", disable=True if quiet else None),
+    )
+    report = {**evaluation.report, **identity}
+    _print(report)
+    if json_out:
+        with atomic_write(json_out) as path:
+            path.write_text(json.dumps(_known(report), indent=2) + "\n", encoding="utf-8")
+        print(f"wrote   {json_out}")
+    if failures:
+        write_failures(failures, evaluation, predict, pairs)
+        print(f"wrote   {failures}")
+
+
+def _known(value: Any) -> Any:
+    """JSON has no NaN: what could not be measured is null."""
+    if isinstance(value, dict):
+        return {key: _known(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _print(report: dict[str, Any]) -> None:
+    """The numbers, by group too, and under them what they are."""
+    groups = report.get("per_sequence") or report["per_action"]
+    names = [name for name in next(iter(groups.values())) if name != "frames"]
+    width = max(len("all"), *map(len, groups))
+    print(" " * width, *(f"{name.removesuffix('_mm'):>9}" for name in names), "   frames")
+    for group, row in groups.items():
+        print(f"{group:{width}}", *(f"{row[name]:9.2f}" for name in names), f"{row['frames']:9}")
+    print(f"{'all':{width}}", *(f"{report[name]:9.2f}" for name in names), f"{report['frames']:9}")
+    print(f"{report['protocol']}")
+    left_out = f"; left out: {len(report['blocked'])} videos" if report["blocked"] else ""
+    print(
+        f"{report['clips']} windows, {report['frames_not_scored']} frames in no window{left_out}; "
+        "millimetres, PCK and AUC in percent"
+    )

@@ -1,0 +1,350 @@
+"""The prepared form of Human3.6M and MPI-INF-3DHP: 2D keypoints and the 3D pose of each frame.
+
+Such data are seen through the data set's own cameras, so they are no corpus (`corpus.py`), whose
+motion is in the world. A folder holds:
+
+- `data.json`: format version, kind, units, what was found while preparing, licence, hashes.
+- `train/` and `test/`, each with
+    - `keypoints_px.npy`: (F, 17, 3) float32; x, y in pixels, confidence.
+    - `pose.npy`: (F, 17, 3) in the source's precision, camera axes, in `pose_unit` (px or mm).
+    - `videos.jsonl`: a line per video; `start` and `stop` are rows of the arrays.
+    - `truth_mm.npy` (F, 17, 3) and `mm_per_px.npy` (F,), where `pose_unit` is px and the source
+      has them: what a prediction in pixels is scored against, after it is multiplied.
+    - `scored.npy`: (F,) bool, where the source says which frames count.
+
+Arrays are memory-mapped. The same input gives the same bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.errors import UserError
+from actionpose.files import atomic_folder
+from actionpose.skeletons import H36M17
+
+Array = NDArray[np.floating]
+Rows = NDArray[np.int64]
+
+FORMAT = 1  # raised when code that reads the old format would misread the new one
+_ARRAYS = ("keypoints_px", "pose", "truth_mm", "mm_per_px", "scored")
+_OPTIONAL = _ARRAYS[2:]
+
+
+@dataclass(frozen=True)
+class Video:
+    """A recording of one camera; `start` and `stop` are rows of the split's arrays."""
+
+    name: str
+    subject: str
+    action: str
+    camera: str
+    width: int  # of the image, pixels
+    height: int
+    rate_hz: float
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One video on its way into a data set. Joints are in the order of H36M17."""
+
+    name: str
+    subject: str
+    action: str
+    camera: str
+    image_size: tuple[int, int]
+    rate_hz: float
+    keypoints_px: Array  # (T, 17, 3)
+    pose: Array  # (T, 17, 3), camera axes, px or mm
+    truth_mm: Array | None = None  # (T, 17, 3)
+    mm_per_px: Array | None = None  # (T,)
+    scored: NDArray[np.bool_] | None = None  # (T,)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """An opened split. Arrays as the module says; those the source has not are None."""
+
+    folder: Path
+    split: str
+    info: dict[str, Any]
+    videos: list[Video]
+    keypoints_px: NDArray[np.float32]
+    pose: Array
+    truth_mm: Array
+    mm_per_px: Array | None
+    scored: NDArray[np.bool_] | None
+
+    @property
+    def kind(self) -> str:
+        return str(self.info["kind"])
+
+    @property
+    def rate_hz(self) -> float:
+        return self.videos[0].rate_hz
+
+    @property
+    def unit_mm(self) -> float | None:
+        """Millimetres in one unit of the model; None where that is half an image's width."""
+        return self.info["unit_mm"]
+
+    def unit(self, video: Video) -> float:
+        """One unit of the model, in the unit of `pose`."""
+        return video.width / 2 if self.unit_mm is None else self.unit_mm
+
+    def video_of_rows(self) -> Rows:
+        """(F,) the place in `videos` of each row."""
+        return np.repeat(np.arange(len(self.videos)), [len(video) for video in self.videos])
+
+
+def normalize(keypoints_px: Array, video: Video) -> Array:
+    """Pixels (..., 3) to the model's units: 1 is half the image's width, (0, 0) its centre.
+
+    Unlike `geometry.Frame2D`, a keypoint without confidence stays where it is: so do the peers.
+    """
+    half = video.width / 2
+    result = np.array(keypoints_px, dtype=np.float64)
+    result[..., 0] = result[..., 0] / half - 1
+    result[..., 1] = result[..., 1] / half - video.height / video.width
+    return result
+
+
+# ---- which frames make a clip
+
+
+def clip_rows(videos: Iterable[Video], frames: int, stride: int, seed: int = 0) -> Rows:
+    """Rows (C, frames) of the full windows of each video, every `stride` frames (MotionBERT).
+
+    What is left at a video's end is in no window. A shorter video is stretched once to a window:
+    even positions, each rounded up or down at random.
+    """
+    rng = np.random.default_rng(seed)
+    clips = [np.empty((0, frames), np.int64)]
+    for video in videos:
+        if len(video) < frames:
+            even = np.arange(frames) * len(video) / frames
+            chosen = np.where(rng.random(frames) < 0.5, np.floor(even), np.ceil(even))
+            within = np.sort(np.minimum(chosen, len(video) - 1)).astype(np.int64)[None]
+        else:
+            starts = np.arange(0, len(video) - frames + 1, stride)
+            within = starts[:, None] + np.arange(frames)
+        clips.append(video.start + within)
+    return np.concatenate(clips)
+
+
+def covering_rows(videos: Iterable[Video], frames: int) -> tuple[Rows, NDArray[np.bool_]]:
+    """Rows (C, frames) that cover every frame, and which of them are scored: each frame once.
+
+    The last window of a video ends at its end and only its new frames are scored; a shorter video
+    is continued with its last frame, which is not scored again.
+    """
+    clips, fresh = [], []
+    for video in videos:
+        for start in range(0, len(video), frames):
+            first = max(0, min(start, len(video) - frames))
+            within = first + np.arange(frames)
+            clips.append(video.start + np.minimum(within, len(video) - 1))
+            fresh.append((within >= start) & (within < len(video)))
+    return np.array(clips, dtype=np.int64), np.array(fresh)
+
+
+def centred_rows(videos: list[Video], rows: Rows, frames: int) -> Rows:
+    """(len(rows), frames): the window around each row, its video's ends repeated."""
+    starts = np.array([video.start for video in videos])
+    stops = np.array([video.stop for video in videos])
+    video = np.searchsorted(stops, rows, side="right")
+    window = rows[:, None] + np.arange(frames) - frames // 2
+    return np.clip(window, starts[video, None], stops[video, None] - 1)
+
+
+# ---- writing
+
+
+def write_pairs(
+    folder: Path | str, splits: dict[str, Iterable[Recording]], info: dict[str, Any]
+) -> Path:
+    """Write a data set; the folder appears whole or not at all.
+
+    Args:
+        splits: consumed one by one.
+        info: goes into `data.json`; it needs `kind`, `pose_unit` and `unit_mm`.
+
+    Raises:
+        UserError: the folder exists, or a recording has another shape or a number that is not
+            finite.
+    """
+    folder = Path(folder)
+    with atomic_folder(folder) as unfinished:
+        counts = {
+            split: _write_split(unfinished / split, recordings)
+            for split, recordings in splits.items()
+        }
+        files = sorted(path for path in unfinished.rglob("*") if path.is_file())
+        hashes = {path.relative_to(unfinished).as_posix(): _sha256(path) for path in files}
+        text = {
+            "format": FORMAT,
+            "skeleton": H36M17.name,
+            **info,
+            "splits": counts,
+            "sha256": hashes,
+        }
+        line = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
+        (unfinished / "data.json").write_text(line, encoding="utf-8")
+    return folder
+
+
+def _write_split(folder: Path, recordings: Iterable[Recording]) -> dict[str, int]:
+    folder.mkdir()
+    arrays: dict[str, _GrowingArray] = {}
+    row = count = 0
+    try:
+        with (folder / "videos.jsonl").open("w", encoding="utf-8", newline="\n") as table:
+            for recording in recordings:
+                length = _check(recording)
+                for name in _ARRAYS:
+                    if (values := getattr(recording, name)) is not None:
+                        if name == "keypoints_px":
+                            values = values.astype(np.float32)
+                        if name not in arrays:
+                            arrays[name] = _GrowingArray(folder / f"{name}.npy", values)
+                        arrays[name].append(values)
+                width, height = recording.image_size
+                names = (recording.name, recording.subject, recording.action, recording.camera)
+                span = (recording.rate_hz, row, row + length)
+                table.write(json.dumps(asdict(Video(*names, width, height, *span))) + "\n")
+                row, count = row + length, count + 1
+    finally:
+        for array in arrays.values():
+            array.close()
+    if not count:
+        raise UserError(f"there is no video for the split {folder.name!r}")
+    return {"videos": count, "frames": row}
+
+
+class _GrowingArray:
+    """An npy file that grows along its first axis."""
+
+    def __init__(self, path: Path, like: NDArray[Any]):
+        self._file = path.open("wb")
+        self._dtype, self._shape, self._length = like.dtype, like.shape[1:], 0
+        self._write_header()  # numpy leaves room in it for the length to grow
+
+    def _write_header(self) -> None:
+        shape = (self._length, *self._shape)
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, values: NDArray[Any]) -> None:
+        self._file.write(np.ascontiguousarray(values, dtype=self._dtype).tobytes())
+        self._length += len(values)
+
+    def close(self) -> None:
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+
+def _check(recording: Recording) -> int:
+    """Refuse what would poison training or a score; return the number of frames."""
+    length = len(recording.pose)
+    shapes: dict[str, tuple[int, ...]] = {name: (length, len(H36M17), 3) for name in _ARRAYS[:3]}
+    shapes |= {"mm_per_px": (length,), "scored": (length,)}
+    for name, shape in shapes.items():
+        values = getattr(recording, name)
+        if values is None:
+            continue
+        if length == 0 or values.shape != shape:
+            raise UserError(f"{recording.name}: {name} has shape {values.shape}, not {shape}")
+        finite = np.isfinite(values).reshape(length, -1).all(axis=1)
+        if name in ("pose", "truth_mm") and recording.scored is not None:
+            finite |= ~recording.scored
+        if not finite.all():
+            what = "3D truth" if name in ("pose", "truth_mm") else name
+            raise UserError(
+                f"{recording.name}: the {what} is not finite at frame {int(finite.argmin())}: "
+                "the file is damaged; take it from its source again"
+            )
+    return length
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# ---- reading
+
+
+def open_pairs(folder: Path | str, split: str) -> Pairs:
+    """Open a split without reading its arrays.
+
+    Raises:
+        UserError: not such a folder, another format version, no such split, or files that do not
+            fit together.
+    """
+    folder = Path(folder)
+    try:
+        info = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+        if info.get("format") != FORMAT:
+            raise UserError(
+                f"{folder} is of format {info.get('format')}; this version reads {FORMAT}: "
+                "prepare it again"
+            )
+        if split not in info["splits"]:
+            raise UserError(f"{folder} has no split {split!r}; it has {', '.join(info['splits'])}")
+        with (folder / split / "videos.jsonl").open(encoding="utf-8") as lines:
+            videos = [Video(**json.loads(line)) for line in lines]
+        arrays: dict[str, Any] = {
+            name: np.load(path, mmap_mode="r")
+            if (path := folder / split / f"{name}.npy").exists() or name not in _OPTIONAL
+            else None
+            for name in _ARRAYS
+        }
+        frames = info["splits"][split]["frames"]
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} is not a prepared data set ({error.filename} is missing): make one with "
+            "actionpose prepare h36m, or prepare 3dhp"
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{folder} cannot be read as a prepared data set: {error}") from error
+    for name, array in arrays.items():
+        if array is not None and len(array) != frames:
+            raise UserError(
+                f"{folder}/{split}/{name}.npy has {len(array)} frames, but data.json says {frames}"
+            )
+    if info["pose_unit"] == "mm":
+        arrays["truth_mm"] = arrays["pose"]
+    elif arrays["truth_mm"] is None or arrays["mm_per_px"] is None:
+        arrays["truth_mm"] = np.empty((0, len(H36M17), 3))  # a split that is only trained on
+    return Pairs(folder, split, info, videos, **arrays)
+
+
+def verify_pairs(folder: Path | str) -> dict[str, Any]:
+    """Compare every hash of `data.json`; return what it says.
+
+    Raises:
+        UserError: as `open_pairs`, or naming the first file that was changed.
+    """
+    folder = Path(folder)
+    info: dict[str, Any] = {}
+    for split in ("train", "test"):
+        if (folder / split).is_dir():
+            info = open_pairs(folder, split).info
+    for name, expected in info.get("sha256", {}).items():
+        if _sha256(folder / name) != expected:
+            raise UserError(f"{folder / name} was changed after it was written")
+    return info

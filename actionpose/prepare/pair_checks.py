@@ -1,0 +1,98 @@
+"""What is wrong with a file of keypoints and poses that looks right: units, sides, body sizes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.errors import UserError
+from actionpose.skeletons import H36M17
+
+Array = NDArray[np.floating]
+
+_LARGEST_NORMALISED = 2.0  # coordinates of no image that has pixels
+_SAMPLE = 2000  # frames are enough to tell
+
+
+def sample(values: Array) -> Array:
+    """At most `_SAMPLE` frames, evenly spread."""
+    return np.asarray(values[:: max(1, len(values) // _SAMPLE)], dtype=np.float64)
+
+
+def check_pixels(keypoints: Array, where: str) -> None:
+    """Refuse normalised coordinates where pixels are expected.
+
+    Raises:
+        UserError: no coordinate is beyond 2.
+    """
+    largest = float(np.nanmax(np.abs(sample(keypoints)[..., :2]), initial=0.0))
+    if largest <= _LARGEST_NORMALISED:
+        raise UserError(
+            f"{where}: the 2D keypoints are normalised (no coordinate is beyond {largest:.2g}), "
+            "but pixels are expected: use the original file"
+        )
+
+
+def check_metric(pose_mm: Array, where: str) -> None:
+    """Refuse poses that cannot be millimetres: a person measures more than 300 and less than 5000.
+
+    Raises:
+        UserError: the median extent of the poses says metres, pixels or something else.
+    """
+    extent = float(np.nanmedian(np.ptp(sample(pose_mm), axis=1).max(axis=-1)))
+    if not 300 < extent < 5000:
+        raise UserError(
+            f"{where}: people are {extent:.3g} units tall, so these are not millimetres: "
+            "convert them, or use the original file"
+        )
+
+
+def check_sides(keypoints_px: Array, pose: Array, where: str) -> None:
+    """Refuse swapped sides: of the 2D against the 3D, or of both against how knees bend.
+
+    Args:
+        keypoints_px: (T, 17, 2 or 3).
+        pose: (T, 17, 3) camera axes, x right, y down, z away, in any unit.
+
+    Raises:
+        UserError: left and right are swapped.
+    """
+    seen, body = sample(keypoints_px), sample(pose)
+    left, right = H36M17.indices("left_hip", "right_hip")
+    across = (body[:, left] - body[:, right])[:, 0]
+    across_px = (seen[:, left] - seen[:, right])[:, 0]
+    if np.nansum(across * across_px) < 0:
+        raise UserError(f"{where}: left and right of the 2D keypoints are swapped against the 3D")
+    if knees_ahead(body) < 0:
+        raise UserError(
+            f"{where}: left and right are swapped (knees would bend backwards): "
+            "exchange the sides' joints in both 2D and 3D"
+        )
+
+
+def knees_ahead(pose: Array) -> float:
+    """How far the knees are ahead of hips and ankles, on average, as a share of the trunk.
+
+    "Ahead" follows from what is called left and right, so that swapped sides make it negative;
+    the axes must be right-handed.
+    """
+    joint = dict(zip(H36M17.joints, pose.swapaxes(0, 1), strict=True))
+    trunk = joint["thorax"] - joint["pelvis"]
+    ahead = np.cross(joint["left_hip"] - joint["right_hip"], trunk)
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-12)
+    size = np.maximum(np.linalg.norm(trunk, axis=-1), 1e-12)
+    shares = []
+    for side in ("left", "right"):
+        middle = (joint[f"{side}_hip"] + joint[f"{side}_ankle"]) / 2
+        shares.append(((joint[f"{side}_knee"] - middle) * ahead).sum(axis=-1) / size)
+    return float(np.nanmean(shares))
+
+
+def knee_neck_mm(pose_mm: Array) -> float:
+    """Median length of the chain knee, hip, pelvis to spine to neck, which "universal" poses share.
+
+    Args:
+        pose_mm: (T, 17, 3).
+    """
+    body = sample(pose_mm)
+    joint = dict(zip(H36M17.joints, body.swapaxes(0, 1), strict=True))
+    chain = [("left_knee", "left_hip"), ("pelvis", "spine"), ("spine", "thorax")]
+    return float(np.nanmedian(sum(np.linalg.norm(joint[a] - joint[b], axis=-1) for a, b in chain)))

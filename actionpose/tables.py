@@ -1,0 +1,177 @@
+"""The paper's tables with our rows under theirs: as text, CSV and LaTeX.
+
+The paper's rows are data (`assets/table1.json` and its like), each with its source and protocol.
+What is only known from memory is not among them. Our rows come from the JSON that
+`actionpose evaluate` writes, and carry its protocol line.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+
+TABLES = ("table1", "table2", "table3")
+IMITATED = "IMITATED DATA, numbers mean nothing"
+
+
+@dataclass
+class OurRow:
+    """One of our models: its evaluations by data set ("h36m", "3dhp")."""
+
+    name: str
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def value(self, column: str) -> float | None:
+        """A number by the column's name, such as "h36m.mpjpe_mm"."""
+        data, _, metric = column.partition(".")
+        return self.reports[data].get(metric) if data in self.reports else None
+
+
+def load_table(name: str) -> dict[str, Any]:
+    """The paper's table as data.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    if name not in TABLES:
+        raise UserError(f"there is no {name}; there are {', '.join(TABLES)}")
+    path = Path(str(resources.files("actionpose"))) / "assets" / f"{name}.json"
+    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return table
+
+
+def as_rows(table: dict[str, Any], ours: Sequence[OurRow]) -> list[dict[str, Any]]:
+    """Every row with the same keys, ours last; numbers are None where there are none."""
+    columns = list(table["columns"])
+
+    def row(group: str, entry: dict[str, Any]) -> dict[str, Any]:
+        marks = "".join(entry.get("marks", ""))
+        fixed = {
+            "group": group,
+            "method": entry["method"],
+            "venue": entry.get("venue", ""),
+            "protocol": entry["protocol"],
+            "marks": marks,
+        }
+        return {**fixed, **{c: entry.get(c) for c in columns}, "source": entry["source"]}
+
+    rows = [row("paper", entry) for entry in table["rows"]]
+    rows += [row("other", entry) for entry in table["others"]]
+    for number, model in enumerate(ours, start=1):
+        values: dict[str, Any] = {column: model.value(column) for column in columns}
+        entry = {"method": model.name, "protocol": f"ours {number}", "source": "this run"}
+        rows.append(row("ours", {**entry, **values}))
+    return rows
+
+
+def _lines_below(table: dict[str, Any], ours: Sequence[OurRow]) -> list[str]:
+    """The protocol legend, the marks, and under which protocol each of our rows was scored."""
+    lines = [f"{key}: {text}." for key, text in table["legend"].items()]
+    if table["marks"]:
+        lines.append("; ".join(f"{key}: {text}" for key, text in table["marks"].items()) + ".")
+    for number, model in enumerate(ours, start=1):
+        for report in model.reports.values():
+            lines.append(f"ours {number}: {report['protocol']}; {report['frames']} frames.")
+    lines += table["notes"]
+    lines.append(
+        f"Rows of the paper: {table['source']}. Rows of different protocols share no rank."
+    )
+    return lines
+
+
+def _imitated(ours: Sequence[OurRow]) -> bool:
+    return any(report.get("imitated") for model in ours for report in model.reports.values())
+
+
+def as_text(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
+    """For a terminal."""
+    columns: dict[str, str] = table["columns"]
+    rows = as_rows(table, ours)
+    width = max(len(row["method"]) for row in rows)
+    used = max(8, *(len(row["protocol"]) for row in rows))
+    titles = {"paper": "as the paper prints", "other": "not in the paper", "ours": "ours"}
+    lines = [table["title"], *([IMITATED] if _imitated(ours) else []), ""]
+    head = " ".join(f"{name:>8}" for name in columns.values())
+    lines.append(f"{'':{width}}  {'protocol':{used}} marks {head}  source")
+    group = ""
+    for row in rows:
+        if row["group"] != group:
+            group = row["group"]
+            lines.append(f"-- {titles[group]}")
+        values = " ".join(f"{_number(row[column]):>8}" for column in columns)
+        lines.append(
+            f"{row['method']:{width}}  {row['protocol']:{used}} {row['marks']:5} {values}  "
+            f"{row['source']}"
+        )
+    if not ours:
+        lines.append("-- ours: nothing was run")
+    return "\n".join([*lines, "", *_lines_below(table, ours)]) + "\n"
+
+
+def as_csv(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
+    """For a spreadsheet; the protocol lines of our rows follow as comments."""
+    rows = as_rows(table, ours)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    comments = [*([IMITATED] if _imitated(ours) else []), *_lines_below(table, ours)]
+    return buffer.getvalue() + "".join(f"# {line}\n" for line in comments)
+
+
+def as_latex(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
+    """A tabular that needs no package."""
+    columns: dict[str, str] = table["columns"]
+    lines = [
+        f"% {table['title']}",
+        *([f"% {IMITATED}"] if _imitated(ours) else []),
+        r"\begin{tabular}{ll" + "r" * len(columns) + "}",
+        r"\hline",
+        " & ".join(["Method", "Protocol", *map(_tex, columns.values())]) + r" \\",
+    ]
+    group = ""
+    for row in as_rows(table, ours):
+        if row["group"] != group:
+            group = row["group"]
+            lines.append(r"\hline")
+        marks = f"$^{{{row['marks']}}}$" if row["marks"] else ""
+        values = [_number(row[column]) for column in columns]
+        lines.append(
+            " & ".join([_tex(row["method"]) + marks, _tex(row["protocol"]), *values]) + r" \\"
+        )
+    lines += [r"\hline", r"\end{tabular}"]
+    below = [*([IMITATED] if _imitated(ours) else []), *_lines_below(table, ours)]
+    lines += [r"\par\footnotesize", *(_tex(line) + r"\\" for line in below)]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None) -> str:
+    """One digit after the point, or two where the second is not 0."""
+    return "--" if value is None else f"{value:.2f}".removesuffix("0")
+
+
+def _tex(text: str) -> str:
+    for character in "&%_#$":
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
+def write_table(name: str, ours: Sequence[OurRow], folder: Path) -> str:
+    """Write `NAME.txt`, `.csv` and `.tex` into a folder; return the text."""
+    table = load_table(name)
+    texts = {
+        "txt": as_text(table, ours),
+        "csv": as_csv(table, ours),
+        "tex": as_latex(table, ours),
+    }
+    for suffix, text in texts.items():
+        with atomic_write(folder / f"{name}.{suffix}") as path:
+            path.write_text(text, encoding="utf-8")
+    return texts["txt"]

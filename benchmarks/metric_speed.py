@@ -1,0 +1,104 @@
+"""The whole metric suites of Human3.6M and MPI-INF-3DHP against a loop over single frames.
+
+    python benchmarks/metric_speed.py
+
+Poses are random, person-sized, in float32; both sides get the same ones and must agree. The loop
+is what circulates: NumPy, one frame at a time, an SVD for Procrustes. It runs on a part of the
+frames, in turns with the suite, since machines drift; a ratio is the median over the turns.
+"""
+
+import argparse
+import resource
+import time
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+
+from actionpose.protocols import ALL17, PAPER14, frame_errors, h36m_indices
+
+WINDOW = 243
+
+
+def loop(pred, truth, with_pck):
+    """Sums over frames of every metric, one frame after the other."""
+    counted = h36m_indices(PAPER14)
+    sums = np.zeros(6)
+    before = None
+    for x, y in zip(pred, truth, strict=True):
+        x, y = x - x[:1], y - y[:1]
+        sums[0] += np.linalg.norm(x - y, axis=-1).mean()
+        mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+        x0, y0 = x - mean_x, y - mean_y
+        u, s, vt = np.linalg.svd(x0.T @ y0)
+        mend = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+        aligned = (s * mend).sum() / (x0**2).sum() * x0 @ (u * mend) @ vt
+        sums[1] += np.linalg.norm(aligned - y0, axis=-1).mean()
+        sums[2] += np.linalg.norm((x * y).sum() / (x * x).sum() * x - y, axis=-1).mean()
+        if before is not None:
+            step = (x - before[0]) - (y - before[1])
+            sums[3] += np.linalg.norm(step, axis=-1).mean()
+        before = x, y
+        if with_pck:
+            distances = np.linalg.norm(x[counted] - y[counted], axis=-1)
+            sums[4] += (distances < 150).mean()
+            sums[5] += np.mean([(distances < limit).mean() for limit in range(0, 151, 5)])
+    return sums
+
+
+def suite(pred, truth, with_pck):
+    """The same sums by the library, fed with windows as an evaluation is."""
+    rows = np.arange(len(pred))
+    chunks = ((rows[i : i + 16 * WINDOW], pred[i : i + 16 * WINDOW])
+              for i in range(0, len(pred), 16 * WINDOW))  # fmt: skip
+    video = np.zeros(len(pred), dtype=np.int64)
+    joints = PAPER14 if with_pck else ALL17
+    errors = frame_errors(chunks, truth, video, joints=joints, with_pck=with_pck)
+    names = ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "mpjve_mm", "pck", "auc")
+    return np.array([np.nansum(getattr(errors, name)) for name in names])
+
+
+def seconds(function: Callable[..., object], *arguments: object) -> float:
+    started = time.process_time()
+    function(*arguments)
+    return time.process_time() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=500_000)
+    parser.add_argument("--loop-frames", type=int, default=4_000, help="of a turn of the loop")
+    parser.add_argument("--turns", type=int, default=3)
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    truth = (rng.normal(size=(options.frames, 17, 3)) * [150, 450, 80]).astype(np.float32)
+    pred = truth + rng.normal(0, 40, size=truth.shape).astype(np.float32)
+    for name, with_pck in (("Human3.6M", False), ("MPI-INF-3DHP", True)):
+        few = slice(0, options.loop_frames)
+        both = [
+            f(pred[few].astype(float), truth[few].astype(float), with_pck) for f in (loop, suite)
+        ]
+        np.testing.assert_allclose(*both, rtol=1e-9)
+        ratios, speeds = [], []
+        for _ in range(options.turns):
+            plain = seconds(loop, pred[few], truth[few], with_pck) / options.loop_frames
+            ours = seconds(suite, pred, truth, with_pck) / options.frames
+            ratios.append(plain / ours)
+            speeds.append((1 / plain, 1 / ours))
+        plain, ours = np.median(speeds, axis=0)
+        print(
+            f"{name:13} loop {plain:9,.0f} frames/s   suite {ours:9,.0f} frames/s   "
+            f"ratio {np.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+        )
+    tracemalloc.start()
+    suite(pred, truth, True)
+    peak = tracemalloc.get_traced_memory()[1]
+    print(
+        f"memory of the suite beyond its input: {peak / 2**20:.0f} MiB for {options.frames:,} "
+        f"frames, {peak / options.frames:.0f} bytes a frame; of the process at most "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"
+    )
+
+
+if __name__ == "__main__":
+    main()

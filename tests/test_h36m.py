@@ -1,0 +1,364 @@
+"""Human3.6M's files, imitated key by key, with what can be wrong with them."""
+
+import copy
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from imitated import OF_32, h36m_sh, h36m_videopose3d, save_npz
+
+from actionpose.config import ClipConfig, FinetuneConfig, ModelConfig, TrainingConfig
+from actionpose.errors import UserError
+from actionpose.finetune import finetune
+from actionpose.pair_clips import PairBatches, input_of, target_of
+from actionpose.pairs import normalize, open_pairs, verify_pairs
+from actionpose.prepare.h36m import prepare_h36m
+from actionpose.unpickle import load_npz, load_pickle
+
+SWAP = [0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13]
+
+
+@pytest.fixture(scope="module")
+def content():
+    return h36m_sh(frames=40, actions={2: "Directions", 5: "Greeting"})
+
+
+def dump(path, content):
+    with path.open("wb") as file:
+        pickle.dump(content, file)
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(content, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("h36m")
+    return prepare_h36m(dump(folder / "raw.pkl", content), folder / "out")
+
+
+def test_every_number_arrives(content, prepared):
+    info = verify_pairs(prepared)
+    assert (info["kind"], info["imitated"]) == ("h36m-sh", True)
+    assert info["factor_residual_mm"] < 1e-3
+    for split in ("train", "test"):
+        pairs, table = open_pairs(prepared, split), content[split]
+        np.testing.assert_array_equal(pairs.keypoints_px[..., :2], table["joint_2d"])
+        np.testing.assert_array_equal(pairs.keypoints_px[..., 2], table["confidence"])
+        np.testing.assert_array_equal(pairs.pose, table["joint3d_image"])
+        for video in pairs.videos:
+            assert set(table["source"][video.start : video.stop]) == {video.name}
+            assert set(table["camera_name"][video.start : video.stop]) == {video.camera}
+            assert set(table["action"][video.start : video.stop]) == {video.action}
+            assert video.rate_hz == 50
+            assert video.height == {"54138969": 1002, "55011271": 1000}[video.camera]
+        assert sum(map(len, pairs.videos)) == len(pairs.pose) == len(table["source"])
+    np.testing.assert_array_equal(pairs.truth_mm, content["test"]["joints_2.5d_image"])
+    np.testing.assert_array_equal(pairs.mm_per_px, content["test"]["2.5d_factor"])
+    assert {video.subject for video in open_pairs(prepared, "train").videos} == {
+        *("S1", "S5", "S6", "S7", "S8")
+    }
+    assert {video.subject for video in pairs.videos} == {"S9", "S11"}
+
+
+def test_same_file_same_bytes(content, prepared, tmp_path):
+    again = prepare_h36m(dump(tmp_path / "raw.pkl", content), tmp_path / "out")
+    for path in sorted(prepared.rglob("*.*")):
+        assert path.read_bytes() == (again / path.relative_to(prepared)).read_bytes()
+
+
+def test_units_of_the_model(content, prepared):
+    """xy / w * 2 - (1, h / w), z / w * 2, root-relative."""
+    pairs = open_pairs(prepared, "test")
+    video = pairs.videos[0]
+    rows = np.arange(video.start, video.stop)
+    seen = input_of(pairs, rows, video, "detected")
+    expected = content["test"]["joint_2d"][rows] / 1000 * 2 - np.array([1, 1002 / 1000])
+    np.testing.assert_allclose(seen[..., :2], expected, atol=1e-6)
+    truth = input_of(pairs, rows, video, "truth")
+    pose = target_of(pairs, rows, video)
+    image = content["test"]["joint3d_image"][rows]
+    np.testing.assert_allclose(truth[..., 1], image[..., 1] / 500 - 1.002, atol=1e-6)
+    assert (truth[..., 2] == 1).all()
+    np.testing.assert_allclose(pose, (image - image[:, :1]) / 500, atol=1e-6)
+    # a keypoint without confidence keeps its place: the peers' networks know it so
+    assert normalize(np.array([[750.0, 501.0, 0.0]]), video).tolist() == [[0.5, 0.0, 0.0]]
+
+
+def test_an_epoch_has_every_clip_once_and_batches_repeat(prepared):
+    pairs = open_pairs(prepared, "train")
+    batches = PairBatches(pairs, 20, 10, batch_size=4, seed=3)
+    steps = batches.windows // 4
+    names = [name for step in range(steps) for name in batches.batch(step)["name"]]
+    assert len(set(names)) == len(names) == steps * 4
+    later = PairBatches(pairs, 20, 10, batch_size=4, seed=3, first_step=2)
+    first = next(iter(later))
+    for key, value in batches.batch(2).items():
+        assert (first[key] == value) if key == "name" else torch.equal(first[key], value)
+    halves = [
+        PairBatches(pairs, 20, 10, batch_size=4, seed=3, rank=rank, world_size=2).batch(1)
+        for rank in range(2)
+    ]
+    assert torch.equal(torch.cat([h["pose"] for h in halves]), batches.batch(1)["pose"])
+    assert batches.batch(0)["name"] != batches.batch(steps)["name"]  # another epoch
+
+
+def test_mirrored_clips_fit(prepared):
+    """Mirroring moves 2D and 3D alike: the same joints stay above each other."""
+    pairs = open_pairs(prepared, "train")
+    always = PairBatches(pairs, 20, 10, batch_size=4, seed=3, mirror=1, keypoints="truth")
+    never = PairBatches(pairs, 20, 10, batch_size=4, seed=3, mirror=0, keypoints="truth")
+    a, b = always.batch(0), never.batch(0)
+    for batch in (a, b):
+        xy = batch["keypoints"][..., :2]
+        torch.testing.assert_close(xy - xy[:, :, :1], batch["pose"][..., :2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(a["pose"][:, :, 1, 0], -b["pose"][:, :, 4, 0])
+
+
+def test_finetuning_on_pairs_learns_and_resumes(prepared, tmp_path):
+    def config(minutes):
+        return FinetuneConfig(
+            model=ModelConfig(
+                width=16, depth=1, num_heads=2, rep_width=16, max_frames=9, class_token=False
+            ),
+            data=ClipConfig(pairs=prepared, frames=9, stride=9),
+            training=TrainingConfig(
+                epochs=2, batch_size=8, learning_rate=5e-3, log_every=1, device="cpu",
+                max_minutes=minutes,
+            ),
+        )  # fmt: skip
+
+    whole = finetune(config(None), tmp_path / "whole", quiet=True)
+    for minutes in (0.0, 0.0, None):  # one step, one more, the rest
+        outcome = finetune(config(minutes), tmp_path / "parts", quiet=True)
+    assert outcome.step == whole.step
+    ends = [o.checkpoint / "weights.safetensors" for o in (whole, outcome)]
+    assert ends[0].read_bytes() == ends[1].read_bytes()
+    meta = json.loads((whole.checkpoint / "meta.json").read_text())
+    assert meta["data"][0]["kind"] == "h36m-sh" and meta["unit_mm"] is None
+    assert meta["rate_hz"] == 50 and meta["frames"] == 9
+    rows = [json.loads(r) for r in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert np.mean([r["total"] for r in rows[-4:]]) < 0.8 * rows[0]["total"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"corpora": {"x": 1.0}}, "not both"),
+        ({"normalization": "box"}, "image"),
+        ({"stride": 1000, "frames": 81}, "fewer than a batch"),
+    ],
+)
+def test_settings_that_do_not_fit(prepared, tmp_path, data, message):
+    config = FinetuneConfig(
+        data=ClipConfig(**{"pairs": prepared, "frames": 9, **data}),
+        training=TrainingConfig(batch_size=32, device="cpu"),
+    )
+    with pytest.raises(UserError, match=message):
+        finetune(config, tmp_path / "run", quiet=True)
+
+
+# ---- defects
+
+
+def without(split, key):
+    def spoil(content):
+        del content[split][key]
+
+    return spoil
+
+
+def changed(split, key, change):
+    def spoil(content):
+        content[split][key] = change(content[split][key])
+
+    return spoil
+
+
+def nan_at_7(array):
+    array = array.copy()
+    array[7, 3] = np.nan
+    return array
+
+
+def swap_everything(content):
+    for table in (content["train"], content["test"]):
+        for key in ("joint_2d", "confidence", "joint3d_image", "joints_2.5d_image"):
+            if key in table:
+                table[key] = table[key][:, SWAP]
+
+
+def mirror_3d_only(content):
+    content["train"]["joint3d_image"] = content["train"]["joint3d_image"][:, SWAP]
+
+
+DEFECTS = {
+    "no test": (lambda c: c.pop("test"), "train and test"),
+    "no factor": (without("test", "2.5d_factor"), "lacks 2.5d_factor"),
+    "no confidence": (without("train", "confidence"), "lacks confidence"),
+    "16 joints": (changed("train", "joint_2d", lambda a: a[:, :16]), r"\(N, 17, 2\)"),
+    "other length": (changed("test", "joint3d_image", lambda a: a[:-1]), "shape"),
+    "short source": (changed("test", "source", lambda a: a[:-1]), "entries"),
+    "normalised": (changed("train", "joint_2d", lambda a: a / 500 - 1), "pixels are expected"),
+    "NaN truth": (changed("test", "joints_2.5d_image", nan_at_7), "3D truth is not finite"),
+    "NaN pose": (changed("train", "joint3d_image", nan_at_7), "not finite at frame 7"),
+    "swapped sides": (swap_everything, "knees would bend backwards"),
+    "swapped 2D": (mirror_3d_only, "swapped against the 3D"),
+    "other camera": (changed("train", "camera_name", lambda a: ["1", *a[1:]]), "unknown camera"),
+    "camera changes": (
+        changed("train", "camera_name", lambda a: ["55011271", *a[1:]]),
+        "changes its camera",
+    ),
+    "other source": (changed("train", "source", lambda a: ["x", *a[1:]]), "not like s_09"),
+    "test subject in train": (
+        changed("train", "source", lambda a: [s.replace("s_01", "s_09") for s in a]),
+        "S9, but train has",
+    ),
+    "factor of other units": (changed("test", "2.5d_factor", lambda a: a / 4), "other units"),
+    "words": (changed("train", "confidence", lambda a: a.astype(str).tolist()), None),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_defects_are_named(content, tmp_path, name):
+    spoil, message = DEFECTS[name]
+    spoilt = copy.deepcopy(content)
+    spoil(spoilt)
+    path = dump(tmp_path / "raw.pkl", spoilt)
+    if message is None:  # numbers written as text are still numbers
+        prepare_h36m(path, tmp_path / "out")
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        prepare_h36m(path, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["raw.pkl"]
+
+
+def test_confidence_may_have_an_axis_more(content, prepared, tmp_path):
+    wider = copy.deepcopy(content)
+    for table in (wider["train"], wider["test"]):
+        table["confidence"] = table["confidence"][..., None]
+    out = prepare_h36m(dump(tmp_path / "raw.pkl", wider), tmp_path / "out")
+    assert verify_pairs(out)["sha256"] == verify_pairs(prepared)["sha256"]
+
+
+def test_changed_files_are_noticed(content, tmp_path):
+    out = prepare_h36m(dump(tmp_path / "raw.pkl", content), tmp_path / "out")
+    with (out / "test" / "pose.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7f")
+    with pytest.raises(UserError, match=r"pose\.npy was changed"):
+        verify_pairs(out)
+    info = json.loads((out / "data.json").read_text())
+    (out / "data.json").write_text(json.dumps({**info, "format": 99}))
+    with pytest.raises(UserError, match="format 99"):
+        open_pairs(out, "test")
+    with pytest.raises(UserError, match="not a prepared data set"):
+        open_pairs(tmp_path, "test")
+
+
+# ---- VideoPose3D's files
+
+
+@pytest.fixture(scope="module")
+def videopose3d(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videopose3d")
+    positions_m, positions_px, cameras = h36m_videopose3d(frames=40)
+    save_npz(folder / "data_3d_h36m.npz", positions_3d=positions_m)
+    save_npz(folder / "cpn.npz", positions_2d=positions_px)
+    (folder / "cameras.json").write_text(json.dumps(cameras))
+    return folder, positions_m, positions_px
+
+
+def prepare(folder, out, poses="data_3d_h36m.npz", keypoints="cpn.npz", cameras="cameras.json"):
+    return prepare_h36m(folder / poses, out, keypoints=folder / keypoints, cameras=folder / cameras)
+
+
+def test_world_to_camera_and_detections_cut(videopose3d, tmp_path):
+    folder, positions_m, positions_px = videopose3d
+    pairs = open_pairs(prepare(folder, tmp_path / "out"), "test")
+    assert (pairs.kind, pairs.unit_mm, len(pairs.videos)) == ("h36m-cpn", 1000, 24)
+    video = next(v for v in pairs.videos if v.name == "S9 Walking/58860488")
+    assert (video.action, len(video)) == ("Walking", 40)
+    entry = json.loads((folder / "cameras.json").read_text())["extrinsics"]["S9"]["58860488"]
+    world_mm = 1000 * positions_m["S9"]["Walking"][:, OF_32].astype(float)
+    expected = world_mm @ np.array(entry["R"]).T + np.ravel(entry["t"])
+    np.testing.assert_allclose(pairs.pose[video.start : video.stop], expected, atol=1e-3)
+    seen = positions_px["S9"]["Walking"][2][:40]
+    np.testing.assert_allclose(pairs.keypoints_px[video.start : video.stop, :, :2], seen, atol=1e-3)
+
+
+def test_defects_of_videopose3ds_files(videopose3d, tmp_path):
+    folder, positions_m, positions_px = videopose3d
+    with pytest.raises(UserError, match="--keypoints"):
+        prepare_h36m(folder / "data_3d_h36m.npz", tmp_path / "out")
+    with pytest.raises(UserError, match="no positions_2d"):
+        prepare(folder, tmp_path / "out", keypoints="data_3d_h36m.npz")
+    (folder / "broken.json").write_text("{}")
+    with pytest.raises(UserError, match="not a JSON of cameras"):
+        prepare(folder, tmp_path / "out", cameras="broken.json")
+    fewer = {**positions_px, "S1": {"Walking": positions_px["S1"]["Walking"]}}
+    save_npz(folder / "fewer.npz", positions_2d=fewer)
+    with pytest.raises(UserError, match="2D file lacks"):
+        prepare(folder, tmp_path / "out", keypoints="fewer.npz")
+    save_npz(
+        folder / "17.npz",
+        positions_3d={s: {a: p[:, :17] for a, p in of.items()} for s, of in positions_m.items()},
+    )
+    with pytest.raises(UserError, match=r"\(N, 32, 3\)"):
+        prepare(folder, tmp_path / "out", poses="17.npz")
+    assert not (tmp_path / "out").exists()
+
+
+# ---- unpickling
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch was_run",)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_and_containers_are_unpickled(tmp_path, protocol):
+    content = {
+        "array": np.arange(6.0).reshape(2, 3),
+        "objects": np.array(["a", None], dtype=object),
+        "scalar": np.float64(0.5),
+        "plain": [1, "x", b"bytes", (2.5, None), {3}],
+    }
+    path = tmp_path / "file.pkl"
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    found = load_pickle(path)
+    np.testing.assert_array_equal(found["array"], content["array"])
+    assert found["objects"].tolist() == ["a", None]
+    assert (found["scalar"], found["plain"]) == (content["scalar"], content["plain"])
+
+
+def test_numpy_1_names_are_known(tmp_path):
+    raw = pickle.dumps(np.arange(3.0), protocol=2)
+    path = tmp_path / "file.pkl"
+    path.write_bytes(raw.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    assert load_pickle(path).tolist() == [0, 1, 2]
+
+
+def test_code_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dump(tmp_path / "evil.pkl", {"train": Evil()})
+    with pytest.raises(UserError, match=r"posix\.system|nt\.system"):
+        prepare_h36m(tmp_path / "evil.pkl", tmp_path / "out")
+    np.savez(tmp_path / "evil.npz", positions_3d=np.array(Evil(), dtype=object))
+    with pytest.raises(UserError, match=r"posix\.system|nt\.system"):
+        load_npz(tmp_path / "evil.npz")
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_damaged_files(tmp_path):
+    (tmp_path / "cut.pkl").write_bytes(pickle.dumps({"train": list(range(99))})[:40])
+    with pytest.raises(UserError, match="as a pickle"):
+        load_pickle(tmp_path / "cut.pkl")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    with pytest.raises(UserError, match="as an npz"):
+        load_npz(tmp_path / "empty.npz")
+    with pytest.raises(UserError, match="cannot read"):
+        load_pickle(tmp_path / "missing.pkl")

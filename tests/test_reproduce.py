@@ -1,0 +1,319 @@
+"""The whole chain on imitated files: prepare, fine-tune, evaluate, tables, figure; its errors.
+
+Numbers mean nothing here, and everything that prints one must say so.
+"""
+
+import csv
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from imitated import write_all
+
+from actionpose import cli
+from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
+from actionpose.errors import UserError
+from actionpose.model import PoseEncoder
+from actionpose.reproduce import macs, run_process
+from actionpose.tables import IMITATED, TABLES, OurRow, as_csv, as_latex, as_text, load_table
+
+FRAMES = 27
+MODEL = "{width: 16, depth: 1, num_heads: 2, rep_width: 16, max_frames: 27, middle_layer: 1}"
+RECIPE = f"""
+init: unused
+model: {MODEL}
+data: {{frames: {FRAMES}, stride: 27}}
+training: {{epochs: 1, batch_size: 4, learning_rate: 1e-3, device: cpu}}
+"""
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def call(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Raw files, prepared data, recipes, and an official-looking file to start from."""
+    folder = tmp_path_factory.mktemp("chain")
+    small = {"frames": 40, "actions": {2: "Directions", 5: "Greeting"}}
+    write_all(
+        folder / "raw",
+        h36m_sh=small,
+        mpi_inf_3dhp={"frames": 40, "test_frames": 30},
+    )
+    (folder / "recipes").mkdir()
+    for name in ("h36m", "3dhp"):
+        (folder / "recipes" / f"{name}.yaml").write_text(RECIPE)
+        baseline = RECIPE.replace(MODEL, MODEL[:-1] + ", class_token: false}")
+        (folder / "recipes" / f"{name}_baseline.yaml").write_text(baseline)
+    torch.manual_seed(0)
+    encoder = PoseEncoder(
+        width=16, depth=1, num_heads=8, rep_width=16, max_frames=FRAMES, class_token=False
+    )
+    weights = {f"module.{key}": value for key, value in encoder.state_dict().items()}
+    torch.save({"model_pos": weights, "min_loss": np.float64(1)}, folder / "official.bin")
+    return folder
+
+
+def test_prepare_finetune_evaluate_table_and_figure(chain, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    raw, work = chain / "raw", chain / "work"
+    h36m, dhp = chain / "h36m", chain / "3dhp"
+    pkl = raw / "h36m_sh_conf_cam_source_final.pkl"
+    assert call(monkeypatch, "prepare", "h36m", pkl, h36m) == 0
+    assert call(monkeypatch, "prepare", "3dhp", raw, dhp) == 0
+    assert "IMITATED DATA" in capsys.readouterr().out
+    start = [word for v in ("baseline", "mmm", "map", "full") for word in ("--pretrained", v)]
+    start = [f"{w}={chain / 'official.bin'}" if w[0] != "-" else w for w in start]
+    common = ["--work", work, "--recipes", chain / "recipes"]
+    data = ["--h36m", h36m, "--3dhp", dhp]
+    assert call(monkeypatch, "reproduce", "table3", *data, *start, *common, "--dry-run") == 0
+    plan = capsys.readouterr().out
+    assert plan.count("actionpose finetune") == plan.count("actionpose evaluate") == 8
+    assert "missing" not in plan and not work.exists()
+    # one row is enough for the chain: a second variant would only repeat it
+    arguments = ["table1", "--h36m", h36m, "--pretrained", f"full={chain / 'official.bin'}"]
+    assert call(monkeypatch, "reproduce", *arguments, *common) == 0
+    shown = capsys.readouterr().out
+    scores = json.loads((work / "h36m_actionpose.json").read_text())
+    assert f"{scores['mpjpe_mm']:.1f}" in shown
+    for path in (work / "table1.txt", work / "table1.csv", work / "table1.tex"):
+        assert IMITATED in path.read_text()
+    rows = list(csv.DictReader((work / "table1.csv").read_text().split("\n#")[0].splitlines()))
+    ours = [row for row in rows if row["group"] == "ours"]
+    assert len(ours) == 1 and float(ours[0]["h36m.mpjpe_mm"]) == scores["mpjpe_mm"]
+    # a second call runs nothing, and scores a checkpoint beside it
+    before = (work / "h36m_full" / "report.json").stat().st_mtime_ns
+    beside = ["--checkpoint", f"again={work / 'h36m_full'}"]
+    assert call(monkeypatch, "reproduce", *arguments, *beside, *common) == 0
+    assert (work / "h36m_full" / "report.json").stat().st_mtime_ns == before
+    again = json.loads((work / "h36m_again.json").read_text())
+    assert again["mpjpe_mm"] == scores["mpjpe_mm"]
+    picture = chain / "figure7.png"
+    models = ["--checkpoint", work / "h36m_full", "--baseline", chain / "official.bin"]
+    assert call(monkeypatch, "reproduce", "figure7", "--h36m", h36m, *models, "-o", picture) == 0
+    assert picture.stat().st_size > 20_000
+
+
+def test_evaluate_reads_the_originals_and_official_files(chain, monkeypatch, capsys):
+    raw = chain / "raw"
+    pkl = raw / "h36m_sh_conf_cam_source_final.pkl"
+    official = ["--checkpoint", chain / "official.bin", "--frames", FRAMES, "-q"]
+    out = chain / "scores.json"
+    assert call(monkeypatch, "evaluate", "h36m", "--data", pkl, *official, "--json", out) == 0
+    report = json.loads(out.read_text())
+    for key in (
+        *("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "mpjve_mm", "per_action", "per_joint"),
+        *("protocol", "frames", "clips", "versions"),
+    ):
+        assert key in report
+    assert len(report["checkpoint"]["sha256"]) == 64
+    assert IMITATED in report["protocol"] and report["imitated"]
+    arguments = ["evaluate", "3dhp", "--data", raw, *official, "--json", out]
+    assert call(monkeypatch, *arguments, "--joints", "all17", "--average", "sequences") == 0
+    report = json.loads(out.read_text())
+    assert {"pck", "auc", "mpjpe_mm", "per_sequence"} <= report.keys()
+    assert "unit of 1024 mm assumed" in report["protocol"]
+    shown = capsys.readouterr().out
+    assert "17 joints" in shown and "mean over sequences" in shown
+    all_frames = ["evaluate", "h36m", "--data", pkl, *official, "--all-frames", "--json", out]
+    assert call(monkeypatch, *all_frames) == 0
+    report = json.loads(out.read_text())
+    assert report["frames_not_scored"] == 0 and "NOT the peers' protocol" in report["protocol"]
+    truth = [*all_frames[:-3], "--keypoints", "truth", "--overwrite-xy", "--json", out]
+    assert call(monkeypatch, *truth) == 0
+    assert "GROUND-TRUTH 2D" in json.loads(out.read_text())["protocol"]
+
+
+@pytest.fixture(scope="module")
+def prepared(chain):
+    from actionpose.prepare.mpi_inf_3dhp import prepare_3dhp
+
+    return prepare_3dhp(chain / "raw", chain / "prepared_3dhp")
+
+
+def wrong(monkeypatch, capsys, *arguments):
+    """The one sentence of a call that must fail."""
+    assert call(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert len(error.strip().splitlines()) == 1
+    return error
+
+
+def test_checkpoints_that_do_not_fit(chain, prepared, monkeypatch, capsys):
+    pkl = chain / "raw" / "h36m_sh_conf_cam_source_final.pkl"
+    h36m, dhp = ["evaluate", "h36m", "--data", pkl], ["evaluate", "3dhp", "--data", prepared]
+
+    def refused(*arguments):
+        return wrong(monkeypatch, capsys, *arguments)
+
+    assert "--frames 27" in refused(*h36m, "--checkpoint", "tiny")
+    assert "--frames 27" in refused(*h36m, "--checkpoint", chain / "official.bin")
+    assert "trained with 27" in refused(*h36m, "--checkpoint", "tiny", "--frames", 9)
+    assert "fine-tune it" in refused(*dhp, "--checkpoint", "tiny", "--frames", 27)
+    assert "no checkpoint" in refused(*h36m, "--checkpoint", "nothing")
+    assert "--checkpoint, or --predictions" in refused(*h36m)
+    assert "3dhp, not" in refused("evaluate", "h36m", "--data", prepared, "--checkpoint", "tiny")
+    there = ["--json", chain / "no" / "o.json"]
+    assert "no folder" in refused(*h36m, "--checkpoint", "tiny", "--frames", 27, *there)
+    assert "exists" in refused(*h36m, "--checkpoint", "tiny", "--failures", chain)
+    assert "no such file" in refused("evaluate", "3dhp", "--data", "no", "--checkpoint", "tiny")
+    sixteen = PoseEncoder(
+        width=16, depth=1, num_heads=8, rep_width=16, max_frames=27, num_joints=16,
+        class_token=False,
+    )  # fmt: skip
+    torch.save({"model_pos": sixteen.state_dict()}, chain / "sixteen.bin")
+    message = refused(*h36m, "--checkpoint", chain / "sixteen.bin", "--frames", 27)
+    assert "another skeleton" in message and "16 joints" in message
+    with (chain / "code.bin").open("wb") as file:
+        pickle.dump({"model_pos": Path}, file, protocol=2)
+    assert "could run code" in refused(*h36m, "--checkpoint", chain / "code.bin")
+
+
+def test_who_only_scores_needs_nothing_else(chain, monkeypatch, capsys):
+    arguments = ["--checkpoint", "tiny=tiny", "--dry-run", "--recipes", RECIPES]
+    assert call(monkeypatch, "reproduce", "table1", "--h36m", chain / "h", *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "--checkpoint tiny --frames 27" in shown  # as it was trained
+    assert "finetune" not in shown and "missing" not in shown
+
+
+def test_plans_say_what_is_missing(chain, monkeypatch, capsys):
+    work = ["--work", chain / "nowhere"]
+    assert call(monkeypatch, "reproduce", "table3", "--dry-run", *work) == 0
+    shown = capsys.readouterr().out
+    assert "--h36m FOLDER" in shown and "MB_release/latest_epoch.bin" in shown
+    assert " h  in all" in shown
+    for arguments, message in (
+        (["table1"], "--h36m FOLDER"),
+        (["table1", "--pretrained", "full"], "NAME=PATH"),
+        (["table1", "--pretrained", "best=x"], "no variant best"),
+        (["table2", "--recipes", "nowhere"], "cannot read the recipe"),
+        (["table1", "--teraflops", "0"], "--teraflops"),
+    ):
+        assert message in wrong(monkeypatch, capsys, "reproduce", *arguments, *work)
+    assert not (chain / "nowhere").exists()
+
+
+def test_the_script_calls_commands_that_exist(chain, monkeypatch, capsys):
+    """Each line of `reproduce.sh` as it would be called, the tables as plans."""
+    for mode in ({}, {"DRY": "1"}, {"SMOKE": "1"}):
+        places = {
+            "RAW": chain / "raw",
+            "DATA": chain / "none",
+            "WORK": chain / f"script{len(mode)}",
+        }
+        environment = {**os.environ, **mode, **{key: str(path) for key, path in places.items()}}
+        script = subprocess.run(
+            ["bash", RECIPES / "reproduce.sh"],
+            env={**environment, "ACTIONPOSE": "echo"},
+            cwd=RECIPES.parent,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        lines = [line.split() for line in script.stdout.splitlines()]
+        names = [" ".join(line[:2]) for line in lines]
+        tables = [f"reproduce table{n}" for n in (1, 2, 3)]
+        figure = [] if "DRY" in mode else ["reproduce figure7"]
+        assert names == ["prepare h36m", "prepare 3dhp", *tables, *figure]
+        monkeypatch.chdir(RECIPES.parent)
+        for line in lines[2:5]:
+            assert call(monkeypatch, *line, *([] if "DRY" in mode else ["--dry-run"])) == 0
+    assert "fine-tune + MMM on 3dhp" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["h36m", "h36m_baseline", "3dhp", "3dhp_baseline"])
+def test_recipes_are_the_papers(name):
+    config = load_recipe(FinetuneConfig, RECIPES / f"{name}.yaml")
+    h36m = name.startswith("h36m")
+    assert (config.data.frames, config.data.stride) == ((243, 81) if h36m else (81, 9))
+    assert config.training.learning_rate == (2e-4 if h36m else 5e-4)
+    assert config.training.batch_size == (32 if h36m else 16)
+    assert config.training.epochs == (60 if h36m else 90)
+    assert config.model.class_token == ("baseline" not in name)
+    assert config.scale_weight == (0.5 if "baseline" in name else 0)
+
+
+def test_macs_are_those_of_the_literature():
+    full = ModelConfig(class_token=False)
+    lite = ModelConfig(class_token=False, width=256, mlp_ratio=4)
+    for config, frames, giga in ((full, 27, 19.59), (full, 243, 185.40), (lite, 81, 22.54)):
+        assert macs(config, frames) / 1e9 == pytest.approx(giga, abs=0.006)
+    assert macs(ModelConfig(), 243) / 1e9 == pytest.approx(186.21, abs=0.006)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_whole(name):
+    table = load_table(name)
+    for row in table["rows"] + table["others"]:
+        assert row["source"] and row["protocol"] in table["legend"]
+        assert row["marks"] == "" or set(row["marks"]) <= set(table["marks"])
+        assert all(row[column] is None or row[column] > 0 for column in table["columns"])
+    text = as_text(table, [])
+    assert "nothing was run" in text and table["title"] in text
+    for row in table["rows"]:
+        for column in table["columns"]:
+            if row[column] is not None:
+                assert f"{row[column]:.1f}" in text
+
+
+def test_our_rows_carry_their_protocol():
+    table = load_table("table2")
+    report = {"pck": 97.25, "auc": 80.0, "mpjpe_mm": 20.0, "protocol": "P & Q, T = 9", "frames": 7}
+    ours = [OurRow("Our_model", {"3dhp": report})]
+    text, latex = as_text(table, ours), as_latex(table, ours)
+    assert "97.2" in text and "ours 1: P & Q, T = 9; 7 frames." in text
+    assert r"Our\_model" in latex and r"P \& Q" in latex and IMITATED not in text
+    assert latex.count(r"\\") > len(table["rows"])
+    lines = as_csv(table, ours).splitlines()
+    assert [line for line in lines if line.startswith("ours,")][0].split(",")[5] == "97.25"
+    assert any(line.startswith("# ours 1: ") for line in lines)
+
+
+def test_no_such_table():
+    with pytest.raises(UserError, match="there are table1"):
+        load_table("table9")
+
+
+def test_a_signal_reaches_the_step_which_may_save(tmp_path):
+    """Killed at once, as `subprocess.run` does it, a training would lose its last checkpoint."""
+    mark = tmp_path / "mark"
+    script = """
+import pathlib, signal, sys, time
+mark = pathlib.Path(sys.argv[1])
+def end(*_):
+    time.sleep(1)
+    mark.write_text("saved")
+    sys.exit(130)
+signal.signal(signal.SIGINT, end)
+mark.write_text("ready")
+time.sleep(60)
+"""
+
+    def interrupt():
+        while not mark.exists() or mark.read_text() != "ready":
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert run_process([sys.executable, "-c", script, str(mark)]) == (130, True)
+    thread.join()
+    assert mark.read_text() == "saved"
+    assert run_process([sys.executable, "-c", "raise SystemExit(2)"]) == (2, False)
