@@ -64,6 +64,7 @@ def _write(folder: Path, weights: Mapping[str, Tensor], meta: dict[str, Any]) ->
 
 
 WEIGHTS, META = "weights.safetensors", "meta.json"
+LABELS = "labels.safetensors"  # what pretraining adds; embeddings of the training labels
 
 
 def publish(checkpoint: Path, folder: Path) -> Path:
@@ -219,6 +220,26 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
         raise UserError(f"MotionBERT's weights lack {error}") from error
     load_by_name(encoder, weights, "MotionBERT's file")
     return encoder.eval()
+
+
+def load_labels(folder: Path) -> tuple[list[str], Tensor] | None:
+    """The labels that a checkpoint was trained with and their embeddings (L, E), if it has them.
+
+    Raises:
+        UserError: `labels.safetensors` is damaged.
+    """
+    path = folder / LABELS
+    if not path.is_file():
+        return None
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            labels = json.loads((file.metadata() or {})["labels"])
+            embeddings = file.get_tensor("embeddings").float()
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise UserError(f"the labels {path} are damaged: {error}") from error
+    if embeddings.ndim != 2 or len(labels) != len(embeddings):
+        raise UserError(f"the labels {path} are damaged: {len(labels)} labels do not fit the rows")
+    return labels, embeddings
 
 
 def bundled() -> dict[str, Path]:

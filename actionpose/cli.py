@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import evaluate, lift, models, prepare, train
+from actionpose.commands import actions, evaluate, lift, models, prepare, train
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
@@ -16,6 +16,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": lift.demo,
     "lift": lift.lift,
     "export": lift.export,
+    "actions": actions.actions,
     "prepare synthetic": prepare.synthetic,
     "evaluate open": evaluate.open_benchmark,
     "models list": models.models_list,

@@ -8,12 +8,14 @@ import actionpose
 PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
     {"errors"},
-    {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions"},
+    {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions", "actions"},
     {"keypoint_files"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
     {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
-    {"training", "lift", "actions"},
+    {"labels", "timelines"},
+    {"training", "lift"},
+    {"search"},
     {"pretrain", "finetune", "evaluate", "web"},
     {"reproduce"},
     {"commands"},
@@ -21,8 +23,8 @@ LAYERS = [
     {"__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-# A result can be asked for its picture: `result` imports `view` inside two methods.
-UPWARDS = {("result", "view")}
+# A result can be asked for its picture and for its actions: `result` imports inside methods.
+UPWARDS = {("result", "view"), ("result", "lift")}
 
 
 def part_of(path: Path) -> str:

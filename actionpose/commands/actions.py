@@ -1,0 +1,108 @@
+"""Commands about what people do: `actionpose actions`, `actionpose search`."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from tqdm import tqdm
+from tyro.conf import Positional, UseAppendAction, arg
+
+from actionpose.commands.common import Checkpoint, Device, Quiet, parse_size
+from actionpose.errors import UserError
+
+
+def actions(
+    input: Positional[Path],
+    labels: str | None = None,
+    labels_file: Path | None = None,
+    out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])] = (),
+    checkpoint: Checkpoint = "tiny",
+    threshold: float | None = None,
+    switch_cost: float | None = None,
+    min_length: float | None = None,
+    format: Annotated[str, arg(aliases=["--from"])] = "auto",
+    skeleton: str | None = None,
+    image_size: str | None = None,
+    rate_hz: float | None = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Say what people do when: a timeline in the labels that you name.
+
+    Without labels, those that the checkpoint was trained with are used.
+
+    Args:
+        input: A result of `actionpose lift` (npz), or a keypoint file.
+        labels: Separated by commas, such as "walk, sit down".
+        labels_file: A label a line, for labels with commas in them and for many.
+        out: A file to write; may be repeated. The suffix is the format: csv, json, txt (for ELAN),
+            png (bars); npz and html are a result with the timeline in it.
+        threshold: Cosine that a label has to reach; below it is "other". -1 leaves that out.
+        switch_cost: Of a change of label, cosine times seconds; more gives fewer segments.
+        min_length: Seconds that a segment lasts at least.
+        format: Container, where it cannot be told: alphapose, openpose, mmpose, coco, npz.
+        skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
+        image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
+        rate_hz: Frames a second, where the file does not say it; else 30.
+    """
+    from actionpose import result as results
+    from actionpose import timelines
+    from actionpose.actions import MIN_LENGTH_S, SWITCH_COST, clean_labels
+    from actionpose.keypoints import Keypoints
+    from actionpose.lift import ActionPose
+
+    known = [*timelines.WRITERS, *(s for s in results.WRITERS if s not in timelines.WRITERS)]
+    for path in out:
+        if path.suffix.lower() not in known:
+            raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(known)}")
+    given = _labels(labels, labels_file)
+    names = None if given is None else clean_labels(given)
+    source: Any
+    if results.is_result(input):
+        source = results.Result.load(input)
+    else:
+        size = None if image_size is None else parse_size(image_size)
+        source = Keypoints.read(
+            input, format=format, skeleton=skeleton, image_size=size, rate_hz=rate_hz
+        )
+    model = ActionPose.from_pretrained(checkpoint, device)
+    if names is None:
+        names = clean_labels(model.labels.names or [""])
+    needs_result = any(path.suffix.lower() not in timelines.WRITERS for path in out)
+    if needs_result and isinstance(source, Keypoints):
+        source = model.lift(source)
+    started = time.perf_counter()
+    with tqdm(unit="window", disable=True if quiet else None) as bar:
+        found = model.actions(
+            source,
+            names,
+            threshold=threshold,
+            switch_cost=SWITCH_COST if switch_cost is None else switch_cost,
+            min_length_s=MIN_LENGTH_S if min_length is None else min_length,
+            progress=bar.update,
+        )
+    seconds = time.perf_counter() - started
+    print(timelines.table(found))
+    words = "label" if len(names) == 1 else "labels"
+    print(f"{len(found)} segments of {len(names)} {words} and other, found in {seconds:.1f} s")
+    for path in out:
+        if path.suffix.lower() in timelines.WRITERS:
+            timelines.WRITERS[path.suffix.lower()](found, path)
+        else:
+            source.header["actions"] = [action.to_dict() for action in found]
+            source.save(path)
+        print(f"wrote   {path}")
+
+
+def _labels(labels: str | None, file: Path | None) -> list[str] | None:
+    if labels is not None and file is not None:
+        raise UserError("give --labels or --labels-file, not both")
+    if labels is not None:
+        return labels.split(",")
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UserError(f"cannot read the labels {file}: {reason}") from error

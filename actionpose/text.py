@@ -1,0 +1,257 @@
+"""The text side: the first layers of a BERT, and its pooling to one embedding (Figure 6b).
+
+BERT and its tokenizer are Hugging Face's (the extra `text`), imported only when one is made or
+read. Known labels need none of it: their embeddings lie in the checkpoint.
+
+Letters in shapes: U texts, N tokens, D width of BERT, E embedding.
+"""
+
+import json
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from actionpose.errors import UserError
+
+FORMAT = 1  # raised when code that reads the old format would misread the new one
+Pooling = Literal["cls", "mean"]
+COLLAPSED = 0.99  # mean cosine between labels above which a table tells them apart no more
+_BATCH = 256  # texts encoded at once
+_WEIGHTS, _META = "weights.safetensors", "meta.json"
+_SIDES = {"left": "right", "right": "left", "clockwise": "counterclockwise"}
+_SIDES |= {"counterclockwise": "clockwise", "anticlockwise": "clockwise"}
+_SIDES |= {f"{side}wards": f"{_SIDES[side]}wards" for side in ("left", "right")}
+_SIDES |= {f"{side}ward": f"{_SIDES[side]}ward" for side in ("left", "right")}
+
+
+def normalize_text(text: str) -> str:
+    """What makes two labels the same: lower case, one form of every character, single spaces.
+
+    Punctuation at the ends goes; within, it may carry meaning ("sit-to-stand") and stays.
+    """
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(text.split()).strip(" .,;:!?\"'")
+
+
+def mirror_text(text: str) -> str:
+    """What a normalised text says of the mirrored motion: left and right change places."""
+    return re.sub(r"[a-z]+", lambda word: _SIDES.get(word[0], word[0]), text)
+
+
+class TextEncoder(nn.Module):
+    """Texts to embeddings in the space of `PoseOutput.embedding`.
+
+    Made by `from_pretrained` or `from_checkpoint`.
+
+    Args:
+        bert: Hugging Face's model without its pooler.
+        tokenizer: the one that belongs to it.
+        pooling: the <CLS> token's features, or the mean over all tokens.
+        embedding_width: E.
+        dropout: in the pooling, while training; BERT's own is in its configuration.
+        max_tokens: longer texts are cut.
+    """
+
+    def __init__(
+        self,
+        bert: nn.Module,
+        tokenizer: Any,
+        *,
+        pooling: Pooling = "cls",
+        embedding_width: int = 512,
+        dropout: float = 0.1,
+        max_tokens: int = 64,
+    ):
+        super().__init__()
+        self.bert = bert
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        config: Any = bert.config
+        self.max_tokens = min(max_tokens, config.max_position_embeddings)
+        self.fc = nn.Linear(config.hidden_size, embedding_width)
+        self.norm = nn.LayerNorm(embedding_width, eps=1e-6)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.trunc_normal_(self.fc.weight, std=0.02)
+        nn.init.zeros_(self.fc.bias)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: Path | str, *, layers: int = 3, dropout: float = 0.1, **settings: Any
+    ) -> "TextEncoder":
+        """Take the first layers of a BERT; the pooling starts as drawn.
+
+        Args:
+            source: a folder, or a Hugging Face Hub id.
+            settings: as for the constructor.
+
+        Raises:
+            UserError: the extra is missing; no such model; not a BERT; or fewer layers.
+        """
+        transformers = _transformers()
+        # a name that may be a folder is one: the Hub is asked only for what looks like its ids
+        if not Path(source).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(source)):
+            raise UserError(f"no text model {source}: give a folder of a BERT, or a Hub id")
+        try:
+            config = transformers.AutoConfig.from_pretrained(source)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"no text model {source}: give a folder of a BERT, or a Hub id that is in the "
+                f"cache or can be reached ({_first_line(error)})"
+            ) from error
+        if config.model_type != "bert":
+            raise UserError(
+                f"{source} is a {config.model_type} model; the text encoder takes a BERT, "
+                "such as google-bert/bert-base-uncased"
+            )
+        if not 1 <= layers <= config.num_hidden_layers:
+            raise UserError(
+                f"text.layers ({layers}) must be from 1 to the {config.num_hidden_layers} layers "
+                f"of {source}"
+            )
+        config.num_hidden_layers = layers
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+            # texts are short: the fused attention would gain nothing, and is slow in bf16 on CPU
+            bert = transformers.BertModel.from_pretrained(
+                source,
+                config=config,
+                add_pooling_layer=False,
+                attn_implementation="eager",
+                dtype=torch.float32,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(f"cannot read the text model {source}: {_first_line(error)}") from error
+        return cls(bert, tokenizer, dropout=dropout, **settings)
+
+    @classmethod
+    def from_checkpoint(cls, folder: Path | str) -> "TextEncoder":
+        """Read the text side of a checkpoint (`CHECKPOINT/text`), in eval mode.
+
+        Raises:
+            UserError: the extra is missing, the checkpoint has none, or it is damaged.
+        """
+        folder = Path(folder)
+        if not (folder / _META).is_file():
+            raise UserError(
+                f"{folder.parent} carries no text side: only its known labels can be used; "
+                "publish the checkpoint with --text to have free text"
+            )
+        transformers = _transformers()
+        try:
+            meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+            if meta["format"] != FORMAT:
+                raise UserError(f"{folder} is of format {meta['format']}; this reads {FORMAT}")
+            config = transformers.BertConfig.from_pretrained(folder)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+            bert = transformers.BertModel._from_config(config, attn_implementation="eager")
+            bert.pooler = None
+            names = ("pooling", "embedding_width", "dropout", "max_tokens")
+            encoder = cls(bert, tokenizer, **{name: meta[name] for name in names})
+            weights = load_file(folder / _WEIGHTS)
+            encoder.load_state_dict({key: value.float() for key, value in weights.items()})
+        except UserError:
+            raise
+        except Exception as error:  # files of three libraries; each has errors of its own
+            raise UserError(f"the text side {folder} is damaged: {_first_line(error)}") from error
+        return encoder.eval()
+
+    def save(self, folder: Path, *, half: bool = False) -> None:
+        """Write the weights, BERT's configuration, the tokenizer and the pooling into a folder.
+
+        Args:
+            half: in half precision, as published checkpoints are.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {
+            key: (value.half() if half else value).contiguous().cpu()
+            for key, value in self.state_dict().items()
+        }
+        save_file(weights, folder / _WEIGHTS)
+        bert: Any = self.bert
+        bert.config.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        meta = {
+            "format": FORMAT,
+            "pooling": self.pooling,
+            "embedding_width": self.fc.out_features,
+            "dropout": self.dropout.p,
+            "max_tokens": self.max_tokens,
+        }
+        (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor, int]:
+        """Token ids (U, N) int64, which are real (U, N) bool, and how many texts were cut."""
+        found = self.tokenizer(texts, padding=True)
+        ids = torch.tensor(found["input_ids"]).reshape(len(texts), -1)
+        valid = torch.tensor(found["attention_mask"]).reshape(len(texts), -1).bool()
+        cut = int((valid.sum(dim=1) > self.max_tokens).sum())
+        if cut:  # again, so that the last token of a cut text is <SEP>
+            short = self.tokenizer(texts, padding=True, truncation=True, max_length=self.max_tokens)
+            ids = torch.tensor(short["input_ids"])
+            valid = torch.tensor(short["attention_mask"]).bool()
+        return ids, valid, cut
+
+    def features(self, token_ids: Tensor, token_valid: Tensor) -> Tensor:
+        """BERT's pooled features (U, D) of tokens (U, N)."""
+        hidden = self.bert(token_ids, attention_mask=token_valid.long()).last_hidden_state
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        weight = token_valid[..., None].to(hidden.dtype)
+        return (hidden * weight).sum(dim=1) / weight.sum(dim=1)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Features (U, D) to embeddings (U, E), not normalised."""
+        return self.dropout(self.norm(F.gelu(self.fc(features))))
+
+    def forward(self, token_ids: Tensor, token_valid: Tensor) -> Tensor:
+        return self.project(self.features(token_ids, token_valid))
+
+    @torch.no_grad()
+    def encode(self, texts: list[str]) -> Tensor:
+        """Unit vectors (U, E) of texts, float32 on the CPU, each normalised as labels are."""
+        training = self.training
+        self.eval()
+        rows = [torch.zeros(0, self.fc.out_features)]
+        for first in range(0, len(texts), _BATCH):
+            part = [normalize_text(text) for text in texts[first : first + _BATCH]]
+            ids, valid, _ = self.tokenize(part)
+            device = self.fc.weight.device
+            rows.append(self(ids.to(device), valid.to(device)).float().cpu())
+        self.train(training)
+        return F.normalize(torch.cat(rows), dim=-1)
+
+
+def spread(embeddings: Tensor) -> dict[str, float]:
+    """Mean and largest cosine between different rows of (L, E) unit vectors."""
+    cosines = (embeddings @ embeddings.T).fill_diagonal_(torch.nan)
+    others = cosines[~cosines.isnan()]
+    if not len(others):
+        return {"label_cosine_mean": 1.0, "label_cosine_max": 1.0}
+    return {
+        "label_cosine_mean": float(others.mean()),
+        "label_cosine_max": float(others.max()),
+    }
+
+
+def _transformers() -> Any:
+    # a fast tokenizer with threads of its own, forked by a data worker, would warn and may hang
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import transformers
+    except ModuleNotFoundError as error:
+        raise UserError("encoding text needs: pip install 'actionpose[text]'") from error
+    transformers.logging.set_verbosity_error()  # it reports the layers that we leave out
+    transformers.utils.logging.disable_progress_bar()
+    return transformers
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
