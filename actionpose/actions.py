@@ -29,8 +29,8 @@ SWITCH_COST = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
 MAX_WORDS = 40  # of a label
-_SCALES = (1.0, 0.5)  # lengths of windows over the length that the model was trained with
-_OVERLAP = 3  # windows that cover a moment, of each length
+SCALES = (1.0, 0.5)  # lengths of windows over the length that the model was trained with
+OVERLAP = 3  # windows that cover a moment, of each length
 _LEAST_SEEN = 0.5  # share of a window's frames in which the person has to be there
 
 
@@ -78,17 +78,24 @@ def clean_labels(labels: Iterable[str]) -> list[str]:
     return list(unique.values())
 
 
-def window_spans(num_frames: int, longest: int) -> NDArray[np.int64]:
+def window_spans(
+    num_frames: int,
+    longest: int,
+    scales: tuple[float, ...] = SCALES,
+    overlap: int = OVERLAP,
+) -> NDArray[np.int64]:
     """First and one past the last frame of the windows of a motion: (W, 2).
 
     Args:
         longest: the length that the model was trained with; a shorter motion is one window.
+        scales: lengths of the windows over that.
+        overlap: windows that cover a frame, of each length.
     """
     spans = set()
-    for scale in _SCALES:
+    for scale in scales:
         length = max(1, min(round(scale * longest), num_frames))
         last = num_frames - length
-        starts = {*range(0, last, max(1, length // _OVERLAP)), last}
+        starts = {*range(0, last, max(1, length // overlap)), last}
         spans |= {(start, start + length) for start in starts}
     return np.array(sorted(spans), dtype=np.int64)
 

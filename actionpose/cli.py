@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lift": lift.lift,
     "export": lift.export,
     "actions": actions.actions,
+    "search": actions.search,
     "prepare synthetic": prepare.synthetic,
     "evaluate open": evaluate.open_benchmark,
     "models list": models.models_list,

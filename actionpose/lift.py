@@ -225,10 +225,7 @@ class ActionPose:
             UserError: this model has no embedding of motions, or see `Keypoints.to_skeleton`.
         """
         if not self.encoder.class_token:
-            raise UserError(
-                f"the checkpoint {self.checkpoint['name']} cannot name actions: it has no <POSE> "
-                "token; choose one that was pretrained with text"
-            )
+            raise UserError(self._no_token())
         mapped = keypoints.to_skeleton(H36M17)
         times = np.arange(mapped.num_frames) / mapped.rate_hz
         grid, same = times, abs(mapped.rate_hz / self.rate_hz - 1) <= _SAME_RATE
@@ -243,7 +240,6 @@ class ActionPose:
         rate_hz = mapped.rate_hz if grid is times else self.rate_hz
         return np.stack(tracks), spans / rate_hz
 
-    @torch.inference_mode()
     def _embed_track(
         self,
         points: Array,
@@ -263,13 +259,27 @@ class ActionPose:
                 part = rows[first : first + _BATCH]
                 windows = [points[spans[row, 0] : spans[row, 1]] for row in part]
                 clips = [self._frame(window, image_size).normalize(window) for window in windows]
-                embedding = self.encoder(
-                    torch.from_numpy(np.stack(clips)).to(self.device)
-                ).embedding
-                unit = torch.nn.functional.normalize(embedding.float(), dim=-1)
-                result[part] = unit.cpu().numpy()
+                result[part] = self.embed_clips(np.stack(clips))
                 progress(len(part))
         return result
+
+    @torch.inference_mode()
+    def embed_clips(self, clips: Array) -> NDArray[np.float32]:
+        """Unit vectors (N, E) of normalised clips (N, T, 17, 3), as `clips.make_clip` gives them.
+
+        Raises:
+            UserError: this model has no embedding of motions.
+        """
+        embedding = self.encoder(torch.from_numpy(clips).float().to(self.device)).embedding
+        if embedding is None:
+            raise UserError(self._no_token())
+        return torch.nn.functional.normalize(embedding.float(), dim=-1).cpu().numpy()
+
+    def _no_token(self) -> str:
+        return (
+            f"the checkpoint {self.checkpoint['name']} cannot name actions: it has no <POSE> "
+            "token; choose one that was pretrained with text"
+        )
 
     def actions(
         self,
@@ -303,7 +313,7 @@ class ActionPose:
         label_embeddings = self.embed_text(names)
         offset_s = 0.0
         if isinstance(source, Result):
-            embeddings, spans_s = self._windows_of(source, progress)
+            embeddings, spans_s = self.windows_of(source, progress)
             offset_s = float(source.time_s[0]) if len(source.time_s) else 0.0
         else:
             keypoints = source if isinstance(source, Keypoints) else Keypoints.read(source)
@@ -323,10 +333,10 @@ class ActionPose:
             )
         ]
 
-    def _windows_of(
+    def windows_of(
         self, result: Result, progress: Callable[[int], object] = lambda windows: None
     ) -> tuple[NDArray[np.float32], Array]:
-        """The embeddings of a result, from it or, if another model made them, anew."""
+        """As `embed_windows`, from a result: what it carries or, if another model made it, anew."""
         spans_s = result.header.get("embedding_windows_s")
         made_by = result.header.get("checkpoint") or {}
         same = made_by.get("sha256") == self.checkpoint["sha256"]

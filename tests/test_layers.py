@@ -17,6 +17,7 @@ LAYERS = [
     {"training", "lift"},
     {"search"},
     {"pretrain", "finetune", "evaluate", "web"},
+    {"recognition"},
     {"reproduce"},
     {"commands"},
     {"cli"},

@@ -106,3 +106,66 @@ def _labels(labels: str | None, file: Path | None) -> list[str] | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UserError(f"cannot read the labels {file}: {reason}") from error
+
+
+def search(
+    query: Positional[str],
+    where: Positional[tuple[Path, ...]],
+    top: int = 10,
+    start: float | None = None,
+    stop: float | None = None,
+    json_out: Annotated[Path | None, arg(name="json", help="also write the hits here")] = None,
+    index: Path | None = None,
+    checkpoint: Checkpoint = "tiny",
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Find motion by text, or by another motion, in results and corpora.
+
+    Args:
+        query: What to find, such as "sit down on a chair"; or a result (npz), to find its like.
+        where: Results, corpora, and folders that hold them.
+        top: How many hits.
+        start: With a result as the query: from here on, in seconds.
+        stop: Likewise, until here.
+        index: Folder of the index files; else actionpose/index in the user's cache.
+    """
+    import json
+    from dataclasses import asdict
+
+    from actionpose import search as searching
+    from actionpose.actions import clean_labels
+    from actionpose.files import atomic_write
+    from actionpose.lift import ActionPose
+
+    if top < 1:
+        raise UserError(f"--top must be 1 or more, not {top}")
+    by_motion = query.endswith(".npz")
+    if not by_motion and (start is not None or stop is not None):
+        raise UserError("--start and --stop belong to a query that is a result (npz)")
+    texts = [] if by_motion else clean_labels([query])
+    sources = searching.find_sources(where)
+    model = ActionPose.from_pretrained(checkpoint, device)
+    if by_motion:
+        vector = searching.embed_span(Path(query), model, start, stop)
+    else:
+        vector = model.embed_text(texts)[0]
+    with tqdm(unit="window", disable=True if quiet else None, leave=False) as bar:
+        indices = [
+            searching.open_index(source, model, folder=index, progress=bar.update)
+            for source in sources
+        ]
+    hits = searching.best(indices, vector, top)
+    for hit in hits:
+        span = f"{hit.start_s:7.1f} to {hit.stop_s:7.1f} s"
+        about = f"  ({hit.text})" if hit.text else ""
+        print(f"{hit.score:6.3f}  {span}  {hit.source}  {hit.motion}{about}")
+    count = sum(len(found.embeddings) for found in indices)
+    print(f"{len(hits)} hits among {count} windows of {len(sources)} sources")
+    if json_out:
+        plain = [{**asdict(hit), "source": str(hit.source)} for hit in hits]
+        with atomic_write(json_out) as path:
+            path.write_text(
+                json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+        print(f"wrote   {json_out}")
