@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "models list": models.models_list,
     "models info": models.models_info,
     "models convert": models.models_convert,
+    "models calibrate": actions.calibrate,
 }
 # These read a recipe before the options, whose defaults it then gives.
 WITH_RECIPE: dict[str, Callable[[list[str]], None]] = {

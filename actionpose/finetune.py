@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from actionpose import checkpoint, training
 from actionpose.clips import Batches
-from actionpose.config import ClipConfig, FinetuneConfig, to_dict
+from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, to_dict
 from actionpose.corpus import Corpus, open_corpus
 from actionpose.errors import UserError
 from actionpose.losses import position_loss, scale_loss, velocity_loss
@@ -115,6 +115,7 @@ def _validation(
     if not held_out:
         return None
     plain = replace(config, bone_redraw=0, detector_joints=0, hidden_joints=0, hidden_frames=0)
+    plain = replace(plain, augmentation=AugmentationConfig())
     batches = Batches(held_out, plain, VAL_BATCH, seed=0, split="val")
 
     @torch.no_grad()

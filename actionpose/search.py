@@ -54,7 +54,7 @@ class Index:
 
     source: Path
     embeddings: NDArray[np.float32]  # (W, E) unit vectors
-    spans_s: NDArray[np.float64]  # (W, 2)
+    spans_s: NDArray[np.floating]  # (W, 2)
     motion: NDArray[np.int64]  # (W,) rows of `motions`
     motions: list[tuple[str, str]]  # name and text
 

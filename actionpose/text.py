@@ -177,7 +177,10 @@ class TextEncoder(nn.Module):
         save_file(weights, folder / _WEIGHTS)
         bert: Any = self.bert
         bert.config.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        try:
+            self.tokenizer.save_pretrained(folder)
+        except Exception as error:  # the tokenizer's own library raises nothing more specific
+            raise OSError(str(error)) from error
         meta = {
             "format": FORMAT,
             "pooling": self.pooling,
@@ -246,10 +249,12 @@ def _transformers() -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         import transformers
+        from transformers.utils import logging
     except ModuleNotFoundError as error:
         raise UserError("encoding text needs: pip install 'actionpose[text]'") from error
-    transformers.logging.set_verbosity_error()  # it reports the layers that we leave out
-    transformers.utils.logging.disable_progress_bar()
+    quiet: Any = logging
+    quiet.set_verbosity_error()  # it reports the layers that we leave out
+    quiet.disable_progress_bar()
     return transformers
 
 

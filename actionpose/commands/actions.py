@@ -169,3 +169,46 @@ def search(
                 json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
             )
         print(f"wrote   {json_out}")
+
+
+def calibrate(
+    checkpoint: Positional[str],
+    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
+    split: str = "val",
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Find the cosine under which a moment is "other", and store it in the checkpoint.
+
+    Args:
+        checkpoint: Checkpoint or run folder; its meta.json gets `other_threshold`.
+    """
+    import json
+
+    from actionpose import checkpoint as checkpoints
+    from actionpose import recognition
+    from actionpose.corpus import open_corpus
+    from actionpose.files import atomic_write
+    from actionpose.lift import ActionPose
+
+    folder = checkpoints.find(checkpoint)
+    model = ActionPose.from_pretrained(folder, device)
+    corpora = [open_corpus(place) for place in data]
+    if not corpora:
+        raise UserError("name the corpora to calibrate on, with --data FOLDER")
+    found = recognition.calibrate(
+        model, corpora, split, lambda spans: tqdm(spans, disable=True if quiet else None)
+    )
+    path = folder / checkpoints.META
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    names = ", ".join(corpus.name for corpus in corpora)
+    meta |= {"other_threshold": found["other_threshold"]}
+    meta |= {"other_calibrated_on": f"{names}, {split}"}
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"a label has to reach a cosine of {found['other_threshold']:.3f}: "
+        f"{found['accepted']:.0f} % of windows whose label is offered do, "
+        f"{found['rejected']:.0f} % of those whose label is not do not"
+    )
+    print(f"wrote   {path}")
