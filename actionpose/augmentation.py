@@ -132,7 +132,7 @@ def _pelvis_axes(joints_m: Array) -> Array:
     """(T, 3, 3) columns: the pelvis' left, ahead and up in the world."""
     joint = _named(joints_m)
     left = _unit(joint["left_hip"] - joint["right_hip"])
-    up = joint["spine"] - joint["pelvis"]
+    up: Array = joint["spine"] - joint["pelvis"]
     up = _unit(up - (up * left).sum(axis=-1, keepdims=True) * left)
     return np.stack([left, np.cross(up, left), up], axis=-1)
 

@@ -81,7 +81,7 @@ def as_keypoints(points_px: Array, rate_hz: float) -> Keypoints:
     seen: NDArray[np.bool_] = np.greater(points_px[..., 2:], 0)
     return Keypoints(
         keypoints_px=np.where(seen, points_px, 0).astype(np.float32)[None],
-        valid=seen.any(axis=(1, 2))[None],
+        valid=np.any(seen, axis=(1, 2))[None],
         track_id=np.zeros(1, dtype=np.int64),
         rate_hz=rate_hz,
         image_size=IMAGE_SIZE,

@@ -12,6 +12,7 @@ LAYERS = [
     {"keypoint_files"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
     | {"synthetic_body"},
+    {"synthetic_play"},
     {"augmentation"},
     {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
     {"labels", "timelines"},
