@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import actions, evaluate, lift, models, prepare, train
+from actionpose.commands import actions, benchmark, evaluate, lift, models, prepare, train
 from actionpose.commands.common import parse
 from actionpose.errors import UserError
 
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "search": actions.search,
     "prepare synthetic": prepare.synthetic,
     "evaluate open": evaluate.open_benchmark,
+    "benchmark open": benchmark.open_ablation,
     "models list": models.models_list,
     "models info": models.models_info,
     "models convert": models.models_convert,

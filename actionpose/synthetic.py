@@ -23,8 +23,8 @@ TRANSITION = "transition"  # the `action` of two movements one after the other
 
 _SUBJECT_SEED = 17  # a subject's number alone decides the body
 # A data set has more of what real motion has most of, and of what is most varied.
-_SCHEDULE = (*ACTIONS, "walk", "run", "dance", "free", "walk", "run", "jump", "dance", "walk")
-_SCHEDULE = (*_SCHEDULE, "sit", *[TRANSITION] * 8)
+_COMMON = ("walk", "run", "dance", "free", "walk", "run", "jump", "dance", "walk", "sit")
+_SCHEDULE = (*ACTIONS, *_COMMON, *[TRANSITION] * 8)
 
 # Standard deviations, in degrees or leg lengths: slow random drift of a channel, which comes with a
 # constant offset 1.5 times that (the person's posture), and how the feet are put once and for all.

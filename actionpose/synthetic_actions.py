@@ -135,7 +135,7 @@ floor_long like floor_sit:  pitch -8  feet 0.41,0,0  arms -25,14,-5,12
 supine:  x -0.62  z 0.01  pitch -88  bend 2  nod 5  arms 0,22,0,15  feet 0.3,0,0
 half_supine like supine:  x -0.56  pitch -52  bend 34  feet 0.25,0,0
 supine_knees like supine:  arms 10,35,-10,60  feet -0.05,0,0
-all_fours:  z 0.49  pitch 66  bend 12  nod -22  feet -0.48,0,0  arms 80,4,-5,8
+all_fours:  z 0.48  pitch 63  bend 12  nod -20  feet -0.48,0,0  arms 77,4,-5,10
 prone:  x 0.42  z 0.05  pitch 86  bend -4  nod -8  feet -0.48,0,0  left_knee_out 60
      right_knee_out 60  arms 60,55,45,120
 throw_load:  left_arm -20,92,82,100  twist 38  turn -25  right_arm 75,15,0,25  x -0.08
@@ -220,12 +220,12 @@ write_wall_b:  left_arm 86,-4,-15,66  twist 6
 kneel_reach like kneel:  pitch 34  bend 40  nod -8  left_arm 84,4,-5,8  right_arm 50,14,-15,30
 kneel_sit like kneel:  z 0.27  x -0.26  pitch 6  bend 8  arms 22,8,-25,50
 kneel_bow like kneel_sit:  pitch 48  bend 52  nod 12  arms 118,6,-10,20
-kneel_scrub_a like all_fours:  left_arm 98,8,-5,22
-kneel_scrub_b like all_fours:  left_arm 68,14,-5,46
+kneel_scrub_a like all_fours:  left_arm 92,8,-5,24
+kneel_scrub_b like all_fours:  left_arm 62,14,-5,48
 crawl_left like all_fours:  advance 0.17  left_foot -0.38,0,0  right_foot -0.56,0,0
-     left_arm 71,4,-5,8  right_arm 89,4,-5,8
+     left_arm 65,4,-5,10  right_arm 83,4,-5,12
 crawl_right like all_fours:  advance 0.17  left_foot -0.56,0,0  right_foot -0.38,0,0
-     left_arm 89,4,-5,8  right_arm 71,4,-5,8
+     left_arm 83,4,-5,12  right_arm 65,4,-5,10
 crawl_start like all_fours:  left_foot -0.48,0,0
 squat_hold like squat:  z 0.3  left_knee_out 28  right_knee_out 28  arms 52,2,-30,55  bend 26
 hands_floor like squat:  z 0.36  pitch 52  bend 40  nod -20  arms 92,6,-5,10  wide 0.04
