@@ -30,7 +30,7 @@ MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
 MAX_WORDS = 40  # of a label
 SCALES = (1.0, 0.5)  # lengths of windows over the length that the model was trained with
-OVERLAP = 3  # windows that cover a moment, of each length
+OVERLAP = 2  # windows that cover a moment, of each length
 _LEAST_SEEN = 0.5  # share of a window's frames in which the person has to be there
 
 

@@ -17,21 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose import checkpoint
-from actionpose.actions import (
-    DEFAULT_THRESHOLD,
-    MIN_LENGTH_S,
-    SWITCH_COST,
-    Action,
-    clean_labels,
-    seen_windows,
-    timeline,
-    window_spans,
-)
+from actionpose.actions import Action
+from actionpose.embedding import ActionSpace
 from actionpose.errors import UserError
 from actionpose.geometry import Frame2D, box_frame, image_frame
 from actionpose.keypoints import Keypoints
 from actionpose.labels import Labels
 from actionpose.model import PoseEncoder
+from actionpose.resampling import interpolate, resample_keypoints
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 
@@ -110,8 +103,13 @@ class ActionPose:
         self.normalization: str = meta["normalization"]
         self.rate_hz: float = meta["rate_hz"]
         self.checkpoint = {"name": name, "sha256": weights_sha256}
-        self.labels = labels or Labels(None)
-        self.other_threshold: float = meta.get("other_threshold", DEFAULT_THRESHOLD)
+        self.space = ActionSpace(
+            self.encoder,
+            labels or Labels(None),
+            meta,
+            frame_of=self._frame,
+            checkpoint=self.checkpoint,
+        )
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "tiny", device: str = "auto") -> "ActionPose":
@@ -174,7 +172,7 @@ class ActionPose:
         header = self._header(keypoints, height_m)
         embeddings = None
         if self.knows_actions:
-            embeddings, spans_s = self.embed_windows(replace_persons(mapped, chosen))
+            embeddings, spans_s = self.space.embed_windows(_of_persons(mapped, chosen))
             header["embedding_windows_s"] = np.round(spans_s, 4).tolist()
         return Result(
             pose_m=(np.stack(poses) * stature_m).astype(np.float32),
@@ -189,7 +187,7 @@ class ActionPose:
     @property
     def knows_actions(self) -> bool:
         """Whether motions and texts have embeddings in one space."""
-        return self.encoder.class_token and bool(self.labels.names or self.labels.has_text)
+        return self.space.knows_actions
 
     def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (N, E) of texts, in the space of `embed_motion`.
@@ -197,110 +195,30 @@ class ActionPose:
         Raises:
             UserError: see `labels.Labels.embed`.
         """
-        return self.labels.embed(texts)
+        return self.space.labels.embed(texts)
 
     def embed_motion(self, source: Keypoints | str | os.PathLike[str]) -> NDArray[np.float32]:
         """One unit vector per person (P, E): the mean of the windows in which they are seen.
 
         Raises:
-            UserError: as `embed_windows`.
-        """
-        keypoints = source if isinstance(source, Keypoints) else Keypoints.read(source)
-        embeddings, _ = self.embed_windows(keypoints)
-        mean = embeddings.sum(axis=1)
-        return mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
-
-    def embed_windows(
-        self, keypoints: Keypoints, progress: Callable[[int], object] = lambda windows: None
-    ) -> tuple[NDArray[np.float32], Array]:
-        """Unit vectors of the windows of `actions.window_spans`, which it needs no lifting for.
-
-        Args:
-            progress: called with the number of windows done since the last call.
-
-        Returns:
-            (P, W, E), zeros where a person is not there, and (W, 2) begin and end in seconds.
-
-        Raises:
-            UserError: this model has no embedding of motions, or see `Keypoints.to_skeleton`.
-        """
-        if not self.encoder.class_token:
-            raise UserError(self._no_token())
-        mapped = keypoints.to_skeleton(H36M17)
-        times = np.arange(mapped.num_frames) / mapped.rate_hz
-        grid, same = times, abs(mapped.rate_hz / self.rate_hz - 1) <= _SAME_RATE
-        if not same and len(times) > 1:
-            grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
-        spans = window_spans(len(grid), self.frames)
-        tracks = []
-        for points, valid in zip(mapped.keypoints_px, mapped.valid, strict=True):
-            if grid is not times:
-                points, valid = _resample_keypoints(points, valid, times, grid)
-            tracks.append(self._embed_track(points, valid, spans, mapped.image_size, progress))
-        rate_hz = mapped.rate_hz if grid is times else self.rate_hz
-        return np.stack(tracks), spans / rate_hz
-
-    def _embed_track(
-        self,
-        points: Array,
-        valid: NDArray[np.bool_],
-        spans: NDArray[np.int64],
-        image_size: tuple[int, int] | None,
-        progress: Callable[[int], object],
-    ) -> NDArray[np.float32]:
-        """(W, E) of one person; windows of one length go together."""
-        seen = seen_windows(spans, valid)
-        width = self.encoder.pooling.fc.out_features
-        result = np.zeros((len(spans), width), dtype=np.float32)
-        lengths = spans[:, 1] - spans[:, 0]
-        for length in np.unique(lengths):
-            rows = np.flatnonzero((lengths == length) & seen)
-            for first in range(0, len(rows), _BATCH):
-                part = rows[first : first + _BATCH]
-                windows = [points[spans[row, 0] : spans[row, 1]] for row in part]
-                clips = [self._frame(window, image_size).normalize(window) for window in windows]
-                result[part] = self.embed_clips(np.stack(clips))
-                progress(len(part))
-        return result
-
-    @torch.inference_mode()
-    def embed_clips(self, clips: Array) -> NDArray[np.float32]:
-        """Unit vectors (N, E) of normalised clips (N, T, 17, 3), as `clips.make_clip` gives them.
-
-        Raises:
             UserError: this model has no embedding of motions.
         """
-        embedding = self.encoder(torch.from_numpy(clips).float().to(self.device)).embedding
-        if embedding is None:
-            raise UserError(self._no_token())
-        return torch.nn.functional.normalize(embedding.float(), dim=-1).cpu().numpy()
-
-    def _no_token(self) -> str:
-        return (
-            f"the checkpoint {self.checkpoint['name']} cannot name actions: it has no <POSE> "
-            "token; choose one that was pretrained with text"
-        )
+        return self.space.embed_motion(_read(source))
 
     def actions(
         self,
         source: Result | Keypoints | str | os.PathLike[str],
         labels: Iterable[str],
-        *,
-        threshold: float | None = None,
-        switch_cost: float = SWITCH_COST,
-        min_length_s: float = MIN_LENGTH_S,
-        progress: Callable[[int], object] = lambda windows: None,
+        **settings: Any,
     ) -> list[Action]:
         """What each person does when, in the words of `labels` or "other".
 
         Args:
             source: a result, whose embeddings are used if they are this model's, keypoints, or a
-                file of either.
+                file of keypoints.
             labels: any number; each counts once.
-            threshold: cosine that a label has to reach; else the checkpoint's calibrated one, or
-                `actions.DEFAULT_THRESHOLD`. -1 leaves "other" out.
-            switch_cost: of a change of label, in cosine times seconds; more means fewer changes.
-            min_length_s: of a segment.
+            settings: of `embedding.ActionSpace.timelines`: threshold, switch_cost, min_length_s,
+                progress.
 
         Returns:
             In the order of persons and time; no two of a person overlap, and there is none where
@@ -309,40 +227,8 @@ class ActionPose:
         Raises:
             UserError: no label, one that cannot be embedded, or a model without text.
         """
-        names = clean_labels(labels)
-        label_embeddings = self.embed_text(names)
-        offset_s = 0.0
-        if isinstance(source, Result):
-            embeddings, spans_s = self.windows_of(source, progress)
-            offset_s = float(source.time_s[0]) if len(source.time_s) else 0.0
-        else:
-            keypoints = source if isinstance(source, Keypoints) else Keypoints.read(source)
-            embeddings, spans_s = self.embed_windows(keypoints, progress)
-        return [
-            action
-            for person, track in enumerate(embeddings)
-            for action in timeline(
-                track,
-                spans_s + offset_s,
-                label_embeddings,
-                names,
-                person=person,
-                threshold=self.other_threshold if threshold is None else threshold,
-                switch_cost=switch_cost,
-                min_length_s=min_length_s,
-            )
-        ]
-
-    def windows_of(
-        self, result: Result, progress: Callable[[int], object] = lambda windows: None
-    ) -> tuple[NDArray[np.float32], Array]:
-        """As `embed_windows`, from a result: what it carries or, if another model made it, anew."""
-        spans_s = result.header.get("embedding_windows_s")
-        made_by = result.header.get("checkpoint") or {}
-        same = made_by.get("sha256") == self.checkpoint["sha256"]
-        if result.embeddings is not None and spans_s and same:
-            return result.embeddings, np.array(spans_s)
-        return self.embed_windows(keypoints_of(result), progress)
+        known = source if isinstance(source, Result) else _read(source)
+        return self.space.timelines(known, labels, **settings)
 
     def _header(self, keypoints: Keypoints, height_m: float | None) -> dict[str, Any]:
         average = f"average adult, {AVERAGE_ADULT_M:.2f} m"
@@ -377,10 +263,10 @@ class ActionPose:
         if abs(rate_hz / self.rate_hz - 1) <= _SAME_RATE:
             return self._lift_windows(points, valid, image_size, progress)
         grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
-        points, valid = _resample_keypoints(points, valid, times, grid)
+        points, valid = resample_keypoints(points, valid, times, grid)
         share = len(times) / len(grid)
         pose = self._lift_windows(points, valid, image_size, lambda n: progress(round(n * share)))
-        return _interpolate(pose, grid, times)
+        return interpolate(pose, grid, times)
 
     def _lift_windows(
         self,
@@ -459,32 +345,17 @@ def _windows(num_frames: int, most: int) -> tuple[int, list[int], Array]:
     return length, starts, np.minimum(ramp, ramp[::-1])[:, None, None].astype(np.float64)
 
 
-def replace_persons(keypoints: Keypoints, rows: list[int]) -> Keypoints:
+def _read(source: Keypoints | str | os.PathLike[str]) -> Keypoints:
+    return source if isinstance(source, Keypoints) else Keypoints.read(source)
+
+
+def _of_persons(keypoints: Keypoints, rows: list[int]) -> Keypoints:
     """The keypoints of some of the persons."""
     return replace(
         keypoints,
         keypoints_px=keypoints.keypoints_px[rows],
         valid=keypoints.valid[rows],
         track_id=keypoints.track_id[rows],
-    )
-
-
-def keypoints_of(result: Result) -> Keypoints:
-    """The 2D keypoints that a result was lifted from."""
-    header = result.header
-    seen = (result.keypoints_px[..., 2:] > 0) & result.valid[..., None, None]
-    span_s = float(result.time_s[-1] - result.time_s[0]) if len(result.time_s) > 1 else 0.0
-    measured_hz = (len(result.time_s) - 1) / span_s if span_s > 0 else 30.0
-    size = header.get("image_size")
-    return Keypoints(
-        keypoints_px=np.where(seen, result.keypoints_px, 0).astype(np.float32),
-        valid=result.valid,
-        track_id=result.track_id,
-        rate_hz=header.get("rate_hz") or measured_hz,
-        image_size=None if size is None else (int(size[0]), int(size[1])),
-        skeleton=result.skeleton,
-        detector=header.get("detector") or "",
-        source=header.get("source") or "",
     )
 
 
@@ -504,22 +375,3 @@ def _choose(keypoints: Keypoints, persons: str | int) -> list[int]:
     ]
     size = np.reshape(extent, (len(everyone), -1)).sum(axis=1)
     return sorted(np.argsort(-size, kind="stable")[:persons].tolist())
-
-
-def _resample_keypoints(
-    points: Array, valid: NDArray[np.bool_], times: Array, grid: Array
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Keypoints at other times. A joint is there if it is there on both sides of the time."""
-    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
-    seen = points[..., 2] > 0
-    both = seen[after] & seen[after - 1]
-    resampled = _interpolate(points, times, grid) * both[..., None]
-    return resampled.astype(np.float32), valid[after] & valid[after - 1] & both.any(axis=1)
-
-
-def _interpolate(values: Array, times: Array, grid: Array) -> Array:
-    """(T, ...) at `times` to (G, ...) at `grid`, linearly; the ends are held."""
-    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
-    share = (grid - times[after - 1]) / (times[after] - times[after - 1])
-    share = np.clip(share, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
-    return values[after - 1] * (1 - share) + values[after] * share

@@ -156,7 +156,7 @@ def recognise(
     found = cosines.argmax(axis=-1)
     right = 100.0 * (found == truth[:, None]).mean(axis=1)
     train = labelled_spans(corpora, "train")
-    known = {normalize_text(name) for name in model.labels.names} or {s.text for s in train}
+    known = {normalize_text(name) for name in model.space.labels.names} or {s.text for s in train}
     seen = np.array([span.text in known for span in spans])
     scores = {
         "top1": bootstrap(right),
@@ -238,7 +238,7 @@ def calibrate(
         own = labels.index(span.text)
         for view in range(VIEWS_OF_A_WINDOW):
             keypoints = as_keypoints(see(span.joints_m, span.id, view), span.rate_hz)
-            embeddings, _ = model.embed_windows(keypoints)
+            embeddings, _ = model.space.embed_windows(keypoints)
             cosines = embeddings[0][np.linalg.norm(embeddings[0], axis=1) > 0.5] @ texts.T
             weight = 1 / max(len(cosines), 1)
             known += [(value, weight) for value in cosines.max(axis=1)]

@@ -159,7 +159,7 @@ def _read(path: Path, source: Path, wanted: dict[str, Any]) -> Index | None:
 
 def _of_result(source: Path, model: ActionPose) -> Index:
     result = Result.load(source)
-    embeddings, spans_s = model.windows_of(result)
+    embeddings, spans_s = model.space.windows_of(result)
     begin_s = float(result.time_s[0]) if len(result.time_s) else 0.0
     person, window = np.nonzero(np.linalg.norm(embeddings, axis=-1) > _LEAST_NORM)
     motions = [(f"person {number}", "") for number in range(len(embeddings))]
@@ -214,7 +214,7 @@ def embed_motions(
             azimuth_rad = heading_rad(motion_m[0]) + view_rad
             camera = place_camera(motion_m, azimuth_rad, _DISTANCE_M, _HEIGHT_M)
             clips.append(make_clip(motion_m, camera, model.normalization, None)["keypoints"])
-        total = total + model.embed_clips(np.stack(clips))
+        total = total + model.space.embed_clips(np.stack(clips))
     return unit(np.asarray(total))
 
 

@@ -218,7 +218,7 @@ def test_embeddings_are_unit_vectors_of_one_space(checkpoint: Path, track: Keypo
     motion, text = model.embed_motion(track), model.embed_text(["arms up", "walk on a chair"])
     assert motion.shape == (1, 16) and text.shape == (2, 16)
     np.testing.assert_allclose(np.linalg.norm([*motion, *text], axis=1), 1, atol=1e-5)
-    windows, spans_s = model.embed_windows(track)
+    windows, spans_s = model.space.embed_windows(track)
     assert windows.shape == (1, len(spans_s), 16)
     # one label at a time gives what all at once give
     one = np.stack([model.embed_text([label])[0] for label in ("arms up", "walk on a chair")])
@@ -275,7 +275,7 @@ def test_shorter_than_a_window(checkpoint: Path) -> None:
 
 def test_one_label_and_five_thousand(checkpoint: Path, track: Keypoints) -> None:
     model = ActionPose.from_pretrained(checkpoint, "cpu")
-    cosines = model.embed_windows(track)[0][0] @ model.embed_text(["arms up"])[0]
+    cosines = model.space.embed_windows(track)[0][0] @ model.embed_text(["arms up"])[0]
     between = float(cosines.min() + cosines.max()) / 2
     found = model.actions(track, ["arms up"], threshold=between, switch_cost=0)
     assert [a.label for a in found] == [OTHER, "arms up"]

@@ -11,11 +11,12 @@ LAYERS = [
     {"files", "skeletons", "config", "losses", "metrics", "synthetic_actions", "actions"},
     {"keypoint_files"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result"}
-    | {"synthetic_body"},
+    | {"synthetic_body", "resampling"},
     {"synthetic_play"},
     {"augmentation"},
     {"clips", "checkpoint", "synthetic", "video", "export", "view", "prepare"},
     {"labels", "timelines"},
+    {"embedding"},
     {"training", "lift"},
     {"search"},
     {"pretrain", "finetune", "evaluate", "web"},

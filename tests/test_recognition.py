@@ -204,7 +204,9 @@ def test_commands(
     assert "has to reach" in capsys.readouterr().out
     meta = json.loads((folder / "meta.json").read_text())
     assert meta["other_calibrated_on"] == "four, val"
-    assert ActionPose.from_pretrained(folder, "cpu").other_threshold == meta["other_threshold"]
+    assert (
+        ActionPose.from_pretrained(folder, "cpu").space.other_threshold == meta["other_threshold"]
+    )
 
     silent = ("--checkpoint", "tiny", "--confusion", tmp_path / "d.png")
     assert call(monkeypatch, "evaluate", "open", *base, *silent) == 2

@@ -67,7 +67,9 @@ def actions(
         )
     model = ActionPose.from_pretrained(checkpoint, device)
     if names is None:
-        names = clean_labels(model.labels.names or [""])
+        if not model.space.labels.names:
+            raise UserError(f"the checkpoint {checkpoint} has no labels: name some with --labels")
+        names = clean_labels(model.space.labels.names)
     needs_result = any(path.suffix.lower() not in timelines.WRITERS for path in out)
     if needs_result and isinstance(source, Keypoints):
         source = model.lift(source)
