@@ -135,7 +135,7 @@ floor_long like floor_sit:  pitch -8  feet 0.41,0,0  arms -25,14,-5,12
 supine:  x -0.62  z 0.01  pitch -88  bend 2  nod 5  arms 0,22,0,15  feet 0.3,0,0
 half_supine like supine:  x -0.56  pitch -52  bend 34  feet 0.25,0,0
 supine_knees like supine:  arms 10,35,-10,60  feet -0.05,0,0
-all_fours:  z 0.48  pitch 63  bend 12  nod -20  feet -0.48,0,0  arms 77,4,-5,10
+all_fours:  z 0.48  pitch 64  bend 12  nod -20  feet -0.48,0,0  arms 77,4,-5,10
 prone:  x 0.42  z 0.05  pitch 86  bend -4  nod -8  feet -0.48,0,0  left_knee_out 60
      right_knee_out 60  arms 60,55,45,120
 throw_load:  left_arm -20,92,82,100  twist 38  turn -25  right_arm 75,15,0,25  x -0.08
