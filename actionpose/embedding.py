@@ -135,7 +135,7 @@ class ActionSpace:
             UserError: this model has no embedding of motions.
         """
         device = next(self.encoder.parameters()).device
-        embedding = self.encoder(torch.from_numpy(clips).float().to(device)).embedding
+        embedding = self.encoder.embed_motion(torch.from_numpy(clips).float().to(device))
         if embedding is None:
             raise UserError(self._no_token())
         return torch.nn.functional.normalize(embedding.float(), dim=-1).cpu().numpy()

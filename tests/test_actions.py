@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pretrained import write_checkpoint
 
 from actionpose import ActionPose, Keypoints, Result, cli, timelines
@@ -223,6 +224,17 @@ def test_embeddings_are_unit_vectors_of_one_space(checkpoint: Path, track: Keypo
     # one label at a time gives what all at once give
     one = np.stack([model.embed_text([label])[0] for label in ("arms up", "walk on a chair")])
     np.testing.assert_allclose(text, one, atol=1e-6)
+
+
+def test_embeddings_do_without_the_layers_above(checkpoint: Path, track: Keypoints) -> None:
+    encoder = ActionPose.from_pretrained(checkpoint, "cpu").encoder
+    clips = torch.from_numpy(track.keypoints_px[:, :20] / 1000)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.embed_motion(clips), encoder(clips).embedding)
+        valid = torch.arange(20)[None] < 12
+        torch.testing.assert_close(
+            encoder.embed_motion(clips, valid), encoder(clips, valid).embedding
+        )
 
 
 def test_a_person_who_is_not_there_does_nothing(checkpoint: Path, track: Keypoints) -> None:
