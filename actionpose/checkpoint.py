@@ -311,12 +311,13 @@ def initialise(
         frames: of the clips to come. Where the checkpoint was trained on shorter ones, the rows of
             its temporal embedding that it knows are stretched over as many.
     """
+    known = None
     if source.is_file():
-        weights, meta = motionbert_weights(source), {}
+        weights = motionbert_weights(source)
     else:
         weights, meta = load(find(source))
-    known = meta.get("frames", frames)
-    if frames and known < frames <= weights["temp_embed"].shape[1]:
+        known = meta.get("frames")
+    if frames and known and known < frames <= weights["temp_embed"].shape[1]:
         weights["temp_embed"] = stretch(weights["temp_embed"], known, frames)
     load_by_name(encoder, weights, str(source), may_miss=("pose_token", "pooling."), ignore=ignore)
 

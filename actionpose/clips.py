@@ -20,6 +20,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
+from actionpose import augmentation
 from actionpose.config import ClipConfig
 from actionpose.corpus import Corpus, Segment, open_corpus
 from actionpose.corruption import detector_noise, random_mask
@@ -67,33 +68,6 @@ def place_camera(
     position[2] = height_m
     centre = np.array(IMAGE_SIZE) / 2
     return Camera(look_at(position, target), position, focal_px, centre)
-
-
-def as_from_coco(joints_m: Array) -> Array:
-    """Move the joints that a COCO detector does not give to where its keypoints put them.
-
-    Nose and head then lie on the face (nose, eyes), the thorax between the shoulders and the
-    spine between it and the pelvis: see `skeletons.convert`. Limbs stay.
-
-    Args:
-        joints_m: (T, 17, 3) world.
-    """
-    joint = dict(zip(H36M17.joints, joints_m.swapaxes(0, 1), strict=True))
-    thorax = (joint["left_shoulder"] + joint["right_shoulder"]) / 2
-    up = joint["head"] - joint["thorax"]
-    neck_to_top_m = np.linalg.norm(up, axis=-1, keepdims=True)
-    up = up / np.maximum(neck_to_top_m, 1e-6)
-    across = joint["left_shoulder"] - joint["right_shoulder"]
-    ahead = np.cross(across, up)
-    ahead = ahead / np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-6)
-    result = joints_m.copy()
-    # a face in shares of the length from the neck's base to the top of the head
-    nose = joint["thorax"] + neck_to_top_m * (0.50 * up + 0.40 * ahead)
-    eyes = joint["thorax"] + neck_to_top_m * (0.62 * up + 0.32 * ahead)
-    moved = {"spine": (joint["pelvis"] + thorax) / 2, "thorax": thorax, "nose": nose, "head": eyes}
-    for name, points in moved.items():
-        result[:, H36M17.joints.index(name)] = points
-    return result
 
 
 def make_clip(
@@ -221,12 +195,23 @@ class Batches(IterableDataset[dict[str, Any]]):
         motion = motions[int(np.searchsorted(odds, rng.random(), side="right"))]
         frames = min(len(motion), self.config.frames)
         start = motion.start + int(rng.integers(len(motion) - frames + 1))
-        joints_m = np.asarray(
+        joints_m: Array = np.asarray(
             self.corpora[which][0].joints_m[start : start + frames], dtype=np.float64
         )
+        recombine = self.config.augmentation.recombine
+        if recombine and rng.random() < recombine:
+            joints_m = augmentation.recombine(joints_m, self._other(which, frames, rng))
         clip = pad(self._augment(joints_m, rng), self.config.frames)
         clip["name"] = f"{motion.motion}[{start - motion.start}:{start - motion.start + frames}]"
         return clip
+
+    def _other(self, which: int, frames: int, rng: Generator) -> Array:
+        """Frames of another motion of a corpus; a shorter one stands still at its end."""
+        motions, odds = self._motions[which], self._odds[which]
+        motion = motions[int(np.searchsorted(odds, rng.random(), side="right"))]
+        start = int(rng.integers(max(1, len(motion) - frames + 1)))
+        rows = motion.start + np.minimum(np.arange(start, start + frames), len(motion) - 1)
+        return np.asarray(self.corpora[which][0].joints_m[rows], dtype=np.float64)
 
     def _augment(self, joints_m: Array, rng: Generator) -> Clip:
         config = self.config
@@ -240,10 +225,18 @@ class Batches(IterableDataset[dict[str, Any]]):
             rng.uniform(*config.camera_height_m),
             rng.uniform(*config.focal_px),
         )
-        seen_m = as_from_coco(joints_m) if rng.random() < config.detector_joints else None
+        more = config.augmentation
+        if more.camera_pitch_deg is not None:
+            pitch_rad = np.deg2rad(rng.uniform(*more.camera_pitch_deg))
+            camera = augmentation.pitched(camera, joints_m, pitch_rad)
+        seen_m = (
+            augmentation.as_from_coco(joints_m) if rng.random() < config.detector_joints else None
+        )
+        seen_m = augmentation.as_detected(joints_m, seen_m, more, rng)
         hidden = random_mask(
             len(joints_m), len(H36M17), config.hidden_joints, config.hidden_frames, rng
         )
+        hidden |= augmentation.unseen(joints_m if seen_m is None else seen_m, camera, more, rng)
         clip = make_clip(
             joints_m,
             camera,
@@ -252,6 +245,8 @@ class Batches(IterableDataset[dict[str, Any]]):
             seen_joints_m=seen_m,
             hidden=hidden,
         )
+        if more.plain_confidence and rng.random() < more.plain_confidence:
+            clip["keypoints"][..., 2] = clip["keypoints"][..., 2] > 0
         if rng.random() < config.mirror:
             clip["keypoints"] = mirror(clip["keypoints"])
             clip["pose"] = mirror(clip["pose"])

@@ -37,6 +37,26 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class AugmentationConfig:
+    """What else than the paper's clips a model may meet. All off; `augmentation` documents them."""
+
+    recombine: float = 0.0
+    """Probability that the upper body is another clip's."""
+    any_layout: float = 0.0
+    """Probability that trunk and head are placed as a random detector's layout has them."""
+    joint_offset_m: float = 0.0
+    """Deviation of a constant offset of each joint, which no two detectors place alike."""
+    hidden_limb: float = 0.0
+    """Probability that a limb or the head is not seen for some time."""
+    cropped: float = 0.0
+    """Probability that an edge of the image cuts the person."""
+    plain_confidence: float = 0.0
+    """Probability that every joint that is seen has confidence 1."""
+    camera_pitch_deg: tuple[float, float] | None = None
+    """How far the camera looks down, in place of its height."""
+
+
+@dataclass(frozen=True)
 class ClipConfig:
     """How a training clip is made, from corpora or from pairs.
 
@@ -71,6 +91,7 @@ class ClipConfig:
     """Share of single keypoints that are hidden."""
     hidden_frames: float = 0.0
     """Share of whole frames that are hidden."""
+    augmentation: AugmentationConfig = AugmentationConfig()
 
 
 @dataclass(frozen=True)

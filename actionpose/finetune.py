@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from actionpose import checkpoint, training
 from actionpose.checkpoint import initialise
 from actionpose.clips import Batches, open_corpora
-from actionpose.config import ClipConfig, FinetuneConfig, to_dict
+from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, to_dict
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
 from actionpose.losses import position_loss, scale_loss, velocity_loss
@@ -161,6 +161,7 @@ def _validation(
     if not held_out:
         return None
     plain = replace(config, bone_redraw=0, detector_joints=0, hidden_joints=0, hidden_frames=0)
+    plain = replace(plain, augmentation=AugmentationConfig())
     batches = Batches(held_out, plain, VAL_BATCH, seed=0, split="val")
 
     @torch.no_grad()

@@ -6,7 +6,8 @@ else), brought to one stature, and blended into its neighbours, so that nothing 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose import checkpoint
+from actionpose.actions import Action
+from actionpose.embedding import ActionSpace
 from actionpose.errors import UserError
 from actionpose.footage import read_source
 from actionpose.geometry import Frame2D, box_frame, image_frame
 from actionpose.keypoints import Keypoints
+from actionpose.labels import Labels
 from actionpose.model import PoseEncoder
+from actionpose.resampling import interpolate, resample_keypoints, same_rate
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.tracking import MAX_GAP_S, fill_gaps, person_order
@@ -32,7 +37,6 @@ AVERAGE_ADULT_M = 1.70  # where the height is not given
 # ankle's height is 3.9 % of the stature (Drillis and Contini 1966).
 STATURE_PER_CHAIN = 1 / (1 - 0.039)
 _BATCH = 8  # windows at a time; more leave the cache of a CPU
-_SAME_RATE = 0.1  # keypoints whose rate is this near to the model's are taken as they are
 _MIRROR = torch.tensor([-1.0, 1.0, 1.0])
 
 
@@ -89,9 +93,11 @@ class ActionPose:
 
     Args:
         encoder: in eval mode.
-        meta: of its checkpoint: `frames`, `normalization`, `rate_hz`.
+        meta: of its checkpoint: `frames`, `normalization`, `rate_hz`, and `other_threshold` if it
+            was calibrated.
         name: for the headers of results.
         weights_sha256: likewise.
+        labels: what it knows of text; nothing by default.
     """
 
     def __init__(
@@ -102,6 +108,7 @@ class ActionPose:
         name: str,
         weights_sha256: str = "",
         device: str = "cpu",
+        labels: Labels | None = None,
     ):
         self.encoder = encoder.to(device)
         self.device = device
@@ -109,6 +116,13 @@ class ActionPose:
         self.normalization: str = meta["normalization"]
         self.rate_hz: float = meta["rate_hz"]
         self.checkpoint = {"name": name, "sha256": weights_sha256}
+        self.space = ActionSpace(
+            self.encoder,
+            labels or Labels(None),
+            meta,
+            frame_of=self._frame,
+            checkpoint=self.checkpoint,
+        )
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "tiny", device: str = "auto") -> "ActionPose":
@@ -126,7 +140,10 @@ class ActionPose:
         if missing := {"frames", "normalization", "rate_hz"} - meta.keys():
             raise UserError(f"{folder / checkpoint.META} lacks {', '.join(sorted(missing))}")
         digest = checkpoint.sha256(folder)
-        return cls(encoder, meta, name=str(name), weights_sha256=digest, device=device)
+        labels = Labels(folder)
+        return cls(
+            encoder, meta, name=str(name), weights_sha256=digest, device=device, labels=labels
+        )
 
     def lift(
         self,
@@ -165,10 +182,7 @@ class ActionPose:
             raise UserError(f"height {height_m:g} m is not a person's: give metres, such as 1.75")
         if not max_gap_s >= 0:
             raise UserError(f"the longest gap to fill is 0 s or more, not {max_gap_s:g}")
-        if isinstance(source, Keypoints):
-            keypoints = source
-        else:
-            keypoints = read_source(source, detector=detector)
+        keypoints = _read(source, detector)
         chosen = _choose(keypoints, persons, order)
         mapped = keypoints.to_skeleton(H36M17)
         times = keypoints.times_s
@@ -180,14 +194,66 @@ class ActionPose:
             pose = self._lift_track(points, there, times, mapped.image_size, progress)
             poses.append(pose * there[:, None, None])
         stature_m = height_m or AVERAGE_ADULT_M
+        header = self._header(keypoints, height_m)
+        embeddings = None
+        if self.knows_actions:
+            embeddings, spans_s = self.space.embed_windows(_of_persons(mapped, chosen))
+            header["embedding_windows_s"] = np.round(spans_s, 4).tolist()
         return Result(
             pose_m=(np.stack(poses) * stature_m).astype(np.float32),
             keypoints_px=np.stack(tracks),
             valid=mapped.valid[chosen],
             track_id=mapped.track_id[chosen],
             time_s=times,
-            header=self._header(keypoints, height_m),
+            header=header,
+            embeddings=embeddings,
         )
+
+    @property
+    def knows_actions(self) -> bool:
+        """Whether motions and texts have embeddings in one space."""
+        return self.space.knows_actions
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors (N, E) of texts, in the space of `embed_motion`.
+
+        Raises:
+            UserError: see `labels.Labels.embed`.
+        """
+        return self.space.labels.embed(texts)
+
+    def embed_motion(self, source: Keypoints | str | os.PathLike[str]) -> NDArray[np.float32]:
+        """One unit vector per person (P, E): the mean of the windows in which they are seen.
+
+        Raises:
+            UserError: this model has no embedding of motions.
+        """
+        return self.space.embed_motion(_read(source))
+
+    def actions(
+        self,
+        source: Result | Keypoints | str | os.PathLike[str],
+        labels: Iterable[str],
+        **settings: Any,
+    ) -> list[Action]:
+        """What each person does when, in the words of `labels` or "other".
+
+        Args:
+            source: a result, whose embeddings are used if they are this model's; keypoints, or a
+                file of them; or a video.
+            labels: any number; each counts once.
+            settings: of `embedding.ActionSpace.timelines`: threshold, switch_cost, min_length_s,
+                progress.
+
+        Returns:
+            In the order of persons and time; no two of a person overlap, and there is none where
+            the person is not seen.
+
+        Raises:
+            UserError: no label, one that cannot be embedded, or a model without text.
+        """
+        known = source if isinstance(source, Result) else _read(source)
+        return self.space.timelines(known, labels, **settings)
 
     def _header(self, keypoints: Keypoints, height_m: float | None) -> dict[str, Any]:
         average = f"average adult, {AVERAGE_ADULT_M:.2f} m"
@@ -220,14 +286,13 @@ class ActionPose:
         progress: Callable[[int], object],
     ) -> Array:
         """One person, (T, 17, 3) pixels to (T, 17, 3) in shares of the person's stature."""
-        # frame by frame: a mean rate would hide dropped frames and pauses
-        if (np.abs(np.diff(times) * self.rate_hz - 1) <= _SAME_RATE).all():
+        if same_rate(times, self.rate_hz):
             return self._lift_windows(points, valid, image_size, progress)
         grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
-        points, valid = _resample_keypoints(points, valid, times, grid)
+        points, valid = resample_keypoints(points, valid, times, grid)
         share = len(times) / len(grid)
         pose = self._lift_windows(points, valid, image_size, lambda n: progress(round(n * share)))
-        return _interpolate(pose, grid, times)
+        return interpolate(pose, grid, times)
 
     def _lift_windows(
         self,
@@ -306,6 +371,20 @@ def _windows(num_frames: int, most: int) -> tuple[int, list[int], Array]:
     return length, starts, np.minimum(ramp, ramp[::-1])[:, None, None].astype(np.float64)
 
 
+def _read(source: Keypoints | str | os.PathLike[str], detector: str = "mediapipe") -> Keypoints:
+    return source if isinstance(source, Keypoints) else read_source(source, detector=detector)
+
+
+def _of_persons(keypoints: Keypoints, rows: list[int]) -> Keypoints:
+    """The keypoints of some of the persons."""
+    return replace(
+        keypoints,
+        keypoints_px=keypoints.keypoints_px[rows],
+        valid=keypoints.valid[rows],
+        track_id=keypoints.track_id[rows],
+    )
+
+
 def _choose(keypoints: Keypoints, persons: str | int, order: str) -> list[int]:
     """Rows of the persons to lift, in the order asked for."""
     rows = person_order(keypoints.keypoints_px, keypoints.valid, order)
@@ -314,22 +393,3 @@ def _choose(keypoints: Keypoints, persons: str | int, order: str) -> list[int]:
     if not isinstance(persons, int) or persons < 1:
         raise UserError(f"persons is 'all' or a number from 1, not {persons!r}")
     return rows[:persons]
-
-
-def _resample_keypoints(
-    points: Array, valid: NDArray[np.bool_], times: Array, grid: Array
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Keypoints at other times. A joint is there if it is there on both sides of the time."""
-    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
-    seen = points[..., 2] > 0
-    both = seen[after] & seen[after - 1]
-    resampled = _interpolate(points, times, grid) * both[..., None]
-    return resampled.astype(np.float32), valid[after] & valid[after - 1] & both.any(axis=1)
-
-
-def _interpolate(values: Array, times: Array, grid: Array) -> Array:
-    """(T, ...) at `times` to (G, ...) at `grid`, linearly; the ends are held."""
-    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
-    share = (grid - times[after - 1]) / (times[after] - times[after - 1])
-    share = np.clip(share, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
-    return values[after - 1] * (1 - share) + values[after] * share

@@ -218,6 +218,19 @@ class PoseEncoder(nn.Module):
         Raises:
             UserError: another number of joints or channels, or more frames than `max_frames`.
         """
+        x, embedding = self._through(keypoints, valid, len(self.ts_attn))
+        if self.class_token:
+            x = x[:, 1:]
+        return PoseOutput(self.head(self.representation(x)), embedding)
+
+    def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
+        """The embedding of `forward`, without the layers above it."""
+        return self._through(keypoints, valid, self.middle_layer if self.class_token else 0)[1]
+
+    def _through(
+        self, keypoints: Tensor, valid: Tensor | None, layers: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """The tokens after so many pairs, and the embedding if they reach the middle layer."""
         frames, *rest = keypoints.shape[1:]
         if rest != [self.num_joints, 3] or frames > self.max_frames:
             raise UserError(
@@ -231,10 +244,8 @@ class PoseEncoder(nn.Module):
             mask = valid.repeat_interleave(self.num_joints, dim=0)[:, None, None, :]
         x = self.embed(keypoints)
         embedding = None
-        for layer in range(len(self.ts_attn)):
+        for layer in range(layers):
             x = self.pair(layer, x, mask)
             if self.class_token and layer + 1 == self.middle_layer:
                 embedding = self.pooling(x[:, 0])
-        if self.class_token:
-            x = x[:, 1:]
-        return PoseOutput(self.head(self.representation(x)), embedding)
+        return x, embedding

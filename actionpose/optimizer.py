@@ -48,10 +48,8 @@ def make_optimizer(
         }
         for (factor, parts), parameters in groups.items()
     ]
-    options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
-    if config.optimizer == "muon":
-        return Muon(listed, **options)
-    return torch.optim.AdamW(listed, **options)
+    kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
+    return kind(listed, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
 def _matrices_in(name: str) -> int:
@@ -96,7 +94,8 @@ class Muon(torch.optim.Optimizer):
             matrices = ahead.view(-1, rows // group["parts"], columns)
             scale = max(1.0, matrices.shape[1] / columns) ** 0.5
             turns = orthogonalize(matrices).reshape(ahead.shape)
-            torch._foreach_add_(alike, list(turns.unbind()), alpha=-group["lr"] * scale)
+            for p, turn in zip(alike, turns, strict=True):
+                p.add_(turn, alpha=-group["lr"] * scale)
 
     def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         for p in parameters:

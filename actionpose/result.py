@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +21,9 @@ from actionpose.skeletons import SKELETONS, Skeleton
 
 if TYPE_CHECKING:
     import pandas
+
+    from actionpose.actions import Action
+    from actionpose.lift import ActionPose
 
 FORMAT_VERSION = 1  # raised when code that reads the old format would misread the new one
 
@@ -61,7 +64,8 @@ class Result:
         header: what a reader needs to know, as plain JSON: units, axes, root, skeleton and
             scale_source always; rate_hz, image_size, detector, checkpoint, versions, actions as
             known. An action is {"start_s", "stop_s", "label", "score", "person"}; `person` counts
-            along P and is absent where the action is everybody's.
+            along P and is absent where the action is everybody's. With `embeddings`,
+            embedding_windows_s has begin and end of each window in seconds, from the first frame.
         root_m: (P, T, 3) where the root is in camera space, if a trajectory was asked for.
         embeddings: (P, W, E) unit vectors of the motion, one per window.
 
@@ -147,6 +151,33 @@ class Result:
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
 
+    def actions(
+        self, labels: "Iterable[str]", *, model: "ActionPose | None" = None
+    ) -> "list[Action]":
+        """What each person does when: segments with start_s, stop_s, label, score and person.
+
+        The embeddings are in the result; the texts are embedded by the model that the header
+        names, or by `model`. To keep the timeline: `result.header["actions"] = [action.to_dict()
+        for action in actions]`; viewers then show it.
+
+        Raises:
+            UserError: that model is not to be found, is no longer the one that made the result, or
+                cannot name actions (`lift.ActionPose.actions`, which has more settings).
+        """
+        from actionpose.lift import ActionPose
+
+        if model is None:
+            made_by = self.header.get("checkpoint")
+            if not made_by:
+                raise UserError("the result does not say which model made it: give model=...")
+            model = ActionPose.from_pretrained(made_by["name"])
+            if model.checkpoint["sha256"] != made_by["sha256"]:
+                raise UserError(
+                    f"the checkpoint {made_by['name']} has changed since it made this result: "
+                    "lift again, or give model=... to embed the keypoints anew"
+                )
+        return model.actions(self, labels)
+
     def to_dataframe(self) -> "pandas.DataFrame":
         """The tidy table of `.csv` files, unrounded: one row per person, frame and joint.
 
@@ -165,6 +196,14 @@ class Result:
         columns += [self.keypoints_px[..., axis].ravel() for axis in range(3)]
         columns += [np.repeat(self.valid.ravel(), joints)]
         return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is a result, and not keypoints, which may be in an npz as well."""
+    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return "pose_m.npy" in file.namelist()
 
 
 def _checked_header(header: dict[str, Any]) -> dict[str, Any]:

@@ -6,26 +6,25 @@ each motion, so that no two are alike.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
-from scipy.ndimage import gaussian_filter1d
 
+from actionpose.corpus import Kind
 from actionpose.errors import UserError
-from actionpose.synthetic_actions import MOVEMENTS, POSES, STAND, Gait, Gesture, Key, Keyed
-from actionpose.synthetic_body import SIDES, Array, Body, pose_body, sample_body
+from actionpose.synthetic_actions import MOVEMENTS, Gait, Gesture, Keyed
+from actionpose.synthetic_body import SIDES, Array, pose_body, sample_body
+from actionpose.synthetic_play import OTHER, interpolate, play
 
 ACTIONS: tuple[str, ...] = tuple(MOVEMENTS)
 NUM_SUBJECTS = 1000
+TRANSITION = "transition"  # the `action` of two movements one after the other
 
 _SUBJECT_SEED = 17  # a subject's number alone decides the body
-_OTHER = {"left": "right", "right": "left"}
 # A data set has more of what real motion has most of, and of what is most varied.
-_SCHEDULE = (*ACTIONS, "walk", "run", "dance", "free", "walk", "run", "jump", "dance", "walk")
-_MIRRORED_SIGN = ("y", "yaw", "roll", "side", "twist", "tilt", "turn")
-_ARM = ("arm_fwd", "arm_out", "arm_twist", "elbow")
+_COMMON = ("walk", "run", "dance", "free", "walk", "run", "jump", "dance", "walk", "sit")
+_SCHEDULE = (*ACTIONS, *_COMMON, *[TRANSITION] * 8)
 
 # Standard deviations, in degrees or leg lengths: slow random drift of a channel, which comes with a
 # constant offset 1.5 times that (the person's posture), and how the feet are put once and for all.
@@ -45,268 +44,7 @@ class Motion:
     text: str
     action: str
     subject: str
-
-
-def _mirror(key: Key) -> Key:
-    mirrored = {}
-    for name, value in key.items():
-        side, _, part = name.partition("_")
-        twin = f"{_OTHER[side]}_{part}" if side in _OTHER else name
-        mirrored[twin] = -value if name in _MIRRORED_SIGN else value
-    return mirrored
-
-
-def _frames(duration_s: float, rate_hz: float) -> Array:
-    """(T,) seconds."""
-    return np.arange(max(2, round(duration_s * rate_hz))) / rate_hz
-
-
-def _ease(share: Array) -> Array:
-    """0 to 1, at rest at both ends."""
-    share = np.clip(share, 0, 1)
-    return share * share * (3 - 2 * share)
-
-
-def _interpolate(key_times_s: Array, keys: list[Key], time_s: Array) -> dict[str, Array]:
-    """Smooth channels through key poses. A foot that has to move between two of them steps."""
-    names = list(STAND)
-    values = np.array([[key[name] for name in names] for key in keys])
-    tracks = dict(zip(names, PchipInterpolator(key_times_s, values)(time_s).T, strict=True))
-    rate_hz = 1 / (time_s[1] - time_s[0])
-    for name in names:
-        if not any(part in name for part in ("foot", "toe", "heel", "free")):
-            tracks[name] = gaussian_filter1d(tracks[name], 0.05 * rate_hz, mode="nearest")
-    segment = np.clip(np.searchsorted(key_times_s, time_s, "right") - 1, 0, len(keys) - 2)
-    share = (time_s - key_times_s[segment]) / np.diff(key_times_s)[segment]
-    bump = np.sin(np.pi * np.clip(share, 0, 1)) ** 2
-    columns = {name: values[:, i] for i, name in enumerate(names)}
-    for side in SIDES:
-        path = [columns[f"{side}_{part}"] for part in ("foot_x", "foot_out")]
-        moved = np.hypot(*np.diff(path, axis=1))
-        lifted = columns[f"{side}_foot_lift"]
-        step = (moved > 0.01) & (lifted[1:] + lifted[:-1] == 0)
-        for name in (f"{side}_foot_x", f"{side}_foot_out"):  # at rest before and after the step
-            stepped = columns[name][segment] + _ease(share) * np.diff(columns[name])[segment]
-            tracks[name] = np.where(step[segment], stepped, tracks[name])
-        tracks[f"{side}_foot_lift"] = tracks[f"{side}_foot_lift"] + 0.05 * (step[segment] * bump)
-        tracks[f"{side}_free"] = np.maximum(tracks[f"{side}_free"], step[segment] * bump)
-    return tracks
-
-
-def _script(keys: str) -> list[tuple[str, float]]:
-    """Names of poses, and the seconds that lead to each."""
-    return [(name, float(seconds)) for name, seconds in (key.split(":") for key in keys.split())]
-
-
-def _play_keyed(
-    move: Keyed, mirrored: bool, rng: np.random.Generator, rate_hz: float, duration_s: float | None
-) -> dict[str, Array]:
-    first, _, rest = move.keys.partition("(")
-    repeated, _, last = rest.partition(")")
-    tempo = rng.uniform(*move.tempo)
-    cycles = int(rng.integers(move.cycles[0], move.cycles[1] + 1))
-    hold_s = rng.uniform(0.1, 0.5, size=2)  # before and after
-    if duration_s is not None and repeated:
-        once_s = tempo * sum(s for _, s in _script(repeated))
-        spare_s = duration_s - hold_s.sum() - tempo * sum(s for _, s in _script(first + last))
-        cycles = max(1, round(spare_s / once_s))
-    script = _script(first) + _script(repeated) * cycles + _script(last)
-
-    amplitude = rng.uniform(*move.amplitude)
-    rest_pose = POSES[move.rest]
-    keys: list[Key] = []
-    travelled = 0.0
-    for name, _ in script:
-        pose = POSES[name]
-        travelled += amplitude * pose.get("advance", 0.0)
-        key = {c: rest_pose[c] + amplitude * (pose[c] - rest_pose[c]) for c in STAND}
-        key |= {
-            channel: key[channel] + travelled for channel in ("x", "left_foot_x", "right_foot_x")
-        }
-        key |= {f"{side}_free": pose[f"{side}_free"] for side in SIDES}
-        keys.append(_mirror(key) if mirrored else key)
-    if script[0][1] == 0:
-        script = script[1:]
-    else:
-        keys.insert(0, rest_pose)
-
-    seconds = np.array([s for _, s in script]) * tempo * rng.uniform(0.85, 1.15, size=len(script))
-    if duration_s is not None:
-        # what is too long is played faster, within reason, and then cut; the rest is waiting
-        seconds *= np.clip((duration_s - 0.1) / seconds.sum(), 0.75, 1.0)
-        hold_s *= max(0.0, duration_s - seconds.sum()) / hold_s.sum()
-    key_times_s = hold_s[0] + np.concatenate([[0], np.cumsum(seconds)])
-    total_s = duration_s or key_times_s[-1] + hold_s[1]
-    # a key beyond each end, for the waiting
-    key_times_s = np.concatenate([[-1.0], key_times_s, [max(total_s, key_times_s[-1]) + 1.0]])
-    return _interpolate(key_times_s, [keys[0], *keys, keys[-1]], _frames(total_s, rate_hz))
-
-
-def _play_gesture(
-    move: Gesture, rng: np.random.Generator, rate_hz: float, duration_s: float | None
-) -> dict[str, Array]:
-    duration_s = duration_s or rng.uniform(2.0, 6.0)
-    rest = POSES[move.rest]
-    key_times_s, keys = [-1.0], [rest]
-    trunk = {"bend": 0.8, "side": 0.6, "twist": 1.0, "turn": 1.0, "nod": 0.7, "pitch": 0.4}
-    while key_times_s[-1] < duration_s + 1:
-        key_times_s.append(key_times_s[-1] + rng.uniform(*move.seconds))
-        before, key = keys[-1], dict(keys[-1])
-        arms_alike = rng.random() < 0.3
-        arm = rng.uniform(move.low, move.high)
-        for side, other in _OTHER.items():
-            if rng.random() < move.moving:
-                arm = arm if arms_alike else rng.uniform(move.low, move.high)
-                key |= {f"{side}_{c}": v for c, v in zip(_ARM, arm, strict=True)}
-            # a foot moves only while the other one stands
-            stands = key[f"{other}_foot_x"] == before[f"{other}_foot_x"]
-            if stands and rng.random() < move.step:
-                key[f"{side}_foot_x"] = rest[f"{side}_foot_x"] + rng.uniform(-0.16, 0.16)
-                key[f"{side}_foot_out"] = rest[f"{side}_foot_out"] + rng.uniform(-0.03, 0.14)
-        for channel, share in trunk.items():
-            key[channel] = rest[channel] + share * rng.normal(0, move.trunk_deg)
-        key["z"] = rest["z"] - move.sink * abs(rng.normal())
-        if move.rest == "stand":  # between the feet, more or less
-            key["y"] = 0.25 * (key["left_foot_out"] - key["right_foot_out"]) + rng.normal(0, 0.025)
-        keys.append(key)
-    return _interpolate(np.array(key_times_s), keys, _frames(duration_s, rate_hz))
-
-
-@dataclass(frozen=True)
-class _Path:
-    """Where a walker is and heads, in leg lengths and radians, over time."""
-
-    time_s: Array
-    x: Array
-    y: Array
-    yaw: Array
-    pace: Array  # 0 at rest, 1 at full speed
-
-    def at(self, time_s: Array) -> tuple[Array, Array, Array]:
-        tracks = (self.x, self.y, self.yaw)
-        x, y, yaw = (np.interp(time_s, self.time_s, track) for track in tracks)
-        return x, y, yaw
-
-
-def _plan_path(
-    move: Gait,
-    forward: float,
-    sideways: float,
-    turn: float,
-    duration_s: float,
-    rng: np.random.Generator,
-) -> _Path:
-    """A path at a speed in leg lengths (degrees) per second that may begin and end at rest."""
-    step_s = 0.01
-    time_s = np.arange(-2, duration_s + 2, step_s)  # beyond both ends: feet are planted ahead
-    pace = np.ones_like(time_s)
-    ramp_s = min(0.9, 0.35 * duration_s)
-    if rng.random() < move.ramp:
-        pace *= _ease((time_s - 0.1) / ramp_s)
-    if rng.random() < move.ramp:
-        pace *= _ease((duration_s - 0.1 - time_s) / ramp_s)
-    yaw = np.cumsum(np.deg2rad(turn) * pace) * step_s
-    x = np.cumsum(pace * (forward * np.cos(yaw) - sideways * np.sin(yaw))) * step_s
-    y = np.cumsum(pace * (forward * np.sin(yaw) + sideways * np.cos(yaw))) * step_s
-    return _Path(time_s, x, y, yaw, pace)
-
-
-def _step_foot(
-    move: Gait, path: _Path, phase: Array, hz: float, out: float, sign: float
-) -> dict[str, Array]:
-    """Channels of one foot that goes along a path.
-
-    Args:
-        phase: (T,) strides since a touch-down; the fraction is 0 at touch-down, `duty` at toe-off.
-        hz: strides per second; the first frame is at 0 s.
-        out: of the foot from the path, leg lengths.
-    """
-    stride = np.floor(phase)
-    plants = []
-    for count in (0, 1):
-        # a leg trails farther behind than it reached ahead, so not in the middle of the stance
-        x, y, yaw = path.at((stride + count + 0.37 * move.duty - phase[0]) / hz)
-        plants.append(np.stack([x - sign * out * np.sin(yaw), y + sign * out * np.cos(yaw), yaw]))
-    step = plants[1] - plants[0]
-    swing = np.clip((phase - stride - move.duty) / (1 - move.duty), 0, 1)
-    # the foot leaves the floor in motion, and comes to rest on it
-    x, y, yaw = plants[0] + (_ease(swing) + swing * (1 - swing) ** 2) * step
-    push = np.clip((phase - stride - 0.45 * move.duty) / (0.55 * move.duty), 0, 1) ** 2
-    # a short step lifts the foot less, and none at all leaves it where it is
-    effort = np.clip(np.hypot(step[0], step[1]) / 0.3 + np.abs(step[2]) / 0.5, 0, 1)
-    effort = np.ones_like(effort) if move.in_place else effort
-    return {
-        "foot_x": x,
-        "foot_out": sign * y,
-        "toe_out": sign * np.rad2deg(yaw) + STAND["left_toe_out"],
-        "foot_lift": effort * move.lift * np.sin(np.pi * swing**0.7) ** 2,
-        "heel": effort * move.heel * push * (1 - _ease(swing / 0.7)),
-        "free": effort * np.sin(np.pi * swing),
-    }
-
-
-def _play_gait(
-    move: Gait,
-    mirrored: bool,
-    body: Body,
-    rng: np.random.Generator,
-    rate_hz: float,
-    duration_s: float | None,
-) -> dict[str, Array]:
-    duration_s = duration_s or rng.uniform(2.0, 3.5 if move.ramp == 1 else 6.0)
-    leg = body.leg_m
-    size = np.sqrt(leg / 0.84)  # of people who move alike, the taller are faster (Froude's number)
-    speed, sideways = size * rng.uniform(*move.speed), size * rng.uniform(*move.sideways)
-    turn = rng.uniform(*move.turn)
-    if mirrored:
-        sideways, turn = -sideways, -turn
-    # a step's length over the steps per minute is 0.0065 m in adults (Sekiya et al. 1996)
-    walking_hz = np.sqrt(60 * max(abs(speed), 0.3) / 0.0065) / 120 * rng.uniform(0.92, 1.08)
-    hz = (rng.uniform(*move.strides_hz) if move.strides_hz else walking_hz) / size
-    path = _plan_path(move, speed / leg, sideways / leg, turn, duration_s, rng)
-    time_s = _frames(duration_s, rate_hz)
-    x, y, yaw = path.at(time_s)
-    pace = np.interp(time_s, path.time_s, path.pace)
-
-    posture = {name: np.full_like(time_s, value) for name, value in STAND.items()}
-    strides = hz * time_s + rng.random()  # since a touch-down of the left foot
-    out = (0.03 + 0.7 * body.hip_half_width_m) / leg * rng.uniform(0.8, 1.2)
-    out += 0.5 * abs(sideways) / hz / leg  # feet that go sideways must not meet
-    for side, sign in SIDES.items():
-        phase = strides if side == "left" else strides + 0.5
-        foot = _step_foot(move, path, phase, hz, out, sign)
-        posture |= {f"{side}_{part}": values for part, values in foot.items()}
-        # an arm swings against its leg, the elbow bends on the way forward
-        swing = pace * move.arm_swing * np.cos(2 * np.pi * (phase - 0.04)) * rng.uniform(0.7, 1.3)
-        posture[f"{side}_arm_fwd"] = 4 - swing * (1 if speed >= 0 else -1)
-        posture[f"{side}_elbow"] = move.elbow * rng.uniform(0.8, 1.2) - 0.35 * swing
-
-    cycle = 2 * np.pi * strides
-    on_left = pace * np.cos(cycle - np.pi * move.duty)  # 1 in the middle of the left foot's stance
-    left_ahead = pace * np.cos(cycle) * np.clip(speed, -1.5, 1.5)  # most at its touch-down
-    sway = (0.010 if move.bob < 0 else 0.022) * rng.uniform(0.6, 1.4) * on_left
-    bob = move.bob * rng.uniform(0.7, 1.3) * pace * np.cos(2 * cycle - 2 * np.pi * move.duty)
-    hip_deg, chest_deg = rng.uniform(2.5, 5.5), rng.uniform(6, 12)
-    posture |= {
-        "x": x - sway * np.sin(yaw),
-        "y": y + sway * np.cos(yaw),
-        "z": move.height + bob,
-        "yaw": np.rad2deg(yaw) - hip_deg * left_ahead,
-        "twist": chest_deg * left_ahead,
-        "turn": 0.6 * (hip_deg - chest_deg) * left_ahead + 0.2 * turn * pace,
-        # the free side of the pelvis drops; who runs in a circle leans into it
-        "roll": rng.uniform(2, 5) * on_left - 0.004 * turn * speed * pace,
-        "pitch": posture["pitch"] + move.pitch * rng.uniform(0.5, 1.5),
-        "bend": posture["bend"] + move.bend * rng.uniform(0.5, 1.5),
-        "nod": posture["nod"] - 0.5 * (move.pitch + move.bend),
-    }
-    posture["side"] = -0.8 * posture["roll"]
-    if move.arms:
-        gesture = _play_gesture(move.arms, rng, rate_hz, duration_s)
-        posture |= {f"{side}_{part}": gesture[f"{side}_{part}"] for side in SIDES for part in _ARM}
-        for name in ("bend", "side", "twist", "nod", "turn"):
-            posture[name] = posture[name] + gesture[name]
-    return posture
+    labels: tuple[tuple[int, int, str, Kind], ...] = ()  # first frame, one past the last, text
 
 
 def _add_style(posture: dict[str, Array], rng: np.random.Generator, rate_hz: float) -> None:
@@ -347,30 +85,161 @@ def motion(
     body = sample_body(np.random.default_rng([_SUBJECT_SEED, subject]))
     move = MOVEMENTS[action][rng.integers(len(MOVEMENTS[action]))]
     mirrored = bool(rng.integers(2))
-    if isinstance(move, Keyed):
-        posture = _play_keyed(move, mirrored, rng, rate_hz, duration_s)
-    elif isinstance(move, Gait):
-        posture = _play_gait(move, mirrored, body, rng, rate_hz, duration_s)
-    else:
-        posture = _play_gesture(move, rng, rate_hz, duration_s)
+    posture = play(move, mirrored, body, rng, rate_hz, duration_s)
     _add_style(posture, rng, rate_hz)
-    joints_m = pose_body(body, posture)
+    text = _text(move, mirrored)
+    frames = len(posture["z"])
+    return Motion(
+        joints_m=_somewhere(pose_body(body, posture), rng),
+        text=text,
+        action=action,
+        subject=f"synthetic_{subject:03d}",
+        labels=((0, frames, text, "action"),),
+    )
 
+
+def _text(move: Keyed | Gait | Gesture, mirrored: bool) -> str:
+    side = "right" if mirrored else "left"
+    return move.text.format(side=side, other=OTHER[side])
+
+
+def _somewhere(joints_m: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The motion in a random direction, at a random place."""
     heading = rng.uniform(0, 2 * np.pi)
     cos, sin = np.cos(heading), np.sin(heading)
     joints_m = joints_m @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
     joints_m[..., :2] += rng.uniform(-2, 2, size=2)
-    side = "right" if mirrored else "left"
+    return joints_m.astype(np.float32)
+
+
+def _station(pose: str) -> str:
+    """What a pose rests on: who changes it, needs a movement of its own."""
+    for name in ("sit_back", "sit"):  # sit_back is squatting down to the floor
+        if pose.startswith(name):
+            return (
+                {"sit_back": "stand", "sit": "chair"}[name] if pose != "sit_back_lean" else "chair"
+            )
+    stations = {
+        "floor": ("floor_sit", "floor_knees", "floor_long", "side_sit"),
+        "supine": ("supine", "supine_knees"),
+        "kneel": ("kneel", "kneel_sit", "all_fours"),
+        "prone": ("prone",),
+        "apart": ("side_lying", "plank", "half_kneel", "squat"),
+    }
+    return next((name for name, poses in stations.items() if pose in poses), "stand")
+
+
+def _ends(move: Keyed | Gait | Gesture) -> tuple[str, str]:
+    """Where a movement begins and ends."""
+    if isinstance(move, Gait):
+        return "stand", "stand"
+    if isinstance(move, Gesture):
+        return _station(move.rest), _station(move.rest)
+    keys = move.keys.replace("(", "").replace(")", "").split()
+    name, _, seconds = keys[0].partition(":")
+    first = name if float(seconds) == 0 else move.rest
+    return _station(first), _station(keys[-1].partition(":")[0])
+
+
+def transition(rng: np.random.Generator, *, rate_hz: float = 30.0) -> Motion:
+    """Two movements of one person, one after the other, and the change between them.
+
+    The second begins in the station (standing, on a chair, on the floor, ...) in which the first
+    ends. Its labels are both actions, and the whole as "transit from A to B".
+
+    Args:
+        rng: where all randomness comes from.
+    """
+    subject = int(rng.integers(NUM_SUBJECTS))
+    body = sample_body(np.random.default_rng([_SUBJECT_SEED, subject]))
+    everything = [(move, *_ends(move)) for moves in MOVEMENTS.values() for move in moves]
+    stations = [s for s in ("stand", "chair", "floor", "supine", "kneel", "prone")]
+    station = stations[int(rng.choice(len(stations), p=(0.4, 0.26, 0.1, 0.08, 0.12, 0.04)))]
+    first = [move for move, _, end in everything if end == station]
+    second = [move for move, begin, _ in everything if begin == station]
+    a, b = first[rng.integers(len(first))], second[rng.integers(len(second))]
+    while b is a:
+        b = second[rng.integers(len(second))]
+    postures, texts = [], []
+    for move in (a, b):
+        mirrored = bool(rng.integers(2))
+        if isinstance(move, Gait):
+            move = replace(move, ramp=1.0)  # at rest where it meets the other
+        postures.append(play(move, mirrored, body, rng, rate_hz, None))
+        texts.append(_text(move, mirrored))
+    joined, frames_a, frames_between = join(postures[0], postures[1], rng, rate_hz)
+    _add_style(joined, rng, rate_hz)
+    total = len(joined["z"])
+    whole = f"transit from {texts[0]} to {texts[1]}"
     return Motion(
-        joints_m=joints_m.astype(np.float32),
-        text=move.text.format(side=side, other=_OTHER[side]),
-        action=action,
+        joints_m=_somewhere(pose_body(body, joined), rng),
+        text=f"{texts[0]}, then {texts[1]}",
+        action=TRANSITION,
         subject=f"synthetic_{subject:03d}",
+        labels=(
+            (0, frames_a, texts[0], "action"),
+            (frames_a + frames_between, total, texts[1], "action"),
+            (0, total, whole, "transition"),
+        ),
     )
 
 
+def join(
+    first: dict[str, Array], second: dict[str, Array], rng: np.random.Generator, rate_hz: float
+) -> tuple[dict[str, Array], int, int]:
+    """Let one posture track go over into another, at the feet and in the direction it ends with.
+
+    Returns:
+        The channels, and the frames of the first and of the change.
+    """
+    turn = np.deg2rad(first["yaw"][-1] - second["yaw"][0])
+    ends = [_feet(first)[:, -1].mean(axis=0), _feet(second)[:, 0].mean(axis=0)]
+    moved = _placed(second, turn, ends)
+    keys = [{name: float(values[-1]) for name, values in first.items()}]
+    keys += [{name: float(values[0]) for name, values in moved.items()}]
+    seconds = rng.uniform(0.35, 0.9)
+    time_s = np.arange(1, max(3, round(seconds * rate_hz)) + 1) / rate_hz
+    key_times_s = np.array([-1.0, 0.0, seconds, seconds + 1])
+    between = interpolate(key_times_s, [keys[0], *keys, keys[1]], time_s)
+    joined = {name: np.concatenate([first[name], between[name], moved[name]]) for name in first}
+    return joined, len(first["z"]), len(time_s)
+
+
+def _feet(posture: dict[str, Array]) -> Array:
+    """(2, T, 2) where the feet are, x and y in leg lengths."""
+    feet = [
+        np.stack([posture[f"{side}_foot_x"], sign * posture[f"{side}_foot_out"]], axis=-1)
+        for side, sign in SIDES.items()
+    ]
+    return np.stack(feet)
+
+
+def _placed(posture: dict[str, Array], turn: float, ends: list[Array]) -> dict[str, Array]:
+    """A track turned by an angle, with what was at `ends[1]` at `ends[0]`."""
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+
+    def at(points: Array) -> Array:
+        return (points - ends[1]) @ rotation + ends[0]
+
+    pelvis = at(np.stack([posture["x"], posture["y"]], axis=-1))
+    moved = {**posture, "x": pelvis[:, 0], "y": pelvis[:, 1]}
+    moved["yaw"] = posture["yaw"] + np.rad2deg(turn)
+    for (side, sign), foot in zip(SIDES.items(), at(_feet(posture)), strict=True):
+        moved[f"{side}_foot_x"], moved[f"{side}_foot_out"] = foot[:, 0], sign * foot[:, 1]
+        moved[f"{side}_toe_out"] = posture[f"{side}_toe_out"] + sign * np.rad2deg(turn)
+    return moved
+
+
 def dataset(num_motions: int, seed: int, rate_hz: float = 30.0) -> Iterator[Motion]:
-    """Motions of all actions in turn, common ones more often; motion i follows from seed and i."""
+    """Motions of all actions in turn, common ones more often, and transitions between them.
+
+    Motion i follows from seed and i.
+    """
     for i in range(num_motions):
         action = _SCHEDULE[i % len(_SCHEDULE)]
-        yield motion(action, np.random.default_rng([seed, i]), rate_hz=rate_hz)
+        rng = np.random.default_rng([seed, i])
+        yield (
+            transition(rng, rate_hz=rate_hz)
+            if action == TRANSITION
+            else motion(action, rng, rate_hz=rate_hz)
+        )

@@ -59,6 +59,7 @@ class Gait:
     in_place: bool = False  # steps even if it gets nowhere
     ramp: float = 0.35  # chance of starting, and of ending, at rest
     arms: Gesture | None = None  # what the arms and the trunk do instead of swinging
+    carry: str = ""  # a pose whose arms, where they differ from standing, stay like that
 
 
 # A pose a line: its channels (see synthetic_body), all others as in standing or the pose it's like.
@@ -134,7 +135,7 @@ floor_long like floor_sit:  pitch -8  feet 0.41,0,0  arms -25,14,-5,12
 supine:  x -0.62  z 0.01  pitch -88  bend 2  nod 5  arms 0,22,0,15  feet 0.3,0,0
 half_supine like supine:  x -0.56  pitch -52  bend 34  feet 0.25,0,0
 supine_knees like supine:  arms 10,35,-10,60  feet -0.05,0,0
-all_fours:  z 0.5  pitch 72  bend 12  nod -25  feet -0.48,0,0  arms 86,4,-5,6
+all_fours:  z 0.48  pitch 64  bend 12  nod -20  feet -0.48,0,0  arms 77,4,-5,10
 prone:  x 0.42  z 0.05  pitch 86  bend -4  nod -8  feet -0.48,0,0  left_knee_out 60
      right_knee_out 60  arms 60,55,45,120
 throw_load:  left_arm -20,92,82,100  twist 38  turn -25  right_arm 75,15,0,25  x -0.08
@@ -165,6 +166,81 @@ phone:  left_arm 45,25,-35,142  tilt -8
 hips:  arms -18,44,-50,88  wide 0.03
 folded:  arms 30,-6,-62,98  bend 4
 sit_forward like sit:  pitch 12  bend 32  arms 48,4,-30,75  nod -15
+sit_back_lean like sit:  x -0.5  pitch -22  bend 8  nod 8  feet 0.12,0,0  arms 10,16,-15,70
+sit_elbows like sit:  pitch 22  bend 38  nod -18  arms 38,10,-45,85
+sit_table like sit:  pitch 2  bend 14  arms 40,10,-35,80
+sit_crossed like sit:  pitch -12  left_foot 0.16,0.24,0  left_foot_out -0.04  left_knee_out 14
+     arms 24,0,-45,75  y -0.02
+sit_ankle_on_knee like sit:  pitch -12  left_foot -0.02,0.44,0  left_foot_out -0.14
+     left_knee_out 58  arms 26,4,-35,70  y -0.02
+sit_low like sit:  z 0.34  x -0.44  pitch -4  bend 18
+sit_high like sit:  z 0.68  x -0.32  pitch -4  feet 0.04,0,0
+sit_phone like sit:  left_arm 48,22,-35,140  tilt -8  right_arm 28,8,-20,60
+sit_phone_look like sit:  arms 34,4,-40,100  bend 16  nod 22
+sit_bite like sit_table:  left_arm 62,4,-32,134  bend 20  nod 6
+sit_fork like sit_table:  left_arm 52,6,-30,76  bend 20  nod 12
+sit_glass like sit_table:  left_arm 58,6,-30,138  nod -16
+sit_reach like sit_table:  left_arm 78,6,-15,22  bend 28  pitch 8  twist -10
+sit_turn like sit:  twist 34  turn 34  left_arm 20,30,-10,50  right_arm 45,-8,-30,60
+sit_type_a like sit_table:  left_arm 44,6,-30,74  right_arm 38,8,-30,84  nod 8
+sit_type_b like sit_table:  left_arm 38,8,-30,84  right_arm 44,6,-30,74  nod 8
+sit_write_a like sit_table:  left_arm 46,6,-42,66  bend 26  nod 16
+sit_write_b like sit_table:  left_arm 46,12,-30,62  bend 26  nod 16
+sit_shoe like sit:  pitch 34  bend 48  nod 4  arms 72,4,-20,22  feet 0.08,0,0
+bite:  left_arm 56,4,-32,138  nod 6
+plate like bite:  left_arm 38,4,-30,88  right_arm 34,2,-35,88  nod 14
+plate_bite like plate:  left_arm 60,2,-34,136  nod 8
+phone_look:  left_arm 44,2,-35,98  nod 24  bend 6
+phone_tap like phone_look:  right_arm 48,-8,-45,96
+box_low like pick_squat:  arms 66,0,-25,18
+box_carry:  arms 34,2,-30,82  bend -4  pitch -3  z 0.97
+box_table:  arms 62,0,-25,32  bend 18  pitch 10  x -0.06
+box_shelf:  arms 128,2,-15,36  nod -12  z 0.99
+bag:  left_arm 2,8,-8,8  side -6
+tray:  left_arm 26,18,-40,100
+open_near:  left_arm 62,8,-20,42  bend 6
+open_far:  left_arm 34,24,-10,92  twist 16  x -0.05  right_foot -0.2,0,0
+push_ready:  arms 70,4,-25,70  bend 14  pitch 14  left_foot 0.3,0,0  right_foot -0.22,0,30  z 0.9
+push_lean like push_ready:  arms 84,4,-15,18  pitch 30  x 0.12  z 0.86  right_heel 40
+pull_near:  arms 40,14,-20,95  pitch -12  left_foot 0.3,0,0  right_foot -0.18,0,0  z 0.88  x -0.1
+pull_far like pull_near:  arms 84,6,-15,10  pitch 12  bend 18  x 0.08
+sweep_in:  left_arm 40,-8,-30,50  right_arm 52,2,-40,70  bend 18  twist 12  pitch 8
+sweep_out like sweep_in:  left_arm 52,22,-10,28  right_arm 40,14,-40,80  twist -16
+wipe_left:  left_arm 54,24,-20,34  bend 26  pitch 8  nod -6  twist -8
+wipe_right:  left_arm 54,-20,-30,44  bend 26  pitch 8  nod -6  twist 14
+wipe_high_left:  left_arm 112,30,0,35  twist -8
+wipe_high_right:  left_arm 112,-14,-20,48  twist 10
+hammer_up:  left_arm 70,20,20,110  right_arm 58,-4,-30,55  twist -6
+hammer_down:  left_arm 62,6,-10,48  right_arm 58,-4,-30,55  bend 6
+stir_a:  left_arm 48,8,-40,72  right_arm 36,6,-35,80  nod 16  bend 8
+stir_b:  left_arm 40,-2,-45,84  right_arm 36,6,-35,80  nod 16  bend 8
+stir_c:  left_arm 36,10,-30,90  right_arm 36,6,-35,80  nod 16  bend 8
+write_wall_a:  left_arm 92,18,0,60
+write_wall_b:  left_arm 86,-4,-15,66  twist 6
+kneel_reach like kneel:  pitch 34  bend 40  nod -8  left_arm 84,4,-5,8  right_arm 50,14,-15,30
+kneel_sit like kneel:  z 0.27  x -0.26  pitch 6  bend 8  arms 22,8,-25,50
+kneel_bow like kneel_sit:  pitch 48  bend 52  nod 12  arms 118,6,-10,20
+kneel_scrub_a like all_fours:  left_arm 92,8,-5,24
+kneel_scrub_b like all_fours:  left_arm 62,14,-5,48
+crawl_left like all_fours:  advance 0.17  left_foot -0.38,0,0  right_foot -0.56,0,0
+     left_arm 65,4,-5,10  right_arm 83,4,-5,12
+crawl_right like all_fours:  advance 0.17  left_foot -0.56,0,0  right_foot -0.38,0,0
+     left_arm 83,4,-5,12  right_arm 65,4,-5,10
+crawl_start like all_fours:  left_foot -0.48,0,0
+squat_hold like squat:  z 0.3  left_knee_out 28  right_knee_out 28  arms 52,2,-30,55  bend 26
+hands_floor like squat:  z 0.36  pitch 52  bend 40  nod -20  arms 92,6,-5,10  wide 0.04
+bear like hands_floor:  z 0.6  x -0.12  pitch 84  bend 40  nod -28  arms 124,6,-5,6  feet -0.1,0,30
+side_sit like floor_sit:  y -0.05  roll 14  side -10  left_arm -20,10,0,15  right_arm -25,40,0,10
+     feet 0.02,0,0  left_knee_out 40  right_knee_out 12
+side_lying:  x -0.1  z 0.07  y -0.5  roll 86  pitch 2  bend 10  left_arm 55,18,-20,60
+     right_arm 80,-10,-20,70  left_foot -0.05,0.1,0  right_foot 0.02,0,0  left_foot_out 0.36
+     right_foot_out -0.36
+supine_arms like supine:  arms 20,60,10,70
+supine_hug like supine:  z 0.03  arms 62,4,-40,100  bend 22  feet -0.12,0.42,0  nod 20
+crunch like supine_knees:  bend 42  pitch -66  nod 14  arms 60,30,0,110
+bridge like supine:  z 0.27  x -0.46  pitch -104  bend -6  feet 0.0,0,0  arms -32,20,0,8
+plank:  x 0.2  z 0.26  pitch 76  bend 2  nod -12  feet -0.93,0,62  arms 86,6,-5,8
+push_low like plank:  x 0.2  z 0.12  pitch 85  arms 50,46,20,104
 """
 
 _SIDES = ("left", "right")
@@ -235,6 +311,8 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
         Gait("walk in a circle to the {side}", speed=(0.8, 1.3), turn=(25, 60)),
         Gait("sneak forward", speed=(0.35, 0.8), strides_hz=(0.55, 0.8), lift=0.1, height=0.88,
              pitch=14, bend=24, arm_swing=14, elbow=60, heel=30),
+        Gait("walk and talk on the phone", speed=(0.5, 1.2), turn=(-25, 25), carry="phone"),
+        Gait("walk and look at the phone", speed=(0.4, 1.0), carry="phone_look"),
     ),
     "march": (
         Gait("march on the spot", strides_hz=(0.75, 1.05), lift=0.32, heel=25, bob=0.006,
@@ -281,6 +359,55 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
                 seconds=(1, 2.5), rest="sit", moving=0.3, trunk_deg=4),
         Keyed("lean forward on a chair", "sit:0 sit:.3 sit_forward:.9 sit_forward:.6 sit:.9",
               rest="sit"),
+        Gesture("sit on a low seat", rest="sit_low", trunk_deg=6, moving=0.5),
+        Gesture("sit on a high stool", rest="sit_high", trunk_deg=5, moving=0.5),
+        Gesture("sit at a table and talk", rest="sit_table", trunk_deg=7),
+        Gesture("sit leaning back", low=(0, 6, -30, 45), high=(30, 30, 0, 95), rest="sit_back_lean",
+                seconds=(0.8, 2.5), moving=0.4, trunk_deg=4),
+        Keyed("cross the legs while sitting",
+              "sit:0 sit:.5 sit_crossed:.8 sit_crossed:1.5 sit:.8", rest="sit", amplitude=_WHOLE),
+        Keyed("put the {side} ankle on the {other} knee while sitting",
+              "sit:0 sit:.5 sit_ankle_on_knee:1 sit_ankle_on_knee:1.5 sit:.9", rest="sit",
+              amplitude=_WHOLE),
+        Keyed("lean the elbows on the knees while sitting",
+              "sit:0 sit:.4 sit_elbows:.9 sit_elbows:1.4 sit:.9", rest="sit"),
+        Keyed("turn around to the {side} while sitting",
+              "sit:0 sit:.4 sit_turn:.8 sit_turn:.8 sit:.8", rest="sit"),
+        Keyed("tie the shoes while sitting",
+              "sit:0 sit:.3 sit_shoe:1 (sit_shoe:.4 sit_shoe:.4) sit:1", rest="sit",
+              cycles=(1, 4), amplitude=(0.85, 1.0)),
+    ),
+    "work at a desk": (
+        Keyed("type on a keyboard", "sit_table:0 (sit_type_a:.18 sit_type_b:.18) sit_table:.5",
+              cycles=(6, 16), rest="sit_table"),
+        Keyed("write at a table with the {side} hand",
+              "sit_table:0 sit_write_a:.6 (sit_write_b:.3 sit_write_a:.35) sit_table:.7",
+              cycles=(4, 10), rest="sit_table"),
+        Keyed("reach for something on the table with the {side} hand",
+              "sit_table:0 sit_table:.4 sit_reach:.7 sit_reach:.25 sit_table:.8",
+              rest="sit_table"),
+    ),
+    "use the phone": (
+        Keyed("talk on the phone with the {side} hand at the ear",
+              "stand:0 stand:.3 phone:.7 phone:2.5 stand:.8"),
+        Keyed("talk on the phone while sitting", "sit:0 sit:.3 sit_phone:.8 sit_phone:2.5 sit:.8",
+              rest="sit"),
+        Keyed("look at the phone and tap",
+              "stand:0 phone_look:.7 (phone_tap:.3 phone_look:.35) stand:.7", cycles=(2, 6)),
+        Keyed("look at the phone while sitting",
+              "sit:0 sit:.2 sit_phone_look:.8 sit_phone_look:2.2 sit:.8", rest="sit"),
+    ),
+    "eat and drink": (
+        Keyed("eat with the {side} hand", "stand:0 stand:.2 (bite:.6 bite:.2 hold:.6) stand:.7",
+              cycles=(1, 4)),
+        Keyed("eat from a plate while standing", "plate:0 (plate_bite:.6 plate_bite:.2 plate:.7)",
+              cycles=(2, 4)),
+        Keyed("eat at a table with the {side} hand",
+              "sit_table:0 sit_fork:.5 (sit_bite:.6 sit_bite:.2 sit_fork:.6) sit_table:.6",
+              cycles=(2, 5), rest="sit_table"),
+        Keyed("drink from a glass at a table",
+              "sit_table:0 sit_reach:.7 sit_table:.5 sit_glass:.7 sit_glass:.8 sit_reach:.9"
+              " sit_table:.6", rest="sit_table", amplitude=(0.9, 1.05)),
     ),
     "squat": (
         Keyed("squat", "squat_wide:.4 (squat:.9 squat:.15 squat_wide:.8) stand:.4",
@@ -341,6 +468,41 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
               "stand:.2 pick_squat:1 pick_squat:.3 hold:1 hold:.3", amplitude=(0.9, 1.05)),
         Keyed("bend down and put something on the floor with the {side} hand",
               "hold:0 hold:.4 pick_stoop:1 pick_stoop:.25 stand:1", amplitude=(0.85, 1.05)),
+        Keyed("lift a box from the floor with both hands",
+              "stand:.2 box_low:1.1 box_low:.3 box_carry:1.2 box_carry:.4", amplitude=_WHOLE),
+        Keyed("put a box down on the floor",
+              "box_carry:0 box_carry:.3 box_low:1.2 box_low:.25 stand:1.1", amplitude=_WHOLE),
+    ),
+    "handle things": (
+        Keyed("put a box on a table",
+              "box_carry:0 box_carry:.3 box_table:.8 box_table:.3 stand:.8"),
+        Keyed("take a box from a table",
+              "stand:0 stand:.3 box_table:.8 box_table:.3 box_carry:.8 box_carry:.4"),
+        Keyed("put a box on a shelf", "box_carry:0 box_carry:.3 box_shelf:1 box_shelf:.3 stand:.9"),
+        Keyed("take a box from a shelf",
+              "stand:0 stand:.2 box_shelf:.9 box_shelf:.3 box_carry:1 box_carry:.3"),
+        Keyed("open a door with the {side} hand", "stand:0 open_near:.6 open_far:.9 stand:.8"),
+        Keyed("push something heavy", "push_ready:.7 (push_lean:1 push_lean:.4 push_ready:.8)",
+              cycles=(1, 2)),
+        Keyed("pull something heavy", "pull_far:.7 (pull_near:1 pull_near:.3 pull_far:.9)",
+              cycles=(1, 3)),
+        Keyed("sweep the floor", "sweep_in:.6 (sweep_out:.5 sweep_in:.5)", cycles=(2, 5)),
+        Keyed("wipe a table with the {side} hand", "wipe_left:.6 (wipe_right:.45 wipe_left:.45)",
+              cycles=(2, 6)),
+        Keyed("wipe a window with the {side} hand",
+              "wipe_high_left:.6 (wipe_high_right:.45 wipe_high_left:.45) stand:.8",
+              cycles=(2, 6)),
+        Keyed("hammer with the {side} hand", "hammer_up:.6 (hammer_down:.2 hammer_up:.4) stand:.7",
+              cycles=(2, 6)),
+        Keyed("stir in a bowl with the {side} hand",
+              "stir_a:.5 (stir_b:.25 stir_c:.25 stir_a:.25) stand:.7", cycles=(3, 8)),
+        Keyed("write on a wall with the {side} hand",
+              "write_wall_a:.7 (write_wall_b:.4 write_wall_a:.3) stand:.7", cycles=(3, 7)),
+    ),
+    "carry": (
+        Gait("carry a box", speed=(0.6, 1.2), carry="box_carry", bend=-2),
+        Gait("carry a bag in the {side} hand", speed=(0.7, 1.3), carry="bag"),
+        Gait("carry a tray", speed=(0.5, 1.0), carry="tray"),
     ),
     "exercise": (
         Keyed("touch the toes", "stand:.2 touch_toes:1.1 touch_toes:.5 stand:1.1"),
@@ -369,12 +531,34 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
               amplitude=_WHOLE),
         Keyed("kneel on the {other} knee", "stand:.2 half_kneel:1 half_kneel:.6", amplitude=_WHOLE),
         Gesture("kneel and gesture", rest="kneel"),
+        Keyed("kneel and reach for something on the floor with the {side} hand",
+              "kneel:0 kneel:.3 kneel_reach:.9 kneel_reach:.4 kneel:.9", rest="kneel"),
+        Keyed("sit down on the heels", "kneel:0 kneel:.3 kneel_sit:.9 kneel_sit:1 kneel:.9",
+              rest="kneel", amplitude=_WHOLE),
+        Keyed("bow on the knees", "kneel_sit:0 kneel_sit:.4 kneel_bow:1.1 kneel_bow:.6 kneel_sit:1",
+              rest="kneel", amplitude=(0.9, 1.0)),
+        Keyed("scrub the floor on the knees",
+              "all_fours:0 (kneel_scrub_a:.4 kneel_scrub_b:.4) all_fours:.5", cycles=(2, 6),
+              rest="all_fours"),
+    ),
+    "crawl": (
+        Keyed("crawl on hands and knees",
+              "all_fours:0 all_fours:.2 (crawl_left:.55 crawl_right:.55) all_fours:.5",
+              cycles=(2, 5), amplitude=(0.8, 1.1), rest="all_fours"),
+        Keyed("get down and crawl",
+              "stand:.2 half_kneel:.9 kneel:.7 all_fours:.9 (crawl_left:.6 crawl_right:.6)",
+              cycles=(1, 3), amplitude=_WHOLE),
     ),
     "lie down": (
         Keyed("lie down on the floor",
               "stand:.1 sit_back:.9 floor_sit:.7 half_supine:.8 supine:.8 supine:.6",
               amplitude=_WHOLE),
         Keyed("lie down on the stomach", "kneel:0 all_fours:.9 prone:1 prone:.8", amplitude=_WHOLE),
+        Keyed("lie down on the back from sitting",
+              "floor_long:0 floor_long:.4 half_supine:.9 supine:.9 supine:.8", amplitude=_WHOLE),
+        Keyed("kneel down and lie on the stomach",
+              "stand:.2 half_kneel:.9 kneel:.7 all_fours:.9 prone:1.1 prone:.6",
+              amplitude=_WHOLE),
     ),
     "get up": (
         Keyed("get up from the floor",
@@ -384,6 +568,14 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
               "supine:0 supine:.4 half_supine:.8 floor_long:.7 floor_long:.4", amplitude=_WHOLE),
         Keyed("push up from the stomach", "prone:0 prone:.3 all_fours:1 kneel:.9",
               amplitude=_WHOLE),
+        Keyed("get up from the stomach",
+              "prone:0 prone:.4 all_fours:1.1 kneel:.9 half_kneel:.8 stand:1 stand:.3",
+              amplitude=_WHOLE),
+        Keyed("get up from all fours", "all_fours:0 all_fours:.3 hands_floor:.9 squat:.8 stand:1",
+              amplitude=_WHOLE),
+        Keyed("stand up from sitting on the floor",
+              "floor_sit:0 floor_sit:.5 side_sit:.6 sit_back:.9 stand:1 stand:.3",
+              amplitude=_WHOLE),
     ),
     "on the floor": (
         Keyed("lie on the back and bend the knees",
@@ -391,6 +583,22 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
         Keyed("get on all fours", "kneel:0 kneel:.3 all_fours:.9 all_fours:.8 kneel:.9",
               amplitude=_WHOLE),
         Gesture("sit on the floor and talk", rest="floor_knees"),
+        Gesture("lie on the back", low=(-10, 10, -40, 5), high=(30, 60, 20, 80), rest="supine",
+                seconds=(0.8, 2.5), moving=0.5, trunk_deg=2),
+        Gesture("lie on the stomach", low=(30, 30, 10, 90), high=(80, 70, 60, 140), rest="prone",
+                seconds=(0.8, 2.5), moving=0.4, trunk_deg=2),
+        Gesture("sit on the floor with straight legs", low=(-40, 8, -30, 5),
+                high=(40, 25, 10, 60), rest="floor_long", seconds=(0.7, 2), moving=0.5),
+        Keyed("sit ups", "supine_knees:0 supine_knees:.3 (crunch:.8 crunch:.2 supine_knees:.9)",
+              cycles=(1, 4), amplitude=(0.85, 1.0), rest="supine_knees"),
+        Keyed("raise the hips while lying on the back",
+              "supine_knees:0 supine_knees:.3 (bridge:.9 bridge:.5 supine_knees:.9)",
+              cycles=(1, 3), amplitude=(0.8, 1.0), rest="supine_knees"),
+        Keyed("hug the knees while lying on the back",
+              "supine:0 supine:.3 supine_hug:1 supine_hug:.8 supine:1", amplitude=_WHOLE),
+        Keyed("push ups", "plank:0 plank:.3 (push_low:.8 push_low:.15 plank:.8)", cycles=(1, 4),
+              amplitude=(0.85, 1.0), rest="plank"),
+        Keyed("lie on the side", "side_lying:0 side_lying:1.5 side_lying:1.5", rest="side_lying"),
     ),
     "throw": (
         Keyed("throw with the {side} hand",

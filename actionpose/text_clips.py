@@ -21,10 +21,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
+from actionpose.augmentation import as_from_coco
 from actionpose.clips import (
     NOISE_PERSON_SIZE,
     Clip,
-    as_from_coco,
     collate,
     make_clip,
     pad,

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from actionpose.augmentation import as_from_coco
 from actionpose.clips import (
     IMAGE_SIZE,
     NOISE_PERSON_SIZE,
     VIEWS_OF_A_WINDOW,
     Batches,
-    as_from_coco,
     benchmark_clips,
     make_clip,
     pad,

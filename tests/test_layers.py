@@ -34,7 +34,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # A result can be asked for every format: `result` imports its writers inside functions.
-UPWARDS = {("result", "view"), ("result", "export"), ("result", "gltf"), ("result", "overlay")}
+UPWARDS = {("result", name) for name in ("view", "export", "gltf", "overlay", "lift")}
 
 
 def part_of(path: Path) -> str:

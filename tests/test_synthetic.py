@@ -5,7 +5,7 @@ import pytest
 
 from actionpose.errors import UserError
 from actionpose.skeletons import H36M17
-from actionpose.synthetic import ACTIONS, Motion, dataset, motion
+from actionpose.synthetic import ACTIONS, TRANSITION, Motion, dataset, motion, transition
 from actionpose.synthetic_actions import MOVEMENTS
 from actionpose.synthetic_body import KNEE_DEG, LIMITS_DEG, sample_body, two_bone
 
@@ -256,3 +256,86 @@ def test_two_bones_reach_their_target():
 def test_unknown_action_is_a_users_error():
     with pytest.raises(UserError, match="no synthetic action 'fly'.*walk"):
         motion("fly", np.random.default_rng(0))
+
+
+def test_motions_carry_their_label():
+    made = motion("wave", np.random.default_rng(2))
+    assert made.labels == ((0, len(made.joints_m), made.text, "action"),)
+
+
+@pytest.fixture(scope="module")
+def transitions() -> list[Motion]:
+    return [transition(np.random.default_rng(seed)) for seed in range(40)]
+
+
+def test_transitions_name_both_actions(transitions):
+    assert len({made.text for made in transitions}) > 35
+    for made in transitions:
+        (a0, a1, first, kind), (b0, b1, second, _), whole = made.labels
+        assert (a0, b1, kind) == (0, len(made.joints_m), "action") and a0 < a1 < b0 < b1
+        assert whole == (0, b1, f"transit from {first} to {second}", "transition")
+        assert made.text == f"{first}, then {second}" and "{" not in made.text
+        assert 0.2 < (b0 - a1) / RATE_HZ < 1.2
+
+
+def test_transitions_do_not_jump(transitions):
+    """Neither the place nor the direction nor a limb: where the parts meet, all joints move on."""
+    for made in transitions:
+        assert np.isfinite(made.joints_m).all() and made.joints_m[..., 2].min() > 0
+        (_, a1, _, _), (b0, _, _, _), _ = made.labels
+        for edge in (a1, b0):
+            near = speed(made.joints_m[edge - 2 : edge + 2])
+            assert near.max() < 4.5, (made.text, near.max())
+
+
+def test_transitions_are_repeatable_and_in_the_data_set():
+    one, two = (transition(np.random.default_rng(3)) for _ in range(2))
+    assert one.text == two.text and np.array_equal(one.joints_m, two.joints_m)
+    kinds = [made.action for made in dataset(60, seed=9)]
+    assert 6 <= kinds.count(TRANSITION) <= 14 and kinds.count("crawl") >= 1
+
+
+@pytest.mark.parametrize(
+    ("action", "text", "lowest", "highest"),
+    [
+        ("sit", "high stool", 0.6, 1.0),
+        ("sit", "low seat", 0.2, 0.55),
+        ("eat and drink", "at a table", 0.35, 0.75),
+        ("crawl", "hands and knees", 0.2, 0.65),
+        ("on the floor", "lie on the stomach", 0.03, 0.3),
+        ("on the floor", "lie on the side", 0.05, 0.4),
+        ("on the floor", "push ups", 0.1, 0.7),
+    ],
+)
+def test_the_pelvis_is_as_high_as_the_posture_says(action, text, lowest, highest):
+    for made in labelled(action, text, 3):
+        height = np.median(track(made, "pelvis")[:, 2])
+        assert lowest < height < highest, (made.text, height)
+
+
+def test_crawling_gets_ahead_on_hands_and_knees():
+    for made in labelled("crawl", "crawl on hands and knees", 4):
+        moved = np.linalg.norm(np.ptp(track(made, "pelvis")[:, :2], axis=0))
+        assert moved > 0.4
+        wrists = np.stack([track(made, f"{side}_wrist")[:, 2] for side in ("left", "right")])
+        knees = np.stack([track(made, f"{side}_knee")[:, 2] for side in ("left", "right")])
+        # both carry, within some centimetres: the arms have no inverse kinematics
+        assert np.median(wrists.min(axis=0)) < 0.14 and np.median(knees.min(axis=0)) < 0.14
+
+
+@pytest.mark.parametrize(
+    ("action", "text"),
+    [("eat and drink", "eat with the"), ("use the phone", "at the ear"), ("gesture", "drink from")],
+)
+def test_the_hand_comes_to_the_face(action, text):
+    for made in labelled(action, text, 4):
+        side = "left" if "left" in made.text else "right"
+        gap = np.linalg.norm(track(made, f"{side}_wrist") - track(made, "nose"), axis=1)
+        assert gap.min() < 0.3, (made.text, gap.min())
+
+
+def test_who_carries_does_not_swing_the_arms():
+    for made in labelled("carry", "carry a box", 4):
+        relative = track(made, "left_wrist") - track(made, "thorax")
+        assert np.ptp(np.linalg.norm(relative, axis=1)) < 0.15
+        assert np.median(relative[:, 2]) > -0.45  # held up, not hanging

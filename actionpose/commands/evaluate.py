@@ -8,40 +8,74 @@ from tqdm import tqdm
 from tyro.conf import UseAppendAction, arg
 
 from actionpose.commands.common import Checkpoint, Device, Quiet
+from actionpose.errors import UserError
 
 
 def open_benchmark(
     data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
     checkpoint: Checkpoint = "tiny",
     split: str = "val",
+    actions: Annotated[bool, arg(help="score what the model knows of actions, if it does")] = True,
+    confusion: Annotated[Path | None, arg(help="png: labels taken for which others")] = None,
     json_out: Annotated[Path | None, arg(name="json", help="also write the scores here")] = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Score a model on the open benchmark: subjects never seen in training."""
+    from actionpose import recognition, segmentation
+    from actionpose.clips import IMAGE_SIZE
     from actionpose.corpus import open_corpus
     from actionpose.evaluate import METRICS
     from actionpose.evaluate import evaluate_open as score
     from actionpose.files import atomic_write
+    from actionpose.geometry import image_frame
     from actionpose.lift import ActionPose
 
+    if confusion and confusion.suffix.lower() != ".png":
+        raise UserError(f"--confusion is a picture, such as confusion.png, not {confusion}")
     model = ActionPose.from_pretrained(checkpoint, device)
+    if confusion and not (actions and model.knows_actions):
+        raise UserError(f"there is no --confusion to draw: {checkpoint} knows no actions")
     corpora = [open_corpus(folder) for folder in data]
+    image = image_frame(IMAGE_SIZE)
 
     def predict(keypoints: Any) -> Any:
-        return model.predict(keypoints, image_size=(2, 2))
+        return model.predict(image.denormalize(keypoints), IMAGE_SIZE) / image.unit_px
 
-    report = score(
-        predict, corpora, split, lambda windows: tqdm(windows, disable=True if quiet else None)
-    )
+    def progress(items: Any) -> Any:
+        return tqdm(items, disable=True if quiet else None)
+
+    report = score(predict, corpora, split, progress)
     for name, text in METRICS.items():
         print(f"{name:16} {report['scores'][name]!s:24} {text}")
     print(f"{report['num_windows']} windows, {report['num_frames']} frames, {report['protocol']}")
+    scores: dict[str, Any] = dict(report["scores"])
+    if actions and model.knows_actions:
+        known = recognition.recognise(model, corpora, split, progress)
+        joined = segmentation.segment(model, corpora, split, progress)
+        terms = {**recognition.TERMS, **segmentation.TERMS}
+        about = {**known["scores"], **joined["scores"]}
+        for name, text in terms.items():
+            if name in about:
+                value = about[name]
+                shown = f"{value:.1f}" if isinstance(value, float) else str(value)
+                print(f"{name:16} {shown:24} {text}")
+        print(
+            f"{known['num_spans']} spans of {len(known['labels'])} labels, "
+            f"{known['num_unseen']} of labels not in training; {joined['num_tracks']} tracks"
+        )
+        scores |= about
+        if confusion:
+            recognition.confusion(known, confusion)
+            print(f"wrote   {confusion}")
     if json_out:
         plain = {
             **report,
             "checkpoint": model.checkpoint,
-            "scores": {name: vars(value) for name, value in report["scores"].items()},
+            "scores": {
+                name: value if isinstance(value, float) else vars(value)
+                for name, value in scores.items()
+            },
         }
         with atomic_write(json_out) as path:
             path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")

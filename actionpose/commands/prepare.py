@@ -32,7 +32,7 @@ def synthetic(
             split="train",
             joints_m=motion.joints_m,
             text=motion.text,
-            labels=[(0, len(motion.joints_m), motion.text, "action")],
+            labels=list(motion.labels),
         )
         for number, motion in enumerate(made)
     )

@@ -1,0 +1,208 @@
+"""What training may add to clips, so that what detectors and phones give is nothing new.
+
+Each function is one setting of `config.AugmentationConfig`; all are off by default, and then draw
+nothing. Recombined bodies are for the reconstruction of poses only: no text describes them.
+T frames, J = 17 joints.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from actionpose.config import AugmentationConfig
+from actionpose.geometry import Camera, look_at
+from actionpose.skeletons import BODY_PARTS, H36M17
+
+Array = NDArray[np.floating]
+
+_FLOOR_SLACK_M = 0.04  # a recombined body may sink this much lower than the legs' own
+_NEAREST_M = 1.0  # no joint comes nearer to the camera
+_CUT = (0.15, 0.6)  # share of the person's box that lies beyond the edge of the image
+_LEAST_SEEN = 4  # joints that an edge leaves in most frames
+_LIMB_SHARE = (0.2, 1.0)  # of the clip for which a limb is not seen
+LIMBS = (
+    *(("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"), ("left_wrist",)),
+    *(("right_wrist",), ("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
+    *(("left_ankle",), ("right_ankle",), ("left_ankle", "right_ankle"), ("nose", "head")),
+    ("left_knee", "left_ankle", "right_knee", "right_ankle"),
+)
+
+
+def _named(joints_m: Array) -> dict[str, Array]:
+    return dict(zip(H36M17.joints, joints_m.swapaxes(0, 1), strict=True))
+
+
+def _unit(vectors: Array) -> Array:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
+
+
+# --- where detectors put the joints that H36M17 has and they have not ---
+
+
+def _face(joint: dict[str, Array], up_share: float, ahead_share: float) -> Array:
+    """A point of the face, in shares of the length from the neck's base to the top of the head."""
+    up = joint["head"] - joint["thorax"]
+    length_m = np.linalg.norm(up, axis=-1, keepdims=True)
+    up = up / np.maximum(length_m, 1e-6)
+    ahead = _unit(np.cross(joint["left_shoulder"] - joint["right_shoulder"], up))
+    return joint["thorax"] + length_m * (up_share * up + ahead_share * ahead)
+
+
+def _moved(joints_m: Array, places: dict[str, Array]) -> Array:
+    result = joints_m.copy()
+    for name, points in places.items():
+        result[:, H36M17.joints.index(name)] = points
+    return result
+
+
+def _shoulders(joint: dict[str, Array]) -> Array:
+    middle: Array = (joint["left_shoulder"] + joint["right_shoulder"]) / 2
+    return middle
+
+
+def as_from_coco(joints_m: Array) -> Array:
+    """Move the joints that a COCO detector does not give to where its keypoints put them.
+
+    Nose and head then lie on the face (nose, eyes), the thorax between the shoulders and the
+    spine between it and the pelvis: see `skeletons.convert`. Limbs stay. MediaPipe's and BODY_25's
+    keypoints come to the same.
+
+    Args:
+        joints_m: (T, 17, 3) world.
+    """
+    joint = _named(joints_m)
+    thorax = _shoulders(joint)
+    places = {"spine": (joint["pelvis"] + thorax) / 2, "thorax": thorax}
+    return _moved(
+        joints_m, {**places, "nose": _face(joint, 0.50, 0.40), "head": _face(joint, 0.62, 0.32)}
+    )
+
+
+def as_from_halpe(joints_m: Array) -> Array:
+    """Halpe-26: spine between neck and pelvis, the nose on the face; the head's top is its own."""
+    joint = _named(joints_m)
+    spine = (joint["pelvis"] + joint["thorax"]) / 2
+    return _moved(joints_m, {"spine": spine, "nose": _face(joint, 0.50, 0.40)})
+
+
+def as_from_ears(joints_m: Array) -> Array:
+    """COCO's layout with the head between the ears, as some conversions have it."""
+    return _moved(as_from_coco(joints_m), {"head": _face(_named(joints_m), 0.60, 0.08)})
+
+
+def as_from_mpii(joints_m: Array) -> Array:
+    """MPII: the spine between hips and shoulders, the nose where the upper neck is."""
+    joint = _named(joints_m)
+    neck = joint["thorax"] + 0.35 * (joint["head"] - joint["thorax"])
+    spine = (joint["pelvis"] + _shoulders(joint)) / 2
+    return _moved(joints_m, {"spine": spine, "nose": neck})
+
+
+LAYOUTS: tuple[Callable[[Array], Array], ...] = (
+    as_from_coco,
+    as_from_halpe,
+    as_from_ears,
+    as_from_mpii,
+)
+
+
+def as_detected(
+    joints_m: Array, seen_m: Array | None, config: AugmentationConfig, rng: Generator
+) -> Array | None:
+    """What a random detector looks for, where that is not the joints themselves.
+
+    Args:
+        joints_m: (T, 17, 3) world.
+        seen_m: what it looks for so far; None for the joints.
+    """
+    if config.any_layout and rng.random() < config.any_layout:
+        seen_m = LAYOUTS[int(rng.integers(len(LAYOUTS)))](joints_m)
+    if config.joint_offset_m:
+        base: Array = joints_m if seen_m is None else seen_m
+        drawn = rng.normal(0, config.joint_offset_m, (len(H36M17), 3))
+        # both sides are off by the same amount outwards, ahead and up
+        offset = (drawn + drawn[H36M17.mirror] * [-1, 1, 1]) / np.sqrt(2)
+        seen_m = base + np.einsum("tab,jb->tja", _pelvis_axes(joints_m), offset)
+    return seen_m
+
+
+def _pelvis_axes(joints_m: Array) -> Array:
+    """(T, 3, 3) columns: the pelvis' left, ahead and up in the world."""
+    joint = _named(joints_m)
+    left = _unit(joint["left_hip"] - joint["right_hip"])
+    up: Array = joint["spine"] - joint["pelvis"]
+    up = _unit(up - (up * left).sum(axis=-1, keepdims=True) * left)
+    return np.stack([left, np.cross(up, left), up], axis=-1)
+
+
+# --- bodies ---
+
+
+def recombine(legs_m: Array, upper_m: Array) -> Array:
+    """The upper body of one motion on the pelvis and legs of another.
+
+    It turns and leans as that pelvis does, and is scaled by the length of the legs.
+
+    Args:
+        legs_m, upper_m: (T, 17, 3) world, z up.
+
+    Returns:
+        (T, 17, 3); `legs_m` itself where an arm would go through the floor.
+    """
+    upper = H36M17.indices(*BODY_PARTS["upper body"])
+    turn = _pelvis_axes(legs_m) @ _pelvis_axes(upper_m).swapaxes(1, 2)
+    scale = _leg_m(legs_m) / max(_leg_m(upper_m), 1e-6)
+    relative = scale * (upper_m[:, upper] - upper_m[:, :1])
+    result = legs_m.copy()
+    result[:, upper] = legs_m[:, :1] + np.einsum("tab,tjb->tja", turn, relative)
+    if result[..., 2].min() < legs_m[..., 2].min() - _FLOOR_SLACK_M:
+        return legs_m
+    return result
+
+
+def _leg_m(joints_m: Array) -> float:
+    joint = _named(joints_m)
+    thigh = np.linalg.norm(joint["left_hip"] - joint["left_knee"], axis=-1)
+    shin = np.linalg.norm(joint["left_knee"] - joint["left_ankle"], axis=-1)
+    return float(np.median(thigh + shin))
+
+
+# --- cameras, and what they do not see ---
+
+
+def pitched(camera: Camera, joints_m: Array, pitch_rad: float) -> Camera:
+    """The camera, at its distance and in its direction, but looking down by an angle.
+
+    It stays far enough for no joint to come nearer than a metre.
+    """
+    low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
+    target = (low + high) / 2
+    level = (camera.position_m - target) * [1, 1, 0]
+    distance_m = float(np.linalg.norm(level))
+    direction = np.cos(pitch_rad) * level / distance_m + np.sin(pitch_rad) * np.array([0, 0, 1.0])
+    reach_m = float(((joints_m - target) @ direction).max()) + _NEAREST_M
+    position = target + max(distance_m, reach_m) * direction
+    return Camera(look_at(position, target), position, camera.focal_px, camera.centre_px)
+
+
+def unseen(
+    seen_m: Array, camera: Camera, config: AugmentationConfig, rng: Generator
+) -> NDArray[np.bool_]:
+    """(T, 17) True where a limb is not seen, or the image ends before the joint."""
+    hidden = np.zeros(seen_m.shape[:2], dtype=bool)
+    if config.hidden_limb and rng.random() < config.hidden_limb:
+        limb = H36M17.indices(*LIMBS[int(rng.integers(len(LIMBS)))])
+        length = max(1, round(len(hidden) * rng.uniform(*_LIMB_SHARE)))
+        start = int(rng.integers(len(hidden) - length + 1))
+        hidden[start : start + length, limb] = True
+    if config.cropped and rng.random() < config.cropped:
+        xy = camera.project(camera.from_world(seen_m))
+        axis, sign = int(rng.integers(2)), rng.choice([-1.0, 1.0])
+        along = sign * xy[..., axis]
+        low, high = np.median(along.min(axis=1)), np.median(along.max(axis=1))
+        beyond = along > high - rng.uniform(*_CUT) * (high - low)
+        if np.median((~beyond).sum(axis=1)) >= _LEAST_SEEN:
+            hidden |= beyond
+    return hidden

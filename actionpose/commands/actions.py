@@ -1,0 +1,219 @@
+"""Commands about what people do: `actionpose actions`, `actionpose search`."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from tqdm import tqdm
+from tyro.conf import Positional, UseAppendAction, arg
+
+from actionpose.commands.common import Checkpoint, Device, Quiet, parse_size
+from actionpose.errors import UserError
+
+
+def actions(
+    input: Positional[Path],
+    labels: str | None = None,
+    labels_file: Path | None = None,
+    out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])] = (),
+    checkpoint: Checkpoint = "tiny",
+    threshold: float | None = None,
+    switch_cost: float | None = None,
+    min_length: float | None = None,
+    format: Annotated[str, arg(aliases=["--from"])] = "auto",
+    skeleton: str | None = None,
+    image_size: str | None = None,
+    rate_hz: float | None = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Say what people do when: a timeline in the labels that you name.
+
+    Without labels, those that the checkpoint was trained with are used.
+
+    Args:
+        input: A result of `actionpose lift` (npz), a video, or a keypoint file.
+        labels: Separated by commas, such as "walk, sit down".
+        labels_file: A label a line, for labels with commas in them and for many.
+        out: A file to write; may be repeated. The suffix is the format: csv, json, txt (for ELAN),
+            png (bars); npz and html are a result with the timeline in it.
+        threshold: Cosine that a label has to reach; below it is "other". -1 leaves that out.
+        switch_cost: Of a change of label, cosine times seconds; more gives fewer segments.
+        min_length: Seconds that a segment lasts at least.
+        format: Container, where it cannot be told: alphapose, openpose, mmpose, coco, npz.
+        skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
+        image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
+        rate_hz: Frames a second, where the file does not say it; else 30.
+    """
+    from actionpose import result as results
+    from actionpose import timelines
+    from actionpose.actions import MIN_LENGTH_S, SWITCH_COST, clean_labels
+    from actionpose.footage import is_keypoint_file, read_source
+    from actionpose.keypoints import Keypoints
+    from actionpose.lift import ActionPose
+
+    known = [*timelines.WRITERS, *(s for s in results.WRITERS if s not in timelines.WRITERS)]
+    for path in out:
+        if path.suffix.lower() not in known:
+            raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(known)}")
+    given = _labels(labels, labels_file)
+    names = None if given is None else clean_labels(given)
+    source: Any
+    if results.is_result(input):
+        source = results.Result.load(input)
+    elif is_keypoint_file(input):
+        size = None if image_size is None else parse_size(image_size)
+        source = Keypoints.read(
+            input, format=format, skeleton=skeleton, image_size=size, rate_hz=rate_hz
+        )
+    else:
+        source = read_source(input, rate_hz=rate_hz)
+    model = ActionPose.from_pretrained(checkpoint, device)
+    if names is None:
+        if not model.space.labels.names:
+            raise UserError(f"the checkpoint {checkpoint} has no labels: name some with --labels")
+        names = clean_labels(model.space.labels.names)
+    needs_result = any(path.suffix.lower() not in timelines.WRITERS for path in out)
+    if needs_result and isinstance(source, Keypoints):
+        source = model.lift(source)
+    started = time.perf_counter()
+    with tqdm(unit="window", disable=True if quiet else None) as bar:
+        found = model.actions(
+            source,
+            names,
+            threshold=threshold,
+            switch_cost=SWITCH_COST if switch_cost is None else switch_cost,
+            min_length_s=MIN_LENGTH_S if min_length is None else min_length,
+            progress=bar.update,
+        )
+    seconds = time.perf_counter() - started
+    print(timelines.table(found))
+    words = "label" if len(names) == 1 else "labels"
+    print(f"{len(found)} segments of {len(names)} {words} and other, found in {seconds:.1f} s")
+    for path in out:
+        if path.suffix.lower() in timelines.WRITERS:
+            timelines.WRITERS[path.suffix.lower()](found, path)
+        else:
+            source.header["actions"] = [action.to_dict() for action in found]
+            source.save(path)
+        print(f"wrote   {path}")
+
+
+def _labels(labels: str | None, file: Path | None) -> list[str] | None:
+    if labels is not None and file is not None:
+        raise UserError("give --labels or --labels-file, not both")
+    if labels is not None:
+        return labels.split(",")
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UserError(f"cannot read the labels {file}: {reason}") from error
+
+
+def search(
+    query: Positional[str],
+    where: Positional[tuple[Path, ...]],
+    top: int = 10,
+    start: float | None = None,
+    stop: float | None = None,
+    json_out: Annotated[Path | None, arg(name="json", help="also write the hits here")] = None,
+    index: Path | None = None,
+    checkpoint: Checkpoint = "tiny",
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Find motion by text, or by another motion, in results and corpora.
+
+    Args:
+        query: What to find, such as "sit down on a chair"; or a result (npz), to find its like.
+        where: Results, corpora, and folders that hold them.
+        top: How many hits.
+        start: With a result as the query: from here on, in seconds.
+        stop: Likewise, until here.
+        index: Folder of the index files; else actionpose/index in the user's cache.
+    """
+    import json
+    from dataclasses import asdict
+
+    from actionpose import search as searching
+    from actionpose.actions import clean_labels
+    from actionpose.files import atomic_write
+    from actionpose.lift import ActionPose
+
+    if top < 1:
+        raise UserError(f"--top must be 1 or more, not {top}")
+    by_motion = query.endswith(".npz")
+    if not by_motion and (start is not None or stop is not None):
+        raise UserError("--start and --stop belong to a query that is a result (npz)")
+    texts = [] if by_motion else clean_labels([query])
+    sources = searching.find_sources(where)
+    model = ActionPose.from_pretrained(checkpoint, device)
+    if by_motion:
+        vector = searching.embed_span(Path(query), model, start, stop)
+    else:
+        vector = model.embed_text(texts)[0]
+    with tqdm(unit="window", disable=True if quiet else None, leave=False) as bar:
+        indices = [
+            searching.open_index(source, model, folder=index, progress=bar.update)
+            for source in sources
+        ]
+    hits = searching.best(indices, vector, top)
+    for hit in hits:
+        span = f"{hit.start_s:7.1f} to {hit.stop_s:7.1f} s"
+        about = f"  ({hit.text})" if hit.text else ""
+        print(f"{hit.score:6.3f}  {span}  {hit.source}  {hit.motion}{about}")
+    count = sum(len(found.embeddings) for found in indices)
+    print(f"{len(hits)} hits among {count} windows of {len(sources)} sources")
+    if json_out:
+        plain = [{**asdict(hit), "source": str(hit.source)} for hit in hits]
+        with atomic_write(json_out) as path:
+            path.write_text(
+                json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+        print(f"wrote   {json_out}")
+
+
+def calibrate(
+    checkpoint: Positional[str],
+    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
+    split: str = "val",
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Find the cosine under which a moment is "other", and store it in the checkpoint.
+
+    Args:
+        checkpoint: Checkpoint or run folder; its meta.json gets `other_threshold`.
+    """
+    import json
+
+    from actionpose import checkpoint as checkpoints
+    from actionpose import recognition
+    from actionpose.corpus import open_corpus
+    from actionpose.files import atomic_write
+    from actionpose.lift import ActionPose
+
+    folder = checkpoints.find(checkpoint)
+    model = ActionPose.from_pretrained(folder, device)
+    corpora = [open_corpus(place) for place in data]
+    if not corpora:
+        raise UserError("name the corpora to calibrate on, with --data FOLDER")
+    found = recognition.calibrate(
+        model, corpora, split, lambda spans: tqdm(spans, disable=True if quiet else None)
+    )
+    path = folder / checkpoints.META
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    names = ", ".join(corpus.name for corpus in corpora)
+    meta |= {"other_threshold": found["other_threshold"]}
+    meta |= {"other_calibrated_on": f"{names}, {split}"}
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"a label has to reach a cosine of {found['other_threshold']:.3f}: "
+        f"{found['accepted']:.0f} % of windows whose label is offered do, "
+        f"{found['rejected']:.0f} % of those whose label is not do not"
+    )
+    print(f"wrote   {path}")

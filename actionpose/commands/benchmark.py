@@ -1,0 +1,68 @@
+"""Commands that compare trainings: `actionpose benchmark open`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import UseAppendAction, arg
+
+from actionpose.commands.common import Quiet
+
+
+def open_ablation(
+    out: Annotated[Path, arg(aliases=["-o"])] = Path("runs/benchmark_open"),
+    stage_one: Path = Path("recipes/open_pretrain_mmm_map.yaml"),
+    stage_two: Path = Path("recipes/benchmark_open_2.yaml"),
+    rows: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    steps: tuple[int, int] = (3000, 1500),
+    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus to score on")] = (),
+    split: str = "val",
+    metric: str = "mpjpe_mm",
+    dry_run: bool = False,
+    table_only: bool = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train and score the rows of the ablation on open data; goes on where it stopped.
+
+    Args:
+        out: Folder of the runs.
+        stage_one: Recipe of `actionpose pretrain`, with everything on.
+        stage_two: Recipe of `actionpose finetune`; each row starts it from its own stage one.
+        rows: Some of them; by default all.
+        seeds: Each row is trained with each.
+        steps: Of stage one and of stage two.
+        data: May be repeated; by default data/open/cmu and data/open/hdm05.
+        metric: That the table shows.
+        dry_run: Print the plan, and stop.
+        table_only: Print the table of what is done, and stop.
+    """
+    from actionpose import benchmark_open as bench
+    from actionpose.config import FinetuneConfig, PretrainConfig, load_recipe
+    from actionpose.corpus import open_corpus
+    from actionpose.files import atomic_write
+
+    if not table_only:
+        jobs = bench.plan(
+            out,
+            load_recipe(PretrainConfig, stage_one),
+            load_recipe(FinetuneConfig, stage_two),
+            rows=rows or tuple(bench.ROWS),
+            seeds=seeds,
+            steps=steps,
+        )
+        if dry_run:
+            for job in jobs:
+                state = "done" if job.done else "to do"
+                print(f"{state:6} {job.name:24} {job.steps[0]:6} + {job.steps[1]:6} steps")
+            total = sum(sum(job.steps) for job in jobs if not job.done)
+            print(f"{len(jobs)} jobs, {total} steps to do")
+            return
+        folders = data or (Path("data/open/cmu"), Path("data/open/hdm05"))
+        corpora = [open_corpus(folder) for folder in folders]
+        bench.run_all(jobs, corpora, split, quiet=quiet, report=print)
+    text = bench.table(bench.summarise(bench.read_all(out), metric), metric)
+    print(text)
+    if not table_only:
+        with atomic_write(out / "table.md") as path:
+            path.write_text(text + "\n", encoding="utf-8")
+        print(f"wrote   {out / 'table.md'}")

@@ -1,0 +1,92 @@
+"""Embeddings of labels: those that a checkpoint knows, and free text where it has its text side.
+
+A checkpoint that was pretrained with text brings the embeddings of its training labels in
+`labels.safetensors`; looking one up needs nothing else. Any other text goes through the encoder in
+its folder `text`, in a few phrasings whose mean is the label's embedding.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose import checkpoint
+from actionpose.errors import UserError
+from actionpose.text import TextEncoder, normalize_text
+
+TEXT = "text"  # the folder of a checkpoint that has the text encoder
+PHRASINGS = ("{}", "a person: {}", "someone is doing this: {}")
+_BATCH = 64
+
+
+class Labels:
+    """What a checkpoint knows of text.
+
+    Args:
+        folder: of the checkpoint; None for a model that has none, and knows no text.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+        stored = checkpoint.load_labels(folder) if folder else None
+        self.names: list[str] = stored[0] if stored else []
+        self._rows: dict[str, NDArray[np.float32]] = {}
+        if stored:
+            units = _unit_rows(stored[1].numpy())
+            self._rows = {
+                normalize_text(name): row for name, row in zip(stored[0], units, strict=True)
+            }
+        self._encoder: TextEncoder | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any text can be embedded, and not the known labels only."""
+        return self.folder is not None and (self.folder / TEXT).is_dir()
+
+    def knows(self, label: str) -> bool:
+        return normalize_text(label) in self._rows
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors (N, E) in the space of the motions.
+
+        Raises:
+            UserError: a text that is not known, and no text side to encode it.
+        """
+        unknown = [text for text in dict.fromkeys(texts) if not self.knows(text)]
+        found = dict(self._rows)
+        if unknown:
+            for text, row in zip(unknown, self._encode(unknown), strict=True):
+                found[normalize_text(text)] = row
+        return np.stack([found[normalize_text(text)] for text in texts])
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        if not self.has_text:
+            raise UserError(self._why_not(texts))
+        if self._encoder is None:
+            assert self.folder is not None
+            self._encoder = TextEncoder.from_checkpoint(self.folder / TEXT)
+        rows = []
+        for start in range(0, len(texts), _BATCH):
+            part = texts[start : start + _BATCH]
+            phrased = [phrasing.format(text) for text in part for phrasing in PHRASINGS]
+            units = self._encoder.encode(phrased).float().cpu().numpy()
+            rows.append(units.reshape(len(part), len(PHRASINGS), -1).mean(axis=1))
+        return _unit_rows(np.concatenate(rows))
+
+    def _why_not(self, texts: list[str]) -> str:
+        if not self.names:
+            return (
+                f"the checkpoint {self.folder} knows no text: it was trained without; "
+                "choose one of `actionpose models list` that was pretrained with text"
+            )
+        shown = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
+        return (
+            f"the checkpoint {self.folder} has no text side, and {texts[0]!r} is none of its "
+            f"{len(self.names)} labels ({shown}): choose among these, or a checkpoint with text"
+        )
+
+
+def _unit_rows(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.maximum(length, 1e-12)).astype(np.float32)

@@ -1,0 +1,300 @@
+"""Does a model know what people do? Zero-shot recognition of held-out motion.
+
+Every labelled span of a split is seen by the four cameras of the open benchmark, with a detector's
+noise, and given the most similar of all labels of the split. All draws are seeded by the spans'
+ids. The baseline knows no text: nearest neighbours by statistics of the joints. The threshold of
+"other" is calibrated on the same spans.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.clips import IMAGE_SIZE, VIEWS_OF_A_WINDOW, make_clip, place_camera
+from actionpose.corpus import Corpus, Segment
+from actionpose.errors import UserError
+from actionpose.evaluate import Score, bootstrap
+from actionpose.files import atomic_write
+from actionpose.geometry import box_frame, heading_rad, image_frame
+from actionpose.keypoints import Keypoints
+from actionpose.lift import ActionPose
+from actionpose.skeletons import H36M17
+from actionpose.text import normalize_text
+
+Array = NDArray[np.floating]
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+NEIGHBOURS = 5  # of the baseline
+TERMS = {
+    "top1": "zero-shot recognition: spans whose label is the most similar one, percent",
+    "per_class": "the same, mean over classes",
+    "top1_seen": "top-1 of spans whose label was in training",
+    "top1_unseen": "top-1 of spans whose label was not",
+    "knn_top1": f"{NEIGHBOURS} nearest neighbours by joint statistics, labelled train spans",
+    "knn_per_class": "the same, mean over classes",
+    "chance": "a label drawn at random",
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A labelled span of a motion, on its way through the cameras."""
+
+    id: str
+    text: str  # normalised
+    joints_m: Array  # (T, 17, 3)
+    rate_hz: float
+
+
+def labelled_spans(corpora: Iterable[Corpus], split: str) -> list[Span]:
+    """All spans of a split that have a text: actions and transitions, else whole motions."""
+    spans = []
+    for corpus in corpora:
+        own = [s for s in corpus.segments if s.split == split and normalize_text(s.text)]
+        labelled = {segment.motion for segment in own if segment.kind != "sequence"}
+
+        def counts(segment: Segment, labelled: set[str] = labelled) -> bool:
+            return segment.kind != "sequence" or segment.motion not in labelled
+
+        for segment in filter(counts, own):
+            joints_m = np.asarray(corpus.joints_m[segment.start : segment.stop], np.float64)
+            name = f"{corpus.name}/{segment.motion}[{segment.start}:{segment.stop}]"
+            spans.append(Span(name, normalize_text(segment.text), joints_m, corpus.rate_hz))
+    return spans
+
+
+def see(joints_m: Array, name: str, view: int) -> Array:
+    """(T, 17, 3) pixels of a motion in one of the benchmark's four cameras, with its noise."""
+    rng = np.random.default_rng([*name.encode(), view])
+    azimuth = heading_rad(joints_m[0]) + view * np.pi / 2 + rng.normal(0, 0.2)
+    camera = place_camera(joints_m, azimuth, rng.uniform(3.0, 6.0), rng.uniform(1.2, 2.2))
+    clip = make_clip(joints_m, camera, "image", rng)
+    return image_frame(IMAGE_SIZE).denormalize(clip["keypoints"])
+
+
+def as_keypoints(points_px: Array, rate_hz: float) -> Keypoints:
+    """One person who is always there."""
+    seen: NDArray[np.bool_] = np.greater(points_px[..., 2:], 0)
+    return Keypoints(
+        keypoints_px=np.where(seen, points_px, 0).astype(np.float32)[None],
+        valid=np.any(seen, axis=(1, 2))[None],
+        track_id=np.zeros(1, dtype=np.int64),
+        rate_hz=rate_hz,
+        image_size=IMAGE_SIZE,
+        skeleton=H36M17,
+    )
+
+
+def embed_spans(
+    model: ActionPose, spans: Sequence[Span], progress: Progress = lambda items: items
+) -> NDArray[np.float32]:
+    """(N, 4, E) unit vectors of spans, seen from four sides."""
+    rows = []
+    for span in progress(spans):
+        views = range(VIEWS_OF_A_WINDOW)
+        seen = [as_keypoints(see(span.joints_m, span.id, view), span.rate_hz) for view in views]
+        rows.append(np.concatenate([model.embed_motion(keypoints) for keypoints in seen]))
+    return np.stack(rows)
+
+
+def statistics_of(points_px: Array) -> Array:
+    """A bag of joint statistics of keypoints (T, 17, 3): what a baseline without a model knows.
+
+    Mean, deviation and mean speed of each joint's x and y in units of the person's box: (102,).
+    """
+    box = box_frame(points_px)
+    assert box is not None
+    xy = box.normalize(points_px)[..., :2].reshape(len(points_px), -1)
+    speed = np.abs(np.diff(xy, axis=0)).mean(axis=0) if len(xy) > 1 else np.zeros(xy.shape[1])
+    return np.concatenate([xy.mean(axis=0), xy.std(axis=0), speed])
+
+
+def nearest_labels(
+    train: Array, train_labels: Sequence[str], queries: Array, k: int = NEIGHBOURS
+) -> list[str]:
+    """The label that most of the k nearest rows have, the nearest deciding a tie.
+
+    Args:
+        train, queries: (N, D) and (M, D); each column is scaled by its deviation over `train`.
+    """
+    scale = train.std(axis=0)
+    scale[scale == 0] = 1
+    found = []
+    for query in queries:
+        distance = np.linalg.norm((train - query) / scale, axis=1)
+        near = [train_labels[i] for i in np.argsort(distance, kind="stable")[:k]]
+        found.append(max(near, key=near.count))
+    return found
+
+
+def recognise(
+    model: ActionPose,
+    corpora: Sequence[Corpus],
+    split: str = "val",
+    progress: Progress = lambda items: items,
+) -> dict[str, Any]:
+    """Zero-shot recognition and its baseline.
+
+    Returns:
+        `scores` by the names of `TERMS`, with intervals over spans; `labels`; `truth` and
+        `found`, rows of `labels`, (N,) and (N, 4); the `cosines` (N, 4, L).
+
+    Raises:
+        UserError: the split has no labels, or the model knows no text.
+    """
+    spans = labelled_spans(corpora, split)
+    labels = sorted({span.text for span in spans})
+    if len(labels) < 2:
+        raise UserError(f"the split {split!r} has no two labels: there is nothing to recognise")
+    row = {label: i for i, label in enumerate(labels)}
+    truth = np.array([row[span.text] for span in spans])
+    cosines = embed_spans(model, spans, progress) @ model.embed_text(labels).T
+    found = cosines.argmax(axis=-1)
+    right = 100.0 * (found == truth[:, None]).mean(axis=1)
+    train = labelled_spans(corpora, "train")
+    known = {normalize_text(name) for name in model.space.labels.names} or {s.text for s in train}
+    seen = np.array([span.text in known for span in spans])
+    scores = {
+        "top1": bootstrap(right),
+        "per_class": _per_class(right, truth),
+        "chance": 100 / len(labels),
+    }
+    if seen.any():
+        scores["top1_seen"] = bootstrap(right[seen])
+    if not seen.all():
+        scores["top1_unseen"] = bootstrap(right[~seen])
+    examples = [span for span in train if span.text in row]
+    if examples:
+        by_statistics = _baseline(examples, spans)
+        scores["knn_top1"] = bootstrap(by_statistics)
+        scores["knn_per_class"] = _per_class(by_statistics, truth)
+    return {
+        "scores": scores,
+        "labels": labels,
+        "truth": truth,
+        "found": found,
+        "cosines": cosines,
+        "num_spans": len(spans),
+        "num_unseen": int((~seen).sum()),
+    }
+
+
+def _baseline(train: Sequence[Span], spans: Sequence[Span]) -> Array:
+    """(N,) percent of a span's views that the nearest neighbours label right."""
+    views = range(VIEWS_OF_A_WINDOW)
+
+    def table(spans: Sequence[Span]) -> Array:
+        rows = [statistics_of(see(s.joints_m, s.id, view)) for s in spans for view in views]
+        return np.stack(rows)
+
+    names = [span.text for span in train for _ in views]
+    found = nearest_labels(table(train), names, table(spans))
+    right = np.array([label == s.text for label, s in zip(found, _each_view(spans), strict=True)])
+    mean: Array = 100.0 * right.reshape(len(spans), -1).mean(axis=1)
+    return mean
+
+
+def _each_view(spans: Sequence[Span]) -> Iterator[Span]:
+    return (span for span in spans for _ in range(VIEWS_OF_A_WINDOW))
+
+
+def _per_class(right: Array, truth: NDArray[np.int64]) -> Score:
+    """Mean over classes of the mean over their spans, with an interval over spans of each."""
+    rng = np.random.default_rng(0)
+    groups = [right[truth == label] for label in np.unique(truth)]
+    draws = np.mean(
+        [group[rng.integers(len(group), size=(2000, len(group)))].mean(axis=1) for group in groups],
+        axis=0,
+    )
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Score(float(np.mean([group.mean() for group in groups])), float(low), float(high))
+
+
+def calibrate(
+    model: ActionPose,
+    corpora: Sequence[Corpus],
+    split: str = "val",
+    progress: Progress = lambda items: items,
+) -> dict[str, float]:
+    """The cosine that best tells windows whose label is offered from windows whose is not.
+
+    The best label of a window is known if its own label is among those of the split, and "other"
+    if it is taken out. The threshold maximises the mean of the two shares that are told rightly.
+
+    Returns:
+        `other_threshold` and the shares `accepted` and `rejected` at it, percent.
+    """
+    spans = labelled_spans(corpora, split)
+    labels = sorted({span.text for span in spans})
+    if len(labels) < 2:
+        raise UserError(f"the split {split!r} has no two labels: there is nothing to calibrate on")
+    texts = model.embed_text(labels)
+    known, other = [], []
+    for span in progress(spans):
+        own = labels.index(span.text)
+        for view in range(VIEWS_OF_A_WINDOW):
+            keypoints = as_keypoints(see(span.joints_m, span.id, view), span.rate_hz)
+            embeddings, _ = model.space.embed_windows(keypoints)
+            cosines = embeddings[0][np.linalg.norm(embeddings[0], axis=1) > 0.5] @ texts.T
+            weight = 1 / max(len(cosines), 1)
+            known += [(value, weight) for value in cosines.max(axis=1)]
+            rest = np.delete(cosines, own, axis=1)
+            other += [(value, weight) for value in rest.max(axis=1)]
+    values = np.array([value for value, _ in known + other])
+    weights = np.array([weight for _, weight in known + other])
+    is_known = np.arange(len(values)) < len(known)
+    best = (-1.0, 0.0, 0.0, 0.0)
+    for threshold in np.quantile(values, np.linspace(0, 1, 201)):
+        above = values >= threshold
+        accepted = weights[is_known & above].sum() / weights[is_known].sum()
+        rejected = weights[~is_known & ~above].sum() / weights[~is_known].sum()
+        best = max(best, ((accepted + rejected) / 2, float(threshold), accepted, rejected))
+    return {
+        "other_threshold": round(best[1], 4),
+        "accepted": 100 * float(best[2]),
+        "rejected": 100 * float(best[3]),
+    }
+
+
+def confusion(report: dict[str, Any], path: Path) -> None:
+    """Write a picture: which labels are taken for which, in percent of each true label's views.
+
+    Args:
+        report: of `recognise`.
+
+    Raises:
+        UserError: matplotlib is not installed, or the file cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
+    labels, truth, found = report["labels"], report["truth"], report["found"]
+    counts = np.zeros((len(labels), len(labels)))
+    for own, views in zip(truth, found, strict=True):
+        np.add.at(counts[own], views, 1)
+    share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 3.2 + 0.3 * len(labels)
+    figure = Figure(figsize=(side, side * 0.92), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    short = [label if len(label) <= 34 else f"{label[:33]}…" for label in labels]
+    number = [int((truth == i).sum()) for i in range(len(labels))]
+    own_names = [f"{name} ({count})" for name, count in zip(short, number, strict=True)]
+    style: dict[str, Any] = {"fontsize": 7, "parse_math": False}
+    axes.set_xticks(range(len(labels)), short, rotation=90, **style)
+    axes.set_yticks(range(len(labels)), own_names, **style)
+    for y, x in np.argwhere(share >= 0.5):
+        dark = "white" if share[y, x] > 55 else "#1d2430"
+        axes.text(x, y, f"{share[y, x]:.0f}", ha="center", va="center", fontsize=6.5, color=dark)
+    axes.set_xlabel("the most similar label", fontsize=8)
+    axes.set_ylabel("the true label (number of spans)", fontsize=8)
+    axes.tick_params(length=0)
+    with atomic_write(path) as unfinished:
+        figure.savefig(unfinished, dpi=150, format="png", metadata={"Software": None})

@@ -1,0 +1,35 @@
+"""Keypoints and poses at other times: linear, and honest about what is missing."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+_SAME_RATE = 0.1  # frames whose rate is this near to another are taken as they are
+
+
+def same_rate(times: Array, rate_hz: float) -> bool:
+    """Whether frames at `times` (T,) need no resampling to a rate.
+
+    It looks at each pair of frames: a mean rate would hide dropped frames and pauses.
+    """
+    return bool((np.abs(np.diff(times) * rate_hz - 1) <= _SAME_RATE).all())
+
+
+def resample_keypoints(
+    points: Array, valid: NDArray[np.bool_], times: Array, grid: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Keypoints at other times. A joint is there if it is there on both sides of the time."""
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    seen = points[..., 2] > 0
+    both = seen[after] & seen[after - 1]
+    resampled = interpolate(points, times, grid) * both[..., None]
+    return resampled.astype(np.float32), valid[after] & valid[after - 1] & both.any(axis=1)
+
+
+def interpolate(values: Array, times: Array, grid: Array) -> Array:
+    """(T, ...) at `times` to (G, ...) at `grid`, linearly; the ends are held."""
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    share = (grid - times[after - 1]) / (times[after] - times[after - 1])
+    share = np.clip(share, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
+    return values[after - 1] * (1 - share) + values[after] * share

@@ -1,0 +1,277 @@
+"""Search in motion: by text or by another motion, over lifted results and corpora.
+
+Each source (a result file, or a corpus) is cut into windows, whose embeddings are kept in an index
+file. An index says from which files and with which checkpoint it was made, and is made anew when
+either changes. Corpora have no 2D: each window is seen from in front and from the side, and
+the two embeddings are averaged.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.actions import window_spans
+from actionpose.clips import make_clip, place_camera
+from actionpose.corpus import open_corpus
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+from actionpose.geometry import heading_rad
+from actionpose.lift import ActionPose
+from actionpose.result import Result, is_result
+
+FORMAT = 1  # raised when code that reads the old format would misread the new one
+VIEWS_RAD = (0.0, np.pi / 2)  # from in front, from the side
+_DISTANCE_M, _HEIGHT_M = 4.5, 1.5  # of the camera that sees corpora
+_BATCH = 16
+_LEAST_NORM = 0.5  # windows in which nobody is seen have zeros
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A span of a motion that answers a query; `score` is a cosine."""
+
+    score: float
+    source: Path  # the result, or the corpus
+    motion: str  # the motion of a corpus, or "person N"
+    start_s: float
+    stop_s: float
+    text: str  # what the corpus says that it is
+
+
+@dataclass(frozen=True)
+class Index:
+    """Windows of one source."""
+
+    source: Path
+    embeddings: NDArray[np.float32]  # (W, E) unit vectors
+    spans_s: NDArray[np.floating]  # (W, 2)
+    motion: NDArray[np.int64]  # (W,) rows of `motions`
+    motions: list[tuple[str, str]]  # name and text
+
+
+def find_sources(places: Iterable[Path]) -> list[Path]:
+    """Results and corpora: the places themselves, and what is in those that are folders.
+
+    Raises:
+        UserError: a place is not there or has nothing to search in.
+    """
+    found: dict[Path, None] = {}
+    for place in places:
+        if not place.exists():
+            raise UserError(f"there is no {place}: name results, corpora, or folders of them")
+        here = [place] if place.is_file() else [place, *sorted(place.rglob("*"))]
+        sources = [path for path in here if _is_corpus(path) or path.is_file() and is_result(path)]
+        if not sources:
+            raise UserError(
+                f"{place} has nothing to search in: neither a result of `actionpose lift` (npz) "
+                "nor a corpus"
+            )
+        found |= dict.fromkeys(sources)
+    if not found:
+        raise UserError("say where to search: name results, corpora, or folders of them")
+    return list(found)
+
+
+def _is_corpus(path: Path) -> bool:
+    return (path / "corpus.json").is_file()
+
+
+def index_folder() -> Path:
+    """Where indices are kept: the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "actionpose" / "index"
+
+
+def open_index(
+    source: Path,
+    model: ActionPose,
+    *,
+    folder: Path | None = None,
+    progress: Progress = lambda windows: None,
+) -> Index:
+    """The index of a source: from its file if that is of the source as it is and of this model.
+
+    Args:
+        folder: of the index files; by default `index_folder()`.
+        progress: called with windows embedded since the last call.
+
+    Raises:
+        UserError: the source cannot be read, the model knows no actions, or the index cannot be
+            written.
+    """
+    folder = folder or index_folder()
+    digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
+    path = folder / f"{source.stem}-{digest}.npz"
+    wanted = {"format": FORMAT, "checkpoint": model.checkpoint["sha256"], "of": _state(source)}
+    if (stored := _read(path, source, wanted)) is not None:
+        return stored
+    made = _of_corpus(source, model, progress) if _is_corpus(source) else _of_result(source, model)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder {folder} for the index: {error.strerror}; choose another "
+            "with --index"
+        ) from error
+    header = json.dumps({**wanted, "motions": made.motions})
+    with atomic_write(path) as unfinished:
+        np.savez(
+            unfinished,
+            embeddings=made.embeddings.astype(np.float16),
+            spans_s=made.spans_s,
+            motion=made.motion,
+            header=np.array(header),
+        )
+    return made
+
+
+def _state(source: Path) -> str:
+    """Changes when the source does."""
+    if _is_corpus(source):
+        return str(open_corpus(source).info["sha256"])
+    about = source.stat()
+    return f"{about.st_size} bytes, {about.st_mtime_ns} ns"
+
+
+def _read(path: Path, source: Path, wanted: dict[str, Any]) -> Index | None:
+    """The index in a file, unless there is none, it is damaged, or it is of something else."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            if any(header.get(key) != value for key, value in wanted.items()):
+                return None
+            motions = [(str(name), str(text)) for name, text in header["motions"]]
+            embeddings = file["embeddings"].astype(np.float32)
+            return Index(source, embeddings, file["spans_s"], file["motion"], motions)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _of_result(source: Path, model: ActionPose) -> Index:
+    result = Result.load(source)
+    embeddings, spans_s = model.space.windows_of(result)
+    begin_s = float(result.time_s[0]) if len(result.time_s) else 0.0
+    person, window = np.nonzero(np.linalg.norm(embeddings, axis=-1) > _LEAST_NORM)
+    motions = [(f"person {number}", "") for number in range(len(embeddings))]
+    return Index(source, embeddings[person, window], spans_s[window] + begin_s, person, motions)
+
+
+def _of_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
+    corpus = open_corpus(source)
+    length = round(model.frames * corpus.rate_hz / model.rate_hz)
+    rows: list[tuple[int, int, int]] = []  # motion, first row of joints.npy, one past the last
+    texts: list[tuple[str, str]] = []
+    for number, motion in enumerate(corpus.motions().values()):
+        spans = motion.start + window_spans(len(motion), length, scales=(1.0,), overlap=2)
+        rows += [(number, int(start), int(stop)) for start, stop in spans]
+        texts.append((motion.motion, motion.text))
+    rows.sort(key=lambda row: row[2] - row[1])  # windows of one length go together
+    embeddings = []
+    for part in _batches(rows):
+        joints = [np.asarray(corpus.joints_m[start:stop], np.float64) for _, start, stop in part]
+        embeddings.append(embed_motions(joints, corpus.rate_hz, model))
+        progress(len(part))
+    first = np.array([motion.start for motion in corpus.motions().values()])
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    spans_s = (table[:, 1:] - first[table[:, :1]]) / corpus.rate_hz
+    return Index(source, np.concatenate(embeddings), spans_s, table[:, 0], texts)
+
+
+def _batches(rows: Sequence[tuple[int, int, int]]) -> Iterable[list[tuple[int, int, int]]]:
+    """Some rows at a time, all of one length."""
+    batch: list[tuple[int, int, int]] = []
+    for row in rows:
+        if batch and (len(batch) == _BATCH or row[2] - row[1] != batch[0][2] - batch[0][1]):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def embed_motions(
+    joints_m: Sequence[NDArray[np.floating]], rate_hz: float, model: ActionPose
+) -> NDArray[np.float32]:
+    """Unit vectors (N, E) of motions (T, 17, 3) of one length, in metres, z up."""
+    total: NDArray[np.float32] | float = 0.0
+    for view_rad in VIEWS_RAD:
+        clips = []
+        for motion_m in joints_m:
+            if abs(rate_hz / model.rate_hz - 1) > 0.1:
+                count = max(1, round(len(motion_m) * model.rate_hz / rate_hz))
+                nearest = np.linspace(0, len(motion_m) - 1, count).round().astype(int)
+                motion_m = motion_m[nearest]
+            azimuth_rad = heading_rad(motion_m[0]) + view_rad
+            camera = place_camera(motion_m, azimuth_rad, _DISTANCE_M, _HEIGHT_M)
+            clips.append(make_clip(motion_m, camera, model.normalization, None)["keypoints"])
+        total = total + model.space.embed_clips(np.stack(clips))
+    return unit(np.asarray(total))
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Vectors (..., E) brought to length 1."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
+
+
+def embed_span(
+    source: Path, model: ActionPose, start_s: float | None = None, stop_s: float | None = None
+) -> NDArray[np.float32]:
+    """A motion as a query: (E,) of the first person of a result, between two times.
+
+    Raises:
+        UserError: not a result, nobody is seen there, or the times are not in it.
+    """
+    if not is_result(source):
+        raise UserError(f"{source} is not a result of `actionpose lift` (npz): lift it first")
+    index = _of_result(source, model)
+    low = -np.inf if start_s is None else start_s
+    high = np.inf if stop_s is None else stop_s
+    middle_s = index.spans_s.mean(axis=1)
+    inside = (index.motion == 0) & (middle_s >= low) & (middle_s <= high)
+    if not inside.any():
+        raise UserError(
+            f"{source} shows person 0 nowhere between {low:g} and {high:g} s: give other times"
+        )
+    vector: NDArray[np.float32] = unit(index.embeddings[inside].sum(axis=0))
+    return vector
+
+
+def best(indices: Iterable[Index], query: NDArray[np.floating], top: int) -> list[Hit]:
+    """The best spans, the best first; no two of one motion overlap.
+
+    Args:
+        query: (E,) unit vector.
+    """
+    hits: list[Hit] = []
+    for index in indices:
+        if not len(index.embeddings):
+            continue
+        scores = index.embeddings @ query
+        taken: list[int] = []
+        for row in np.argsort(-scores, kind="stable"):
+            if len(taken) == top:
+                break
+            start_s, stop_s = index.spans_s[row]
+            if any(
+                index.motion[other] == index.motion[row]
+                and index.spans_s[other, 0] < stop_s
+                and start_s < index.spans_s[other, 1]
+                for other in taken
+            ):
+                continue
+            taken.append(int(row))
+            name, text = index.motions[index.motion[row]]
+            span = (round(float(start_s), 3), round(float(stop_s), 3))
+            hits.append(Hit(round(float(scores[row]), 4), index.source, name, *span, text))
+    return sorted(hits, key=lambda hit: -hit.score)[:top]

@@ -1,0 +1,132 @@
+"""Timelines for people and for other programs: a table, CSV, JSON, ELAN's text, a picture."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from actionpose.actions import OTHER, Action
+from actionpose.errors import UserError
+from actionpose.files import atomic_write
+
+
+def table(actions: Sequence[Action]) -> str:
+    """Lines for a terminal: start, stop, label, score, and what else it may be."""
+    rows = [("person", "start", "stop", "label", "score", "top 3")]
+    for action in actions:
+        top = ", ".join(f"{label} {score:.2f}" for label, score in action.top)
+        span = (f"{action.start_s:.1f}", f"{action.stop_s:.1f}")
+        rows.append((str(action.person), *span, action.label, f"{action.score:.2f}", top))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = []
+    for row in rows:
+        cells = [
+            text.ljust(width) if column == 3 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row[:5], widths, strict=True))
+        ]
+        lines.append("  ".join([*cells, row[5]]).rstrip())
+    return "\n".join(lines)
+
+
+def _write_csv(actions: Sequence[Action], path: Path) -> None:
+    ranks = range(max((len(action.top) for action in actions), default=0))
+    header = ["person", "start_s", "stop_s", "label", "score"]
+    header += [f"{name}_{rank + 1}" for rank in ranks for name in ("label", "score")]
+    with (
+        atomic_write(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for action in actions:
+            span = [action.person, f"{action.start_s:.3f}", f"{action.stop_s:.3f}"]
+            top = [value for pair in action.top for value in pair]
+            writer.writerow([*span, action.label, action.score, *top])
+
+
+def _write_json(actions: Sequence[Action], path: Path) -> None:
+    document = {"units": "seconds", "actions": [action.to_dict() for action in actions]}
+    with atomic_write(path) as unfinished:
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def _write_elan(actions: Sequence[Action], path: Path) -> None:
+    """Tab-delimited text as ELAN imports it: tier, begin and end in milliseconds, annotation.
+
+    In ELAN: File, Import, CSV / Tab-delimited Text File. One tier a person.
+    """
+    with (
+        atomic_write(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(["Tier", "Begin Time", "End Time", "Annotation"])
+        for action in actions:
+            begin_ms, end_ms = round(1000 * action.start_s), round(1000 * action.stop_s)
+            writer.writerow([f"person {action.person}", begin_ms, end_ms, action.label])
+
+
+def colours_of(labels: Sequence[str]) -> dict[str, object]:
+    """A colour for each label, in turn from a set that can be told apart; "other" is grey."""
+    import matplotlib
+
+    dark_then_light = (*range(0, 20, 2), *range(1, 20, 2))
+    palette = [matplotlib.colormaps["tab20"](i) for i in dark_then_light if i not in (14, 15)]
+    named = {label: palette[i % len(palette)] for i, label in enumerate(labels)}
+    return {**named, OTHER: "#c9ced6"}
+
+
+def _write_png(actions: Sequence[Action], path: Path) -> None:
+    """Bars over time, a row for each label of each person."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
+    if not actions:
+        raise UserError("there is nothing to draw: the timeline is empty")
+    persons = sorted({action.person for action in actions})
+    rows: list[tuple[int, str]] = []
+    for person in persons:
+        own = [action.label for action in actions if action.person == person]
+        names = [label for label in dict.fromkeys(own) if label != OTHER]
+        rows += [(person, label) for label in [*names, *([OTHER] if OTHER in own else [])]]
+    colours = colours_of(list(dict.fromkeys(action.label for action in actions)))
+    figure = Figure(figsize=(9, 1.0 + 0.28 * len(rows)), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    begin_s = min(action.start_s for action in actions)
+    end_s = max(action.stop_s for action in actions)
+    for action in actions:
+        y = rows.index((action.person, action.label))
+        length = action.stop_s - action.start_s
+        axes.barh(y, length, left=action.start_s, height=0.72, color=colours[action.label])
+        if length > 0.06 * (end_s - begin_s) and action.label != OTHER:
+            middle = action.start_s + length / 2
+            text = f"{action.score:.2f}"
+            axes.text(middle, y, text, ha="center", va="center", fontsize=7, color="white")
+    several = len(persons) > 1
+    short = [label if len(label) <= 46 else f"{label[:45]}…" for _, label in rows]
+    names = [
+        f"{person}: {label}" if several else label
+        for (person, _), label in zip(rows, short, strict=True)
+    ]
+    axes.set_yticks(range(len(rows)), names, fontsize=8, parse_math=False)
+    axes.set(xlim=(begin_s, end_s), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_xlabel("seconds; numbers are cosines of motion and label", fontsize=8)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#e6e9ee", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    with atomic_write(path) as unfinished:
+        figure.savefig(unfinished, dpi=150, format="png", metadata={"Software": None})
+
+
+WRITERS: dict[str, Callable[[Sequence[Action], Path], None]] = {
+    ".csv": _write_csv,
+    ".json": _write_json,
+    ".txt": _write_elan,
+    ".png": _write_png,
+}

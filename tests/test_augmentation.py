@@ -1,0 +1,223 @@
+"""Augmentation: off by default, true to the body, and each setting does what it says."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from actionpose import augmentation
+from actionpose.augmentation import LAYOUTS, as_detected, pitched, recombine, unseen
+from actionpose.clips import Batches, place_camera
+from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, from_dict
+from actionpose.corpus import Corpus
+from actionpose.skeletons import BODY25, BODY_PARTS, COCO17, H36M17, HALPE26, MPII16, convert
+from actionpose.synthetic import motion
+
+UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lower body"))
+EVERYTHING = AugmentationConfig(
+    recombine=0.5,
+    any_layout=0.5,
+    joint_offset_m=0.01,
+    hidden_limb=0.5,
+    cropped=0.5,
+    plain_confidence=0.5,
+    camera_pitch_deg=(0.0, 45.0),
+)
+PLAIN = ClipConfig(frames=27, stride=9, normalization="box", mirror=0.0, noise=False)
+
+
+def made(action: str, seed: int = 0) -> np.ndarray:
+    """(60, 17, 3) metres."""
+    clip = motion(action, np.random.default_rng(seed), duration_s=2.0).joints_m
+    return clip.astype(np.float64)
+
+
+def batches(corpus: Corpus, **settings: object) -> Batches:
+    config = replace(PLAIN, augmentation=AugmentationConfig(**settings))  # type: ignore[arg-type]
+    return Batches([(corpus, 1.0)], config, batch_size=4, seed=7)
+
+
+def bones_m(joints_m: np.ndarray) -> np.ndarray:
+    return np.stack(
+        [np.linalg.norm(joints_m[:, a] - joints_m[:, b], axis=-1) for a, b in H36M17.bones], axis=1
+    )
+
+
+def test_off_draws_nothing(corpus: Corpus) -> None:
+    """Settings that are off leave the random stream as it is."""
+    rng = np.random.default_rng(0)
+    joints_m = made("walk")
+    camera = place_camera(joints_m, 0.3, 4.0, 1.5)
+    off = AugmentationConfig()
+    assert as_detected(joints_m, None, off, rng) is None
+    assert not unseen(joints_m, camera, off, rng).any()
+    assert rng.random() == np.random.default_rng(0).random()
+    assert all(not getattr(off, field.name) for field in fields(off))
+
+
+def test_clips_are_repeatable_and_finite(corpus: Corpus) -> None:
+    config = replace(PLAIN, noise=True, mirror=0.5, hidden_joints=0.1, augmentation=EVERYTHING)
+    for step in range(20):
+        a, b = (Batches([(corpus, 1.0)], config, 4, seed=1).batch(step) for _ in range(2))
+        for key in ("keypoints", "pose", "valid", "scale_m"):
+            assert (a[key] == b[key]).all() and np.isfinite(a[key].numpy()).all()
+
+
+def test_recipes_can_name_it() -> None:
+    values = {"data": {"augmentation": {"cropped": 0.2, "camera_pitch_deg": [0, 45]}}}
+    config = from_dict(FinetuneConfig, values, "recipe")
+    assert config.data.augmentation.camera_pitch_deg == (0.0, 45.0)
+
+
+def test_recombined_bodies_hold_together() -> None:
+    legs, upper = made("walk", 1), made("wave", 2)
+    body = recombine(legs, upper)
+    assert not np.array_equal(body, legs)
+    np.testing.assert_array_equal(body[:, LOWER], legs[:, LOWER])
+    # bones are rigid, and in the proportions of whom they come from
+    assert np.ptp(bones_m(body), axis=0).max() < 1e-3
+    arms = [i for i, (child, _) in enumerate(H36M17.bones) if child >= 11]
+    ratio = bones_m(body)[0, arms] / bones_m(upper)[0, arms]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+    # the waving hand still waves: angles within the upper body are the waver's
+    wrist, elbow, shoulder = H36M17.indices("left_wrist", "left_elbow", "left_shoulder")
+
+    def elbow_cos(joints: np.ndarray) -> np.ndarray:
+        a, b = joints[:, wrist] - joints[:, elbow], joints[:, shoulder] - joints[:, elbow]
+        return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+
+    np.testing.assert_allclose(elbow_cos(body), elbow_cos(upper), atol=1e-6)
+
+
+def test_a_motion_recombined_with_itself_stays() -> None:
+    legs = made("punch")
+    np.testing.assert_allclose(recombine(legs, legs), legs, atol=1e-9)
+
+
+def test_nobody_is_put_through_the_floor() -> None:
+    lying, standing = made("lie down", 3)[-20:], made("exercise", 4)[:20]
+    for seed in range(10):
+        body = recombine(lying, made("free", seed)[:20])
+        assert body[..., 2].min() >= lying[..., 2].min() - 0.041
+    assert recombine(standing, lying).shape == standing.shape
+
+
+def test_recombination_reaches_the_clips(corpus: Corpus) -> None:
+    plain, mixed = batches(corpus), batches(corpus, recombine=1.0)
+    changed = 0
+    for step in range(5):
+        a, b = plain.batch(step), mixed.batch(step)
+        assert a["name"] == b["name"]
+        changed += int((a["pose"] - b["pose"])[:, :, UPPER].abs().amax(dim=(1, 2, 3)).gt(0.1).sum())
+    assert changed > 10
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_move_trunk_and_head_by_some_centimetres(layout) -> None:
+    joints_m = made("walk")
+    moved_m = np.linalg.norm(layout(joints_m) - joints_m, axis=-1)
+    limbs = H36M17.indices(*BODY_PARTS["arms"], *BODY_PARTS["legs"], *BODY_PARTS["hips"])
+    assert (moved_m[:, limbs] == 0).all()
+    assert 0.01 < moved_m.max() < 0.25
+    # turning the body turns what is seen of it
+    turn = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
+    np.testing.assert_allclose(layout(joints_m @ turn), layout(joints_m) @ turn, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "layout"),
+    [
+        (COCO17, augmentation.as_from_coco),
+        (BODY25, augmentation.as_from_coco),
+        (HALPE26, augmentation.as_from_halpe),
+        (MPII16, augmentation.as_from_mpii),
+    ],
+)
+def test_layouts_agree_with_the_conversions(skeleton, layout) -> None:
+    """A made-up detector's joints, converted, are what the layout says: trunk and, MPII, neck."""
+    joints_m = made("walk")
+    seen = dict(zip(H36M17.joints, layout(joints_m).swapaxes(0, 1), strict=True))
+    true = dict(zip(H36M17.joints, joints_m.swapaxes(0, 1), strict=True))
+    given = {**true, "neck": true["thorax"], "nose": seen["nose"]}
+    given |= {f"{side}_eye": seen["head"] for side in ("left", "right")}
+    if skeleton is BODY25:  # its neck is between the shoulders
+        given["neck"] = (true["left_shoulder"] + true["right_shoulder"]) / 2
+    if skeleton is MPII16:
+        given["neck"] = seen["nose"]
+    zero = np.zeros_like(true["head"])
+    points = np.stack([given.get(joint, zero) for joint in skeleton.joints], axis=1)
+    converted = convert(points, skeleton, confidence=False)
+    np.testing.assert_allclose(converted, layout(joints_m), atol=1e-9)
+
+
+def test_offsets_are_constant_and_symmetric() -> None:
+    joints_m = made("walk")
+    config = AugmentationConfig(joint_offset_m=0.02)
+    seen = as_detected(joints_m, None, config, np.random.default_rng(0))
+    assert seen is not None
+    moved_m = np.linalg.norm(seen - joints_m, axis=-1)
+    assert np.ptp(moved_m, axis=0).max() < 1e-9  # as far in every frame
+    np.testing.assert_allclose(moved_m, moved_m[:, H36M17.mirror], atol=1e-9)
+    many = [as_detected(joints_m, None, config, np.random.default_rng(i)) for i in range(60)]
+    assert np.std([m[0] - joints_m[0] for m in many], axis=0).mean() == pytest.approx(0.02, rel=0.2)
+
+
+def test_limbs_are_hidden_in_one_stretch() -> None:
+    joints_m = made("walk")
+    camera = place_camera(joints_m, 0.3, 4.0, 1.5)
+    kinds = set()
+    for seed in range(60):
+        config = AugmentationConfig(hidden_limb=1.0)
+        hidden = unseen(joints_m, camera, config, np.random.default_rng(seed))
+        joints = tuple(np.flatnonzero(hidden.any(axis=0)))
+        kinds.add(joints)
+        frames = np.flatnonzero(hidden.any(axis=1))
+        assert len(frames) == frames[-1] - frames[0] + 1 >= 12
+        assert (hidden[frames][:, list(joints)]).all()
+    assert len(kinds) > 6 and (0,) not in kinds
+
+
+def test_cropping_hides_what_lies_beyond_an_edge() -> None:
+    joints_m = made("wave")
+    camera = place_camera(joints_m, 0.3, 4.0, 1.5)
+    xy = camera.project(camera.from_world(joints_m))
+    cut = 0
+    for seed in range(40):
+        config = AugmentationConfig(cropped=1.0)
+        hidden = unseen(joints_m, camera, config, np.random.default_rng(seed))
+        if not hidden.any():
+            continue
+        cut += 1
+        assert np.median((~hidden).sum(axis=1)) >= 4
+        gaps = [  # on one axis, all that is hidden lies beyond all that is not
+            max(
+                sign * xy[..., axis][hidden].min() - sign * xy[..., axis][~hidden].max()
+                if sign > 0
+                else xy[..., axis][~hidden].min() - xy[..., axis][hidden].max()
+                for sign in (1, -1)
+            )
+            for axis in (0, 1)
+        ]
+        assert max(gaps) > 0
+    assert cut > 30
+
+
+@pytest.mark.parametrize("pitch_deg", [0.0, 20.0, 45.0])
+def test_cameras_look_down(pitch_deg: float) -> None:
+    joints_m = made("walk")
+    camera = place_camera(joints_m, 0.7, 4.0, 1.5)
+    tilted = pitched(camera, joints_m, np.deg2rad(pitch_deg))
+    assert np.rad2deg(np.arcsin(-tilted.rotation[2, 2])) == pytest.approx(pitch_deg, abs=1e-6)
+    assert (tilted.from_world(joints_m)[..., 2] >= 1 - 1e-9).all()
+    low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
+    centre = tilted.project(tilted.from_world((low + high) / 2))
+    np.testing.assert_allclose(centre, tilted.centre_px)
+    # from the same side
+    a, b = camera.position_m - low, tilted.position_m - low
+    assert a[:2] @ b[:2] > 0
+
+
+def test_plain_confidence(corpus: Corpus) -> None:
+    config = replace(PLAIN, noise=True, augmentation=AugmentationConfig(plain_confidence=1.0))
+    keypoints = Batches([(corpus, 1.0)], config, 8, seed=0).batch(0)["keypoints"]
+    assert set(keypoints[..., 2].unique().tolist()) <= {0.0, 1.0}

@@ -1,0 +1,183 @@
+"""The ablation: what its rows train, that it goes on where it stopped, and the table by hand."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from actionpose import benchmark_open, cli
+from actionpose.benchmark_open import ROWS, Job, interval, plan, read_all, run_all, summarise, table
+from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
+from actionpose.corpus import Corpus
+from actionpose.errors import UserError
+from actionpose.evaluate import METRICS
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def stages(
+    tiny_pretraining: PretrainConfig, tiny_config: FinetuneConfig
+) -> tuple[PretrainConfig, FinetuneConfig]:
+    """Both of one model; clips of 27 frames, so that all of a window is seen."""
+    data = replace(tiny_pretraining.data, frames=27)
+    two = replace(tiny_config, model=tiny_pretraining.model)
+    two = replace(two, data=replace(two.data, frames=27, stride=27, normalization="box"))
+    return replace(tiny_pretraining, data=replace(data, normalization="box")), two
+
+
+def jobs(
+    folder: Path,
+    stages: tuple[PretrainConfig, FinetuneConfig],
+    rows: tuple[str, ...] = tuple(ROWS),
+    seeds: tuple[int, ...] = (0,),
+    steps: tuple[int, int] = (3, 2),
+) -> list[Job]:
+    return plan(folder, *stages, rows=rows, seeds=seeds, steps=steps)
+
+
+def test_rows_differ_in_what_they_say(
+    tmp_path: Path, stages: tuple[PretrainConfig, FinetuneConfig]
+) -> None:
+    made = {job.row: job for job in jobs(tmp_path, stages)}
+    assert made["scratch"].stage_one is None and made["scratch"].stage_two.init is None
+    assert made["scratch"].steps == (0, 2) and made["scratch_long"].steps == (0, 5)
+    ones = {row: job.stage_one for row, job in made.items() if job.stage_one}
+    masks = {row: (one.data.masks.part, one.data.masks.window) for row, one in ones.items()}
+    assert masks["baseline"] == masks["map"] == (0, 0)
+    assert masks["mmm"] == masks["mmm_map"] == masks["shuffled"] == (0.25, 0.25)
+    aligned = {row for row, one in ones.items() if one.alignment_weight}
+    assert aligned == {"map", "mmm_map", "shuffled"}
+    assert {row for row, one in ones.items() if one.data.shuffle_texts} == {"shuffled"}
+    # and in nothing else
+    plain = {
+        row: replace(
+            one,
+            alignment_weight=0.0,
+            data=replace(one.data, masks=stages[0].data.masks, shuffle_texts=False),
+        )
+        for row, one in ones.items()
+    }
+    assert all(one == plain["baseline"] for one in plain.values())
+    for row in ones:
+        assert made[row].stage_two.init == tmp_path / row / "seed_0" / "stage_one"
+        assert made[row].steps == (3, 2)
+
+
+def test_what_the_plan_refuses(
+    tmp_path: Path, stages: tuple[PretrainConfig, FinetuneConfig]
+) -> None:
+    with pytest.raises(UserError, match="no row 'b'"):
+        jobs(tmp_path, stages, rows=("mmm_map", "b"))
+    with pytest.raises(UserError, match="one seed"):
+        jobs(tmp_path, stages, seeds=())
+    silent = (replace(stages[0], alignment_weight=0.0), stages[1])
+    with pytest.raises(UserError, match="alignment_weight 0"):
+        jobs(tmp_path, silent, rows=("map",))
+
+
+def test_trains_scores_and_goes_on(
+    tmp_path: Path,
+    stages: tuple[PretrainConfig, FinetuneConfig],
+    corpus: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planned = jobs(tmp_path, stages, rows=("scratch_long", "mmm_map"))
+    assert [job.done for job in planned] == [False, False]
+    run_all(planned[:1], [corpus], "val", quiet=True)
+    first = read_all(tmp_path)
+    assert len(first) == 1 and first[0]["row"] == "scratch_long" and "actions" not in first[0]
+    run_all(planned, [corpus], "val", quiet=True)
+    both = read_all(tmp_path)
+    assert [scores["row"] for scores in both] == ["scratch_long", "mmm_map"]
+    assert both[0] == first[0]
+    assert both[0]["windows"].keys() == both[1]["windows"].keys()
+    assert {"top1", "frames", "f1_50"} <= both[1]["actions"].keys()
+    for job in planned:  # as many steps as planned
+        (step,) = (job.folder / "stage_two" / "checkpoints").iterdir()
+        assert int(step.name) == job.steps[1]
+    # what is done is not trained again
+    monkeypatch.setattr(benchmark_open, "finetune", None)
+    run_all(planned, [corpus], "val", quiet=True)
+
+
+def fake(row: str, seed: int, values: np.ndarray, **actions: float) -> dict:
+    """Scores as a job leaves them, with one metric's values by window."""
+    windows = {f"w{i}": dict.fromkeys(METRICS, float(v)) for i, v in enumerate(values)}
+    about = {"row": row, "seed": seed, "steps": [3, 2], "windows": windows}
+    return about | ({"actions": actions} if actions else {})
+
+
+def test_table_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(60, 20, size=50)
+    found = [fake("baseline", s, base + s) for s in range(3)]
+    found += [
+        fake("mmm_map", s, base + s - 2 + rng.normal(0, 0.5, 50), top1=50.0 + s) for s in (0, 1)
+    ]
+    lines = {line.row: line for line in summarise(found)}
+    assert lines["baseline"].mean == pytest.approx(base.mean() + 1)
+    assert lines["baseline"].deviation == pytest.approx(1)
+    low, high = lines["baseline"].interval
+    assert low < base.mean() + 1 < high and high - low > 5  # windows differ by much
+    mean, low, high = lines["mmm_map"].differences["baseline"]
+    # pairs of the same window and seed: what differs between windows is not in the interval
+    assert low < -2 < high and high - low < 0.6 and mean == pytest.approx(-2, abs=0.2)
+    assert lines["mmm_map"].actions == {"top1": 50.5}
+    text = table(list(lines.values()))
+    assert len(text.splitlines()) == 4 and "top1" in text and "-2.0 [" in text
+    widths = {line.count(" | ") for line in text.splitlines()}
+    assert len(widths) == 1
+
+
+def test_intervals_know_of_seeds() -> None:
+    """Seeds that differ by much widen an interval, however many windows there are."""
+    values = np.zeros((3, 1000)) + np.array([[0.0], [5.0], [10.0]])
+    low, high = interval(values)
+    assert low < 2 and high > 8
+    assert interval(np.ones((3, 20))) == (1, 1)
+
+
+def test_scores_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="other windows"):
+        summarise([fake("mmm_map", 0, np.ones(3)), fake("baseline", 0, np.ones(4))])
+    with pytest.raises(UserError, match="no metric"):
+        summarise([], "mpjpe")
+    (tmp_path / "mmm_map" / "seed_0").mkdir(parents=True)
+    (tmp_path / "mmm_map" / "seed_0" / "scores.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        read_all(tmp_path)
+
+
+def test_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stages: tuple[PretrainConfig, FinetuneConfig],
+    tmp_path: Path,
+) -> None:
+    for name, config in zip(("one", "two"), stages, strict=True):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(to_dict(config)))
+    base = ["-o", tmp_path / "out", "--stage-one", tmp_path / "one.yaml"]
+    base += ["--stage-two", tmp_path / "two.yaml", "--seeds", "0", "1", "--steps", "3", "2"]
+    assert call(monkeypatch, "benchmark", "open", *base, "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "14 jobs" in shown and "mmm_map, seed 1" in shown and not (tmp_path / "out").exists()
+    for seed in (0, 1):
+        folder = tmp_path / "out" / "baseline" / f"seed_{seed}"
+        folder.mkdir(parents=True)
+        (folder / "scores.json").write_text(json.dumps(fake("baseline", seed, np.ones(3))))
+    assert call(monkeypatch, "benchmark", "open", *base, "--table-only") == 0
+    assert "1.0 [1.0, 1.0]" in capsys.readouterr().out
+    assert call(monkeypatch, "benchmark", "open", *base, "--rows", "all") == 2
+    assert "no row 'all'" in capsys.readouterr().err

@@ -1,0 +1,191 @@
+"""Search: what is found, when an index is made anew, and what the command refuses."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pretrained import write_checkpoint
+
+from actionpose import ActionPose, Result, cli, search
+from actionpose.corpus import Corpus, open_corpus
+from actionpose.errors import UserError
+from actionpose.search import Index, best, embed_motions, embed_span, find_sources, open_index, unit
+from actionpose.skeletons import H36M17
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints") / "a"
+    return write_checkpoint(folder, labels={"walk": np.arange(16.0), "run": -np.arange(16.0)})
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> ActionPose:
+    return ActionPose.from_pretrained(checkpoint, "cpu")
+
+
+def as_result(corpus: Corpus, motion: str) -> Result:
+    """A motion of a corpus as if it had been lifted from its front view, without embeddings."""
+    from actionpose.clips import IMAGE_SIZE, place_camera
+    from actionpose.geometry import heading_rad
+
+    span = corpus.motions()[motion]
+    joints_m = np.asarray(corpus.joints_m[span.start : span.stop], np.float64)
+    camera = place_camera(joints_m, heading_rad(joints_m[0]), 4.5, 1.5)
+    in_camera_m = camera.from_world(joints_m)
+    points = np.ones((1, len(joints_m), 17, 3))
+    points[0, ..., :2] = camera.project(in_camera_m)
+    return Result(
+        pose_m=(in_camera_m - in_camera_m[:, :1])[None],
+        keypoints_px=points,
+        valid=np.ones((1, len(joints_m)), bool),
+        track_id=np.array([0]),
+        time_s=np.arange(len(joints_m)) / 30,
+        header={
+            "units": "metres",
+            "axes": "x right, y down, z away from the camera",
+            "root": "pelvis",
+            "skeleton": H36M17.name,
+            "scale_source": "truth",
+            "rate_hz": 30.0,
+            "image_size": IMAGE_SIZE,
+        },
+    )
+
+
+def test_a_motion_finds_itself(corpus: Corpus, model: ActionPose, tmp_path: Path) -> None:
+    motions = [motion for motion, span in corpus.motions().items() if len(span) > 30]
+    for motion in motions:
+        as_result(corpus, motion).save(tmp_path / f"{motion}.npz")
+    sources = find_sources([tmp_path])
+    assert len(sources) == len(motions) == 8
+    indices = [open_index(path, model, folder=tmp_path / "index") for path in sources]
+    for path in sources:
+        hits = best(indices, embed_span(path, model, 0.449, 0.451), top=5)  # one window
+        assert (hits[0].source, hits[0].start_s, hits[0].stop_s) == (path, 0.0, 0.9)
+        assert hits[0].score == pytest.approx(1, abs=1e-3)
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_hits_of_a_motion_do_not_overlap() -> None:
+    spans_s = np.array([[0.0, 2], [1, 3], [2, 4], [0, 2]])
+    embeddings = unit(np.array([[1.0, 0], [1, 0.1], [1, 0.5], [1, 1]]))
+    index = Index(Path("x"), embeddings, spans_s, np.array([0, 0, 0, 1]), [("a", ""), ("b", "t")])
+    hits = best([index], np.array([1.0, 0]), top=10)
+    assert [(hit.motion, hit.start_s) for hit in hits] == [("a", 0), ("a", 2), ("b", 0)]
+    assert best([index], np.array([1.0, 0]), top=1) == hits[:1]
+
+
+def test_an_index_is_made_once_and_anew_when_something_changes(
+    corpus: Corpus, model: ActionPose, tmp_path: Path
+) -> None:
+    made: list[int] = []
+    first = open_index(corpus.folder, model, folder=tmp_path, progress=made.append)
+    assert sum(made) == len(first.embeddings) > 9
+    made.clear()
+    again = open_index(corpus.folder, model, folder=tmp_path, progress=made.append)
+    assert not made and again.motions == first.motions
+    np.testing.assert_allclose(again.embeddings, first.embeddings, atol=1e-3)
+    np.testing.assert_array_equal(again.spans_s, first.spans_s)
+
+    other = ActionPose.from_pretrained(write_checkpoint(tmp_path / "b", seed=3), "cpu")
+    changed = open_index(corpus.folder, other, folder=tmp_path, progress=made.append)
+    assert made and not np.allclose(changed.embeddings, first.embeddings, atol=0.01)
+
+    (path,) = tmp_path.glob("*.npz")
+    path.write_bytes(path.read_bytes()[:100])  # damaged
+    made.clear()
+    open_index(corpus.folder, model, folder=tmp_path, progress=made.append)
+    assert made
+
+
+def test_a_changed_result_is_indexed_anew(
+    corpus: Corpus, model: ActionPose, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.npz"
+    as_result(corpus, "m00").save(path)
+    first = open_index(path, model, folder=tmp_path / "index")
+    as_result(corpus, "m04").save(path)
+    os.utime(path, ns=(0, 123456789))
+    second = open_index(path, model, folder=tmp_path / "index")
+    assert not np.allclose(first.embeddings[0], second.embeddings[0], atol=1e-3)
+
+
+def test_views_do_not_depend_on_heading(corpus: Corpus, model: ActionPose) -> None:
+    joints_m = np.asarray(corpus.joints_m[:27], np.float64)
+    turned = joints_m @ np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]) + [3, -5, 0]
+    a, b = embed_motions([joints_m, turned], 30.0, model)
+    np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_sources(corpus: Corpus, tmp_path: Path) -> None:
+    as_result(corpus, "m00").save(tmp_path / "r.npz")
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    (tmp_path / "notes.txt").write_text("no motion")
+    assert find_sources([tmp_path, tmp_path / "r.npz"]) == [tmp_path / "r.npz"]
+    assert find_sources([corpus.folder.parent]) == [corpus.folder]
+    with pytest.raises(UserError, match="nothing to search in"):
+        find_sources([tmp_path / "other.npz"])
+    with pytest.raises(UserError, match="there is no"):
+        find_sources([tmp_path / "nowhere"])
+
+
+def test_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    corpus: Corpus,
+    checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    as_result(corpus, "m00").save(tmp_path / "r.npz")
+    places = (corpus.folder, tmp_path / "r.npz")
+    base = ("--checkpoint", checkpoint, "--device", "cpu", "-q")
+    json_out = tmp_path / "hits.json"
+    flags = ("--top", 4, "--json", json_out, *base)
+    assert call(monkeypatch, "search", "Walk", *places, *flags) == 0
+    shown = capsys.readouterr().out
+    assert "4 hits among" in shown and "of 2 sources" in shown
+    hits = json.loads(json_out.read_text())
+    assert len(hits) == 4 and {"score", "source", "start_s"} <= hits[0].keys()
+    assert len(list(search.index_folder().glob("*.npz"))) == 2
+
+    query = tmp_path / "r.npz"
+    assert call(monkeypatch, "search", query, query, "--start", 0.2, "--top", 1, *base) == 0
+    assert "person 0" in capsys.readouterr().out
+
+    for arguments, message in [
+        (("walk", tmp_path / "gone"), "there is no"),
+        (("fly", *places), "no text side"),
+        (("walk",), "where to search"),
+        ((" ", *places), "no label"),
+        (("walk", *places, "--start", 1), "belong to a query"),
+        ((query, query, "--start", 99), "nowhere between"),
+        (("walk", *places, "--top", 0), "--top"),
+        ((tmp_path / "gone.npz", query), "is not a result"),
+    ]:
+        assert call(monkeypatch, "search", *arguments, *base) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_corpora_at_another_rate(model: ActionPose, corpus: Corpus) -> None:
+    """Twice the frames a second, the same motion: nearly the same embedding."""
+    span = open_corpus(corpus.folder).motions()["m00"]
+    joints_m = np.asarray(corpus.joints_m[span.start : span.start + 27], np.float64)
+    middle = (joints_m[1:] + joints_m[:-1]) / 2
+    fast = np.empty((53, 17, 3))
+    fast[::2], fast[1::2] = joints_m, middle
+    a, b = embed_motions([joints_m], 30.0, model)[0], embed_motions([fast], 60.0, model)[0]
+    assert a @ b > 0.98
