@@ -42,7 +42,7 @@ from actionpose.geometry import box_frame, mirror
 from actionpose.skeletons import H36M17
 from actionpose.training import keep_freed_memory
 
-RECIPE = Path("recipes/open_tiny_2.yaml")
+RECIPE = Path("recipes/open_tiny_1.yaml")
 VAL = [Path("data/open/cmu"), Path("data/open/hdm05")]
 CLIPS = 40  # new clips for each step
 POOL = 400  # clips that a step's frames are drawn from: a clip's own frames are nearly equal
