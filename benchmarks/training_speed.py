@@ -101,7 +101,7 @@ def row(width: int, frames: int, clips: int, seconds: float, compiled: bool) -> 
         cells.append(f"{rates[kind]:.2f} (**{ratio:.2f}**)")
     apart = max(abs(each["bf16"][1] / each["plain"][1] - 1) for each in rounds)
     first, last = rounds[0]["plain"][1], rounds[-1]["plain"][1]
-    cells.append(f"{apart:.1%} in {len(rounds)} steps ({first:.3f} to {last:.3f})")
+    cells.append(f"{apart:.2%} in {len(rounds)} steps ({first:.3f} to {last:.3f})")
     return f"| {width} | {frames} | {clips} | {' | '.join(cells)} |", rates["bf16"]
 
 
