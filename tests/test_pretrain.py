@@ -417,9 +417,9 @@ def test_the_ablation_is_in_named_switches():
     assert found == {
         "baseline": switched(random, 0.0),
         "mmm": switched(mixture, 0.0),
-        "map": switched(random, 1.0),
-        "mmm_map": switched(mixture, 1.0),
-        "shuffled": switched(mixture, 1.0, shuffle=True),
+        "map": switched(random, 0.2),
+        "mmm_map": switched(mixture, 0.2),
+        "shuffled": switched(mixture, 0.2, shuffle=True),
     }
 
 
