@@ -27,7 +27,7 @@ from actionpose.training import keep_freed_memory
 SIZES: dict[str, dict[str, Any]] = {
     "full": {},
     "Lite": {"width": 256, "mlp_ratio": 4},
-    "bundled": {"width": 128, "depth": 3, "num_heads": 4, "rep_width": 128},
+    "bundled": {"width": 64, "depth": 4, "num_heads": 2, "rep_width": 64},
 }
 # width, frames, clips of a step
 STEPS = [(64, 81, 8), (64, 243, 4), (128, 81, 8), (128, 243, 4)]

@@ -397,7 +397,7 @@ def test_command(
         (["--labels", "a", "--labels-file", "b"], "not both"),
         (["--labels-file", "nowhere.txt"], "nowhere.txt"),
         (["--labels", "walk", "-o", "x.avi"], "suffix"),
-        (["--labels", "walk", "--checkpoint", "tiny"], "knows no text"),
+        (["--labels", "walk", "--checkpoint", "TEXTLESS"], "knows no text"),
     ],
 )
 def test_what_the_command_refuses(
@@ -410,6 +410,9 @@ def test_what_the_command_refuses(
     message: str,
 ) -> None:
     track.save(tmp_path / "k.npz")
+    if "TEXTLESS" in flags:
+        textless = write_checkpoint(tmp_path / "textless")
+        flags = [*flags[:-1], str(textless)]
     if "--checkpoint" not in flags:
         flags = [*flags, "--checkpoint", str(checkpoint)]
     assert call(monkeypatch, "actions", tmp_path / "k.npz", *flags, "-q") == 2

@@ -1,0 +1,48 @@
+"""The bundled models: their scores on a fixed sample have not moved.
+
+To renew the numbers after new weights: print `scores` below, and say in the card what changed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from actionpose import ActionPose
+from actionpose.checkpoint import bundled, load
+from actionpose.corpus import Motion, open_corpus, write_corpus
+from actionpose.evaluate import evaluate_open
+from actionpose.recognition import labelled_spans
+from actionpose.synthetic import motion
+
+ACTIONS = ("walk", "squat", "punch", "bow", "jump", "wave")
+SCORES = {"tiny": {"mpjpe_mm": 0.0, "p_mpjpe_mm": 0.0, "mpjve_mm": 0.0}}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One motion of each of six actions, as people that nobody trained on."""
+    made = [motion(action, np.random.default_rng([99, n])) for n, action in enumerate(ACTIONS)]
+    motions = [
+        Motion(f"m{n}", m.subject, "val", m.joints_m[:81], m.text) for n, m in enumerate(made)
+    ]
+    folder = tmp_path_factory.mktemp("sample") / "made"
+    return write_corpus(folder, motions, source="made up", licence="ours")
+
+
+@pytest.mark.parametrize("name", sorted(SCORES))
+def test_scores_have_not_moved(name: str, sample: Path) -> None:
+    model = ActionPose.from_pretrained(name, "cpu")
+    report = evaluate_open(lambda clips: model.predict(clips, (2, 2)), [open_corpus(sample)], "val")
+    scores = {metric: report["scores"][metric].mean for metric in SCORES[name]}
+    assert scores == pytest.approx(SCORES[name], abs=0.2)
+
+
+def test_every_bundled_model_is_scored_and_says_where_it_is_from() -> None:
+    assert bundled().keys() == SCORES.keys()
+    for folder in bundled().values():
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert "licence" in card and "recipes/" in card
+        _, meta = load(folder)
+        assert all(data["licence"] for data in meta["data"])
+        assert not any("NC" in data["licence"] for data in meta["data"]), "not for commercial use"
