@@ -237,7 +237,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
         pose.pooling.requires_grad_(False)  # the embedding has no loss
     if config.training.compile:
         pose.compile()
-    text = _text_side(config.text, config.model.embedding_width, resume) if aligned else None
+    text = _text_side(config, resume) if aligned else None
     model = MotionText(pose, text, batches.labels)
     report: dict[str, Any] = {"spans": len(batches.spans), "labels": len(batches.labels)}
     if text is not None:
@@ -282,16 +282,20 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     )
 
 
-def _text_side(config: TextConfig, embedding_width: int, resume: Path | None) -> TextEncoder:
-    if resume:
-        return TextEncoder.from_checkpoint(resume / checkpoint.TEXT)
+def _text_side(config: PretrainConfig, resume: Path | None) -> TextEncoder:
+    """That of the run, else of the checkpoint to start from, else BERT with a new pooling."""
+    start = resume
+    if start is None and config.init and not config.init.is_file():
+        start = checkpoint.find(config.init)
+    if start is not None and (start / checkpoint.TEXT).is_dir():
+        return TextEncoder.from_checkpoint(start / checkpoint.TEXT)
     return TextEncoder.from_pretrained(
-        config.source,
-        layers=config.layers,
-        dropout=config.dropout,
-        pooling=config.pooling,
-        embedding_width=embedding_width,
-        max_tokens=config.max_tokens,
+        config.text.source,
+        layers=config.text.layers,
+        dropout=config.text.dropout,
+        pooling=config.text.pooling,
+        embedding_width=config.model.embedding_width,
+        max_tokens=config.text.max_tokens,
     )
 
 
