@@ -12,7 +12,6 @@ from actionpose import ActionPose
 from actionpose.checkpoint import bundled, load
 from actionpose.corpus import Motion, open_corpus, write_corpus
 from actionpose.evaluate import evaluate_open
-from actionpose.recognition import labelled_spans
 from actionpose.synthetic import motion
 
 ACTIONS = ("walk", "squat", "punch", "bow", "jump", "wave")
