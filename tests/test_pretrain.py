@@ -397,6 +397,16 @@ def test_the_commands(tiny_pretraining, tmp_path, capsys):
     assert capsys.readouterr().out == f"wrote   {tmp_path / 'out'}\n"
 
 
+def test_it_goes_on_with_the_text_side_of_its_start(tiny_pretraining, tmp_path):
+    first = pretrain(tiny_pretraining, tmp_path / "first", quiet=True).checkpoint
+    trained = TextEncoder.from_checkpoint(first / checkpoint.TEXT).encode(["walk", "sit"])
+    start = replace(tiny_pretraining, init=first)
+    assert torch.equal(module._text_side(start, None).encode(["walk", "sit"]), trained)
+    torch.manual_seed(1)
+    drawn = module._text_side(tiny_pretraining, None).encode(["walk", "sit"])
+    assert not torch.allclose(drawn, trained, atol=0.1)
+
+
 # ---- recipes
 
 RECIPES = Path(__file__).parent.parent / "recipes"
