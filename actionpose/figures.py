@@ -20,9 +20,10 @@ from actionpose.config import MaskConfig, TextClipConfig, from_dict
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
+from actionpose.labels import Labels
 from actionpose.model import PoseEncoder
 from actionpose.skeletons import H36M17
-from actionpose.text import TextEncoder, normalize_text
+from actionpose.text import normalize_text
 from actionpose.text_clips import TextBatches
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def figure8(
     found = embed_spans(folder, corpora, split)
     if found.embedding is None:
         raise UserError(f"{folder} has no motion embedding: it was made without a class token")
-    texts = label_vectors(folder, labels)
+    texts = torch.from_numpy(Labels(folder).embed(labels))
     known = [name.partition("[")[0] for name in found.names]
     if motions is None:
         rows = [found.labels.index(label) for label in labels if label in found.labels]
@@ -273,19 +274,6 @@ def figure8(
     )
     _write(figure, picture)
     return report
-
-
-def label_vectors(folder: Path, labels: list[str]) -> Tensor:
-    """Unit vectors (L, E) of normalised labels: from the table of a checkpoint, or its text side.
-
-    Raises:
-        UserError: a label that is not in the table, and no text side (or no extra `text`).
-    """
-    table = checkpoint.load_labels(folder)
-    row = {label: number for number, label in enumerate(table[0])} if table else {}
-    if table and all(label in row for label in labels):
-        return table[1][[row[label] for label in labels]]
-    return TextEncoder.from_checkpoint(folder / checkpoint.TEXT).encode(labels)
 
 
 def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:

@@ -1,13 +1,12 @@
 """Timelines for people and for other programs: a table, CSV, JSON, ELAN's text, a picture."""
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from actionpose.actions import OTHER, Action
 from actionpose.errors import UserError
-from actionpose.files import atomic_write
+from actionpose.files import atomic_write, write_json
 
 
 def table(actions: Sequence[Action]) -> str:
@@ -46,9 +45,7 @@ def _write_csv(actions: Sequence[Action], path: Path) -> None:
 
 def _write_json(actions: Sequence[Action], path: Path) -> None:
     document = {"units": "seconds", "actions": [action.to_dict() for action in actions]}
-    with atomic_write(path) as unfinished:
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        unfinished.write_text(text, encoding="utf-8")
+    write_json(path, document)
 
 
 def _write_elan(actions: Sequence[Action], path: Path) -> None:
