@@ -22,6 +22,7 @@ from actionpose.errors import UserError
 from actionpose.files import atomic_write
 from actionpose.labels import Labels
 from actionpose.model import PoseEncoder
+from actionpose.pictures import new_figure
 from actionpose.skeletons import H36M17
 from actionpose.text import normalize_text
 from actionpose.text_clips import TextBatches
@@ -293,13 +294,7 @@ def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError("a picture needs: pip install 'actionpose[viz]'") from error
-    figure = Figure(figsize=size)
-    FigureCanvasAgg(figure)
+    figure = new_figure(*size)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 

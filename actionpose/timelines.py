@@ -7,6 +7,7 @@ from pathlib import Path
 from actionpose.actions import OTHER, Action
 from actionpose.errors import UserError
 from actionpose.files import atomic_write, write_json
+from actionpose.pictures import new_figure
 
 
 def table(actions: Sequence[Action]) -> str:
@@ -76,11 +77,6 @@ def colours_of(labels: Sequence[str]) -> dict[str, object]:
 
 def _write_png(actions: Sequence[Action], path: Path) -> None:
     """Bars over time, a row for each label of each person."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
     if not actions:
         raise UserError("there is nothing to draw: the timeline is empty")
     persons = sorted({action.person for action in actions})
@@ -90,8 +86,7 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
         names = [label for label in dict.fromkeys(own) if label != OTHER]
         rows += [(person, label) for label in [*names, *([OTHER] if OTHER in own else [])]]
     colours = colours_of(list(dict.fromkeys(action.label for action in actions)))
-    figure = Figure(figsize=(9, 1.0 + 0.28 * len(rows)), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 1.0 + 0.28 * len(rows), layout="constrained")
     axes = figure.add_subplot()
     begin_s = min(action.start_s for action in actions)
     end_s = max(action.stop_s for action in actions)

@@ -8,7 +8,17 @@ import actionpose
 PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
     {"errors", "offline", "stopwatch"},
-    {"files", "skeletons", "config", "losses", "metrics", "retrieval", "axes", "actions"}
+    {
+        "files",
+        "pictures",
+        "skeletons",
+        "config",
+        "losses",
+        "metrics",
+        "retrieval",
+        "axes",
+        "actions",
+    }
     | {"synthetic_actions", "tracking", "video", "unpickle"},
     {"keypoint_landmarks", "detectors"},
     {"keypoint_files"},
