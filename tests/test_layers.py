@@ -8,18 +8,8 @@ import actionpose
 PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
     {"errors", "offline", "stopwatch"},
-    {
-        "files",
-        "pictures",
-        "skeletons",
-        "config",
-        "losses",
-        "metrics",
-        "retrieval",
-        "axes",
-        "actions",
-    }
-    | {"synthetic_actions", "tracking", "video", "unpickle"},
+    {"files", "skeletons", "config", "losses", "metrics", "retrieval", "axes", "actions"}
+    | {"synthetic_actions", "tracking", "video", "unpickle", "pictures"},
     {"keypoint_landmarks", "detectors"},
     {"keypoint_files"},
     {"keypoint_tables"},
