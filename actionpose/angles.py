@@ -17,6 +17,7 @@ from actionpose.axes import view_axes
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
 from actionpose.motion import known
+from actionpose.pictures import new_figure
 from actionpose.result import Result
 from actionpose.view import COLOURS, side
 
@@ -217,11 +218,6 @@ def _panels(names: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def _write_png(table: Angles, path: Path) -> None:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("a plot needs matplotlib: pip install actionpose[viz]") from None
     persons = [person for person, there in enumerate(table.valid) if there.any()]
     if not persons:
         raise UserError("there is nothing to draw: the result has no valid frame")
@@ -229,8 +225,7 @@ def _write_png(table: Angles, path: Path) -> None:
     per_row = 3
     rows = -(-len(panels) // per_row)
     height = 1.9 * rows * len(persons) + 1.3
-    figure = Figure(figsize=(12, height), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, height)
     margins = {"left": 0.055, "right": 0.99, "top": 1 - 0.62 / height, "bottom": 0.95 / height}
     grid = figure.add_gridspec(rows * len(persons), per_row, hspace=0.55, wspace=0.16, **margins)
     for block, person in enumerate(persons):

@@ -15,6 +15,7 @@ from actionpose.corpus import Corpus, Segment
 from actionpose.datasheet import DataSheet, counted, data_sheet
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
+from actionpose.pictures import new_figure
 from actionpose.skeletons import H36M17
 from actionpose.view import COLOURS, side
 
@@ -48,11 +49,6 @@ def contact_sheet(
     Raises:
         UserError: no segment to draw, the file cannot be written, or matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
     if num_segments < 1:
         raise UserError(f"a sheet shows 1 segment or more, not {num_segments}")
     chosen = choose(corpus, split=split, num_segments=num_segments, seed=seed)
@@ -61,8 +57,7 @@ def contact_sheet(
     top_in, bottom_in, side_in = 2.55, 0.42, 0.3
     width = _COLUMNS * _CELL_IN[0] + 2 * side_in
     height = rows * _CELL_IN[1] + top_in + bottom_in
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width, height)
     _draw_head(figure, sheet, len(chosen), split, seed)
     _draw_histograms(figure, sheet)
     for number, segment in enumerate(chosen):

@@ -23,7 +23,7 @@ from actionpose.actions import (
 from actionpose.errors import UserError
 from actionpose.geometry import Frame2D
 from actionpose.keypoints import Keypoints
-from actionpose.labels import Labels
+from actionpose.labels import Labels, unit
 from actionpose.model import PoseEncoder
 from actionpose.resampling import resample_keypoints, same_rate
 from actionpose.result import Result
@@ -70,8 +70,7 @@ class ActionSpace:
     def embed_motion(self, keypoints: Keypoints) -> NDArray[np.float32]:
         """One unit vector per person (P, E): the mean of the windows in which they are seen."""
         embeddings, _ = self.embed_windows(keypoints)
-        mean = embeddings.sum(axis=1)
-        return mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
+        return unit(embeddings.sum(axis=1))
 
     def embed_windows(
         self, keypoints: Keypoints, progress: Callable[[int], object] = lambda windows: None

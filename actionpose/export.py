@@ -195,7 +195,7 @@ def c3d(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     try:
         import ezc3d
     except ImportError:
-        raise UserError("C3D files need ezc3d: pip install actionpose[export]") from None
+        raise UserError("C3D files need ezc3d: pip install 'actionpose[export]'") from None
     persons = range(len(result.track_id))
     if not persons:
         raise UserError("there is nothing to write: the result has no person")

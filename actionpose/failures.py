@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from actionpose.evaluate_datasets import Evaluation, Predict
 from actionpose.files import atomic_folder
 from actionpose.pairs import Pairs, Rows
-from actionpose.pose_drawing import GREY, draw_bones, new_figure, turned
+from actionpose.pictures import new_figure
+from actionpose.pose_drawing import GREY, draw_bones, turned
 from actionpose.protocols import group_means
 from actionpose.skeletons import H36M17
 
@@ -161,7 +162,7 @@ def _draw(
     pairs: Pairs,
     path: Path,
 ) -> None:
-    figure = new_figure(13, 8.5)
+    figure = new_figure(13, 8.5, dpi=130, layout="constrained")
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.2, 1))
     upper, lower = halves
     bars = upper.subplots(1, 3)

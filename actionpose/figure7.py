@@ -9,7 +9,8 @@ from actionpose.errors import UserError
 from actionpose.evaluate_datasets import Predict, Windows
 from actionpose.files import atomic_write
 from actionpose.pairs import Pairs, covering_rows
-from actionpose.pose_drawing import GREY, draw_bones, new_figure, turned
+from actionpose.pictures import new_figure
+from actionpose.pose_drawing import GREY, draw_bones, turned
 from actionpose.protocols import PROTOCOLS
 from actionpose.skeletons import H36M17
 
@@ -81,7 +82,9 @@ def draw_figure7(
         UserError: matplotlib is missing, or the file cannot be written.
     """
     views = 2  # from the camera, and turned
-    figure = new_figure(2.6 * (1 + views * len(columns)), 2.8 * len(chosen) + 0.6)
+    figure = new_figure(
+        2.6 * (1 + views * len(columns)), 2.8 * len(chosen) + 0.6, dpi=130, layout="constrained"
+    )
     grid = figure.add_gridspec(len(chosen), 1 + views * len(columns))
     for line, (place, frame) in enumerate(chosen):
         video = pairs.videos[place]

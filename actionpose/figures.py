@@ -20,9 +20,11 @@ from actionpose.config import MaskConfig, TextClipConfig, from_dict
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
+from actionpose.labels import Labels
 from actionpose.model import PoseEncoder
+from actionpose.pictures import new_figure
 from actionpose.skeletons import H36M17
-from actionpose.text import TextEncoder, normalize_text
+from actionpose.text import normalize_text
 from actionpose.text_clips import TextBatches
 
 if TYPE_CHECKING:
@@ -235,7 +237,7 @@ def figure8(
     found = embed_spans(folder, corpora, split)
     if found.embedding is None:
         raise UserError(f"{folder} has no motion embedding: it was made without a class token")
-    texts = label_vectors(folder, labels)
+    texts = torch.from_numpy(Labels(folder).embed(labels))
     known = [name.partition("[")[0] for name in found.names]
     if motions is None:
         rows = [found.labels.index(label) for label in labels if label in found.labels]
@@ -275,19 +277,6 @@ def figure8(
     return report
 
 
-def label_vectors(folder: Path, labels: list[str]) -> Tensor:
-    """Unit vectors (L, E) of normalised labels: from the table of a checkpoint, or its text side.
-
-    Raises:
-        UserError: a label that is not in the table, and no text side (or no extra `text`).
-    """
-    table = checkpoint.load_labels(folder)
-    row = {label: number for number, label in enumerate(table[0])} if table else {}
-    if table and all(label in row for label in labels):
-        return table[1][[row[label] for label in labels]]
-    return TextEncoder.from_checkpoint(folder / checkpoint.TEXT).encode(labels)
-
-
 def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:
     """Some frames of a clip's 2D input, in one scale."""
     seen = keypoints[keypoints[..., 2].any(axis=1)]
@@ -305,13 +294,7 @@ def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError("a picture needs: pip install 'actionpose[viz]'") from error
-    figure = Figure(figsize=size)
-    FigureCanvasAgg(figure)
+    figure = new_figure(*size)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 

@@ -1,11 +1,13 @@
 """Files that appear whole or not at all: every writer of the library goes through here."""
 
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from actionpose.errors import UserError
 
@@ -41,6 +43,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         if error.filename not in (None, os.fspath(unfinished)):
             raise  # not about this file: say, one that the block reads
         raise UserError(_reason(path, target, error)) from error
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a value that JSON can hold, indented.
+
+    Raises:
+        UserError: as for `atomic_write`.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 @contextmanager

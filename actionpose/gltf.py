@@ -37,7 +37,7 @@ def glb(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     try:
         import pygltflib as gltf
     except ImportError:
-        raise UserError("GLB files need pygltflib: pip install actionpose[export]") from None
+        raise UserError("GLB files need pygltflib: pip install 'actionpose[export]'") from None
     if not len(result.track_id):
         raise UserError("there is nothing to write: the result has no person")
     motions = [fit(result, person, even=False) for person in range(len(result.track_id))]

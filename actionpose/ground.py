@@ -19,12 +19,12 @@ from actionpose.motion import (
     butterworth,
     done,
     frame_rate_hz,
-    interpolated,
     known,
     renewed,
     require_h36m17,
     runs,
 )
+from actionpose.resampling import interpolate
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 
@@ -265,7 +265,7 @@ def _grounded(result: Result) -> Result:
             lower = placed[person][:, _ANKLES, 1].min(axis=1)
             height = _ankle_height_m(placed[person, frames]) - lower[frames]
             times = result.time_s
-            root[person, :, 1] = interpolated(height, times[frames], times)
+            root[person, :, 1] = interpolate(height, times[frames], times)
             root[person, :, 0] = _APART_M * (order[person] - (len(root) - 1) / 2)
             root[person, :, 2] = 0
     header = done(result, "floor", method="the lower ankle stands in every frame; no jumps")
@@ -332,7 +332,7 @@ def _locked(
     standing_now = stands.any(axis=1)
     share = stands[standing_now] / stands[standing_now].sum(axis=1, keepdims=True)
     shift = (share[..., None] * wish[standing_now]).sum(axis=1)
-    shift = interpolated(shift, time_s[standing_now], time_s)
+    shift = interpolate(shift, time_s[standing_now], time_s)
     joints = joints + shift[:, None]
     for foot, name in enumerate(FEET):
         left_over = np.where(stands[:, [foot]], wish[:, foot] - shift, 0)

@@ -15,7 +15,6 @@ from actionpose import checkpoint
 from actionpose.errors import UserError
 from actionpose.text import TextEncoder, normalize_text
 
-TEXT = "text"  # the folder of a checkpoint that has the text encoder
 PHRASINGS = ("{}", "a person: {}", "someone is doing this: {}")
 _BATCH = 64
 
@@ -33,7 +32,7 @@ class Labels:
         self.names: list[str] = stored[0] if stored else []
         self._rows: dict[str, NDArray[np.float32]] = {}
         if stored:
-            units = _unit_rows(stored[1].numpy())
+            units = unit(stored[1].numpy())
             self._rows = {
                 normalize_text(name): row for name, row in zip(stored[0], units, strict=True)
             }
@@ -42,7 +41,7 @@ class Labels:
     @property
     def has_text(self) -> bool:
         """Whether any text can be embedded, and not the known labels only."""
-        return self.folder is not None and (self.folder / TEXT).is_dir()
+        return self.folder is not None and (self.folder / checkpoint.TEXT).is_dir()
 
     def knows(self, label: str) -> bool:
         return normalize_text(label) in self._rows
@@ -65,14 +64,14 @@ class Labels:
             raise UserError(self._why_not(texts))
         if self._encoder is None:
             assert self.folder is not None
-            self._encoder = TextEncoder.from_checkpoint(self.folder / TEXT)
+            self._encoder = TextEncoder.from_checkpoint(self.folder / checkpoint.TEXT)
         rows = []
         for start in range(0, len(texts), _BATCH):
             part = texts[start : start + _BATCH]
             phrased = [phrasing.format(text) for text in part for phrasing in PHRASINGS]
             units = self._encoder.encode(phrased).float().cpu().numpy()
             rows.append(units.reshape(len(part), len(PHRASINGS), -1).mean(axis=1))
-        return _unit_rows(np.concatenate(rows))
+        return unit(np.concatenate(rows))
 
     def _why_not(self, texts: list[str]) -> str:
         if not self.names:
@@ -87,6 +86,7 @@ class Labels:
         )
 
 
-def _unit_rows(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.maximum(length, 1e-12)).astype(np.float32)
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Vectors (..., E) brought to length 1; zeros stay."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.maximum(length, 1e-12)).astype(np.float32)

@@ -17,6 +17,7 @@ from scipy import signal
 
 from actionpose.axes import CAMERA, UP, rotation_between
 from actionpose.errors import UserError
+from actionpose.resampling import interpolate
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 
@@ -79,17 +80,6 @@ def is_even(time_s: Array) -> bool:
     return steps.size == 0 or bool(np.abs(steps - steps.mean()).max() <= _EVEN * steps.mean())
 
 
-def interpolated(values: Array, time_s: Array, at_s: Array) -> Array:
-    """(T, ...) at `time_s` to (G, ...) at `at_s`, linearly; the ends are held."""
-    if len(time_s) == 1:
-        return np.repeat(values, len(at_s), axis=0)
-    after = np.clip(np.searchsorted(time_s, at_s), 1, len(time_s) - 1)
-    step = np.maximum(time_s[after] - time_s[after - 1], 1e-12)  # equal time stamps are allowed
-    share = np.clip((at_s - time_s[after - 1]) / step, 0, 1)
-    share = share.reshape(-1, *[1] * (values.ndim - 1))
-    return values[after - 1] * (1 - share) + values[after] * share
-
-
 # ---------------------------------------------------------------- smoothing
 
 
@@ -115,8 +105,8 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     if not is_even(time_s):
         count = round((time_s[-1] - time_s[0]) * rate_hz) + 1
         grid = np.linspace(time_s[0], time_s[-1], max(count, 3))
-        even = butterworth(interpolated(values, time_s, grid), grid, cutoff_hz)
-        return interpolated(even, grid, time_s)
+        even = butterworth(interpolate(values, time_s, grid), grid, cutoff_hz)
+        return interpolate(even, grid, time_s)
     warped = np.tan(np.pi * cutoff_hz / rate_hz) / _TWO_PASSES
     design_hz = np.arctan(warped) * rate_hz / np.pi
     sections = signal.butter(2, design_hz, fs=rate_hz, output="sos")
@@ -333,7 +323,7 @@ def trajectory(
     for person, frames in enumerate(seen):
         if frames.any():
             times = result.time_s[frames]
-            root[person] = interpolated(root[person, frames], times, result.time_s)
+            root[person] = interpolate(root[person, frames], times, result.time_s)
     moved = (pose + root[:, :, None])[seen]
     centre = np.array(size) / 2
     error = moved[..., :2] / moved[..., 2:] * focal_px + centre

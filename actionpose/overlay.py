@@ -56,7 +56,7 @@ def video(
         import av
         from PIL import Image
     except ImportError:
-        raise UserError("an MP4 needs PyAV and Pillow: pip install actionpose[video]") from None
+        raise UserError("an MP4 needs PyAV and Pillow: pip install 'actionpose[video]'") from None
     film = _source_film(result) if film is None else Path(film)
     if film is not None and not film.is_file():
         raise UserError(f"there is no film {film}")

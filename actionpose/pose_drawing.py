@@ -5,32 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
 from actionpose.skeletons import H36M17
 from actionpose.view import COLOURS, side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Array = NDArray[np.floating]
 
 GREY = "#9AA3AF"  # of the truth behind a prediction
 TURN_RAD = 0.9  # of the second view about the vertical
-_DPI = 130
-
-
-def new_figure(width: float, height: float) -> "Figure":
-    """A figure that needs no display.
-
-    Raises:
-        UserError: matplotlib is missing.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError("pictures need: pip install 'actionpose[viz]'") from error
-    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
 def turned(pose: Array, angle_rad: float = TURN_RAD) -> Array:

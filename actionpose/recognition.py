@@ -22,6 +22,7 @@ from actionpose.files import atomic_write
 from actionpose.geometry import box_frame, heading_rad, image_frame
 from actionpose.keypoints import Keypoints
 from actionpose.lift import ActionPose
+from actionpose.pictures import new_figure
 from actionpose.skeletons import H36M17
 from actionpose.text import normalize_text
 
@@ -269,19 +270,13 @@ def confusion(report: dict[str, Any], path: Path) -> None:
     Raises:
         UserError: matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
     labels, truth, found = report["labels"], report["truth"], report["found"]
     counts = np.zeros((len(labels), len(labels)))
     for own, views in zip(truth, found, strict=True):
         np.add.at(counts[own], views, 1)
     share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 3.2 + 0.3 * len(labels)
-    figure = Figure(figsize=(side, side * 0.92), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(side, side * 0.92, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     short = [label if len(label) <= 34 else f"{label[:33]}…" for label in labels]

@@ -29,7 +29,10 @@ def resample_keypoints(
 
 def interpolate(values: Array, times: Array, grid: Array) -> Array:
     """(T, ...) at `times` to (G, ...) at `grid`, linearly; the ends are held."""
+    if len(times) == 1:
+        return np.repeat(values, len(grid), axis=0)
     after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
-    share = (grid - times[after - 1]) / (times[after] - times[after - 1])
-    share = np.clip(share, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
+    step = np.maximum(times[after] - times[after - 1], 1e-12)  # equal time stamps are allowed
+    share = np.clip((grid - times[after - 1]) / step, 0, 1)
+    share = share.reshape(-1, *[1] * (values.ndim - 1))
     return values[after - 1] * (1 - share) + values[after] * share

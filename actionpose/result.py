@@ -187,7 +187,7 @@ class Result:
         try:
             import pandas as pd
         except ImportError:
-            raise UserError("to_dataframe needs pandas: pip install actionpose[export]") from None
+            raise UserError("to_dataframe needs pandas: pip install 'actionpose[export]'") from None
         persons, frames, joints, _ = self.pose_m.shape
         person, frame, joint = (index.ravel() for index in np.indices((persons, frames, joints)))
         names = pd.Categorical.from_codes(joint, categories=pd.Index(self.skeleton.joints))

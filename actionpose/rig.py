@@ -21,11 +21,11 @@ from actionpose.motion import (
     bone_lengths,
     constant_lengths,
     frame_rate_hz,
-    interpolated,
     is_even,
     known,
     require_h36m17,
 )
+from actionpose.resampling import interpolate
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 
@@ -125,7 +125,7 @@ def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Ar
         count = round((times[-1] - times[0]) * frame_rate_hz(times)) + 1
         at_s = np.linspace(times[0], times[-1], max(count, 2))
     if not frames.all() or at_s is not times:
-        pose = interpolated(pose[frames], times[frames], at_s)
+        pose = interpolate(pose[frames], times[frames], at_s)
     return pose @ view_axes(result.header["axes"]).T, at_s
 
 

@@ -24,6 +24,7 @@ from actionpose.corpus import open_corpus
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
 from actionpose.geometry import heading_rad
+from actionpose.labels import unit
 from actionpose.lift import ActionPose
 from actionpose.result import Result, is_result
 
@@ -216,12 +217,6 @@ def embed_motions(
             clips.append(make_clip(motion_m, camera, model.normalization, None)["keypoints"])
         total = total + model.space.embed_clips(np.stack(clips))
     return unit(np.asarray(total))
-
-
-def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Vectors (..., E) brought to length 1."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
 
 
 def embed_span(

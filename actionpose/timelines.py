@@ -1,13 +1,13 @@
 """Timelines for people and for other programs: a table, CSV, JSON, ELAN's text, a picture."""
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from actionpose.actions import OTHER, Action
 from actionpose.errors import UserError
-from actionpose.files import atomic_write
+from actionpose.files import atomic_write, write_json
+from actionpose.pictures import new_figure
 
 
 def table(actions: Sequence[Action]) -> str:
@@ -46,9 +46,7 @@ def _write_csv(actions: Sequence[Action], path: Path) -> None:
 
 def _write_json(actions: Sequence[Action], path: Path) -> None:
     document = {"units": "seconds", "actions": [action.to_dict() for action in actions]}
-    with atomic_write(path) as unfinished:
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        unfinished.write_text(text, encoding="utf-8")
+    write_json(path, document)
 
 
 def _write_elan(actions: Sequence[Action], path: Path) -> None:
@@ -79,11 +77,6 @@ def colours_of(labels: Sequence[str]) -> dict[str, object]:
 
 def _write_png(actions: Sequence[Action], path: Path) -> None:
     """Bars over time, a row for each label of each person."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
     if not actions:
         raise UserError("there is nothing to draw: the timeline is empty")
     persons = sorted({action.person for action in actions})
@@ -93,8 +86,7 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
         names = [label for label in dict.fromkeys(own) if label != OTHER]
         rows += [(person, label) for label in [*names, *([OTHER] if OTHER in own else [])]]
     colours = colours_of(list(dict.fromkeys(action.label for action in actions)))
-    figure = Figure(figsize=(9, 1.0 + 0.28 * len(rows)), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 1.0 + 0.28 * len(rows), layout="constrained")
     axes = figure.add_subplot()
     begin_s = min(action.start_s for action in actions)
     end_s = max(action.stop_s for action in actions)

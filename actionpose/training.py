@@ -32,7 +32,7 @@ from actionpose import checkpoint
 from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig, to_dict
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
-from actionpose.files import atomic_write
+from actionpose.files import write_json
 from actionpose.losses import weighted_sum
 from actionpose.optimizer import make_optimizer
 
@@ -319,9 +319,7 @@ def fit(
     if main:
         minutes = round((time.monotonic() - started) / 60, 2)
         end = {"status": status, "step": step, "of": total, "minutes_of_this_call": minutes}
-        text = json.dumps({**end, **report, "scores": scores}, indent=2) + "\n"
-        with atomic_write(run / "report.json") as path:
-            path.write_text(text, encoding="utf-8")
+        write_json(run / "report.json", {**end, **report, "scores": scores})
     return Outcome(step, status, folder)
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from actionpose.axes import view_axes
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
+from actionpose.pictures import new_figure
 from actionpose.result import Result
 from actionpose.skeletons import Skeleton
 
@@ -101,11 +102,6 @@ def picture(
         UserError: no such person or no frame to draw, the file cannot be written, or matplotlib is
             not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("a picture needs matplotlib: pip install actionpose[viz]") from None
     persons = len(result.track_id)
     if not 0 <= person < persons:
         raise UserError(f"there is no person {person}: the result has {persons}, counted from 0")
@@ -128,8 +124,7 @@ def picture(
     single = len(chosen) == 1
     shape = (1, len(turns)) if single else (len(turns), len(chosen))
     width, height = _PANEL_IN * max(shape[1], 3) + 0.46, _PANEL_IN * shape[0] + 1.24
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width, height)
     margins: dict[str, Any] = {"left": 0.36 / width, "right": 1 - 0.1 / width}
     margins |= {"bottom": 0.6 / height, "top": 1 - 0.64 / height}
     grid = figure.add_gridspec(*shape, wspace=0.04, hspace=0.04, **margins)

@@ -16,7 +16,8 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.checkpoint import find
 from actionpose.corpus import open_corpus
-from actionpose.figures import embed_spans, label_vectors
+from actionpose.figures import embed_spans
+from actionpose.labels import Labels
 from actionpose.retrieval import both_ways, chance_both_ways
 
 
@@ -35,7 +36,8 @@ def main(
         assert found.embedding is not None, f"{name} has no motion embedding"
         labels = sorted(set(found.labels))
         true = torch.tensor([[own == label for label in labels] for own in found.labels])
-        scores = both_ways(found.embedding @ label_vectors(folder, labels).T, true)
+        texts = torch.from_numpy(Labels(folder).embed(labels))
+        scores = both_ways(found.embedding @ texts.T, true)
         if folder == first:
             print(f"{len(true)} clips, {len(labels)} labels, split {split}\n")
             print(f"| checkpoint | {' | '.join(scores)} |\n" + "|---" * (len(scores) + 1) + "|")

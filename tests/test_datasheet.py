@@ -256,5 +256,5 @@ def test_show(
 
 def test_without_matplotlib(small: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    with pytest.raises(UserError, match=r"pip install actionpose\[viz\]"):
+    with pytest.raises(UserError, match=r"pip install 'actionpose\[viz\]'"):
         contact_sheet.contact_sheet(small, tmp_path / "x.png")

@@ -361,7 +361,7 @@ def test_the_same_result_gives_the_same_bytes(result, tmp_path, suffix):
 @pytest.mark.parametrize(("suffix", "module"), [("c3d", "ezc3d"), ("glb", "pygltflib")])
 def test_a_missing_package_is_named(result, tmp_path, monkeypatch, suffix, module):
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    with pytest.raises(UserError, match=rf"need {module}: pip install actionpose\[export\]"):
+    with pytest.raises(UserError, match=rf"need {module}: pip install 'actionpose\[export\]'"):
         result.save(tmp_path / f"a.{suffix}")
 
 

@@ -12,7 +12,8 @@ from actionpose import checkpoint
 from actionpose.config import MaskConfig
 from actionpose.corpus import Motion, open_corpus, write_corpus
 from actionpose.errors import UserError
-from actionpose.figures import embed_spans, figure5, figure8, label_vectors, separation
+from actionpose.figures import embed_spans, figure5, figure8, separation
+from actionpose.labels import Labels
 from actionpose.pretrain import pretrain
 from actionpose.synthetic import dataset
 
@@ -85,7 +86,8 @@ def test_figure_5(trained, held_out, tmp_path):
 def test_figure_8(trained, held_out, tmp_path):
     report = figure8(trained, [held_out], ["Walk", "sit down"], tmp_path / "eight.png")
     assert [clip["label"] for clip in report] == ["walk", "sit down"]
-    found, texts = embed_spans(trained, [held_out], "val"), label_vectors(trained, ["walk"])
+    found = embed_spans(trained, [held_out], "val")
+    texts = torch.from_numpy(Labels(trained).embed(["walk"]))
     for clip in report:
         assert sum(clip["shares"].values()) == pytest.approx(1)
         row = found.names.index(clip["clip"])

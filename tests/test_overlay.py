@@ -175,7 +175,7 @@ def test_mistakes_leave_no_file(tmp_path):
 
 def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(UserError, match=r"pip install actionpose\[video\]"):
+    with pytest.raises(UserError, match=r"pip install 'actionpose\[video\]'"):
         result_at(np.tile([100.0, 110], (3, 1))).save(tmp_path / "out.mp4")
 
 

@@ -276,9 +276,9 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UserError, match=r"pip install actionpose\[export\]"):
+    with pytest.raises(UserError, match=r"pip install 'actionpose\[export\]'"):
         made_up().to_dataframe()
-    with pytest.raises(UserError, match=r"pip install actionpose\[viz\]"):
+    with pytest.raises(UserError, match=r"pip install 'actionpose\[viz\]'"):
         made_up().save(tmp_path / "a.png")
 
 

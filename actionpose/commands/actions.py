@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.commands.common import Checkpoint, Device, Quiet, parse_size
+from actionpose.commands.common import Checkpoint, Device, Quiet, check_outputs, parse_size
 from actionpose.errors import UserError
 
 
@@ -40,7 +40,7 @@ def actions(
         threshold: Cosine that a label has to reach; below it is "other". -1 leaves that out.
         switch_cost: Of a change of label, cosine times seconds; more gives fewer segments.
         min_length: Seconds that a segment lasts at least.
-        format: Container, where it cannot be told: alphapose, openpose, mmpose, coco, npz.
+        format: Container, where it cannot be told, such as alphapose or deeplabcut.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
         rate_hz: Frames a second, where the file does not say it; else 30.
@@ -53,9 +53,8 @@ def actions(
     from actionpose.lift import ActionPose
 
     known = [*timelines.WRITERS, *(s for s in results.WRITERS if s not in timelines.WRITERS)]
-    for path in out:
-        if path.suffix.lower() not in known:
-            raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(known)}")
+    if out:
+        check_outputs(out, known, "timeline.csv")
     given = _labels(labels, labels_file)
     names = None if given is None else clean_labels(given)
     source: Any
@@ -135,12 +134,11 @@ def search(
         stop: Likewise, until here.
         index: Folder of the index files; else actionpose/index in the user's cache.
     """
-    import json
     from dataclasses import asdict
 
     from actionpose import search as searching
     from actionpose.actions import clean_labels
-    from actionpose.files import atomic_write
+    from actionpose.files import write_json
     from actionpose.lift import ActionPose
 
     if top < 1:
@@ -169,10 +167,7 @@ def search(
     print(f"{len(hits)} hits among {count} windows of {len(sources)} sources")
     if json_out:
         plain = [{**asdict(hit), "source": str(hit.source)} for hit in hits]
-        with atomic_write(json_out) as path:
-            path.write_text(
-                json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+        write_json(json_out, plain)
         print(f"wrote   {json_out}")
 
 
@@ -193,7 +188,7 @@ def calibrate(
     from actionpose import checkpoint as checkpoints
     from actionpose import recognition
     from actionpose.corpus import open_corpus
-    from actionpose.files import atomic_write
+    from actionpose.files import write_json
     from actionpose.lift import ActionPose
 
     folder = checkpoints.find(checkpoint)
@@ -209,8 +204,7 @@ def calibrate(
     names = ", ".join(corpus.name for corpus in corpora)
     meta |= {"other_threshold": found["other_threshold"]}
     meta |= {"other_calibrated_on": f"{names}, {split}"}
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    write_json(path, meta)
     print(
         f"a label has to reach a cosine of {found['other_threshold']:.3f}: "
         f"{found['accepted']:.0f} % of windows whose label is offered do, "

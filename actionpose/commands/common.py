@@ -56,6 +56,17 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
+def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> None:
+    """Refuse what cannot be written before the work, not after it."""
+    if not out:
+        raise UserError(f"say where to write: -o {example}")
+    for path in out:
+        if path.suffix.lower() not in suffixes:
+            raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(suffixes)}")
+        if not path.absolute().parent.is_dir():
+            raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+
+
 @contextmanager
 def notices_printed() -> Iterator[None]:
     """While inside, a `UserNotice` is one line on stderr; other warnings are as they were."""

@@ -1,6 +1,5 @@
 """Commands that score a model: `actionpose evaluate BENCHMARK`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ def open_benchmark(
     from actionpose.corpus import open_corpus
     from actionpose.evaluate import METRICS
     from actionpose.evaluate import evaluate_open as score
-    from actionpose.files import atomic_write
+    from actionpose.files import write_json
     from actionpose.geometry import image_frame
     from actionpose.lift import ActionPose
 
@@ -77,5 +76,4 @@ def open_benchmark(
                 for name, value in scores.items()
             },
         }
-        with atomic_write(json_out) as path:
-            path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        write_json(json_out, plain)

@@ -1,6 +1,5 @@
 """Commands that score by the field's protocols: `actionpose evaluate h36m`, `evaluate 3dhp`."""
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -135,7 +134,7 @@ def _score(
 
     from actionpose import evaluate_datasets as datasets
     from actionpose.failures import write_failures
-    from actionpose.files import atomic_write
+    from actionpose.files import write_json
     from actionpose.predictions import load_predictions
 
     checkpoint, predictions, inputs = source
@@ -172,8 +171,7 @@ def _score(
     report = {**evaluation.report, **identity}
     _print(report)
     if json_out:
-        with atomic_write(json_out) as path:
-            path.write_text(json.dumps(_known(report), indent=2) + "\n", encoding="utf-8")
+        write_json(json_out, _known(report))
         print(f"wrote   {json_out}")
     if failures:
         write_failures(failures, evaluation, predict, pairs)

@@ -7,24 +7,13 @@ from typing import Annotated
 from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.commands.common import Quiet
+from actionpose.commands.common import Quiet, check_outputs
 from actionpose.commands.motion import MotionOptions, described
 from actionpose.errors import UserError
 
 Outputs = Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])]
 Motion = Annotated[MotionOptions, arg(name="")]
 _HAS_RIGID_BONES = (".bvh", ".glb")
-
-
-def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> None:
-    """Refuse what cannot be written before the work, not after it."""
-    if not out:
-        raise UserError(f"say where to write: -o {example}")
-    for path in out:
-        if path.suffix.lower() not in suffixes:
-            raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(suffixes)}")
-        if not path.absolute().parent.is_dir():
-            raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
 
 
 def export(

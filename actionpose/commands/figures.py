@@ -1,6 +1,5 @@
 """Commands that draw the paper's figures of the embedding: `actionpose reproduce figure5`, `8`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,10 +67,9 @@ def figure8(
 
 
 def _finish(report: Any, out: Path, json_out: Path | None) -> None:
-    from actionpose.files import atomic_write
+    from actionpose.files import write_json
 
     print(f"wrote   {out}")
     if json_out:
-        with atomic_write(json_out) as path:
-            path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(json_out, report)
         print(f"wrote   {json_out}")

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.commands.common import Checkpoint, Device, Quiet, make_folder, parse_size
-from actionpose.commands.export import Motion, check_outputs
+from actionpose.commands.common import (
+    Checkpoint,
+    Device,
+    Quiet,
+    check_outputs,
+    make_folder,
+    parse_size,
+)
+from actionpose.commands.export import Motion
 from actionpose.commands.motion import MotionOptions, described
 from actionpose.errors import UserError
 
