@@ -400,8 +400,8 @@ def test_the_commands(tiny_pretraining, tmp_path, capsys):
 def test_it_goes_on_with_the_text_side_of_its_start(tiny_pretraining, tmp_path):
     first = pretrain(tiny_pretraining, tmp_path / "first", quiet=True).checkpoint
     trained = TextEncoder.from_checkpoint(first / checkpoint.TEXT).encode(["walk", "sit"])
-    start = replace(tiny_pretraining, init=first)
-    assert torch.equal(module._text_side(start, None).encode(["walk", "sit"]), trained)
+    goes_on = replace(tiny_pretraining, init=first)
+    assert torch.equal(module._text_side(goes_on, None).encode(["walk", "sit"]), trained)
     torch.manual_seed(1)
     drawn = module._text_side(tiny_pretraining, None).encode(["walk", "sit"])
     assert not torch.allclose(drawn, trained, atol=0.1)
