@@ -110,7 +110,7 @@ def test_without_text_or_token(tiny_pretraining, held_out, tmp_path):
     config = replace(changed(tiny_pretraining, max_minutes=0.0), alignment_weight=0.0)
     pretrain(config, tmp_path / "silent", quiet=True)
     silent = checkpoint.find(tmp_path / "silent")
-    with pytest.raises(UserError, match="carries no text side"):
+    with pytest.raises(UserError, match="knows no text"):
         figure8(silent, [held_out], ["walk", "run"], tmp_path / "no.png")
     bare = replace(config, model=replace(config.model, class_token=False))
     pretrain(bare, tmp_path / "bare", quiet=True)
