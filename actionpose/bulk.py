@@ -258,7 +258,8 @@ def _run_ray(
             raise UserError(
                 f"--engine ray: no cluster can be reached or started ({error})"
             ) from error
-    cpus: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cluster: Any = ray
+    cpus: dict[str, float] = cluster.cluster_resources()
     num_workers = min(num_workers or int(cpus.get("CPU", 1)), len(jobs))
     actor: Any = ray.remote(num_cpus=1)(Worker)
     pool = ActorPool([actor.remote(options, num_workers) for _ in range(num_workers)])

@@ -37,8 +37,8 @@ if [ -n "${SMOKE:-}" ]; then
     mkdir -p "$RECIPES"
     for name in h36m 3dhp h36m_baseline 3dhp_baseline; do
         cat > "$RECIPES/$name.yaml" <<'YAML'
-model: {width: 128, depth: 3, num_heads: 4, mlp_ratio: 2, rep_width: 128, max_frames: 81, class_token: false}
-data: {frames: 27, stride: 27}
+model: {width: 64, depth: 4, num_heads: 2, mlp_ratio: 2, rep_width: 64, max_frames: 81, middle_layer: 2, embedding_width: 256}
+data: {frames: 81, stride: 27}
 training: {epochs: 0.2, batch_size: 4, learning_rate: 2e-4, device: cpu}
 YAML
     done

@@ -208,6 +208,7 @@ def test_commands(
         ActionPose.from_pretrained(folder, "cpu").space.other_threshold == meta["other_threshold"]
     )
 
-    silent = ("--checkpoint", "tiny", "--confusion", tmp_path / "d.png")
+    textless = write_checkpoint(tmp_path / "textless", class_token=False)
+    silent = ("--checkpoint", textless, "--confusion", tmp_path / "d.png")
     assert call(monkeypatch, "evaluate", "open", *base, *silent) == 2
     assert "knows no actions" in capsys.readouterr().err

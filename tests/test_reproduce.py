@@ -162,15 +162,15 @@ def test_checkpoints_that_do_not_fit(chain, prepared, monkeypatch, capsys):
     def refused(*arguments):
         return wrong(monkeypatch, capsys, *arguments)
 
-    assert "--frames 27" in refused(*h36m, "--checkpoint", "tiny")
+    assert "--frames 81" in refused(*h36m, "--checkpoint", "tiny")
     assert "--frames 27" in refused(*h36m, "--checkpoint", chain / "official.bin")
-    assert "trained with 27" in refused(*h36m, "--checkpoint", "tiny", "--frames", 9)
-    assert "fine-tune it" in refused(*dhp, "--checkpoint", "tiny", "--frames", 27)
+    assert "trained with 81" in refused(*h36m, "--checkpoint", "tiny", "--frames", 9)
+    assert "fine-tune it" in refused(*dhp, "--checkpoint", "tiny", "--frames", 81)
     assert "no checkpoint" in refused(*h36m, "--checkpoint", "nothing")
     assert "--checkpoint, or --predictions" in refused(*h36m)
     assert "3dhp, not" in refused("evaluate", "h36m", "--data", prepared, "--checkpoint", "tiny")
     there = ["--json", chain / "no" / "o.json"]
-    assert "no folder" in refused(*h36m, "--checkpoint", "tiny", "--frames", 27, *there)
+    assert "no folder" in refused(*h36m, "--checkpoint", "tiny", "--frames", 81, *there)
     assert "exists" in refused(*h36m, "--checkpoint", "tiny", "--failures", chain)
     assert "no such file" in refused("evaluate", "3dhp", "--data", "no", "--checkpoint", "tiny")
     sixteen = PoseEncoder(
@@ -189,7 +189,7 @@ def test_who_only_scores_needs_nothing_else(chain, monkeypatch, capsys):
     arguments = ["--checkpoint", "tiny=tiny", "--dry-run", "--recipes", RECIPES]
     assert call(monkeypatch, "reproduce", "table1", "--h36m", chain / "h", *arguments) == 0
     shown = capsys.readouterr().out
-    assert "--checkpoint tiny --frames 27" in shown  # as it was trained
+    assert "--checkpoint tiny --frames 81" in shown  # as it was trained
     assert "finetune" not in shown and "missing" not in shown
 
 
