@@ -322,6 +322,13 @@ def initialise(
     load_by_name(encoder, weights, str(source), may_miss=("pose_token", "pooling."), ignore=ignore)
 
 
+def keeps_embedding(source: Path | None, ignore: tuple[str, ...]) -> bool:
+    """Whether an encoder that starts from `source` has its embedding of motions, too."""
+    if source is None or source.is_file():
+        return False
+    return not any("pooling.fc.".startswith(ignored) for ignored in ignore)
+
+
 def stretch(table: Tensor, known: int, frames: int) -> Tensor:
     """A temporal embedding (1, T, 1, D) whose first `known` rows are spread over `frames`."""
     rows = table[0, :known, 0].T[None]  # (1, D, known)

@@ -135,10 +135,9 @@ def _pairs_meta(pairs: Pairs) -> dict[str, Any]:
 
 def _text_source(config: FinetuneConfig, run: Path) -> Path | None:
     """Where known labels are: the checkpoint to start from, or the run's own last one."""
-    if not config.init or config.init.is_file() or not config.model.class_token:
+    kept = checkpoint.keeps_embedding(config.init, config.init_ignore)
+    if not config.init or not kept or not config.model.class_token:
         return None
-    if any("pooling.fc.".startswith(ignored) for ignored in config.init_ignore):
-        return None  # the embedding is not the pretrained one
     folder = (checkpoint.saved_steps(run) or [checkpoint.find(config.init)])[-1]
     return folder if (folder / checkpoint.LABELS).is_file() else None
 

@@ -285,7 +285,11 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
 def _text_side(config: PretrainConfig, resume: Path | None) -> TextEncoder:
     """That of the run, else of the checkpoint to start from, else BERT with a new pooling."""
     start = resume
-    if start is None and config.init and not config.init.is_file():
+    if (
+        start is None
+        and config.init
+        and checkpoint.keeps_embedding(config.init, config.init_ignore)
+    ):
         start = checkpoint.find(config.init)
     if start is not None and (start / checkpoint.TEXT).is_dir():
         return TextEncoder.from_checkpoint(start / checkpoint.TEXT)
