@@ -1,9 +1,10 @@
 """The command line: finds the command, calls it, and turns mistakes into one sentence.
 
 Exit codes: 0 done; 2 the user's mistake, in one sentence; 3 some of several inputs failed; 130
-interrupted.
+interrupted; 141 the reader of the output went away.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -101,9 +102,13 @@ def main() -> None:
     """The entry point `actionpose`."""
     try:
         run(sys.argv[1:])
+        sys.stdout.flush()
     except UserError as error:
         print(f"actionpose: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # who reads the output has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or closing it fails again
+        sys.exit(141)
     except KeyboardInterrupt:
         print("actionpose: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -1,6 +1,7 @@
 """The command line as a user types it: output, files, exit codes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -216,3 +217,14 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert b"interrupted" in error and b"Traceback" not in error
     assert [path.name for path in tmp_path.iterdir()] == ["long.npz"]
+
+
+def test_output_that_nobody_reads_to_its_end(tmp_path: Path) -> None:
+    """As `actionpose ... | head`: no traceback."""
+    command = [sys.executable, "-m", "actionpose", "models", "info", "tiny"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == ""
