@@ -130,6 +130,8 @@ class TrainingConfig:
     """Steps between two logs of each loss's gradient on the shared trunk (stage one); 0: never."""
     compile: bool = False
     """Compile the pose encoder with torch.compile; costs minutes at the start."""
+    fused: bool = False
+    """Compute the encoder's blocks with C++ kernels: float32 on a CPU, needs g++ or clang++."""
 
 
 @dataclass(frozen=True)

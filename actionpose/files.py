@@ -12,6 +12,11 @@ from typing import Any
 from actionpose.errors import UserError
 
 
+def cache_folder() -> Path:
+    """What can be made again lies here: the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actionpose"
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path beside `path` to write to; what was written there becomes `path` at the end.

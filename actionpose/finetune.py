@@ -55,8 +55,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     known = _text_source(config, run)
     if config.init and not resume:
         initialise(encoder, config.init, config.init_ignore, frames=config.data.frames)
-    if config.training.compile:
-        encoder.compile()
+    training.quicken(encoder, config.training, accelerator)
 
     def batches(first_step: int) -> Batches | PairBatches:
         share = {

@@ -235,8 +235,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
         checkpoint.initialise(pose, config.init, config.init_ignore, frames=config.data.frames)
     if pose.class_token and not aligned:
         pose.pooling.requires_grad_(False)  # the embedding has no loss
-    if config.training.compile:
-        pose.compile()
+    training.quicken(pose, config.training, accelerator)
     text = _text_side(config, resume) if aligned else None
     model = MotionText(pose, text, batches.labels)
     report: dict[str, Any] = {"spans": len(batches.spans), "labels": len(batches.labels)}

@@ -8,7 +8,6 @@ the two embeddings are averaged.
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from actionpose.actions import window_spans
 from actionpose.clips import make_clip, place_camera
 from actionpose.corpus import open_corpus
 from actionpose.errors import UserError
-from actionpose.files import atomic_write
+from actionpose.files import atomic_write, cache_folder
 from actionpose.geometry import heading_rad
 from actionpose.labels import unit
 from actionpose.lift import ActionPose
@@ -89,8 +88,7 @@ def _is_corpus(path: Path) -> bool:
 
 def index_folder() -> Path:
     """Where indices are kept: the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "actionpose" / "index"
+    return cache_folder() / "index"
 
 
 def open_index(

@@ -34,6 +34,7 @@ from actionpose.corpus import Corpus
 from actionpose.errors import UserError
 from actionpose.files import write_json
 from actionpose.losses import weighted_sum
+from actionpose.model import PoseEncoder
 from actionpose.optimizer import make_optimizer
 
 Batch = dict[str, Any]
@@ -113,6 +114,23 @@ def start_accelerator(config: TrainingConfig) -> Any:
         cpu=config.device == "cpu",
         mixed_precision="bf16" if config.precision == "bf16" else "no",
     )
+
+
+def quicken(encoder: PoseEncoder, config: TrainingConfig, accelerator: Any) -> None:
+    """Apply `training.fused` and `training.compile`.
+
+    Raises:
+        UserError: they do not fit each other, the device or the precision; see `PoseEncoder.fuse`.
+    """
+    if config.fused:
+        if config.compile or config.precision != "float32" or accelerator.device.type != "cpu":
+            raise UserError(
+                "training.fused needs training.device cpu, training.precision float32 and "
+                "training.compile false: change these, or leave it false"
+            )
+        encoder.fuse()
+    if config.compile:
+        encoder.compile()
 
 
 def prepare_run(run: Path, config: dict[str, Any], accelerator: Any) -> Path | None:

@@ -10,7 +10,7 @@ LAYERS = [
     {"errors", "offline", "stopwatch"},
     {"files", "skeletons", "config", "losses", "metrics", "retrieval", "axes", "actions"}
     | {"synthetic_actions", "tracking", "video", "unpickle", "pictures"},
-    {"keypoint_landmarks", "detectors"},
+    {"keypoint_landmarks", "detectors", "fused"},
     {"keypoint_files"},
     {"keypoint_tables"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result", "pairs"}

@@ -1,0 +1,142 @@
+"""Half a block of the encoder at once, for training on a CPU.
+
+At the widths of small encoders, most of a training step goes into writing every intermediate
+result to memory and reading it back. `fused.cpp` takes a few sequences through attention and MLP
+while they stay in the cache, and computes them again for the gradient. It is compiled on first
+use, for the machine it runs on, and kept in the user's cache folder.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from actionpose.errors import UserError
+from actionpose.files import atomic_write, cache_folder
+
+SOURCE = Path(__file__).with_name("fused.cpp")
+_FLAGS = ["-std=c++17", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno"]
+_FLAGS += ["-fno-trapping-math", "-shared", "-fPIC", "-pthread"]
+
+
+def lanes() -> int:
+    """Widths have to be multiples of this."""
+    return int(library().lanes())
+
+
+def half_block(
+    x: Tensor,
+    parameters: list[Tensor],
+    num_heads: int,
+    valid: Tensor | None,
+    *,
+    over_frames: bool,
+) -> Tensor:
+    """x + attention(norm(x)), and of that the same with the MLP, over joints or over frames.
+
+    Args:
+        x: (B, T, J, D) float32 on the CPU.
+        parameters: weight and bias of the first norm, qkv, proj, the second norm, fc1 and fc2.
+        valid: (B, T) bool, frames that may be attended to; only over frames.
+    """
+    apply: Any = _HalfBlock.apply
+    result: Tensor = apply(x, num_heads, valid, over_frames, *parameters)
+    return result
+
+
+class _HalfBlock(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, num_heads: int, valid: Tensor | None, over_frames: bool, *rest: Tensor
+    ) -> Tensor:
+        x = x.contiguous()
+        valid = None if valid is None else valid.contiguous()
+        ctx.save_for_backward(x, valid, *rest)
+        ctx.num_heads, ctx.over_frames = num_heads, over_frames
+        y = torch.empty_like(x)
+        arguments = _arguments(x, num_heads, valid, over_frames, rest)
+        library().forward(*arguments, _pointer(y))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
+        x, valid, *rest = ctx.saved_tensors
+        d_x, d_y = torch.empty_like(x), d_y.contiguous()
+        flat = torch.empty(sum(p.numel() for p in rest))
+        arguments = _arguments(x, ctx.num_heads, valid, ctx.over_frames, rest)
+        library().backward(*arguments, _pointer(d_y), _pointer(d_x), _pointer(flat))
+        parts = torch.split(flat, [p.numel() for p in rest])
+        gradients = (part.view(p.shape) for part, p in zip(parts, rest, strict=True))
+        return d_x, None, None, None, *gradients
+
+
+def _arguments(
+    x: Tensor, num_heads: int, valid: Tensor | None, over_frames: bool, parameters: Any
+) -> tuple[Any, ...]:
+    hidden = parameters[9].numel()  # the bias of fc1
+    return (
+        (ctypes.c_long * 6)(*x.shape, num_heads, hidden),
+        over_frames,
+        _pointer(x),
+        (ctypes.c_void_p * len(parameters))(*(p.data_ptr() for p in parameters)),
+        None if valid is None else _pointer(valid),
+        ctypes.c_long(torch.get_num_threads()),
+    )
+
+
+def _pointer(x: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(x.data_ptr())
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The compiled `fused.cpp`; the first call on a machine compiles it, in a few seconds.
+
+    Raises:
+        UserError: there is no C++ compiler, or it fails.
+    """
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        raise UserError(
+            "training.fused needs a C++ compiler (g++ or clang++): install one, or leave it false"
+        )
+    name = f"fused-{_fingerprint(compiler)}.so"
+    path = cache_folder() / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as unfinished:
+            _compile(compiler, unfinished)
+    return ctypes.CDLL(os.fspath(path))
+
+
+def _compile(compiler: str, target: Path) -> None:
+    command = [compiler, *_FLAGS, "-o", os.fspath(target), os.fspath(SOURCE)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except OSError as error:
+        raise UserError(f"cannot run the C++ compiler {compiler}: {error.strerror}") from error
+    except subprocess.CalledProcessError as error:
+        first = next(iter(error.stderr.strip().splitlines()), "no message")
+        raise UserError(
+            f"{compiler} cannot compile the fused kernels ({first}): set CXX to another compiler, "
+            "or training.fused to false"
+        ) from error
+
+
+def _fingerprint(compiler: str) -> str:
+    """Of the source, the compiler and the processor, which -march=native depends on."""
+    facts = [SOURCE.read_bytes(), compiler.encode(), *map(str.encode, _FLAGS)]
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        facts += [line.encode() for line in lines if line.startswith(("flags", "Features"))][:1]
+    except OSError:
+        facts.append(platform.processor().encode())
+    return hashlib.sha256(b"\0".join(facts)).hexdigest()[:16]

@@ -1,0 +1,182 @@
+"""The fused kernels compute what the encoder computes without them, or say why they cannot."""
+
+import json
+import os
+import shutil
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from actionpose import fused
+from actionpose.errors import UserError
+from actionpose.finetune import finetune
+from actionpose.model import PoseEncoder
+from actionpose.training import quicken, start_accelerator
+
+needs_compiler = pytest.mark.skipif(
+    not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")),
+    reason="no C++ compiler",
+)
+
+
+@pytest.fixture
+def forget():
+    """The library is looked for anew, before and after."""
+    fused.library.cache_clear()
+    yield
+    fused.library.cache_clear()
+
+
+def encoder_of(width=64, num_heads=2, mlp_ratio=2.0, class_token=True):
+    torch.manual_seed(0)
+    encoder = PoseEncoder(
+        width=width,
+        depth=2,
+        num_heads=num_heads,
+        mlp_ratio=mlp_ratio,
+        rep_width=32,
+        max_frames=81,
+        middle_layer=1,
+        embedding_width=32,
+        class_token=class_token,
+    )
+    for parameter in encoder.parameters():  # as drawn, every block does next to nothing
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.2)
+    return encoder.eval()
+
+
+def outputs_and_gradients(encoder, keypoints, valid):
+    encoder.zero_grad()
+    output = encoder(keypoints, valid)
+    parts = [output.pose] if output.embedding is None else [output.pose, output.embedding]
+    sum(part.square().mean() for part in parts).backward()
+    gradients = {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
+    return [part.detach() for part in parts], gradients
+
+
+@needs_compiler
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("model", "frames", "masked"),
+    [
+        ({}, 1, False),
+        ({}, 81, False),
+        ({"class_token": False}, 27, True),
+        ({"width": 32, "num_heads": 4}, 20, True),  # heads narrower than a vector
+        ({"width": 48, "num_heads": 1, "mlp_ratio": 1}, 19, False),
+        ({"width": 48, "num_heads": 4}, 19, True),  # heads of 12
+        ({"width": 128, "num_heads": 2, "mlp_ratio": 4}, 33, True),
+    ],
+)
+def test_same_poses_embeddings_and_gradients(model, frames, masked, threads):
+    encoder = encoder_of(**model)
+    keypoints = torch.randn(3, frames, 17, 3)
+    valid = None
+    if masked:
+        valid = torch.rand(3, frames) > 0.4
+        valid[:, 2] = True
+    truth = outputs_and_gradients(deepcopy(encoder).double(), keypoints.double(), valid)
+    plain = outputs_and_gradients(encoder, keypoints, valid)
+    torch.set_num_threads(threads)
+    try:
+        encoder.fuse()
+        fast = outputs_and_gradients(encoder, keypoints, valid)
+    finally:
+        torch.set_num_threads(1)
+    assert apart(fast[0], truth[0]) < 3 * apart(plain[0], truth[0]) + 2e-5  # of erf
+    assert apart(fast[1], truth[1]) < 3 * apart(plain[1], truth[1]) + 2e-5  # of erf
+
+
+def apart(some, others):
+    """Largest difference of two lists or dicts of tensors, over the largest number."""
+    if isinstance(others, dict):
+        assert some.keys() == others.keys()
+        some, others = [some[name] for name in others], list(others.values())
+    largest = max(float(b.abs().max()) for b in others)
+    return max(float((a - b).abs().max()) for a, b in zip(some, others, strict=True)) / largest
+
+
+@needs_compiler
+def test_the_input_may_lie_anywhere_in_memory():
+    encoder = encoder_of()
+    keypoints = torch.randn(17, 3, 9, 2).permute(3, 2, 0, 1)
+    plain, _ = outputs_and_gradients(encoder, keypoints, None)
+    encoder.fuse()
+    fast, _ = outputs_and_gradients(encoder, keypoints, None)
+    torch.testing.assert_close(fast[0], plain[0], rtol=1e-4, atol=1e-4)
+
+
+@needs_compiler
+def test_large_logits_stay_finite():
+    encoder = encoder_of()
+    with torch.no_grad():
+        for block in (*encoder.blocks_st, *encoder.blocks_ts):
+            block.attn_t.qkv.weight.mul_(100)
+    encoder.fuse()
+    poses, gradients = outputs_and_gradients(encoder, torch.randn(1, 9, 17, 3), None)
+    assert torch.isfinite(poses[0]).all()
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
+
+
+@needs_compiler
+def test_training_learns_the_same(tiny_config, tmp_path):
+    def losses(run, **training):
+        config = replace(
+            tiny_config,
+            model=replace(tiny_config.model, width=16, num_heads=2),
+            training=replace(tiny_config.training, log_every=1, **training),
+        )
+        finetune(config, tmp_path / run, quiet=True)
+        lines = (tmp_path / run / "log.jsonl").read_text().splitlines()
+        return [row["total"] for row in map(json.loads, lines) if "total" in row]
+
+    plain = losses("plain")
+    assert len(plain) > 5
+    np.testing.assert_allclose(losses("fused", fused=True), plain, rtol=1e-4)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("model", "training", "message"),
+    [
+        ({}, {"precision": "bf16"}, "precision float32"),
+        ({}, {"compile": True}, "compile false"),
+        ({"width": 20, "num_heads": 2}, {}, "multiples of"),
+        ({"width": 32, "mlp_ratio": 0.7}, {}, "multiples of"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(tiny_config, model, training, message):
+    config = replace(tiny_config.training, fused=True, **training)
+    with pytest.raises(UserError, match=message):
+        quicken(encoder_of(**model), config, start_accelerator(config))
+
+
+def test_without_a_compiler(monkeypatch, forget):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="needs a C\\+\\+ compiler"):
+        encoder_of().fuse()
+
+
+@pytest.mark.parametrize("compiler", ["false", "no-such-compiler"])
+def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path, forget, compiler):
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="compile"):
+        encoder_of().fuse()
+    assert list((tmp_path / "actionpose").iterdir()) == []
+
+
+@needs_compiler
+def test_compiled_once(monkeypatch, tmp_path, forget):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    encoder_of().fuse()
+    (library,) = (tmp_path / "actionpose").iterdir()
+    made = library.stat().st_mtime_ns
+    fused.library.cache_clear()
+    encoder_of().fuse()
+    assert library.stat().st_mtime_ns == made
