@@ -127,6 +127,14 @@ def pad(clip: Clip, frames: int) -> Clip:
     }
 
 
+def every(clip: Clip, step: int) -> Clip:
+    """Every so many frames of a clip."""
+    return {
+        key: value[::step] if isinstance(value, np.ndarray) else value
+        for key, value in clip.items()
+    }
+
+
 def open_corpora(shares: Mapping[str, float]) -> list[tuple[Corpus, float]]:
     """Open the corpora of a configuration, each with its share of the clips.
 
@@ -159,6 +167,8 @@ class Batches(IterableDataset[dict[str, Any]]):
     split: str = "train"
 
     def __post_init__(self) -> None:
+        if self.config.frame_step < 1:
+            raise UserError(f"data.frame_step must be 1 or more, not {self.config.frame_step}")
         if self.batch_size % self.world_size:
             raise UserError(
                 f"batch_size ({self.batch_size}) must be a multiple of the {self.world_size} "
@@ -179,10 +189,15 @@ class Batches(IterableDataset[dict[str, Any]]):
         self._corpus_odds = np.cumsum(weights) / weights.sum()
 
     @property
+    def _span(self) -> int:
+        """Frames of the corpora that a clip is taken from."""
+        return self.config.frames * self.config.frame_step
+
+    @property
     def windows(self) -> int:
         """Windows at the configured stride: what an epoch counts."""
         return sum(
-            max(1, (len(motion) - self.config.frames) // self.config.stride + 1)
+            max(1, (len(motion) - self._span) // self.config.stride + 1)
             for motions in self._motions
             for motion in motions
         )
@@ -193,7 +208,7 @@ class Batches(IterableDataset[dict[str, Any]]):
         which = int(np.searchsorted(self._corpus_odds, rng.random(), side="right"))
         motions, odds = self._motions[which], self._odds[which]
         motion = motions[int(np.searchsorted(odds, rng.random(), side="right"))]
-        frames = min(len(motion), self.config.frames)
+        frames = min(len(motion), self._span)
         start = motion.start + int(rng.integers(len(motion) - frames + 1))
         joints_m: Array = np.asarray(
             self.corpora[which][0].joints_m[start : start + frames], dtype=np.float64
@@ -201,7 +216,7 @@ class Batches(IterableDataset[dict[str, Any]]):
         recombine = self.config.augmentation.recombine
         if recombine and rng.random() < recombine:
             joints_m = augmentation.recombine(joints_m, self._other(which, frames, rng))
-        clip = pad(self._augment(joints_m, rng), self.config.frames)
+        clip = pad(every(self._augment(joints_m, rng), self.config.frame_step), self.config.frames)
         clip["name"] = f"{motion.motion}[{start - motion.start}:{start - motion.start + frames}]"
         return clip
 

@@ -70,6 +70,9 @@ class ClipConfig:
     pairs_keypoints: Literal["detected", "truth"] = "detected"
     """Which 2D of `pairs` is the input: the detector's, or that of the pose."""
     frames: int = 243
+    frame_step: int = 1
+    """Frames of the corpora from one frame of a clip to the next. Neighbours are nearly alike: far
+    apart, as many frames teach more."""
     stride: int = 81
     """Between the windows that an epoch counts; which windows are drawn is random."""
     normalization: Literal["image", "box"] = "image"
@@ -189,6 +192,8 @@ class TextClipConfig:
     corpora: dict[str, float] = field(default_factory=dict)
     """Folders, each with its share of the clips."""
     frames: int = 243
+    frame_step: int = 1
+    """Frames of the corpora from one frame of a clip to the next."""
     labels: Literal["frame", "sequence", "both"] = "frame"
     """Labels of spans, with the whole motion's text where it has none; the motion's; or both."""
     label_frequency: Literal["uniform", "sqrt", "label"] = "uniform"

@@ -26,6 +26,7 @@ from actionpose.clips import (
     NOISE_PERSON_SIZE,
     Clip,
     collate,
+    every,
     make_clip,
     pad,
     place_camera,
@@ -339,7 +340,8 @@ class TextBatches(IterableDataset[dict[str, Any]]):
     def clip_of(self, number: int, rng: Generator, *, middle: bool = False) -> Clip:
         """A clip of one span; in its middle, or at random."""
         config, span = self.config, self.spans[number]
-        start, stop = place_window(span, config.frames, config.short, None if middle else rng)
+        longest = config.frames * config.frame_step
+        start, stop = place_window(span, longest, config.short, None if middle else rng)
         corpus = self.corpora[span.corpus]
         joints_m = np.asarray(corpus.joints_m[start:stop], dtype=np.float64)
         clip = self._seen(joints_m, rng)
@@ -352,7 +354,7 @@ class TextBatches(IterableDataset[dict[str, Any]]):
             clip["hidden"] = clip["hidden"][:, H36M17.mirror]
             label, true = self._mirrored[label], self._mirrored[true]
         others = draw_negatives(len(self.labels), true, self.negatives, rng)
-        clip = pad(clip, config.frames)
+        clip = pad(every(clip, config.frame_step), config.frames)
         clip["candidates"] = np.concatenate([[label], others]).astype(np.int64)
         clip["truth"] = np.full(self._most_true, -1)
         clip["truth"][: len(true)] = true
@@ -366,7 +368,8 @@ class TextBatches(IterableDataset[dict[str, Any]]):
             scale = np.exp(rng.normal(0, config.bone_redraw, len(H36M17)))
             joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
         seen_m = as_from_coco(joints_m) if rng.random() < config.detector_joints else None
-        hidden = draw_mask(len(joints_m), config.masks, rng)
+        hidden = draw_mask(-(-len(joints_m) // config.frame_step), config.masks, rng)
+        hidden = hidden.repeat(config.frame_step, axis=0)[: len(joints_m)]
         yaw_rad = rng.uniform(-np.pi, np.pi)
         errors = rng if config.noise else None
         if config.camera == "perspective":

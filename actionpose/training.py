@@ -185,7 +185,7 @@ def meta_of(
         "model": to_dict(config.model),
         "skeleton": "h36m17",
         "frames": config.data.frames,
-        "rate_hz": corpora[0][0].rate_hz if corpora else None,
+        "rate_hz": corpora[0][0].rate_hz / config.data.frame_step if corpora else None,
         "normalization": config.data.normalization,
         "config": to_dict(config),
         "data": [

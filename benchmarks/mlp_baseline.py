@@ -167,7 +167,7 @@ def main(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     settings = {key: str(value) for key, value in locals().items()}
-    config = load_recipe(FinetuneConfig, RECIPE).data
+    config = replace(load_recipe(FinetuneConfig, RECIPE).data, frames=27, frame_step=1)
     corpora = [(open_corpus(folder), weight) for folder, weight in config.corpora.items()]
     batches = Batches(corpora, config, CLIPS, seed)
     val = [open_corpus(folder) for folder in VAL]
