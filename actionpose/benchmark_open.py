@@ -57,15 +57,15 @@ class Row:
 
 
 ROWS: dict[str, Row] = {
-    "scratch": Row("from scratch, stage two alone", stage_one=False),
-    "scratch_long": Row("from scratch, for the steps of both stages", stage_one=False, long=True),
+    "alone": Row("stage two alone", stage_one=False),
+    "alone_long": Row("stage two alone, for the steps of both", stage_one=False, long=True),
     "baseline": Row("joint and frame masks, noise, no text"),
     "mmm": Row("+ masked parts and windows", masks=True),
     "map": Row("+ alignment with text", aligned=True),
     "mmm_map": Row("+ both", masks=True, aligned=True),
     "shuffled": Row("+ both, texts shuffled", masks=True, aligned=True, shuffled=True),
 }
-REFERENCES = ("scratch_long", "baseline", "shuffled")  # that differences are taken to
+REFERENCES = ("alone_long", "baseline", "shuffled")  # that differences are taken to
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _job(
     own_steps = (steps[0] if row.stage_one else 0, sum(steps) if row.long else steps[1])
     two = replace(
         two,
-        init=place / "stage_one" if row.stage_one else None,
+        init=place / "stage_one" if row.stage_one else two.init,
         training=replace(two.training, seed=seed, epochs=own_steps[1] / per_epoch[1]),
     )
     if not row.stage_one:

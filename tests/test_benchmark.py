@@ -51,8 +51,8 @@ def test_rows_differ_in_what_they_say(
     tmp_path: Path, stages: tuple[PretrainConfig, FinetuneConfig]
 ) -> None:
     made = {job.row: job for job in jobs(tmp_path, stages)}
-    assert made["scratch"].stage_one is None and made["scratch"].stage_two.init is None
-    assert made["scratch"].steps == (0, 2) and made["scratch_long"].steps == (0, 5)
+    assert made["alone"].stage_one is None and made["alone"].stage_two.init is None
+    assert made["alone"].steps == (0, 2) and made["alone_long"].steps == (0, 5)
     ones = {row: job.stage_one for row, job in made.items() if job.stage_one}
     masks = {row: (one.data.masks.part, one.data.masks.window) for row, one in ones.items()}
     assert masks["baseline"] == masks["map"] == (0, 0)
@@ -93,14 +93,14 @@ def test_trains_scores_and_goes_on(
     corpus: Corpus,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    planned = jobs(tmp_path, stages, rows=("scratch_long", "mmm_map"))
+    planned = jobs(tmp_path, stages, rows=("alone_long", "mmm_map"))
     assert [job.done for job in planned] == [False, False]
     run_all(planned[:1], [corpus], "val", quiet=True)
     first = read_all(tmp_path)
-    assert len(first) == 1 and first[0]["row"] == "scratch_long" and "actions" not in first[0]
+    assert len(first) == 1 and first[0]["row"] == "alone_long" and "actions" not in first[0]
     run_all(planned, [corpus], "val", quiet=True)
     both = read_all(tmp_path)
-    assert [scores["row"] for scores in both] == ["scratch_long", "mmm_map"]
+    assert [scores["row"] for scores in both] == ["alone_long", "mmm_map"]
     assert both[0] == first[0]
     assert both[0]["windows"].keys() == both[1]["windows"].keys()
     assert {"top1", "frames", "f1_50"} <= both[1]["actions"].keys()
