@@ -167,8 +167,6 @@ class Batches(IterableDataset[dict[str, Any]]):
     split: str = "train"
 
     def __post_init__(self) -> None:
-        if self.config.frame_step < 1:
-            raise UserError(f"data.frame_step must be 1 or more, not {self.config.frame_step}")
         if self.batch_size % self.world_size:
             raise UserError(
                 f"batch_size ({self.batch_size}) must be a multiple of the {self.world_size} "

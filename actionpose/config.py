@@ -96,6 +96,14 @@ class ClipConfig:
     """Share of whole frames that are hidden."""
     augmentation: AugmentationConfig = AugmentationConfig()
 
+    def __post_init__(self) -> None:
+        _check_frame_step(self.frame_step)
+
+
+def _check_frame_step(step: int) -> None:
+    if step < 1:
+        raise UserError(f"data.frame_step must be 1 or more, not {step}")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -225,6 +233,9 @@ class TextClipConfig:
     masks: MaskConfig = MaskConfig()
     shuffle_texts: bool = False
     """Control: every span gets the text of another one, drawn once."""
+
+    def __post_init__(self) -> None:
+        _check_frame_step(self.frame_step)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A film to look at: the keypoints on the video, and the 3D motion beside them.
+"""A film to look at: the keypoints on the video, the 3D motion beside them, the actions below.
 
 Every frame of the video keeps its time. Without the video the keypoints are drawn on paper.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.actions import OTHER
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
 from actionpose.motion import frame_rate_hz
@@ -32,6 +33,9 @@ _PAPER, _STAGE, _INK, _QUIET, _GRID = "#f5f7f9", "#eef1f5", "#1d2430", "#667085"
 _LIMB_M, _HEAD_M = 0.055, 0.17  # thickness
 _AZIMUTH_DEG, _ELEVATION_DEG = 35.0, 12.0
 _FIELD_DEG = 32.0  # of the 3D view
+_LANE_PX, _MOST_LANES = 36, 4  # of the timeline, one for each person
+_ACTION_COLOURS = ("#3b6fb6", "#c8743a", "#4f8f5b", "#a5527f", "#7a67b8", "#a8862b", "#3f8f94")
+_OTHER_COLOUR = "#c3cad4"
 
 
 def video(
@@ -64,21 +68,23 @@ def video(
     scale = min(HEIGHT_PX / size[1], _WIDEST_PX / size[0])
     left_px = max(2, round(size[0] * scale / 2) * 2)
     artist = _Artist(result, scale, (left_px, HEIGHT_PX))
+    timeline = _Timeline(result, left_px + HEIGHT_PX)
     pictures = _film_pictures(film) if film is not None else _no_pictures(result)
     step_s = 1 / (frame_rate_hz(result.time_s) or 30.0)
     with atomic_write(path) as unfinished:
         with av.open(str(unfinished), "w", format="mp4", options={"movflags": "faststart"}) as out:
             rate = Fraction(1 / step_s).limit_denominator(1001)
             stream = out.add_stream("libx264", rate=rate, options={"crf": "20"})
-            stream.width, stream.height = left_px + HEIGHT_PX, HEIGHT_PX
+            stream.width, stream.height = left_px + HEIGHT_PX, HEIGHT_PX + timeline.height_px
             stream.pix_fmt = "yuv420p"
             stream.time_base = stream.codec_context.time_base = _CLOCK
             last = -1
             for time_s, picture in pictures:
-                canvas = Image.new("RGB", (left_px + HEIGHT_PX, HEIGHT_PX), _PAPER)
+                canvas = Image.new("RGB", (stream.width, stream.height), _PAPER)
                 frame_number = artist.frame_at(time_s, step_s)
                 artist.draw_left(canvas, picture, frame_number)
                 artist.draw_right(canvas, frame_number, time_s)
+                timeline.draw(canvas, time_s)
                 frame = av.VideoFrame.from_ndarray(np.asarray(canvas), format="rgb24")
                 frame.pts = last = max(round(time_s / _CLOCK), last + 1)
                 frame.time_base = _CLOCK
@@ -262,6 +268,71 @@ class _Artist:
             draw.text((x, edge), which, fill=COLOURS[which.split()[0]], font=_font(17), anchor="ra")
         words = f"{self.result.header['scale_source']}; grid {GRID_M} m"
         draw.text((edge, side_px - edge), words, fill=_QUIET, font=_font(14), anchor="ld")
+
+
+class _Timeline:
+    """What everybody does over the whole time, a lane for each person, and where the film is."""
+
+    def __init__(self, result: Result, width_px: int):
+        from PIL import Image
+
+        actions: list[dict[str, Any]] = result.header.get("actions", [])
+        self.offset_s = film_offset_s(result)
+        self.first_s, self.last_s = float(result.time_s[0]), float(result.time_s[-1])
+        lanes: dict[Any, list[dict[str, Any]]] = {}
+        for action in actions:
+            lanes.setdefault(action.get("person"), []).append(action)
+        people = sorted(lanes, key=lambda person: -1 if person is None else person)[:_MOST_LANES]
+        self.height_px = len(people) * _LANE_PX
+        self.picture = Image.new("RGB", (width_px, max(1, self.height_px)), _PAPER)
+        labels = dict.fromkeys(str(action["label"]) for action in actions)
+        labels.pop(OTHER, None)
+        colours = {
+            label: _ACTION_COLOURS[i % len(_ACTION_COLOURS)] for i, label in enumerate(labels)
+        }
+
+        def paint(draw: "ImageDraw.ImageDraw") -> None:
+            for lane, person in enumerate(people):
+                for action in lanes[person]:
+                    label = str(action["label"])
+                    self._bar(draw, lane, action, label, colours.get(label, _OTHER_COLOUR))
+
+        if people:
+            _smoothly(self.picture, (0, 0, width_px, self.height_px), paint)
+
+    def _x(self, time_s: float) -> float:
+        share = (time_s - self.first_s) / max(self.last_s - self.first_s, 1e-9)
+        return min(max(share, 0.0), 1.0) * (self.picture.width - 1)
+
+    def _bar(
+        self,
+        draw: "ImageDraw.ImageDraw",
+        lane: int,
+        action: dict[str, Any],
+        label: str,
+        colour: str,
+    ) -> None:
+        left, right = (_FINE * self._x(action[key]) for key in ("start_s", "stop_s"))
+        top = _FINE * (lane * _LANE_PX + 3)
+        bottom = _FINE * ((lane + 1) * _LANE_PX - 3)
+        right = max(right - _FINE, left + _FINE)
+        draw.rounded_rectangle((left, top, right, bottom), radius=4 * _FINE, fill=colour)
+        font, edge = _font(17), 8 * _FINE
+        while label and draw.textlength(label, font=font) > right - left - 2 * edge:
+            label = label[:-2].rstrip() + "…" if len(label) > 2 else ""
+        ink = _INK if colour == _OTHER_COLOUR else "white"
+        draw.text((left + edge, (top + bottom) / 2), label, fill=ink, font=font, anchor="lm")
+
+    def draw(self, canvas: "Image.Image", film_s: float) -> None:
+        """At the bottom of the canvas."""
+        from PIL import ImageDraw
+
+        if not self.height_px:
+            return
+        top = canvas.height - self.height_px
+        canvas.paste(self.picture, (0, top))
+        x = self._x(film_s - self.offset_s)
+        ImageDraw.Draw(canvas).line((x, top, x, canvas.height), fill=_INK, width=3)
 
 
 class _Camera:

@@ -176,6 +176,16 @@ def test_what_cannot_be_batched_is_refused(corpus):
             Batches(corpora, PLAIN, batch_size=4, seed=0)
 
 
+@pytest.mark.parametrize("step", [2, 9])
+def test_frames_that_lie_apart_are_those_of_the_longer_clip(corpus, step):
+    apart = Batches([(corpus, 1.0)], ClipConfig(frames=9, frame_step=step), 8, seed=0).batch(1)
+    whole = Batches([(corpus, 1.0)], ClipConfig(frames=9 * step), 8, seed=0).batch(1)
+    assert apart["name"] == whole["name"]
+    for key in ("keypoints", "pose", "valid"):
+        assert torch.equal(apart[key], whole[key][:, ::step])
+    assert torch.equal(apart["scale_m"], whole["scale_m"])
+
+
 def test_padding_is_marked(corpus):
     made = batches(corpus)
     short = [made.clip(step, 0) for step in range(150)]

@@ -93,14 +93,14 @@ def test_keypoints_lie_on_the_film_at_its_own_times(tmp_path):
     np.testing.assert_allclose(times, times_s, atol=2e-3)
     assert sum(done) == 6
     scale = 720 / SIZE[1]
-    assert pictures[0].shape == (720, 960 + 720, 3)
+    assert pictures[0].shape == (720 + 36, 960 + 720, 3)
     for (x, _), picture in zip(xy, pictures, strict=True):
         knees = picture[:, :960]
-        legs = middle_of(knees[450:], LEFT)  # the left leg, below the spot
+        legs = middle_of(knees[450:720], LEFT)  # the left leg, below the spot
         assert legs[0] == pytest.approx(scale * (x + 60 * 0.15), abs=6)
         right_half = picture[:, 960:]
-        assert middle_of(right_half[100:], LEFT)[1] > 100  # the 3D figure is there
-    spot = middle_of(pictures[2][:, :960], (20, 220, 20), 90)
+        assert middle_of(right_half[100:720], LEFT)[1] > 100  # the 3D figure is there
+    spot = middle_of(pictures[2][:720, :960], (20, 220, 20), 90)
     assert spot[0] == pytest.approx(scale * xy[2, 0], abs=30)
 
 
@@ -130,6 +130,29 @@ def test_without_a_film_the_keypoints_stand_on_paper(tmp_path):
     assert seen == [True, True, False, True, True]
 
 
+def test_the_actions_are_a_timeline_below(tmp_path):
+    actions = [
+        {"start_s": 0.0, "stop_s": 0.5, "label": "slide", "score": 0.9, "person": 0},
+        {"start_s": 0.5, "stop_s": 0.95, "label": "other", "score": 0.1, "person": 0},
+    ]
+    made = result_at(np.full((20, 2), 120.0))
+    made.header["actions"] = actions
+    made.time_s[:] = np.arange(20) / 20
+    overlay.video(made, tmp_path / "with.mp4")
+    _, pictures = read(tmp_path / "with.mp4")
+    height, width = pictures[0].shape[:2]
+    assert height == overlay.HEIGHT_PX + 36
+    lane = pictures[10][-18 - 8]  # a row above the words
+    colours = np.array([lane[int(share * width)] for share in (0.25, 0.75)]).astype(int)
+    slide, other = (np.array(list(bytes.fromhex(c[1:]))) for c in ("#3b6fb6", "#c3cad4"))
+    assert np.abs(colours[0] - slide).max() < 25 and np.abs(colours[1] - other).max() < 25
+    dark = [np.flatnonzero(picture[-18 - 8].max(axis=1) < 80).mean() for picture in pictures[1:]]
+    assert (np.diff(dark) > 0).all()  # the mark moves
+    made.header["actions"] = []
+    overlay.video(made, tmp_path / "without.mp4")
+    assert read(tmp_path / "without.mp4")[1][0].shape[0] == overlay.HEIGHT_PX
+
+
 def test_the_film_is_found_by_the_header(tmp_path):
     xy = np.tile([100.0, 110], (3, 1))
     clip = film(tmp_path / "with space é.mp4", [0, 0.1, 0.2], xy)
@@ -151,7 +174,7 @@ def test_phones_are_turned(tmp_path, monkeypatch):
     result = result_at(np.tile([120.0, 160], (2, 1)), header=_portrait())
     overlay.video(result, tmp_path / "out.mp4", film=clip)
     _, pictures = read(tmp_path / "out.mp4")
-    assert pictures[0].shape == (720, 540 + 720, 3)
+    assert pictures[0].shape == (720 + 36, 540 + 720, 3)
 
 
 def _portrait() -> dict:

@@ -250,6 +250,20 @@ def test_masks_hide_the_input_and_not_the_target(told):
         assert (np.abs(clip["pose"][rows]).sum(axis=(1, 2)) > 0).all()
 
 
+def test_frames_that_lie_apart_and_their_masks(told):
+    masks = MaskConfig(random=0, part=0, window=1, window_frames=(2, 3))
+    config = replace(PLAIN, frames=10, frame_step=3, masks=masks)
+    whole = batches(told, replace(PLAIN, frames=30))
+    for step in range(20):
+        clip, long = batches(told, config).clip(step, 0), whole.clip(step, 0)
+        assert clip["name"] == long["name"] and clip["valid"].shape == (10,)
+        np.testing.assert_array_equal(clip["valid"], long["valid"][::3])
+        np.testing.assert_array_equal(clip["truth"], long["truth"])
+        rows = clip["hidden"].all(axis=1)
+        assert 1 <= rows.sum() <= 3 and (clip["keypoints"][rows] == 0).all()
+        assert (clip["keypoints"][~rows & clip["valid"], :, 2] == 1).all()
+
+
 def test_an_orthographic_clip_is_the_view_of_its_motion():
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:10]
     for yaw, across in ((0.0, joints_m[..., 0]), (np.pi / 2, joints_m[..., 1])):
