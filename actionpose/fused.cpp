@@ -26,7 +26,7 @@
 namespace {
 
 constexpr int kLanes = LANES;
-typedef float Vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef float Vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 typedef std::vector<float> Floats;
 
@@ -34,8 +34,13 @@ constexpr float kEps = 1e-6f;  // of the layer norms, as in model.py
 constexpr long kTileRows = 96;
 constexpr float kHidden = -1e30f;  // the logit of a key that may not be attended to
 
-inline Vec& at(float* p) { return *reinterpret_cast<Vec*>(p); }
-inline const Vec& at(const float* p) { return *reinterpret_cast<const Vec*>(p); }
+inline Vec load(const float* p) {
+  Vec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+inline void add_to(float* p, Vec v) { store(p, load(p) + v); }
 inline Vec all(float x) { return x - Vec{}; }
 inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
 
@@ -112,7 +117,7 @@ inline void block(long K, Matrix a, const float* b, long b_rows, Target c, long 
   for (long p = 0; p < K; ++p, left += a.columns, b += b_rows) {
     Vec right[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) right[v] = at(b + v * kLanes);
+    for (int v = 0; v < V; ++v) right[v] = load(b + v * kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 4
@@ -125,10 +130,10 @@ inline void block(long K, Matrix a, const float* b, long b_rows, Target c, long 
     for (int v = 0; v < V; ++v) {
       const long j = j0 + v * kLanes, here = (i0 + i) * c.rows + j;
       Vec sum = c.scale * sums[i][v];
-      if (c.row) sum += at(c.row + j);
-      if (c.base) sum += at(c.base + here);
+      if (c.row) sum += load(c.row + j);
+      if (c.base) sum += load(c.base + here);
       if (v + 1 < V || lanes == kLanes) {
-        at(c.data + here) = sum;
+        store(c.data + here, sum);
       } else {
         std::memcpy(c.data + here, &sum, lanes * sizeof(float));
       }
@@ -179,14 +184,14 @@ void transpose(long m, long n, const float* in, long ld_in, float* out, long ld)
 void standardise(const float* x, long rows, long D, float* out, float* inverse) {
   for (long r = 0; r < rows; ++r, x += D, out += D) {
     Vec sum{}, squares{};
-    for (long d = 0; d < D; d += kLanes) sum += at(x + d);
+    for (long d = 0; d < D; d += kLanes) sum += load(x + d);
     const float mean = sum_of(sum) / D;
     for (long d = 0; d < D; d += kLanes) {
-      const Vec off = at(x + d) - mean;
+      const Vec off = load(x + d) - mean;
       squares += off * off;
     }
     inverse[r] = 1.f / std::sqrt(sum_of(squares) / D + kEps);
-    for (long d = 0; d < D; d += kLanes) at(out + d) = (at(x + d) - mean) * inverse[r];
+    for (long d = 0; d < D; d += kLanes) store(out + d, (load(x + d) - mean) * inverse[r]);
   }
 }
 
@@ -196,28 +201,28 @@ void add_standardise_backward(const float* d_norm, const float* norm, const floa
   for (long r = 0; r < rows; ++r, d_norm += D, norm += D, d_x += D) {
     Vec sum{}, along{};
     for (long d = 0; d < D; d += kLanes) {
-      sum += at(d_norm + d);
-      along += at(d_norm + d) * at(norm + d);
+      sum += load(d_norm + d);
+      along += load(d_norm + d) * load(norm + d);
     }
     const float mean = sum_of(sum) / D, share = sum_of(along) / D;
     for (long d = 0; d < D; d += kLanes) {
-      at(d_x + d) += inverse[r] * (at(d_norm + d) - mean - at(norm + d) * share);
+      add_to(d_x + d, inverse[r] * (load(d_norm + d) - mean - load(norm + d) * share));
     }
   }
 }
 
 void add_column_sums(const float* x, long rows, long n, float* out) {
   for (long i = 0; i < n; i += kLanes) {
-    Vec sum = at(out + i);
-    for (long r = 0; r < rows; ++r) sum += at(x + r * n + i);
-    at(out + i) = sum;
+    Vec sum = load(out + i);
+    for (long r = 0; r < rows; ++r) sum += load(x + r * n + i);
+    store(out + i, sum);
   }
 }
 
 // Exact GELU and, if asked for, its slope. erf is Abramowitz and Stegun 7.1.26, error below 1.5e-7.
 void gelu(const float* x, long n, float* out, float* slope) {
   for (long i = 0; i < n; i += kLanes) {
-    const Vec h = at(x + i), size = h < 0.f ? -h : h;
+    const Vec h = load(x + i), size = h < 0.f ? -h : h;
     const Vec density = exp_of(-0.5f * h * h);
     const Vec t = inverse_of(1.f + 0.3275911f * 0.70710678f * size);
     Vec p = t * 1.061405429f - 1.453152027f;
@@ -226,23 +231,23 @@ void gelu(const float* x, long n, float* out, float* slope) {
     p = p * t + 0.254829592f;
     const Vec tail = 0.5f * p * t * density;
     const Vec below = h < 0.f ? tail : 1.f - tail;
-    at(out + i) = h * below;
-    if (slope) at(slope + i) = below + h * 0.39894228f * density;
+    store(out + i, h * below);
+    if (slope) store(slope + i, below + h * 0.39894228f * density);
   }
 }
 
 // Rows of logits to probabilities, in place.
 void softmax(float* x, long rows, long n) {
   for (long r = 0; r < rows; ++r, x += n) {
-    Vec top = at(x), sum{};
-    for (long j = kLanes; j < n; j += kLanes) top = larger(top, at(x + j));
+    Vec top = load(x), sum{};
+    for (long j = kLanes; j < n; j += kLanes) top = larger(top, load(x + j));
     const float largest = largest_of(top);
     for (long j = 0; j < n; j += kLanes) {
-      at(x + j) = exp_of(at(x + j) - largest);
-      sum += at(x + j);
+      store(x + j, exp_of(load(x + j) - largest));
+      sum += load(x + j);
     }
     const float share = 1.f / sum_of(sum);
-    for (long j = 0; j < n; j += kLanes) at(x + j) *= share;
+    for (long j = 0; j < n; j += kLanes) store(x + j, load(x + j) * share);
   }
 }
 
@@ -250,9 +255,9 @@ void softmax(float* x, long rows, long n) {
 void softmax_backward(const float* p, float* d_p, long rows, long n) {
   for (long r = 0; r < rows; ++r, p += n, d_p += n) {
     Vec along{};
-    for (long j = 0; j < n; j += kLanes) along += at(p + j) * at(d_p + j);
+    for (long j = 0; j < n; j += kLanes) along += load(p + j) * load(d_p + j);
     const float share = sum_of(along);
-    for (long j = 0; j < n; j += kLanes) at(d_p + j) = at(p + j) * (at(d_p + j) - share);
+    for (long j = 0; j < n; j += kLanes) store(d_p + j, load(p + j) * (load(d_p + j) - share));
   }
 }
 
@@ -374,7 +379,7 @@ struct Tile {
     add_column_sums(d_y, rows, D, of(kFc2B));
     add_product(D, F, rows, transposed({d_y, D}), {active.data(), F}, of(kFc2W), F);
     product(rows, F, D, {d_y, D}, {w.p[kFc2W], F}, {d_active.data(), F});
-    for (long i = 0; i < rows * F; i += kLanes) at(&d_active[i]) *= at(&slope[i]);
+    for (long i = 0; i < rows * F; i += kLanes) store(&d_active[i], load(&d_active[i]) * load(&slope[i]));
     add_column_sums(d_active.data(), rows, F, of(kFc1B));
     add_product(F, D, rows, transposed({d_active.data(), F}), {norm2.data(), D}, of(kFc1W), D);
     product(rows, D, F, {d_active.data(), F}, {w.fc1.weight.data(), D}, {d_norm.data(), D});

@@ -23,8 +23,10 @@ from actionpose.errors import UserError
 from actionpose.files import atomic_write, cache_folder
 
 SOURCE = Path(__file__).with_name("fused.cpp")
-_FLAGS = ["-std=c++17", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno"]
-_FLAGS += ["-fno-trapping-math", "-shared", "-fPIC", "-pthread"]
+_FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"]
+_FLAGS += ["-shared", "-fPIC", "-pthread"]
+if platform.machine().lower() in ("x86_64", "amd64"):
+    _FLAGS.append("-mprefer-vector-width=512")
 
 
 def lanes() -> int:
