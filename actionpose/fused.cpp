@@ -6,8 +6,8 @@
 // all steps while they stay in its cache. Only the input is kept for the backward pass, which
 // computes the rest again: cheaper than fetching it from memory.
 //
-// Letters: L tokens of a sequence, D width, H heads, S = D / H, F hidden width of the MLP, R rows of
-// a tile. D and F are multiples of kLanes. Matrices are row-major.
+// Letters: L tokens of a sequence, D width, H heads, S = D / H, F hidden width of the MLP, R rows
+// of a tile. D and F are multiples of kLanes. Matrices are row-major.
 
 #include <algorithm>
 #include <cmath>
@@ -328,7 +328,8 @@ struct Tile {
   Floats x, norm1, inverse1, qkv, p, mixed, mid, norm2, inverse2, hidden, active, slope;
   Floats d_mid, d_active, d_norm, d_mixed, d_qkv, d_p, flipped;
   Tile(long R, const Sizes& n, bool backward)
-      : n(n), x(R * n.D), norm1(R * n.D), inverse1(R), qkv(R * 3 * n.D + kLanes), p(R * n.H * n.padded()),
+      : n(n), x(R * n.D), norm1(R * n.D), inverse1(R), qkv(R * 3 * n.D + kLanes),
+        p(R * n.H * n.padded()),
         mixed(R * n.D), mid(R * n.D), norm2(R * n.D), inverse2(R), hidden(R * n.F),
         active(R * n.F), flipped(n.head() * n.padded()) {
     if (!backward) return;
@@ -379,7 +380,9 @@ struct Tile {
     add_column_sums(d_y, rows, D, of(kFc2B));
     add_product(D, F, rows, transposed({d_y, D}), {active.data(), F}, of(kFc2W), F);
     product(rows, F, D, {d_y, D}, {w.p[kFc2W], F}, {d_active.data(), F});
-    for (long i = 0; i < rows * F; i += kLanes) store(&d_active[i], load(&d_active[i]) * load(&slope[i]));
+    for (long i = 0; i < rows * F; i += kLanes) {
+      store(&d_active[i], load(&d_active[i]) * load(&slope[i]));
+    }
     add_column_sums(d_active.data(), rows, F, of(kFc1B));
     add_product(F, D, rows, transposed({d_active.data(), F}), {norm2.data(), D}, of(kFc1W), D);
     product(rows, D, F, {d_active.data(), F}, {w.fc1.weight.data(), D}, {d_norm.data(), D});
