@@ -258,9 +258,7 @@ class _Artist:
         draw.text((edge, edge), f"{time_s:.2f} s", fill=_QUIET, font=_font(20))
         going_on = [a for a in self.actions if a["start_s"] <= now < a["stop_s"]][:3]
         for row, action in enumerate(going_on):
-            label = str(action["label"])
-            if len(self.result.track_id) > 1 and action.get("person") is not None:
-                label = f"#{self.result.track_id[action['person']]} {label}"
+            label = _named(self.result, action)
             score = "" if action.get("score") is None else f"  {action['score']:.2f}"
             at = (edge, edge + (34 + 30 * row) * _FINE)
             draw.text(at, label + score, fill=_INK, font=_font(24))
@@ -268,6 +266,14 @@ class _Artist:
             draw.text((x, edge), which, fill=COLOURS[which.split()[0]], font=_font(17), anchor="ra")
         words = f"{self.result.header['scale_source']}; grid {GRID_M} m"
         draw.text((edge, side_px - edge), words, fill=_QUIET, font=_font(14), anchor="ld")
+
+
+def _named(result: Result, action: dict[str, Any]) -> str:
+    """The label, with whose it is where there are several people."""
+    label = str(action["label"])
+    if len(result.track_id) > 1 and action.get("person") is not None:
+        return f"#{result.track_id[action['person']]} {label}"
+    return label
 
 
 class _Timeline:
@@ -294,8 +300,8 @@ class _Timeline:
         def paint(draw: "ImageDraw.ImageDraw") -> None:
             for lane, person in enumerate(people):
                 for action in lanes[person]:
-                    label = str(action["label"])
-                    self._bar(draw, lane, action, label, colours.get(label, _OTHER_COLOUR))
+                    colour = colours.get(str(action["label"]), _OTHER_COLOUR)
+                    self._bar(draw, lane, action, _named(result, action), colour)
 
         if people:
             _smoothly(self.picture, (0, 0, width_px, self.height_px), paint)
