@@ -51,11 +51,11 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     encoder = PoseEncoder(**asdict(config.model))
     if encoder.class_token:
         encoder.pooling.requires_grad_(False)  # the embedding has no loss in this stage
+    training.quicken(encoder, config.training, accelerator)
     resume = training.prepare_run(run, to_dict(config), accelerator)
     known = _text_source(config, run)
     if config.init and not resume:
         initialise(encoder, config.init, config.init_ignore, frames=config.data.frames)
-    training.quicken(encoder, config.training, accelerator)
 
     def batches(first_step: int) -> Batches | PairBatches:
         share = {

@@ -228,14 +228,14 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     )
     if drawn and batches.negatives < 1:
         raise UserError("alignment.negatives must be 1 or more")
-    resume = training.prepare_run(run, to_dict(config), accelerator)
     torch.manual_seed(config.training.seed)
     pose = PoseEncoder(**asdict(config.model))
+    training.quicken(pose, config.training, accelerator)
+    resume = training.prepare_run(run, to_dict(config), accelerator)
     if config.init and not resume:
         checkpoint.initialise(pose, config.init, config.init_ignore, frames=config.data.frames)
     if pose.class_token and not aligned:
         pose.pooling.requires_grad_(False)  # the embedding has no loss
-    training.quicken(pose, config.training, accelerator)
     text = _text_side(config, resume) if aligned else None
     model = MotionText(pose, text, batches.labels)
     report: dict[str, Any] = {"spans": len(batches.spans), "labels": len(batches.labels)}
