@@ -8,11 +8,12 @@ Plain: `encoder_speed.PlainDSTformer`, float32, torch's and the C library's defa
 training.fused, and with training.precision bf16. Heads are 32 wide, as MotionBERT Lite's. Each has
 a process of its own, one thread, the same weights and the same batches; they step in turns, so that
 a busy machine slows all. Times are CPU time, ratios the median over pairs of steps. Beside them,
-the largest relative difference of the loss curves of fused and of plain.
+the largest relative difference of the loss curves of fused and of plain, and the memory of a step.
 
 The second table has batches: clips a second of one worker, over those that our fastest step takes.
 """
 
+import resource
 import subprocess
 import sys
 import tempfile
@@ -45,12 +46,12 @@ class Stepper:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
 
-    def step(self) -> tuple[float, float]:
-        """CPU seconds of one step, and its loss."""
+    def step(self) -> tuple[float, float, float]:
+        """CPU seconds of one step, its loss, and the most memory so far that steps took, GiB."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write("step\n")
-        seconds, loss = map(float, self.process.stdout.readline().split())
-        return seconds, loss
+        seconds, loss, memory = map(float, self.process.stdout.readline().split())
+        return seconds, loss, memory
 
     def close(self) -> None:
         assert self.process.stdin
@@ -71,6 +72,7 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
         model.compile()
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     generator = torch.Generator().manual_seed(0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in sys.stdin:
         # the target follows from the input, so that the losses fall
         keypoints = torch.rand(clips, frames, 17, 3, generator=generator) - 0.5
@@ -83,18 +85,20 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        print(time.process_time() - started, float(loss.detach()), flush=True)
+        seconds = time.process_time() - started
+        memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+        print(seconds, float(loss.detach()), memory, flush=True)
 
 
 def row(width: int, frames: int, clips: int, seconds: float, compiled: bool) -> tuple[str, float]:
     """One line of the first table, and the most clips a second."""
     kinds = ["plain", "float32", "fused", "bf16", *(["compiled"] if compiled else [])]
     steppers = {kind: Stepper(kind, width, frames, clips) for kind in kinds}
-    rounds: list[dict[str, tuple[float, float]]] = []
+    rounds: list[dict[str, tuple[float, float, float]]] = []
     spent = 0.0
     while len(rounds) < 6 or spent < seconds:
         rounds.append({kind: stepper.step() for kind, stepper in steppers.items()})
-        spent += sum(time_s for time_s, _ in rounds[-1].values())
+        spent += sum(time_s for time_s, _, _ in rounds[-1].values())
     for stepper in steppers.values():
         stepper.close()
     timed = rounds[2:]  # the first ones warm up, or compile
@@ -106,6 +110,7 @@ def row(width: int, frames: int, clips: int, seconds: float, compiled: bool) -> 
     apart = max(abs(each["fused"][1] / each["plain"][1] - 1) for each in rounds)
     first, last = rounds[0]["plain"][1], rounds[-1]["plain"][1]
     cells.append(f"{apart:.2%} in {len(rounds)} steps ({first:.3f} to {last:.3f})")
+    cells.append(", ".join(f"{rounds[-1][kind][2]:.2f}" for kind in kinds))
     return f"| {width} | {frames} | {clips} | {' | '.join(cells)} |", max(rates.values())
 
 
@@ -146,8 +151,8 @@ def main(
     print("Training steps, clips a second\n")
     kinds = ["plain float32", "ours float32", "ours fused", "ours bf16"]
     kinds += ["ours compiled"] if compile else []
-    print(f"| width | frames | clips | {' | '.join(kinds)} | losses differ by |")
-    print("|---" * (4 + len(kinds)) + "|")
+    print(f"| width | frames | clips | {' | '.join(kinds)} | losses differ by | GiB of each |")
+    print("|---" * (5 + len(kinds)) + "|")
     rates = {}
     for width, frames, clips in STEPS[:1] if quick else STEPS:
         line, rates[width, frames] = row(width, frames, clips, seconds, compile)
