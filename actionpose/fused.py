@@ -103,7 +103,7 @@ def library() -> ctypes.CDLL:
     """The compiled `fused.cpp`; the first call on a machine compiles it, in a few seconds.
 
     Raises:
-        UserError: there is no C++ compiler, or it fails.
+        UserError: there is no C++ compiler, or it fails, or the cache folder cannot be used.
     """
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
@@ -112,11 +112,17 @@ def library() -> ctypes.CDLL:
         )
     name = f"fused-{_fingerprint(compiler)}.so"
     path = cache_folder() / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as unfinished:
-            _compile(compiler, unfinished)
-    return ctypes.CDLL(os.fspath(path))
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as unfinished:
+                _compile(compiler, unfinished)
+        return ctypes.CDLL(os.fspath(path))
+    except OSError as error:
+        raise UserError(
+            f"cannot keep the fused kernels in {path.parent} ({error}): set XDG_CACHE_HOME to a "
+            "folder that can be written and run from, or training.fused to false"
+        ) from error
 
 
 def _compile(compiler: str, target: Path) -> None:

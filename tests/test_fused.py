@@ -172,6 +172,14 @@ def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path, forget, com
 
 
 @needs_compiler
+def test_a_cache_that_cannot_be_used(monkeypatch, tmp_path, forget):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="set XDG_CACHE_HOME"):
+        encoder_of().fuse()
+
+
+@needs_compiler
 def test_compiled_once(monkeypatch, tmp_path, forget):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     encoder_of().fuse()
