@@ -3,9 +3,9 @@
     python benchmarks/detector_robustness.py --checkpoint tiny --checkpoint runs/other
 
 Clips of 81 frames of val motion, the same for every checkpoint, seen from anywhere around by
-cameras at the distances and heights of the open benchmark, with its detector-like noise. A row adds one
-trouble of `data.augmentation` to every clip. MPJPE / P-MPJPE in mm with the 95 % bootstrap interval
-of the first over clips.
+cameras at the distances and heights of the open benchmark, with its detector-like noise. A row
+adds one trouble of `data.augmentation` to every clip. MPJPE / P-MPJPE in mm with the 95 %
+bootstrap interval of the first over clips.
 """
 
 from dataclasses import replace

@@ -5,8 +5,8 @@
 The MLP is the "simple yet effective baseline" of Martinez et al. 2017 (4.3 M parameters; x and y
 in, no confidence; max-norm omitted). It sees the motion, cameras, noise and augmentation of the
 first recipe of the bundled model, in clips of 27 frames in a row, and is evaluated in the same
-units. Its budget and learning rate count the CPU time of training steps, so that a busy machine does not
-change the result.
+units. Its budget and learning rate count the CPU time of training steps, so that a busy
+machine does not change the result.
 
 Where the paper's settings (1e-3, dropout 0.5, squared error) do worse in this budget, the defaults
 differ. After one minute, MPJPE / P-MPJPE in mm on the printed motions:
