@@ -210,6 +210,8 @@ class TextClipConfig:
     """Use spans of kind transition, as "transit from A to B"."""
     short: Literal["context", "padding"] = "context"
     """Spans shorter than a clip: what the motion has around them, or padding."""
+    short_windows: float = 0.0
+    """Probability of a shorter window, from a third of `frames` up; what is left is padding."""
     camera: Literal["orthographic", "perspective"] = "orthographic"
     """Perspective cameras are those of stage two, in any direction."""
     view: Literal["front_side", "heading", "any"] = "front_side"

@@ -341,6 +341,8 @@ class TextBatches(IterableDataset[dict[str, Any]]):
         """A clip of one span; in its middle, or at random."""
         config, span = self.config, self.spans[number]
         longest = config.frames * config.frame_step
+        if config.short_windows and not middle and rng.random() < config.short_windows:
+            longest = int(rng.integers(-(-longest // 3), longest))
         start, stop = place_window(span, longest, config.short, None if middle else rng)
         corpus = self.corpora[span.corpus]
         joints_m = np.asarray(corpus.joints_m[start:stop], dtype=np.float64)

@@ -239,6 +239,17 @@ def test_short_motions_are_padded(told):
     assert padded.clip_of(number, np.random.default_rng(0))["valid"].sum() == 7
 
 
+def test_short_windows_are_padded_and_as_frequent_as_asked(told):
+    made = batches(told, replace(PLAIN, short_windows=0.25))
+    assert PLAIN.frames == 20
+    lengths = np.array([made.clip(step, 0)["valid"].sum() for step in range(600)])
+    long = made.spans[0].motion  # longer than a window
+    assert len(long) > 20 and set(lengths) == {*range(7, 21)}
+    assert 0.2 < (lengths < 12).mean() / (5 / 13) < 0.3  # 7 to 11 of 7 to 19
+    whole = [made.clip_of(0, np.random.default_rng(k), middle=True) for k in range(20)]
+    assert all(clip["valid"].all() for clip in whole)
+
+
 def test_masks_hide_the_input_and_not_the_target(told):
     config = replace(PLAIN, masks=MaskConfig(random=0, part=0, window=1, window_frames=(5, 9)))
     for step in range(20):
