@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from actionpose.config import AugmentationConfig
 from actionpose.geometry import Camera, look_at
@@ -22,6 +23,17 @@ _NEAREST_M = 1.0  # no joint comes nearer to the camera
 _CUT = (0.15, 0.6)  # share of the person's box that lies beyond the edge of the image
 _LEAST_SEEN = 4  # joints that an edge leaves in most frames
 _LIMB_SHARE = (0.2, 1.0)  # of the clip for which a limb is not seen
+_MAX_BEND = np.deg2rad(150)  # of elbows and knees
+_REACH_DEG = {  # of upper arms and thighs, lowest and highest: ahead from hanging, outwards
+    "arm": (np.array([-180, -45]), np.array([180, 90])),
+    "leg": (np.array([-30, -30]), np.array([125, 60])),
+}
+_LIMB_JOINTS = {
+    ("arm", "left"): ("left_shoulder", "left_elbow", "left_wrist"),
+    ("arm", "right"): ("right_shoulder", "right_elbow", "right_wrist"),
+    ("leg", "left"): ("left_hip", "left_knee", "left_ankle"),
+    ("leg", "right"): ("right_hip", "right_knee", "right_ankle"),
+}
 LIMBS = (
     *(("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"), ("left_wrist",)),
     *(("right_wrist",), ("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
@@ -122,14 +134,14 @@ def as_detected(
     if config.joint_offset_m:
         base: Array = joints_m if seen_m is None else seen_m
         drawn = rng.normal(0, config.joint_offset_m, (len(H36M17), 3))
-        # both sides are off by the same amount outwards, ahead and up
+        # both sides are off by the same amount outwards, back and up
         offset = (drawn + drawn[H36M17.mirror] * [-1, 1, 1]) / np.sqrt(2)
         seen_m = base + np.einsum("tab,jb->tja", _pelvis_axes(joints_m), offset)
     return seen_m
 
 
 def _pelvis_axes(joints_m: Array) -> Array:
-    """(T, 3, 3) columns: the pelvis' left, ahead and up in the world."""
+    """(T, 3, 3) columns: the pelvis' left, back and up in the world."""
     joint = _named(joints_m)
     left = _unit(joint["left_hip"] - joint["right_hip"])
     up: Array = joint["spine"] - joint["pelvis"]
@@ -167,6 +179,47 @@ def _leg_m(joints_m: Array) -> float:
     thigh = np.linalg.norm(joint["left_hip"] - joint["left_knee"], axis=-1)
     shin = np.linalg.norm(joint["left_knee"] - joint["left_ankle"], axis=-1)
     return float(np.median(thigh + shin))
+
+
+def perturb(joints_m: Array, deviation_deg: float, rng: Generator) -> Array:
+    """Turn each limb about its root, and bend its elbow or knee, by constant random angles.
+
+    Elbows and knees stay between straight and `_MAX_BEND`; a limb whose root would leave
+    `_REACH_DEG` in some frame, farther than it did before, is not turned. Lengths stay.
+
+    Args:
+        joints_m: (T, 17, 3) world.
+        deviation_deg: of each of the three angles of a turn, and of a bend.
+    """
+    axes = _pelvis_axes(joints_m)
+    result = joints_m.copy()
+    for (part, side), names in _LIMB_JOINTS.items():
+        root, middle, end = H36M17.indices(*names)
+        turn_deg = rng.normal(0, deviation_deg, 3)
+        more_rad = np.deg2rad(rng.normal(0, deviation_deg))
+        upper, lower = np.diff(joints_m[:, [root, middle, end]], axis=1).swapaxes(0, 1)
+        turn = axes @ Rotation.from_rotvec(turn_deg, degrees=True).as_matrix() @ axes.mT
+        turned = np.einsum("tab,tb->ta", turn, upper)
+        before, after = (_reach_deg(limb, axes, side) for limb in (upper, turned))
+        low, high = _REACH_DEG[part]
+        if ((after >= np.minimum(low, before)) & (after <= np.maximum(high, before))).all():
+            upper, lower = turned, np.einsum("tab,tb->ta", turn, lower)
+        # a straight limb has no axis of its own: elbows bend ahead, knees back
+        across = np.cross(_unit(upper), _unit(lower))
+        axis = _unit(across + (0.1 if part == "leg" else -0.1) * axes[..., 0])
+        bend = np.arctan2(np.linalg.norm(across, axis=-1), (_unit(upper) * _unit(lower)).sum(-1))
+        bent = np.clip(bend + more_rad, 0, np.maximum(bend, _MAX_BEND))
+        lower = Rotation.from_rotvec((bent - bend)[:, None] * axis).apply(lower)
+        result[:, middle] = joints_m[:, root] + upper
+        result[:, end] = result[:, middle] + lower
+    return result
+
+
+def _reach_deg(limb: Array, axes: Array, side: str) -> Array:
+    """(T, 2) how far a limb points ahead from hanging, and outwards, in the pelvis' axes."""
+    left, back, up = np.moveaxis(np.einsum("tba,tb->ta", axes, _unit(limb)), -1, 0)
+    out = left if side == "left" else -left
+    return np.rad2deg(np.stack([np.arctan2(-back, -up), np.arcsin(np.clip(out, -1, 1))], axis=-1))
 
 
 # --- cameras, and what they do not see ---

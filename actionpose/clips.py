@@ -214,6 +214,8 @@ class Batches(IterableDataset[dict[str, Any]]):
         recombine = self.config.augmentation.recombine
         if recombine and rng.random() < recombine:
             joints_m = augmentation.recombine(joints_m, self._other(which, frames, rng))
+        if perturb_deg := self.config.augmentation.perturb_deg:
+            joints_m = augmentation.perturb(joints_m, perturb_deg, rng)
         clip = pad(every(self._augment(joints_m, rng), self.config.frame_step), self.config.frames)
         clip["name"] = f"{motion.motion}[{start - motion.start}:{start - motion.start + frames}]"
         return clip

@@ -42,6 +42,8 @@ class AugmentationConfig:
 
     recombine: float = 0.0
     """Probability that the upper body is another clip's."""
+    perturb_deg: float = 0.0
+    """Deviation of constant turns and bends of each limb, within the joints' limits."""
     any_layout: float = 0.0
     """Probability that trunk and head are placed as a random detector's layout has them."""
     joint_offset_m: float = 0.0

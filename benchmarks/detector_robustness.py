@@ -49,17 +49,27 @@ TROUBLES = {
 }
 
 
-def score(model: ActionPose, corpora: list[Corpus], config: ClipConfig, clips: int) -> str:
+def errors_mm(
+    model: ActionPose, corpora: list[Corpus], config: ClipConfig, clips: int
+) -> list[dict[str, float]]:
+    """Of each clip. A model that works at a lower rate has every so many frames of it."""
+    step = round(corpora[0].rate_hz / model.rate_hz)
+    config = replace(config, frames=config.frames // step, frame_step=step)
     batches = Batches([(corpus, 1.0) for corpus in corpora], config, 1, seed=0, split="val")
     frame = image_frame(IMAGE_SIZE)
     errors = []
-    for step in range(clips):
-        clip = batches.clip(step, 0)
+    for number in range(clips):
+        clip = batches.clip(number, 0)
         real = clip["valid"]
         keypoints = frame.denormalize(clip["keypoints"][None, real])
         pose = model.predict(keypoints, image_size=IMAGE_SIZE) / frame.unit_px
         scale_m = np.array([clip["scale_m"]])
         errors.append(window_errors(pose, clip["pose"][None, real].astype(float), scale_m))
+    return [{name: float(np.mean(value)) for name, value in each.items()} for each in errors]
+
+
+def score(model: ActionPose, corpora: list[Corpus], config: ClipConfig, clips: int) -> str:
+    errors = errors_mm(model, corpora, config, clips)
     first = bootstrap(np.array([error["mpjpe_mm"] for error in errors]))
     aligned = np.mean([error["p_mpjpe_mm"] for error in errors])
     return f"{first.mean:.1f} / {aligned:.1f} [{first.low:.1f}, {first.high:.1f}]"

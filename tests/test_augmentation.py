@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from actionpose import augmentation
-from actionpose.augmentation import LAYOUTS, as_detected, pitched, recombine, unseen
+from actionpose.augmentation import LAYOUTS, as_detected, perturb, pitched, recombine, unseen
 from actionpose.clips import Batches, place_camera
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, from_dict
 from actionpose.corpus import Corpus
@@ -16,6 +16,7 @@ from actionpose.synthetic import motion
 UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lower body"))
 EVERYTHING = AugmentationConfig(
     recombine=0.5,
+    perturb_deg=10.0,
     any_layout=0.5,
     joint_offset_m=0.01,
     hidden_limb=0.5,
@@ -110,6 +111,51 @@ def test_recombination_reaches_the_clips(corpus: Corpus) -> None:
         assert a["name"] == b["name"]
         changed += int((a["pose"] - b["pose"])[:, :, UPPER].abs().amax(dim=(1, 2, 3)).gt(0.1).sum())
     assert changed > 10
+
+
+def bends_deg(joints_m: np.ndarray) -> np.ndarray:
+    """(T, 4) of elbows and knees."""
+    limbs = [("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")]
+    names = [[f"{side}_{part}" for part in limb] for limb in limbs for side in ("left", "right")]
+    upper, lower = np.diff([joints_m[:, H36M17.indices(*limb)] for limb in names], axis=2).swapaxes(
+        0, 2
+    )
+    cross = np.linalg.norm(np.cross(upper, lower), axis=-1)
+    return np.rad2deg(np.arctan2(cross, (upper * lower).sum(axis=-1)))
+
+
+@pytest.mark.parametrize("kind", ["walk", "squat", "exercise"])
+def test_perturbed_limbs_keep_their_lengths_and_limits(kind: str) -> None:
+    joints_m = made(kind, 5)
+    before = bends_deg(joints_m)
+    changes = []
+    for seed in range(20):
+        body = perturb(joints_m, 15.0, np.random.default_rng(seed))
+        child, parent = np.array(H36M17.bones).T
+        lengths = [np.linalg.norm(b[:, child] - b[:, parent], axis=-1) for b in (joints_m, body)]
+        np.testing.assert_allclose(*lengths, atol=1e-9)
+        trunk = H36M17.indices("pelvis", "left_hip", "right_hip", "thorax", "head", "left_shoulder")
+        assert (body[:, trunk] == joints_m[:, trunk]).all()
+        assert (bends_deg(body) <= np.maximum(before, 150) + 1e-6).all()
+        # a constant turn: no limb moves much faster than it did
+        speed, fastest = (np.abs(np.diff(b, axis=0)).max() for b in (body, joints_m))
+        assert speed < 2 * fastest + 0.02
+        changes.append(bends_deg(body) - before)
+    assert 8 < np.std(np.median(changes, axis=1)) < 18  # of bends, which straight limbs shorten
+
+
+def test_knees_do_not_bend_forward() -> None:
+    joints_m = made("walk", 6)
+    hips = joints_m[:, H36M17.indices("left_hip", "right_hip")]
+    left = (hips[:, 0] - hips[:, 1]) / 0.2  # about of length 1
+    for seed in range(20):
+        body = perturb(joints_m, 20.0, np.random.default_rng(seed))
+        for side in ("left", "right"):
+            hip, knee, ankle = (body[:, H36M17.joints.index(f"{side}_{p}")] for p in
+                                ("hip", "knee", "ankle"))  # fmt: skip
+            across = np.cross(knee - hip, ankle - knee) / 0.16  # about the sine of the bend
+            assert (across * left).sum(axis=-1).min() > -0.35
+    assert (perturb(joints_m, 0.0, np.random.default_rng(0)) - joints_m).max() < 1e-9
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
