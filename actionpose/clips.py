@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from actionpose import augmentation
-from actionpose.config import ClipConfig
+from actionpose.config import ClipConfig, TextClipConfig
 from actionpose.corpus import Corpus, Segment, open_corpus
 from actionpose.corruption import detector_noise, random_mask
 from actionpose.errors import UserError
@@ -240,28 +240,13 @@ class Batches(IterableDataset[dict[str, Any]]):
             rng.uniform(*config.camera_height_m),
             rng.uniform(*config.focal_px),
         )
-        more = config.augmentation
-        if more.camera_pitch_deg is not None:
-            pitch_rad = np.deg2rad(rng.uniform(*more.camera_pitch_deg))
-            camera = augmentation.pitched(camera, joints_m, pitch_rad)
         seen_m = (
             augmentation.as_from_coco(joints_m) if rng.random() < config.detector_joints else None
         )
-        seen_m = augmentation.as_detected(joints_m, seen_m, more, rng)
         hidden = random_mask(
             len(joints_m), len(H36M17), config.hidden_joints, config.hidden_frames, rng
         )
-        hidden |= augmentation.unseen(joints_m if seen_m is None else seen_m, camera, more, rng)
-        clip = make_clip(
-            joints_m,
-            camera,
-            config.normalization,
-            rng if config.noise else None,
-            seen_joints_m=seen_m,
-            hidden=hidden,
-        )
-        if more.plain_confidence and rng.random() < more.plain_confidence:
-            clip["keypoints"][..., 2] = clip["keypoints"][..., 2] > 0
+        clip, _ = detected_clip(joints_m, camera, config, rng, seen_m=seen_m, hidden=hidden)
         if rng.random() < config.mirror:
             clip["keypoints"] = mirror(clip["keypoints"])
             clip["pose"] = mirror(clip["pose"])
@@ -275,6 +260,42 @@ class Batches(IterableDataset[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self.batch(step) for step in worker_steps(self.first_step))
+
+
+def detected_clip(
+    joints_m: Array,
+    camera: Camera,
+    config: ClipConfig | TextClipConfig,
+    rng: Generator,
+    *,
+    seen_m: Array | None,
+    hidden: NDArray[np.bool_],
+) -> tuple[Clip, NDArray[np.bool_]]:
+    """`make_clip` with what `config.augmentation` says that detectors and cameras do.
+
+    Args:
+        seen_m: what the detector looks for, as in `augmentation.as_detected`.
+
+    Returns:
+        The clip, and which of its keypoints are hidden now.
+    """
+    more = config.augmentation
+    if more.camera_pitch_deg is not None:
+        pitch_rad = np.deg2rad(rng.uniform(*more.camera_pitch_deg))
+        camera = augmentation.pitched(camera, joints_m, pitch_rad)
+    seen_m = augmentation.as_detected(joints_m, seen_m, more, rng)
+    hidden = hidden | augmentation.unseen(joints_m if seen_m is None else seen_m, camera, more, rng)
+    clip = make_clip(
+        joints_m,
+        camera,
+        config.normalization,
+        rng if config.noise else None,
+        seen_joints_m=seen_m,
+        hidden=hidden,
+    )
+    if more.plain_confidence and rng.random() < more.plain_confidence:
+        clip["keypoints"][..., 2] = clip["keypoints"][..., 2] > 0
+    return clip, hidden
 
 
 def collate(clips: list[Clip]) -> dict[str, Any]:

@@ -212,6 +212,8 @@ class TextClipConfig:
     """Use spans of kind transition, as "transit from A to B"."""
     short: Literal["context", "padding"] = "context"
     """Spans shorter than a clip: what the motion has around them, or padding."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """Perspective cameras only, and nothing that changes what the text describes."""
     short_windows: float = 0.0
     """Probability of a shorter window, from a third of `frames` up; what is left is padding."""
     camera: Literal["orthographic", "perspective"] = "orthographic"
@@ -240,6 +242,14 @@ class TextClipConfig:
 
     def __post_init__(self) -> None:
         _check_frame_step(self.frame_step)
+        more = self.augmentation
+        if more.recombine or more.perturb_deg:
+            raise UserError(
+                "data.augmentation: recombine and perturb_deg are for stage two, which has no "
+                "text: set them to 0 here"
+            )
+        if more != AugmentationConfig() and self.camera == "orthographic":
+            raise UserError("data.augmentation needs data.camera: perspective in stage one")
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from actionpose.clips import (
     NOISE_PERSON_SIZE,
     Clip,
     collate,
+    detected_clip,
     every,
-    make_clip,
     pad,
     place_camera,
     worker_steps,
@@ -373,7 +373,6 @@ class TextBatches(IterableDataset[dict[str, Any]]):
         hidden = draw_mask(-(-len(joints_m) // config.frame_step), config.masks, rng)
         hidden = hidden.repeat(config.frame_step, axis=0)[: len(joints_m)]
         yaw_rad = rng.uniform(-np.pi, np.pi)
-        errors = rng if config.noise else None
         if config.camera == "perspective":
             camera = place_camera(
                 joints_m,
@@ -382,13 +381,8 @@ class TextBatches(IterableDataset[dict[str, Any]]):
                 rng.uniform(*_CAMERAS.camera_height_m),
                 rng.uniform(*_CAMERAS.focal_px),
             )
-            clip = make_clip(
-                joints_m,
-                camera,
-                config.normalization,
-                errors,
-                seen_joints_m=seen_m,
-                hidden=hidden,
+            clip, hidden = detected_clip(
+                joints_m, camera, config, rng, seen_m=seen_m, hidden=hidden
             )
         else:
             if config.view != "any":
@@ -401,7 +395,7 @@ class TextBatches(IterableDataset[dict[str, Any]]):
                 yaw_rad,
                 units_per_m,
                 config,
-                errors,
+                rng if config.noise else None,
                 seen_joints_m=seen_m,
                 hidden=hidden,
             )

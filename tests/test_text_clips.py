@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from actionpose.config import MaskConfig, TextClipConfig
+from actionpose.config import AugmentationConfig, MaskConfig, TextClipConfig
 from actionpose.corpus import Motion, Segment, open_corpus, write_corpus
 from actionpose.errors import UserError
 from actionpose.geometry import mirror
@@ -248,6 +248,34 @@ def test_short_windows_are_padded_and_as_frequent_as_asked(told):
     assert 0.2 < (lengths < 12).mean() / (5 / 13) < 0.3  # 7 to 11 of 7 to 19
     whole = [made.clip_of(0, np.random.default_rng(k), middle=True) for k in range(20)]
     assert all(clip["valid"].all() for clip in whole)
+
+
+def test_what_detectors_do_reaches_the_input_alone(told):
+    config = replace(PLAIN, camera="perspective", noise=False)
+    more = AugmentationConfig(any_layout=1.0, hidden_limb=1.0, plain_confidence=1.0)
+    moved = 0
+    for step in range(10):
+        clip = batches(told, replace(config, augmentation=more)).clip(step, 0)
+        plain = batches(told, config).clip(step, 0)
+        assert clip["name"] == plain["name"]
+        assert clip["hidden"].any() and (clip["keypoints"][clip["hidden"]] == 0).all()
+        assert set(np.unique(clip["keypoints"][..., 2])) == {0, 1}
+        both = ~clip["hidden"] & ~plain["hidden"]
+        moved += int(np.abs(clip["keypoints"] - plain["keypoints"])[both].max() > 0.01)
+    assert moved > 5
+
+
+@pytest.mark.parametrize(
+    ("camera", "more", "said"),
+    [
+        ("orthographic", AugmentationConfig(any_layout=0.1), "camera: perspective"),
+        ("perspective", AugmentationConfig(recombine=0.1), "stage two"),
+        ("perspective", AugmentationConfig(perturb_deg=5), "stage two"),
+    ],
+)
+def test_augmentation_that_does_not_suit_texts_is_refused(camera, more, said):
+    with pytest.raises(UserError, match=said):
+        TextClipConfig(camera=camera, augmentation=more)
 
 
 def test_masks_hide_the_input_and_not_the_target(told):
