@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from actionpose.actions import (
     DEFAULT_THRESHOLD,
     MIN_LENGTH_S,
+    SCALES,
     SWITCH_COST,
     Action,
     clean_labels,
@@ -68,17 +69,21 @@ class ActionSpace:
         return self.encoder.class_token and bool(self.labels.names or self.labels.has_text)
 
     def embed_motion(self, keypoints: Keypoints) -> NDArray[np.float32]:
-        """One unit vector per person (P, E): the mean of the windows in which they are seen."""
-        embeddings, _ = self.embed_windows(keypoints)
+        """One unit vector per person (P, E): the mean of the longest windows they are seen in."""
+        embeddings, _ = self.embed_windows(keypoints, scales=(1.0,))
         return unit(embeddings.sum(axis=1))
 
     def embed_windows(
-        self, keypoints: Keypoints, progress: Callable[[int], object] = lambda windows: None
+        self,
+        keypoints: Keypoints,
+        progress: Callable[[int], object] = lambda windows: None,
+        scales: tuple[float, ...] = SCALES,
     ) -> tuple[NDArray[np.float32], Array]:
         """Unit vectors of the windows of `actions.window_spans`, which it needs no lifting for.
 
         Args:
             progress: called with the number of windows done since the last call.
+            scales: lengths of the windows over the model's own.
 
         Returns:
             (P, W, E), zeros where a person is not there, and (W, 2) begin and end in seconds.
@@ -92,7 +97,7 @@ class ActionSpace:
         times = grid = mapped.times_s
         if not same_rate(times, self.rate_hz):
             grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
-        spans = window_spans(len(grid), self.frames)
+        spans = window_spans(len(grid), self.frames, scales)
         tracks = []
         for points, valid in zip(mapped.keypoints_px, mapped.valid, strict=True):
             if grid is not times:

@@ -166,7 +166,8 @@ _FREE |= {"training.workers", "training.device", "training.trunk_norms_every"}
 
 
 def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:
-    if isinstance(a, dict) and isinstance(b, dict):
+    if isinstance(b, dict) and (a is None or isinstance(a, dict)):
+        a = a or {}
         return {
             name
             for key in a.keys() | b.keys()

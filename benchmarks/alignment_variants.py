@@ -112,7 +112,6 @@ VARIANTS: dict[str, tuple[str, Callable[[Pair, Path], Pair]]] = {
     "symmetric": ("symmetric", alignment(direction="symmetric")),
     "cross_entropy": ("gamma 0", alignment(gamma=0.0)),
     "text_cls": ("text pooled at <CLS>", text(pooling="cls")),
-    "text_trained": ("BERT trained too", text(frozen=False)),
     "clean": ("cleaned labels", clean_labels),
     "same": ("stage one on stage two's corpora", same_corpora),
     "plain": ("no augmentation in stage one", clips(bone_redraw=0.0, detector_joints=0.0)),
@@ -149,7 +148,7 @@ def table(out: Path, against: Path, names: tuple[str, ...]) -> str:
         top = np.mean([s["actions"]["top1"] for s in found])
         cells = [VARIANTS[name][0], str(len(found)), f"{mean:.1f}"]
         cells += [difference(found, others, row) for row in (ROW, "baseline", "alone_long")]
-        lines.append(f"| {' | '.join(cells)} | {100 * top:.1f} |")
+        lines.append(f"| {' | '.join(cells)} | {top:.1f} |")
     return "\n".join(lines)
 
 

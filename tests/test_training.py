@@ -12,10 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import actionpose
 from actionpose import checkpoint
-from actionpose.config import FinetuneConfig, ModelConfig, TrainingConfig, to_dict
+from actionpose.config import (
+    AugmentationConfig,
+    FinetuneConfig,
+    ModelConfig,
+    TrainingConfig,
+    to_dict,
+)
 from actionpose.errors import UserError
 from actionpose.finetune import finetune, initialise
 from actionpose.model import PoseEncoder
@@ -25,6 +32,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
+import yaml
 from actionpose.config import FinetuneConfig, load_recipe
 from actionpose.finetune import finetune
 torch.set_num_threads(1)
@@ -261,6 +269,20 @@ def test_another_configuration_is_refused(tiny_config, tmp_path):
     # what does not change the result may change
     free = changed(tiny_config, max_minutes=0.0, save_every=7, log_every=3, keep=5)
     assert finetune(free, tmp_path, quiet=True).step == 2
+
+
+def test_a_run_of_an_older_version_goes_on(tiny_config, tmp_path):
+    """Settings that it did not know are off in it."""
+    finetune(changed(tiny_config, max_minutes=0.0), tmp_path, quiet=True)
+    saved = tmp_path / "config.yaml"
+    before = yaml.safe_load(saved.read_text())
+    del before["data"]["augmentation"], before["training"]["fused"]
+    saved.write_text(yaml.safe_dump(before))
+    assert finetune(changed(tiny_config, max_minutes=0.0), tmp_path, quiet=True).step == 2
+    more = replace(tiny_config.data, augmentation=AugmentationConfig(cropped=0.5))
+    saved.write_text(yaml.safe_dump(before))
+    with pytest.raises(UserError, match=r"another configuration \(data\.augmentation\.cropped"):
+        finetune(replace(tiny_config, data=more), tmp_path, quiet=True)
 
 
 def test_other_data_in_the_same_folder_is_another_configuration(tiny_config, tmp_path):
