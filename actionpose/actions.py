@@ -25,12 +25,11 @@ OTHER = "other"
 # The cosine that a label has to reach, for checkpoints whose meta.json has no `other_threshold`.
 DEFAULT_THRESHOLD = 0.3
 STEP_S = 0.1  # between the moments of a timeline
-SWITCH_COST = 0.1  # of a change of label, in cosine times seconds
+SWITCH_COST = 0.05  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
 MAX_WORDS = 40  # of a label
-SCALES = (1.0, 0.5)  # lengths of windows over the length that the model was trained with
-OVERLAP = 2  # windows that cover a moment, of each length
+OVERLAP = 2  # windows that cover a moment
 _LEAST_SEEN = 0.5  # share of a window's frames in which the person has to be there
 
 
@@ -78,26 +77,16 @@ def clean_labels(labels: Iterable[str]) -> list[str]:
     return list(unique.values())
 
 
-def window_spans(
-    num_frames: int,
-    longest: int,
-    scales: tuple[float, ...] = SCALES,
-    overlap: int = OVERLAP,
-) -> NDArray[np.int64]:
+def window_spans(num_frames: int, length: int) -> NDArray[np.int64]:
     """First and one past the last frame of the windows of a motion: (W, 2).
 
     Args:
-        longest: the length that the model was trained with; a shorter motion is one window.
-        scales: lengths of the windows over that.
-        overlap: windows that cover a frame, of each length.
+        length: of the windows; a shorter motion is one window.
     """
-    spans = set()
-    for scale in scales:
-        length = max(1, min(round(scale * longest), num_frames))
-        last = num_frames - length
-        starts = {*range(0, last, max(1, length // overlap)), last}
-        spans |= {(start, start + length) for start in starts}
-    return np.array(sorted(spans), dtype=np.int64)
+    length = max(1, min(length, num_frames))
+    last = num_frames - length
+    starts = np.array([*range(0, last, max(1, length // OVERLAP)), last])
+    return starts[:, None] + [0, length]
 
 
 def seen_windows(spans: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from actionpose.actions import (
     DEFAULT_THRESHOLD,
     MIN_LENGTH_S,
-    SCALES,
     SWITCH_COST,
     Action,
     clean_labels,
@@ -42,6 +41,8 @@ class ActionSpace:
     Args:
         encoder: in eval mode, on its device.
         meta: of its checkpoint: `frames`, `rate_hz`, and `other_threshold` if it was calibrated.
+            Timelines look through windows of that length, or half of it if the `config` says that
+            shorter ones were trained with.
         frame_of: how a window (T, 17, 3) is normalised, given the image's size.
         checkpoint: name and hash of the weights.
     """
@@ -59,6 +60,8 @@ class ActionSpace:
         self.labels = labels
         self.frames: int = meta["frames"]
         self.rate_hz: float = meta["rate_hz"]
+        short = meta.get("config", {}).get("data", {}).get("short_windows", 0)
+        self.timeline_frames: int = max(1, self.frames // 2) if short else self.frames
         self.other_threshold: float = meta.get("other_threshold", DEFAULT_THRESHOLD)
         self.checkpoint = checkpoint
         self._frame_of = frame_of
@@ -69,21 +72,21 @@ class ActionSpace:
         return self.encoder.class_token and bool(self.labels.names or self.labels.has_text)
 
     def embed_motion(self, keypoints: Keypoints) -> NDArray[np.float32]:
-        """One unit vector per person (P, E): the mean of the longest windows they are seen in."""
-        embeddings, _ = self.embed_windows(keypoints, scales=(1.0,))
+        """One unit vector per person (P, E): the mean of the windows in which they are seen."""
+        embeddings, _ = self.embed_windows(keypoints, length=self.frames)
         return unit(embeddings.sum(axis=1))
 
     def embed_windows(
         self,
         keypoints: Keypoints,
         progress: Callable[[int], object] = lambda windows: None,
-        scales: tuple[float, ...] = SCALES,
+        length: int | None = None,
     ) -> tuple[NDArray[np.float32], Array]:
         """Unit vectors of the windows of `actions.window_spans`, which it needs no lifting for.
 
         Args:
             progress: called with the number of windows done since the last call.
-            scales: lengths of the windows over the model's own.
+            length: of the windows, in frames of the model; by default those of timelines.
 
         Returns:
             (P, W, E), zeros where a person is not there, and (W, 2) begin and end in seconds.
@@ -97,7 +100,7 @@ class ActionSpace:
         times = grid = mapped.times_s
         if not same_rate(times, self.rate_hz):
             grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
-        spans = window_spans(len(grid), self.frames, scales)
+        spans = window_spans(len(grid), length or self.timeline_frames)
         tracks = []
         for points, valid in zip(mapped.keypoints_px, mapped.valid, strict=True):
             if grid is not times:

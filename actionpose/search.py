@@ -171,7 +171,7 @@ def _of_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
     rows: list[tuple[int, int, int]] = []  # motion, first row of joints.npy, one past the last
     texts: list[tuple[str, str]] = []
     for number, motion in enumerate(corpus.motions().values()):
-        spans = motion.start + window_spans(len(motion), length, scales=(1.0,), overlap=2)
+        spans = motion.start + window_spans(len(motion), length)
         rows += [(number, int(start), int(stop)) for start, stop in spans]
         texts.append((motion.motion, motion.text))
     rows.sort(key=lambda row: row[2] - row[1])  # windows of one length go together

@@ -26,7 +26,11 @@ from actionpose.actions import (
     timeline,
     window_spans,
 )
+from actionpose.embedding import ActionSpace
 from actionpose.errors import UserError
+from actionpose.geometry import Frame2D
+from actionpose.labels import Labels
+from actionpose.model import PoseEncoder
 from actionpose.skeletons import H36M17
 
 
@@ -103,7 +107,30 @@ def test_windows_cover_every_frame(num_frames: int) -> None:
     assert covered.all()
     assert len({tuple(span) for span in spans}) == len(spans)
     if num_frames >= 27:
-        assert {14, 27} >= set(spans[:, 1] - spans[:, 0]) >= {27}
+        assert set(spans[:, 1] - spans[:, 0]) == {27}
+
+
+@pytest.mark.parametrize(("short", "frames"), [(0.5, 40), (0.0, 81), (None, 81)])
+def test_timelines_look_through_windows_that_were_trained(short: float | None, frames: int) -> None:
+    data = {} if short is None else {"short_windows": short}
+    meta = {"frames": 81, "rate_hz": 30.0, "config": {"data": data}}
+    encoder = PoseEncoder(width=16, depth=1, num_heads=1, rep_width=16, max_frames=81)
+    whole = Frame2D((0.0, 0.0), 1.0)
+    space = ActionSpace(
+        encoder.eval(), Labels(None), meta, frame_of=lambda window, size: whole, checkpoint={}
+    )
+    rng = np.random.default_rng(0)
+    seen = Keypoints(
+        keypoints_px=rng.random((1, 100, 17, 3), dtype=np.float32),
+        valid=np.ones((1, 100), bool),
+        track_id=np.zeros(1, np.int64),
+        rate_hz=30.0,
+        skeleton=H36M17,
+    )
+    _, spans_s = space.embed_windows(seen)
+    assert set(np.rint(np.diff(spans_s).ravel() * 30)) == {frames}
+    _, spans_s = space.embed_windows(seen, length=81)
+    assert set(np.rint(np.diff(spans_s).ravel() * 30)) == {81}
 
 
 def test_windows_in_which_the_person_is_seen() -> None:
