@@ -114,7 +114,8 @@ def test_windows_cover_every_frame(num_frames: int) -> None:
 def test_timelines_look_through_windows_that_were_trained(short: float | None, frames: int) -> None:
     data = {} if short is None else {"short_windows": short}
     meta = {"frames": 81, "rate_hz": 30.0, "config": {"data": data}}
-    encoder = PoseEncoder(width=16, depth=1, num_heads=1, rep_width=16, max_frames=81)
+    sizes = {"width": 16, "depth": 1, "num_heads": 1, "rep_width": 16, "middle_layer": 1}
+    encoder = PoseEncoder(**sizes, max_frames=81)
     whole = Frame2D((0.0, 0.0), 1.0)
     space = ActionSpace(
         encoder.eval(), Labels(None), meta, frame_of=lambda window, size: whole, checkpoint={}
@@ -125,6 +126,7 @@ def test_timelines_look_through_windows_that_were_trained(short: float | None, f
         valid=np.ones((1, 100), bool),
         track_id=np.zeros(1, np.int64),
         rate_hz=30.0,
+        image_size=None,
         skeleton=H36M17,
     )
     _, spans_s = space.embed_windows(seen)
