@@ -19,7 +19,14 @@ from torch import Tensor, nn
 
 from actionpose import checkpoint, training
 from actionpose.clips import collate, open_corpora
-from actionpose.config import AlignmentConfig, MaskConfig, PretrainConfig, TextConfig, to_dict
+from actionpose.config import (
+    AlignmentConfig,
+    AugmentationConfig,
+    MaskConfig,
+    PretrainConfig,
+    TextConfig,
+    to_dict,
+)
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError, UserNotice
 from actionpose.losses import (
@@ -367,6 +374,7 @@ class Validation:
             mirror=0.0,
             bone_redraw=0.0,
             detector_joints=0.0,
+            augmentation=AugmentationConfig(),
             scale_jitter=0.0,
             shuffle_texts=False,
         )
