@@ -96,6 +96,12 @@ def seen_windows(spans: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[
     return count[spans[:, 1]] - count[spans[:, 0]] >= np.maximum(1, _LEAST_SEEN * frames)
 
 
+def moment_edges(spans_s: Array) -> Array:
+    """(G + 1,) seconds between which the moments of a timeline lie, from windows (W, 2)."""
+    begin_s, end_s = float(spans_s.min()), float(spans_s.max())
+    return np.append(np.arange(begin_s, end_s - 1e-6, STEP_S), end_s)
+
+
 def moment_scores(
     similarity: Array, spans_s: Array, seen: NDArray[np.bool_], moments_s: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
@@ -224,8 +230,7 @@ def timeline(
     if not len(spans_s):
         return []
     seen = np.linalg.norm(embeddings, axis=1) > 0.5
-    begin_s, end_s = float(spans_s.min()), float(spans_s.max())
-    edges_s = np.append(np.arange(begin_s, end_s - 1e-6, STEP_S), end_s)
+    edges_s = moment_edges(spans_s)
     moments_s = (edges_s[:-1] + edges_s[1:]) / 2
     similarity = embeddings @ label_embeddings.T
     scores, there = moment_scores(similarity, spans_s, seen, moments_s)

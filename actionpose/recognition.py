@@ -2,8 +2,7 @@
 
 Every labelled span of a split is seen by the four cameras of the open benchmark, with a detector's
 noise, and given the most similar of all labels of the split. All draws are seeded by the spans'
-ids. The baseline knows no text: nearest neighbours by statistics of the joints. The threshold of
-"other" is calibrated on the same spans.
+ids. The baseline knows no text: nearest neighbours by statistics of the joints.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -213,52 +212,6 @@ def _per_class(right: Array, truth: NDArray[np.int64]) -> Score:
     )
     low, high = np.percentile(draws, [2.5, 97.5])
     return Score(float(np.mean([group.mean() for group in groups])), float(low), float(high))
-
-
-def calibrate(
-    model: ActionPose,
-    corpora: Sequence[Corpus],
-    split: str = "val",
-    progress: Progress = lambda items: items,
-) -> dict[str, float]:
-    """The cosine that best tells windows whose label is offered from windows whose is not.
-
-    The best label of a window is known if its own label is among those of the split, and "other"
-    if it is taken out. The threshold maximises the mean of the two shares that are told rightly.
-
-    Returns:
-        `other_threshold` and the shares `accepted` and `rejected` at it, percent.
-    """
-    spans = labelled_spans(corpora, split)
-    labels = sorted({span.text for span in spans})
-    if len(labels) < 2:
-        raise UserError(f"the split {split!r} has no two labels: there is nothing to calibrate on")
-    texts = model.embed_text(labels)
-    known, other = [], []
-    for span in progress(spans):
-        own = labels.index(span.text)
-        for view in range(VIEWS_OF_A_WINDOW):
-            keypoints = as_keypoints(see(span.joints_m, span.id, view), span.rate_hz)
-            embeddings, _ = model.space.embed_windows(keypoints)
-            cosines = embeddings[0][np.linalg.norm(embeddings[0], axis=1) > 0.5] @ texts.T
-            weight = 1 / max(len(cosines), 1)
-            known += [(value, weight) for value in cosines.max(axis=1)]
-            rest = np.delete(cosines, own, axis=1)
-            other += [(value, weight) for value in rest.max(axis=1)]
-    values = np.array([value for value, _ in known + other])
-    weights = np.array([weight for _, weight in known + other])
-    is_known = np.arange(len(values)) < len(known)
-    best = (-1.0, 0.0, 0.0, 0.0)
-    for threshold in np.quantile(values, np.linspace(0, 1, 201)):
-        above = values >= threshold
-        accepted = weights[is_known & above].sum() / weights[is_known].sum()
-        rejected = weights[~is_known & ~above].sum() / weights[~is_known].sum()
-        best = max(best, ((accepted + rejected) / 2, float(threshold), accepted, rejected))
-    return {
-        "other_threshold": round(best[1], 4),
-        "accepted": 100 * float(best[2]),
-        "rejected": 100 * float(best[3]),
-    }
 
 
 def confusion(report: dict[str, Any], path: Path) -> None:

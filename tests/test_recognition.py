@@ -15,6 +15,7 @@ from actionpose.errors import UserError
 from actionpose.geometry import heading_rad
 from actionpose.recognition import labelled_spans, nearest_labels, recognise, statistics_of
 from actionpose.segmentation import (
+    calibrate,
     frames_of,
     make_tracks,
     segment,
@@ -171,14 +172,14 @@ def test_segmentation(corpus: Corpus, checkpoint: Path) -> None:
 
 def test_splits_without_labels(corpus: Corpus, checkpoint: Path) -> None:
     model = ActionPose.from_pretrained(checkpoint, "cpu")
-    for score in (recognise, segment, recognition.calibrate):
+    for score in (recognise, segment, calibrate):
         with pytest.raises(UserError, match="test"):
             score(model, [corpus], "test")
 
 
 def test_calibration_separates(corpus: Corpus, checkpoint: Path) -> None:
     model = ActionPose.from_pretrained(checkpoint, "cpu")
-    found = recognition.calibrate(model, [corpus], "val")
+    found = calibrate(model, [corpus], "val")
     assert found["accepted"] + found["rejected"] > 100  # better than a coin
     assert -1 <= found["other_threshold"] <= 1
 

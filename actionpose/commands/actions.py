@@ -186,18 +186,18 @@ def calibrate(
     import json
 
     from actionpose import checkpoint as checkpoints
-    from actionpose import recognition
     from actionpose.corpus import open_corpus
     from actionpose.files import write_json
     from actionpose.lift import ActionPose
+    from actionpose.segmentation import calibrate as best_threshold
 
     folder = checkpoints.find(checkpoint)
     model = ActionPose.from_pretrained(folder, device)
     corpora = [open_corpus(place) for place in data]
     if not corpora:
         raise UserError("name the corpora to calibrate on, with --data FOLDER")
-    found = recognition.calibrate(
-        model, corpora, split, lambda spans: tqdm(spans, disable=True if quiet else None)
+    found = best_threshold(
+        model, corpora, split, lambda tracks: tqdm(tracks, disable=True if quiet else None)
     )
     path = folder / checkpoints.META
     meta = json.loads(path.read_text(encoding="utf-8"))
@@ -207,7 +207,7 @@ def calibrate(
     write_json(path, meta)
     print(
         f"a label has to reach a cosine of {found['other_threshold']:.3f}: "
-        f"{found['accepted']:.0f} % of windows whose label is offered do, "
+        f"{found['accepted']:.0f} % of moments whose label is offered do, "
         f"{found['rejected']:.0f} % of those whose label is not do not"
     )
     print(f"wrote   {path}")
