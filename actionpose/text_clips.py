@@ -341,7 +341,8 @@ class TextBatches(IterableDataset[dict[str, Any]]):
         """A clip of one span; in its middle, or at random."""
         config, span = self.config, self.spans[number]
         longest = config.frames * config.frame_step
-        if config.short_windows and not middle and rng.random() < config.short_windows:
+        shorter = 0.0 if middle or longest == 1 else config.short_windows
+        if shorter and rng.random() < shorter:
             longest = int(rng.integers(-(-longest // 3), longest))
         start, stop = place_window(span, longest, config.short, None if middle else rng)
         corpus = self.corpora[span.corpus]
