@@ -96,12 +96,6 @@ def seen_windows(spans: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[
     return count[spans[:, 1]] - count[spans[:, 0]] >= np.maximum(1, _LEAST_SEEN * frames)
 
 
-def moment_edges(spans_s: Array) -> Array:
-    """(G + 1,) seconds between which the moments of a timeline lie, from windows (W, 2)."""
-    begin_s, end_s = float(spans_s.min()), float(spans_s.max())
-    return np.append(np.arange(begin_s, end_s - 1e-6, STEP_S), end_s)
-
-
 def moment_scores(
     similarity: Array, spans_s: Array, seen: NDArray[np.bool_], moments_s: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
@@ -134,6 +128,27 @@ def moment_scores(
     total = np.asarray(table.sum(axis=1)).ravel()
     scores = (table @ similarity) / np.maximum(total, 1e-9)[:, None]
     return scores, total > 0
+
+
+def scores_over_time(
+    embeddings: Array, spans_s: Array, label_embeddings: Array
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """`moment_scores` of one person's windows, at moments `STEP_S` apart.
+
+    Args:
+        embeddings: (W, E) unit vectors of windows; zeros where the person was not seen.
+        spans_s: (W, 2) seconds, W at least 1.
+        label_embeddings: (L, E) unit vectors.
+
+    Returns:
+        (G + 1,) seconds between which the moments lie, the scores (G, L), and where there are any.
+    """
+    begin_s, end_s = float(spans_s.min()), float(spans_s.max())
+    edges_s = np.append(np.arange(begin_s, end_s - 1e-6, STEP_S), end_s)
+    seen = np.linalg.norm(embeddings, axis=1) > 0.5
+    similarity = embeddings @ label_embeddings.T
+    moments_s = (edges_s[:-1] + edges_s[1:]) / 2
+    return edges_s, *moment_scores(similarity, spans_s, seen, moments_s)
 
 
 def best_path(scores: Array, cost: float) -> NDArray[np.int64]:
@@ -229,11 +244,7 @@ def timeline(
     """
     if not len(spans_s):
         return []
-    seen = np.linalg.norm(embeddings, axis=1) > 0.5
-    edges_s = moment_edges(spans_s)
-    moments_s = (edges_s[:-1] + edges_s[1:]) / 2
-    similarity = embeddings @ label_embeddings.T
-    scores, there = moment_scores(similarity, spans_s, seen, moments_s)
+    edges_s, scores, there = scores_over_time(embeddings, spans_s, label_embeddings)
     spans = decode(scores, there, threshold, switch_cost=switch_cost, min_length_s=min_length_s)
     actions = []
     for start, stop, column in spans:

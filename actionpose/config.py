@@ -36,6 +36,11 @@ class ModelConfig:
     pooling_dropout: float = 0.1
 
 
+def _check_probability(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise UserError(f"{name} is a probability, from 0 to 1, not {value}")
+
+
 @dataclass(frozen=True)
 class AugmentationConfig:
     """What else than the paper's clips a model may meet. All off; `augmentation` documents them."""
@@ -56,6 +61,15 @@ class AugmentationConfig:
     """Probability that every joint that is seen has confidence 1."""
     camera_pitch_deg: tuple[float, float] | None = None
     """How far the camera looks down, in place of its height."""
+
+    def __post_init__(self) -> None:
+        for name in ("recombine", "any_layout", "hidden_limb", "cropped", "plain_confidence"):
+            _check_probability(f"data.augmentation.{name}", getattr(self, name))
+        for name in ("perturb_deg", "joint_offset_m"):
+            if not getattr(self, name) >= 0:
+                raise UserError(
+                    f"data.augmentation.{name} is a deviation, 0 or more, not {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -242,6 +256,7 @@ class TextClipConfig:
 
     def __post_init__(self) -> None:
         _check_frame_step(self.frame_step)
+        _check_probability("data.short_windows", self.short_windows)
         more = self.augmentation
         if more.recombine or more.perturb_deg:
             raise UserError(

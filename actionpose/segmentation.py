@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.actions import SWITCH_COST, Action, moment_edges, moment_scores
+from actionpose.actions import SWITCH_COST, Action, scores_over_time
 from actionpose.clips import VIEWS_OF_A_WINDOW
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
@@ -200,13 +200,11 @@ def calibrate(
             points_px = see(track.joints_m, track.id, view)
             keypoints = as_keypoints(points_px, track.rate_hz)
             embeddings, spans_s = model.space.embed_windows(keypoints)
-            seen = np.linalg.norm(embeddings[0], axis=1) > 0.5
-            edges_s = moment_edges(spans_s)
-            moments_s = (edges_s[:-1] + edges_s[1:]) / 2
-            scores, there = moment_scores(embeddings[0] @ texts.T, spans_s, seen, moments_s)
+            edges_s, scores, there = scores_over_time(embeddings[0], spans_s, texts)
+            frames = ((edges_s[:-1] + edges_s[1:]) / 2 * track.rate_hz).astype(int)
+            frames = frames.clip(max=len(track.label_of_frame) - 1)  # the model's rate is another
             for row in np.flatnonzero(there):
-                frame = min(int(moments_s[row] * track.rate_hz), len(track.label_of_frame) - 1)
-                own = labels.index(track.label_of_frame[frame])
+                own = labels.index(track.label_of_frame[frames[row]])
                 known.append(scores[row].max())
                 other.append(np.delete(scores[row], own).max())
     with_own, without = np.array(known), np.array(other)

@@ -144,18 +144,60 @@ def test_perturbed_limbs_keep_their_lengths_and_limits(kind: str) -> None:
     assert 8 < np.std(np.median(changes, axis=1)) < 18  # of bends, which straight limbs shorten
 
 
-def test_knees_do_not_bend_forward() -> None:
+def test_straight_limbs_bend_the_way_they_can() -> None:
+    """Knees back and elbows ahead, and neither the other way."""
+    limbs = {"leg": ("hip", "knee", "ankle"), "arm": ("shoulder", "elbow", "wrist")}
     joints_m = made("walk", 6)
     hips = joints_m[:, H36M17.indices("left_hip", "right_hip")]
-    left = (hips[:, 0] - hips[:, 1]) / 0.2  # about of length 1
+    left = hips[:, 0] - hips[:, 1]
+    names = [(kind, [f"{side}_{p}" for p in parts]) for kind, parts in limbs.items()
+             for side in ("left", "right")]  # fmt: skip
+    for _, limb in names:  # hanging straight down
+        root, middle, end = H36M17.indices(*limb)
+        for drop_m, joint in ((0.4, middle), (0.8, end)):
+            joints_m[:, joint] = joints_m[:, root] - [0, 0, drop_m]
+    largest = dict.fromkeys(limbs, 0.0)
     for seed in range(20):
         body = perturb(joints_m, 20.0, np.random.default_rng(seed))
-        for side in ("left", "right"):
-            hip, knee, ankle = (body[:, H36M17.joints.index(f"{side}_{p}")] for p in
-                                ("hip", "knee", "ankle"))  # fmt: skip
-            across = np.cross(knee - hip, ankle - knee) / 0.16  # about the sine of the bend
-            assert (across * left).sum(axis=-1).min() > -0.35
-    assert (perturb(joints_m, 0.0, np.random.default_rng(0)) - joints_m).max() < 1e-9
+        for kind, limb in names:
+            upper, lower = np.diff(body[:, H36M17.indices(*limb)], axis=1).swapaxes(0, 1)
+            about_left = (np.cross(upper, lower) * left).sum(axis=-1)
+            right_way = about_left if kind == "leg" else -about_left
+            assert right_way.min() > -1e-9
+            largest[kind] = max(largest[kind], right_way.max())
+    assert min(largest.values()) > 0.005
+    still = perturb(joints_m, 0.0, np.random.default_rng(0))
+    np.testing.assert_allclose(still, joints_m, atol=1e-9)
+
+
+def test_thighs_and_arms_stay_in_reach() -> None:
+    joints_m = made("walk", 6)
+    joint = dict(zip(H36M17.joints, joints_m.swapaxes(0, 1), strict=True))
+    left = joint["left_hip"] - joint["right_hip"]
+    left /= np.linalg.norm(left, axis=-1, keepdims=True)
+    up = joint["spine"] - joint["pelvis"]
+    up -= (up * left).sum(axis=-1, keepdims=True) * left
+    up /= np.linalg.norm(up, axis=-1, keepdims=True)
+    ahead = np.cross(left, up)
+    turned = 0
+    for seed in range(40):
+        body = perturb(joints_m, 40.0, np.random.default_rng(seed))
+        for side, out in (("left", left), ("right", -left)):
+            for root, middle in (("hip", "knee"), ("shoulder", "elbow")):
+                upper = np.diff(
+                    body[:, H36M17.indices(f"{side}_{root}", f"{side}_{middle}")], axis=1
+                )
+                upper = upper[:, 0] / np.linalg.norm(upper[:, 0], axis=-1, keepdims=True)
+                outwards = np.rad2deg(np.arcsin((upper * out).sum(axis=-1)))
+                ahead_deg = np.rad2deg(np.arctan2((upper * ahead).sum(-1), -(upper * up).sum(-1)))
+                if root == "hip":
+                    # walking thighs reach back farther than 30 degrees now and then
+                    assert ahead_deg.min() > -40 and ahead_deg.max() < 125.1
+                    assert outwards.min() > -30.1 and outwards.max() < 60.1
+                else:
+                    assert outwards.min() > -45.1
+                turned += int((body != joints_m)[:, H36M17.joints.index(f"{side}_{middle}")].any())
+    assert turned > 60  # of 160
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -278,6 +278,16 @@ def test_augmentation_that_does_not_suit_texts_is_refused(camera, more, said):
         TextClipConfig(camera=camera, augmentation=more)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"perturb_deg": -1.0}, {"cropped": 1.5}, {"joint_offset_m": float("nan")}]
+)
+def test_augmentation_out_of_range_is_refused(wrong):
+    with pytest.raises(UserError, match=f"data.augmentation.{next(iter(wrong))} is a"):
+        AugmentationConfig(**wrong)
+    with pytest.raises(UserError, match="data.short_windows is a probability"):
+        TextClipConfig(short_windows=1.2)
+
+
 def test_masks_hide_the_input_and_not_the_target(told):
     config = replace(PLAIN, masks=MaskConfig(random=0, part=0, window=1, window_frames=(5, 9)))
     for step in range(20):
