@@ -91,12 +91,17 @@ inline Vec exp_of(Vec x) {
 
 // ---- Matrix products -------------------------------------------------------------------------
 
+// Products run over steps of k: one number of each row in float32, two in bf16, as a Pair.
+typedef int32_t Pair;
+typedef std::vector<Pair> Pairs;
+
+template <typename T>
 struct Matrix {  // element (i, p) is data[i * rows + p * columns]
-  const float* data;
+  const T* data;
   long rows, columns = 1;
 };
 
-Matrix transposed(Matrix m) { return {m.data, m.columns, m.rows}; }
+Matrix<float> transposed(Matrix<float> m) { return {m.data, m.columns, m.rows}; }
 
 // Where a product goes: C = scale * A B + row + base, each of the last two only if there.
 struct Target {
@@ -107,21 +112,70 @@ struct Target {
   float scale = 1;
 };
 
+inline void multiply_add(float a, const float* b, Vec& sum) { sum += a * load(b); }
+
+#ifdef __AVX512BF16__
+constexpr bool kHasPairs = true;
+
+inline void multiply_add(Pair a, const Pair* b, Vec& sum) {
+  sum = (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(a),
+                              (__m512bh)_mm512_loadu_si512(b));
+}
+
+// kLanes numbers of two rows, taken in turns.
+inline void store_pairs(Pair* to, __m512 first, __m512 second) {
+  const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
+  const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
+  _mm512_storeu_si512(to, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+}
+
+inline __m512 load_some(const float* from, long some) {
+  const __mmask16 mask = some >= kLanes ? 0xffff : some > 0 ? (1 << some) - 1 : 0;
+  return _mm512_maskz_loadu_ps(mask, from);
+}
+
+// Rows p and p + 1 of a (k, n) matrix beside each other: (k / 2 up, n padded to `ld`).
+Matrix<Pair> pair_rows(long k, long n, const float* from, long rows, Pairs& to) {
+  const long ld = (n + kLanes - 1) / kLanes * kLanes;
+  to.resize(std::max<size_t>(to.size(), (k + 1) / 2 * ld));
+  for (long p = 0; p < k; p += 2) {
+    for (long j = 0; j < n; j += kLanes) {
+      const float* at = from + p * rows + j;
+      store_pairs(&to[p / 2 * ld + j], load_some(at, n - j),
+                  load_some(at + (p + 1 < k ? rows : 0), p + 1 < k ? n - j : 0));
+    }
+  }
+  return {to.data(), ld};
+}
+
+// Columns p and p + 1 of an (m, k) matrix in one: (m, k / 2, padded).
+Matrix<Pair> pair_columns(long m, long k, const float* from, long rows, Pairs& to) {
+  const long ld = (k + kLanes - 1) / kLanes * (kLanes / 2);
+  to.resize(std::max<size_t>(to.size(), m * ld));
+  for (long i = 0; i < m; ++i) {
+    for (long p = 0; p < k; p += kLanes) {
+      const __m256bh low = _mm512_cvtneps_pbh(load_some(from + i * rows + p, k - p));
+      _mm256_storeu_si256((__m256i*)&to[i * ld + p / 2], (__m256i)low);
+    }
+  }
+  return {to.data(), ld};
+}
+#else
+constexpr bool kHasPairs = false;
+#endif
+
 // M rows and V vectors of C, whose sums stay in registers. Of the last vector, `lanes` belong to C.
-template <int M, int V>
-inline void block(long K, Matrix a, const float* b, long b_rows, Target c, long i0, long j0,
+template <int M, int V, typename T>
+inline void block(long steps, Matrix<T> a, const T* b, long b_rows, Target c, long i0, long j0,
                   long lanes) {
   Vec sums[M][V] = {};
-  const float* left = a.data + i0 * a.rows;
+  const T* left = a.data + i0 * a.rows;
   b += j0;
-  for (long p = 0; p < K; ++p, left += a.columns, b += b_rows) {
-    Vec right[V];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) right[v] = load(b + v * kLanes);
+  for (long p = 0; p < steps; ++p, left += a.columns, b += b_rows) {
 #pragma GCC unroll 12
     for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sums[i][v] += left[i * a.rows] * right[v];
+      for (int v = 0; v < V; ++v) multiply_add(left[i * a.rows], b + v * kLanes, sums[i][v]);
     }
   }
 #pragma GCC unroll 12
@@ -142,33 +196,44 @@ inline void block(long K, Matrix a, const float* b, long b_rows, Target c, long 
 }
 
 // Rows i to m, M at a time, then what is left.
-template <int M, int V>
-inline void strip(long m, long K, Matrix a, const float* b, long b_rows, Target c, long i, long j,
+template <int M, int V, typename T>
+inline void strip(long m, long steps, Matrix<T> a, Matrix<T> b, Target c, long i, long j,
                   long lanes = kLanes) {
-  for (; i + M <= m; i += M) block<M, V>(K, a, b, b_rows, c, i, j, lanes);
+  for (; i + M <= m; i += M) block<M, V>(steps, a, b.data, b.rows, c, i, j, lanes);
   if constexpr (M > 1) {
-    if (i < m) strip<(M + 1) / 2, V>(m, K, a, b, b_rows, c, i, j, lanes);
+    if (i < m) strip<(M + 1) / 2, V>(m, steps, a, b, c, i, j, lanes);
   }
 }
 
-// C (m, n) of A (m, k) and B (k, n). B has unit columns; where n is no multiple of kLanes, up to
-// kLanes - 1 numbers behind the end of B, and of the row of C, are read.
-void product(long m, long n, long k, Matrix a, Matrix b, Target c) {
+// C (m, n) of A (m, steps) and B (steps, n). B has unit columns; where n is no multiple of kLanes,
+// up to kLanes - 1 numbers behind the end of B, and of the row of C, are read.
+template <typename T>
+void multiply(long m, long n, long steps, Matrix<T> a, Matrix<T> b, Target c) {
   constexpr int wide = kLanes == 16 ? 4 : 2, tall = kLanes == 16 ? 12 : 6;
   long j = 0;
-  for (; j + wide * kLanes <= n; j += wide * kLanes) {
-    strip<6, wide>(m, k, a, b.data, b.rows, c, 0, j);
-  }
-  for (; j + 2 * kLanes <= n; j += 2 * kLanes) strip<tall, 2>(m, k, a, b.data, b.rows, c, 0, j);
+  for (; j + wide * kLanes <= n; j += wide * kLanes) strip<6, wide>(m, steps, a, b, c, 0, j);
+  for (; j + 2 * kLanes <= n; j += 2 * kLanes) strip<tall, 2>(m, steps, a, b, c, 0, j);
   for (; j < n; j += kLanes) {
-    strip<12, 1>(m, k, a, b.data, b.rows, c, 0, j, std::min<long>(kLanes, n - j));
+    strip<12, 1>(m, steps, a, b, c, 0, j, std::min<long>(kLanes, n - j));
   }
 }
 
-// C += A B.
-void add_product(long m, long n, long k, Matrix a, Matrix b, float* c, long rows) {
-  product(m, n, k, a, b, {c, rows, nullptr, c});
-}
+// Products in float32, or with the factors rounded to bf16 and sums in float32.
+struct Products {
+  bool bf16;
+  Pairs left, right;
+  void operator()(long m, long n, long k, Matrix<float> a, Matrix<float> b, Target c) {
+#ifdef __AVX512BF16__
+    if (bf16) {
+      Matrix<Pair> pairs = a.columns == 1 ? pair_columns(m, k, a.data, a.rows, left)
+                                          : pair_rows(k, m, a.data, a.columns, left);
+      if (a.columns != 1) pairs = {pairs.data, 1, pairs.rows};
+      return multiply(m, n, (k + 1) / 2, pairs, pair_rows(k, n, b.data, b.rows, right), c);
+    }
+#endif
+    multiply(m, n, k, a, b, c);
+  }
+};
 
 // out (n, m padded to `ld` with zeros) = in (m, n) transposed.
 void transpose(long m, long n, const float* in, long ld_in, float* out, long ld) {
@@ -268,6 +333,7 @@ enum { kNorm1W, kNorm1B, kQkvW, kQkvB, kProjW, kProjB, kNorm2W, kNorm2B, kFc1W, 
 
 struct Sizes {
   long L, D, H, F;
+  bool bf16;
   long head() const { return D / H; }
   long padded() const { return (L + kLanes - 1) / kLanes * kLanes; }
   long offset(int parameter) const {  // of its gradient in one flat buffer
@@ -327,11 +393,12 @@ struct Tile {
   Sizes n;
   Floats x, norm1, inverse1, qkv, p, mixed, mid, norm2, inverse2, hidden, active, slope;
   Floats d_mid, d_active, d_norm, d_mixed, d_qkv, d_p, flipped;
+  Products product;
   Tile(long R, const Sizes& n, bool backward)
       : n(n), x(R * n.D), norm1(R * n.D), inverse1(R), qkv(R * 3 * n.D + kLanes),
         p(R * n.H * n.padded()),
         mixed(R * n.D), mid(R * n.D), norm2(R * n.D), inverse2(R), hidden(R * n.F),
-        active(R * n.F), flipped(n.head() * n.padded()) {
+        active(R * n.F), flipped(n.head() * n.padded()), product{n.bf16} {
     if (!backward) return;
     slope.resize(R * n.F);
     d_mid.resize(R * n.D);
@@ -340,6 +407,11 @@ struct Tile {
     d_mixed.resize(R * n.D + kLanes);
     d_qkv.resize(R * 3 * n.D);
     d_p.resize(n.L * n.padded());
+  }
+
+  // C += A B.
+  void add_product(long m, long n, long k, Matrix<float> a, Matrix<float> b, float* c, long rows) {
+    product(m, n, k, a, b, {c, rows, nullptr, c});
   }
 
   // All steps up to the activations of the MLP. biases: (padded) of each sequence.
@@ -394,9 +466,9 @@ struct Tile {
     const float scale = 1.f / std::sqrt(static_cast<float>(S));
     for (long s = 0; s < rows / L; ++s) {
       for (long h = 0; h < n.H; ++h) {
-        const Matrix q{qkv.data() + s * L * 3 * D + h * S, 3 * D}, k{q.data + D, 3 * D};
-        const Matrix d_out{d_mixed.data() + s * L * D + h * S, D}, d_logits{d_p.data(), P};
-        const Matrix share{p.data() + (s * n.H + h) * L * P, P};
+        const Matrix<float> q{qkv.data() + s * L * 3 * D + h * S, 3 * D}, k{q.data + D, 3 * D};
+        const Matrix<float> d_out{d_mixed.data() + s * L * D + h * S, D}, d_logits{d_p.data(), P};
+        const Matrix<float> share{p.data() + (s * n.H + h) * L * P, P};
         float* d_q = d_qkv.data() + s * L * 3 * D + h * S;
         product(L, S, L, transposed(share), d_out, {d_q + 2 * D, 3 * D});
         transpose(L, S, k.data + D, 3 * D, flipped.data(), P);
@@ -473,12 +545,15 @@ extern "C" {
 
 int lanes() { return kLanes; }
 
+// Whether products can be in bf16.
+int has_bf16() { return kHasPairs; }
+
 // x, y: (B, T, J, D). parameters: in the order of the enum. valid: (B, T), only over frames, or
-// null. sizes: B, T, J, D, H, F.
+// null. sizes: B, T, J, D, H, F, and whether products are in bf16.
 void forward(const long* sizes, int over_frames, const float* x, const float* const* parameters,
              const uint8_t* valid, long threads, float* y) {
   const Batch batch{sizes[0], sizes[1], sizes[2], sizes[3], over_frames != 0};
-  const Sizes n{batch.length(), sizes[3], sizes[4], sizes[5]};
+  const Sizes n{batch.length(), sizes[3], sizes[4], sizes[5], kHasPairs && sizes[6]};
   const Weights w(parameters, n);
   for_tiles(batch, n, valid, threads, false,
             [&](long, Tile& tile, long first, long some, const float* const* biases) {
@@ -494,7 +569,7 @@ void backward(const long* sizes, int over_frames, const float* x, const float* c
               const uint8_t* valid, long threads, const float* d_y, float* d_x,
               float* d_parameters) {
   const Batch batch{sizes[0], sizes[1], sizes[2], sizes[3], over_frames != 0};
-  const Sizes n{batch.length(), sizes[3], sizes[4], sizes[5]};
+  const Sizes n{batch.length(), sizes[3], sizes[4], sizes[5], kHasPairs && sizes[6]};
   const Weights w(parameters, n);
   const long total = n.offset(kParameters);
   std::vector<Floats> sums(threads, Floats(total));

@@ -34,6 +34,11 @@ def lanes() -> int:
     return int(library().lanes())
 
 
+def has_bf16() -> bool:
+    """Whether this processor multiplies bf16."""
+    return bool(library().has_bf16())
+
+
 def half_block(
     x: Tensor,
     parameters: list[Tensor],
@@ -45,7 +50,8 @@ def half_block(
     """x + attention(norm(x)), and of that the same with the MLP, over joints or over frames.
 
     Args:
-        x: (B, T, J, D) float32 on the CPU.
+        x: (B, T, J, D) float32 on the CPU. Under autocast to bf16, the factors of products are
+            rounded to bf16 where the processor multiplies those (avx512_bf16); nothing else is.
         parameters: weight and bias of the first norm, qkv, proj, the second norm, fc1 and fc2.
         valid: (B, T) bool, frames that may be attended to; only over frames.
     """
@@ -59,12 +65,13 @@ class _HalfBlock(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, num_heads: int, valid: Tensor | None, over_frames: bool, *rest: Tensor
     ) -> Tensor:
-        x = x.contiguous()
+        x = x.float().contiguous()
         valid = None if valid is None else valid.contiguous()
         ctx.save_for_backward(x, valid, *rest)
-        ctx.num_heads, ctx.over_frames = num_heads, over_frames
+        bf16 = torch.is_autocast_enabled("cpu")
+        ctx.num_heads, ctx.over_frames, ctx.bf16 = num_heads, over_frames, bf16
         y = torch.empty_like(x)
-        arguments = _arguments(x, num_heads, valid, over_frames, rest)
+        arguments = _arguments(x, num_heads, valid, over_frames, bf16, rest)
         library().forward(*arguments, _pointer(y))
         return y
 
@@ -73,7 +80,7 @@ class _HalfBlock(torch.autograd.Function):
         x, valid, *rest = ctx.saved_tensors
         d_x, d_y = torch.empty_like(x), d_y.contiguous()
         flat = torch.empty(sum(p.numel() for p in rest))
-        arguments = _arguments(x, ctx.num_heads, valid, ctx.over_frames, rest)
+        arguments = _arguments(x, ctx.num_heads, valid, ctx.over_frames, ctx.bf16, rest)
         library().backward(*arguments, _pointer(d_y), _pointer(d_x), _pointer(flat))
         parts = torch.split(flat, [p.numel() for p in rest])
         gradients = (part.view(p.shape) for part, p in zip(parts, rest, strict=True))
@@ -81,11 +88,16 @@ class _HalfBlock(torch.autograd.Function):
 
 
 def _arguments(
-    x: Tensor, num_heads: int, valid: Tensor | None, over_frames: bool, parameters: Any
+    x: Tensor,
+    num_heads: int,
+    valid: Tensor | None,
+    over_frames: bool,
+    bf16: bool,
+    parameters: Any,
 ) -> tuple[Any, ...]:
     hidden = parameters[9].numel()  # the bias of fc1
     return (
-        (ctypes.c_long * 6)(*x.shape, num_heads, hidden),
+        (ctypes.c_long * 7)(*x.shape, num_heads, hidden, bf16),
         over_frames,
         _pointer(x),
         (ctypes.c_void_p * len(parameters))(*(p.data_ptr() for p in parameters)),

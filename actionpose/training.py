@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig, to
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
 from actionpose.files import write_json
+from actionpose.fused import has_bf16
 from actionpose.losses import weighted_sum
 from actionpose.model import PoseEncoder
 from actionpose.optimizer import make_optimizer
@@ -123,12 +125,18 @@ def quicken(encoder: PoseEncoder, config: TrainingConfig, accelerator: Any) -> N
         UserError: they do not fit each other, the device or the precision; see `PoseEncoder.fuse`.
     """
     if config.fused:
-        if config.compile or config.precision != "float32" or accelerator.device.type != "cpu":
+        if config.compile or accelerator.device.type != "cpu":
             raise UserError(
-                "training.fused needs training.device cpu, training.precision float32 and "
-                "training.compile false: change these, or leave it false"
+                "training.fused needs training.device cpu and training.compile false: change "
+                "these, or leave it false"
             )
         encoder.fuse()
+        if config.precision == "bf16" and not has_bf16():
+            warnings.warn(
+                "this processor multiplies no bf16 (avx512_bf16): training.fused computes the "
+                "encoder's blocks in float32",
+                stacklevel=2,
+            )
     if config.compile:
         encoder.compile()
 

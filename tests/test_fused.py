@@ -30,7 +30,7 @@ def forget():
     fused.library.cache_clear()
 
 
-def encoder_of(width=64, num_heads=2, mlp_ratio=2.0, class_token=True):
+def encoder_of(width=64, num_heads=2, mlp_ratio=2.0, class_token=True, std=0.2):
     torch.manual_seed(0)
     encoder = PoseEncoder(
         width=width,
@@ -45,13 +45,14 @@ def encoder_of(width=64, num_heads=2, mlp_ratio=2.0, class_token=True):
     )
     for parameter in encoder.parameters():  # as drawn, every block does next to nothing
         if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.2)
+            torch.nn.init.normal_(parameter, std=std)
     return encoder.eval()
 
 
-def outputs_and_gradients(encoder, keypoints, valid):
+def outputs_and_gradients(encoder, keypoints, valid, bf16=False):
     encoder.zero_grad()
-    output = encoder(keypoints, valid)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        output = encoder(keypoints, valid)
     parts = [output.pose] if output.embedding is None else [output.pose, output.embedding]
     sum(part.square().mean() for part in parts).backward()
     gradients = {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
@@ -91,6 +92,22 @@ def test_same_poses_embeddings_and_gradients(model, frames, masked, threads):
     assert apart(fast[1], truth[1]) < 3 * apart(plain[1], truth[1]) + 2e-5  # of erf
 
 
+@needs_compiler
+@pytest.mark.parametrize("width", [48, 64, 128])
+@pytest.mark.parametrize("frames", [1, 19, 81])
+def test_bf16_is_no_rougher_than_that_of_torch(width, frames):
+    encoder = encoder_of(width=width, num_heads=width // 16, std=0.05)
+    keypoints = torch.randn(3, frames, 17, 3)
+    truth = outputs_and_gradients(deepcopy(encoder).double(), keypoints.double(), None)
+    plain = outputs_and_gradients(encoder, keypoints, None, bf16=True)
+    encoder.fuse()
+    exact = outputs_and_gradients(encoder, keypoints, None)
+    fast = outputs_and_gradients(encoder, keypoints, None, bf16=True)
+    for i in range(2):  # outputs, gradients
+        assert apart_on_average(fast[i], truth[i]) < 1.5 * apart_on_average(plain[i], truth[i])
+        assert not fused.has_bf16() or apart_on_average(fast[i], exact[i]) > 1e-4
+
+
 def apart(some, others):
     """Largest difference of two lists or dicts of tensors, over the largest number."""
     if isinstance(others, dict):
@@ -98,6 +115,14 @@ def apart(some, others):
         some, others = [some[name] for name in others], list(others.values())
     largest = max(float(b.abs().max()) for b in others)
     return max(float((a - b).abs().max()) for a, b in zip(some, others, strict=True)) / largest
+
+
+def apart_on_average(some, others):
+    """Root mean square of the differences of two lists or dicts of tensors, over the others'."""
+    if isinstance(others, dict):
+        some, others = [some[name] for name in others], list(others.values())
+    some, others = (torch.cat([x.flatten().double() for x in xs]) for xs in (some, others))
+    return float((some - others).norm() / others.norm())
 
 
 @needs_compiler
@@ -137,13 +162,23 @@ def test_training_learns_the_same(tiny_config, tmp_path):
     plain = losses("plain")
     assert len(plain) > 5
     np.testing.assert_allclose(losses("fused", fused=True), plain, rtol=1e-4)
+    half = losses("half", fused=True, precision="bf16")
+    np.testing.assert_allclose(half, plain, rtol=0.02)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("error")
+def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
+    monkeypatch.setattr("actionpose.training.has_bf16", lambda: False)
+    config = replace(tiny_config.training, fused=True, precision="bf16")
+    with pytest.warns(UserWarning, match="computes the encoder's blocks in float32"):
+        quicken(encoder_of(), config, start_accelerator(config))
 
 
 @needs_compiler
 @pytest.mark.parametrize(
     ("model", "training", "message"),
     [
-        ({}, {"precision": "bf16"}, "precision float32"),
         ({}, {"compile": True}, "compile false"),
         ({"width": 20, "num_heads": 2}, {}, "multiples of"),
         ({"width": 32, "mlp_ratio": 0.7}, {}, "multiples of"),
