@@ -41,6 +41,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     return logits.softmax(dim=-1).to(v.dtype) @ v
 
 
+def _exactly(x: Tensor) -> torch.autocast:
+    """No autocast: bf16 would round keypoints to two pixels of 1000, and poses to millimetres."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over the middle axis of (N, L, D)."""
 
@@ -219,7 +224,8 @@ class PoseEncoder(nn.Module):
 
     def embed(self, keypoints: Tensor) -> Tensor:
         """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first."""
-        x = self.joints_embed(keypoints) + self.temp_embed[:, : keypoints.shape[1]]
+        with _exactly(keypoints):
+            x = self.joints_embed(keypoints) + self.temp_embed[:, : keypoints.shape[1]]
         if self.class_token:  # no row of the temporal table, which keeps MotionBERT's meaning
             x = torch.cat([self.pose_token.to(x.dtype).expand(x.shape[0], -1, -1, -1), x], dim=1)
         return x + self.pos_embed
@@ -253,7 +259,8 @@ class PoseEncoder(nn.Module):
         x, embedding = self._through(keypoints, valid, len(self.ts_attn))
         if self.class_token:
             x = x[:, 1:]
-        return PoseOutput(self.head(self.representation(x)), embedding)
+        with _exactly(x):
+            return PoseOutput(self.head(self.representation(x)), embedding)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
         """The embedding of `forward`, without the layers above it."""

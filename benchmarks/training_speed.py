@@ -37,6 +37,7 @@ from actionpose.training import keep_freed_memory
 RATE = 1e-3
 HEAD_WIDTH = 32
 FUSED = ["fused", "fused bf16"]
+IN_BF16 = ["bf16", "fused bf16", "compiled"]
 
 
 class Stepper:
@@ -80,9 +81,7 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
         keypoints = torch.rand(clips, frames, 17, 3, generator=generator) - 0.5
         target = keypoints - keypoints.roll(1, dims=2)
         started = time.process_time()
-        with torch.autocast(
-            "cpu", torch.bfloat16, enabled=kind in ("bf16", "fused bf16", "compiled")
-        ):
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind in IN_BF16):
             output = model(keypoints)
         pose = output if kind == "plain" else output.pose
         loss = (pose.float() - target).norm(dim=-1).mean()
