@@ -158,7 +158,7 @@ class TrainingConfig:
     compile: bool = False
     """Compile the pose encoder with torch.compile; costs minutes at the start."""
     fused: bool = False
-    """Compute the encoder's blocks with C++ kernels: float32 on a CPU, needs g++ or clang++."""
+    """Compute the encoder's blocks with C++ kernels: on a CPU, needs g++ or clang++."""
 
 
 @dataclass(frozen=True)

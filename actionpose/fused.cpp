@@ -1,5 +1,5 @@
-// Half a block of the pose encoder on the CPU, in float32: attention and MLP over one axis, each
-// pre-norm with a residual, forward and backward.
+// Half a block of the pose encoder on the CPU: attention and MLP over one axis, each pre-norm with a
+// residual, forward and backward. In float32; factors of products in bf16, if asked for.
 //
 // Step by step, as torch does it, every step reads and writes the whole batch; at the widths of
 // small encoders that takes longer than the arithmetic. Here a thread takes a few sequences through
