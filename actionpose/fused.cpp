@@ -221,7 +221,7 @@ void multiply(long m, long n, long steps, Matrix<T> a, Matrix<T> b, Target c) {
 // Products in float32, or with the factors rounded to bf16 and sums in float32.
 struct Products {
   bool bf16;
-  Pairs left, right;
+  Pairs left = {}, right = {};
   void operator()(long m, long n, long k, Matrix<float> a, Matrix<float> b, Target c) {
 #ifdef __AVX512BF16__
     if (bf16) {

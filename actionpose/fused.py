@@ -35,7 +35,7 @@ def lanes() -> int:
 
 
 def has_bf16() -> bool:
-    """Whether this processor multiplies bf16."""
+    """Whether this processor multiplies bf16, and the compiler knows how."""
     return bool(library().has_bf16())
 
 
@@ -68,7 +68,8 @@ class _HalfBlock(torch.autograd.Function):
         x = x.float().contiguous()
         valid = None if valid is None else valid.contiguous()
         ctx.save_for_backward(x, valid, *rest)
-        bf16 = torch.is_autocast_enabled("cpu")
+        half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+        bf16 = half == torch.bfloat16
         ctx.num_heads, ctx.over_frames, ctx.bf16 = num_heads, over_frames, bf16
         y = torch.empty_like(x)
         arguments = _arguments(x, num_heads, valid, over_frames, bf16, rest)

@@ -13,6 +13,7 @@ import torch
 from actionpose import fused
 from actionpose.errors import UserError
 from actionpose.finetune import finetune
+from actionpose.fused import half_block
 from actionpose.model import PoseEncoder
 from actionpose.training import quicken, start_accelerator
 
@@ -106,6 +107,23 @@ def test_bf16_is_no_rougher_than_that_of_torch(width, frames):
     for i in range(2):  # outputs, gradients
         assert apart_on_average(fast[i], truth[i]) < 1.5 * apart_on_average(plain[i], truth[i])
         assert not fused.has_bf16() or apart_on_average(fast[i], exact[i]) > 1e-4
+
+
+@needs_compiler
+@pytest.mark.parametrize("over_frames", [False, True])
+def test_autocast_reaches_the_kernels(over_frames):
+    block = encoder_of().blocks_st[0]
+    parameters = block._parameters_of("t" if over_frames else "s")
+    x = torch.randn(2, 20, 17, 64)
+
+    def output(**autocast):
+        with torch.autocast("cpu", **autocast):
+            return half_block(x, parameters, 2, None, over_frames=over_frames)
+
+    exact = output(enabled=False)
+    rounded = apart_on_average([output(dtype=torch.bfloat16)], [exact])
+    assert 1e-4 < rounded < 0.03 if fused.has_bf16() else rounded == 0
+    assert torch.equal(output(dtype=torch.float16), exact)
 
 
 def apart(some, others):
