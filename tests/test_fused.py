@@ -111,6 +111,7 @@ def test_bf16_is_no_rougher_than_that_of_torch(width, frames):
 
 @needs_compiler
 @pytest.mark.parametrize("over_frames", [False, True])
+@torch.no_grad()
 def test_autocast_reaches_the_kernels(over_frames):
     block = encoder_of().blocks_st[0]
     parameters = block._parameters_of("t" if over_frames else "s")
