@@ -4,7 +4,6 @@ Exit codes: 0 done; 2 the user's mistake, in one sentence; 3 some of several inp
 interrupted; 141 the reader of the output went away.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +27,7 @@ from actionpose.commands import (
     train,
 )
 from actionpose.commands.common import parse
-from actionpose.errors import UserError
+from actionpose.errors import UserError, exit_codes
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": lift.demo,
@@ -100,15 +99,5 @@ def run(arguments: list[str]) -> None:
 
 def main() -> None:
     """The entry point `actionpose`."""
-    try:
+    with exit_codes("actionpose"):
         run(sys.argv[1:])
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"actionpose: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # who reads the output has seen enough, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or closing it fails again
-        sys.exit(141)
-    except KeyboardInterrupt:
-        print("actionpose: interrupted", file=sys.stderr)
-        sys.exit(130)

@@ -24,6 +24,7 @@ import tyro
 from actionpose import benchmark_open as bench
 from actionpose.config import FinetuneConfig, PretrainConfig, load_recipe
 from actionpose.corpus import open_corpus
+from actionpose.errors import exit_codes
 
 Pair = tuple[PretrainConfig, FinetuneConfig]
 ROW = "map"
@@ -179,4 +180,5 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with exit_codes("alignment_variants.py"):
+        tyro.cli(main)

@@ -21,6 +21,7 @@ from detector_robustness import TROUBLES, errors_mm
 from actionpose.benchmark_open import interval
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, load_recipe
 from actionpose.corpus import open_corpus
+from actionpose.errors import exit_codes
 from actionpose.files import atomic_write
 from actionpose.finetune import finetune
 from actionpose.lift import ActionPose
@@ -97,4 +98,5 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with exit_codes("augmentations.py"):
+        tyro.cli(main)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from actionpose.clips import IMAGE_SIZE, make_clip, place_camera
 from actionpose.corpus import open_corpus
+from actionpose.errors import exit_codes
 from actionpose.geometry import heading_rad, image_frame
 from actionpose.keypoints import Keypoints
 from actionpose.lift import AVERAGE_ADULT_M, STATURE_PER_CHAIN, ActionPose, chain_length
@@ -123,4 +124,5 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with exit_codes("border_jumps.py"):
+        tyro.cli(main)

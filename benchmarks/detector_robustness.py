@@ -20,6 +20,7 @@ from tyro.conf import UseAppendAction
 from actionpose.clips import IMAGE_SIZE, Batches
 from actionpose.config import AugmentationConfig, ClipConfig
 from actionpose.corpus import Corpus, open_corpus
+from actionpose.errors import exit_codes
 from actionpose.evaluate import bootstrap, window_errors
 from actionpose.geometry import image_frame
 from actionpose.lift import ActionPose
@@ -98,4 +99,5 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with exit_codes("detector_robustness.py"):
+        tyro.cli(main)

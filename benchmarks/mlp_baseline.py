@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from actionpose.clips import Batches
 from actionpose.config import FinetuneConfig, load_recipe
 from actionpose.corpus import open_corpus
+from actionpose.errors import exit_codes
 from actionpose.evaluate import Predict, evaluate_open
 from actionpose.files import atomic_write
 from actionpose.geometry import box_frame, mirror
@@ -215,4 +216,5 @@ def main(
 
 if __name__ == "__main__":
     keep_freed_memory()
-    tyro.cli(main)
+    with exit_codes("mlp_baseline.py"):
+        tyro.cli(main)

@@ -8,13 +8,15 @@ OUT/NAME becomes a corpus each; existing ones are kept. See docs/data.md for sou
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import tyro
+from tyro.conf import Positional
 
 from actionpose.corpus import Motion, write_corpus
+from actionpose.errors import UserError, exit_codes
 
 SOURCES = {
     "cmu": (
@@ -28,8 +30,18 @@ SOURCES = {
 }
 
 
+def source_folder() -> Path:
+    """Where the environment says that the converted sets are."""
+    if "ACTIONPOSE_OPEN_DATA" not in os.environ:
+        raise UserError("set ACTIONPOSE_OPEN_DATA to the folder with cmu.npz, cmu.jsonl and so on")
+    return Path(os.environ["ACTIONPOSE_OPEN_DATA"])
+
+
 def read(folder: Path, name: str) -> Iterator[Motion]:
     """The sequences of one set."""
+    for suffix in (".npz", ".jsonl"):
+        if not (folder / f"{name}{suffix}").exists():
+            raise UserError(f"ACTIONPOSE_OPEN_DATA={folder} has no {name}{suffix}")
     with np.load(folder / f"{name}.npz") as file:
         delta_mm = file["delta_mm"].T.reshape(-1, 17, 3)
     for line in (folder / f"{name}.jsonl").read_text().splitlines():
@@ -40,8 +52,13 @@ def read(folder: Path, name: str) -> Iterator[Motion]:
         yield Motion(row["id"], row["subject"], row["split"], joints_m, row["text"], [whole])
 
 
-def main(out: Path) -> None:
-    folder = Path(os.environ["ACTIONPOSE_OPEN_DATA"])
+def main(out: Positional[Path]) -> None:
+    """Write the corpora.
+
+    Args:
+        out: Folder for them, such as data/open.
+    """
+    folder = source_folder()
     for name, (source, licence) in SOURCES.items():
         if not (out / name).exists():
             write_corpus(out / name, read(folder, name), source=source, licence=licence)
@@ -49,4 +66,5 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with exit_codes("open_corpora.py"):
+        tyro.cli(main)

@@ -7,16 +7,16 @@ FOLDER is that of `open_corpora.py`, with a folder `raw/NAME` of original files 
 joint whose place is no choice is off by more than LIMIT_MM.
 """
 
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from open_corpora import read
+from open_corpora import read, source_folder
 
 from actionpose.corpus import open_corpus
+from actionpose.errors import exit_codes
 from actionpose.prepare import bandai, cmu, hdm05
 from actionpose.prepare.mocap import Left, Take, write
 from actionpose.skeletons import H36M17
@@ -62,7 +62,7 @@ def differences_mm(folder: Path, name: str, out: Path) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    folder = Path(os.environ["ACTIONPOSE_OPEN_DATA"])
+    folder = source_folder()
     fixed = [i for i, joint in enumerate(H36M17.joints) if joint not in FREE]
     worst = 0.0
     with tempfile.TemporaryDirectory() as out:
@@ -86,4 +86,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_codes("open_originals.py"):
+        main()

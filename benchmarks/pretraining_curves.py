@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional, arg
 
+from actionpose.errors import UserError, exit_codes
 from actionpose.files import atomic_write
 from actionpose.pictures import new_figure
 
@@ -29,7 +30,10 @@ def main(
     run: Positional[Path], out: Annotated[Path, arg(aliases=["-o"])] = Path("curves.png")
 ) -> None:
     """Read `log.jsonl` of a run, write a picture."""
-    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    log = run / "log.jsonl"
+    if not log.exists():
+        raise UserError(f"no training here: {log} does not exist; give the folder of --run")
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     figure = new_figure(15, 3.6)
     for place, (title, keys) in enumerate(PANELS.items(), 1):
         axes = figure.add_subplot(1, len(PANELS), place)
@@ -51,4 +55,5 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with exit_codes("pretraining_curves.py"):
+        tyro.cli(main)

@@ -16,6 +16,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.checkpoint import find
 from actionpose.corpus import open_corpus
+from actionpose.errors import UserError, exit_codes
 from actionpose.figures import embed_spans
 from actionpose.labels import Labels
 from actionpose.retrieval import both_ways, chance_both_ways
@@ -33,7 +34,8 @@ def main(
     first = next(iter(folders.values()))
     for name, folder in folders.items():
         found = embed_spans(folder, corpora, split, seen_as=first)
-        assert found.embedding is not None, f"{name} has no motion embedding"
+        if found.embedding is None:
+            raise UserError(f"the checkpoint {name} was trained without text: it embeds no motions")
         labels = sorted(set(found.labels))
         true = torch.tensor([[own == label for label in labels] for own in found.labels])
         texts = torch.from_numpy(Labels(folder).embed(labels))
@@ -50,4 +52,5 @@ def _row(name: str, scores: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with exit_codes("retrieval.py"):
+        tyro.cli(main)
