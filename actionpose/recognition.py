@@ -113,22 +113,33 @@ def statistics_of(points_px: Array) -> Array:
     return np.concatenate([xy.mean(axis=0), xy.std(axis=0), speed])
 
 
-def nearest_labels(
-    train: Array, train_labels: Sequence[str], queries: Array, k: int = NEIGHBOURS
-) -> list[str]:
-    """The label that most of the k nearest rows have, the nearest deciding a tie.
+def nearest(train: Array, queries: Array, k: int = NEIGHBOURS) -> NDArray[np.int64]:
+    """(M, k) rows of `train` that are nearest to each query, nearest first.
 
     Args:
         train, queries: (N, D) and (M, D); each column is scaled by its deviation over `train`.
     """
     scale = train.std(axis=0)
     scale[scale == 0] = 1
-    found = []
-    for query in queries:
-        distance = np.linalg.norm((train - query) / scale, axis=1)
-        near = [train_labels[i] for i in np.argsort(distance, kind="stable")[:k]]
-        found.append(max(near, key=near.count))
-    return found
+    rows = [
+        np.argsort(np.linalg.norm((train - query) / scale, axis=1), kind="stable")[:k]
+        for query in queries
+    ]
+    return np.stack(rows)
+
+
+def nearest_labels(
+    train: Array, train_labels: Sequence[str], queries: Array, k: int = NEIGHBOURS
+) -> list[str]:
+    """The label that most of the `nearest` rows have, the nearest deciding a tie."""
+    found = [[train_labels[i] for i in rows] for rows in nearest(train, queries, k)]
+    return [max(near, key=near.count) for near in found]
+
+
+def statistics_table(spans: Sequence[Span]) -> Array:
+    """(4 N, 102) statistics of spans in each of the four cameras, views of a span in a row."""
+    rows = [statistics_of(see(s.joints_m, s.id, view)) for s, view in _each_view(spans)]
+    return np.stack(rows)
 
 
 def recognise(
@@ -185,21 +196,16 @@ def recognise(
 
 def _baseline(train: Sequence[Span], spans: Sequence[Span]) -> Array:
     """(N,) percent of a span's views that the nearest neighbours label right."""
-    views = range(VIEWS_OF_A_WINDOW)
-
-    def table(spans: Sequence[Span]) -> Array:
-        rows = [statistics_of(see(s.joints_m, s.id, view)) for s in spans for view in views]
-        return np.stack(rows)
-
-    names = [span.text for span in train for _ in views]
-    found = nearest_labels(table(train), names, table(spans))
-    right = np.array([label == s.text for label, s in zip(found, _each_view(spans), strict=True)])
+    names = [span.text for span, _ in _each_view(train)]
+    found = nearest_labels(statistics_table(train), names, statistics_table(spans))
+    truth = [span.text for span, _ in _each_view(spans)]
+    right = np.array([label == own for label, own in zip(found, truth, strict=True)])
     mean: Array = 100.0 * right.reshape(len(spans), -1).mean(axis=1)
     return mean
 
 
-def _each_view(spans: Sequence[Span]) -> Iterator[Span]:
-    return (span for span in spans for _ in range(VIEWS_OF_A_WINDOW))
+def _each_view(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
+    return ((span, view) for span in spans for view in range(VIEWS_OF_A_WINDOW))
 
 
 def _per_class(right: Array, truth: NDArray[np.int64]) -> Score:
