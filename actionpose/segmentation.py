@@ -26,6 +26,7 @@ Array = NDArray[np.floating]
 TRACK_SPANS = 6  # that are joined to a track
 TRACK_SPAN_S = 6.0  # longer spans are cut to their middle
 OVERLAPS = (0.10, 0.25, 0.50)  # of segmental F1
+OFFERED = 5  # labels that a timeline has when "other" is calibrated, about as many as users name
 TERMS = {
     "frames": "segmentation: frames with the right label, percent",
     "frames_one_label": "the same, if all frames had the most frequent label",
@@ -178,9 +179,10 @@ def calibrate(
 ) -> dict[str, float]:
     """The cosine that best tells moments whose label is offered from moments whose label is not.
 
-    Moments are those of timelines of joined spans, seen from four sides. The best label of a moment
-    is known if its own label is among those of the split, and "other" if it is taken out. The
-    threshold maximises the mean of the two shares that are told rightly.
+    Moments are those of timelines of joined spans, seen from four sides. `OFFERED` labels of the
+    split are drawn for each moment, once with its own among them and once without: the more are
+    offered, the higher the best of wrong ones. The threshold maximises the mean of the two shares
+    that are told rightly.
 
     Returns:
         `other_threshold` and the shares `accepted` and `rejected` at it, percent.
@@ -194,6 +196,7 @@ def calibrate(
     if not tracks:
         raise UserError(f"the split {split!r} has too few labelled spans to join")
     texts = model.embed_text(labels)
+    rng = np.random.default_rng(0)
     known, other = [], []
     for track in progress(tracks):
         for view in range(VIEWS_OF_A_WINDOW):
@@ -205,8 +208,9 @@ def calibrate(
             frames = frames.clip(max=len(track.label_of_frame) - 1)  # the model's rate is another
             for row in np.flatnonzero(there):
                 own = labels.index(track.label_of_frame[frames[row]])
-                known.append(scores[row].max())
-                other.append(np.delete(scores[row], own).max())
+                wrong = rng.permutation(np.delete(scores[row], own))
+                known.append(max(scores[row, own], *wrong[: OFFERED - 1]))
+                other.append(wrong[:OFFERED].max())
     with_own, without = np.array(known), np.array(other)
     best = (-1.0, 0.0, 0.0, 0.0)
     for threshold in np.quantile(np.concatenate([with_own, without]), np.linspace(0, 1, 201)):

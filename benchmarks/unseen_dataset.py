@@ -3,7 +3,7 @@
     python benchmarks/unseen_dataset.py tiny --data data/open/bandai --train data/open/cmu \
         --train data/open/hdm05 --train data/open/synthetic
 
-Bandai-Namco's labels are an action and a style ("run, elderly style"); the styles are dropped.
+What follows a comma in a label is dropped: with Bandai-Namco the style ("run, elderly style").
 Spans of both splits count, at most so many of a label, each seen by the open benchmark's four
 cameras with a detector's noise. Spans go to the most similar label of the set; intervals are over
 spans, 95 %. `known` counts the labels that the checkpoint was trained with, letter by letter.
@@ -13,7 +13,6 @@ The baseline has no motion encoder: a span's five nearest neighbours by joint st
 space.
 """
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +39,7 @@ from actionpose.text import normalize_text
 
 
 def few_of_each(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: int = 0) -> Corpus:
-    """Actions of the splits as one split "all", without styles, at most `per_label` of each."""
+    """Actions of the splits as one split "all", labels up to a comma, a few of each."""
     spans = [
         s
         for s in corpus.segments
@@ -49,7 +48,7 @@ def few_of_each(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: i
     chosen = []
     taken: dict[str, int] = {}
     for i in np.random.default_rng(seed).permutation(len(spans)):
-        text = re.sub(r", \w+ style$", "", normalize_text(spans[i].text))
+        text = normalize_text(spans[i].text.split(",")[0])
         if taken.setdefault(text, 0) < per_label:
             taken[text] += 1
             chosen.append(replace(spans[i], text=text, split="all"))
