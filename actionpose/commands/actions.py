@@ -48,6 +48,7 @@ def actions(
     from actionpose import result as results
     from actionpose import timelines
     from actionpose.actions import MIN_LENGTH_S, SWITCH_COST, clean_labels
+    from actionpose.datasheet import counted
     from actionpose.footage import is_keypoint_file, read_source
     from actionpose.keypoints import Keypoints
     from actionpose.lift import ActionPose
@@ -87,8 +88,8 @@ def actions(
         )
     seconds = time.perf_counter() - started
     print(timelines.table(found))
-    words = "label" if len(names) == 1 else "labels"
-    print(f"{len(found)} segments of {len(names)} {words} and other, found in {seconds:.1f} s")
+    what = f"{counted(len(found), 'segment')} of {counted(len(names), 'label')} and other"
+    print(f"{what}, found in {seconds:.1f} s")
     for path in out:
         if path.suffix.lower() in timelines.WRITERS:
             timelines.WRITERS[path.suffix.lower()](found, path)
@@ -138,6 +139,7 @@ def search(
 
     from actionpose import search as searching
     from actionpose.actions import clean_labels
+    from actionpose.datasheet import counted
     from actionpose.files import write_json
     from actionpose.lift import ActionPose
 
@@ -164,7 +166,8 @@ def search(
         about = f"  ({hit.text})" if hit.text else ""
         print(f"{hit.score:6.3f}  {span}  {hit.source}  {hit.motion}{about}")
     count = sum(len(found.embeddings) for found in indices)
-    print(f"{len(hits)} hits among {count} windows of {len(sources)} sources")
+    windows = f"{counted(count, 'window')} of {counted(len(sources), 'source')}"
+    print(f"{counted(len(hits), 'hit')} among {windows}")
     if json_out:
         plain = [{**asdict(hit), "source": str(hit.source)} for hit in hits]
         write_json(json_out, plain)
