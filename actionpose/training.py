@@ -33,7 +33,7 @@ from actionpose import checkpoint
 from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig, to_dict
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
-from actionpose.files import write_json
+from actionpose.files import atomic_write, write_json
 from actionpose.fused import has_bf16
 from actionpose.losses import weighted_sum
 from actionpose.model import PoseEncoder
@@ -160,11 +160,11 @@ def prepare_run(run: Path, config: dict[str, Any], accelerator: Any) -> Path | N
     if accelerator.is_main_process:
         try:
             run.mkdir(parents=True, exist_ok=True)
-            saved.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-            text = json.dumps(environment(accelerator), indent=2) + "\n"
-            (run / "environment.json").write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot write the run {run}: {error.strerror}") from error
+        with atomic_write(saved) as path:  # other processes may be reading it
+            path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        write_json(run / "environment.json", environment(accelerator))
     return steps[-1] if steps else None
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from actionpose.config import (
 from actionpose.errors import UserError
 from actionpose.finetune import finetune, initialise
 from actionpose.model import PoseEncoder
-from actionpose.training import learning_rate, stop_requests
+from actionpose.training import learning_rate, prepare_run, stop_requests
 
 SCRIPT = """
 import sys
@@ -174,6 +175,18 @@ def start(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def test_other_processes_never_see_half_a_configuration(tmp_path):
+    """The main process writes it anew when it goes on, while others read it."""
+    main = SimpleNamespace(is_main_process=True, device="cpu", num_processes=1)
+    config = {"model": {"width": 16}}
+    prepare_run(tmp_path / "run", config, main)
+    with (tmp_path / "run" / "config.yaml").open() as opened:
+        prepare_run(tmp_path / "run", config, main)
+        after = os.stat(opened.name)
+        assert os.fstat(opened.fileno()).st_ino != after.st_ino  # replaced, not written over
+        assert yaml.safe_load(opened) == config
 
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
