@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from actionpose.clips import Batches
+from actionpose.commands.common import make_folder
 from actionpose.config import FinetuneConfig, load_recipe
 from actionpose.corpus import open_corpus
 from actionpose.errors import exit_codes
@@ -166,6 +167,7 @@ def main(
         loss: Mean distance of the joints, as our models have it, or the paper's squared error.
         evaluate_every: CPU minutes.
     """
+    make_folder(out)  # before an hour of training
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     settings = {key: str(value) for key, value in locals().items()}

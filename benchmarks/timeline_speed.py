@@ -1,0 +1,68 @@
+"""How long a minute of one person's motion takes to label and to lift.
+
+    python benchmarks/timeline_speed.py
+
+The demo's keypoints, forwards and backwards, 1,800 frames; wall time, the median of three, with one
+thread and with two. "Other labels" are asked of the same result, when the text side is read.
+"""
+
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+
+from actionpose import ActionPose, Keypoints
+from actionpose.errors import exit_codes
+
+LABELS = ("walk", "run", "wave with both hands", "squat")
+
+
+def minute() -> Keypoints:
+    """The demo's person, there and back, for a minute."""
+    demo = Keypoints.read(Path(str(resources.files("actionpose"))) / "assets/demo_keypoints.npz")
+    frames = demo.keypoints_px.shape[1]
+    there_and_back = np.concatenate([np.arange(frames), np.arange(frames)[::-1]])
+    order = np.resize(there_and_back, round(60 * demo.rate_hz))
+    return Keypoints(
+        keypoints_px=demo.keypoints_px[:, order],
+        valid=demo.valid[:, order],
+        track_id=demo.track_id,
+        rate_hz=demo.rate_hz,
+        image_size=demo.image_size,
+        skeleton=demo.skeleton,
+    )
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Wall time, the median of three."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def main(checkpoint: str = "tiny") -> None:
+    """Print a row for each number of threads."""
+    model, keypoints = ActionPose.from_pretrained(checkpoint, "cpu"), minute()
+    model.embed_text(["a text"])  # reads the text side
+    result = model.lift(keypoints)
+    print("| threads | label, s | other labels, s | lift, s |\n|---|---|---|---|")
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        label = seconds(lambda: model.actions(keypoints, LABELS))
+        again = seconds(lambda: result.actions(["jump", "sit"]))
+        lift = seconds(lambda: model.lift(keypoints))
+        print(f"| {threads} | {label:.2f} | {again:.2f} | {lift:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    with exit_codes("timeline_speed.py"):
+        tyro.cli(main)
