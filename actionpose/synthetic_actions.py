@@ -249,7 +249,7 @@ _FOOT = ("foot_x", "foot_lift", "heel")
 _FOOT_OUT = 0.12  # of a standing foot
 _STAND: Key = dict.fromkeys(
     ("x", "y", "yaw", "pitch", "roll", "bend", "side", "twist", "nod", "tilt", "turn"), 0.0
-) | {"z": 0.978}
+) | {"z": 0.998}
 _STANDING_SIDE: Key = {
     **{"arm_fwd": -2.0, "arm_out": 9.0, "arm_twist": -8.0, "elbow": 25.0},
     **{"foot_x": 0.0, "foot_out": _FOOT_OUT, "foot_lift": 0.0, "toe_out": 8.0, "heel": 0.0},

@@ -156,7 +156,7 @@ def two_bone(
     reach = target - root
     wanted = np.linalg.norm(reach, axis=-1, keepdims=True)
     axis = reach / np.maximum(wanted, 1e-9)
-    slack = 0.015 * farthest
+    slack = 0.004 * farthest
     beyond = np.maximum(wanted - (farthest - slack), 0)
     distance = np.maximum(wanted - beyond + slack * -np.expm1(-beyond / slack), nearest)
     # the law of cosines: the middle joint's foot on the axis, and its height over it
@@ -222,11 +222,11 @@ def _highest_pelvis(body: Body, hips: Mapping[str, Array], posture: Posture) -> 
     leg = body.leg_m
     for side, hip in hips.items():
         reach = _ankle(body, posture, side) - hip
-        straight = 0.99 * leg
+        straight = 0.9985 * leg
         over = np.sqrt(np.maximum(straight**2 - (reach[:, :2] ** 2).sum(-1), 1e-4))
         # a foot in the air sets no limit; its weight comes and goes smoothly
         heights.append(reach[:, 2] + over + 0.4 * leg * posture[f"{side}_free"])
-    softness = 0.006 * leg
+    softness = 0.002 * leg
     return -softness * np.logaddexp(-heights[0] / softness, -heights[1] / softness)
 
 
@@ -260,7 +260,7 @@ def pose_body(body: Body, posture: Posture) -> Array:
     level = pelvis * [1, 1, 0]
     hips = {side: level + offsets[f"{side}_hip"] for side in SIDES}
     highest = _highest_pelvis(body, hips, posture)
-    softness = 0.006 * leg
+    softness = 0.002 * leg
     pelvis[:, 2] = -softness * np.logaddexp(-pelvis[:, 2] / softness, -highest / softness)
 
     for _ in range(2):  # the second round raises the pelvis out of the floor, if that is needed
