@@ -230,6 +230,7 @@ class Batches(IterableDataset[dict[str, Any]]):
 
     def _augment(self, joints_m: Array, rng: Generator) -> Clip:
         config = self.config
+        joints_m = augmentation.with_body(joints_m, config.augmentation, rng)
         if config.bone_redraw:
             scale = np.exp(rng.normal(0, config.bone_redraw, len(H36M17)))
             joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)

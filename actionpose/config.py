@@ -49,6 +49,8 @@ class AugmentationConfig:
     """Probability that the upper body is another clip's."""
     perturb_deg: float = 0.0
     """Deviation of constant turns and bends of each limb, within the joints' limits."""
+    straight_legs: float = 0.0
+    """Probability that legs are shortened until people stand on straight knees."""
     any_layout: float = 0.0
     """Probability that trunk and head are placed as a random detector's layout has them."""
     joint_offset_m: float = 0.0
@@ -63,7 +65,8 @@ class AugmentationConfig:
     """How far the camera looks down, in place of its height."""
 
     def __post_init__(self) -> None:
-        for name in ("recombine", "any_layout", "hidden_limb", "cropped", "plain_confidence"):
+        chances = ("recombine", "straight_legs", "any_layout", "hidden_limb", "cropped")
+        for name in (*chances, "plain_confidence"):
             _check_probability(f"data.augmentation.{name}", getattr(self, name))
         for name in ("perturb_deg", "joint_offset_m"):
             if not getattr(self, name) >= 0:
@@ -251,12 +254,15 @@ class TextClipConfig:
     noise: bool = True
     """Detector-like errors and confidences, before the mask."""
     masks: MaskConfig = MaskConfig()
+    paraphrase: float = 0.0
+    """Probability that a label gives way to a synonym or a more general name (`paraphrase`)."""
     shuffle_texts: bool = False
     """Control: every span gets the text of another one, drawn once."""
 
     def __post_init__(self) -> None:
         _check_frame_step(self.frame_step)
         _check_probability("data.short_windows", self.short_windows)
+        _check_probability("data.paraphrase", self.paraphrase)
         more = self.augmentation
         if more.recombine or more.perturb_deg:
             raise UserError(

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from actionpose import augmentation
-from actionpose.augmentation import LAYOUTS, as_detected, perturb, pitched, recombine, unseen
+from actionpose.augmentation import (
+    LAYOUTS,
+    as_detected,
+    perturb,
+    pitched,
+    recombine,
+    straighten,
+    unseen,
+)
 from actionpose.clips import Batches, place_camera
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, from_dict
 from actionpose.corpus import Corpus
@@ -17,6 +25,7 @@ UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lo
 EVERYTHING = AugmentationConfig(
     recombine=0.5,
     perturb_deg=10.0,
+    straight_legs=0.5,
     any_layout=0.5,
     joint_offset_m=0.01,
     hidden_limb=0.5,
@@ -288,6 +297,40 @@ def test_cropping_hides_what_lies_beyond_an_edge() -> None:
         ]
         assert max(gaps) > 0
     assert cut > 30
+
+
+def knees_deg(joints_m: np.ndarray) -> np.ndarray:
+    """(2, T) angles between thigh and shin."""
+    angles = []
+    for side in ("left", "right"):
+        hip, knee, ankle = H36M17.indices(f"{side}_hip", f"{side}_knee", f"{side}_ankle")
+        thigh, shin = joints_m[:, hip] - joints_m[:, knee], joints_m[:, ankle] - joints_m[:, knee]
+        cos = (thigh * shin).sum(axis=-1)
+        cos /= np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shin, axis=-1)
+        angles.append(np.rad2deg(np.arccos(np.clip(cos, -1, 1))))
+    return np.stack(angles)
+
+
+@pytest.mark.parametrize("action", ["walk", "wave", "jump", "turn"])
+def test_legs_are_shortened_until_people_stand(action: str) -> None:
+    motion_m, knees = made(action), H36M17.indices("left_knee", "right_knee")
+    assert knees_deg(motion_m).max() < 178
+    found = straighten(motion_m, 178.5)
+    assert np.array_equal(np.delete(found, knees, 1), np.delete(motion_m, knees, 1))
+    assert abs(knees_deg(found).max() - 178.5) < 1.5
+    assert (knees_deg(found) > knees_deg(motion_m)).all()
+    ratio = bones_m(found) / bones_m(motion_m)
+    legs = [i for i, bone in enumerate(H36M17.bones) if set(bone) & set(knees)]
+    assert 0.95 < ratio[:, legs].min()
+    np.testing.assert_allclose(ratio[:, legs], ratio[:, legs].mean(), atol=1e-9)
+    np.testing.assert_allclose(np.delete(ratio, legs, 1), 1)
+
+
+def test_sitting_people_keep_their_legs() -> None:
+    sitting = made("sit")
+    sitting = sitting[knees_deg(sitting).max(axis=0) < 120]
+    assert len(sitting) > 20 and np.array_equal(straighten(sitting, 176), sitting)
+    assert np.array_equal(straighten(made("walk"), 120), made("walk"))  # never bends them
 
 
 @pytest.mark.parametrize("pitch_deg", [0.0, 20.0, 45.0])
