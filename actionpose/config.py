@@ -63,10 +63,12 @@ class AugmentationConfig:
     """Probability that every joint that is seen has confidence 1."""
     camera_pitch_deg: tuple[float, float] | None = None
     """How far the camera looks down, in place of its height."""
+    level_camera: float = 0.0
+    """Probability that it is the usual, level one all the same."""
 
     def __post_init__(self) -> None:
         chances = ("recombine", "straight_legs", "any_layout", "hidden_limb", "cropped")
-        for name in (*chances, "plain_confidence"):
+        for name in (*chances, "plain_confidence", "level_camera"):
             _check_probability(f"data.augmentation.{name}", getattr(self, name))
         for name in ("perturb_deg", "joint_offset_m"):
             if not getattr(self, name) >= 0:

@@ -32,6 +32,7 @@ EVERYTHING = AugmentationConfig(
     cropped=0.5,
     plain_confidence=0.5,
     camera_pitch_deg=(0.0, 45.0),
+    level_camera=0.5,
 )
 PLAIN = ClipConfig(frames=27, stride=9, normalization="box", mirror=0.0, noise=False)
 
@@ -346,6 +347,21 @@ def test_cameras_look_down(pitch_deg: float) -> None:
     # from the same side
     a, b = camera.position_m - low, tilted.position_m - low
     assert a[:2] @ b[:2] > 0
+
+
+def test_some_cameras_stay_level(corpus: Corpus) -> None:
+    """Seen from far above, people are short."""
+
+    def tall(**settings: object) -> np.ndarray:
+        made = batches(corpus, **settings)
+        clips = [made.clip(step, 0)["keypoints"][..., :2] for step in range(60)]
+        high, wide = np.transpose([np.ptp(xy[0], axis=0)[::-1] for xy in clips])
+        return high / (high + wide)
+
+    level, down = tall(), tall(camera_pitch_deg=(85.0, 90.0))
+    some = tall(camera_pitch_deg=(85.0, 90.0), level_camera=0.5)
+    share = (some.mean() - down.mean()) / (level.mean() - down.mean())
+    assert 0.25 < share < 0.75
 
 
 def test_plain_confidence(corpus: Corpus) -> None:
