@@ -256,15 +256,12 @@ class TextClipConfig:
     noise: bool = True
     """Detector-like errors and confidences, before the mask."""
     masks: MaskConfig = MaskConfig()
-    paraphrase: float = 0.0
-    """Probability that a label gives way to a synonym or a more general name (`paraphrase`)."""
     shuffle_texts: bool = False
     """Control: every span gets the text of another one, drawn once."""
 
     def __post_init__(self) -> None:
         _check_frame_step(self.frame_step)
         _check_probability("data.short_windows", self.short_windows)
-        _check_probability("data.paraphrase", self.paraphrase)
         more = self.augmentation
         if more.recombine or more.perturb_deg:
             raise UserError(

@@ -44,7 +44,6 @@ from actionpose.geometry import (
     orthographic_view,
     redraw_bones,
 )
-from actionpose.paraphrase import paraphrases
 from actionpose.skeletons import H36M17
 from actionpose.text import mirror_text, normalize_text
 
@@ -274,15 +273,12 @@ class TextBatches(IterableDataset[dict[str, Any]]):
     def _index_labels(self, mirrored: bool, *, shuffled: bool) -> None:
         """The vocabulary, its mirror, and what is true when in each motion."""
         texts = {span.text for span in self.spans}
-        if self.config.paraphrase:
-            texts |= {other for text in texts for other in paraphrases(text)}
         if mirrored:
             texts |= {mirror_text(text) for text in texts}
         self.labels = sorted(texts)
         row = {text: number for number, text in enumerate(self.labels)}
         self._mirrored = np.array([row.get(mirror_text(text), -1) for text in self.labels])
         self._row = np.array([row[span.text] for span in self.spans])
-        self._index_paraphrases(row)
         told: dict[tuple[int, str], set[tuple[int, int, int]]] = {}
         for span in self.spans:
             key = (span.corpus, span.motion.motion)
@@ -295,22 +291,7 @@ class TextBatches(IterableDataset[dict[str, Any]]):
                         whole = (segment.start, segment.stop, row[text])
                         told[number, segment.motion].add(whole)
         self._told = {key: np.array(sorted(spans)) for key, spans in told.items()}
-        self._most_true = max(len(self._true(told[:, 2])) for told in self._told.values())
-
-    def _index_paraphrases(self, row: dict[str, int]) -> None:
-        """Other rows for each label, and the rows that hold or may hold where it does."""
-        on = self.config.paraphrase > 0
-        known = [[row[o] for o in paraphrases(t) if o in row] if on else [] for t in self.labels]
-        self._others = [np.array(rows, dtype=np.int64) for rows in known]
-        holds = [{number, *rows} for number, rows in enumerate(known)]
-        for number, rows in enumerate(known):
-            for general in rows:  # what is called so may be this
-                holds[general].add(number)
-        self._holds = [np.array(sorted(rows), dtype=np.int64) for rows in holds]
-
-    def _true(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The labels that hold or may hold where these do, each once."""
-        return np.unique(np.concatenate([rows, *(self._holds[row] for row in rows)]))
+        self._most_true = max(len(np.unique(told[:, 2])) for told in self._told.values())
 
     def _possible_negatives(self, wanted: int) -> int:
         """K, unless the vocabulary is too small for a motion that has many of its labels."""
@@ -368,10 +349,8 @@ class TextBatches(IterableDataset[dict[str, Any]]):
         joints_m = np.asarray(corpus.joints_m[start:stop], dtype=np.float64)
         clip = self._seen(joints_m, rng)
         told = self._told[span.corpus, span.motion.motion]
-        true = self._true(told[(told[:, 0] < stop) & (told[:, 1] > start), 2])
+        true = np.unique(told[(told[:, 0] < stop) & (told[:, 1] > start), 2])
         label = self._row[number]
-        if config.paraphrase and rng.random() < config.paraphrase and len(self._others[label]):
-            label = self._others[label][rng.integers(len(self._others[label]))]
         if rng.random() < config.mirror:
             for key in ("keypoints", "pose"):
                 clip[key] = mirror(clip[key])
@@ -392,9 +371,8 @@ class TextBatches(IterableDataset[dict[str, Any]]):
         if config.bone_redraw:
             scale = np.exp(rng.normal(0, config.bone_redraw, len(H36M17)))
             joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
-        seen_m = (
-            augmentation.as_from_coco(joints_m) if rng.random() < config.detector_joints else None
-        )
+        as_coco = rng.random() < config.detector_joints
+        seen_m = augmentation.as_from_coco(joints_m) if as_coco else None
         hidden = draw_mask(-(-len(joints_m) // config.frame_step), config.masks, rng)
         hidden = hidden.repeat(config.frame_step, axis=0)[: len(joints_m)]
         yaw_rad = rng.uniform(-np.pi, np.pi)

@@ -19,7 +19,6 @@ LAYERS = [
     {"augmentation"},
     {"clips", "pair_clips", "checkpoint", "optimizer", "synthetic", "footage", "view"}
     | {"prepare", "datasheet", "ground", "rig"},
-    {"paraphrase"},
     {"text_clips", "labels", "timelines"},
     {"embedding"},
     {"training", "lift", "doctor", "contact_sheet", "export", "gltf", "overlay", "angles"},

@@ -12,7 +12,6 @@ from actionpose.config import AugmentationConfig, MaskConfig, TextClipConfig
 from actionpose.corpus import Motion, Segment, open_corpus, write_corpus
 from actionpose.errors import UserError
 from actionpose.geometry import mirror
-from actionpose.paraphrase import paraphrases
 from actionpose.synthetic import dataset
 from actionpose.text_clips import (
     Span,
@@ -228,35 +227,6 @@ def test_mirrored_clips_have_mirrored_texts(told):
             assert after == "wave the right hand"
             sides += 1
     assert sides > 2
-
-
-def test_paraphrases_take_the_labels_place_and_are_never_negatives(tmp_path):
-    made = next(iter(dataset(1, seed=3))).joints_m
-    motion = np.concatenate([made] * 3)[:60]
-    labels = ["jump up", "jump forward", "wave with the left hand", "walk", "walk forward", "sit"]
-    motions = [Motion(text, "s", "train", motion, "", [(0, 60, text, "action")]) for text in labels]
-    corpus = open_corpus(write_corpus(tmp_path / "c", motions, source="made up", licence="ours"))
-    plain = batches(corpus, PLAIN, negatives=2)
-    assert plain.labels == sorted(labels)
-    other = batches(corpus, replace(PLAIN, paraphrase=0.5), negatives=4)
-    assert set(labels) | {"jump", "leap forward", "wave", "go forward"} <= set(other.labels)
-    drawn: dict[str, Counter] = {text: Counter() for text in labels}
-    against: dict[str, set] = {text: set() for text in labels}
-    for step in range(400):
-        clip, own = other.clip(step, 0), plain.clip(step, 0)["name"].split("[")[0]
-        assert clip["name"].split("[")[0] == own
-        label, *negatives = (other.labels[row] for row in clip["candidates"])
-        drawn[own][label] += 1
-        against[own] |= set(negatives)
-        assert label == own or label in paraphrases(own)
-        assert not set(negatives) & {own, *paraphrases(own)}
-    for text in labels:
-        assert set(drawn[text]) == {text, *paraphrases(text)}
-        least = 0.3 if paraphrases(text) else 1
-        assert least <= drawn[text][text] / drawn[text].total() <= 1
-    # what is called "walk" may be walking forward; a jump forward is no jump up
-    assert "walk forward" not in against["walk"]
-    assert "jump up" in against["jump forward"] and "wave" in against["jump up"]
 
 
 def test_short_motions_are_padded(told):
