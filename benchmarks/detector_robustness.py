@@ -46,6 +46,7 @@ TROUBLES = {
     "cut by the edge of the image": troubled(cropped=1.0),
     "no confidences": troubled(plain_confidence=1.0),
     "camera looks down by 0 to 45 degrees": troubled(camera_pitch_deg=(0.0, 45.0)),
+    "camera looks up by 0 to 20 degrees": troubled(camera_pitch_deg=(-20.0, 0.0)),
     "a phone's lens, near": replace(PLAIN, focal_px=(700.0, 800.0), distance_m=(2.0, 3.0)),
 }
 
