@@ -257,7 +257,7 @@ def test_two_processes_train_as_one(tiny_pretraining, tmp_path, start, monkeypat
     assert [row["step"] for row in two] == list(range(1, 21))
     for a, b in zip(one, two, strict=True):
         for name in ("position", "velocity", "alignment"):
-            assert a[name] == pytest.approx(b[name], rel=1e-5, abs=1e-5), (a["step"], name)
+            assert a[name] == pytest.approx(b[name], abs=3e-5), (a["step"], name)
 
 
 def test_a_disk_that_fills_up_with_the_text_side(tiny_pretraining, tmp_path, monkeypatch):
