@@ -77,6 +77,7 @@ class Video:
         # what the header says: not for timing
         self.rate_hz = float(average) if average and not self.is_image else None
         self.num_frames_said = int(self._stream.frames)
+        self._num_packets = 0
         self._decoded = self._decode()
         self._first = next(self._decoded, None)
         if self._first is None:
@@ -142,6 +143,7 @@ class Video:
             except av.error.FFmpegError as error:
                 self.problems.append(f"reading ended with an error ({error.strerror})")
                 break
+            self._num_packets += packet.size > 0
             broken += packet.is_corrupt
             try:
                 frames = packet.decode()
@@ -161,10 +163,16 @@ class Video:
         return max(1, round(frame.width * stretch)), frame.height
 
     def _check_end(self, end_s: float) -> None:
-        """Containers with an index of frames report a lost end; the others promise a duration."""
+        """A file that is cut between two frames has nothing broken, but promises more.
+
+        A promised duration alone does not count where an index says that all frames are there: the
+        last may be shown for long. Nor does the index alone: an edit may leave frames out.
+        """
         promised = self._container.duration
         alone = len(self._container.streams) == 1  # sound may go on after the pictures
-        if self.is_image or self.num_frames_said or not promised or not alone:
+        if self.is_image or not promised or not alone:
+            return
+        if self.num_frames_said and (self.problems or self._num_packets >= self.num_frames_said):
             return
         promised_s = promised / 1e6  # FFmpeg counts microseconds
         if promised_s - end_s > max(_MISSING_S, _MISSING_SHARE * promised_s):

@@ -132,6 +132,12 @@ def test_one_frame_and_images(tmp_path: Path) -> None:
         assert [frame.time_s for frame in still] == [0.0]
 
 
+def packet_ends(path: Path) -> list[int]:
+    """Bytes of the file at which a packet ends."""
+    with av.open(str(path)) as container:
+        return [p.pos + p.size for p in container.demux(video=0) if p.size]
+
+
 def test_cut_off(tmp_path: Path) -> None:
     """With its index in front, or without an index: the beginning is read, the loss is said."""
     whole = make_video(tmp_path / "a.mp4", 90, options={"movflags": "faststart"}).read_bytes()
@@ -139,6 +145,10 @@ def test_cut_off(tmp_path: Path) -> None:
     times, images, problems = read(tmp_path / "cut.mp4")
     assert 20 < len(times) < 90 and problems
     assert np.abs(images[10].astype(int) - picture(10)).mean() < 12
+    for at in packet_ends(tmp_path / "a.mp4")[40:43]:  # between two frames nothing is broken
+        (tmp_path / "cut.mp4").write_bytes(whole[:at])
+        times, _, problems = read(tmp_path / "cut.mp4")
+        assert 30 < len(times) < 50 and problems
     whole = make_video(tmp_path / "a.mkv", 90).read_bytes()
     (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 6 // 10])
     times, _, problems = read(tmp_path / "cut.mkv")
