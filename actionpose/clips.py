@@ -281,7 +281,8 @@ def detected_clip(
         The clip, and which of its keypoints are hidden now.
     """
     more = config.augmentation
-    if more.camera_pitch_deg is not None and rng.random() >= more.level_camera:
+    level = more.level_camera and rng.random() < more.level_camera
+    if more.camera_pitch_deg is not None and not level:
         pitch_rad = np.deg2rad(rng.uniform(*more.camera_pitch_deg))
         camera = augmentation.pitched(camera, joints_m, pitch_rad)
     seen_m = augmentation.as_detected(joints_m, seen_m, more, rng)

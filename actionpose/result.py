@@ -243,7 +243,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
         raise
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):
         raise UserError(
             f"{path} is not an .npz file that actionpose wrote, or it is damaged: lift again, "
             "or copy the file again"

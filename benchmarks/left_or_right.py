@@ -15,7 +15,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from actionpose.clips import VIEWS_OF_A_WINDOW
-from actionpose.errors import exit_codes
+from actionpose.errors import UserError, exit_codes
 from actionpose.evaluate import bootstrap
 from actionpose.lift import ActionPose
 from actionpose.recognition import as_keypoints, see
@@ -55,6 +55,8 @@ def main(
     seed: int = 77,
 ) -> None:
     """Print a Markdown table: percent right, and over all labels with a 95 % interval."""
+    if of_each < 1:
+        raise UserError(f"--of-each is a number of motions, 1 or more, not {of_each}")
     torch.set_num_threads(1)
     wanted = {text: [] for label in LABELS for text in (label, contrary(label))}
     for made in dataset(of_each * 1500, seed):

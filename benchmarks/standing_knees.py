@@ -16,6 +16,7 @@ import tyro
 from numpy.typing import NDArray
 from tyro.conf import Positional, UseAppendAction, arg
 
+from actionpose.angles import between
 from actionpose.augmentation import pitched, straighten
 from actionpose.clips import IMAGE_SIZE, make_clip, place_camera
 from actionpose.corpus import Corpus, open_corpus
@@ -37,10 +38,9 @@ def knee_deg(joints_m: Array) -> float:
     angles = []
     for side in ("left", "right"):
         hip, knee, ankle = H36M17.indices(f"{side}_hip", f"{side}_knee", f"{side}_ankle")
-        thigh, shin = joints_m[:, hip] - joints_m[:, knee], joints_m[:, ankle] - joints_m[:, knee]
-        cos = (thigh * shin).sum(axis=-1)
-        cos /= np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shin, axis=-1)
-        angles.append(np.rad2deg(np.arccos(np.clip(cos, -1, 1))))
+        angles.append(
+            between(joints_m[:, hip] - joints_m[:, knee], joints_m[:, ankle] - joints_m[:, knee])
+        )
     return float(np.median(np.max(angles, axis=0)))
 
 

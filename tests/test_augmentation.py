@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from actionpose import augmentation
+from actionpose.angles import between
 from actionpose.augmentation import (
     LAYOUTS,
     as_detected,
@@ -305,10 +306,9 @@ def knees_deg(joints_m: np.ndarray) -> np.ndarray:
     angles = []
     for side in ("left", "right"):
         hip, knee, ankle = H36M17.indices(f"{side}_hip", f"{side}_knee", f"{side}_ankle")
-        thigh, shin = joints_m[:, hip] - joints_m[:, knee], joints_m[:, ankle] - joints_m[:, knee]
-        cos = (thigh * shin).sum(axis=-1)
-        cos /= np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shin, axis=-1)
-        angles.append(np.rad2deg(np.arccos(np.clip(cos, -1, 1))))
+        angles.append(
+            between(joints_m[:, hip] - joints_m[:, knee], joints_m[:, ankle] - joints_m[:, knee])
+        )
     return np.stack(angles)
 
 

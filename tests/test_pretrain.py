@@ -256,8 +256,9 @@ def test_two_processes_train_as_one(tiny_pretraining, tmp_path, start, monkeypat
     one, two = rows(tmp_path / "one"), rows(tmp_path / "run")
     assert [row["step"] for row in two] == list(range(1, 21))
     for a, b in zip(one, two, strict=True):
-        for name in ("position", "velocity", "alignment"):
-            assert a[name] == pytest.approx(b[name], abs=3e-5), (a["step"], name)
+        # cosines over a temperature of 0.1 make more of rounding than distances do
+        for name, off in (("position", 1e-6), ("velocity", 1e-6), ("alignment", 3e-5)):
+            assert a[name] == pytest.approx(b[name], abs=off), (a["step"], name)
 
 
 def test_a_disk_that_fills_up_with_the_text_side(tiny_pretraining, tmp_path, monkeypatch):

@@ -257,6 +257,17 @@ def test_damaged_files_are_refused(tmp_path):
         Result.load(path)
 
 
+def test_an_archive_that_asks_for_a_password_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, pose_m=np.zeros(3))
+    data = bytearray(path.read_bytes())
+    for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the file's header, the index
+        data[data.index(magic) + flags] |= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="damaged"):
+        Result.load(path)
+
+
 def test_another_version_is_told_with_the_file(tmp_path):
     made_up().save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as file:

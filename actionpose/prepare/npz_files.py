@@ -46,7 +46,7 @@ class NpzReader:
             return self._read(name)
         except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, MemoryError) as err:
             raise UserError(f"{self.path}: {name} cannot be read: {_reason(err)}") from err
-        except (NotImplementedError, RuntimeError) as err:  # other compressions; encrypted
+        except RuntimeError as err:  # an archive that is encrypted, or compressed in another way
             raise UserError(f"{self.path}: {name} cannot be read: {err}") from err
 
     def _read(self, name: str) -> NDArray[Any]:
