@@ -38,7 +38,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     """Train, or go on training, in the folder `run`.
 
     Raises:
-        UserError: see `training.fit`, `Batches` and `open_corpus`.
+        UserError: see `training.last_checkpoint`, `training.fit`, `Batches` and `open_corpus`.
     """
     if config.data.frames > config.model.max_frames:
         raise UserError(
@@ -52,7 +52,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     if encoder.class_token:
         encoder.pooling.requires_grad_(False)  # the embedding has no loss in this stage
     training.quicken(encoder, config.training, accelerator)
-    resume = training.prepare_run(run, to_dict(config), accelerator)
+    resume = training.last_checkpoint(run, to_dict(config))
     known = _text_source(config, run)
     if config.init and not resume:
         initialise(encoder, config.init, config.init_ignore, frames=config.data.frames)

@@ -210,7 +210,8 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     """Train, or go on training, in the folder `run`.
 
     Raises:
-        UserError: see `training.fit`, `TextBatches`, `TextEncoder` and `open_corpus`.
+        UserError: see `training.last_checkpoint`, `training.fit`, `TextBatches`, `TextEncoder`
+            and `open_corpus`.
     """
     aligned = config.alignment_weight != 0
     if aligned and not config.model.class_token:
@@ -238,7 +239,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     torch.manual_seed(config.training.seed)
     pose = PoseEncoder(**asdict(config.model))
     training.quicken(pose, config.training, accelerator)
-    resume = training.prepare_run(run, to_dict(config), accelerator)
+    resume = training.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
         checkpoint.initialise(pose, config.init, config.init_ignore, frames=config.data.frames)
     if pose.class_token and not aligned:

@@ -141,11 +141,11 @@ def quicken(encoder: PoseEncoder, config: TrainingConfig, accelerator: Any) -> N
         encoder.compile()
 
 
-def prepare_run(run: Path, config: dict[str, Any], accelerator: Any) -> Path | None:
-    """Make or reopen the folder of a run; return the checkpoint to go on from, if any.
+def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
+    """The checkpoint that a run goes on from, if it has one.
 
     Raises:
-        UserError: the run was made with another configuration, or cannot be written.
+        UserError: the run was made with another configuration.
     """
     saved = run / "config.yaml"
     steps = checkpoint.saved_steps(run)
@@ -157,15 +157,18 @@ def prepare_run(run: Path, config: dict[str, Any], accelerator: Any) -> Path | N
                 f"{run} was made with another configuration ({', '.join(changed)}): "
                 "use the same one to go on, or another --run"
             )
-    if accelerator.is_main_process:
-        try:
-            run.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write the run {run}: {error.strerror}") from error
-        with atomic_write(saved) as path:  # other processes may be reading it
-            path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        write_json(run / "environment.json", environment(accelerator))
     return steps[-1] if steps else None
+
+
+def open_run(run: Path, config: dict[str, Any], accelerator: Any) -> None:
+    """Make the folder of a run, and write into it what is run where."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write the run {run}: {error.strerror}") from error
+    with atomic_write(run / "config.yaml") as path:  # other processes may be reading it
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    write_json(run / "environment.json", environment(accelerator))
 
 
 # What may change between two calls that belong to one run.
@@ -257,7 +260,7 @@ def fit(
         batches_from: this process's batches from a step on.
         losses_of: the named losses of a batch; their weighted sum is minimised (Equation 5).
         resume: the checkpoint to go on from; bit for bit as if it had never stopped.
-        meta: what `meta.json` says of the model.
+        meta: what `meta.json` says of the model; see `meta_of`.
         validate: named scores of the model, taken with every checkpoint.
         encoder_of: the part of the model that is the checkpoint's weights, and resumes from them.
         write_beside: writes the other parts into a checkpoint; who calls reads them again.
@@ -266,7 +269,8 @@ def fit(
         report: what else `report.json` tells.
 
     Raises:
-        UserError: a loss or gradient is not finite; the message names the batch.
+        UserError: the run cannot be written; a loss or gradient is not finite (the message names
+            the batch).
     """
     total = max(1, round(config.epochs * steps_per_epoch))
     optimizer = make_optimizer(model, config, rate_factor)
@@ -279,6 +283,8 @@ def fit(
     if resume:
         optimizer.load_state_dict(checkpoint.load_training(resume)["optimizer"])
     main = accelerator.is_main_process
+    if main:
+        open_run(run, meta["config"], accelerator)
     log = _Log(run, step) if main else None
     started = clock = time.monotonic()
     first_step, status, scores = step, "finished", dict[str, float]()

@@ -319,13 +319,15 @@ def test_texts_of_any_language_train(tiny_pretraining, tmp_path):
 def test_settings_that_do_not_fit_are_refused(tiny_pretraining, tmp_path):
     def refused(match, **settings):
         with pytest.raises(UserError, match=match):
-            pretrain(replace(tiny_pretraining, **settings), tmp_path, quiet=True)
+            pretrain(replace(tiny_pretraining, **settings), tmp_path / "run", quiet=True)
+        assert not (tmp_path / "run").exists()
 
     model, text = tiny_pretraining.model, tiny_pretraining.text
     refused("alignment needs model.class_token", model=replace(model, class_token=False))
     refused(r"data\.frames \(9\) is more than", model=replace(model, max_frames=8))
     refused("no text model", text=replace(text, source=str(tmp_path / "none")))
     refused("negatives must be 1 or more", alignment=AlignmentConfig(negatives=0))
+    refused("no checkpoint", init=tmp_path / "none")
 
 
 def test_weights_that_do_not_fit_must_be_named(tiny_pretraining, tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch.distributed.run import parse_args
 
 import actionpose
 from actionpose import checkpoint
@@ -27,13 +30,14 @@ from actionpose.config import (
 from actionpose.errors import UserError
 from actionpose.finetune import finetune, initialise
 from actionpose.model import PoseEncoder
-from actionpose.training import learning_rate, prepare_run, stop_requests
+from actionpose.training import learning_rate, open_run, stop_requests
 
 SCRIPT = """
 import sys
 from pathlib import Path
 import torch
 import yaml
+from torch.distributed.run import parse_args
 from actionpose.config import FinetuneConfig, load_recipe
 from actionpose.finetune import finetune
 torch.set_num_threads(1)
@@ -181,9 +185,9 @@ def test_other_processes_never_see_half_a_configuration(tmp_path):
     """The main process writes it anew when it goes on, while others read it."""
     main = SimpleNamespace(is_main_process=True, device="cpu", num_processes=1)
     config = {"model": {"width": 16}}
-    prepare_run(tmp_path / "run", config, main)
+    open_run(tmp_path / "run", config, main)
     with (tmp_path / "run" / "config.yaml").open() as opened:
-        prepare_run(tmp_path / "run", config, main)
+        open_run(tmp_path / "run", config, main)
         after = os.stat(opened.name)
         assert os.fstat(opened.fileno()).st_ino != after.st_ino  # replaced, not written over
         assert yaml.safe_load(opened) == config
@@ -239,6 +243,20 @@ def test_killed_it_goes_on_from_the_last_whole_checkpoint(tiny_config, tmp_path,
     steps = outcome.step / STEPS_OF_AN_EPOCH
     assert finetune(changed(config, epochs=steps), tmp_path / "whole", quiet=True).step == saved + 1
     assert_same_end(run, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("path", ["docs/pretraining.md", "recipes/paper_pretrain.slurm"])
+def test_torchrun_understands_the_commands_that_are_told(path):
+    """It takes `--run` for its own `--run-path` unless `--` stands before the module."""
+    text = (Path(__file__).parents[1] / path).read_text().replace("\\\n", " ")
+    commands = re.findall(r"^\s*(?:srun )?torchrun (.+)", text, re.MULTILINE)
+    assert commands
+    for command in commands:
+        words = shlex.split(re.sub(r'"\$\w+"', "1", command))
+        parsed = parse_args(words)
+        assert parsed.module and parsed.training_script == "actionpose"
+        assert parsed.training_script_args[:2] == ["pretrain", "--config"]
+        assert "--run" in parsed.training_script_args
 
 
 def test_two_processes_train_as_one(tiny_config, tmp_path, start):
@@ -441,6 +459,9 @@ def test_starting_from_weights(tiny_config, tmp_path):
         initialise(encoder_of(tiny_config, width=8), run)
     with pytest.raises(UserError, match="no checkpoint"):
         initialise(encoder_of(tiny_config), tmp_path / "none")
+    with pytest.raises(UserError, match="no checkpoint"):
+        finetune(replace(tiny_config, init=tmp_path / "none"), tmp_path / "new", quiet=True)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_run_may_start_from_another(tiny_config, tmp_path):
