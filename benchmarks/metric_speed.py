@@ -7,14 +7,15 @@ is what circulates: NumPy, one frame at a time, an SVD for Procrustes. It runs o
 frames, in turns with the suite, since machines drift; a ratio is the median over the turns.
 """
 
-import argparse
 import resource
 import time
 import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
+import tyro
 
+from actionpose.errors import exit_codes
 from actionpose.protocols import ALL17, PAPER14, frame_errors, h36m_indices
 
 WINDOW = 243
@@ -64,25 +65,27 @@ def seconds(function: Callable[..., object], *arguments: object) -> float:
     return time.process_time() - started
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=500_000)
-    parser.add_argument("--loop-frames", type=int, default=4_000, help="of a turn of the loop")
-    parser.add_argument("--turns", type=int, default=3)
-    options = parser.parse_args()
+def main(frames: int = 500_000, loop_frames: int = 4_000, turns: int = 3) -> None:
+    """Print speeds, their ratio and the memory.
+
+    Args:
+        frames: of a turn of the suite.
+        loop_frames: of a turn of the loop.
+        turns: of both.
+    """
     rng = np.random.default_rng(0)
-    truth = (rng.normal(size=(options.frames, 17, 3)) * [150, 450, 80]).astype(np.float32)
+    truth = (rng.normal(size=(frames, 17, 3)) * [150, 450, 80]).astype(np.float32)
     pred = truth + rng.normal(0, 40, size=truth.shape).astype(np.float32)
     for name, with_pck in (("Human3.6M", False), ("MPI-INF-3DHP", True)):
-        few = slice(0, options.loop_frames)
+        few = slice(0, loop_frames)
         both = [
             f(pred[few].astype(float), truth[few].astype(float), with_pck) for f in (loop, suite)
         ]
         np.testing.assert_allclose(*both, rtol=1e-9)
         ratios, speeds = [], []
-        for _ in range(options.turns):
-            plain = seconds(loop, pred[few], truth[few], with_pck) / options.loop_frames
-            ours = seconds(suite, pred, truth, with_pck) / options.frames
+        for _ in range(turns):
+            plain = seconds(loop, pred[few], truth[few], with_pck) / loop_frames
+            ours = seconds(suite, pred, truth, with_pck) / frames
             ratios.append(plain / ours)
             speeds.append((1 / plain, 1 / ours))
         plain, ours = np.median(speeds, axis=0)
@@ -94,11 +97,12 @@ def main() -> None:
     suite(pred, truth, True)
     peak = tracemalloc.get_traced_memory()[1]
     print(
-        f"memory of the suite beyond its input: {peak / 2**20:.0f} MiB for {options.frames:,} "
-        f"frames, {peak / options.frames:.0f} bytes a frame; of the process at most "
+        f"memory of the suite beyond its input: {peak / 2**20:.0f} MiB for {frames:,} "
+        f"frames, {peak / frames:.0f} bytes a frame; of the process at most "
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"
     )
 
 
 if __name__ == "__main__":
-    main()
+    with exit_codes("metric_speed.py"):
+        tyro.cli(main)

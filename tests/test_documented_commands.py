@@ -1,0 +1,81 @@
+"""Every command that README, docs and recipes tell is one that the command line understands."""
+
+import functools
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tyro
+
+from actionpose import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [page for page in PAGES if page.name != "log.md"]  # the log tells of what was
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+
+
+def commands_of(page: Path) -> list[str]:
+    """Commands on lines of their own, and in code where they have an option or more."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^(?: {4}|#   )actionpose (.+)$", text, re.MULTILINE)
+    inline = re.findall(r"`actionpose ([^`]* --?[a-z][^`]*)`", text)
+    return [re.sub(r"[\[\]]", "", command) for command in [*lines, *inline]]  # [--optional X]
+
+
+CASES = [
+    pytest.param(command, id=f"{page.name}: {command[:50]}")
+    for page in (*PAGES, *RECIPES)
+    for command in commands_of(page)
+]
+
+
+BENCHMARKS = [
+    pytest.param(name, options, id=f"{page.name}: {name} {options[:40]}")
+    for page in PAGES
+    for name, options in re.findall(
+        r"^ {4}(?:\w+=\w+ )*python (benchmarks/\w+\.py) (.+)$", page.read_text(), re.MULTILINE
+    )
+]
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """Functions that would have been called, by what was typed at the project's root."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
+    called = []
+    parse = tyro.cli
+
+    def only_parse(function, **settings):
+        @functools.wraps(function)
+        def pretend(*arguments, **options):
+            called.append(function)
+            return SimpleNamespace(status="finished", step=0, checkpoint="")
+
+        return parse(pretend, **settings)
+
+    monkeypatch.setattr(tyro, "cli", only_parse)
+    return called
+
+
+def test_there_are_commands():
+    assert len(CASES) > 60 and len(BENCHMARKS) > 10
+    assert {case.id.split(":")[0] for case in CASES} >= {"README.md", "actions.md", "h36m.yaml"}
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_the_command_is_understood(command, called):
+    cli.run(shlex.split(command.replace("\n", " "), comments=True))
+    assert called
+
+
+@pytest.mark.parametrize(("name", "options"), BENCHMARKS)
+def test_the_benchmark_is_understood(name, options, called, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [name, *shlex.split(options)])
+    runpy.run_path(name, run_name="__main__")
+    assert called
