@@ -369,7 +369,8 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=[WEIGHTS, META, LABELS, f"{TEXT}/*"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
-            f"no folder {name}, and the Hugging Face Hub did not give it: {type(error).__name__}"
+            f"no folder {name}, and the Hugging Face Hub did not give it "
+            f"({type(error).__name__}): name a run, a checkpoint, or a model of `models list`"
         ) from error
 
 

@@ -203,7 +203,10 @@ def open_corpus(folder: Path | str) -> Corpus:
             segments = [Segment(**json.loads(line)) for line in lines]
         num_frames = info["frames"]
     except FileNotFoundError as error:
-        raise UserError(f"{folder} is not a corpus: {error.filename} is missing") from error
+        raise UserError(
+            f"{folder} is not a corpus: {error.filename} is missing; name the folder that an "
+            "actionpose prepare wrote (docs/data.md)"
+        ) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder} cannot be read as a corpus: {error}") from error
     if info.get("format") != FORMAT:
