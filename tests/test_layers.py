@@ -9,7 +9,7 @@ PACKAGE = Path(actionpose.__file__).parent
 LAYERS = [
     {"errors", "offline", "stopwatch"},
     {"files", "skeletons", "config", "losses", "metrics", "retrieval", "axes", "actions"}
-    | {"synthetic_actions", "tracking", "video", "unpickle", "pictures"},
+    | {"synthetic_actions", "synthetic_poses", "tracking", "video", "unpickle", "pictures"},
     {"keypoint_landmarks", "detectors", "fused"},
     {"keypoint_files"},
     {"keypoint_tables"},

@@ -1,0 +1,52 @@
+"""Is one model better than another, window by window?
+
+    actionpose evaluate open --data CORPUS --checkpoint A --json a.json
+    actionpose evaluate open --data CORPUS --checkpoint B --json b.json
+    python benchmarks/compare_reports.py a.json b.json
+
+Prints the mean of a minus b over the windows of the open benchmark, with its 95 % bootstrap
+interval over windows; usually much narrower than those of two models that lift the same windows.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tyro.conf import Positional
+
+from actionpose.errors import UserError, exit_codes
+from actionpose.evaluate import bootstrap
+
+METRICS = ("mpjpe_mm", "mpjpe_height_mm", "p_mpjpe_mm", "mpjve_mm")
+
+
+def windows_of(report: Path) -> dict[str, dict[str, float]]:
+    """The scores of every window, by its name."""
+    try:
+        windows: dict[str, dict[str, float]] = json.loads(report.read_text())["windows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{report} is no report of evaluate open --json: {error}") from error
+    return windows
+
+
+def main(a: Positional[Path], b: Positional[Path], /) -> None:
+    """Print the differences.
+
+    Args:
+        a: A report of `actionpose evaluate open --json`.
+        b: Another one, of the same corpora and split.
+    """
+    first, second = windows_of(a), windows_of(b)
+    if first.keys() != second.keys():
+        raise UserError(
+            f"{a} and {b} have other windows: score both on the same --data and --split"
+        )
+    for metric in METRICS:
+        difference = np.array([first[name][metric] - second[name][metric] for name in first])
+        print(f"{metric:16} {bootstrap(difference)}")
+
+
+if __name__ == "__main__":
+    with exit_codes("compare_reports.py"):
+        tyro.cli(main)
