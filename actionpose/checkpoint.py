@@ -304,8 +304,8 @@ def initialise(
 ) -> None:
     """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
 
-    The <POSE> token and its pooling may be missing; they then start as drawn, as does what
-    `ignore` names. Everything else must fit.
+    The <POSE> token, its own layers and its pooling may be missing; they then start as drawn, as
+    does what `ignore` names. Everything else must fit.
 
     Args:
         frames: of the clips to come. Where the checkpoint was trained on shorter ones, the rows of
@@ -319,7 +319,7 @@ def initialise(
         known = meta.get("frames")
     if frames and known and known < frames <= weights["temp_embed"].shape[1]:
         weights["temp_embed"] = stretch(weights["temp_embed"], known, frames)
-    load_by_name(encoder, weights, str(source), may_miss=("pose_token", "pooling."), ignore=ignore)
+    load_by_name(encoder, weights, str(source), may_miss=encoder.beside_lifting(), ignore=ignore)
 
 
 def keeps_embedding(source: Path | None, ignore: tuple[str, ...]) -> bool:
@@ -363,14 +363,19 @@ def find(name: str | Path) -> Path:
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=[WEIGHTS, META, LABELS, f"{TEXT}/*"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except OSError as error:  # as all that the Hub's client raises
+        why = f"failed ({type(error).__name__})"
+        if isinstance(error, LocalEntryNotFoundError):
+            why = "cannot be reached"
+        elif isinstance(error, RepositoryNotFoundError):
+            why = "has no such model, or does not show it to you"
         raise UserError(
-            f"no folder {name}, and the Hugging Face Hub did not give it "
-            f"({type(error).__name__}): name a run, a checkpoint, or a model of `models list`"
+            f"no folder {name} here, and the Hugging Face Hub {why}: name a run, a checkpoint, or "
+            "a model of `models list`"
         ) from error
 
 

@@ -8,8 +8,10 @@ import resource
 from dataclasses import asdict
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
 from actionpose import checkpoint
 from actionpose.config import ModelConfig, to_dict
@@ -253,23 +255,24 @@ def test_what_is_not_found(tmp_path):
         checkpoint.find("./some/where")
 
 
-def test_a_hub_that_does_not_answer(monkeypatch):
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (LocalEntryNotFoundError("offline"), "cannot be reached:"),
+        (RepositoryNotFoundError.__new__(RepositoryNotFoundError), "has no such model, or does"),
+        (PermissionError("the cache"), r"failed \(PermissionError\):"),
+    ],
+)
+def test_a_hub_that_does_not_give_it(monkeypatch, error, why):
     def fail(name, **_):
-        raise LocalEntryNotFoundError(f"offline: {name}")
+        raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(
-        UserError, match="no folder someone/model, and the Hugging Face Hub did not"
-    ):
-        checkpoint.find("someone/model")
+    with pytest.raises(UserError, match=f"no folder some/model here, and the .* Hub {why}"):
+        checkpoint.find("some/model")
 
 
 def test_a_hub_that_answers(tmp_path, monkeypatch):
-    import huggingface_hub
-
     asked = {}
 
     def give(name, **settings):
