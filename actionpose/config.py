@@ -32,6 +32,7 @@ class ModelConfig:
     num_joints: int = 17
     class_token: bool = True
     middle_layer: int = 3
+    embedding_depth: int = 0
     embedding_width: int = 512
     pooling_dropout: float = 0.1
 

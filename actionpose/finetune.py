@@ -26,7 +26,8 @@ VAL_STEPS, VAL_BATCH = 4, 32  # clips that are scored with each checkpoint
 def losses_of(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Equations 3 and 4, and MotionBERT's loss after the best scale."""
     valid = batch["valid"]
-    pose = model(batch["keypoints"], None if bool(valid.all()) else valid).pose.float()
+    mask = None if bool(valid.all()) else valid
+    pose = model(batch["keypoints"], mask, embed=False).pose.float()
     return {
         "position": position_loss(pose, batch["pose"], valid),
         "velocity": velocity_loss(pose, batch["pose"], valid),
@@ -49,8 +50,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     accelerator = training.start_accelerator(config.training)
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(config.model))
-    if encoder.class_token:
-        encoder.pooling.requires_grad_(False)  # the embedding has no loss in this stage
+    encoder.freeze_embedding()
     training.quicken(encoder, config.training, accelerator)
     resume = training.last_checkpoint(run, to_dict(config))
     known = _text_source(config, run)
@@ -170,7 +170,8 @@ def _validation(
         for step in range(VAL_STEPS):
             batch = batches.batch(step)
             valid, to_mm = batch["valid"], batch["scale_m"][:, None, None, None] * 1000
-            pose = model(batch["keypoints"].to(device), valid.to(device)).pose.float().cpu()
+            keypoints, mask = batch["keypoints"].to(device), valid.to(device)
+            pose = model(keypoints, mask, embed=False).pose.float().cpu()
             pose = (pose - pose[:, :, :1]) * to_mm
             truth = batch["pose"] * to_mm
             pair = [mpjpe(pose, truth)[valid], p_mpjpe(pose, truth)[valid]]

@@ -77,10 +77,10 @@ def predict(
     sign = _MIRROR.to(keypoints)
     if flip:
         both = torch.cat([keypoints, keypoints[:, :, H36M17.mirror] * sign])
-        pose, mirrored = encoder(both).pose.float().chunk(2)
+        pose, mirrored = encoder(both, embed=False).pose.float().chunk(2)
         pose = (pose + mirrored[:, :, H36M17.mirror] * sign) / 2
     else:
-        pose = encoder(keypoints).pose.float()
+        pose = encoder(keypoints, embed=False).pose.float()
     if root == "subtract":
         return pose - pose[:, :, :1]
     pose = pose.clone()

@@ -5,6 +5,10 @@ joints of a frame and then over the frames of a joint, the other the other way r
 learned weight per token mixes the two. Parameter names follow MotionBERT's DSTformer, so that
 its weights load by name; without the class token the function is MotionBERT's exactly.
 
+The paper's <POSE> token goes through all pairs with the frames. With pairs of its own
+(`embedding_depth`) it reads the frames of the middle layer and they do not see it: lifting is then
+MotionBERT's too, and the embedding has weights that lifting does not need.
+
 Letters in shapes: B clips, T frames, J joints, D width, H heads, R representation, E embedding.
 """
 
@@ -17,6 +21,7 @@ from torch import Tensor, nn
 from actionpose.errors import UserError
 from actionpose.fused import half_block, lanes
 
+PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # the lists that hold a pair's parts
 NORM_EPS = 1e-6  # of every LayerNorm in MotionBERT's released models; torch's default is 1e-5
 
 
@@ -24,7 +29,7 @@ class PoseOutput(NamedTuple):
     """What the encoder returns."""
 
     pose: Tensor  # (B, T, J, 3) x, y, z in the units of the input's x and y
-    embedding: Tensor | None  # (B, E) global motion, not normalised; None without a class token
+    embedding: Tensor | None  # (B, E) global motion, not normalised; None if there is none
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -146,6 +151,7 @@ class PoseEncoder(nn.Module):
         num_joints: J.
         class_token: prepend the learned <POSE> token and return its embedding.
         middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
+        embedding_depth: pairs of the embedding's own above the middle layer. 0 is the paper.
         embedding_width: E.
         pooling_dropout: in the pooling of the embedding, while training.
 
@@ -165,6 +171,7 @@ class PoseEncoder(nn.Module):
         num_joints: int = 17,
         class_token: bool = True,
         middle_layer: int = 3,
+        embedding_depth: int = 0,
         embedding_width: int = 512,
         pooling_dropout: float = 0.1,
     ):
@@ -173,18 +180,23 @@ class PoseEncoder(nn.Module):
             raise UserError(f"num_heads ({num_heads}) must divide width ({width})")
         if class_token and not 1 <= middle_layer <= depth:
             raise UserError(f"middle_layer ({middle_layer}) must be from 1 to depth ({depth})")
+        if embedding_depth < 0:
+            raise UserError(f"embedding_depth ({embedding_depth}) must be 0 or more")
+        pairs = depth + embedding_depth * class_token  # those of the embedding are the last
+        self.depth = depth
         self.max_frames = max_frames
         self.num_joints = num_joints
         self.middle_layer = middle_layer
         self.temp_embed = nn.Parameter(torch.empty(1, max_frames, 1, width))
         self.pos_embed = nn.Parameter(torch.empty(1, num_joints, width))
         self.joints_embed = nn.Linear(3, width)
-        self.blocks_st = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(depth))
-        self.blocks_ts = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(depth))
+        self.blocks_st = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(pairs))
+        self.blocks_ts = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(pairs))
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.pre_logits = nn.ModuleDict({"fc": nn.Linear(width, rep_width)})
         self.head = nn.Linear(rep_width, 3)
-        self.ts_attn = nn.ModuleList(nn.Linear(2 * width, 2) for _ in range(depth))
+        self.ts_attn = nn.ModuleList(nn.Linear(2 * width, 2) for _ in range(pairs))
+        self.token_in_trunk = class_token and not embedding_depth
         if class_token:
             self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, width))
             self.pooling = PosePooling(width, num_joints, embedding_width, pooling_dropout)
@@ -222,13 +234,29 @@ class PoseEncoder(nn.Module):
                     )
             block.fused = True
 
+    def freeze_embedding(self) -> None:
+        """Leave what only the embedding needs as it is, where no loss looks at it."""
+        for name, parameter in self.named_parameters():
+            if name.startswith(self.beside_lifting()):
+                parameter.requires_grad_(name == "pose_token" and self.token_in_trunk)
+
+    def beside_lifting(self) -> tuple[str, ...]:
+        """Beginnings of the names that an encoder without an embedding does not have."""
+        layers = range(self.depth, len(self.ts_attn))
+        own = (f"{part}.{layer}." for part in PAIR for layer in layers)
+        return ("pose_token", "pooling.", *own)
+
     def embed(self, keypoints: Tensor) -> Tensor:
         """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first."""
         with _exactly(keypoints):
             x = self.joints_embed(keypoints) + self.temp_embed[:, : keypoints.shape[1]]
-        if self.class_token:  # no row of the temporal table, which keeps MotionBERT's meaning
-            x = torch.cat([self.pose_token.to(x.dtype).expand(x.shape[0], -1, -1, -1), x], dim=1)
-        return x + self.pos_embed
+            x = x + self.pos_embed
+        return self._behind_token(x) if self.token_in_trunk else x
+
+    def _behind_token(self, x: Tensor) -> Tensor:
+        """With <POSE> first, which has no row of the temporal table: that stays MotionBERT's."""
+        token = (self.pose_token + self.pos_embed).to(x.dtype)
+        return torch.cat([token.expand(x.shape[0], -1, -1, -1), x], dim=1)
 
     def pair(self, layer: int, x: Tensor, mask: Tensor | None) -> Tensor:
         """One pair of blocks and the learned mix of the two, both (B, T, J, D)."""
@@ -245,46 +273,57 @@ class PoseEncoder(nn.Module):
         """The motion representation under the head, (B, T, J, R)."""
         return torch.tanh(self.pre_logits["fc"](self.norm(x)))
 
-    def forward(self, keypoints: Tensor, valid: Tensor | None = None) -> PoseOutput:
+    def forward(
+        self, keypoints: Tensor, valid: Tensor | None = None, *, embed: bool = True
+    ) -> PoseOutput:
         """Lift clips of keypoints.
 
         Args:
             keypoints: (B, T, J, 3) normalised x (right), y (down) and confidence; a hidden or
                 missing joint is (0, 0, 0). T is at most `max_frames`.
             valid: (B, T) bool, False on padding, which no frame then attends to.
+            embed: return the embedding; False saves its own layers.
 
         Raises:
             UserError: another number of joints or channels, or more frames than `max_frames`.
         """
-        x, embedding = self._through(keypoints, valid, len(self.ts_attn))
-        if self.class_token:
+        x, embedding = self._through(keypoints, valid, self.depth, embed and self.class_token)
+        if self.token_in_trunk:
             x = x[:, 1:]
         with _exactly(x):
             return PoseOutput(self.head(self.representation(x)), embedding)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
-        """The embedding of `forward`, without the layers above it."""
-        return self._through(keypoints, valid, self.middle_layer if self.class_token else 0)[1]
+        """The embedding of `forward`, without the layers that only lifting needs."""
+        if not self.class_token:
+            return None
+        return self._through(keypoints, valid, self.middle_layer, True)[1]
 
     def _through(
-        self, keypoints: Tensor, valid: Tensor | None, layers: int
+        self, keypoints: Tensor, valid: Tensor | None, layers: int, embed: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """The tokens after so many pairs, and the embedding if they reach the middle layer."""
+        """The tokens after so many pairs, and the embedding."""
         frames, *rest = keypoints.shape[1:]
         if rest != [self.num_joints, 3] or frames > self.max_frames:
             raise UserError(
                 f"keypoints are {tuple(keypoints.shape)}; this encoder takes "
                 f"(B, T <= {self.max_frames}, {self.num_joints}, 3)"
             )
-        mask = None
-        if valid is not None:
-            if self.class_token:
-                valid = F.pad(valid, (1, 0), value=True)
-            mask = valid.repeat_interleave(self.num_joints, dim=0)[:, None, None, :]
+        with_token = None if valid is None else F.pad(valid, (1, 0), value=True)
+        mask = self._mask(with_token if self.token_in_trunk else valid)
         x = self.embed(keypoints)
         embedding = None
         for layer in range(layers):
             x = self.pair(layer, x, mask)
-            if self.class_token and layer + 1 == self.middle_layer:
-                embedding = self.pooling(x[:, 0])
+            if embed and layer + 1 == self.middle_layer:
+                read = x if self.token_in_trunk else self._behind_token(x)
+                for own in range(self.depth, len(self.ts_attn)):
+                    read = self.pair(own, read, self._mask(with_token))
+                embedding = self.pooling(read[:, 0])
         return x, embedding
+
+    def _mask(self, valid: Tensor | None) -> Tensor | None:
+        """Of frames that may be attended to, for `Attention` over (B * J, L, D)."""
+        if valid is None:
+            return None
+        return valid.repeat_interleave(self.num_joints, dim=0)[:, None, None, :]

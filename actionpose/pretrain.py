@@ -9,7 +9,7 @@ Letters in shapes: B clips, K negatives, V labels of the vocabulary, G clips of 
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from actionpose.losses import (
     soft_target,
     velocity_loss,
 )
-from actionpose.model import PoseEncoder
+from actionpose.model import PAIR, PoseEncoder
 from actionpose.retrieval import both_ways, chance_both_ways
 from actionpose.text import COLLAPSED, TextEncoder, spread
 from actionpose.text_clips import TextBatches
@@ -97,7 +97,7 @@ class MotionText(nn.Module):
         return F.normalize(encoded.float(), dim=-1)[where]
 
     def forward(self, keypoints: Tensor, valid: Tensor | None, candidates: Tensor) -> Output:
-        pose, embedding = self.pose(keypoints, valid)
+        pose, embedding = self.pose(keypoints, valid, embed=self.text is not None)
         if self.text is None or embedding is None:
             return Output(pose, None, None)
         return Output(pose, F.normalize(embedding.float(), dim=-1), self.encode(candidates))
@@ -242,8 +242,8 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     resume = training.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
         checkpoint.initialise(pose, config.init, config.init_ignore, frames=config.data.frames)
-    if pose.class_token and not aligned:
-        pose.pooling.requires_grad_(False)  # the embedding has no loss
+    if not aligned:
+        pose.freeze_embedding()
     text = _text_side(config, resume) if aligned else None
     model = MotionText(pose, text, batches.labels)
     report: dict[str, Any] = {"spans": len(batches.spans), "labels": len(batches.labels)}
@@ -283,7 +283,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
         encoder_of=lambda model: model.get_submodule("pose"),
         write_beside=write_text,
         rate_factor=lambda name: config.text.learning_rate_factor if "text." in name else 1.0,
-        trunk_of=lambda model: shared_trunk(model.get_submodule("pose"), config.model.middle_layer),
+        trunk_of=lambda model: shared_trunk(cast(PoseEncoder, model.get_submodule("pose"))),
         report=report,
         quiet=quiet,
     )
@@ -333,11 +333,10 @@ def _look_at_texts(
     return {**found, "labels_cut": model.num_cut}
 
 
-def shared_trunk(encoder: nn.Module, middle_layer: int) -> list[nn.Parameter]:
+def shared_trunk(encoder: PoseEncoder) -> list[nn.Parameter]:
     """Parameters under the embedding, which alignment and reconstruction both train."""
-    lists = ("blocks_st", "blocks_ts", "ts_attn")
-    names = ["temp_embed", "pos_embed", "pose_token", "joints_embed."]
-    names += [f"{name}.{layer}." for name in lists for layer in range(middle_layer)]
+    names = ["temp_embed", "pos_embed", "joints_embed."] + ["pose_token"] * encoder.token_in_trunk
+    names += [f"{part}.{layer}." for part in PAIR for layer in range(encoder.middle_layer)]
     return [
         parameter
         for name, parameter in encoder.named_parameters()

@@ -66,10 +66,10 @@ class Plan:
 
 
 def macs(model: ModelConfig, frames: int) -> float:
-    """Multiply-adds of one clip's forward pass, the attention's own products included."""
+    """Multiply-adds of lifting one clip, the attention's own products included."""
     width, rep = model.width, model.rep_width
-    tokens = (frames + model.class_token) * model.num_joints
-    attended = model.num_joints + frames + model.class_token
+    length = frames + (model.class_token and not model.embedding_depth)
+    tokens, attended = length * model.num_joints, length + model.num_joints
     block = 4 * (4 + 2 * model.mlp_ratio) * width**2 + 4 * width * attended + 4 * width
     return tokens * (model.depth * block + 3 * width + width * rep + 3 * rep)
 

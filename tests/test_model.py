@@ -257,24 +257,25 @@ def keypoints_of(clips, frames, seed=1):
     return torch.rand(clips, frames, 17, 3, generator=torch.Generator().manual_seed(seed))
 
 
-WITH_AND_WITHOUT = pytest.mark.parametrize("class_token", [True, False])
+FORMS = {"paper": {}, "own_pair": {"embedding_depth": 1}, "no_token": {"class_token": False}}
+EACH_FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
-@WITH_AND_WITHOUT
+@EACH_FORM
 @pytest.mark.parametrize("frames", [1, 5, 27])
-def test_shapes(class_token, frames):
-    output = small(class_token=class_token)(keypoints_of(3, frames))
+def test_shapes(form, frames):
+    output = small(**form)(keypoints_of(3, frames))
     assert output.pose.shape == (3, frames, 17, 3)
-    if class_token:
+    if "class_token" not in form:
         assert output.embedding.shape == (3, 24)
     else:
         assert output.embedding is None
 
 
-@WITH_AND_WITHOUT
-def test_padding_changes_nothing(class_token):
+@EACH_FORM
+def test_padding_changes_nothing(form):
     """Whatever stands on padding: real frames come out as if they were alone."""
-    encoder = small(class_token=class_token)
+    encoder = small(**form)
     keypoints = keypoints_of(2, 12)
     valid = torch.ones(2, 12, dtype=torch.bool)
     valid[1, 7:] = False
@@ -286,24 +287,24 @@ def test_padding_changes_nothing(class_token):
             padded = encoder(batch, valid)
             assert_close(padded.pose[1:, :7], alone.pose, 1e-5)
             assert_close(padded.pose[:1], encoder(keypoints[:1]).pose, 1e-5)
-            if class_token:
+            if alone.embedding is not None:
                 assert_close(padded.embedding[1:], alone.embedding, 1e-5)
         # without the mask it would change something
         assert (encoder(other).pose[1, :7] - alone.pose).abs().max() > 1e-3
 
 
-@WITH_AND_WITHOUT
-def test_all_frames_valid_is_no_mask(class_token):
-    encoder = small(class_token=class_token)
+@EACH_FORM
+def test_all_frames_valid_is_no_mask(form):
+    encoder = small(**form)
     keypoints = keypoints_of(2, 9)
     with torch.no_grad():
         masked = encoder(keypoints, torch.ones(2, 9, dtype=torch.bool))
         assert_close(masked.pose, encoder(keypoints).pose, 1e-6)
 
 
-@WITH_AND_WITHOUT
-def test_clips_of_a_batch_do_not_see_each_other(class_token):
-    encoder = small(class_token=class_token)
+@EACH_FORM
+def test_clips_of_a_batch_do_not_see_each_other(form):
+    encoder = small(**form)
     keypoints = keypoints_of(3, 6)
     with torch.no_grad():
         together = encoder(keypoints)
@@ -337,6 +338,51 @@ def test_the_embedding_is_taken_after_the_middle_layer():
     assert not torch.allclose(below.embedding, before.embedding)
 
 
+def test_an_embedding_with_pairs_of_its_own_leaves_lifting_alone():
+    """Poses are MotionBERT's; the embedding reads the middle layer and is read by nobody."""
+    encoder = small(embedding_depth=2)
+    keypoints = keypoints_of(2, 6)
+    valid = torch.ones(2, 6, dtype=torch.bool)
+    valid[1, 4:] = False
+    plain = PoseEncoder(**(SIZES | {"class_token": False})).eval()
+    plain.load_state_dict(
+        {name: encoder.state_dict()[name] for name in plain.state_dict()}, strict=True
+    )
+    with torch.no_grad():
+        before = encoder(keypoints, valid)
+        assert torch.equal(plain(keypoints, valid).pose[valid], before.pose[valid])
+        encoder.blocks_st[2].mlp_s.fc2.weight.mul_(3)  # the last pair of the trunk
+        above = encoder(keypoints, valid)
+        assert torch.equal(above.embedding, before.embedding)
+        assert not torch.allclose(above.pose, before.pose)
+        for change in (encoder.blocks_ts[3].mlp_s.fc2.weight, encoder.blocks_st[4].attn_t.qkv.bias):
+            change.mul_(3)
+            after = encoder(keypoints, valid)
+            assert torch.equal(after.pose, above.pose)
+            assert not torch.allclose(after.embedding, above.embedding)
+            above = after
+        assert torch.equal(encoder.embed_motion(keypoints, valid), above.embedding)
+
+
+@EACH_FORM
+def test_poses_alone_are_those_with_the_embedding(form):
+    encoder = small(**form)
+    with torch.no_grad():
+        alone = encoder(keypoints_of(2, 6), embed=False)
+        assert alone.embedding is None
+        assert torch.equal(alone.pose, encoder(keypoints_of(2, 6)).pose)
+
+
+@EACH_FORM
+def test_a_frozen_embedding_leaves_what_lifting_trains(form):
+    """Every parameter that is not frozen has a gradient from the poses, and no other."""
+    encoder = small(**form).train()
+    encoder.freeze_embedding()
+    encoder(keypoints_of(2, 6)).pose.sum().backward()
+    for name, parameter in encoder.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
 def test_the_encoder_that_starts_mixes_its_streams_equally():
     encoder = PoseEncoder(**SIZES).eval()
     x = torch.randn(1, 4, 17, 16)
@@ -353,6 +399,8 @@ def test_sizes_that_do_not_fit_are_refused():
         with pytest.raises(UserError, match=rf"middle_layer \({layer}\) must be from 1 to depth"):
             PoseEncoder(**(SIZES | {"middle_layer": layer}))
     PoseEncoder(**(SIZES | {"middle_layer": 9, "class_token": False}))
+    with pytest.raises(UserError, match=r"embedding_depth \(-1\) must be 0 or more"):
+        PoseEncoder(**(SIZES | {"embedding_depth": -1}))
 
 
 @pytest.mark.parametrize(
@@ -385,10 +433,10 @@ def test_attention_written_out_agrees_with_the_fused(masked):
         assert (found.float() - expected).norm() < 0.02 * expected.norm()
 
 
-@WITH_AND_WITHOUT
+@EACH_FORM
 @pytest.mark.parametrize("masked", [False, True])
-def test_training_in_bf16_agrees_with_float32(class_token, masked):
-    encoder = small(class_token=class_token, pooling_dropout=0.0, spread=0.1).train()
+def test_training_in_bf16_agrees_with_float32(form, masked):
+    encoder = small(**form, pooling_dropout=0.0, spread=0.1).train()
     keypoints = keypoints_of(2, 9)
     valid = None
     if masked:

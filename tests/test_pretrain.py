@@ -139,10 +139,12 @@ def test_each_label_is_encoded_once(small_bert, monkeypatch):
     assert not seen and not any(p.requires_grad for p in text.bert.parameters())
 
 
-def test_the_trunk_is_what_both_losses_train(tiny_pretraining):
-    encoder = PoseEncoder(**asdict(tiny_pretraining.model))
+@pytest.mark.parametrize("own_pairs", [0, 1])
+def test_the_trunk_is_what_both_losses_train(tiny_pretraining, own_pairs):
+    sizes = replace(tiny_pretraining.model, embedding_depth=own_pairs)
+    encoder = PoseEncoder(**asdict(sizes))
     out = encoder(torch.rand(1, 9, 17, 3))
-    trunk = shared_trunk(encoder, 1)
+    trunk = shared_trunk(encoder)
     for loss in (out.pose.sum(), out.embedding.sum()):
         grads = torch.autograd.grad(loss, trunk, retain_graph=True)
         assert all(grad is not None for grad in grads)
@@ -398,6 +400,28 @@ def test_the_commands(tiny_pretraining, tmp_path, capsys):
     cli.run(["models", "convert", str(run), str(tmp_path / "out"), "--text"])
     assert (tmp_path / "out" / "text" / "weights.safetensors").exists()
     assert capsys.readouterr().out == f"wrote   {tmp_path / 'out'}\n"
+
+
+def test_pairs_of_the_embedding_learn_in_stage_one_and_stay_in_stage_two(
+    tiny_pretraining, tiny_config, tmp_path
+):
+    """From a lifter, which has none: they start as drawn."""
+    sizes = replace(tiny_pretraining.model, class_token=False)
+    lifter = replace(tiny_pretraining, model=sizes, alignment_weight=0)
+    begun = pretrain(lifter, tmp_path / "lifter", quiet=True).checkpoint
+    sizes = replace(tiny_pretraining.model, embedding_depth=1)
+    config = replace(tiny_pretraining, model=sizes, init=begun)
+    text = pretrain(config, tmp_path / "text", quiet=True).checkpoint
+    lifting = finetune(replace(tiny_config, model=sizes, init=text), tmp_path / "two", quiet=True)
+    torch.manual_seed(config.training.seed)
+    drawn = PoseEncoder(**asdict(sizes)).state_dict()
+    learned, kept = (checkpoint.load(path)[0] for path in (text, lifting.checkpoint))
+    own = [name for name in drawn if name.startswith(PoseEncoder(**asdict(sizes)).beside_lifting())]
+    assert {"pose_token", "blocks_ts.2.attn_s.qkv.weight", "pooling.fc.weight"} < set(own)
+    for name in own:
+        assert not torch.equal(learned[name], drawn[name]), name
+        assert torch.equal(kept[name], learned[name]), name
+    assert not torch.equal(kept["head.weight"], learned["head.weight"])
 
 
 def test_it_goes_on_with_the_text_side_of_its_start(tiny_pretraining, tmp_path):

@@ -442,14 +442,15 @@ def encoder_of(config, **changes):
 
 
 def test_starting_from_weights(tiny_config, tmp_path):
-    """A run, its checkpoint or a file of MotionBERT's layout; the token starts as drawn."""
+    """A run, its checkpoint or a file of MotionBERT's layout; the embedding starts as drawn."""
     run = tmp_path / "run"
     finetune(changed(tiny_config, max_minutes=0.0), run, quiet=True)
     weights, _ = checkpoint.load(checkpoint.find(run))
     official = tmp_path / "official.bin"
     torch.save({"model_pos": {f"module.{key}": value for key, value in weights.items()}}, official)
-    for source in (run, checkpoint.find(run), official):
-        encoder = encoder_of(tiny_config, class_token=True, middle_layer=1)
+    for source, own in ((run, 0), (checkpoint.find(run), 1), (official, 0), (official, 2)):
+        sizes = {"class_token": True, "middle_layer": 1, "embedding_depth": own}
+        encoder = encoder_of(tiny_config, **sizes)
         token = encoder.pose_token.detach().clone()
         initialise(encoder, source)
         state = encoder.state_dict()
