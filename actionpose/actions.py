@@ -1,6 +1,6 @@
 """What a person does when: from embeddings of windows and of labels to a timeline.
 
-A motion is seen through overlapping windows of two lengths: long ones know the action best, short
+A motion is seen through overlapping windows: long ones know the action best, short
 ones know best when it begins. At each moment a label's score is the mean cosine of its embedding
 with those of the windows around, the near ones counting more. The timeline is the path through
 these scores that gains most when each change of label costs something, and "other" wins where no
@@ -25,7 +25,7 @@ OTHER = "other"
 # The cosine that a label has to reach, for checkpoints whose meta.json has no `other_threshold`.
 DEFAULT_THRESHOLD = 0.3
 STEP_S = 0.1  # between the moments of a timeline
-SWITCH_COST = 0.05  # of a change of label, in cosine times seconds
+SWITCH_COST = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
 MAX_WORDS = 40  # of a label

@@ -41,8 +41,8 @@ class ActionSpace:
     Args:
         encoder: in eval mode, on its device.
         meta: of its checkpoint: `frames`, `rate_hz`, and `other_threshold` if it was calibrated.
-            Timelines look through windows of that length, or half of it if the `config` says that
-            shorter ones were trained with.
+            Timelines look through windows of that length, or a third of it if the `config` says
+            that shorter ones were trained with.
         frame_of: how a window (T, 17, 3) is normalised, given the image's size.
         checkpoint: name and hash of the weights.
     """
@@ -61,7 +61,7 @@ class ActionSpace:
         self.frames: int = meta["frames"]
         self.rate_hz: float = meta["rate_hz"]
         short = meta.get("config", {}).get("data", {}).get("short_windows", 0)
-        self.timeline_frames: int = max(1, self.frames // 2) if short else self.frames
+        self.timeline_frames: int = max(1, self.frames // 3) if short else self.frames
         self.other_threshold: float = meta.get("other_threshold", DEFAULT_THRESHOLD)
         self.checkpoint = checkpoint
         self._frame_of = frame_of

@@ -110,7 +110,7 @@ def test_windows_cover_every_frame(num_frames: int) -> None:
         assert set(spans[:, 1] - spans[:, 0]) == {27}
 
 
-@pytest.mark.parametrize(("short", "frames"), [(0.5, 40), (0.0, 81), (None, 81)])
+@pytest.mark.parametrize(("short", "frames"), [(0.5, 27), (0.0, 81), (None, 81)])
 def test_timelines_look_through_windows_that_were_trained(short: float | None, frames: int) -> None:
     data = {} if short is None else {"short_windows": short}
     meta = {"frames": 81, "rate_hz": 30.0, "config": {"data": data}}
