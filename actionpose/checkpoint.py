@@ -304,8 +304,9 @@ def initialise(
 ) -> None:
     """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
 
-    The <POSE> token, its own layers and its pooling may be missing; they then start as drawn, as
-    does what `ignore` names. Everything else must fit.
+    The <POSE> token and its pooling may be missing; they then start as drawn, as does what
+    `ignore` names. Pairs of the embedding's own that are missing start as the trunk's above the
+    middle layer, which lifting has there; further ones as drawn. Everything else must fit.
 
     Args:
         frames: of the clips to come. Where the checkpoint was trained on shorter ones, the rows of
@@ -319,6 +320,9 @@ def initialise(
         known = meta.get("frames")
     if frames and known and known < frames <= weights["temp_embed"].shape[1]:
         weights["temp_embed"] = stretch(weights["temp_embed"], known, frames)
+    for name, copied in encoder.own_from_trunk().items():
+        if copied in weights and not name.startswith(ignore):
+            weights.setdefault(name, weights[copied])
     load_by_name(encoder, weights, str(source), may_miss=encoder.beside_lifting(), ignore=ignore)
 
 

@@ -246,6 +246,18 @@ class PoseEncoder(nn.Module):
         own = (f"{part}.{layer}." for part in PAIR for layer in layers)
         return ("pose_token", "pooling.", *own)
 
+    def own_from_trunk(self) -> dict[str, str]:
+        """Names in the embedding's own pairs, and those that the trunk has as far above l1."""
+        shift = self.depth - self.middle_layer
+        layers = range(self.depth, min(len(self.ts_attn), self.depth + shift))
+        beginnings = {f"{part}.{n}.": f"{part}.{n - shift}." for part in PAIR for n in layers}
+        return {
+            name: name.replace(own, trunk, 1)
+            for name, _ in self.named_parameters()
+            for own, trunk in beginnings.items()
+            if name.startswith(own)
+        }
+
     def embed(self, keypoints: Tensor) -> Tensor:
         """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first."""
         with _exactly(keypoints):

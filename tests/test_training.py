@@ -442,7 +442,7 @@ def encoder_of(config, **changes):
 
 
 def test_starting_from_weights(tiny_config, tmp_path):
-    """A run, its checkpoint or a file of MotionBERT's layout; the embedding starts as drawn."""
+    """A run, its checkpoint or a file of MotionBERT's layout, which have no embedding."""
     run = tmp_path / "run"
     finetune(changed(tiny_config, max_minutes=0.0), run, quiet=True)
     weights, _ = checkpoint.load(checkpoint.find(run))
@@ -451,11 +451,14 @@ def test_starting_from_weights(tiny_config, tmp_path):
     for source, own in ((run, 0), (checkpoint.find(run), 1), (official, 0), (official, 2)):
         sizes = {"class_token": True, "middle_layer": 1, "embedding_depth": own}
         encoder = encoder_of(tiny_config, **sizes)
-        token = encoder.pose_token.detach().clone()
+        drawn = {name: value.clone() for name, value in encoder.state_dict().items()}
         initialise(encoder, source)
         state = encoder.state_dict()
         assert all(torch.equal(value, state[key]) for key, value in weights.items())
-        assert torch.equal(encoder.pose_token, token)
+        for name in set(state) - set(weights):
+            # pair 2 is the embedding's, above pair 0; lifting has pair 1 there, and none above
+            copied = name.replace(".2.", ".1.") if ".2." in name else None
+            assert torch.equal(state[name], weights[copied] if copied else drawn[name]), name
     with pytest.raises(UserError, match="does not fit"):
         initialise(encoder_of(tiny_config, width=8), run)
     with pytest.raises(UserError, match="no checkpoint"):
