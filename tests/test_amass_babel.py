@@ -1,50 +1,24 @@
-"""AMASS and BABEL into a corpus: 200 files with every defect, other texts, and being stopped."""
+"""AMASS and BABEL into a corpus: 200 files with every defect, other texts."""
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from imitations.amass import UNUSABLE, touch_all, write_tree
+from imitations.amass import UNUSABLE
 from imitations.bodies import mesh, regressor, write_bodies
+from imitations.tree import Tree
 from scipy.spatial.transform import Rotation, Slerp
 
 from actionpose import cli
 from actionpose.corpus import open_corpus, verify_corpus
 from actionpose.errors import UserError
 from actionpose.finetune import finetune
-from actionpose.prepare import amass_parts
 from actionpose.prepare.amass_babel import prepare, read_texts
 from actionpose.prepare.labels import clean_text
 from actionpose.skeletons import H36M17
-
-
-class Tree:
-    """Where the imitations lie, and how to prepare them."""
-
-    def __init__(self, folder, num_files=200, **settings):
-        self.folder = folder
-        self.made = write_tree(folder, num_files, **settings)
-        self.bodies, self.regressor = write_bodies(folder / "bodies")
-        touch_all(folder)
-
-    def prepare(self, out, **settings):
-        given = {"body_model": self.bodies / "smplh", "regressor": self.regressor} | settings
-        return prepare(self.folder / "AMASS", self.folder / "BABEL", out, **given)
-
-    def command(self, *more):
-        places = [str(self.folder / "AMASS"), str(self.folder / "BABEL")]
-        options = ["--body-model", str(self.bodies), "--regressor", str(self.regressor)]
-        return ["prepare", "amass-babel", *places, *options, *map(str, more)]
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +38,6 @@ def prepared(tree):
 def small(tmp_path_factory):
     """Twelve recordings without a defect."""
     return Tree(tmp_path_factory.mktemp("small"), 12, defects=())
-
-
-def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 # The whole tree
@@ -249,149 +219,6 @@ def test_a_corpus_made_here_trains(prepared, tiny_config, tmp_path):
     data = replace(tiny_config.data, corpora={str(prepared[0].folder): 1.0}, stride=400)
     outcome = finetune(replace(tiny_config, data=data), tmp_path / "run", quiet=True)
     assert outcome.status == "finished" and outcome.step > 2
-
-
-# Many processes, interruptions
-
-
-def test_same_bytes_for_any_number_of_processes(small, tmp_path):
-    small.prepare(tmp_path / "one")
-    small.prepare(tmp_path / "again")
-    small.prepare(tmp_path / "two", workers=2)
-    assert files(tmp_path / "one") == files(tmp_path / "again") == files(tmp_path / "two")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "one", "two"]
-
-
-@pytest.fixture
-def worked(monkeypatch):
-    """The recordings that were posed, in this process."""
-    done = []
-
-    def counted(job, sources, make=amass_parts.make_part):
-        done.append(job.recording.id)
-        return make(job, sources)
-
-    monkeypatch.setattr(amass_parts, "make_part", counted)
-    return done
-
-
-def stop_after(count):
-    def progress(done, total):
-        if done == count:
-            raise KeyboardInterrupt
-
-    return progress
-
-
-def test_goes_on_where_it_was_stopped(small, tmp_path, worked):
-    small.prepare(tmp_path / "whole")
-    worked.clear()
-    with pytest.raises(KeyboardInterrupt):
-        small.prepare(tmp_path / "out", progress=stop_after(5))
-    assert len(worked) == 5 and not (tmp_path / "out").exists()
-    seen = []
-    small.prepare(tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
-    assert len(worked) == 12 == len(set(worked))
-    assert seen[0] == (5, 12) and seen[-1] == (12, 12)
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
-    assert not (tmp_path / "out.parts").exists()
-
-
-def test_what_changed_meanwhile_is_done_again(tmp_path, worked):
-    own = Tree(tmp_path / "tree", 8, defects=())
-    with pytest.raises(KeyboardInterrupt):
-        own.prepare(tmp_path / "out", progress=stop_after(8))
-    worked.clear()
-    one = own.made[3]
-    with np.load(one.file) as file:
-        np.savez(one.file, **dict(file) | {"betas": np.zeros(16)})
-    own.prepare(tmp_path / "out")
-    assert worked == [one.babel]
-    worked.clear()
-    own.prepare(tmp_path / "other", text="raw_label")
-    assert len(worked) == 8
-
-
-def alive():
-    return {int(folder.name) for folder in Path("/proc").glob("[0-9]*")}
-
-
-def below(pid):
-    """Processes that a process started, and theirs."""
-    parents = {}
-    for one in alive():
-        try:
-            stat = Path(f"/proc/{one}/stat").read_text()
-        except OSError:
-            continue
-        parents[one] = int(stat.rpartition(") ")[2].split()[1])
-    found = {pid}
-    for _ in range(3):
-        found |= {child for child, parent in parents.items() if parent in found}
-    return found - {pid}
-
-
-@pytest.mark.slow
-def test_killed_without_warning(small, tmp_path):
-    """SIGKILL: no handler runs. The workers end by themselves, and the next run is complete."""
-    code = (
-        "import sys, time; from pathlib import Path; from actionpose.prepare.amass_babel import "
-        "prepare; from actionpose.prepare import amass_babel as m\n"
-        "if __name__ == '__main__':\n"
-        "    a, b, c, r, o = map(Path, sys.argv[1:])\n"
-        "    prepare(a, b, o, body_model=c, regressor=r, workers=2,"
-        " progress=lambda done, total: time.sleep(0.3 * done))\n"
-    )
-    places = [small.folder / "AMASS", small.folder / "BABEL", small.bodies / "smplh"]
-    script = tmp_path / "run.py"
-    script.write_text(code)
-    process = subprocess.Popen(
-        [sys.executable, script, *places, small.regressor, tmp_path / "out"],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])},
-    )
-    parts = tmp_path / "out.parts"
-    while not list(parts.glob("[0-9a-f]*.npz")):
-        time.sleep(0.02)
-        assert process.poll() is None
-    workers = below(process.pid)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    small.prepare(tmp_path / "out")
-    small.prepare(tmp_path / "whole")
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
-    deadline = time.monotonic() + 20
-    while workers & alive() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(workers) in (0, 4)  # fork server, tracker of resources, two workers; or no /proc
-    assert not workers & alive()
-
-
-def test_a_killed_worker(small, tmp_path, monkeypatch):
-    def broken(*_):
-        raise BrokenProcessPool
-
-    monkeypatch.setattr(amass_parts, "_in_pool", broken)
-    with pytest.raises(UserError, match="fewer --workers: what is finished is kept"):
-        small.prepare(tmp_path / "out", workers=2)
-
-
-def test_a_slip_of_ours_names_the_file(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(amass_parts, "pose_joints", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError) as caught:
-        small.prepare(tmp_path / "out")
-    assert f"while {small.folder}" in caught.value.__notes__[0]
-
-
-def test_a_full_disk(small, tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(np, "savez", full)
-        with pytest.raises(UserError, match=r"cannot write .*: No space left on device"):
-            small.prepare(tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    small.prepare(tmp_path / "out")
 
 
 def test_the_newer_release_with_its_own_body(tmp_path):

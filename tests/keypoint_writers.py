@@ -1,0 +1,52 @@
+"""Files of keypoints as each detector writes them, for tests."""
+
+import numpy as np
+import pytest
+
+from actionpose.errors import UserError
+from actionpose.keypoints import Keypoints
+
+RNG = np.random.default_rng(5)
+SHAPE = {joints: RNG.uniform(0, 200, (joints, 2)).round(2) for joints in range(5, 140)}
+
+
+def body(x, y, joints=26, confidence=0.5):
+    """(joints, 3): a fixed body 200 px high, moved to x, y."""
+    points = SHAPE[joints] + (x, y)
+    return np.concatenate([points, np.full((joints, 1), confidence)], axis=1)
+
+
+def flat(points):
+    return [float(value) for value in np.ravel(points)]
+
+
+def alphapose(image_id, points, **more):
+    entry = {"image_id": image_id, "category_id": 1, "keypoints": flat(points)}
+    return entry | {"score": 2.9, "box": [1.0, 2.0, 3.0, 4.0]} | more
+
+
+def openpose(*people):
+    empty = {"face_keypoints_2d": [], "hand_left_keypoints_2d": [], "pose_keypoints_3d": []}
+    return {
+        "version": 1.3,
+        "people": [
+            {"person_id": [-1], "pose_keypoints_2d": flat(points), **empty} for points in people
+        ],
+    }
+
+
+def instance(points, **more):
+    box = {"bbox": [[1.0, 2.0, 3.0, 4.0]], "bbox_score": 0.9}
+    scores = points[:, 2].tolist()
+    return {"keypoints": points[:, :2].tolist(), "keypoint_scores": scores, **box, **more}
+
+
+def refused(path, *words, **how):
+    with pytest.raises(UserError) as error:
+        Keypoints.read(path, **how)
+    message = str(error.value)
+    assert path.name in message
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+    return message
