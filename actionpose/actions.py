@@ -1,10 +1,9 @@
 """What a person does when: from embeddings of windows and of labels to a timeline.
 
-A motion is seen through overlapping windows: long ones know the action best, short
-ones know best when it begins. At each moment a label's score is the mean cosine of its embedding
-with those of the windows around, the near ones counting more. The timeline is the path through
-these scores that gains most when each change of label costs something, and "other" wins where no
-label reaches a threshold. NumPy only; the embeddings come from `lift.ActionPose`.
+A motion is seen through overlapping windows. At each moment a label's score is the mean cosine of
+its embedding with those of the windows around, the near ones counting more. The timeline is the
+path through these scores that gains most when each change of label costs something, and "other"
+wins where no label reaches a threshold. NumPy only; the embeddings come from `lift.ActionPose`.
 
 Letters in shapes: T frames, W windows, E embedding, G moments, L labels.
 """

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actionpose import checkpoint, training
+from actionpose import checkpoint, run_folder, training
 from actionpose.checkpoint import initialise
 from actionpose.clips import Batches, open_corpora
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, to_dict
@@ -39,7 +39,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     """Train, or go on training, in the folder `run`.
 
     Raises:
-        UserError: see `training.last_checkpoint`, `training.fit`, `Batches` and `open_corpus`.
+        UserError: see `run_folder.last_checkpoint`, `training.fit`, `Batches` and `open_corpus`.
     """
     if config.data.frames > config.model.max_frames:
         raise UserError(
@@ -52,7 +52,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     encoder = PoseEncoder(**asdict(config.model))
     encoder.freeze_embedding()
     training.quicken(encoder, config.training, accelerator)
-    resume = training.last_checkpoint(run, to_dict(config))
+    resume = run_folder.last_checkpoint(run, to_dict(config))
     known = _text_source(config, run)
     if config.init and not resume:
         initialise(encoder, config.init, config.init_ignore, frames=config.data.frames)
@@ -95,7 +95,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
         accelerator=accelerator,
         run=run,
         resume=resume,
-        meta=training.meta_of("finetune", config, corpora)
+        meta=run_folder.meta_of("finetune", config, corpora)
         | (_pairs_meta(pairs) if pairs is not None else {})
         | (_text_meta(config, known) if known else {}),
         steps_per_epoch=steps_per_epoch,

@@ -321,8 +321,8 @@ class PoseEncoder(nn.Module):
                 f"keypoints are {tuple(keypoints.shape)}; this encoder takes "
                 f"(B, T <= {self.max_frames}, {self.num_joints}, 3)"
             )
-        with_token = None if valid is None else F.pad(valid, (1, 0), value=True)
-        mask = self._mask(with_token if self.token_in_trunk else valid)
+        of_frames, with_token = self._mask(valid), self._mask(valid, token=True)
+        mask = with_token if self.token_in_trunk else of_frames
         x = self.embed(keypoints)
         embedding = None
         for layer in range(layers):
@@ -330,12 +330,14 @@ class PoseEncoder(nn.Module):
             if embed and layer + 1 == self.middle_layer:
                 read = x if self.token_in_trunk else self._behind_token(x)
                 for own in range(self.depth, len(self.ts_attn)):
-                    read = self.pair(own, read, self._mask(with_token))
+                    read = self.pair(own, read, with_token)
                 embedding = self.pooling(read[:, 0])
         return x, embedding
 
-    def _mask(self, valid: Tensor | None) -> Tensor | None:
-        """Of frames that may be attended to, for `Attention` over (B * J, L, D)."""
+    def _mask(self, valid: Tensor | None, *, token: bool = False) -> Tensor | None:
+        """Of frames that may be attended to, and <POSE>, for `Attention` over (B * J, L, D)."""
         if valid is None:
             return None
+        if token:
+            valid = F.pad(valid, (1, 0), value=True)
         return valid.repeat_interleave(self.num_joints, dim=0)[:, None, None, :]

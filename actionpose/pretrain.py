@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionpose import checkpoint, training
+from actionpose import checkpoint, run_folder, training
 from actionpose.clips import collate, open_corpora
 from actionpose.config import (
     AlignmentConfig,
@@ -210,7 +210,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     """Train, or go on training, in the folder `run`.
 
     Raises:
-        UserError: see `training.last_checkpoint`, `training.fit`, `TextBatches`, `TextEncoder`
+        UserError: see `run_folder.last_checkpoint`, `training.fit`, `TextBatches`, `TextEncoder`
             and `open_corpus`.
     """
     aligned = config.alignment_weight != 0
@@ -239,7 +239,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     torch.manual_seed(config.training.seed)
     pose = PoseEncoder(**asdict(config.model))
     training.quicken(pose, config.training, accelerator)
-    resume = training.last_checkpoint(run, to_dict(config))
+    resume = run_folder.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
         checkpoint.initialise(pose, config.init, config.init_ignore, frames=config.data.frames)
     if not aligned:
@@ -277,7 +277,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
         accelerator=accelerator,
         run=run,
         resume=resume,
-        meta=training.meta_of("pretrain", config, corpora),
+        meta=run_folder.meta_of("pretrain", config, corpora),
         steps_per_epoch=max(1, len(batches.spans) // config.training.batch_size),
         validate=validation.scores if validation else None,
         encoder_of=lambda model: model.get_submodule("pose"),

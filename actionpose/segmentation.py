@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.actions import SWITCH_COST, Action, scores_over_time
+from actionpose.actions import Action, scores_over_time
 from actionpose.clips import VIEWS_OF_A_WINDOW
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
@@ -114,6 +114,12 @@ def segmental_counts(
     return hits, len(found) - hits, len(truth) - hits
 
 
+def f1_percent(counts: Sequence[float] | Array) -> float:
+    """Segmental F1 of summed `segmental_counts`."""
+    hits, wrong, missed = counts
+    return float(200 * hits / (2 * hits + wrong + missed))
+
+
 def frames_of(actions: Sequence[Action], num_frames: int, rate_hz: float) -> list[str]:
     """The label of each frame of a timeline; "" where there is none."""
     labels = [""] * num_frames
@@ -129,13 +135,12 @@ def segment(
     corpora: Sequence[Corpus],
     split: str = "val",
     progress: Progress = lambda items: items,
-    switch_cost: float = SWITCH_COST,
     threshold: float = -1.0,
 ) -> dict[str, Any]:
     """Timelines of joined spans against the truth. There is no "other" in them.
 
     Args:
-        switch_cost, threshold: of `ActionPose.actions`; this threshold leaves "other" out.
+        threshold: of `ActionPose.actions`; this one leaves "other" out.
 
     Returns:
         `scores` by the names of `TERMS`, frame-wise with an interval over tracks; `tracks`, for
@@ -150,7 +155,7 @@ def segment(
     for number, track in enumerate(progress(tracks)):
         points_px = see(track.joints_m, track.id, number % VIEWS_OF_A_WINDOW)
         keypoints = as_keypoints(points_px, track.rate_hz)
-        actions = model.actions(keypoints, labels, threshold=threshold, switch_cost=switch_cost)
+        actions = model.actions(keypoints, labels, threshold=threshold)
         rows.append((track, frames_of(actions, len(track.label_of_frame), track.rate_hz)))
     every = [label for track in tracks for label in track.label_of_frame]
     right = [np.mean([a == b for a, b in zip(f, t.label_of_frame, strict=True)]) for t, f in rows]
@@ -165,8 +170,7 @@ def segment(
             )
             for track, found in rows
         ]
-        hits, wrong, missed = np.sum(counts, axis=0)
-        scores[f"f1_{round(100 * overlap)}"] = float(200 * hits / (2 * hits + wrong + missed))
+        scores[f"f1_{round(100 * overlap)}"] = f1_percent(np.sum(counts, axis=0))
     pairs = [{"id": t.id, "truth": t.label_of_frame, "found": f} for t, f in rows]
     return {"scores": scores, "tracks": pairs, "num_tracks": len(tracks)}
 

@@ -26,6 +26,7 @@ from actionpose.recognition import as_keypoints, labelled_spans, see
 from actionpose.segmentation import (
     OFFERED,
     Track,
+    f1_percent,
     frames_of,
     make_tracks,
     segmental_counts,
@@ -73,8 +74,7 @@ def scores(
                 for of in (found, truth)
             )
             counts += segmental_counts(*named, 0.5)
-    hits, wrong, missed = counts
-    return f"{100 * np.mean(right):.1f}, {200 * hits / (2 * hits + wrong + missed):.1f}"
+    return f"{100 * np.mean(right):.1f}, {f1_percent(counts):.1f}"
 
 
 def main(

@@ -20,7 +20,7 @@ LAYERS = [
     {"clips", "pair_clips", "checkpoint", "optimizer", "synthetic", "footage", "view"}
     | {"prepare", "datasheet", "ground", "rig"},
     {"text_clips", "labels", "timelines"},
-    {"embedding"},
+    {"embedding", "run_folder"},
     {"training", "lift", "doctor", "contact_sheet", "export", "gltf", "overlay", "angles"},
     {"saving"},
     {"bulk", "search"},

@@ -30,7 +30,8 @@ from actionpose.config import (
 from actionpose.errors import UserError
 from actionpose.finetune import finetune, initialise
 from actionpose.model import PoseEncoder
-from actionpose.training import learning_rate, open_run, stop_requests
+from actionpose.run_folder import open_run
+from actionpose.training import learning_rate, stop_requests
 
 SCRIPT = """
 import sys

@@ -1,0 +1,137 @@
+"""The folder of a run, and what it says of itself.
+
+`config.yaml`, `environment.json`, `log.jsonl`, TensorBoard events, `checkpoints/STEP/` and, at the
+end, `report.json`.
+"""
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from actionpose import checkpoint
+from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
+from actionpose.corpus import Corpus
+from actionpose.errors import UserError
+from actionpose.files import atomic_write, write_json
+
+
+def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
+    """The checkpoint that a run goes on from, if it has one.
+
+    Raises:
+        UserError: the run was made with another configuration.
+    """
+    saved = run / "config.yaml"
+    steps = checkpoint.saved_steps(run)
+    if steps and saved.exists():
+        before = yaml.safe_load(saved.read_text(encoding="utf-8"))
+        changed = sorted(_differences(before, config))
+        if changed:
+            raise UserError(
+                f"{run} was made with another configuration ({', '.join(changed)}): "
+                "use the same one to go on, or another --run"
+            )
+    return steps[-1] if steps else None
+
+
+def open_run(run: Path, config: dict[str, Any], accelerator: Any) -> None:
+    """Make the folder of a run, and write into it what is run where."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write the run {run}: {error.strerror}") from error
+    with atomic_write(run / "config.yaml") as path:  # other processes may be reading it
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    write_json(run / "environment.json", environment(accelerator))
+
+
+# What may change between two calls that belong to one run.
+_FREE = {"training.max_minutes", "training.log_every", "training.save_every", "training.keep"}
+_FREE |= {"training.workers", "training.device", "training.trunk_norms_every"}
+
+
+def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:
+    if isinstance(b, dict) and (a is None or isinstance(a, dict)):
+        a = a or {}
+        return {
+            name
+            for key in a.keys() | b.keys()
+            for name in _differences(a.get(key), b.get(key), f"{prefix}.{key}".lstrip("."))
+        }
+    # a setting that an older run does not know is off in it
+    return set() if a == b or prefix in _FREE or (a is None and not b) else {prefix}
+
+
+def meta_of(
+    stage: str, config: FinetuneConfig | PretrainConfig, corpora: list[tuple[Corpus, float]]
+) -> dict[str, Any]:
+    """What a checkpoint says of itself."""
+    return {
+        "stage": stage,
+        "model": to_dict(config.model),
+        "skeleton": "h36m17",
+        "frames": config.data.frames,
+        "rate_hz": corpora[0][0].rate_hz / config.data.frame_step if corpora else None,
+        "normalization": config.data.normalization,
+        "config": to_dict(config),
+        "data": [
+            {
+                "name": corpus.name,
+                "source": corpus.info["source"],
+                "licence": corpus.info["licence"],
+                "sha256": corpus.info["sha256"]["joints.npy"],
+            }
+            for corpus, _ in corpora
+        ],
+    }
+
+
+def environment(accelerator: Any) -> dict[str, Any]:
+    """Versions, device and commit, for the record of a run."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "command": sys.argv,
+        "commit": commit.stdout.strip() or None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": str(accelerator.device),
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+    }
+
+
+class Log:
+    """`log.jsonl` and TensorBoard; rows of steps after the one resumed from are dropped."""
+
+    def __init__(self, run: Path, step: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = run / "log.jsonl"
+        rows = path.read_text().splitlines(keepends=True) if path.exists() else []
+        rows = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
+        path.write_text("".join(rows))
+        self._file = path.open("a")
+        self._board = SummaryWriter(str(run), purge_step=step + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
