@@ -501,9 +501,10 @@ const input = (() => {
 // ---------------------------------------------------------------- actions
 
 // dark enough for white letters
-const PALETTE = ["#00796b", "#6a3d9a", "#b8456b", "#3f6fb5", "#8a6100", "#4d7c0f", "#a0432c", "#475569"];
-const labels = [...new Set(data.actions.map(({ label }) => label))];
-const colourOf = (label) => PALETTE[labels.indexOf(label) % PALETTE.length];
+const PALETTE = ["#00796b", "#6a3d9a", "#b8456b", "#3f6fb5", "#8a6100", "#4d7c0f", "#a0432c"];
+const OTHER = { label: "other", colour: "#64748b" }; // grey: no label fits
+const labels = [...new Set(data.actions.map(({ label }) => label))].filter((label) => label !== OTHER.label);
+const colourOf = (label) => (label === OTHER.label ? OTHER.colour : PALETTE[labels.indexOf(label) % PALETTE.length]);
 
 const timeline = (() => {
   const box = $("lanes");
