@@ -24,7 +24,8 @@ import safetensors
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes  # `save_file` would make files of the owner's alone
 from torch import Tensor, nn
 
 from actionpose.config import ModelConfig, from_dict
@@ -75,7 +76,8 @@ def save(
 
 
 def _write(folder: Path, weights: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
-    save_file({key: value.contiguous() for key, value in weights.items()}, folder / WEIGHTS)
+    whole = {key: value.contiguous() for key, value in weights.items()}
+    (folder / WEIGHTS).write_bytes(as_bytes(whole))
     meta = {"format": FORMAT, **meta}
     (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
@@ -105,7 +107,7 @@ def publish(checkpoint: Path, folder: Path, *, text: bool = False) -> Path:
             shutil.copytree(checkpoint / TEXT, unfinished / TEXT)
             side = load_file(checkpoint / TEXT / WEIGHTS)
             halves = {key: value.half() for key, value in side.items()}
-            save_file(halves, unfinished / TEXT / WEIGHTS)
+            (unfinished / TEXT / WEIGHTS).write_bytes(as_bytes(halves))
     return folder
 
 
@@ -114,7 +116,7 @@ def save_labels(folder: Path, labels: list[str], embeddings: Tensor) -> None:
     assert embeddings.ndim == 2 and len(labels) == len(embeddings), embeddings.shape
     table = {"embeddings": embeddings.detach().cpu().contiguous()}
     metadata = {"labels": json.dumps(labels, ensure_ascii=False)}
-    save_file(table, folder / LABELS, metadata=metadata)
+    (folder / LABELS).write_bytes(as_bytes(table, metadata))
 
 
 def load_labels(folder: Path) -> tuple[list[str], Tensor] | None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from actionpose.errors import UserError
@@ -199,7 +199,7 @@ class TextEncoder(nn.Module):
             for key, value in self.state_dict().items()
             if not (self.frozen and key.startswith("bert."))
         }
-        save_file(weights, folder / _WEIGHTS)
+        (folder / _WEIGHTS).write_bytes(save(weights))
         bert: Any = self.bert
         meta = {
             "format": FORMAT,

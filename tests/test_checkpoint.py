@@ -148,6 +148,9 @@ def test_publishing_halves_and_leaves_out_the_training(tmp_path):
         assert value.dtype == torch.float32
         assert torch.equal(value, whole[key].half().float())
     checkpoint.load_encoder(folder)
+    as_usual = tmp_path / "usual"
+    as_usual.touch()
+    assert {path.stat().st_mode for path in folder.iterdir()} == {as_usual.stat().st_mode}
     with pytest.raises(UserError, match="exists already"):
         checkpoint.publish(source, folder)
 
