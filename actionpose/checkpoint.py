@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
-from safetensors.torch import save as as_bytes  # `save_file` would make files of the owner's alone
+from safetensors.torch import save as as_bytes  # `save_file` makes files that only the owner reads
 from torch import Tensor, nn
 
 from actionpose.config import ModelConfig, from_dict
@@ -104,7 +104,8 @@ def publish(checkpoint: Path, folder: Path, *, text: bool = False) -> Path:
         if labels:
             save_labels(unfinished, labels[0], labels[1].half())
         if text:
-            shutil.copytree(checkpoint / TEXT, unfinished / TEXT)
+            whole = shutil.ignore_patterns(WEIGHTS)
+            shutil.copytree(checkpoint / TEXT, unfinished / TEXT, ignore=whole)
             side = load_file(checkpoint / TEXT / WEIGHTS)
             halves = {key: value.half() for key, value in side.items()}
             (unfinished / TEXT / WEIGHTS).write_bytes(as_bytes(halves))

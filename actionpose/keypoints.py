@@ -2,14 +2,14 @@
 
 `Keypoints.read` takes what AlphaPose, OpenPose, MMPose, COCO, MediaPipe, DeepLabCut and Sports2D
 tools write, bare NumPy arrays, and what `Keypoints.save` wrote; `keypoint_files.py` has the
-containers and `keypoint_tables.py` those that are tables. Here are the checks, the
-layout (which index is which joint) and the sorting into people.
+containers, `keypoint_tables.py` those that are tables, `keypoint_layout.py` says which index is
+which joint, `keypoint_checks.py` what values are possible. Here are the type, its own file, and the
+sorting of detections into people.
 """
 
 import json
 import math
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,18 @@ from numpy.typing import ArrayLike, NDArray
 from actionpose import keypoint_files, keypoint_tables
 from actionpose.errors import UserError
 from actionpose.files import atomic_write
+from actionpose.keypoint_checks import (
+    check_pixels,
+    check_values,
+    checked_rate,
+    checked_size,
+    checked_times,
+    cleaned,
+)
 from actionpose.keypoint_files import Detections
+from actionpose.keypoint_layout import layout, named
 from actionpose.skeletons import (
-    BODY25,
-    COCO17,
     H36M17,
-    HALPE26,
     SKELETONS,
     Skeleton,
     convert,
@@ -36,14 +42,7 @@ FORMATS = ("auto", *keypoint_files.FORMATS, *keypoint_tables.FORMATS)
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 ASSUMED_RATE_HZ = 30.0
 ASSUMED = f"assumed {ASSUMED_RATE_HZ:g} Hz"
-MAX_RATE_HZ = 1000.0
 MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame numbers
-NORMALISED = 2.0  # coordinates up to this are not pixels
-
-# Sets whose first joints are a skeleton of ours, and OpenPose's COCO-18: its order is BODY_25's
-# without pelvis and feet, and COCO-17 is in it.
-WHOLE_BODY = {133: COCO17, 136: HALPE26}
-OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
 
 # what the npz's header holds besides skeleton and format_version
 HEADER = (
@@ -98,11 +97,11 @@ class Keypoints:
         if len(np.unique(self.track_id)) < len(self.track_id):
             raise UserError("track_id has the same person twice")
         if self.time_s is not None:
-            object.__setattr__(self, "time_s", _checked_times(self.time_s, shape[1]))
+            object.__setattr__(self, "time_s", checked_times(self.time_s, shape[1]))
         object.__setattr__(self, "notes", tuple(map(str, self.notes)))
-        object.__setattr__(self, "rate_hz", _checked_rate(self.rate_hz))
-        object.__setattr__(self, "image_size", _checked_size(self.image_size))
-        _check_values(points.reshape(-1, *shape[2:]), self._frames(), self.skeleton)
+        object.__setattr__(self, "rate_hz", checked_rate(self.rate_hz))
+        object.__setattr__(self, "image_size", checked_size(self.image_size))
+        check_values(points.reshape(-1, *shape[2:]), self._frames(), self.skeleton)
         if points[points[..., 2] == 0].any() or points[~self.valid].any():
             raise UserError(
                 "joints of confidence 0 and frames that are not valid must be (0, 0, 0)"
@@ -159,7 +158,7 @@ class Keypoints:
         try:
             if format not in FORMATS:
                 raise UserError(f"format {format!r} is none of {', '.join(FORMATS)}")
-            skeleton = _skeleton(skeleton)
+            skeleton = named(skeleton)
             arrays = keypoint_files.load_arrays(path)
             if format != "auto" and (format == "npz") != (arrays is not None):
                 raise UserError(f"not what {format} writes: leave the format to be found")
@@ -170,7 +169,7 @@ class Keypoints:
                 if table and format in ("auto", table):
                     found = keypoint_tables.read_table(path, table)
                 else:
-                    found = keypoint_files.read_json(path, format, _checked_size(image_size))
+                    found = keypoint_files.read_json(path, format, checked_size(image_size))
                 keypoints = from_detections(found, skeleton, image_size)
             elif "header" in arrays:
                 keypoints = _from_saved(arrays, skeleton)
@@ -216,9 +215,9 @@ class Keypoints:
         people, frames, joints, channels = array.shape
         if channels == 2:
             array = np.concatenate([array, (array != 0).any(-1, keepdims=True)], axis=-1)
-        skeleton, columns = _layout(joints, _skeleton(skeleton), names=None, coco=False)
+        skeleton, columns = layout(joints, named(skeleton), names=None, coco=False)
         rows = array[:, :, columns].reshape(people * frames, len(skeleton), 3)
-        points = _cleaned(rows, np.tile(np.arange(frames), people), skeleton)
+        points = cleaned(rows, np.tile(np.arange(frames), people), skeleton)
         if not points.any():
             raise UserError("no joint is detected in any frame")
         points = points.reshape(people, frames, len(skeleton), 3)
@@ -299,7 +298,7 @@ def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> K
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"not as actionpose writes it, or damaged ({error!r})") from None
-    _check_pixels(keypoints.keypoints_px)
+    check_pixels(keypoints.keypoints_px)
     return keypoints
 
 
@@ -315,8 +314,8 @@ def from_detections(
         skeleton, image_size: as in `Keypoints.read`.
         about: further fields of `Keypoints`.
     """
-    skeleton, columns = _layout(found.keypoints.shape[1], skeleton, found.joints, coco=True)
-    points = _cleaned(found.keypoints[:, columns], found.frame, skeleton)
+    skeleton, columns = layout(found.keypoints.shape[1], skeleton, found.joints, coco=True)
+    points = cleaned(found.keypoints[:, columns], found.frame, skeleton)
     there = np.asarray((points[..., 2] > 0).any(-1))  # a detection without a joint says nothing
     if not there.any():
         raise UserError("no joint is detected in any frame: every confidence is 0")
@@ -358,127 +357,9 @@ def from_detections(
     )
 
 
-def _layout(
-    num_joints: int, given: Skeleton | None, names: tuple[str, ...] | None, coco: bool
-) -> tuple[Skeleton, list[int]]:
-    """The skeleton of a file with so many joints, and where in the file its joints are.
-
-    Args:
-        given: what the user says.
-        names: what the file calls its joints, if it does.
-        coco: whether 17 joints are COCO's, for want of a better word.
-    """
-    fitting = {s: list(range(len(s))) for s in SKELETONS.values() if len(s) == num_joints}
-    if num_joints in WHOLE_BODY:
-        fitting[WHOLE_BODY[num_joints]] = list(range(len(WHOLE_BODY[num_joints])))
-    if num_joints == len(OPENPOSE18):
-        fitting[COCO17] = [OPENPOSE18.index(joint) for joint in COCO17.joints]
-    if given is not None:
-        if len(given) == num_joints:
-            return given, list(range(num_joints))
-        if given in fitting:
-            return given, fitting[given]
-        raise UserError(
-            f"has {num_joints} joints, but {given.name} has {len(given)}: "
-            f"{_or(fitting) or 'no known layout'} would fit"
-        )
-    if not fitting:
-        known = sorted({len(s) for s in SKELETONS.values()} | {len(OPENPOSE18), *WHOLE_BODY})
-        raise UserError(
-            f"has {num_joints} joints, of which no layout is known: {_or(SKELETONS.values())} "
-            f"with {', '.join(map(str, known))} joints are"
-        )
-    if len(fitting) > 1 and names in (joints := {s.joints: s for s in fitting}):
-        return joints[names], fitting[joints[names]]
-    if len(fitting) > 1 and (names or not coco):
-        raise UserError(
-            f"{num_joints} joints can be {_or(fitting)}: say which, with --skeleton NAME "
-            "(in Python, skeleton=)"
-        )
-    only = COCO17 if COCO17 in fitting else next(iter(fitting))
-    return only, fitting[only]
-
-
-def _or(skeletons: Iterable[Skeleton]) -> str:
-    return " or ".join(skeleton.name for skeleton in skeletons)
-
-
-def _skeleton(skeleton: Skeleton | str | None) -> Skeleton | None:
-    if not isinstance(skeleton, str):
-        return skeleton
-    if skeleton not in SKELETONS:
-        raise UserError(f"no skeleton {skeleton!r}: there are {', '.join(SKELETONS)}")
-    return SKELETONS[skeleton]
-
-
-def _cleaned(
-    keypoints: NDArray[np.float64], frame: NDArray[np.int64], skeleton: Skeleton
-) -> NDArray[np.float32]:
-    """(N, J, 3) as in a file -> as in `Keypoints`. `frame` (N,) is for the messages."""
-    with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
-        points = keypoints.astype(np.float32)
-    points[points[..., 2] == 0] = 0  # whatever x and y are
-    confidence = points[..., 2]
-    np.minimum(confidence, 1, out=confidence, where=np.isfinite(confidence))
-    _check_values(points, frame, skeleton)
-    _check_pixels(points)
-    return points
-
-
-def _check_values(
-    points: NDArray[np.float32], frame: NDArray[np.int64], skeleton: Skeleton
-) -> None:
-    """(N, J, 3) are finite, with confidence 0 to 1."""
-    finite = np.asarray(np.isfinite(points).all(-1))
-    good = finite & (points[..., 2] >= 0) & (points[..., 2] <= 1)
-    if good.all():
-        return
-    row, joint = np.argwhere(~good)[0]
-    x, y, confidence = points[row, joint]
-    where = f"frame {frame[row]}, {skeleton.joints[joint]}"
-    if finite[row, joint]:
-        raise UserError(f"{where}: the confidence is {confidence:g}, not within 0 and 1")
-    raise UserError(
-        f"{where}: x, y, confidence are {x:g}, {y:g}, {confidence:g}: "
-        "write a joint that was not found as 0, 0, 0"
-    )
-
-
-def _check_pixels(points: NDArray[np.float32]) -> None:
-    if points.any() and np.abs(points[..., :2]).max() <= NORMALISED:
-        raise UserError(
-            f"no coordinate is beyond {NORMALISED:g}, so they look normalised: "
-            "multiply x by the image's width and y by its height, for pixels"
-        )
-
-
-def _checked_rate(rate_hz: object) -> float:
-    number = isinstance(rate_hz, int | float | np.number) and not isinstance(rate_hz, bool)
-    if not number or not 0 < rate_hz <= MAX_RATE_HZ:  # type: ignore[operator]  # NaN too
-        raise UserError(f"rate_hz must be above 0 and at most {MAX_RATE_HZ:g}, not {rate_hz}")
-    return float(rate_hz)  # type: ignore[arg-type]
-
-
-def _checked_times(time_s: object, num_frames: int) -> NDArray[np.float64]:
-    times = np.asarray(time_s, dtype=np.float64)
-    if times.shape != (num_frames,) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise UserError(f"time_s must be {num_frames} finite seconds that increase")
-    return times
-
-
 def _uneven(time_s: Any, rate_hz: float | None) -> Any:
     """The times of a file, or None where the rate says them: a Result's file has both."""
     if time_s is None or not rate_hz:
         return time_s
     even = np.arange(len(time_s)) / rate_hz
     return None if np.allclose(time_s, even, rtol=0, atol=1e-6) else time_s
-
-
-def _checked_size(size: object) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    if isinstance(size, tuple | list) and len(size) == 2:
-        whole = [isinstance(side, int | np.integer) and int(side) > 0 for side in size]
-        if all(whole):
-            return int(size[0]), int(size[1])
-    raise UserError(f"image_size must be width and height in whole pixels above 0, not {size}")

@@ -185,17 +185,14 @@ class TextEncoder(nn.Module):
             raise UserError(f"the text side {folder} is damaged: {_first_line(error)}") from error
         return encoder.eval()
 
-    def save(self, folder: Path, *, half: bool = False) -> None:
+    def save(self, folder: Path) -> None:
         """Write the weights, BERT's configuration, the tokenizer and the pooling into a folder.
 
         A frozen BERT is not written but named by its origin, from which it is read again.
-
-        Args:
-            half: in half precision, as published checkpoints are.
         """
         folder.mkdir(parents=True, exist_ok=True)
         weights = {
-            key: (value.half() if half else value).contiguous().cpu()
+            key: value.contiguous().cpu()
             for key, value in self.state_dict().items()
             if not (self.frozen and key.startswith("bert."))
         }

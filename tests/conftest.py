@@ -1,10 +1,15 @@
 """Fixtures of several files: a small corpus, a small model, and data that not everyone has."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from training_runs import SCRIPT, environment
 
 from actionpose.config import (
     AlignmentConfig,
@@ -16,6 +21,7 @@ from actionpose.config import (
     TextClipConfig,
     TextConfig,
     TrainingConfig,
+    to_dict,
 )
 from actionpose.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.synthetic import dataset
@@ -109,6 +115,35 @@ def tiny_config(corpus: Corpus) -> FinetuneConfig:
     )
 
 
+@pytest.fixture
+def start(tmp_path):
+    """Starts processes that train in `tmp_path`; none outlives the test."""
+    started = []
+
+    def start(config, *launcher):
+        kind = type(config).__name__
+        stage = kind.removesuffix("Config").lower()
+        (tmp_path / "script.py").write_text(SCRIPT.format(kind=kind, stage=stage))
+        (tmp_path / "recipe.yaml").write_text(json.dumps(to_dict(config)))
+        process = subprocess.Popen(
+            [sys.executable, *launcher, "script.py", "recipe.yaml", "run"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # with its children it is one group
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
 def _folder_of(variable: str, what: str) -> Path:
     folder = os.environ.get(variable)
     if not folder:
@@ -129,3 +164,16 @@ def parity_data() -> Path:
 @pytest.fixture(scope="session")
 def video_data() -> Path:
     return _folder_of("ACTIONPOSE_VIDEO", "the demo video of Sports2D, sports2d_demo.mp4")
+
+
+@pytest.fixture
+def write_keypoints(tmp_path):
+    """Writes a file of keypoints, as JSON if it is no text, and returns its path."""
+
+    def write(data, name="clip.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(data if isinstance(data, str) else json.dumps(data))
+        return path
+
+    return write

@@ -3,15 +3,15 @@
 import csv
 import itertools
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command_line import call
 from pretrained import write_checkpoint
 
-from actionpose import ActionPose, Keypoints, Result, cli, timelines
+from actionpose import ActionPose, Keypoints, Result, timelines
 from actionpose.actions import (
     OTHER,
     STEP_S,
@@ -32,16 +32,6 @@ from actionpose.geometry import Frame2D
 from actionpose.labels import Labels
 from actionpose.model import PoseEncoder
 from actionpose.skeletons import H36M17
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
 
 # --- the path ---
 

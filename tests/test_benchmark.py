@@ -1,29 +1,20 @@
 """The ablation: what its rows train, that it goes on where it stopped, and the table by hand."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from command_line import call
 
-from actionpose import benchmark_open, cli
+from actionpose import benchmark_open
 from actionpose.benchmark_open import ROWS, Job, interval, plan, read_all, run_all, summarise, table
 from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
 from actionpose.corpus import Corpus
 from actionpose.errors import UserError
 from actionpose.evaluate import METRICS
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture

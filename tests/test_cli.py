@@ -10,20 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 
 from actionpose import Keypoints, Result, cli
 from actionpose.corpus import Corpus, verify_corpus
 from actionpose.skeletons import COCO17, HALPE26
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run the command line in this process and return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 from matplotlib.image import imread
 
-from actionpose import cli, contact_sheet, datasheet
+from actionpose import contact_sheet, datasheet
 from actionpose.contact_sheet import choose
 from actionpose.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasheet import data_sheet
@@ -128,16 +129,6 @@ def test_blocks_do_not_matter(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -
         assert len(histogram.shares) == len(histogram.labels)
     monkeypatch.setattr(datasheet, "BLOCK_FRAMES", 37)
     assert data_sheet(corpus) == whole
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run the command line in this process and return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_info(

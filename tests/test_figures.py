@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_training import changed
+from training_runs import changed
 
 from actionpose import checkpoint
 from actionpose.config import MaskConfig

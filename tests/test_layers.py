@@ -10,7 +10,7 @@ LAYERS = [
     {"errors", "offline", "stopwatch"},
     {"files", "skeletons", "config", "losses", "metrics", "retrieval", "axes", "actions"}
     | {"synthetic_actions", "synthetic_poses", "tracking", "video", "unpickle", "pictures"},
-    {"keypoint_landmarks", "detectors", "fused"},
+    {"keypoint_landmarks", "keypoint_checks", "keypoint_layout", "detectors", "fused"},
     {"keypoint_files"},
     {"keypoint_tables"},
     {"geometry", "corruption", "model", "text", "corpus", "keypoints", "result", "pairs"}

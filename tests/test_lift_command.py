@@ -10,21 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 
 from actionpose import Keypoints, Result, bulk, cli, doctor
 from actionpose.errors import UserError
 from actionpose.offline import TELEMETRY
 from actionpose.skeletons import COCO17
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run the command line in this process and return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def keypoint_file(path: Path, seed: int = 0, frames: int = 30, people: int = 1) -> Path:

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_training import (  # noqa: F401
+from training_runs import (
     PATIENCE_S,
     TORCHRUN,
     assert_same,
     changed,
-    environment,
     rows,
-    start,
 )
 
 from actionpose import checkpoint, cli
@@ -32,16 +30,6 @@ from actionpose.text import TextEncoder
 from actionpose.text_clips import TextBatches
 
 STEPS = 7  # of `tiny_pretraining`
-SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-from actionpose.config import PretrainConfig, load_recipe
-from actionpose.pretrain import pretrain
-torch.set_num_threads(1)
-outcome = pretrain(load_recipe(PretrainConfig, sys.argv[1]), Path(sys.argv[2]), quiet=True)
-sys.stdout.write(f"{outcome.step} {outcome.status}\\n")
-"""
 
 
 def units(*shape, seed=0):
@@ -239,12 +227,11 @@ def test_interrupted_and_resumed_is_uninterrupted(tiny_pretraining, tmp_path, fr
     assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
 
 
-def test_two_processes_train_as_one(tiny_pretraining, tmp_path, start, monkeypatch):  # noqa: F811
+def test_two_processes_train_as_one(tiny_pretraining, tmp_path, start):
     """Negatives of all processes, both directions: the losses of one process, for 20 steps.
 
     Stopped after 12 and started again on the way.
     """
-    monkeypatch.setattr("test_training.SCRIPT", SCRIPT)
     settings = AlignmentConfig(source="ranks", direction="symmetric")
     config = changed(replace(tiny_pretraining, alignment=settings), epochs=20 / 3)
     assert pretrain(config, tmp_path / "one", quiet=True).step == 20
@@ -373,6 +360,11 @@ def test_published_with_labels_and_text_side(tiny_pretraining, tmp_path):
         "labels.safetensors",
     }
     large = checkpoint.publish(outcome.checkpoint, tmp_path / "large", text=True)
+    as_usual = tmp_path / "usual"
+    as_usual.touch()
+    for folder in (outcome.checkpoint, large):  # whoever may read the folder may read its files
+        modes = {path.stat().st_mode for path in folder.rglob("*") if path.is_file()}
+        assert modes == {as_usual.stat().st_mode}
     labels, table = checkpoint.load_labels(large)
     torch.testing.assert_close(table.norm(dim=1), torch.ones(len(labels)))
     text = TextEncoder.from_checkpoint(large / "text")

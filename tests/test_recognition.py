@@ -1,14 +1,14 @@
 """Recognition and segmentation: scores by hand, baselines that can win, whole tracks."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 from pretrained import write_checkpoint
 
-from actionpose import ActionPose, cli, recognition
+from actionpose import ActionPose, recognition
 from actionpose.actions import Action
 from actionpose.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.errors import UserError
@@ -23,16 +23,6 @@ from actionpose.segmentation import (
     segments_of,
 )
 from actionpose.synthetic import motion
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
 
 ACTIONS = ("lie down", "punch", "walk", "sit")
 

@@ -2,27 +2,18 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 from pretrained import write_checkpoint
 
-from actionpose import ActionPose, Result, cli, search
+from actionpose import ActionPose, Result, search
 from actionpose.corpus import Corpus, open_corpus
 from actionpose.errors import UserError
 from actionpose.search import Index, best, embed_motions, embed_span, find_sources, open_index, unit
 from actionpose.skeletons import H36M17
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,21 @@
 
 import json
 import os
-import re
-import shlex
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from torch.distributed.run import parse_args
+from training_runs import (
+    STEPS_OF_AN_EPOCH,
+    assert_same,
+    assert_same_end,
+    changed,
+    rows,
+)
 
-import actionpose
 from actionpose import checkpoint
 from actionpose.config import (
     AugmentationConfig,
@@ -30,60 +28,7 @@ from actionpose.config import (
 from actionpose.errors import UserError
 from actionpose.finetune import finetune, initialise
 from actionpose.model import PoseEncoder
-from actionpose.run_folder import open_run
 from actionpose.training import learning_rate, stop_requests
-
-SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-import yaml
-from torch.distributed.run import parse_args
-from actionpose.config import FinetuneConfig, load_recipe
-from actionpose.finetune import finetune
-torch.set_num_threads(1)
-outcome = finetune(load_recipe(FinetuneConfig, sys.argv[1]), Path(sys.argv[2]), quiet=True)
-sys.stdout.write(f"{outcome.step} {outcome.status}\\n")
-"""
-STEPS_OF_AN_EPOCH = 11  # of `tiny_config`
-
-
-def changed(config, **training):
-    return replace(config, training=replace(config.training, **training))
-
-
-def rows(run, key="total"):
-    """The lines of the log that have a value, without what the clock says."""
-    lines = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
-    clock = ("clips_per_s", "minutes_left")
-    return [{k: v for k, v in row.items() if k not in clock} for row in lines if key in row]
-
-
-def assert_same(a, b):
-    """Nested dicts and lists of tensors and numbers are equal to the bit."""
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key, value in a.items():
-            assert_same(value, b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    else:
-        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-
-
-def assert_same_end(run, other):
-    """Weights, optimiser and log are the same."""
-    ends = [checkpoint.saved_steps(folder)[-1] for folder in (run, other)]
-    assert ends[0].name == ends[1].name
-    first, second = ((end / "weights.safetensors").read_bytes() for end in ends)
-    assert first == second
-    assert_same(*(checkpoint.load_training(end) for end in ends))
-    assert rows(run) == rows(other)
-    metas = [checkpoint.load(end)[1] for end in ends]
-    assert metas[0]["val_mpjpe_mm"] == metas[1]["val_mpjpe_mm"]
 
 
 def test_it_learns(tiny_config, tmp_path):
@@ -147,135 +92,6 @@ def test_what_was_logged_after_the_checkpoint_is_not_logged_twice(tiny_config, t
         log.write('{"step": 2, "total": 0.5}\n{"step": 3, "tot')  # killed while writing
     finetune(tiny_config, tmp_path / "run", quiet=True)
     assert_same_end(tmp_path / "whole", tmp_path / "run")
-
-
-def environment():
-    """Of a process that finds this package, whether installed or not."""
-    path = [str(Path(actionpose.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Starts processes that train in `tmp_path`; none outlives the test."""
-    started = []
-
-    def start(config, *launcher):
-        (tmp_path / "script.py").write_text(SCRIPT)
-        (tmp_path / "recipe.yaml").write_text(json.dumps(to_dict(config)))
-        process = subprocess.Popen(
-            [sys.executable, *launcher, "script.py", "recipe.yaml", "run"],
-            cwd=tmp_path,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # with its children it is one group
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def test_other_processes_never_see_half_a_configuration(tmp_path):
-    """The main process writes it anew when it goes on, while others read it."""
-    main = SimpleNamespace(is_main_process=True, device="cpu", num_processes=1)
-    config = {"model": {"width": 16}}
-    open_run(tmp_path / "run", config, main)
-    with (tmp_path / "run" / "config.yaml").open() as opened:
-        open_run(tmp_path / "run", config, main)
-        after = os.stat(opened.name)
-        assert os.fstat(opened.fileno()).st_ino != after.st_ino  # replaced, not written over
-        assert yaml.safe_load(opened) == config
-
-
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-PATIENCE_S = 240  # a busy machine imports torch slowly
-
-
-def wait_for(condition, process):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, "nothing came"
-        time.sleep(0.02)
-
-
-def logged_steps(run):
-    log = run / "log.jsonl"
-    return log.read_text().count("\n") if log.exists() else 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_it_saves_and_stops(tiny_config, tmp_path, start, number):
-    config = changed(tiny_config, epochs=10_000)
-    run = tmp_path / "run"
-    process = start(config)
-    wait_for(lambda: logged_steps(run) >= 5, process)
-    process.send_signal(number)
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, errors
-    step, status = output.split()
-    assert status == "interrupted" and int(step) >= 5
-    assert [path.name for path in (run / "checkpoints").iterdir()] == [f"{int(step):07d}"]
-    assert json.loads((run / "report.json").read_text())["status"] == "interrupted"
-    outcome = finetune(changed(config, max_minutes=0.0), run, quiet=True)
-    assert outcome.step == int(step) + 1
-
-
-def test_killed_it_goes_on_from_the_last_whole_checkpoint(tiny_config, tmp_path, start):
-    config = changed(tiny_config, epochs=10_000, save_every=3)
-    run = tmp_path / "run"
-    process = start(config)
-    wait_for(lambda: len(checkpoint.saved_steps(run)) >= 2, process)
-    time.sleep(0.05)  # somewhere between two checkpoints, or in one
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    saved = int(checkpoint.saved_steps(run)[-1].name)
-    outcome = finetune(changed(config, max_minutes=0.0), run, quiet=True)
-    assert outcome.step == saved + 1
-    # the same steps in one go; the exponential schedule does not look at the end
-    steps = outcome.step / STEPS_OF_AN_EPOCH
-    assert finetune(changed(config, epochs=steps), tmp_path / "whole", quiet=True).step == saved + 1
-    assert_same_end(run, tmp_path / "whole")
-
-
-@pytest.mark.parametrize("path", ["docs/pretraining.md", "recipes/paper_pretrain.slurm"])
-def test_torchrun_understands_the_commands_that_are_told(path):
-    """It takes `--run` for its own `--run-path` unless `--` stands before the module."""
-    text = (Path(__file__).parents[1] / path).read_text().replace("\\\n", " ")
-    commands = re.findall(r"^\s*(?:srun )?torchrun (.+)", text, re.MULTILINE)
-    assert commands
-    for command in commands:
-        words = shlex.split(re.sub(r'"\$\w+"', "1", command))
-        parsed = parse_args(words)
-        assert parsed.module and parsed.training_script == "actionpose"
-        assert parsed.training_script_args[:2] == ["pretrain", "--config"]
-        assert "--run" in parsed.training_script_args
-
-
-def test_two_processes_train_as_one(tiny_config, tmp_path, start):
-    """The same global batches, so the same losses, whatever each process sees of them.
-
-    With the <POSE> token's pooling, as by default, which no loss of this stage sees.
-    """
-    model = replace(tiny_config.model, class_token=True, middle_layer=1)
-    config = changed(replace(tiny_config, model=model), epochs=10 / STEPS_OF_AN_EPOCH)
-    process = start(config, *TORCHRUN)
-    assert finetune(config, tmp_path / "one", quiet=True).step == 10
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, errors[-3000:]
-    assert output.count("10 finished") == 2
-    one, two = rows(tmp_path / "one"), rows(tmp_path / "run")
-    assert [row["step"] for row in two] == list(range(1, 11))
-    for a, b in zip(one, two, strict=True):
-        assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
 
 
 def test_a_loss_that_is_not_finite_names_its_clips(tiny_config, tmp_path):

@@ -1,0 +1,73 @@
+"""What values 2D keypoints, their rate, times and image size may have; each check says the fix."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.errors import UserError
+from actionpose.skeletons import Skeleton
+
+MAX_RATE_HZ = 1000.0
+NORMALISED = 2.0  # coordinates up to this are not pixels
+
+
+def cleaned(
+    keypoints: NDArray[np.float64], frame: NDArray[np.int64], skeleton: Skeleton
+) -> NDArray[np.float32]:
+    """(N, J, 3) as in a file -> as in `Keypoints`. `frame` (N,) is for the messages."""
+    with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
+        points = keypoints.astype(np.float32)
+    points[points[..., 2] == 0] = 0  # whatever x and y are
+    confidence = points[..., 2]
+    np.minimum(confidence, 1, out=confidence, where=np.isfinite(confidence))
+    check_values(points, frame, skeleton)
+    check_pixels(points)
+    return points
+
+
+def check_values(points: NDArray[np.float32], frame: NDArray[np.int64], skeleton: Skeleton) -> None:
+    """(N, J, 3) are finite, with confidence 0 to 1."""
+    finite = np.asarray(np.isfinite(points).all(-1))
+    good = finite & (points[..., 2] >= 0) & (points[..., 2] <= 1)
+    if good.all():
+        return
+    row, joint = np.argwhere(~good)[0]
+    x, y, confidence = points[row, joint]
+    where = f"frame {frame[row]}, {skeleton.joints[joint]}"
+    if finite[row, joint]:
+        raise UserError(f"{where}: the confidence is {confidence:g}, not within 0 and 1")
+    raise UserError(
+        f"{where}: x, y, confidence are {x:g}, {y:g}, {confidence:g}: "
+        "write a joint that was not found as 0, 0, 0"
+    )
+
+
+def check_pixels(points: NDArray[np.float32]) -> None:
+    if points.any() and np.abs(points[..., :2]).max() <= NORMALISED:
+        raise UserError(
+            f"no coordinate is beyond {NORMALISED:g}, so they look normalised: "
+            "multiply x by the image's width and y by its height, for pixels"
+        )
+
+
+def checked_rate(rate_hz: object) -> float:
+    number = isinstance(rate_hz, int | float | np.number) and not isinstance(rate_hz, bool)
+    if not number or not 0 < rate_hz <= MAX_RATE_HZ:  # type: ignore[operator]  # NaN too
+        raise UserError(f"rate_hz must be above 0 and at most {MAX_RATE_HZ:g}, not {rate_hz}")
+    return float(rate_hz)  # type: ignore[arg-type]
+
+
+def checked_times(time_s: object, num_frames: int) -> NDArray[np.float64]:
+    times = np.asarray(time_s, dtype=np.float64)
+    if times.shape != (num_frames,) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise UserError(f"time_s must be {num_frames} finite seconds that increase")
+    return times
+
+
+def checked_size(size: object) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if isinstance(size, tuple | list) and len(size) == 2:
+        whole = [isinstance(side, int | np.integer) and int(side) > 0 for side in size]
+        if all(whole):
+            return int(size[0]), int(size[1])
+    raise UserError(f"image_size must be width and height in whole pixels above 0, not {size}")

@@ -1,0 +1,64 @@
+"""Which index of a detector's array is which joint: by what is said, by names, by the number."""
+
+from collections.abc import Iterable
+
+from actionpose.errors import UserError
+from actionpose.skeletons import BODY25, COCO17, HALPE26, SKELETONS, Skeleton
+
+# Sets whose first joints are a skeleton of ours, and OpenPose's COCO-18: its order is BODY_25's
+# without pelvis and feet, and COCO-17 is in it.
+WHOLE_BODY = {133: COCO17, 136: HALPE26}
+OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
+
+
+def layout(
+    num_joints: int, given: Skeleton | None, names: tuple[str, ...] | None, coco: bool
+) -> tuple[Skeleton, list[int]]:
+    """The skeleton of a file with so many joints, and where in the file its joints are.
+
+    Args:
+        given: what the user says.
+        names: what the file calls its joints, if it does.
+        coco: whether 17 joints are COCO's, for want of a better word.
+    """
+    fitting = {s: list(range(len(s))) for s in SKELETONS.values() if len(s) == num_joints}
+    if num_joints in WHOLE_BODY:
+        fitting[WHOLE_BODY[num_joints]] = list(range(len(WHOLE_BODY[num_joints])))
+    if num_joints == len(OPENPOSE18):
+        fitting[COCO17] = [OPENPOSE18.index(joint) for joint in COCO17.joints]
+    if given is not None:
+        if len(given) == num_joints:
+            return given, list(range(num_joints))
+        if given in fitting:
+            return given, fitting[given]
+        raise UserError(
+            f"has {num_joints} joints, but {given.name} has {len(given)}: "
+            f"{_or(fitting) or 'no known layout'} would fit"
+        )
+    if not fitting:
+        known = sorted({len(s) for s in SKELETONS.values()} | {len(OPENPOSE18), *WHOLE_BODY})
+        raise UserError(
+            f"has {num_joints} joints, of which no layout is known: {_or(SKELETONS.values())} "
+            f"with {', '.join(map(str, known))} joints are"
+        )
+    if len(fitting) > 1 and names in (joints := {s.joints: s for s in fitting}):
+        return joints[names], fitting[joints[names]]
+    if len(fitting) > 1 and (names or not coco):
+        raise UserError(
+            f"{num_joints} joints can be {_or(fitting)}: say which, with --skeleton NAME "
+            "(in Python, skeleton=)"
+        )
+    only = COCO17 if COCO17 in fitting else next(iter(fitting))
+    return only, fitting[only]
+
+
+def _or(skeletons: Iterable[Skeleton]) -> str:
+    return " or ".join(skeleton.name for skeleton in skeletons)
+
+
+def named(skeleton: Skeleton | str | None) -> Skeleton | None:
+    if not isinstance(skeleton, str):
+        return skeleton
+    if skeleton not in SKELETONS:
+        raise UserError(f"no skeleton {skeleton!r}: there are {', '.join(SKELETONS)}")
+    return SKELETONS[skeleton]

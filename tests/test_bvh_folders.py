@@ -1,0 +1,156 @@
+"""A folder of any BVH files to a corpus, by rig files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_line import call
+from mocap_files import SMALL, body_bvh
+
+from actionpose.config import FinetuneConfig
+from actionpose.corpus import Corpus, verify_corpus
+from actionpose.errors import UserError
+from actionpose.finetune import finetune
+from actionpose.prepare import folder as any_folder
+from actionpose.prepare.mocap import Left
+from actionpose.prepare.rig import load_rig
+from actionpose.prepare.tree import Recording
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Two rigs, a broken file and one of neither rig."""
+    source = tmp_path / "mixed"
+    body_bvh("mixamo", source / "ann" / "walk.bvh", frames=31)
+    body_bvh("bandai", source / "bow.BVH", positions=True, frames=31)
+    body_bvh("mixamo", source / "cut.bvh")
+    (source / "cut.bvh").write_text((source / "cut.bvh").read_text()[:-400])
+    (source / "snake.bvh").write_text(SMALL)
+    return source
+
+
+def test_any_folder(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, out = tmp_path / "labels.csv", tmp_path / "out"
+    labels.write_text(
+        "file,text,subject,split,start_s,stop_s\n"
+        'ann/walk.bvh,"walk, then wave",ann,val,,\n'
+        "ann/walk.bvh,walk,ann,val,0,0.5\n"
+        "ann\\walk.bvh,wave,ann,val,0.5,9\n"
+        "ann/walk.bvh,late,ann,val,8,9\n"
+        "bow,bow,,,,\n"
+        "gone.bvh,x,,,,\n"
+    )
+    rigs = ("--rig", "bandai", "--rig", "mixamo")
+    command = ("prepare", "bvh", mixed, "-o", out, "--labels", labels, "--licence", "mine")
+    assert call(monkeypatch, *command, *rigs) == 3
+    corpus: Corpus = verify_corpus(out)
+    rows = [(s.motion, s.subject, s.split, s.text, s.kind, len(s)) for s in corpus.segments]
+    assert rows == [
+        ("ann/walk", "ann", "val", "walk, then wave", "sequence", 31),
+        ("ann/walk", "ann", "val", "walk, then wave", "action", 31),
+        ("ann/walk", "ann", "val", "walk", "action", 15),
+        ("ann/walk", "ann", "val", "wave", "action", 16),
+        ("bow", "bow", "train", "bow", "sequence", 31),
+        ("bow", "bow", "train", "bow", "action", 31),
+    ]
+    skipped = corpus.info["skipped"]
+    assert skipped.keys() == {"ann/walk.bvh, 8 to 9 s", "cut.bvh", "gone.bvh", "snake.bvh"}
+    assert "lies outside the motion" in skipped["ann/walk.bvh, 8 to 9 s"]
+    assert skipped["cut.bvh"].startswith("line ") or "cut.bvh has" in skipped["cut.bvh"]
+    assert "fits no given rig; nearest is" in skipped["snake.bvh"]
+    assert corpus.info["licence"] == "mine"
+    capsys.readouterr()
+
+
+def test_interrupted(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C after the first file leaves nothing; the next try is as if nothing had been."""
+    out = tmp_path / "out"
+    command = ("prepare", "bvh", mixed, "-o", out, "--rig", "mixamo", "--rig", "bandai")
+    with monkeypatch.context() as patch:
+        read, calls = any_folder.read_bvh, []
+
+        def stop(path: Path) -> Recording:
+            calls.append(path)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return read(path)
+
+        patch.setattr(any_folder, "read_bvh", stop)
+        assert call(patch, *command) == 130
+    assert len(calls) == 2 and [path.name for path in tmp_path.iterdir()] == ["mixed"]
+    assert call(monkeypatch, *command) == 3
+    assert list(verify_corpus(out).motions()) == ["ann/walk", "bow"]
+    assert call(monkeypatch, *command) == 2
+    assert "exists already: remove it, or choose another name" in capsys.readouterr().err
+
+
+def test_mixed_rigs_are_named(mixed: Path) -> None:
+    left = Left()
+    takes = {take.id: take for take in any_folder.takes(mixed, ["bandai"], None, left)}
+    assert takes.keys() == {"ann/walk", "bow", "cut", "snake"} and not left.failed
+    assert len(takes["bow"].read()) == 31
+    with pytest.raises(
+        UserError, match="nearest is bandai, which needs .*; it fits the rig mixamo"
+    ):
+        takes["ann/walk"].read()
+
+
+BAD_LABELS = {
+    "its columns are missing; it needs file and text": "",
+    "its columns are file, label; it needs file and text": "file,label\n",
+    "line 3 has too many values: put a text with commas": "file,text\na,b\na,b,c\n",
+    "line 2 names no file": "file,text\n,b\n",
+    "a split is train, val, test, not 'dev'": "file,text,split\na,b,dev\n",
+    "line 3: a has a text for the whole file in a row above": "file,text\na,b\na,c\n",
+    "line 3: a has another subject or split": "file,text,subject\na,b,s\na,c,t\n",
+    "line 2: start_s and stop_s are seconds": "file,text,start_s,stop_s\na,b,1,\n",
+    "a span has a text, and 0 <= start_s < stop_s": "file,text,start_s,stop_s\na,b,3,2\n",
+}
+
+
+@pytest.mark.parametrize("message", BAD_LABELS)
+def test_bad_labels(tmp_path: Path, message: str) -> None:
+    (tmp_path / "x.csv").write_text(BAD_LABELS[message])
+    with pytest.raises(UserError, match=message):
+        any_folder.read_labels(tmp_path / "x.csv")
+
+
+def test_labels_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read .*x.csv"):
+        any_folder.read_labels(tmp_path / "x.csv")
+
+
+def test_rigs_command(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "prepare", "rigs") == 0
+    assert "mixamo     Mixamo characters, BVH" in capsys.readouterr().out
+    assert call(monkeypatch, "prepare", "rigs", "example") == 0
+    (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
+    assert load_rig(tmp_path / "mine.yaml").joints == load_rig("example").joints
+    assert call(monkeypatch, "prepare", "rigs", "nobody") == 2
+    assert "the package has no rig nobody; it has bandai" in capsys.readouterr().err
+    assert call(monkeypatch, "prepare", "bvh", mixed, "-o", tmp_path / "x") == 2
+    assert "say which rig the files have: --rig bandai |" in capsys.readouterr().err
+
+
+def test_training_reads_it(
+    tmp_path: Path,
+    tiny_config: FinetuneConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What was prepared trains as it is."""
+    for number in range(3):
+        body_bvh("mixamo", tmp_path / "src" / f"{number}.bvh", frames=40, seed=number)
+    out = tmp_path / "out"
+    command = ("prepare", "bvh", tmp_path / "src", "-o", out, "--rig", "mixamo")
+    assert call(monkeypatch, *command) == 0
+    capsys.readouterr()
+    data = replace(tiny_config.data, corpora={str(out): 1.0})
+    outcome = finetune(replace(tiny_config, data=data), tmp_path / "run", quiet=True)
+    assert outcome.status == "finished" and outcome.step > 0

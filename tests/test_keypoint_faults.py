@@ -1,0 +1,225 @@
+"""What every 2D container has in common: the defects that real files have."""
+
+import numpy as np
+import pytest
+from keypoint_writers import SHAPE, alphapose, body, instance, openpose, refused
+
+from actionpose.errors import UserError
+from actionpose.keypoints import Keypoints
+from actionpose.skeletons import COCO17, HALPE26, Skeleton
+
+
+@pytest.mark.parametrize("joints", [5, 21, 68])
+def test_unknown_number_of_joints(write_keypoints, joints):
+    refused(write_keypoints([alphapose("0.jpg", body(0, 0, joints))]), str(joints), "halpe26")
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("", "empty"),
+        ("  \n", "empty"),
+        ("[]", "nobody"),
+        ("{}", "not of a form"),
+        ("3", "not of a form"),
+        ("[1, 2]", "not of a form"),
+        ('[{"image_id": "0.jpg", "keypoints": [1, 2', "cut off"),
+        ("[" * 100_000, "cut off"),
+        ("1" * 5000, "cut off"),
+        ('[{"image_id": "0.jpg", "keypoints": []}]', "0 numbers"),
+        ('[{"image_id": "0.jpg", "keypoints": [1, 2]}]', "2 numbers"),
+        ('[{"image_id": "0.jpg", "keypoints": 3}]', "list"),
+        ('[{"image_id": "0.jpg", "keypoints": ["a", 1, 2]}]', "numbers"),
+        ('[{"image_id": "0.jpg", "keypoints": [[1], 1, 2]}]', "numbers"),
+        ('[{"image_id": "a.jpg", "keypoints": [1, 2, 3]}]', "a.jpg"),
+        ('[{"image_id": "0.jpg"}]', "keypoints"),
+        ('[{"image_id": "0.jpg", "keypoints": [1, 2, 3]}, 4]', "image_id"),
+        ('{"people": [{}]}', "pose_keypoints_2d"),
+        ('{"people": []}', "nobody"),
+        ('{"instance_info": []}', "no frame"),
+        ('{"annotations": []}', "images"),
+        ('{"images": [], "annotations": []}', "nobody"),
+    ],
+)
+def test_faulty_json(write_keypoints, content, word):
+    refused(write_keypoints(content), word)
+
+
+def test_damaged_numpy_files_are_never_a_crash(tmp_path):
+    """Cut off or with a bit flipped, it is read or refused in a sentence."""
+    whole = Keypoints.from_array(body(0, 0, 16)[None], skeleton=None, rate_hz=30)
+    whole.save(tmp_path / "a.npz")
+    np.save(tmp_path / "a.npy", whole.keypoints_px)
+    for path in (tmp_path / "a.npz", tmp_path / "a.npy"):
+        good = path.read_bytes()
+        for i in range(0, len(good), 11):
+            flipped = bytes([good[i] ^ (1 << i % 8)])
+            path.write_bytes(good[:i] + flipped + good[i + 1 :])
+            try:
+                Keypoints.read(path)
+            except UserError as error:
+                assert path.name in str(error)
+            path.write_bytes(good[:i])
+            refused(path)
+
+
+def test_binary_and_absent_files(tmp_path):
+    video = tmp_path / "dance.mp4"
+    video.write_bytes(b"\x00\x00\x00\x20ftypisom\xff\xfe")
+    refused(video, "neither")
+    with pytest.raises(UserError, match="no such file: .*gone.json"):
+        Keypoints.read(tmp_path / "gone.json")
+
+
+def test_people_with_different_numbers_of_joints(write_keypoints):
+    entries = [alphapose("0.jpg", body(0, 0)), alphapose("8.jpg", body(0, 0, 17))]
+    refused(write_keypoints(entries), "frame 8", "51", "78")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, 1e300])
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_values_that_are_not_finite(write_keypoints, value, column):
+    entries = [alphapose(f"{n}.jpg", body(0, 0)) for n in range(12)]
+    entries[7]["keypoints"][3 * HALPE26.joints.index("left_hip") + column] = value
+    refused(write_keypoints(entries), "frame 7", "left_hip", "0, 0, 0")
+
+
+def test_coordinates_of_a_missing_joint_do_not_matter(write_keypoints):
+    points = body(0, 0)
+    points[3] = (np.nan, np.inf, 0)
+    found = Keypoints.read(write_keypoints([alphapose("0.jpg", points)]))
+    assert not found.keypoints_px[0, 0, 3].any()
+
+
+def test_negative_confidence(write_keypoints):
+    points = body(0, 0)
+    points[0, 2] = -0.5
+    refused(write_keypoints([alphapose("4.jpg", points)]), "frame 4", "nose", "-0.5")
+
+
+def test_normalised_coordinates(write_keypoints, tmp_path):
+    points = body(0, 0) / (200, 200, 1)
+    points[4] = (50, 50, 0)  # not detected, so it does not count
+    refused(write_keypoints([alphapose("4.jpg", points)]), "normalised", "width")
+    np.save(tmp_path / "a.npy", points[None])
+    refused(tmp_path / "a.npy", "normalised")
+
+
+def test_detections_without_a_joint_are_nobody(write_keypoints):
+    nothing = np.zeros((26, 3))
+    entries = [alphapose("0.jpg", nothing), alphapose("1.jpg", body(0, 0))]
+    assert Keypoints.read(write_keypoints(entries)).valid.tolist() == [[False, True]]
+    refused(write_keypoints([alphapose("0.jpg", nothing)]), "every confidence is 0")
+
+
+def test_image_names_that_do_not_count_frames(write_keypoints):
+    entries = [alphapose(f"{n}.jpg", body(0, 0)) for n in (1, 1_700_000_000_000)]
+    refused(write_keypoints(entries), "1700000000000", "memory")
+
+
+@pytest.mark.parametrize("rate_hz", [0, -1, float("nan"), float("inf"), 1001, True, "30"])
+def test_impossible_rates(write_keypoints, rate_hz):
+    refused(write_keypoints([alphapose("0.jpg", body(0, 0))]), "rate_hz", rate_hz=rate_hz)
+
+
+@pytest.mark.parametrize("size", [(0, 1), (-5, 5), (1920,), (1.5, 2), 1920, "hd", (1, 2, 3)])
+def test_impossible_image_sizes(write_keypoints, size):
+    refused(write_keypoints([alphapose("0.jpg", body(0, 0))]), "image_size", image_size=size)
+
+
+def test_given_rate_and_size(write_keypoints):
+    path = write_keypoints([alphapose("0.jpg", body(0, 0))])
+    found = Keypoints.read(path)
+    assert (found.rate_hz, found.rate_source, found.image_size) == (30, "assumed 30 Hz", None)
+    found = Keypoints.read(path, rate_hz=50, image_size=(1920, 1080))
+    assert (found.rate_hz, found.rate_source, found.image_size) == (50, "given", (1920, 1080))
+
+
+def test_the_format_may_be_said(write_keypoints, tmp_path):
+    path = write_keypoints([alphapose("0.jpg", body(0, 0))])
+    assert Keypoints.read(path, format="alphapose").num_frames == 1
+    refused(path, "openpose", format="openpose")
+    refused(path, "npz", format="npz")
+    refused(path, "'csv'", "alphapose", format="csv")
+    np.save(tmp_path / "a.npy", body(0, 0)[None])
+    refused(tmp_path / "a.npy", "coco", format="coco")
+    assert Keypoints.read(tmp_path / "a.npy", format="npz").num_frames == 1
+
+
+def test_other_joints_of_the_same_number(write_keypoints):
+    own = Skeleton("own", tuple(f"j{i}" for i in range(26)), (None,) * 26)
+    path = write_keypoints([alphapose("0.jpg", body(0, 0))])
+    assert Keypoints.read(path, skeleton=own).skeleton is own
+    refused(path, "halpe26", "coco17 has 17", skeleton=COCO17)
+
+
+def test_a_broken_file_is_never_a_crash(write_keypoints):
+    """Whatever replaces a value of a good file, it is read or refused in a sentence."""
+    good = [
+        [alphapose("0.jpg", body(0, 0, 16), idx=[1.0])] * 2,
+        openpose(body(0, 0, 25)),
+        [{"frame_id": 0, "instances": [instance(body(0, 0, 16), track_id=1)]}],
+        {
+            "info": {"description": ""},
+            "images": [{"id": 1, "file_name": "1.jpg", "width": 5, "height": 5}],
+            "annotations": [
+                {"image_id": 1, "keypoints": [9, 9, 2] * 17, "num_keypoints": 17, "track_id": 1}
+            ],
+        },
+    ]
+
+    def mutants(value):
+        yield from (None, [], {}, "a", 1.5, -1, 10**400, True, [[]], {"a": 1})
+        if isinstance(value, dict | list):
+            keys = list(value) if isinstance(value, dict) else range(min(2, len(value)))
+            for key in keys:
+                copy = value.copy()
+                for mutant in mutants(value[key]):
+                    copy[key] = mutant
+                    yield copy
+                del copy[key]
+                yield copy
+
+    outcomes = {"read": 0, "refused": 0}
+    for data in good:
+        for mutant in mutants(data):
+            try:
+                Keypoints.read(write_keypoints(mutant))
+                outcomes["read"] += 1
+            except UserError:
+                outcomes["refused"] += 1
+    assert min(outcomes.values()) > 50
+
+
+# who is who
+
+
+def test_a_stray_detection_takes_nobodys_identity(write_keypoints):
+    people = [
+        [body(0, 0), body(400, 0)],
+        [body(5000, 0), body(3, 0), body(403, 0)],
+        [body(406, 0), body(6, 0)],
+    ]
+    entries = [alphapose(f"{n}.jpg", points) for n, some in enumerate(people) for points in some]
+    found = Keypoints.read(write_keypoints(entries))
+    assert found.valid.sum(1).tolist() == [3, 3, 1]
+    x = found.keypoints_px[:2, :, 0, 0] - np.float32(SHAPE[26][0, 0])
+    np.testing.assert_allclose(x, [[0, 3, 6], [400, 403, 406]], atol=1e-3)
+
+
+def test_one_detection_in_each_frame_is_one_person(write_keypoints):
+    entries = [alphapose(f"{n}.jpg", body(900 * n, 0)) for n in range(4)]
+    assert Keypoints.read(write_keypoints(entries)).num_persons == 1
+
+
+def test_an_assumed_rate_stays_assumed(write_keypoints, tmp_path):
+    Keypoints.read(write_keypoints([alphapose("3.jpg", body(0, 0))])).save(tmp_path / "a.npz")
+    found = Keypoints.read(tmp_path / "a.npz")
+    assert (found.rate_source, found.first_frame) == ("assumed 30 Hz", 3)
+
+
+def test_a_long_recording(write_keypoints):
+    entries = [alphapose(f"{n}.jpg", body(n % 100, 0, 17)) for n in range(5000)]
+    found = Keypoints.read(write_keypoints(entries))
+    assert found.keypoints_px.shape == (1, 5000, 17, 3)
+    assert found.valid.all()

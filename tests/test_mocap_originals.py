@@ -1,0 +1,93 @@
+"""Originals of the databases against the sets that others converted."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import call
+from mocap_files import ASF_NAMES
+
+from actionpose.corpus import verify_corpus
+from actionpose.prepare import bandai, cmu, hdm05
+from actionpose.prepare.mocap import Left
+from actionpose.prepare.rig import load_rig
+from actionpose.skeletons import H36M17
+
+FREE = {"spine", "nose", "head"}  # whose place is a choice
+
+
+def _answer(folder: Path, name: str, id: str) -> tuple[np.ndarray, dict[str, object]]:
+    rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+    row = next(row for row in rows if row["id"] == id)
+    with np.load(folder / f"{name}.npz") as file:
+        delta_mm = file["delta_mm"][:, row["start"] : row["stop"]]
+    return np.cumsum(delta_mm.T.reshape(-1, 17, 3).astype(np.int64), axis=0) / 1000, row
+
+
+ORIGINALS = {
+    "cmu": ["cmu_01_14", "cmu_03_01", "cmu_06_01", "cmu_07_01"],
+    "hdm05": ["hdm_bd_depositFloorR_001"],
+    "bandai": ["bn1_bow_normal_001", "bn1_kick_normal_001"],
+}
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_originals_equal_the_converted_sets(
+    open_data: Path,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Within a millimetre, to which the sets are rounded, where a joint's place is no choice."""
+    options = ("--index", open_data / "cmu_index.json") if name == "cmu" else ()
+    out = tmp_path / name
+    command = ("prepare", name, open_data / "raw" / name, "-o", out, *options)
+    assert call(monkeypatch, *command) == 0
+    corpus = verify_corpus(out)
+    motions = corpus.motions()
+    assert list(motions) == sorted(ORIGINALS[name])
+    for id, segment in motions.items():
+        expected, row = _answer(open_data, name, id)
+        found = corpus.joints_m[segment.start : segment.stop]
+        assert found.shape == expected.shape
+        assert (segment.text, segment.split) == (row["text"], row["split"])
+        assert segment.subject == row["subject"]
+        away_mm = 1000 * np.linalg.norm(found - expected, axis=-1).max(axis=0)
+        for joint, mm in zip(H36M17.joints, away_mm, strict=True):
+            assert mm < (1.0 if joint not in FREE else 20.0), f"{id}: {joint} is {mm:.1f} mm away"
+    capsys.readouterr()
+
+
+def test_texts_and_splits_equal_the_converted_sets(open_data: Path, tmp_path: Path) -> None:
+    """All names of the sets, as empty files: what is said of each, and where it goes."""
+    rows = {
+        name: [json.loads(line) for line in (open_data / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("bandai", "hdm05")
+    }
+    for row in rows["bandai"]:
+        (tmp_path / f"{row['id'].replace('bn', 'dataset-', 1)}.bvh").touch()
+    found = {take.id: take for take in bandai.takes(tmp_path, Left())}
+    assert found.keys() == {row["id"] for row in rows["bandai"]}
+    for row in rows["bandai"]:
+        take = found[row["id"]]
+        assert (take.text, take.split) == (row["text"], row["split"]), row["id"]
+    for row in rows["hdm05"]:
+        (tmp_path / f"{row['id'].replace('hdm', 'HDM', 1)}_120.amc").touch()
+    left = Left()
+    found = {take.id: take for take in hdm05.takes(tmp_path, left)}
+    for row in rows["hdm05"]:
+        take = found[row["id"]]
+        assert (take.text, take.split, take.subject) == (row["text"], row["split"], row["subject"])
+    index = cmu.read_index(open_data / "cmu_index.json")
+    assert len(index) == 2435
+    assert sum(entry.rate_hz == 60 for entry in index.values()) == 326
+
+
+def test_asf_names_of_the_imitation_are_the_rigs() -> None:
+    """The imitation stands for CMU's files: it has every bone that the rig asks for."""
+    rig = load_rig("cmu_asf")
+    assert {spot.joint for spots in rig.joints.values() for spot in spots} <= set(
+        ASF_NAMES.values()
+    )

@@ -1,0 +1,119 @@
+"""Trainings in processes of their own: asked to stop, killed, and several as one."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from torch.distributed.run import parse_args
+from training_runs import (
+    PATIENCE_S,
+    STEPS_OF_AN_EPOCH,
+    TORCHRUN,
+    assert_same_end,
+    changed,
+    rows,
+)
+
+from actionpose import checkpoint
+from actionpose.finetune import finetune
+from actionpose.run_folder import open_run
+
+
+def test_other_processes_never_see_half_a_configuration(tmp_path):
+    """The main process writes it anew when it goes on, while others read it."""
+    main = SimpleNamespace(is_main_process=True, device="cpu", num_processes=1)
+    config = {"model": {"width": 16}}
+    open_run(tmp_path / "run", config, main)
+    with (tmp_path / "run" / "config.yaml").open() as opened:
+        open_run(tmp_path / "run", config, main)
+        after = os.stat(opened.name)
+        assert os.fstat(opened.fileno()).st_ino != after.st_ino  # replaced, not written over
+        assert yaml.safe_load(opened) == config
+
+
+def wait_for(condition, process):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "nothing came"
+        time.sleep(0.02)
+
+
+def logged_steps(run):
+    log = run / "log.jsonl"
+    return log.read_text().count("\n") if log.exists() else 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_saves_and_stops(tiny_config, tmp_path, start, number):
+    config = changed(tiny_config, epochs=10_000)
+    run = tmp_path / "run"
+    process = start(config)
+    wait_for(lambda: logged_steps(run) >= 5, process)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, errors
+    step, status = output.split()
+    assert status == "interrupted" and int(step) >= 5
+    assert [path.name for path in (run / "checkpoints").iterdir()] == [f"{int(step):07d}"]
+    assert json.loads((run / "report.json").read_text())["status"] == "interrupted"
+    outcome = finetune(changed(config, max_minutes=0.0), run, quiet=True)
+    assert outcome.step == int(step) + 1
+
+
+def test_killed_it_goes_on_from_the_last_whole_checkpoint(tiny_config, tmp_path, start):
+    config = changed(tiny_config, epochs=10_000, save_every=3)
+    run = tmp_path / "run"
+    process = start(config)
+    wait_for(lambda: len(checkpoint.saved_steps(run)) >= 2, process)
+    time.sleep(0.05)  # somewhere between two checkpoints, or in one
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    saved = int(checkpoint.saved_steps(run)[-1].name)
+    outcome = finetune(changed(config, max_minutes=0.0), run, quiet=True)
+    assert outcome.step == saved + 1
+    # the same steps in one go; the exponential schedule does not look at the end
+    steps = outcome.step / STEPS_OF_AN_EPOCH
+    assert finetune(changed(config, epochs=steps), tmp_path / "whole", quiet=True).step == saved + 1
+    assert_same_end(run, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("path", ["docs/pretraining.md", "recipes/paper_pretrain.slurm"])
+def test_torchrun_understands_the_commands_that_are_told(path):
+    """It takes `--run` for its own `--run-path` unless `--` stands before the module."""
+    text = (Path(__file__).parents[1] / path).read_text().replace("\\\n", " ")
+    commands = re.findall(r"^\s*(?:srun )?torchrun (.+)", text, re.MULTILINE)
+    assert commands
+    for command in commands:
+        words = shlex.split(re.sub(r'"\$\w+"', "1", command))
+        parsed = parse_args(words)
+        assert parsed.module and parsed.training_script == "actionpose"
+        assert parsed.training_script_args[:2] == ["pretrain", "--config"]
+        assert "--run" in parsed.training_script_args
+
+
+def test_two_processes_train_as_one(tiny_config, tmp_path, start):
+    """The same global batches, so the same losses, whatever each process sees of them.
+
+    With the <POSE> token's pooling, as by default, which no loss of this stage sees.
+    """
+    model = replace(tiny_config.model, class_token=True, middle_layer=1)
+    config = changed(replace(tiny_config, model=model), epochs=10 / STEPS_OF_AN_EPOCH)
+    process = start(config, *TORCHRUN)
+    assert finetune(config, tmp_path / "one", quiet=True).step == 10
+    output, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, errors[-3000:]
+    assert output.count("10 finished") == 2
+    one, two = rows(tmp_path / "one"), rows(tmp_path / "run")
+    assert [row["step"] for row in two] == list(range(1, 11))
+    for a, b in zip(one, two, strict=True):
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-5)

@@ -1,0 +1,69 @@
+"""What tests of training share: short settings, what a run left, processes that train."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+import actionpose
+from actionpose import checkpoint
+
+STEPS_OF_AN_EPOCH = 11  # of `tiny_config`
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+PATIENCE_S = 240  # a busy machine imports torch slowly
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from actionpose.config import {kind}, load_recipe
+from actionpose.{stage} import {stage}
+torch.set_num_threads(1)
+outcome = {stage}(load_recipe({kind}, sys.argv[1]), Path(sys.argv[2]), quiet=True)
+sys.stdout.write(f"{{outcome.step}} {{outcome.status}}\\n")
+"""
+
+
+def changed(config, **training):
+    return replace(config, training=replace(config.training, **training))
+
+
+def rows(run, key="total"):
+    """The lines of the log that have a value, without what the clock says."""
+    lines = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
+    clock = ("clips_per_s", "minutes_left")
+    return [{k: v for k, v in row.items() if k not in clock} for row in lines if key in row]
+
+
+def assert_same(a, b):
+    """Nested dicts and lists of tensors and numbers are equal to the bit."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key, value in a.items():
+            assert_same(value, b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def assert_same_end(run, other):
+    """Weights, optimiser and log are the same."""
+    ends = [checkpoint.saved_steps(folder)[-1] for folder in (run, other)]
+    assert ends[0].name == ends[1].name
+    first, second = ((end / "weights.safetensors").read_bytes() for end in ends)
+    assert first == second
+    assert_same(*(checkpoint.load_training(end) for end in ends))
+    assert rows(run) == rows(other)
+    metas = [checkpoint.load(end)[1] for end in ends]
+    assert metas[0]["val_mpjpe_mm"] == metas[1]["val_mpjpe_mm"]
+
+
+def environment():
+    """Of a process that finds this package, whether installed or not."""
+    path = [str(Path(actionpose.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
