@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import call
 from imitated import write_all
 
-from actionpose import cli
 from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
 from actionpose.errors import UserError
 from actionpose.model import PoseEncoder
@@ -35,15 +35,6 @@ data: {{frames: {FRAMES}, stride: 27}}
 training: {{epochs: 1, batch_size: 4, learning_rate: 1e-3, device: cpu}}
 """
 RECIPES = Path(__file__).parents[1] / "recipes"
-
-
-def call(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["actionpose", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")
