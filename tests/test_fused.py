@@ -1,5 +1,6 @@
 """The fused kernels compute what the encoder computes without them, or say why they cannot."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -181,7 +182,8 @@ def test_training_learns_the_same(tiny_config, tmp_path):
     plain = losses("plain")
     assert len(plain) > 5
     np.testing.assert_allclose(losses("fused", fused=True), plain, rtol=1e-4)
-    half = losses("half", fused=True, precision="bf16")
+    with contextlib.nullcontext() if fused.has_bf16() else pytest.warns(match="avx512_bf16"):
+        half = losses("half", fused=True, precision="bf16")
     np.testing.assert_allclose(half, plain, rtol=0.02)
 
 
