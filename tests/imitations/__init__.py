@@ -1,1 +1,0 @@
-"""Imitations of licensed files, key by key, with their known defects; nothing of theirs in it."""
