@@ -1,5 +1,5 @@
 """`python -m actionpose` is the command line."""
 
-from actionpose.cli import main
+from actionpose.cli.main import main
 
 main()

@@ -29,9 +29,9 @@ from safetensors.torch import save as as_bytes  # `save_file` makes files that o
 from torch import Tensor, nn
 
 from actionpose.config import ModelConfig, from_dict
-from actionpose.errors import UserError
-from actionpose.files import atomic_folder
-from actionpose.model import PoseEncoder
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_folder
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 Config = TypeVar("Config")
 

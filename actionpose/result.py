@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
 from actionpose.skeletons import SKELETONS, Skeleton
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas
 
-    from actionpose.actions import Action
-    from actionpose.lift import ActionPose
+    from actionpose.actions.timeline import Action
+    from actionpose.inference.predictor import ActionPose
 
 FORMAT_VERSION = 1  # raised when code that reads the old format would misread the new one
 
@@ -164,7 +164,7 @@ class Result:
             UserError: that model is not to be found, is no longer the one that made the result, or
                 cannot name actions (`lift.ActionPose.actions`, which has more settings).
         """
-        from actionpose.lift import ActionPose
+        from actionpose.inference.predictor import ActionPose
 
         if model is None:
             made_by = self.header.get("checkpoint")
@@ -339,43 +339,43 @@ def _write_csv(result: Result, path: Path) -> None:
 
 
 def _write_png(result: Result, path: Path) -> None:
-    from actionpose import view
+    from actionpose.visualization import html_viewer as view
 
     view.picture(result, path)
 
 
 def _write_html(result: Result, path: Path) -> None:
-    from actionpose import view
+    from actionpose.visualization import html_viewer as view
 
     view.html(result, path)
 
 
 def _write_bvh(result: Result, path: Path) -> list[Path]:
-    from actionpose import export
+    from actionpose.export import bvh as export
 
     return export.bvh(result, path)
 
 
 def _write_trc(result: Result, path: Path) -> list[Path]:
-    from actionpose import export
+    from actionpose.export import bvh as export
 
     return export.trc(result, path)
 
 
 def _write_c3d(result: Result, path: Path) -> list[Path]:
-    from actionpose import export
+    from actionpose.export import bvh as export
 
     return export.c3d(result, path)
 
 
 def _write_glb(result: Result, path: Path) -> list[Path]:
-    from actionpose import gltf
+    from actionpose.export import gltf
 
     return gltf.glb(result, path)
 
 
 def _write_mp4(result: Result, path: Path) -> None:
-    from actionpose import overlay
+    from actionpose.visualization import video_overlay as overlay
 
     overlay.video(result, path)
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 Points = TypeVar("Points", NDArray[np.floating], torch.Tensor)
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import tyro
 
-from actionpose import benchmark_open as bench
 from actionpose.config import FinetuneConfig, PretrainConfig, load_recipe
-from actionpose.corpus import open_corpus
-from actionpose.errors import exit_codes
+from actionpose.datasets.corpus import open_corpus
+from actionpose.experiments import ablation as bench
+from actionpose.utils.errors import exit_codes
 
 Pair = tuple[PretrainConfig, FinetuneConfig]
 ROW = "map"

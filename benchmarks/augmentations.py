@@ -18,13 +18,13 @@ import torch
 import tyro
 from detector_robustness import TROUBLES, errors_mm
 
-from actionpose.benchmark_open import interval
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, load_recipe
-from actionpose.corpus import open_corpus
-from actionpose.errors import exit_codes
-from actionpose.files import atomic_write
-from actionpose.finetune import finetune
-from actionpose.lift import ActionPose
+from actionpose.datasets.corpus import open_corpus
+from actionpose.experiments.ablation import interval
+from actionpose.inference.predictor import ActionPose
+from actionpose.training.finetune import finetune
+from actionpose.utils.errors import exit_codes
+from actionpose.utils.files import atomic_write
 
 ROWS: dict[str, AugmentationConfig | dict[str, object]] = {
     "none": AugmentationConfig(),

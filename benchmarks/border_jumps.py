@@ -22,13 +22,18 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from actionpose.clips import IMAGE_SIZE, make_clip, place_camera
-from actionpose.corpus import open_corpus
-from actionpose.errors import exit_codes
-from actionpose.geometry import heading_rad, image_frame
-from actionpose.keypoints import Keypoints
-from actionpose.lift import AVERAGE_ADULT_M, STATURE_PER_CHAIN, ActionPose, chain_length
+from actionpose.datasets.corpus import open_corpus
+from actionpose.datasets.lifting import IMAGE_SIZE, make_clip, place_camera
+from actionpose.geometry.camera import heading_rad, image_frame
+from actionpose.inference.predictor import (
+    AVERAGE_ADULT_M,
+    STATURE_PER_CHAIN,
+    ActionPose,
+    chain_length,
+)
+from actionpose.keypoints.core import Keypoints
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import exit_codes
 
 Array = NDArray[np.floating]
 RATE_HZ = 30.0

@@ -15,8 +15,8 @@ import numpy as np
 import tyro
 from tyro.conf import Positional
 
-from actionpose.errors import UserError, exit_codes
-from actionpose.evaluate import bootstrap
+from actionpose.evaluation.open_benchmark import bootstrap
+from actionpose.utils.errors import UserError, exit_codes
 
 METRICS = ("mpjpe_mm", "mpjpe_height_mm", "p_mpjpe_mm", "mpjve_mm")
 

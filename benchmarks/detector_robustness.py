@@ -17,13 +17,13 @@ import torch
 import tyro
 from tyro.conf import UseAppendAction
 
-from actionpose.clips import IMAGE_SIZE, Batches
 from actionpose.config import AugmentationConfig, ClipConfig
-from actionpose.corpus import Corpus, open_corpus
-from actionpose.errors import exit_codes
-from actionpose.evaluate import bootstrap, window_errors
-from actionpose.geometry import image_frame
-from actionpose.lift import ActionPose
+from actionpose.datasets.corpus import Corpus, open_corpus
+from actionpose.datasets.lifting import IMAGE_SIZE, Batches
+from actionpose.evaluation.open_benchmark import bootstrap, window_errors
+from actionpose.geometry.camera import image_frame
+from actionpose.inference.predictor import ActionPose
+from actionpose.utils.errors import exit_codes
 
 PLAIN = ClipConfig(
     frames=81,

@@ -21,8 +21,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from actionpose.model import NORM_EPS, PoseEncoder
-from actionpose.training import keep_freed_memory
+from actionpose.models.dstformer import NORM_EPS, PoseEncoder
+from actionpose.training.loop import keep_freed_memory
 
 SIZES: dict[str, dict[str, Any]] = {
     "full": {},

@@ -14,13 +14,13 @@ import torch
 import tyro
 from tyro.conf import Positional, arg
 
-from actionpose.clips import VIEWS_OF_A_WINDOW
-from actionpose.errors import UserError, exit_codes
-from actionpose.evaluate import bootstrap
-from actionpose.lift import ActionPose
-from actionpose.recognition import as_keypoints, see
-from actionpose.synthetic import dataset
-from actionpose.text import mirror_text
+from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
+from actionpose.datasets.synthetic.generate import dataset
+from actionpose.evaluation.open_benchmark import bootstrap
+from actionpose.evaluation.recognition import as_keypoints, see
+from actionpose.inference.predictor import ActionPose
+from actionpose.models.text_encoder import mirror_text
+from actionpose.utils.errors import UserError, exit_codes
 
 RATE_HZ = 30.0
 LONGEST = 150  # frames of a motion

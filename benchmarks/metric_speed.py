@@ -15,8 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import tyro
 
-from actionpose.errors import exit_codes
-from actionpose.protocols import ALL17, PAPER14, frame_errors, h36m_indices
+from actionpose.evaluation.protocols import ALL17, PAPER14, frame_errors, h36m_indices
+from actionpose.utils.errors import exit_codes
 
 WINDOW = 243
 

@@ -34,16 +34,16 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from actionpose.clips import Batches
-from actionpose.commands.common import make_folder
+from actionpose.cli.options import make_folder
 from actionpose.config import FinetuneConfig, load_recipe
-from actionpose.corpus import open_corpus
-from actionpose.errors import exit_codes
-from actionpose.evaluate import Predict, evaluate_open
-from actionpose.files import atomic_write
-from actionpose.geometry import box_frame, mirror
+from actionpose.datasets.corpus import open_corpus
+from actionpose.datasets.lifting import Batches
+from actionpose.evaluation.open_benchmark import Predict, evaluate_open
+from actionpose.geometry.camera import box_frame, mirror
 from actionpose.skeletons import H36M17
-from actionpose.training import keep_freed_memory
+from actionpose.training.loop import keep_freed_memory
+from actionpose.utils.errors import exit_codes
+from actionpose.utils.files import atomic_write
 
 RECIPE = Path("recipes/open_tiny_1.yaml")
 VAL = [Path("data/open/cmu"), Path("data/open/hdm05")]

@@ -15,8 +15,8 @@ import numpy as np
 import tyro
 from tyro.conf import Positional
 
-from actionpose.corpus import Motion, write_corpus
-from actionpose.errors import UserError, exit_codes
+from actionpose.datasets.corpus import Motion, write_corpus
+from actionpose.utils.errors import UserError, exit_codes
 
 SOURCES = {
     "cmu": (

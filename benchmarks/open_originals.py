@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from open_corpora import read, source_folder
 
-from actionpose.corpus import open_corpus
-from actionpose.errors import exit_codes
-from actionpose.prepare import bandai, cmu, hdm05
-from actionpose.prepare.mocap import Left, Take, write
+from actionpose.datasets.corpus import open_corpus
+from actionpose.prepare.mocap import bandai, cmu, hdm05
+from actionpose.prepare.mocap.common import Left, Take, write
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import exit_codes
 
 LIMIT_MM = 3.0
 FREE = ("spine", "nose", "head")  # each converter's own choice

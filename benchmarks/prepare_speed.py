@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from imitations.amass import write_tree
-from imitations.bodies import write_bodies
+from helpers.amass import write_tree
+from helpers.bodies import write_bodies
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -61,7 +61,7 @@ class Watch(threading.Thread):
 
 def run(folder: Path, texts: Path, workers: int, queue: Any) -> None:
     """Prepare in this process, and tell wall and CPU seconds, frames and memory."""
-    from actionpose.prepare.amass_babel import prepare
+    from actionpose.prepare.amass.build import prepare
 
     watch = Watch()
     watch.start()

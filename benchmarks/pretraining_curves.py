@@ -10,9 +10,9 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional, arg
 
-from actionpose.errors import UserError, exit_codes
-from actionpose.files import atomic_write
-from actionpose.pictures import new_figure
+from actionpose.utils.errors import UserError, exit_codes
+from actionpose.utils.files import atomic_write
+from actionpose.visualization.pictures import new_figure
 
 PANELS = {
     "losses of one batch": ["alignment", "position", "velocity"],

@@ -14,12 +14,12 @@ import torch
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg
 
+from actionpose.actions.label_bank import Labels
 from actionpose.checkpoint import find
-from actionpose.corpus import open_corpus
-from actionpose.errors import UserError, exit_codes
-from actionpose.figures import embed_spans
-from actionpose.labels import Labels
-from actionpose.retrieval import both_ways, chance_both_ways
+from actionpose.datasets.corpus import open_corpus
+from actionpose.experiments.embedding_figures import embed_spans
+from actionpose.metrics.retrieval import both_ways, chance_both_ways
+from actionpose.utils.errors import UserError, exit_codes
 
 
 def main(

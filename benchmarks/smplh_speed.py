@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from imitations.bodies import regressor, write_bodies
+from helpers.bodies import regressor, write_bodies
 from torch import Tensor
 
-from actionpose.prepare.body_models import BodyModel, load_body
-from actionpose.prepare.smplh import moments, pose_joints
+from actionpose.prepare.amass.body_models import BodyModel, load_body
+from actionpose.prepare.amass.smplh import moments, pose_joints
 
 VERTICES = 6890
 

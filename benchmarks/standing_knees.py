@@ -16,14 +16,14 @@ import tyro
 from numpy.typing import NDArray
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.angles import between
-from actionpose.augmentation import pitched, straighten
-from actionpose.clips import IMAGE_SIZE, make_clip, place_camera
-from actionpose.corpus import Corpus, open_corpus
-from actionpose.errors import UserError, exit_codes
-from actionpose.geometry import heading_rad, image_frame
-from actionpose.lift import ActionPose
+from actionpose.datasets.augmentation import pitched, straighten
+from actionpose.datasets.corpus import Corpus, open_corpus
+from actionpose.datasets.lifting import IMAGE_SIZE, make_clip, place_camera
+from actionpose.geometry.camera import heading_rad, image_frame
+from actionpose.inference.predictor import ActionPose
+from actionpose.postprocessing.joint_angles import between
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError, exit_codes
 
 Array = NDArray[np.floating]
 

@@ -17,13 +17,11 @@ import tyro
 from numpy.typing import NDArray
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.actions import OTHER, timeline
-from actionpose.clips import VIEWS_OF_A_WINDOW
-from actionpose.corpus import open_corpus
-from actionpose.errors import UserError, exit_codes
-from actionpose.lift import ActionPose
-from actionpose.recognition import as_keypoints, labelled_spans, see
-from actionpose.segmentation import (
+from actionpose.actions.timeline import OTHER, timeline
+from actionpose.datasets.corpus import open_corpus
+from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
+from actionpose.evaluation.recognition import as_keypoints, labelled_spans, see
+from actionpose.evaluation.segmentation import (
     OFFERED,
     Track,
     f1_percent,
@@ -32,6 +30,8 @@ from actionpose.segmentation import (
     segmental_counts,
     segments_of,
 )
+from actionpose.inference.predictor import ActionPose
+from actionpose.utils.errors import UserError, exit_codes
 
 SHARES = (1, 2, 3, 4)  # of the model's frames: whole windows, halves, thirds, quarters
 COSTS = (0.02, 0.05, 0.1, 0.2, 0.3)

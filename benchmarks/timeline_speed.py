@@ -18,7 +18,7 @@ import torch
 import tyro
 
 from actionpose import ActionPose, Keypoints
-from actionpose.errors import exit_codes
+from actionpose.utils.errors import exit_codes
 
 LABELS = ("walk", "run", "wave with both hands", "squat")
 

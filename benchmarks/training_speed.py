@@ -29,10 +29,10 @@ import tyro
 from encoder_speed import STEPS, make_pair
 
 from actionpose.config import TextClipConfig
-from actionpose.corpus import Motion, open_corpus, write_corpus
-from actionpose.synthetic import dataset
-from actionpose.text_clips import TextBatches
-from actionpose.training import keep_freed_memory
+from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
+from actionpose.datasets.motion_text import TextBatches
+from actionpose.datasets.synthetic.generate import dataset
+from actionpose.training.loop import keep_freed_memory
 
 RATE = 1e-3
 HEAD_WIDTH = 32

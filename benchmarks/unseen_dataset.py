@@ -23,19 +23,19 @@ import tyro
 from numpy.typing import NDArray
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.clips import VIEWS_OF_A_WINDOW
-from actionpose.corpus import Corpus, open_corpus
-from actionpose.errors import UserError, exit_codes
-from actionpose.evaluate import bootstrap
-from actionpose.lift import ActionPose
-from actionpose.recognition import (
+from actionpose.datasets.corpus import Corpus, open_corpus
+from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
+from actionpose.evaluation.open_benchmark import bootstrap
+from actionpose.evaluation.recognition import (
     confusion,
     labelled_spans,
     nearest,
     recognise,
     statistics_table,
 )
-from actionpose.text import normalize_text
+from actionpose.inference.predictor import ActionPose
+from actionpose.models.text_encoder import normalize_text
+from actionpose.utils.errors import UserError, exit_codes
 
 
 def few_of_each(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: int = 0) -> Corpus:

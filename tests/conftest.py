@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import SCRIPT, environment
+from helpers.training_runs import SCRIPT, environment
 
 from actionpose.config import (
     AlignmentConfig,
@@ -23,8 +23,8 @@ from actionpose.config import (
     TrainingConfig,
     to_dict,
 )
-from actionpose.corpus import Corpus, Motion, open_corpus, write_corpus
-from actionpose.synthetic import dataset
+from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
+from actionpose.datasets.synthetic.generate import dataset
 
 torch.set_num_threads(1)  # tiny models; more threads only wait for each other
 

@@ -15,8 +15,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 
 from actionpose import checkpoint
 from actionpose.config import ModelConfig, to_dict
-from actionpose.errors import UserError
-from actionpose.model import PoseEncoder
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.utils.errors import UserError
 
 SIZES = ModelConfig(
     width=8, depth=2, num_heads=2, rep_width=8, max_frames=9, middle_layer=1, embedding_width=8

@@ -17,7 +17,7 @@ from actionpose.config import (
     load_recipe,
     to_dict,
 )
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from actionpose import result as result_module
-from actionpose.errors import UserError
 from actionpose.result import ARRAYS, TABLE_COLUMNS, Result
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 HEADER = {
     "units": "m",

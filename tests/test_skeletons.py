@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from actionpose.errors import UserError
 from actionpose.skeletons import (
     BODY25,
     BODY_PARTS,
@@ -17,6 +16,7 @@ from actionpose.skeletons import (
     SKELETONS,
     convert,
 )
+from actionpose.utils.errors import UserError
 
 # How each Human3.6M joint follows from the joints of another set, by the published indices.
 LIMBS_OF_COCO = {1: [12], 2: [14], 3: [16], 4: [11], 5: [13], 6: [15]}

@@ -10,9 +10,9 @@ import pytest
 
 from actionpose import ActionPose
 from actionpose.checkpoint import bundled, load
-from actionpose.corpus import Motion, open_corpus, write_corpus
-from actionpose.evaluate import evaluate_open
-from actionpose.synthetic import motion
+from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
+from actionpose.datasets.synthetic.generate import motion
+from actionpose.evaluation.open_benchmark import evaluate_open
 
 ACTIONS = ("walk", "squat", "punch", "bow", "jump", "wave")
 SCORES = {

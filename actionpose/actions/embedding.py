@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionpose.actions import (
+from actionpose.actions.label_bank import Labels, unit
+from actionpose.actions.timeline import (
     DEFAULT_THRESHOLD,
     MIN_LENGTH_S,
     SWITCH_COST,
@@ -20,14 +21,13 @@ from actionpose.actions import (
     timeline,
     window_spans,
 )
-from actionpose.errors import UserError
-from actionpose.geometry import Frame2D
-from actionpose.keypoints import Keypoints
-from actionpose.labels import Labels, unit
-from actionpose.model import PoseEncoder
-from actionpose.resampling import resample_keypoints, same_rate
+from actionpose.geometry.camera import Frame2D
+from actionpose.keypoints.core import Keypoints
+from actionpose.models.dstformer import PoseEncoder
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.utils.resampling import resample_keypoints, same_rate
 
 Array = NDArray[np.floating]
 Progress = Callable[[int], object]

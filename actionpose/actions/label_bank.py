@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose import checkpoint
-from actionpose.errors import UserError
-from actionpose.text import TextEncoder, normalize_text
+from actionpose.models.text_encoder import TextEncoder, normalize_text
+from actionpose.utils.errors import UserError
 
 PHRASINGS = ("{}", "a person: {}", "someone is doing this: {}")
 _BATCH = 64

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import UseAppendAction, arg
 
-from actionpose.commands.common import Quiet
+from actionpose.cli.options import Quiet
 
 
 def open_ablation(
@@ -36,10 +36,10 @@ def open_ablation(
         dry_run: Print the plan, and stop.
         table_only: Print the table of what is done, and stop.
     """
-    from actionpose import benchmark_open as bench
     from actionpose.config import FinetuneConfig, PretrainConfig, load_recipe
-    from actionpose.corpus import open_corpus
-    from actionpose.files import atomic_write
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.experiments import ablation as bench
+    from actionpose.utils.files import atomic_write
 
     if not table_only:
         jobs = bench.plan(

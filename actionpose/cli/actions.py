@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.commands.common import Checkpoint, Device, Quiet, check_outputs, parse_size
-from actionpose.errors import UserError
+from actionpose.cli.options import Checkpoint, Device, Quiet, check_outputs, parse_size
+from actionpose.utils.errors import UserError
 
 
 def actions(
@@ -46,12 +46,12 @@ def actions(
         rate_hz: Frames a second, where the file does not say it; else 30.
     """
     from actionpose import result as results
-    from actionpose import timelines
-    from actionpose.actions import MIN_LENGTH_S, SWITCH_COST, clean_labels
-    from actionpose.datasheet import counted
-    from actionpose.footage import is_keypoint_file, read_source
-    from actionpose.keypoints import Keypoints
-    from actionpose.lift import ActionPose
+    from actionpose.actions.timeline import MIN_LENGTH_S, SWITCH_COST, clean_labels
+    from actionpose.datasets.statistics import counted
+    from actionpose.export import timelines
+    from actionpose.inference.predictor import ActionPose
+    from actionpose.keypoints.core import Keypoints
+    from actionpose.video.pose_estimation import is_keypoint_file, read_source
 
     known = [*timelines.WRITERS, *(s for s in results.WRITERS if s not in timelines.WRITERS)]
     if out:
@@ -137,11 +137,11 @@ def search(
     """
     from dataclasses import asdict
 
-    from actionpose import search as searching
-    from actionpose.actions import clean_labels
-    from actionpose.datasheet import counted
-    from actionpose.files import write_json
-    from actionpose.lift import ActionPose
+    from actionpose.actions.timeline import clean_labels
+    from actionpose.datasets.statistics import counted
+    from actionpose.inference import search as searching
+    from actionpose.inference.predictor import ActionPose
+    from actionpose.utils.files import write_json
 
     if top < 1:
         raise UserError(f"--top must be 1 or more, not {top}")
@@ -189,10 +189,10 @@ def calibrate(
     import json
 
     from actionpose import checkpoint as checkpoints
-    from actionpose.corpus import open_corpus
-    from actionpose.files import write_json
-    from actionpose.lift import ActionPose
-    from actionpose.segmentation import calibrate as best_threshold
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.evaluation.segmentation import calibrate as best_threshold
+    from actionpose.inference.predictor import ActionPose
+    from actionpose.utils.files import write_json
 
     folder = checkpoints.find(checkpoint)
     model = ActionPose.from_pretrained(folder, device)

@@ -13,9 +13,9 @@ def info(corpus: Positional[Path], labels: int = 20) -> None:
         corpus: Folder that `actionpose prepare` wrote.
         labels: How many of the most frequent to list.
     """
-    from actionpose.corpus import open_corpus
-    from actionpose.datasheet import as_text, data_sheet
-    from actionpose.errors import UserError
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.datasets.statistics import as_text, data_sheet
+    from actionpose.utils.errors import UserError
 
     if labels < 0:
         raise UserError(f"--labels is 0 or more, not {labels}")
@@ -37,9 +37,9 @@ def show(
         segments: How many.
         seed: Other seeds choose other segments.
     """
-    from actionpose.contact_sheet import contact_sheet
-    from actionpose.corpus import open_corpus
-    from actionpose.errors import UserError
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.utils.errors import UserError
+    from actionpose.visualization.corpus_sheet import contact_sheet
 
     if out.suffix.lower() != ".png":
         raise UserError(f"a contact sheet is a .png, not {out.name}")

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 import torch
 
-from actionpose.detectors import available
-from actionpose.offline import TELEMETRY
+from actionpose.utils.telemetry import TELEMETRY
+from actionpose.video.detectors import available
 
 # distributions that put files in one place: the last one installed wins, and removing one breaks
 # the other

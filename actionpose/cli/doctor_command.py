@@ -3,6 +3,6 @@
 
 def doctor() -> None:
     """Versions, extras, detectors, GPU, network use, and what is wrong with the installation."""
-    from actionpose.doctor import report
+    from actionpose.cli.doctor import report
 
     print(report())

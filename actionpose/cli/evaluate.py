@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from tqdm import tqdm
 from tyro.conf import UseAppendAction, arg
 
-from actionpose.commands.common import Checkpoint, Device, Quiet
-from actionpose.errors import UserError
+from actionpose.cli.options import Checkpoint, Device, Quiet
+from actionpose.utils.errors import UserError
 
 
 def open_benchmark(
@@ -21,14 +21,14 @@ def open_benchmark(
     quiet: Quiet = False,
 ) -> None:
     """Score a model on the open benchmark: subjects never seen in training."""
-    from actionpose import recognition, segmentation
-    from actionpose.clips import IMAGE_SIZE
-    from actionpose.corpus import open_corpus
-    from actionpose.evaluate import METRICS
-    from actionpose.evaluate import evaluate_open as score
-    from actionpose.files import write_json
-    from actionpose.geometry import image_frame
-    from actionpose.lift import ActionPose
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.datasets.lifting import IMAGE_SIZE
+    from actionpose.evaluation import recognition, segmentation
+    from actionpose.evaluation.open_benchmark import METRICS
+    from actionpose.evaluation.open_benchmark import evaluate_open as score
+    from actionpose.geometry.camera import image_frame
+    from actionpose.inference.predictor import ActionPose
+    from actionpose.utils.files import write_json
 
     if confusion and confusion.suffix.lower() != ".png":
         raise UserError(f"--confusion is a picture, such as confusion.png, not {confusion}")

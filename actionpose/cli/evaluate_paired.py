@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from tqdm import tqdm
 from tyro.conf import arg
 
-from actionpose.commands.common import Device, Quiet
-from actionpose.errors import UserError
+from actionpose.cli.options import Device, Quiet
+from actionpose.utils.errors import UserError
 
 Scored = Annotated[
     str | None, arg(help="ours (name, folder, run, Hub id) or an official MotionBERT file")
@@ -51,8 +51,8 @@ def h36m(
     quiet: Quiet = False,
 ) -> None:
     """Score on Human3.6M by MotionBERT's protocol, or VideoPose3D's, as the data are."""
-    from actionpose.evaluate_datasets import protocol_for
-    from actionpose.prepare.h36m import prepare_h36m
+    from actionpose.evaluation.paired import protocol_for
+    from actionpose.prepare.paired.h36m import prepare_h36m
 
     if predictions and (overwrite_xy or keypoints == "truth"):
         raise UserError("--keypoints and --overwrite-xy are for a checkpoint, not for predictions")
@@ -85,9 +85,9 @@ def mpi_inf_3dhp(
     quiet: Quiet = False,
 ) -> None:
     """Score on MPI-INF-3DHP: PCK, AUC and MPJPE of the valid frames."""
-    from actionpose.evaluate_datasets import protocol_for
-    from actionpose.prepare.mpi_inf_3dhp import prepare_3dhp
-    from actionpose.protocols import ALL17, PAPER14
+    from actionpose.evaluation.paired import protocol_for
+    from actionpose.evaluation.protocols import ALL17, PAPER14
+    from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 
     def prepare(source: Path, out: Path) -> Path:
         return prepare_3dhp(source, out, splits=("test",))
@@ -106,7 +106,7 @@ def _opened(
     data: Path, kinds: tuple[str, ...], prepare: Callable[[Path, Path], Path]
 ) -> Iterator[Any]:
     """The test split of a prepared folder; original files are prepared beside the way."""
-    from actionpose.pairs import open_pairs
+    from actionpose.datasets.paired import open_pairs
 
     with tempfile.TemporaryDirectory() as folder:
         if not data.exists():
@@ -132,10 +132,10 @@ def _score(
     """Score a checkpoint with its inputs, or predictions; print, and write scores and failures."""
     from dataclasses import replace
 
-    from actionpose import evaluate_datasets as datasets
-    from actionpose.failures import write_failures
-    from actionpose.files import write_json
-    from actionpose.predictions import load_predictions
+    from actionpose.evaluation import paired as datasets
+    from actionpose.evaluation.error_analysis import write_failures
+    from actionpose.evaluation.predictions import load_predictions
+    from actionpose.utils.files import write_json
 
     checkpoint, predictions, inputs = source
     json_out, failures = out

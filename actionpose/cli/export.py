@@ -7,9 +7,9 @@ from typing import Annotated
 from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.commands.common import Quiet, check_outputs
-from actionpose.commands.motion import MotionOptions, described
-from actionpose.errors import UserError
+from actionpose.cli.options import Quiet, check_outputs
+from actionpose.cli.postprocess import MotionOptions, described
+from actionpose.utils.errors import UserError
 
 Outputs = Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])]
 Motion = Annotated[MotionOptions, arg(name="")]
@@ -31,9 +31,9 @@ def export(
             c3d, glb. May be repeated.
         film: The video under the overlay of mp4, and in html.
     """
-    from actionpose.motion import rigid
+    from actionpose.export.save import save_files
+    from actionpose.postprocessing.smoothing import rigid
     from actionpose.result import WRITERS, Result
-    from actionpose.saving import save_files
 
     check_outputs(out, list(WRITERS), "result.bvh")
     if film is not None and not film.is_file():
@@ -69,8 +69,8 @@ def view(
             page, of a large one only the way to it.
         open: Show it in the browser.
     """
-    from actionpose import view as viewer
     from actionpose.result import Result
+    from actionpose.visualization import html_viewer as viewer
 
     page = result.with_suffix(".html") if html is None else html
     check_outputs((page,), [".html", ".htm"], "page.html")
@@ -94,8 +94,8 @@ def angles(
     """
     import numpy as np
 
-    from actionpose.angles import WRITERS
-    from actionpose.angles import angles as angles_of
+    from actionpose.postprocessing.joint_angles import WRITERS
+    from actionpose.postprocessing.joint_angles import angles as angles_of
     from actionpose.result import Result
 
     if out:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
 
-from actionpose.commands.common import Checkpoint
+from actionpose.cli.options import Checkpoint
 
 Data = Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")]
 Out = Annotated[Path, arg(aliases=["-o"], help="the picture (png, pdf, svg)")]
@@ -24,8 +24,8 @@ def figure5(
 ) -> None:
     """Draw motions as t-SNE maps, with and without text, and score how actions separate."""
     from actionpose.checkpoint import find
-    from actionpose.corpus import open_corpus
-    from actionpose.figures import figure5 as draw
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.experiments.embedding_figures import figure5 as draw
 
     corpora = [open_corpus(folder) for folder in data]
     report = draw(
@@ -54,8 +54,8 @@ def figure8(
 ) -> None:
     """Draw clips with the share that each of some labels gets."""
     from actionpose.checkpoint import find
-    from actionpose.corpus import open_corpus
-    from actionpose.figures import figure8 as draw
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.experiments.embedding_figures import figure8 as draw
 
     corpora = [open_corpus(folder) for folder in data]
     chosen = [label for label in map(str.strip, labels.split(",")) if label]
@@ -67,7 +67,7 @@ def figure8(
 
 
 def _finish(report: Any, out: Path, json_out: Path | None) -> None:
-    from actionpose.files import write_json
+    from actionpose.utils.files import write_json
 
     print(f"wrote   {out}")
     if json_out:

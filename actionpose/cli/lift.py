@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.commands.common import (
+from actionpose.cli.export import Motion
+from actionpose.cli.options import (
     Checkpoint,
     Device,
     Quiet,
@@ -18,12 +19,11 @@ from actionpose.commands.common import (
     make_folder,
     parse_size,
 )
-from actionpose.commands.export import Motion
-from actionpose.commands.motion import MotionOptions, described
-from actionpose.errors import UserError
+from actionpose.cli.postprocess import MotionOptions, described
+from actionpose.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from actionpose import bulk
+    from actionpose.inference import batch as bulk
 
 SOME_FAILED = 3  # exit code
 
@@ -34,8 +34,8 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """Lift a bundled real clip and write the result, a picture and a 3D viewer; offline."""
-    from actionpose.keypoints import Keypoints
-    from actionpose.lift import ActionPose
+    from actionpose.inference.predictor import ActionPose
+    from actionpose.keypoints.core import Keypoints
 
     file = Path(str(resources.files("actionpose"))) / "assets" / "demo_keypoints.npz"
     keypoints = Keypoints.read(file)
@@ -97,7 +97,7 @@ def lift(
         image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
         rate_hz: Frames a second, where the file does not say it, or not the camera's.
     """
-    from actionpose import bulk
+    from actionpose.inference import batch as bulk
 
     options = bulk.Options(
         checkpoint=checkpoint,
@@ -143,7 +143,7 @@ def _suffixes(save: str) -> list[str]:
 
 def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
     """Before the work, not after it."""
-    from actionpose.bulk import holds_inputs
+    from actionpose.inference.batch import holds_inputs
     from actionpose.result import WRITERS
 
     if len(inputs) > 1 or holds_inputs(inputs[0]):
@@ -156,8 +156,8 @@ def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
 
 def _lift_one(job: "bulk.Job", options: "bulk.Options", quiet: bool) -> None:
     """One input, with a bar over its frames; its error ends the program."""
-    from actionpose.bulk import lift_file
-    from actionpose.lift import ActionPose
+    from actionpose.inference.batch import lift_file
+    from actionpose.inference.predictor import ActionPose
 
     model = ActionPose.from_pretrained(options.checkpoint, options.device)
     with tqdm(unit="frame", disable=True if quiet else None) as bar:
@@ -193,7 +193,7 @@ def _lift_many(
     quiet: bool,
 ) -> None:
     """Many inputs, with a bar over them and a table of what became of each."""
-    from actionpose import bulk
+    from actionpose.inference import batch as bulk
 
     there = [job for job in work if skip_existing and all(p.exists() for p in job.outputs)]
     left = [job for job in work if job not in there]

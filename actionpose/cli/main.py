@@ -8,26 +8,26 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from actionpose.commands import (
+from actionpose.cli import ablation as benchmark
+from actionpose.cli import (
     actions,
-    benchmark,
     corpus,
-    doctor,
     evaluate,
-    evaluate_datasets,
     export,
     figures,
     lift,
     models,
-    prepare,
     prepare_amass,
-    prepare_datasets,
     prepare_mocap,
     reproduce,
     train,
 )
-from actionpose.commands.common import parse
-from actionpose.errors import UserError, exit_codes
+from actionpose.cli import doctor_command as doctor
+from actionpose.cli import evaluate_paired as evaluate_datasets
+from actionpose.cli import prepare_paired as prepare_datasets
+from actionpose.cli import prepare_synthetic as prepare
+from actionpose.cli.options import parse
+from actionpose.utils.errors import UserError, exit_codes
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": lift.demo,

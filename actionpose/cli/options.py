@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 import tyro
 from tyro.conf import arg
 
-from actionpose.errors import UserError, UserNotice
+from actionpose.utils.errors import UserError, UserNotice
 
 Quiet = Annotated[bool, arg(aliases=["-q"], help="no progress bar")]
 Checkpoint = Annotated[str, arg(help="bundled name, checkpoint or run folder, or Hub id")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 if TYPE_CHECKING:
     from actionpose.result import Result
@@ -48,7 +48,8 @@ class MotionOptions:
         Raises:
             UserError: a step cannot be done with this result; see `motion` and `ground`.
         """
-        from actionpose import ground, motion
+        from actionpose.postprocessing import ground_contact as ground
+        from actionpose.postprocessing import smoothing as motion
 
         if self.fov is not None or self.focal_px is not None:
             result = motion.trajectory(result, fov_deg=self.fov, focal_px=self.focal_px)

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from tqdm import tqdm
 from tyro.conf import Positional, arg
 
-from actionpose.commands.common import Quiet
-from actionpose.errors import UserError
+from actionpose.cli.options import Quiet
+from actionpose.utils.errors import UserError
 
 
 def amass_babel(
@@ -45,7 +45,7 @@ def amass_babel(
     if check:
         _check(amass, annotations, body_model, regressor, approximate)
         return
-    from actionpose.prepare.amass_babel import prepare
+    from actionpose.prepare.amass.build import prepare
 
     if out is None:
         raise UserError("say where to write: -o CORPUS")
@@ -82,7 +82,7 @@ def amass_babel(
 def _check(
     amass: Path, annotations: Path, body_model: Path, regressor: Path | None, approximate: bool
 ) -> None:
-    from actionpose.prepare.amass_check import check
+    from actionpose.prepare.amass.preflight import check
 
     findings = check(amass, annotations, body_model, regressor, approximate)
     for finding in findings:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.commands.common import Quiet
+from actionpose.cli.options import Quiet
 
 if TYPE_CHECKING:
-    from actionpose.prepare.mocap import Left, Take
+    from actionpose.prepare.mocap.common import Left, Take
 
 Out = Annotated[Path, arg(aliases=["-o"], help="folder of the new corpus")]
 Source = Annotated[Positional[Path], arg(help="folder of the original files; searched through")]
@@ -31,9 +31,9 @@ def cmu(
             (.html), or a .csv, .json or .txt; docs/mocap.md tells how.
         rate_hz: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
     """
-    from actionpose.errors import UserError
-    from actionpose.prepare import cmu as reader
-    from actionpose.prepare.mocap import Left
+    from actionpose.prepare.mocap import cmu as reader
+    from actionpose.prepare.mocap.common import Left
+    from actionpose.utils.errors import UserError
 
     if rate_hz is not None and not 1 <= rate_hz <= 1000:
         raise UserError(f"--rate-hz is frames a second, such as 120, not {rate_hz:g}")
@@ -44,8 +44,8 @@ def cmu(
 
 def hdm05(source: Source, out: Out, quiet: Quiet = False) -> None:
     """Make a corpus of HDM05: the cut AMC files and their skeletons."""
-    from actionpose.prepare import hdm05 as reader
-    from actionpose.prepare.mocap import Left
+    from actionpose.prepare.mocap import hdm05 as reader
+    from actionpose.prepare.mocap.common import Left
 
     left = Left()
     takes = reader.takes(source, left)
@@ -54,8 +54,8 @@ def hdm05(source: Source, out: Out, quiet: Quiet = False) -> None:
 
 def bandai(source: Source, out: Out, quiet: Quiet = False) -> None:
     """Make a corpus of the Bandai-Namco-Research-Motiondataset (not for commercial use)."""
-    from actionpose.prepare import bandai as reader
-    from actionpose.prepare.mocap import Left
+    from actionpose.prepare.mocap import bandai as reader
+    from actionpose.prepare.mocap.common import Left
 
     left = Left()
     takes = reader.takes(source, left)
@@ -80,8 +80,8 @@ def bvh(
         title: What the corpus says of its source.
         licence: What the corpus says of its licence.
     """
-    from actionpose.prepare import folder as reader
-    from actionpose.prepare.mocap import Left
+    from actionpose.prepare.mocap import folder as reader
+    from actionpose.prepare.mocap.common import Left
 
     left = Left()
     takes = reader.takes(source, list(rig), labels, left)
@@ -94,7 +94,7 @@ def rigs(name: Positional[str | None] = None) -> None:
     Args:
         name: One of them.
     """
-    from actionpose.prepare.rig import load_rig, shipped, shipped_text
+    from actionpose.prepare.mocap.joint_map import load_rig, shipped, shipped_text
 
     if name is not None:
         print(shipped_text(name), end="")
@@ -115,8 +115,8 @@ def _write(
     """Write the corpus, print what is in it and what is not; exit code 3 if a file failed."""
     from tqdm import tqdm
 
-    from actionpose.corpus import open_corpus
-    from actionpose.prepare.mocap import write
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.prepare.mocap.common import write
 
     with tqdm(total=len(takes), unit="file", disable=True if quiet else None) as bar:
         write(

@@ -18,7 +18,7 @@ def h36m(
         source: h36m_sh_conf_cam_source_final.pkl, or data_3d_h36m.npz.
         out: Folder of the prepared data.
     """
-    from actionpose.prepare.h36m import prepare_h36m
+    from actionpose.prepare.paired.h36m import prepare_h36m
 
     _report(prepare_h36m(source, out, keypoints=keypoints, cameras=cameras))
 
@@ -36,14 +36,14 @@ def mpi_inf_3dhp(
         source: Folder of both files.
         out: Folder of the prepared data.
     """
-    from actionpose.prepare.mpi_inf_3dhp import prepare_3dhp
+    from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 
     _report(prepare_3dhp(source, out, annotation=annotation))
 
 
 def _report(folder: Path) -> None:
     """What was found, from the folder itself."""
-    from actionpose.pairs import verify_pairs
+    from actionpose.datasets.paired import verify_pairs
 
     info = verify_pairs(folder)
     print(f"wrote   {folder}: {info['kind']}, keypoints {info['keypoints']}")

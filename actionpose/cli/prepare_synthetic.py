@@ -5,8 +5,8 @@ from pathlib import Path
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from actionpose.commands.common import Quiet
-from actionpose.errors import UserError
+from actionpose.cli.options import Quiet
+from actionpose.utils.errors import UserError
 
 
 def synthetic(
@@ -19,8 +19,8 @@ def synthetic(
         num_motions: How many; a motion has about 110 frames.
         seed: Other seeds give other motions.
     """
-    from actionpose.corpus import Motion, write_corpus
-    from actionpose.synthetic import dataset
+    from actionpose.datasets.corpus import Motion, write_corpus
+    from actionpose.datasets.synthetic.generate import dataset
 
     if num_motions < 1:
         raise UserError(f"--num-motions must be 1 or more, not {num_motions}")

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
 
-from actionpose.commands.common import Device, make_folder
-from actionpose.errors import UserError
+from actionpose.cli.options import Device, make_folder
+from actionpose.utils.errors import UserError
 
 Named = UseAppendAction[tuple[str, ...]]
 H36M = Annotated[Path | None, arg(help="prepared Human3.6M")]
@@ -83,8 +83,8 @@ def _table(
 ) -> None:
     import shlex
 
-    from actionpose.reproduce import check_plan, collect, describe, make_plan, run_plan
-    from actionpose.tables import write_table
+    from actionpose.experiments.plan import check_plan, collect, describe, make_plan, run_plan
+    from actionpose.experiments.tables import write_table
 
     if teraflops <= 0:
         raise UserError(f"--teraflops must be above 0, not {teraflops:g}")
@@ -130,9 +130,9 @@ def figure7(
     device: Device = "auto",
 ) -> None:
     """Figure 7: input 2D, our 3D and the baseline's for chosen frames."""
-    from actionpose.evaluate_datasets import load_model, model_predict, protocol_for
-    from actionpose.figure7 import choose_frames, draw_figure7, parse_frames
-    from actionpose.pairs import open_pairs
+    from actionpose.datasets.paired import open_pairs
+    from actionpose.evaluation.paired import load_model, model_predict, protocol_for
+    from actionpose.experiments.qualitative_figure import choose_frames, draw_figure7, parse_frames
 
     pairs = open_pairs(h36m, "test")
     columns: dict[str, tuple[Any, int]] = {}

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from actionpose.commands.common import Quiet, notices_printed, parse, take_option
+from actionpose.cli.options import Quiet, notices_printed, parse, take_option
 
 
 def finetune(arguments: list[str]) -> None:
     """Stage two: train the encoder on 2D keypoints with 3D truth."""
     from actionpose.config import FinetuneConfig, load_recipe
-    from actionpose.finetune import finetune as train
+    from actionpose.training.finetune import finetune as train
 
     recipe, arguments = take_option(arguments, "--config")
     default = load_recipe(FinetuneConfig, recipe) if recipe else FinetuneConfig()
@@ -33,7 +33,7 @@ def finetune(arguments: list[str]) -> None:
 def pretrain(arguments: list[str]) -> None:
     """Stage one: train the encoder on masked motion and on the text of its actions."""
     from actionpose.config import PretrainConfig, load_recipe
-    from actionpose.pretrain import pretrain as train
+    from actionpose.training.pretrain import pretrain as train
 
     recipe, arguments = take_option(arguments, "--config")
     default = load_recipe(PretrainConfig, recipe) if recipe else PretrainConfig()

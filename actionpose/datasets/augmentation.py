@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from actionpose.config import AugmentationConfig
-from actionpose.geometry import Camera, look_at
+from actionpose.geometry.camera import Camera, look_at
 from actionpose.skeletons import BODY_PARTS, H36M17
 
 Array = NDArray[np.floating]

@@ -23,9 +23,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.files import atomic_folder
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_folder
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 

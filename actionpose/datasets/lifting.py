@@ -20,12 +20,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from actionpose import augmentation
 from actionpose.config import ClipConfig, TextClipConfig
-from actionpose.corpus import Corpus, Segment, open_corpus
-from actionpose.corruption import detector_noise, random_mask
-from actionpose.errors import UserError
-from actionpose.geometry import (
+from actionpose.datasets import augmentation
+from actionpose.datasets.corpus import Corpus, Segment, open_corpus
+from actionpose.datasets.masking import detector_noise, random_mask
+from actionpose.geometry.camera import (
     Camera,
     Frame2D,
     box_frame,
@@ -36,6 +35,7 @@ from actionpose.geometry import (
     redraw_bones,
 )
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 Clip = dict[str, Any]

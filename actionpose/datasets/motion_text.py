@@ -21,8 +21,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from actionpose import augmentation
-from actionpose.clips import (
+from actionpose.config import ClipConfig, TextClipConfig
+from actionpose.datasets import augmentation
+from actionpose.datasets.corpus import Corpus, Segment
+from actionpose.datasets.lifting import (
     NOISE_PERSON_SIZE,
     Clip,
     collate,
@@ -32,11 +34,8 @@ from actionpose.clips import (
     place_camera,
     worker_steps,
 )
-from actionpose.config import ClipConfig, TextClipConfig
-from actionpose.corpus import Corpus, Segment
-from actionpose.corruption import detector_noise, draw_mask
-from actionpose.errors import UserError, UserNotice
-from actionpose.geometry import (
+from actionpose.datasets.masking import detector_noise, draw_mask
+from actionpose.geometry.camera import (
     Frame2D,
     box_frame,
     heading_rad,
@@ -44,8 +43,9 @@ from actionpose.geometry import (
     orthographic_view,
     redraw_bones,
 )
+from actionpose.models.text_encoder import mirror_text, normalize_text
 from actionpose.skeletons import H36M17
-from actionpose.text import mirror_text, normalize_text
+from actionpose.utils.errors import UserError, UserNotice
 
 Array = NDArray[np.floating]
 

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.files import atomic_folder
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_folder
 
 Array = NDArray[np.floating]
 Rows = NDArray[np.int64]

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from actionpose.errors import UserError
-from actionpose.geometry import mirror
-from actionpose.pairs import Pairs, Rows, Video, clip_rows, normalize
+from actionpose.datasets.paired import Pairs, Rows, Video, clip_rows, normalize
+from actionpose.geometry.camera import mirror
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 Keypoints2D = Literal["detected", "truth"]

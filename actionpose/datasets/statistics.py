@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.corpus import Corpus
+from actionpose.datasets.corpus import Corpus
 from actionpose.skeletons import H36M17
 
 BLOCK_FRAMES = 20_000  # measured at a time, so that memory does not grow with the corpus

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.evaluate_datasets import Evaluation, Predict
-from actionpose.files import atomic_folder
-from actionpose.pairs import Pairs, Rows
-from actionpose.pictures import new_figure
-from actionpose.pose_drawing import GREY, draw_bones, turned
-from actionpose.protocols import group_means
+from actionpose.datasets.paired import Pairs, Rows
+from actionpose.evaluation.paired import Evaluation, Predict
+from actionpose.evaluation.protocols import group_means
 from actionpose.skeletons import H36M17
+from actionpose.utils.files import atomic_folder
+from actionpose.visualization.drawing import GREY, draw_bones, turned
+from actionpose.visualization.pictures import new_figure
 
 Array = NDArray[np.floating]
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.clips import benchmark_clips
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError
-from actionpose.lift import chain_length
-from actionpose.metrics import auc, mpjpe, mpjve, p_mpjpe, pck
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import benchmark_clips
+from actionpose.inference.predictor import chain_length
+from actionpose.metrics.pose import auc, mpjpe, mpjve, p_mpjpe, pck
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 

@@ -16,13 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose import checkpoint
-from actionpose.errors import UserError
-from actionpose.geometry import Frame2D, box_frame
-from actionpose.lift import predict as predict_poses
-from actionpose.model import PoseEncoder
-from actionpose.pair_clips import Keypoints2D, input_of
-from actionpose.pairs import Pairs, Rows, Video, centred_rows, clip_rows, covering_rows
-from actionpose.protocols import (
+from actionpose.datasets.paired import Pairs, Rows, Video, centred_rows, clip_rows, covering_rows
+from actionpose.datasets.paired_clips import Keypoints2D, input_of
+from actionpose.evaluation.protocols import (
     METRICS_OF,
     PROTOCOLS,
     FrameErrors,
@@ -33,7 +29,11 @@ from actionpose.protocols import (
     scores,
     scores_by_group,
 )
+from actionpose.geometry.camera import Frame2D, box_frame
+from actionpose.inference.predictor import predict as predict_poses
+from actionpose.models.dstformer import PoseEncoder
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.evaluate_datasets import Predict, Windows, to_mm
-from actionpose.pairs import Pairs
-from actionpose.protocols import Protocol
+from actionpose.datasets.paired import Pairs
+from actionpose.evaluation.paired import Predict, Windows, to_mm
+from actionpose.evaluation.protocols import Protocol
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, SKELETONS, convert
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.metrics import auc, n_mpjpe, p_mpjpe, pck
+from actionpose.metrics.pose import auc, n_mpjpe, p_mpjpe, pck
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, convert
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 Rows = NDArray[np.int64]

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.clips import IMAGE_SIZE, VIEWS_OF_A_WINDOW, make_clip, place_camera
-from actionpose.corpus import Corpus, Segment
-from actionpose.errors import UserError
-from actionpose.evaluate import Score, bootstrap
-from actionpose.files import atomic_write
-from actionpose.geometry import box_frame, heading_rad, image_frame
-from actionpose.keypoints import Keypoints
-from actionpose.lift import ActionPose
-from actionpose.pictures import new_figure
+from actionpose.datasets.corpus import Corpus, Segment
+from actionpose.datasets.lifting import IMAGE_SIZE, VIEWS_OF_A_WINDOW, make_clip, place_camera
+from actionpose.evaluation.open_benchmark import Score, bootstrap
+from actionpose.geometry.camera import box_frame, heading_rad, image_frame
+from actionpose.inference.predictor import ActionPose
+from actionpose.keypoints.core import Keypoints
+from actionpose.models.text_encoder import normalize_text
 from actionpose.skeletons import H36M17
-from actionpose.text import normalize_text
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.visualization.pictures import new_figure
 
 Array = NDArray[np.floating]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]

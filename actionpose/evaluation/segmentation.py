@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.actions import Action, scores_over_time
-from actionpose.clips import VIEWS_OF_A_WINDOW
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError
-from actionpose.evaluate import bootstrap
-from actionpose.geometry import heading_rad
-from actionpose.lift import ActionPose
-from actionpose.recognition import Progress, Span, as_keypoints, labelled_spans, see
+from actionpose.actions.timeline import Action, scores_over_time
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
+from actionpose.evaluation.open_benchmark import bootstrap
+from actionpose.evaluation.recognition import Progress, Span, as_keypoints, labelled_spans, see
+from actionpose.geometry.camera import heading_rad
+from actionpose.inference.predictor import ActionPose
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 

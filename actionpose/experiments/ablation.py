@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose import recognition, segmentation
-from actionpose.clips import IMAGE_SIZE, Batches
 from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
-from actionpose.corpus import Corpus, open_corpus
-from actionpose.errors import UserError
-from actionpose.evaluate import METRICS, evaluate_open
-from actionpose.files import atomic_write
-from actionpose.finetune import finetune
-from actionpose.geometry import image_frame
-from actionpose.lift import ActionPose
-from actionpose.pretrain import pretrain
-from actionpose.text_clips import TextBatches
+from actionpose.datasets.corpus import Corpus, open_corpus
+from actionpose.datasets.lifting import IMAGE_SIZE, Batches
+from actionpose.datasets.motion_text import TextBatches
+from actionpose.evaluation import recognition, segmentation
+from actionpose.evaluation.open_benchmark import METRICS, evaluate_open
+from actionpose.geometry.camera import image_frame
+from actionpose.inference.predictor import ActionPose
+from actionpose.training.finetune import finetune
+from actionpose.training.pretrain import pretrain
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
 
 Array = NDArray[np.floating]
 Scores = dict[str, Any]

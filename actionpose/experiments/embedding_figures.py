@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from actionpose import checkpoint
-from actionpose.clips import collate
+from actionpose.actions.label_bank import Labels
 from actionpose.config import MaskConfig, TextClipConfig, from_dict
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
-from actionpose.labels import Labels
-from actionpose.model import PoseEncoder
-from actionpose.pictures import new_figure
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import collate
+from actionpose.datasets.motion_text import TextBatches
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.models.text_encoder import normalize_text
 from actionpose.skeletons import H36M17
-from actionpose.text import normalize_text
-from actionpose.text_clips import TextBatches
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.visualization.pictures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,10 +17,10 @@ from typing import Any
 
 from actionpose import checkpoint
 from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
-from actionpose.errors import UserError
-from actionpose.pairs import clip_rows, open_pairs
-from actionpose.tables import OurRow
-from actionpose.training import stop_requests
+from actionpose.datasets.paired import clip_rows, open_pairs
+from actionpose.experiments.tables import OurRow
+from actionpose.training.loop import stop_requests
+from actionpose.utils.errors import UserError
 
 # the pretrained encoders that rows start from, by the name of the row's variant
 VARIANTS = {

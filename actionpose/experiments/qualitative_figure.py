@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.evaluate_datasets import Predict, Windows
-from actionpose.files import atomic_write
-from actionpose.pairs import Pairs, covering_rows
-from actionpose.pictures import new_figure
-from actionpose.pose_drawing import GREY, draw_bones, turned
-from actionpose.protocols import PROTOCOLS
+from actionpose.datasets.paired import Pairs, covering_rows
+from actionpose.evaluation.paired import Predict, Windows
+from actionpose.evaluation.protocols import PROTOCOLS
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.visualization.drawing import GREY, draw_bones, turned
+from actionpose.visualization.pictures import new_figure
 
 Array = NDArray[np.floating]
 

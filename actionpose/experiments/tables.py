@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
 
 TABLES = ("table1", "table2", "table3")
 IMITATED = "IMITATED DATA, numbers mean nothing"

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from actionpose.axes import UP, view_axes
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
-from actionpose.motion import known
+from actionpose.geometry.axes import UP, view_axes
+from actionpose.postprocessing.skeleton_fit import NAMES, PARENTS, fit, person_joints
+from actionpose.postprocessing.smoothing import known
 from actionpose.result import Result
-from actionpose.rig import NAMES, PARENTS, fit, person_joints
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
 
 Array = NDArray[np.floating]
 

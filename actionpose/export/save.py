@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from actionpose import overlay, view
 from actionpose.result import Result
+from actionpose.visualization import html_viewer as view
+from actionpose.visualization import video_overlay as overlay
 
 
 def save_files(

@@ -4,10 +4,10 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from actionpose.actions import OTHER, Action
-from actionpose.errors import UserError
-from actionpose.files import atomic_write, write_json
-from actionpose.pictures import new_figure
+from actionpose.actions.timeline import OTHER, Action
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write, write_json
+from actionpose.visualization.pictures import new_figure
 
 
 def table(actions: Sequence[Action]) -> str:

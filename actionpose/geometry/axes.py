@@ -9,7 +9,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 CAMERA = "x right, y down, z away from the camera"
 UP = {

@@ -18,17 +18,17 @@ from typing import Any
 
 import torch
 
-from actionpose import keypoint_files
-from actionpose.detectors import make_detector
-from actionpose.errors import UserError
-from actionpose.footage import KEYPOINT_SUFFIXES, is_keypoint_file, watch
-from actionpose.keypoints import Keypoints
-from actionpose.lift import ActionPose
+from actionpose.export.save import save_files
+from actionpose.inference.predictor import ActionPose
+from actionpose.keypoints import json_formats as keypoint_files
+from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints.tracking import MAX_GAP_S
 from actionpose.result import Result
-from actionpose.saving import save_files
-from actionpose.stopwatch import Stopwatch
-from actionpose.tracking import MAX_GAP_S
-from actionpose.video import VIDEO_SUFFIXES, Video
+from actionpose.utils.errors import UserError
+from actionpose.utils.timing import Stopwatch
+from actionpose.video.decoding import VIDEO_SUFFIXES, Video
+from actionpose.video.detectors import make_detector
+from actionpose.video.pose_estimation import KEYPOINT_SUFFIXES, is_keypoint_file, watch
 
 ENGINES = ("local", "ray")
 

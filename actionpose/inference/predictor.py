@@ -17,18 +17,18 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose import checkpoint
-from actionpose.actions import Action
-from actionpose.embedding import ActionSpace
-from actionpose.errors import UserError
-from actionpose.footage import read_source
-from actionpose.geometry import Frame2D, box_frame, image_frame
-from actionpose.keypoints import Keypoints
-from actionpose.labels import Labels
-from actionpose.model import PoseEncoder
-from actionpose.resampling import interpolate, resample_keypoints, same_rate
+from actionpose.actions.embedding import ActionSpace
+from actionpose.actions.label_bank import Labels
+from actionpose.actions.timeline import Action
+from actionpose.geometry.camera import Frame2D, box_frame, image_frame
+from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints.tracking import MAX_GAP_S, fill_gaps, person_order
+from actionpose.models.dstformer import PoseEncoder
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
-from actionpose.tracking import MAX_GAP_S, fill_gaps, person_order
+from actionpose.utils.errors import UserError
+from actionpose.utils.resampling import interpolate, resample_keypoints, same_rate
+from actionpose.video.pose_estimation import read_source
 
 Array = NDArray[np.floating]
 

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.actions import window_spans
-from actionpose.clips import make_clip, place_camera
-from actionpose.corpus import open_corpus
-from actionpose.errors import UserError
-from actionpose.files import atomic_write, cache_folder
-from actionpose.geometry import heading_rad
-from actionpose.labels import unit
-from actionpose.lift import ActionPose
+from actionpose.actions.label_bank import unit
+from actionpose.actions.timeline import window_spans
+from actionpose.datasets.corpus import open_corpus
+from actionpose.datasets.lifting import make_clip, place_camera
+from actionpose.geometry.camera import heading_rad
+from actionpose.inference.predictor import ActionPose
 from actionpose.result import Result, is_result
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write, cache_folder
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 VIEWS_RAD = (0.0, np.pi / 2)  # from in front, from the side

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from actionpose import keypoint_files, keypoint_tables
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
-from actionpose.keypoint_checks import (
+from actionpose.keypoints import json_formats as keypoint_files
+from actionpose.keypoints import table_formats as keypoint_tables
+from actionpose.keypoints.json_formats import Detections
+from actionpose.keypoints.layout import layout, named
+from actionpose.keypoints.tracking import track
+from actionpose.keypoints.validation import (
     check_pixels,
     check_values,
     checked_rate,
@@ -28,15 +30,14 @@ from actionpose.keypoint_checks import (
     checked_times,
     cleaned,
 )
-from actionpose.keypoint_files import Detections
-from actionpose.keypoint_layout import layout, named
 from actionpose.skeletons import (
     H36M17,
     SKELETONS,
     Skeleton,
     convert,
 )
-from actionpose.tracking import track
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
 
 FORMATS = ("auto", *keypoint_files.FORMATS, *keypoint_tables.FORMATS)
 FORMAT = 1  # raised when code that reads the old format would misread the new one

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.keypoint_landmarks import is_landmarks, read_landmarks
+from actionpose.keypoints.mediapipe import is_landmarks, read_landmarks
 from actionpose.skeletons import MEDIAPIPE33
+from actionpose.utils.errors import UserError
 
 FORMATS = ("alphapose", "openpose", "mmpose", "coco", "mediapipe", "npz")
 ARRAYS = (

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from actionpose.errors import UserError
 from actionpose.skeletons import BODY25, COCO17, HALPE26, SKELETONS, Skeleton
+from actionpose.utils.errors import UserError
 
 # Sets whose first joints are a skeleton of ours, and OpenPose's COCO-18: its order is BODY_25's
 # without pelvis and feet, and COCO-17 is in it.

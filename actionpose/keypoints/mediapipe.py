@@ -7,8 +7,8 @@ landmarks, or of such lists (one per person), bare or under one of `KEYS`. A lan
 
 from typing import Any, NamedTuple
 
-from actionpose.errors import UserError
 from actionpose.skeletons import MEDIAPIPE33
+from actionpose.utils.errors import UserError
 
 KEYS = ("poseLandmarks", "pose_landmarks", "landmarks", "pose")
 NUMBERS = ("frame", "frame_id", "frame_number", "frameNumber", "frame_index", "index")

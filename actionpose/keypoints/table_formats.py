@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.keypoint_files import Detections, frame_number
+from actionpose.keypoints.json_formats import Detections, frame_number
 from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
+from actionpose.utils.errors import UserError
 
 FORMATS = ("deeplabcut", "trc")
 _FEWEST = 8  # known joints, of those that the model takes

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]

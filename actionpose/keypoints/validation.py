@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
 from actionpose.skeletons import Skeleton
+from actionpose.utils.errors import UserError
 
 MAX_RATE_HZ = 1000.0
 NORMALISED = 2.0  # coordinates up to this are not pixels

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 Poses = TypeVar("Poses", NDArray[Any], torch.Tensor)
 Array = NDArray[np.float64]

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionpose.errors import UserError
-from actionpose.fused import half_block, lanes
+from actionpose.models.ops.fused_block import half_block, lanes
+from actionpose.utils.errors import UserError
 
 PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # the lists that hold a pair's parts
 NORM_EPS = 1e-6  # of every LayerNorm in MotionBERT's released models; torch's default is 1e-5

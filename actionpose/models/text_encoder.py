@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 Pooling = Literal["cls", "mean"]

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.axes import view_axes
-from actionpose.errors import UserError
-from actionpose.motion import (
+from actionpose.geometry.axes import view_axes
+from actionpose.postprocessing.smoothing import (
     bone_lengths,
     butterworth,
     done,
@@ -24,9 +23,10 @@ from actionpose.motion import (
     require_h36m17,
     runs,
 )
-from actionpose.resampling import interpolate
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.utils.resampling import interpolate
 
 Array = NDArray[np.floating]
 

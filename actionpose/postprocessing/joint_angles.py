@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.axes import view_axes
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
-from actionpose.motion import known
-from actionpose.pictures import new_figure
+from actionpose.geometry.axes import view_axes
+from actionpose.postprocessing.smoothing import known
 from actionpose.result import Result
-from actionpose.view import COLOURS, side
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.visualization.html_viewer import COLOURS, side
+from actionpose.visualization.pictures import new_figure
 
 Array = NDArray[np.floating]
 Points = dict[str, Array]  # (P, T, 3) by joint, in view axes

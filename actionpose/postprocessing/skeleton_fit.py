@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from actionpose.axes import view_axes
-from actionpose.errors import UserError
-from actionpose.motion import (
+from actionpose.geometry.axes import view_axes
+from actionpose.postprocessing.smoothing import (
     bone_lengths,
     constant_lengths,
     frame_rate_hz,
@@ -25,9 +24,10 @@ from actionpose.motion import (
     known,
     require_h36m17,
 )
-from actionpose.resampling import interpolate
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.utils.resampling import interpolate
 
 Array = NDArray[np.floating]
 

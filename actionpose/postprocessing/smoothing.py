@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from actionpose.axes import CAMERA, UP, rotation_between
-from actionpose.errors import UserError
-from actionpose.resampling import interpolate
+from actionpose.geometry.axes import CAMERA, UP, rotation_between
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.utils.resampling import interpolate
 
 Array = NDArray[np.floating]
 

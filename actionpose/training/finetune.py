@@ -8,17 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actionpose import checkpoint, run_folder, training
+from actionpose import checkpoint
 from actionpose.checkpoint import initialise
-from actionpose.clips import Batches, open_corpora
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, to_dict
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError
-from actionpose.losses import position_loss, scale_loss, velocity_loss
-from actionpose.metrics import mpjpe, p_mpjpe
-from actionpose.model import PoseEncoder
-from actionpose.pair_clips import PairBatches
-from actionpose.pairs import Pairs, open_pairs
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import Batches, open_corpora
+from actionpose.datasets.paired import Pairs, open_pairs
+from actionpose.datasets.paired_clips import PairBatches
+from actionpose.metrics.pose import mpjpe, p_mpjpe
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.training import loop as training
+from actionpose.training import run_folder
+from actionpose.training.losses import position_loss, scale_loss, velocity_loss
+from actionpose.utils.errors import UserError
 
 VAL_STEPS, VAL_BATCH = 4, 32  # clips that are scored with each checkpoint
 

@@ -23,14 +23,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from actionpose import checkpoint, run_folder
+from actionpose import checkpoint
 from actionpose.config import TrainingConfig
-from actionpose.errors import UserError
-from actionpose.files import write_json
-from actionpose.fused import has_bf16
-from actionpose.losses import weighted_sum
-from actionpose.model import PoseEncoder
-from actionpose.optimizer import make_optimizer
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.models.ops.fused_block import has_bf16
+from actionpose.training import run_folder
+from actionpose.training.losses import weighted_sum
+from actionpose.training.muon import make_optimizer
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import write_json
 
 Batch = dict[str, Any]
 Losses = dict[str, Tensor]

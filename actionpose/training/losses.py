@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 
 def position_loss(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:

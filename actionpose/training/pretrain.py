@@ -17,8 +17,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionpose import checkpoint, run_folder, training
-from actionpose.clips import collate, open_corpora
+from actionpose import checkpoint
 from actionpose.config import (
     AlignmentConfig,
     AugmentationConfig,
@@ -27,19 +26,22 @@ from actionpose.config import (
     TextConfig,
     to_dict,
 )
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError, UserNotice
-from actionpose.losses import (
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import collate, open_corpora
+from actionpose.datasets.motion_text import TextBatches
+from actionpose.metrics.retrieval import both_ways, chance_both_ways
+from actionpose.models.dstformer import PAIR, PoseEncoder
+from actionpose.models.text_encoder import COLLAPSED, TextEncoder, spread
+from actionpose.training import loop as training
+from actionpose.training import run_folder
+from actionpose.training.losses import (
     alignment_loss,
     position_loss,
     scale_loss,
     soft_target,
     velocity_loss,
 )
-from actionpose.model import PAIR, PoseEncoder
-from actionpose.retrieval import both_ways, chance_both_ways
-from actionpose.text import COLLAPSED, TextEncoder, spread
-from actionpose.text_clips import TextBatches
+from actionpose.utils.errors import UserError, UserNotice
 
 VAL_CLIPS, VAL_BATCH = 512, 32  # spans scored with each checkpoint, and how many at once
 

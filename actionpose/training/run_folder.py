@@ -16,9 +16,9 @@ import yaml
 
 from actionpose import checkpoint
 from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError
-from actionpose.files import atomic_write, write_json
+from actionpose.datasets.corpus import Corpus
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write, write_json
 
 
 def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 
 def cache_folder() -> Path:

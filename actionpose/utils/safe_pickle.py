@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 MAX_BYTES = 4 << 30
 

@@ -24,8 +24,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
 from actionpose.skeletons import COCO17, HALPE26, MEDIAPIPE33, Skeleton
+from actionpose.utils.errors import UserError
 
 Image = NDArray[np.uint8]  # (height, width, 3) RGB, upright
 People = NDArray[np.float32]  # (N, K, 3): x, y in pixels, confidence 0 to 1; N may be 0

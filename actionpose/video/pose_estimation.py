@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.detectors import Detector, make_detector
-from actionpose.errors import UserError
-from actionpose.keypoint_files import Detections
-from actionpose.keypoints import Keypoints, from_detections
-from actionpose.stopwatch import Stopwatch
-from actionpose.tracking import track
-from actionpose.video import Video
+from actionpose.keypoints.core import Keypoints, from_detections
+from actionpose.keypoints.json_formats import Detections
+from actionpose.keypoints.tracking import track
+from actionpose.utils.errors import UserError
+from actionpose.utils.timing import Stopwatch
+from actionpose.video.decoding import Video
+from actionpose.video.detectors import Detector, make_detector
 
 Item = TypeVar("Item")
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.corpus import Corpus, Segment
-from actionpose.datasheet import DataSheet, counted, data_sheet
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
-from actionpose.pictures import new_figure
+from actionpose.datasets.corpus import Corpus, Segment
+from actionpose.datasets.statistics import DataSheet, counted, data_sheet
 from actionpose.skeletons import H36M17
-from actionpose.view import COLOURS, side
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.visualization.html_viewer import COLOURS, side
+from actionpose.visualization.pictures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
-from actionpose.view import COLOURS, side
+from actionpose.visualization.html_viewer import COLOURS, side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,12 +17,12 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.axes import view_axes
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
-from actionpose.pictures import new_figure
+from actionpose.geometry.axes import view_axes
 from actionpose.result import Result
 from actionpose.skeletons import Skeleton
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.visualization.pictures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.actions import OTHER
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
-from actionpose.motion import frame_rate_hz
+from actionpose.actions.timeline import OTHER
+from actionpose.postprocessing.smoothing import frame_rate_hz
 from actionpose.result import Result
 from actionpose.skeletons import Skeleton
-from actionpose.view import COLOURS, GRID_M, film_offset_s, place, side
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.visualization.html_viewer import COLOURS, GRID_M, film_offset_s, place, side
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import call
-from pretrained import write_checkpoint
+from helpers.command_line import call
+from helpers.pretrained import write_checkpoint
 
-from actionpose import ActionPose, Keypoints, Result, timelines
-from actionpose.actions import (
+from actionpose import ActionPose, Keypoints, Result
+from actionpose.actions.embedding import ActionSpace
+from actionpose.actions.label_bank import Labels
+from actionpose.actions.timeline import (
     OTHER,
     STEP_S,
     Action,
@@ -26,12 +28,11 @@ from actionpose.actions import (
     timeline,
     window_spans,
 )
-from actionpose.embedding import ActionSpace
-from actionpose.errors import UserError
-from actionpose.geometry import Frame2D
-from actionpose.labels import Labels
-from actionpose.model import PoseEncoder
+from actionpose.export import timelines
+from actionpose.geometry.camera import Frame2D
+from actionpose.models.dstformer import PoseEncoder
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 # --- the path ---
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import call
+from helpers.command_line import call
 
-from actionpose import Keypoints, Result, cli
-from actionpose.corpus import Corpus, verify_corpus
+from actionpose import Keypoints, Result
+from actionpose.cli import main as cli
+from actionpose.datasets.corpus import Corpus, verify_corpus
 from actionpose.skeletons import COCO17, HALPE26
 
 

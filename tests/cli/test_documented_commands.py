@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 import tyro
 
-from actionpose import cli
+from actionpose.cli import main as cli
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in PAGES if page.name != "log.md"]  # the log tells of what was
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))

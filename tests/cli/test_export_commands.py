@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actionpose import Result, cli
-from actionpose.axes import CAMERA
+from actionpose import Result
+from actionpose.cli import main as cli
+from actionpose.datasets.synthetic.generate import dataset
+from actionpose.geometry.axes import CAMERA
 from actionpose.skeletons import H36M17
-from actionpose.synthetic import dataset
 
 
 @pytest.fixture

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import call
+from helpers.command_line import call
 
-from actionpose import Keypoints, Result, bulk, cli, doctor
-from actionpose.errors import UserError
-from actionpose.offline import TELEMETRY
+from actionpose import Keypoints, Result
+from actionpose.cli import doctor
+from actionpose.cli import main as cli
+from actionpose.inference import batch as bulk
 from actionpose.skeletons import COCO17
+from actionpose.utils.errors import UserError
+from actionpose.utils.telemetry import TELEMETRY
 
 
 def keypoint_file(path: Path, seed: int = 0, frames: int = 30, people: int = 1) -> Path:
@@ -135,7 +138,7 @@ def test_ray_gives_the_same_bytes(folder: Path) -> None:
         ran = subprocess.run(
             [*program, "--save", "npz", "-o", out, "--engine", engine, "--jobs", "2"],
             cwd=folder.parent,
-            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
             capture_output=True,
             text=True,
         )
@@ -249,7 +252,7 @@ def test_ctrl_c_leaves_nothing_broken(tmp_path: Path) -> None:
         [sys.executable, "-m", "actionpose", "lift", "in", "-o", "out", "--save", "npz,csv", "-q"]
         + ["--jobs", "2"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -295,8 +298,8 @@ def look():
     while not done.wait(0.01):
         opened.extend(("fd", target) for target in sockets() - before)
 thread = threading.Thread(target=look); thread.start()
-from actionpose import cli
-from actionpose.offline import TELEMETRY
+from actionpose.cli import main as cli
+from actionpose.utils.telemetry import TELEMETRY
 try:
     for source in sys.argv[2:]:
         cli.run(["lift", source, "-o", sys.argv[1], "-q"])
@@ -314,7 +317,7 @@ def test_no_socket_is_opened_and_telemetry_is_off(tmp_path: Path) -> None:
         sources.append(beginning(tmp_path / "clip.mp4", 12))
     switches = {variable for variable, _ in TELEMETRY.values()}
     clean = {name: value for name, value in os.environ.items() if name not in switches}
-    clean |= {"RAY_USAGE_STATS_ENABLED": "1", "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    clean |= {"RAY_USAGE_STATS_ENABLED": "1", "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     ran = subprocess.run(
         [sys.executable, "-c", WATCHED, str(tmp_path / "o.npz"), *map(str, sources)],
         env=clean,

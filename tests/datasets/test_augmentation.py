@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from actionpose import augmentation
-from actionpose.angles import between
-from actionpose.augmentation import (
+from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, from_dict
+from actionpose.datasets import augmentation
+from actionpose.datasets.augmentation import (
     LAYOUTS,
     as_detected,
     perturb,
@@ -16,11 +16,11 @@ from actionpose.augmentation import (
     straighten,
     unseen,
 )
-from actionpose.clips import Batches, place_camera
-from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, from_dict
-from actionpose.corpus import Corpus
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import Batches, place_camera
+from actionpose.datasets.synthetic.generate import motion
+from actionpose.postprocessing.joint_angles import between
 from actionpose.skeletons import BODY25, BODY_PARTS, COCO17, H36M17, HALPE26, MPII16, convert
-from actionpose.synthetic import motion
 
 UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lower body"))
 EVERYTHING = AugmentationConfig(

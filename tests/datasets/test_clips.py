@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from actionpose.augmentation import as_from_coco
-from actionpose.clips import (
+from actionpose.config import ClipConfig
+from actionpose.datasets.augmentation import as_from_coco
+from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
+from actionpose.datasets.lifting import (
     IMAGE_SIZE,
     NOISE_PERSON_SIZE,
     VIEWS_OF_A_WINDOW,
@@ -19,12 +21,10 @@ from actionpose.clips import (
     pad,
     place_camera,
 )
-from actionpose.config import ClipConfig
-from actionpose.corpus import Motion, open_corpus, write_corpus
-from actionpose.corruption import detector_noise
-from actionpose.errors import UserError
-from actionpose.geometry import Camera, box_frame, heading_rad, look_at, mirror
+from actionpose.datasets.masking import detector_noise
+from actionpose.geometry.camera import Camera, box_frame, heading_rad, look_at, mirror
 from actionpose.skeletons import COCO17, H36M17, convert
+from actionpose.utils.errors import UserError
 
 EVERYTHING = ClipConfig(
     frames=27,

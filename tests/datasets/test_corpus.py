@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actionpose.corpus import Motion, open_corpus, verify_corpus, write_corpus
-from actionpose.errors import UserError
+from actionpose.datasets.corpus import Motion, open_corpus, verify_corpus, write_corpus
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 
 def some_motion(name="a", frames=8, **changes):
@@ -254,7 +254,7 @@ def test_text_with_line_separators_survives(tmp_path):
 def test_open_sets_become_corpora(open_data, tmp_path, monkeypatch):
     """The script that makes the corpora of the open benchmark, on the real sets."""
     monkeypatch.setenv("ACTIONPOSE_OPEN_DATA", str(open_data))
-    script = Path(__file__).parent.parent / "benchmarks" / "open_corpora.py"
+    script = Path(__file__).parents[2] / "benchmarks" / "open_corpora.py"
     runpy.run_path(str(script))["main"](tmp_path)
     sizes = {folder.name: verify_corpus(folder).info["motions"] for folder in tmp_path.iterdir()}
     assert sizes == {"cmu": 285, "hdm05": 233, "bandai": 3076, "sie": 76}

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from actionpose.config import MaskConfig
-from actionpose.corruption import detector_noise, draw_mask, part_mask, random_mask, window_mask
-from actionpose.errors import UserError
+from actionpose.datasets.masking import (
+    detector_noise,
+    draw_mask,
+    part_mask,
+    random_mask,
+    window_mask,
+)
+from actionpose.utils.errors import UserError
 
 # Of some joints, by H36M index: mean x, y, deviation x, y in thousandths of half the image width,
 # and the share of ordinary errors, as MotionBERT published them.

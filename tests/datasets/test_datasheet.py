@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import call
+from helpers.command_line import call
 from matplotlib.image import imread
 
-from actionpose import contact_sheet, datasheet
-from actionpose.contact_sheet import choose
-from actionpose.corpus import Corpus, Motion, open_corpus, write_corpus
-from actionpose.datasheet import data_sheet
-from actionpose.errors import UserError
+from actionpose.datasets import statistics as datasheet
+from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
+from actionpose.datasets.statistics import data_sheet
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+from actionpose.visualization import corpus_sheet as contact_sheet
+from actionpose.visualization.corpus_sheet import choose
 
 # Standing, facing -y, its left at +x, arms hanging; metres, z up.
 HALF = {

@@ -3,11 +3,18 @@
 import numpy as np
 import pytest
 
-from actionpose.errors import UserError
+from actionpose.datasets.synthetic.body import KNEE_DEG, LIMITS_DEG, sample_body, two_bone
+from actionpose.datasets.synthetic.generate import (
+    ACTIONS,
+    TRANSITION,
+    Motion,
+    dataset,
+    motion,
+    transition,
+)
+from actionpose.datasets.synthetic.movements import MOVEMENTS
 from actionpose.skeletons import H36M17
-from actionpose.synthetic import ACTIONS, TRANSITION, Motion, dataset, motion, transition
-from actionpose.synthetic_actions import MOVEMENTS
-from actionpose.synthetic_body import KNEE_DEG, LIMITS_DEG, sample_body, two_bone
+from actionpose.utils.errors import UserError
 
 RATE_HZ = 30.0
 

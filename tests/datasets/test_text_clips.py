@@ -9,11 +9,8 @@ import pytest
 import torch
 
 from actionpose.config import AugmentationConfig, MaskConfig, TextClipConfig
-from actionpose.corpus import Motion, Segment, open_corpus, write_corpus
-from actionpose.errors import UserError
-from actionpose.geometry import mirror
-from actionpose.synthetic import dataset
-from actionpose.text_clips import (
+from actionpose.datasets.corpus import Motion, Segment, open_corpus, write_corpus
+from actionpose.datasets.motion_text import (
     Span,
     TextBatches,
     draw_negatives,
@@ -23,6 +20,9 @@ from actionpose.text_clips import (
     shuffled,
     spans_of,
 )
+from actionpose.datasets.synthetic.generate import dataset
+from actionpose.geometry.camera import mirror
+from actionpose.utils.errors import UserError
 
 NO_MASK = MaskConfig(random=0, part=0, window=0)
 CONFIG = TextClipConfig(frames=20)

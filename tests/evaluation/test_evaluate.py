@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from actionpose.clips import benchmark_clips
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError
-from actionpose.evaluate import METRICS, bootstrap, evaluate_open, window_errors
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import benchmark_clips
+from actionpose.evaluation.open_benchmark import METRICS, bootstrap, evaluate_open, window_errors
+from actionpose.utils.errors import UserError
 
 
 def test_truth_scores_zero(corpus: Corpus) -> None:

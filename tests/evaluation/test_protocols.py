@@ -9,26 +9,26 @@ import pytest
 import scipy.spatial
 import scipy.spatial.transform
 import torch
-from imitated import h36m_sh, h36m_videopose3d, mpi_inf_3dhp, save_npz, to_3dhp
+from helpers.synthetic_fixtures import h36m_sh, h36m_videopose3d, mpi_inf_3dhp, save_npz, to_3dhp
 
-from actionpose.errors import UserError
-from actionpose.evaluate_datasets import (
+from actionpose.datasets.paired import Video, centred_rows, clip_rows, covering_rows, open_pairs
+from actionpose.evaluation.error_analysis import self_occluded, tables_of, write_failures
+from actionpose.evaluation.paired import (
     evaluate,
     load_model,
     model_predict,
     protocol_for,
     windows_of,
 )
-from actionpose.failures import self_occluded, tables_of, write_failures
-from actionpose.geometry import mirror
-from actionpose.model import PoseEncoder
-from actionpose.pairs import Video, centred_rows, clip_rows, covering_rows, open_pairs
-from actionpose.predictions import load_predictions
-from actionpose.prepare.h36m import prepare_h36m
-from actionpose.prepare.mpi_inf_3dhp import prepare_3dhp
-from actionpose.protocols import ALL17, PAPER14, frame_errors, h36m_indices
+from actionpose.evaluation.predictions import load_predictions
+from actionpose.evaluation.protocols import ALL17, PAPER14, frame_errors, h36m_indices
+from actionpose.geometry.camera import mirror
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.prepare.paired.h36m import prepare_h36m
+from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
+from actionpose.utils.errors import UserError
 
-GOLDEN = np.load(Path(__file__).parent / "goldens" / "losses.npz")
+GOLDEN = np.load(Path(__file__).parents[1] / "reference_outputs" / "losses.npz")
 FRAMES = 27
 SIZES = {"54138969": (1000, 1002), "55011271": (1000, 1000)}
 BLOCKED = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_subact_01")

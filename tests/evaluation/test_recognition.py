@@ -5,16 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import call
-from pretrained import write_checkpoint
+from helpers.command_line import call
+from helpers.pretrained import write_checkpoint
 
-from actionpose import ActionPose, recognition
-from actionpose.actions import Action
-from actionpose.corpus import Corpus, Motion, open_corpus, write_corpus
-from actionpose.errors import UserError
-from actionpose.geometry import heading_rad
-from actionpose.recognition import labelled_spans, nearest_labels, recognise, statistics_of
-from actionpose.segmentation import (
+from actionpose import ActionPose
+from actionpose.actions.timeline import Action
+from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
+from actionpose.datasets.synthetic.generate import motion
+from actionpose.evaluation import recognition
+from actionpose.evaluation.recognition import (
+    labelled_spans,
+    nearest_labels,
+    recognise,
+    statistics_of,
+)
+from actionpose.evaluation.segmentation import (
     calibrate,
     frames_of,
     make_tracks,
@@ -22,7 +27,8 @@ from actionpose.segmentation import (
     segmental_counts,
     segments_of,
 )
-from actionpose.synthetic import motion
+from actionpose.geometry.camera import heading_rad
+from actionpose.utils.errors import UserError
 
 ACTIONS = ("lie down", "punch", "walk", "sit")
 

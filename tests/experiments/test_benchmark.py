@@ -7,14 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from command_line import call
+from helpers.command_line import call
 
-from actionpose import benchmark_open
-from actionpose.benchmark_open import ROWS, Job, interval, plan, read_all, run_all, summarise, table
 from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError
-from actionpose.evaluate import METRICS
+from actionpose.datasets.corpus import Corpus
+from actionpose.evaluation.open_benchmark import METRICS
+from actionpose.experiments import ablation as benchmark_open
+from actionpose.experiments.ablation import (
+    ROWS,
+    Job,
+    interval,
+    plan,
+    read_all,
+    run_all,
+    summarise,
+    table,
+)
+from actionpose.utils.errors import UserError
 
 
 @pytest.fixture

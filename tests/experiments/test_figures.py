@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from training_runs import changed
+from helpers.training_runs import changed
 
 from actionpose import checkpoint
+from actionpose.actions.label_bank import Labels
 from actionpose.config import MaskConfig
-from actionpose.corpus import Motion, open_corpus, write_corpus
-from actionpose.errors import UserError
-from actionpose.figures import embed_spans, figure5, figure8, separation
-from actionpose.labels import Labels
-from actionpose.pretrain import pretrain
-from actionpose.synthetic import dataset
+from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
+from actionpose.datasets.synthetic.generate import dataset
+from actionpose.experiments.embedding_figures import embed_spans, figure5, figure8, separation
+from actionpose.training.pretrain import pretrain
+from actionpose.utils.errors import UserError
 
 pytest.importorskip("sklearn")
 

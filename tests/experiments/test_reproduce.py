@@ -17,14 +17,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import call
-from imitated import write_all
+from helpers.command_line import call
+from helpers.synthetic_fixtures import write_all
 
 from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
-from actionpose.errors import UserError
-from actionpose.model import PoseEncoder
-from actionpose.reproduce import macs, run_process
-from actionpose.tables import IMITATED, TABLES, OurRow, as_csv, as_latex, as_text, load_table
+from actionpose.experiments.plan import macs, run_process
+from actionpose.experiments.tables import (
+    IMITATED,
+    TABLES,
+    OurRow,
+    as_csv,
+    as_latex,
+    as_text,
+    load_table,
+)
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.utils.errors import UserError
 
 FRAMES = 27
 MODEL = "{width: 16, depth: 1, num_heads: 2, rep_width: 16, max_frames: 27, middle_layer: 1}"
@@ -34,7 +42,7 @@ model: {MODEL}
 data: {{frames: {FRAMES}, stride: 27}}
 training: {{epochs: 1, batch_size: 4, learning_rate: 1e-3, device: cpu}}
 """
-RECIPES = Path(__file__).parents[1] / "recipes"
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +141,7 @@ def test_evaluate_reads_the_originals_and_official_files(chain, monkeypatch, cap
 
 @pytest.fixture(scope="module")
 def prepared(chain):
-    from actionpose.prepare.mpi_inf_3dhp import prepare_3dhp
+    from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 
     return prepare_3dhp(chain / "raw", chain / "prepared_3dhp")
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actionpose import motion, rig
-from actionpose.axes import CAMERA, UP, rotation_between, view_axes
-from actionpose.errors import UserError
-from actionpose.export import MARKERS
+from actionpose.datasets.synthetic.generate import dataset
+from actionpose.export.bvh import MARKERS
+from actionpose.geometry.axes import CAMERA, UP, rotation_between, view_axes
+from actionpose.postprocessing import skeleton_fit as rig
+from actionpose.postprocessing import smoothing as motion
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
-from actionpose.synthetic import dataset
+from actionpose.utils.errors import UserError
 
 RATE_HZ = 25.0
 
@@ -130,7 +131,7 @@ def test_bvh_of_rubber_is_the_rigid_fit(result, rigid, tmp_path):
 def test_gimbal_lock_is_no_trouble():
     from scipy.spatial.transform import Rotation
 
-    from actionpose.export import _zxy_degrees
+    from actionpose.export.bvh import _zxy_degrees
 
     wanted = Rotation.from_euler("ZXY", [[20, 90, 0], [10, 90, 35], [0, -90, 5]], degrees=True)
     angles = _zxy_degrees(wanted.as_matrix())

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from actionpose.geometry import (
+from actionpose.datasets.synthetic.generate import motion
+from actionpose.geometry.camera import (
     Camera,
     Frame2D,
     box_frame,
@@ -16,7 +17,6 @@ from actionpose.geometry import (
     redraw_bones,
 )
 from actionpose.skeletons import H36M17
-from actionpose.synthetic import motion
 
 
 @pytest.fixture

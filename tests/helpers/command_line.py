@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from actionpose import cli
+from actionpose.cli import main as cli
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from actionpose.errors import UserError
-from actionpose.keypoints import Keypoints
+from actionpose.keypoints.core import Keypoints
+from actionpose.utils.errors import UserError
 
 RNG = np.random.default_rng(5)
 SHAPE = {joints: RNG.uniform(0, 200, (joints, 2)).round(2) for joints in range(5, 140)}

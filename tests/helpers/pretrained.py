@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from actionpose.config import ModelConfig
-from actionpose.model import PoseEncoder
+from actionpose.models.dstformer import PoseEncoder
 
 WIDTH = 16
 WORDS = "walk run sit down stand up on a the chair person someone is doing this wave hand".split()
@@ -60,7 +60,7 @@ def write_text_side(folder: Path) -> None:
     """A BERT of one narrow layer that knows a few words."""
     import transformers
 
-    from actionpose.text import TextEncoder
+    from actionpose.models.text_encoder import TextEncoder
 
     folder.mkdir(parents=True)
     vocabulary = folder / "vocab.txt"

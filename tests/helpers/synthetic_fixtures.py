@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from actionpose.clips import place_camera
-from actionpose.geometry import Camera, redraw_bones
+from actionpose.datasets.lifting import place_camera
+from actionpose.datasets.synthetic.generate import motion
+from actionpose.geometry.camera import Camera, redraw_bones
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, convert
-from actionpose.synthetic import motion
 
 # the id, size and place of Human3.6M's cameras
 CAMERAS = {
@@ -166,7 +166,7 @@ def mpi_inf_3dhp(
     frames: int = 120, test_frames: int = 60, cameras: int = 2, universal: bool = True
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The content (`data`) of both files."""
-    from actionpose.prepare.pair_checks import knee_neck_mm
+    from actionpose.prepare.paired.validation import knee_neck_mm
 
     def view(seed: int, length: int, size: float, number: int, image: tuple[int, int]) -> Any:
         joints_m = walk_m(seed, length)

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 import torch
 from actionpose.config import {kind}, load_recipe
-from actionpose.{stage} import {stage}
+from actionpose.training.{stage} import {stage}
 torch.set_num_threads(1)
 outcome = {stage}(load_recipe({kind}, sys.argv[1]), Path(sys.argv[2]), quiet=True)
 sys.stdout.write(f"{{outcome.step}} {{outcome.status}}\\n")

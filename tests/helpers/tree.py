@@ -1,8 +1,9 @@
 """AMASS, BABEL and body models in a folder, all imitated."""
 
-from actionpose.prepare.amass_babel import prepare
-from imitations.amass import touch_all, write_tree
-from imitations.bodies import write_bodies
+from helpers.amass import touch_all, write_tree
+from helpers.bodies import write_bodies
+
+from actionpose.prepare.amass.build import prepare
 
 
 class Tree:

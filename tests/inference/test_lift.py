@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from actionpose import ActionPose, Keypoints, Result
-from actionpose.clips import make_clip, place_camera
-from actionpose.corpus import Corpus
-from actionpose.errors import UserError
-from actionpose.lift import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
-from actionpose.model import PoseEncoder
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import make_clip, place_camera
+from actionpose.inference.predictor import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
+from actionpose.models.dstformer import PoseEncoder
 from actionpose.skeletons import COCO17, H36M17
+from actionpose.utils.errors import UserError
 
 FRAMES = 9
 META = {"frames": FRAMES, "normalization": "box", "rate_hz": 30.0}

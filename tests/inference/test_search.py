@@ -6,14 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import call
-from pretrained import write_checkpoint
+from helpers.command_line import call
+from helpers.pretrained import write_checkpoint
 
-from actionpose import ActionPose, Result, search
-from actionpose.corpus import Corpus, open_corpus
-from actionpose.errors import UserError
-from actionpose.search import Index, best, embed_motions, embed_span, find_sources, open_index, unit
+from actionpose import ActionPose, Result
+from actionpose.datasets.corpus import Corpus, open_corpus
+from actionpose.inference import search
+from actionpose.inference.search import (
+    Index,
+    best,
+    embed_motions,
+    embed_span,
+    find_sources,
+    open_index,
+    unit,
+)
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +38,8 @@ def model(checkpoint: Path) -> ActionPose:
 
 def as_result(corpus: Corpus, motion: str) -> Result:
     """A motion of a corpus as if it had been lifted from its front view, without embeddings."""
-    from actionpose.clips import IMAGE_SIZE, place_camera
-    from actionpose.geometry import heading_rad
+    from actionpose.datasets.lifting import IMAGE_SIZE, place_camera
+    from actionpose.geometry.camera import heading_rad
 
     span = corpus.motions()[motion]
     joints_m = np.asarray(corpus.joints_m[span.start : span.stop], np.float64)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from keypoint_writers import SHAPE, alphapose, body, instance, openpose, refused
+from helpers.keypoint_writers import SHAPE, alphapose, body, instance, openpose, refused
 
-from actionpose.errors import UserError
-from actionpose.keypoints import Keypoints
+from actionpose.keypoints.core import Keypoints
 from actionpose.skeletons import COCO17, HALPE26, Skeleton
+from actionpose.utils.errors import UserError
 
 
 @pytest.mark.parametrize("joints", [5, 21, 68])

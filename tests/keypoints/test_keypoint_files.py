@@ -4,9 +4,9 @@ import random
 
 import numpy as np
 import pytest
-from keypoint_writers import SHAPE, alphapose, body, flat, instance, openpose, refused
+from helpers.keypoint_writers import SHAPE, alphapose, body, flat, instance, openpose, refused
 
-from actionpose.keypoints import Keypoints
+from actionpose.keypoints.core import Keypoints
 from actionpose.skeletons import BODY25, COCO17, H36M17, HALPE26, MPII16
 
 # AlphaPose

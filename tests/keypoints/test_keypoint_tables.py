@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from actionpose import Keypoints
-from actionpose.errors import UserError
 from actionpose.skeletons import COCO17, H36M17, HALPE26, MEDIAPIPE33
+from actionpose.utils.errors import UserError
 
 RNG = np.random.default_rng(3)
 FRAMES = 6

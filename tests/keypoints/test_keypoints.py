@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from keypoint_writers import body, refused
+from helpers.keypoint_writers import body, refused
 
-from actionpose.errors import UserError
-from actionpose.keypoints import Keypoints
+from actionpose.keypoints.core import Keypoints
 from actionpose.skeletons import COCO17, H36M17, SKELETONS
+from actionpose.utils.errors import UserError
 
 
 @pytest.fixture

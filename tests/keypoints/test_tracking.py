@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from actionpose.errors import UserError
-from actionpose.tracking import MEMORY_S, fill_gaps, person_order, track
+from actionpose.keypoints.tracking import MEMORY_S, fill_gaps, person_order, track
+from actionpose.utils.errors import UserError
 
 RATE_HZ = 30.0
 SHAPE = np.random.default_rng(5).uniform(0, 200, (26, 2))

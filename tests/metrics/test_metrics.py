@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from actionpose import metrics
-from actionpose.errors import UserError
-from actionpose.metrics import auc, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
+from actionpose.metrics import pose as metrics
+from actionpose.metrics.pose import auc, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
+from actionpose.utils.errors import UserError
 
 ALL = (mpjpe, p_mpjpe, n_mpjpe, mpjve, pck, auc)
-GOLDEN = np.load(Path(__file__).parent / "goldens" / "losses.npz")
+GOLDEN = np.load(Path(__file__).parents[1] / "reference_outputs" / "losses.npz")
 
 
 @pytest.fixture

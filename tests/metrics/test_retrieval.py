@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from actionpose.retrieval import both_ways, chance, chance_both_ways, recall
+from actionpose.metrics.retrieval import both_ways, chance, chance_both_ways, recall
 
 
 def test_by_hand():

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from actionpose import fused
-from actionpose.errors import UserError
-from actionpose.finetune import finetune
-from actionpose.fused import half_block
-from actionpose.model import PoseEncoder
-from actionpose.training import quicken, start_accelerator
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.models.ops import fused_block as fused
+from actionpose.models.ops.fused_block import half_block
+from actionpose.training.finetune import finetune
+from actionpose.training.loop import quicken, start_accelerator
+from actionpose.utils.errors import UserError
 
 needs_compiler = pytest.mark.skipif(
     not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")),
@@ -190,7 +190,7 @@ def test_training_learns_the_same(tiny_config, tmp_path):
 @needs_compiler
 @pytest.mark.filterwarnings("error")
 def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
-    monkeypatch.setattr("actionpose.training.has_bf16", lambda: False)
+    monkeypatch.setattr("actionpose.training.loop.has_bf16", lambda: False)
     config = replace(tiny_config.training, fused=True, precision="bf16")
     with pytest.warns(UserWarning, match="computes the encoder's blocks in float32"):
         quicken(encoder_of(), config, start_accelerator(config))

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from actionpose.checkpoint import load_motionbert
-from actionpose.errors import UserError
-from actionpose.model import PoseEncoder, attend
+from actionpose.models.dstformer import PoseEncoder, attend
+from actionpose.utils.errors import UserError
 
-GOLDENS = Path(__file__).parent / "goldens"
+GOLDENS = Path(__file__).parents[1] / "reference_outputs"
 LENGTHS = pytest.mark.parametrize("frames", [1, 9, 27])
 
 

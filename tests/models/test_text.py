@@ -13,8 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from actionpose.errors import UserError
-from actionpose.text import COLLAPSED, TextEncoder, mirror_text, normalize_text, spread
+from actionpose.models.text_encoder import (
+    COLLAPSED,
+    TextEncoder,
+    mirror_text,
+    normalize_text,
+    spread,
+)
+from actionpose.utils.errors import UserError
 
 transformers = pytest.importorskip("transformers")
 

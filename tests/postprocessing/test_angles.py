@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from actionpose import motion
-from actionpose.angles import Angles, angles
-from actionpose.axes import view_axes
-from actionpose.errors import UserError
+from actionpose.geometry.axes import view_axes
+from actionpose.postprocessing import smoothing as motion
+from actionpose.postprocessing.joint_angles import Angles, angles
 from actionpose.result import Result
 from actionpose.skeletons import H36M17, HALPE26
+from actionpose.utils.errors import UserError
 
 Y_UP = "x right, y up, z towards the camera"
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from actionpose import ground, motion
-from actionpose.axes import CAMERA, UP, rotation_between, view_axes
-from actionpose.commands.motion import MotionOptions, described
-from actionpose.errors import UserError
-from actionpose.geometry import Camera, look_at
+from actionpose.cli.postprocess import MotionOptions, described
+from actionpose.datasets.synthetic.generate import dataset
+from actionpose.geometry.axes import CAMERA, UP, rotation_between, view_axes
+from actionpose.geometry.camera import Camera, look_at
+from actionpose.postprocessing import ground_contact as ground
+from actionpose.postprocessing import smoothing as motion
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
-from actionpose.synthetic import dataset
+from actionpose.utils.errors import UserError
 
 SIZE = (1000, 800)
 FOCAL_PX = 900.0

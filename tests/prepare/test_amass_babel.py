@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from imitations.amass import UNUSABLE
-from imitations.bodies import mesh, regressor, write_bodies
-from imitations.tree import Tree
+from helpers.amass import UNUSABLE
+from helpers.bodies import mesh, regressor, write_bodies
+from helpers.tree import Tree
 from scipy.spatial.transform import Rotation, Slerp
 
-from actionpose import cli
-from actionpose.corpus import open_corpus, verify_corpus
-from actionpose.errors import UserError
-from actionpose.finetune import finetune
-from actionpose.prepare.amass_babel import prepare, read_texts
-from actionpose.prepare.labels import clean_text
+from actionpose.cli import main as cli
+from actionpose.datasets.corpus import open_corpus, verify_corpus
+from actionpose.prepare.amass.build import prepare, read_texts
+from actionpose.prepare.amass.labels import clean_text
 from actionpose.skeletons import H36M17
+from actionpose.training.finetune import finetune
+from actionpose.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from imitations.tree import Tree, files
+from helpers.tree import Tree, files
 
-from actionpose.errors import UserError
-from actionpose.prepare import amass_parts
+from actionpose.prepare.amass import workers as amass_parts
+from actionpose.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,8 @@ def below(pid):
 def test_killed_without_warning(small, tmp_path):
     """SIGKILL: no handler runs. The workers end by themselves, and the next run is complete."""
     code = (
-        "import sys, time; from pathlib import Path; from actionpose.prepare.amass_babel import "
-        "prepare; from actionpose.prepare import amass_babel as m\n"
+        "import sys, time; from pathlib import Path; from actionpose.prepare.amass.build import "
+        "prepare; from actionpose.prepare.amass import build as m\n"
         "if __name__ == '__main__':\n"
         "    a, b, c, r, o = map(Path, sys.argv[1:])\n"
         "    prepare(a, b, o, body_model=c, regressor=r, workers=2,"

@@ -6,14 +6,21 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from imitations.amass import annotation, label
+from helpers.amass import annotation, label
 from scipy.spatial.transform import Rotation
 
-from actionpose.errors import UserError
-from actionpose.prepare.amass import Mocap, find_files, poses_for, read_mocap, resample, true_rate
-from actionpose.prepare.amass_babel import read_texts
-from actionpose.prepare.babel import neighbours, read_babel
-from actionpose.prepare.labels import Label, clean_text, frame_spans, recording_key
+from actionpose.prepare.amass.babel import neighbours, read_babel
+from actionpose.prepare.amass.build import read_texts
+from actionpose.prepare.amass.labels import Label, clean_text, frame_spans, recording_key
+from actionpose.prepare.amass.sequences import (
+    Mocap,
+    find_files,
+    poses_for,
+    read_mocap,
+    resample,
+    true_rate,
+)
+from actionpose.utils.errors import UserError
 
 # AMASS
 

@@ -4,17 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command_line import call
-from mocap_files import SMALL, body_bvh
+from helpers.command_line import call
+from helpers.mocap_files import SMALL, body_bvh
 
 from actionpose.config import FinetuneConfig
-from actionpose.corpus import Corpus, verify_corpus
-from actionpose.errors import UserError
-from actionpose.finetune import finetune
-from actionpose.prepare import folder as any_folder
-from actionpose.prepare.mocap import Left
-from actionpose.prepare.rig import load_rig
-from actionpose.prepare.tree import Recording
+from actionpose.datasets.corpus import Corpus, verify_corpus
+from actionpose.prepare.mocap import folder as any_folder
+from actionpose.prepare.mocap.common import Left
+from actionpose.prepare.mocap.joint_map import load_rig
+from actionpose.prepare.mocap.tree import Recording
+from actionpose.training.finetune import finetune
+from actionpose.utils.errors import UserError
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from imitated import OF_32, h36m_sh, h36m_videopose3d, save_npz
+from helpers.synthetic_fixtures import OF_32, h36m_sh, h36m_videopose3d, save_npz
 
 from actionpose.config import ClipConfig, FinetuneConfig, ModelConfig, TrainingConfig
-from actionpose.errors import UserError
-from actionpose.finetune import finetune
-from actionpose.pair_clips import PairBatches, input_of, target_of
-from actionpose.pairs import normalize, open_pairs, verify_pairs
-from actionpose.prepare.h36m import prepare_h36m
-from actionpose.unpickle import load_npz, load_pickle
+from actionpose.datasets.paired import normalize, open_pairs, verify_pairs
+from actionpose.datasets.paired_clips import PairBatches, input_of, target_of
+from actionpose.prepare.paired.h36m import prepare_h36m
+from actionpose.training.finetune import finetune
+from actionpose.utils.errors import UserError
+from actionpose.utils.safe_pickle import load_npz, load_pickle
 
 SWAP = [0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13]
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mocap_files import SMALL, Bone, body_amc, body_asf, bones, bvh, z_up
+from helpers.mocap_files import SMALL, Bone, body_amc, body_asf, bones, bvh, z_up
 from scipy.spatial.transform import Rotation
 
-from actionpose.errors import UserError
-from actionpose.prepare import asfamc, tree
-from actionpose.prepare import bvh as bvh_module
-from actionpose.prepare.asfamc import read_amc, read_asf
-from actionpose.prepare.bvh import read_bvh
-from actionpose.prepare.mocap import at_30_hz
-from actionpose.prepare.rig import load_rig
-from actionpose.prepare.tree import pose
+from actionpose.prepare.mocap import asfamc, tree
+from actionpose.prepare.mocap import bvh as bvh_module
+from actionpose.prepare.mocap.asfamc import read_amc, read_asf
+from actionpose.prepare.mocap.bvh import read_bvh
+from actionpose.prepare.mocap.common import at_30_hz
+from actionpose.prepare.mocap.joint_map import load_rig
+from actionpose.prepare.mocap.tree import pose
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # how it imports PyGLM is to be deprecated

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import call
-from mocap_files import body_amc, body_asf, body_bvh
+from helpers.command_line import call
+from helpers.mocap_files import body_amc, body_asf, body_bvh
 
-from actionpose.corpus import open_corpus, verify_corpus
-from actionpose.errors import UserError
-from actionpose.prepare import cmu, hdm05
-from actionpose.prepare.mocap import Left
+from actionpose.datasets.corpus import open_corpus, verify_corpus
+from actionpose.prepare.mocap import cmu, hdm05
+from actionpose.prepare.mocap.common import Left
+from actionpose.utils.errors import UserError
 
 # CMU
 

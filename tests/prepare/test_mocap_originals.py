@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import call
-from mocap_files import ASF_NAMES
+from helpers.command_line import call
+from helpers.mocap_files import ASF_NAMES
 
-from actionpose.corpus import verify_corpus
-from actionpose.prepare import bandai, cmu, hdm05
-from actionpose.prepare.mocap import Left
-from actionpose.prepare.rig import load_rig
+from actionpose.datasets.corpus import verify_corpus
+from actionpose.prepare.mocap import bandai, cmu, hdm05
+from actionpose.prepare.mocap.common import Left
+from actionpose.prepare.mocap.joint_map import load_rig
 from actionpose.skeletons import H36M17
 
 FREE = {"spine", "nose", "head"}  # whose place is a choice

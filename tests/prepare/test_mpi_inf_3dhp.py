@@ -4,13 +4,13 @@ import copy
 
 import numpy as np
 import pytest
-from imitated import mpi_inf_3dhp, save_npz
+from helpers.synthetic_fixtures import mpi_inf_3dhp, save_npz
 
-from actionpose.errors import UserError
-from actionpose.pair_clips import PairBatches, input_of, target_of
-from actionpose.pairs import open_pairs, verify_pairs
-from actionpose.prepare.mpi_inf_3dhp import prepare_3dhp
+from actionpose.datasets.paired import open_pairs, verify_pairs
+from actionpose.datasets.paired_clips import PairBatches, input_of, target_of
+from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
+from actionpose.utils.errors import UserError
 
 SWAP = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14, 15, 16]
 TO_H36M = {  # MPI-INF-3DHP's place of each H36M17 joint, as P-STMO's table has it

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mocap_files import NAMES, body_bvh, z_up
+from helpers.mocap_files import NAMES, body_bvh, z_up
 
-from actionpose.errors import UserError
-from actionpose.prepare.bvh import read_bvh
-from actionpose.prepare.rig import load_rig, parse_rig, shipped, shipped_text
+from actionpose.prepare.mocap.bvh import read_bvh
+from actionpose.prepare.mocap.joint_map import load_rig, parse_rig, shipped, shipped_text
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 FREE = {"spine", "nose", "head"}  # whose place is a choice
 COMPARED = [joint for joint in H36M17.joints if joint not in FREE | {"pelvis"}]

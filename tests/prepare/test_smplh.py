@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from imitations.bodies import (
+from helpers.bodies import (
     body_arrays,
     h36m_places,
     mesh,
@@ -17,16 +17,16 @@ from imitations.bodies import (
     write_bodies,
 )
 
-from actionpose.errors import UserError
-from actionpose.prepare.body_models import (
+from actionpose.prepare.amass.body_models import (
     approximate_regressor,
     load_bodies,
     load_body,
     load_regressor,
 )
-from actionpose.prepare.smplh import moments, pose_joints
+from actionpose.prepare.amass.smplh import moments, pose_joints
 from actionpose.skeletons import H36M17
-from actionpose.unpickle import NUMPY, load_pickle
+from actionpose.utils.errors import UserError
+from actionpose.utils.safe_pickle import NUMPY, load_pickle
 
 
 def motion(num_joints, frames=5, seed=0):

@@ -9,8 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from torch.nn import functional
 
-from actionpose.errors import UserError
-from actionpose.losses import (
+from actionpose.training.losses import (
     alignment_loss,
     keypoint_loss,
     position_loss,
@@ -18,11 +17,14 @@ from actionpose.losses import (
     velocity_loss,
     weighted_sum,
 )
+from actionpose.utils.errors import UserError
 
 MOTION = (position_loss, velocity_loss, scale_loss)
 GOLDEN = {
     name: torch.from_numpy(array)
-    for name, array in np.load(Path(__file__).parent / "goldens" / "losses.npz").items()
+    for name, array in np.load(
+        Path(__file__).parents[1] / "reference_outputs" / "losses.npz"
+    ).items()
 }
 
 

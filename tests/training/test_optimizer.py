@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from actionpose.config import TrainingConfig
-from actionpose.model import PoseEncoder
-from actionpose.optimizer import MUON_RATE_FACTOR, Muon, make_optimizer, orthogonalize
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.training.muon import MUON_RATE_FACTOR, Muon, make_optimizer, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 16, 8), (2, 8, 24)])

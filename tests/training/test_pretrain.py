@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from training_runs import (
+from helpers.training_runs import (
     PATIENCE_S,
     TORCHRUN,
     assert_same,
@@ -16,18 +16,19 @@ from training_runs import (
     rows,
 )
 
-from actionpose import checkpoint, cli
-from actionpose import pretrain as module
+from actionpose import checkpoint
+from actionpose.cli import main as cli
 from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig, load_recipe, to_dict
-from actionpose.corpus import Motion, open_corpus, write_corpus
-from actionpose.errors import UserError
-from actionpose.finetune import finetune
-from actionpose.losses import alignment_loss
-from actionpose.model import PoseEncoder
-from actionpose.pretrain import MotionText, alignment, losses_of, pretrain, shared_trunk
-from actionpose.synthetic import dataset
-from actionpose.text import TextEncoder
-from actionpose.text_clips import TextBatches
+from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
+from actionpose.datasets.motion_text import TextBatches
+from actionpose.datasets.synthetic.generate import dataset
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.models.text_encoder import TextEncoder
+from actionpose.training import pretrain as module
+from actionpose.training.finetune import finetune
+from actionpose.training.losses import alignment_loss
+from actionpose.training.pretrain import MotionText, alignment, losses_of, pretrain, shared_trunk
+from actionpose.utils.errors import UserError
 
 STEPS = 7  # of `tiny_pretraining`
 
@@ -430,7 +431,7 @@ def test_it_goes_on_with_the_text_side_of_its_start(tiny_pretraining, tmp_path):
 
 # ---- recipes
 
-RECIPES = Path(__file__).parent.parent / "recipes"
+RECIPES = Path(__file__).parents[2] / "recipes"
 ABLATION = ("baseline", "mmm", "map", "mmm_map", "shuffled")
 
 

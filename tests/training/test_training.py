@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from training_runs import (
+from helpers.training_runs import (
     STEPS_OF_AN_EPOCH,
     assert_same,
     assert_same_end,
@@ -25,10 +25,10 @@ from actionpose.config import (
     TrainingConfig,
     to_dict,
 )
-from actionpose.errors import UserError
-from actionpose.finetune import finetune, initialise
-from actionpose.model import PoseEncoder
-from actionpose.training import learning_rate, stop_requests
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.training.finetune import finetune, initialise
+from actionpose.training.loop import learning_rate, stop_requests
+from actionpose.utils.errors import UserError
 
 
 def test_it_learns(tiny_config, tmp_path):

@@ -12,8 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from torch.distributed.run import parse_args
-from training_runs import (
+from helpers.training_runs import (
     PATIENCE_S,
     STEPS_OF_AN_EPOCH,
     TORCHRUN,
@@ -21,10 +20,11 @@ from training_runs import (
     changed,
     rows,
 )
+from torch.distributed.run import parse_args
 
 from actionpose import checkpoint
-from actionpose.finetune import finetune
-from actionpose.run_folder import open_run
+from actionpose.training.finetune import finetune
+from actionpose.training.run_folder import open_run
 
 
 def test_other_processes_never_see_half_a_configuration(tmp_path):
@@ -90,7 +90,7 @@ def test_killed_it_goes_on_from_the_last_whole_checkpoint(tiny_config, tmp_path,
 @pytest.mark.parametrize("path", ["docs/pretraining.md", "recipes/paper_pretrain.slurm"])
 def test_torchrun_understands_the_commands_that_are_told(path):
     """It takes `--run` for its own `--run-path` unless `--` stands before the module."""
-    text = (Path(__file__).parents[1] / path).read_text().replace("\\\n", " ")
+    text = (Path(__file__).parents[2] / path).read_text().replace("\\\n", " ")
     commands = re.findall(r"^\s*(?:srun )?torchrun (.+)", text, re.MULTILINE)
     assert commands
     for command in commands:

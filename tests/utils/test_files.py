@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
 
 
 def names(folder: Path) -> list[str]:

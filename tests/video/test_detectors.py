@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actionpose.detectors import MediaPipe, OnnxPose, RtmLib, available, make_detector
-from actionpose.errors import UserError
-from actionpose.footage import is_keypoint_file, read_source, watch
 from actionpose.skeletons import COCO17, HALPE26, MEDIAPIPE33
-from actionpose.video import Video
+from actionpose.utils.errors import UserError
+from actionpose.video.decoding import Video
+from actionpose.video.detectors import MediaPipe, OnnxPose, RtmLib, available, make_detector
+from actionpose.video.pose_estimation import is_keypoint_file, read_source, watch
 
 av = pytest.importorskip("av")
 pytest.importorskip("mediapipe")
@@ -289,7 +289,7 @@ def test_detectors_that_are_none(model_file: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import actionpose.detectors as module
+    import actionpose.video.detectors as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     for name in ("mediapipe", "rtmlib"):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actionpose.errors import UserError
-from actionpose.footage import _ahead
-from actionpose.video import Video
+from actionpose.utils.errors import UserError
+from actionpose.video.decoding import Video
+from actionpose.video.pose_estimation import _ahead
 
 av = pytest.importorskip("av")
 WIDTH, HEIGHT = 96, 64

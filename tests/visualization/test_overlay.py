@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actionpose import overlay
-from actionpose.errors import UserError
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
-from actionpose.view import COLOURS
+from actionpose.utils.errors import UserError
+from actionpose.visualization import video_overlay as overlay
+from actionpose.visualization.html_viewer import COLOURS
 
 av = pytest.importorskip("av")
 pytest.importorskip("PIL")

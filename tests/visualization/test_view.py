@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from actionpose import view
-from actionpose.axes import view_axes
-from actionpose.errors import UserError
+from actionpose.geometry.axes import view_axes
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
-from actionpose.view import COLOURS, html, picture, place
+from actionpose.utils.errors import UserError
+from actionpose.visualization import html_viewer as view
+from actionpose.visualization.html_viewer import COLOURS, html, picture, place
 
 CAMERA = "x right, y down, z away from the camera"
 

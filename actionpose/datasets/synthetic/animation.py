@@ -9,9 +9,9 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-from actionpose.synthetic_actions import Gait, Gesture, Keyed
-from actionpose.synthetic_body import SIDES, Array, Body
-from actionpose.synthetic_poses import POSES, STAND, Key
+from actionpose.datasets.synthetic.body import SIDES, Array, Body
+from actionpose.datasets.synthetic.key_poses import POSES, STAND, Key
+from actionpose.datasets.synthetic.movements import Gait, Gesture, Keyed
 
 OTHER = {"left": "right", "right": "left"}
 MIRRORED_SIGN = ("y", "yaw", "roll", "side", "twist", "tilt", "turn")

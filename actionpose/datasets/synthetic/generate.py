@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.corpus import Kind
-from actionpose.errors import UserError
-from actionpose.synthetic_actions import MOVEMENTS, Gait, Gesture, Keyed
-from actionpose.synthetic_body import SIDES, Array, pose_body, sample_body
-from actionpose.synthetic_play import OTHER, interpolate, play
+from actionpose.datasets.corpus import Kind
+from actionpose.datasets.synthetic.animation import OTHER, interpolate, play
+from actionpose.datasets.synthetic.body import SIDES, Array, pose_body, sample_body
+from actionpose.datasets.synthetic.movements import MOVEMENTS, Gait, Gesture, Keyed
+from actionpose.utils.errors import UserError
 
 ACTIONS: tuple[str, ...] = tuple(MOVEMENTS)
 NUM_SUBJECTS = 1000

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actionpose.errors import UserError
-from actionpose.files import atomic_write, cache_folder
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write, cache_folder
 
-SOURCE = Path(__file__).with_name("fused.cpp")
+SOURCE = Path(__file__).with_name("fused_block.cpp")
 _FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"]
 _FLAGS += ["-shared", "-fPIC", "-pthread"]
 if platform.machine().lower() in ("x86_64", "amd64"):

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from actionpose.errors import UserError
-from actionpose.prepare.labels import SPLITS, Key, Label, Recording, Texts, clean_text
+from actionpose.prepare.amass.labels import SPLITS, Key, Label, Recording, Texts, clean_text
+from actionpose.utils.errors import UserError
 
 FILES = {
     "train.json": "train",

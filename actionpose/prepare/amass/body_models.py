@@ -14,10 +14,10 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.prepare.npz_files import NpzReader
+from actionpose.prepare.amass.npz_files import NpzReader
 from actionpose.skeletons import H36M17
-from actionpose.unpickle import NUMPY, Kept, load_pickle
+from actionpose.utils.errors import UserError
+from actionpose.utils.safe_pickle import NUMPY, Kept, load_pickle
 
 Array = NDArray[np.float64]
 

@@ -17,21 +17,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from actionpose.corpus import Motion, write_corpus
-from actionpose.errors import UserError
-from actionpose.prepare.amass import RATE_HZ, Tree, find_files
-from actionpose.prepare.amass_parts import PART_FORMAT, Job, run
-from actionpose.prepare.babel import read_babel
-from actionpose.prepare.body_models import (
+from actionpose.datasets.corpus import Motion, write_corpus
+from actionpose.prepare.amass.babel import read_babel
+from actionpose.prepare.amass.body_models import (
     WHERE_REGRESSOR,
     BodyModel,
     approximate_regressor,
     load_bodies,
     load_regressor,
 )
-from actionpose.prepare.labels import Texts
-from actionpose.prepare.motion_text import read_humanml3d, read_unified
-from actionpose.prepare.smplh import Moments, moments
+from actionpose.prepare.amass.labels import Texts
+from actionpose.prepare.amass.motion_text import read_humanml3d, read_unified
+from actionpose.prepare.amass.sequences import RATE_HZ, Tree, find_files
+from actionpose.prepare.amass.smplh import Moments, moments
+from actionpose.prepare.amass.workers import PART_FORMAT, Job, run
+from actionpose.utils.errors import UserError
 
 LICENCE = (
     "AMASS and its annotations: research only, not to be passed on; see the agreements you accepted"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from actionpose.corpus import Kind
+from actionpose.datasets.corpus import Kind
 
 SPLITS = ("train", "val", "test")
 _SLACK_S = 1e-4  # seconds are rounded to milliseconds: 0.1 * 30 must not become frame 2

@@ -13,8 +13,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from actionpose.errors import UserError
-from actionpose.prepare.labels import SPLITS, Label, Recording, Texts, clean_text
+from actionpose.prepare.amass.labels import SPLITS, Label, Recording, Texts, clean_text
+from actionpose.utils.errors import UserError
 
 _MAX_BYTES = 1 << 30
 # HumanML3D cuts these seconds off the start of some data sets (calibration poses)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
+from actionpose.utils.errors import UserError
 
 
 class NpzReader:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from actionpose.errors import UserError
-from actionpose.prepare.amass import Tree, find_files, poses_for, read_mocap
-from actionpose.prepare.amass_babel import keypoint_source, read_texts
-from actionpose.prepare.body_models import NAMES, BodyModel, load_bodies
-from actionpose.prepare.labels import Texts
+from actionpose.prepare.amass.body_models import NAMES, BodyModel, load_bodies
+from actionpose.prepare.amass.build import keypoint_source, read_texts
+from actionpose.prepare.amass.labels import Texts
+from actionpose.prepare.amass.sequences import Tree, find_files, poses_for, read_mocap
+from actionpose.utils.errors import UserError
 
 T = TypeVar("T")
 _TRIES = 5  # files of a data set

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from actionpose.errors import UserError
-from actionpose.prepare.body_models import GENDERS, NAMES
-from actionpose.prepare.labels import Key, recording_key
-from actionpose.prepare.npz_files import NpzReader
+from actionpose.prepare.amass.body_models import GENDERS, NAMES
+from actionpose.prepare.amass.labels import Key, recording_key
+from actionpose.prepare.amass.npz_files import NpzReader
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from actionpose.prepare.body_models import BodyModel
+from actionpose.prepare.amass.body_models import BodyModel
 
 Array = NDArray[np.float64]
 _CHUNK = 1024  # frames at a time: their arrays stay in the cache

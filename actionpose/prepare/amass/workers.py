@@ -21,11 +21,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from actionpose.errors import UserError
-from actionpose.files import atomic_write
-from actionpose.prepare.amass import RATE_HZ, poses_for, read_mocap, resample, true_rate
-from actionpose.prepare.labels import Recording, frame_spans
-from actionpose.prepare.smplh import Moments, pose_joints
+from actionpose.prepare.amass.labels import Recording, frame_spans
+from actionpose.prepare.amass.sequences import RATE_HZ, poses_for, read_mocap, resample, true_rate
+from actionpose.prepare.amass.smplh import Moments, pose_joints
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
 
 T = TypeVar("T")
 PART_FORMAT = 1  # raised when the same input gives other parts

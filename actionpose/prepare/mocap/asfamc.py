@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actionpose.errors import UserError
-from actionpose.prepare.tree import (
+from actionpose.prepare.mocap.tree import (
     BLOCK_FRAMES,
     Channel,
     Floats,
@@ -25,6 +24,7 @@ from actionpose.prepare.tree import (
     Vector,
     about,
 )
+from actionpose.utils.errors import UserError
 
 INCH_M = 0.0254  # CMU: a length in the file, over its unit `length`, is inches
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.prepare.bvh import read_bvh
-from actionpose.prepare.mocap import Left, Take, at_30_hz, find, name_under, without_twins
-from actionpose.prepare.rig import load_rig
+from actionpose.prepare.mocap.bvh import read_bvh
+from actionpose.prepare.mocap.common import Left, Take, at_30_hz, find, name_under, without_twins
+from actionpose.prepare.mocap.joint_map import load_rig
 
 SOURCE = "Bandai-Namco-Research-Motiondataset"
 LICENCE = "CC BY-NC 4.0"

@@ -14,8 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from actionpose.errors import UserError
-from actionpose.prepare.tree import BLOCK_FRAMES, Channel, Floats, Joint, Recording, Tree, Vector
+from actionpose.prepare.mocap.tree import (
+    BLOCK_FRAMES,
+    Channel,
+    Floats,
+    Joint,
+    Recording,
+    Tree,
+    Vector,
+)
+from actionpose.utils.errors import UserError
 
 RATE_SNAP = 2.5e-4  # ".0083333" means 120 Hz; 29.97 Hz, a thousandth off, stays
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.corpus import Kind, Motion, write_corpus
-from actionpose.errors import UserError
+from actionpose.datasets.corpus import Kind, Motion, write_corpus
+from actionpose.utils.errors import UserError
 
 RATE_HZ = 30.0
 MIN_SPAN_S = 0.1  # of a label, after it was cut to its motion

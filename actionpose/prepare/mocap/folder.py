@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.prepare.bvh import read_bvh
-from actionpose.prepare.mocap import (
+from actionpose.prepare.mocap.bvh import read_bvh
+from actionpose.prepare.mocap.common import (
     Left,
     Span,
     Take,
@@ -19,7 +18,8 @@ from actionpose.prepare.mocap import (
     name_under,
     without_twins,
 )
-from actionpose.prepare.rig import Rig, load_rig, shipped
+from actionpose.prepare.mocap.joint_map import Rig, load_rig, shipped
+from actionpose.utils.errors import UserError
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("file", "text", "subject", "split", "start_s", "stop_s")

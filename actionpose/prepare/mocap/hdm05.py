@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.prepare.asfamc import Skeleton, read_amc, read_asf
-from actionpose.prepare.mocap import Left, Take, at_30_hz, find, name_under, without_twins
-from actionpose.prepare.rig import load_rig
+from actionpose.prepare.mocap.asfamc import Skeleton, read_amc, read_asf
+from actionpose.prepare.mocap.common import Left, Take, at_30_hz, find, name_under, without_twins
+from actionpose.prepare.mocap.joint_map import load_rig
+from actionpose.utils.errors import UserError
 
 SOURCE = "HDM05, M. Mueller et al., Universitaet Bonn, 2007"
 LICENCE = "CC BY-SA 3.0"

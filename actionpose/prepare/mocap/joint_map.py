@@ -18,9 +18,9 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.prepare.tree import Floats, Recording, Tree, Vector, pose
+from actionpose.prepare.mocap.tree import Floats, Recording, Tree, Vector, pose
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 KEYS = {"about", "unit_m", "up", "skip_frames", "strip", "offsets", "joints"}
 # (x, y, z) of the file as (x, y, z) with z up; both are rotations, so that left stays left
@@ -148,7 +148,7 @@ def _check_size(joints_m: Floats, path: Path, rig: str) -> None:
 @cache
 def shipped() -> tuple[str, ...]:
     """The names of the rigs of the package."""
-    folder = resources.files("actionpose.prepare") / "rigs"
+    folder = resources.files("actionpose.prepare.mocap") / "joint_maps"
     names = [Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")]
     return tuple(sorted(names))
 
@@ -161,7 +161,9 @@ def shipped_text(name: str) -> str:
     """
     if name not in shipped():
         raise UserError(f"the package has no rig {name}; it has {', '.join(shipped())}")
-    return (resources.files("actionpose.prepare") / "rigs" / f"{name}.yaml").read_text("utf-8")
+    return (resources.files("actionpose.prepare.mocap") / "joint_maps" / f"{name}.yaml").read_text(
+        "utf-8"
+    )
 
 
 def load_rig(name_or_path: str | os.PathLike[str]) -> Rig:

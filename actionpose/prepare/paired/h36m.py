@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.pairs import Recording, write_pairs
-from actionpose.prepare.pair_checks import check_metric, check_pixels, check_sides, sample
+from actionpose.datasets.paired import Recording, write_pairs
+from actionpose.prepare.paired.validation import check_metric, check_pixels, check_sides, sample
 from actionpose.skeletons import H36M17
-from actionpose.unpickle import load_npz, load_pickle
+from actionpose.utils.errors import UserError
+from actionpose.utils.safe_pickle import load_npz, load_pickle
 
 Array = NDArray[np.floating]
 

@@ -12,16 +12,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
-from actionpose.pairs import Recording, write_pairs
-from actionpose.prepare.pair_checks import (
+from actionpose.datasets.paired import Recording, write_pairs
+from actionpose.prepare.paired.validation import (
     check_metric,
     check_pixels,
     check_sides,
     knee_neck_mm,
 )
 from actionpose.skeletons import MPI_INF_3DHP17, convert
-from actionpose.unpickle import load_npz
+from actionpose.utils.errors import UserError
+from actionpose.utils.safe_pickle import load_npz
 
 Array = NDArray[np.floating]
 Annotation = Literal["univ_annot3", "annot3"]

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.errors import UserError
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 
