@@ -32,6 +32,10 @@ from actionpose.config import ModelConfig, from_dict
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder
+from actionpose.utils.legacy import RENAMED, current_names
+
+# settings of version 0.1, as its checkpoints hold them
+RENAMED_SETTINGS = {"rep_width": "dim_rep", "embedding_width": "embedding_dim"}
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 
@@ -113,7 +117,7 @@ def publish(checkpoint: Path, folder: Path, *, text: bool = False) -> Path:
 
 
 def save_labels(folder: Path, labels: list[str], embeddings: Tensor) -> None:
-    """Write the table of known labels: normalised texts and their unit vectors (L, E)."""
+    """Write the table of known labels: normalized texts and their unit vectors (L, E)."""
     assert embeddings.ndim == 2 and len(labels) == len(embeddings), embeddings.shape
     table = {"embeddings": embeddings.detach().cpu().contiguous()}
     metadata = {"labels": json.dumps(labels, ensure_ascii=False)}
@@ -164,7 +168,9 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         UserError: not a checkpoint, a damaged one, or one of another format.
     """
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta = current_names(
+            json.loads((folder / META).read_text(encoding="utf-8")), RENAMED | RENAMED_SETTINGS
+        )
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not a checkpoint: it needs {WEIGHTS} and {META}") from error
@@ -177,7 +183,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_training(folder: Path) -> dict[str, Any]:
-    """The state of the optimiser, for resuming."""
+    """The state of the optimizer, for resuming."""
     try:
         state: dict[str, Any] = torch.load(folder / "training.pt", weights_only=True)
     except UNREADABLE as error:
@@ -291,7 +297,7 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
             depth=depth,
             num_heads=num_heads,
             mlp_ratio=weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / width,
-            rep_width=weights["head.weight"].shape[1],
+            dim_rep=weights["head.weight"].shape[1],
             max_frames=max_frames,
             num_joints=weights["pos_embed"].shape[1],
             class_token=False,
@@ -302,7 +308,7 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
     return encoder.eval()
 
 
-def initialise(
+def initialize(
     encoder: PoseEncoder, source: Path, ignore: tuple[str, ...] = (), *, frames: int | None = None
 ) -> None:
     """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
@@ -323,10 +329,16 @@ def initialise(
         known = meta.get("frames")
     if frames and known and known < frames <= weights["temp_embed"].shape[1]:
         weights["temp_embed"] = stretch(weights["temp_embed"], known, frames)
-    for name, copied in encoder.own_from_trunk().items():
+    for name, copied in encoder.branch_init_map().items():
         if copied in weights and not name.startswith(ignore):
             weights.setdefault(name, weights[copied])
-    load_by_name(encoder, weights, str(source), may_miss=encoder.beside_lifting(), ignore=ignore)
+    load_by_name(
+        encoder,
+        weights,
+        str(source),
+        may_miss=encoder.embedding_parameter_prefixes(),
+        ignore=ignore,
+    )
 
 
 def keeps_embedding(source: Path | None, ignore: tuple[str, ...]) -> bool:

@@ -27,13 +27,13 @@ class ModelConfig:
     depth: int = 5
     num_heads: int = 8
     mlp_ratio: float = 2
-    rep_width: int = 512
+    dim_rep: int = 512
     max_frames: int = 243
     num_joints: int = 17
     class_token: bool = True
     middle_layer: int = 3
     embedding_depth: int = 0
-    embedding_width: int = 512
+    embedding_dim: int = 512
     pooling_dropout: float = 0.1
 
 
@@ -50,17 +50,17 @@ class AugmentationConfig:
     """Probability that the upper body is another clip's."""
     perturb_deg: float = 0.0
     """Deviation of constant turns and bends of each limb, within the joints' limits."""
-    straight_legs: float = 0.0
+    straighten_knees: float = 0.0
     """Probability that legs are shortened until people stand on straight knees."""
-    any_layout: float = 0.0
+    random_joint_convention: float = 0.0
     """Probability that trunk and head are placed as a random detector's layout has them."""
     joint_offset_m: float = 0.0
     """Deviation of a constant offset of each joint, which no two detectors place alike."""
-    hidden_limb: float = 0.0
+    limb_occlusion: float = 0.0
     """Probability that a limb or the head is not seen for some time."""
     cropped: float = 0.0
     """Probability that an edge of the image cuts the person."""
-    plain_confidence: float = 0.0
+    drop_confidence: float = 0.0
     """Probability that every joint that is seen has confidence 1."""
     camera_pitch_deg: tuple[float, float] | None = None
     """How far the camera looks down, in place of its height."""
@@ -68,8 +68,14 @@ class AugmentationConfig:
     """Probability that it is the usual, level one all the same."""
 
     def __post_init__(self) -> None:
-        chances = ("recombine", "straight_legs", "any_layout", "hidden_limb", "cropped")
-        for name in (*chances, "plain_confidence", "level_camera"):
+        chances = (
+            "recombine",
+            "straighten_knees",
+            "random_joint_convention",
+            "limb_occlusion",
+            "cropped",
+        )
+        for name in (*chances, "drop_confidence", "level_camera"):
             _check_probability(f"data.augmentation.{name}", getattr(self, name))
         for name in ("perturb_deg", "joint_offset_m"):
             if not getattr(self, name) >= 0:
@@ -92,8 +98,8 @@ class ClipConfig:
     pairs_keypoints: Literal["detected", "truth"] = "detected"
     """Which 2D of `pairs` is the input: the detector's, or that of the pose."""
     frames: int = 243
-    frame_step: int = 1
-    """Frames of the corpora from one frame of a clip to the next. Neighbours are nearly alike: far
+    temporal_stride: int = 1
+    """Frames of the corpora from one frame of a clip to the next. Neighbors are nearly alike: far
     apart, as many frames teach more."""
     stride: int = 81
     """Between the windows that an epoch counts; which windows are drawn is random."""
@@ -106,11 +112,11 @@ class ClipConfig:
     """In images of 1000 pixels; Human3.6M's cameras have 1145."""
     mirror: float = 0.5
     """Probability of mirroring a clip."""
-    bone_redraw: float = 0.0
+    bone_length_jitter: float = 0.0
     """Deviation of the logarithm of bone lengths; directions are kept."""
     noise: bool = True
     """Detector-like errors and confidences in the 2D input."""
-    detector_joints: float = 0.0
+    coco_joint_convention: float = 0.0
     """Probability that spine, thorax, nose and head are placed as from COCO keypoints."""
     hidden_joints: float = 0.0
     """Share of single keypoints that are hidden."""
@@ -119,17 +125,17 @@ class ClipConfig:
     augmentation: AugmentationConfig = AugmentationConfig()
 
     def __post_init__(self) -> None:
-        _check_frame_step(self.frame_step)
+        _check_frame_step(self.temporal_stride)
 
 
 def _check_frame_step(step: int) -> None:
     if step < 1:
-        raise UserError(f"data.frame_step must be 1 or more, not {step}")
+        raise UserError(f"data.temporal_stride must be 1 or more, not {step}")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The loop: optimiser, schedule, checkpoints."""
+    """The loop: optimizer, schedule, checkpoints."""
 
     epochs: float = 60
     batch_size: int = 32
@@ -145,7 +151,7 @@ class TrainingConfig:
     epoch_decay: float = 0.99
     """Factor of the learning rate per epoch (exponential)."""
     warmup_steps: int = 0
-    clip_norm: float = 1.0
+    max_grad_norm: float = 1.0
     precision: Literal["float32", "bf16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = 0
@@ -159,7 +165,7 @@ class TrainingConfig:
     """Checkpoints kept; the oldest goes first."""
     max_minutes: float | None = None
     """Save and stop after this time; the same command goes on."""
-    trunk_norms_every: int = 500
+    log_grad_norms_every: int = 500
     """Steps between two logs of each loss's gradient on the shared trunk (stage one); 0: never."""
     compile: bool = False
     """Compile the pose encoder with torch.compile; costs minutes at the start."""
@@ -222,7 +228,7 @@ class TextClipConfig:
     corpora: dict[str, float] = field(default_factory=dict)
     """Folders, each with its share of the clips."""
     frames: int = 243
-    frame_step: int = 1
+    temporal_stride: int = 1
     """Frames of the corpora from one frame of a clip to the next."""
     labels: Literal["frame", "sequence", "both"] = "frame"
     """Labels of spans, with the whole motion's text where it has none; the motion's; or both."""
@@ -241,7 +247,7 @@ class TextClipConfig:
     view: Literal["front_side", "heading", "any"] = "front_side"
     """Yaw of orthographic views: 0 or 90 degrees in the world, or from the first pose; or any."""
     units_per_m: float = 0.298
-    """Orthographic scale before normalisation; MotionBERT's."""
+    """Orthographic scale before normalization; MotionBERT's."""
     scale_jitter: float = 0.0
     """Deviation of the logarithm of `units_per_m`."""
     centring: Literal["first_frame", "none"] = "first_frame"
@@ -250,9 +256,9 @@ class TextClipConfig:
     """What is 1 in the model's units: one of the image, or half the person's box."""
     mirror: float = 0.5
     """Probability of mirroring a clip, and left and right in its text."""
-    bone_redraw: float = 0.0
+    bone_length_jitter: float = 0.0
     """Deviation of the logarithm of bone lengths; directions are kept."""
-    detector_joints: float = 0.0
+    coco_joint_convention: float = 0.0
     """Probability that spine, thorax, nose and head are placed as from COCO keypoints."""
     noise: bool = True
     """Detector-like errors and confidences, before the mask."""
@@ -261,7 +267,7 @@ class TextClipConfig:
     """Control: every span gets the text of another one, drawn once."""
 
     def __post_init__(self) -> None:
-        _check_frame_step(self.frame_step)
+        _check_frame_step(self.temporal_stride)
         _check_probability("data.short_windows", self.short_windows)
         more = self.augmentation
         if more.recombine or more.perturb_deg:
@@ -301,7 +307,7 @@ class AlignmentConfig:
     source: Literal["vocabulary", "batch", "ranks"] = "vocabulary"
     """Where negatives come from: K drawn labels, or the texts of this, or of every, process."""
     temperature: float = 0.1
-    gamma: float = 2.0
+    focal_gamma: float = 2.0
     target: Literal["hard", "soft"] = "hard"
     """y: one-hot, or the softmax of `sharpness` times which texts are true (as ActionCLIP)."""
     sharpness: float = 10.0

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from actionpose.skeletons import SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.utils.legacy import current_names
 
 if TYPE_CHECKING:
     import pandas
@@ -46,7 +47,7 @@ TABLE_COLUMNS = (
     *("person", "frame", "time_s", "joint"),
     *("x_m", "y_m", "z_m", "x_px", "y_px", "confidence", "valid"),
 )
-_METRES, _PIXELS, _CONFIDENCE, _SECONDS = (4, 2, 3, 6)  # decimals in text files: 0.1 mm, ...
+_METERS, _PIXELS, _CONFIDENCE, _SECONDS = (4, 2, 3, 6)  # decimals in text files: 0.1 mm, ...
 _CSV_FRAMES = 2000  # written at a time
 
 
@@ -55,14 +56,14 @@ class Result:
     """3D motion of one or several persons.
 
     Args:
-        pose_m: (P, T, J, 3) metres. `header` says which way the axes point and where the root is.
+        pose_m: (P, T, J, 3) meters. `header` says which way the axes point and where the root is.
         keypoints_px: (P, T, J, 3) x, y in pixels and the confidence of the 2D input, in the order
             of the joints of `pose_m`. Confidence 0: the joint was not seen.
         valid: (P, T), False where the person was not there; the numbers then mean nothing.
         track_id: (P,) the tracker's number of each person.
         time_s: (T,) seconds, not decreasing.
         header: what a reader needs to know, as plain JSON: units, axes, root, skeleton and
-            scale_source always; rate_hz, image_size, detector, checkpoint, versions, actions as
+            scale_source always; fps, image_size, detector, checkpoint, versions, actions as
             known. An action is {"start_s", "stop_s", "label", "score", "person"}; `person` counts
             along P and is absent where the action is everybody's. With `embeddings`,
             embedding_windows_s has begin and end of each window in seconds, from the first frame.
@@ -140,7 +141,7 @@ class Result:
         if "header" not in arrays:
             raise UserError(f"{path} is not a result of actionpose: it has no header")
         try:
-            header = json.loads(str(arrays.pop("header")))
+            header = current_names(json.loads(str(arrays.pop("header"))))
         except json.JSONDecodeError as error:
             raise UserError(f"{path}: the header is not JSON ({error})") from None
         if missing := [name for name in ARRAYS if name not in arrays and name not in OPTIONAL]:
@@ -275,11 +276,11 @@ def _write_json(result: Result, path: Path) -> None:
         person = {
             "track_id": int(track_id),
             "valid": result.valid[i].tolist(),
-            "pose_m": _rounded(result.pose_m[i], _METRES),
+            "pose_m": _rounded(result.pose_m[i], _METERS),
             "keypoints_px": _rounded(result.keypoints_px[i], _CONFIDENCE),
         }
         if result.root_m is not None:
-            person["root_m"] = _rounded(result.root_m[i], _METRES)
+            person["root_m"] = _rounded(result.root_m[i], _METERS)
         if result.embeddings is not None:
             person["embeddings"] = _rounded(result.embeddings[i], 6)
         persons.append(person)
@@ -288,9 +289,9 @@ def _write_json(result: Result, path: Path) -> None:
         "joints": skeleton.joints,
         "parents": skeleton.parents,
         "layout": {
-            "pose_m": "frame, joint, (x, y, z) in metres",
+            "pose_m": "frame, joint, (x, y, z) in meters",
             "keypoints_px": "frame, joint, (x px, y px, confidence)",
-            "root_m": "frame, (x, y, z) in metres",
+            "root_m": "frame, (x, y, z) in meters",
             "valid": "frame",
         },
         "time_s": _rounded(result.time_s, _SECONDS),
@@ -303,8 +304,8 @@ def _write_json(result: Result, path: Path) -> None:
 
 def _csv_blocks(result: Result) -> Iterator[str]:
     """The rows of `TABLE_COLUMNS`, some frames at a time so that memory stays bounded."""
-    number = f",%.{_METRES}f" * 3 + f",%.{_PIXELS}f" * 2 + f",%.{_CONFIDENCE}f"
-    decimals = np.array([_METRES] * 3 + [_PIXELS] * 2 + [_CONFIDENCE])
+    number = f",%.{_METERS}f" * 3 + f",%.{_PIXELS}f" * 2 + f",%.{_CONFIDENCE}f"
+    decimals = np.array([_METERS] * 3 + [_PIXELS] * 2 + [_CONFIDENCE])
     smallest = 0.5 * 10.0**-decimals
     for person, start in np.ndindex(len(result.track_id), -(-len(result.time_s) // _CSV_FRAMES)):
         frames = slice(start * _CSV_FRAMES, (start + 1) * _CSV_FRAMES)

@@ -111,11 +111,14 @@ VARIANTS: dict[str, tuple[str, Callable[[Pair, Path], Pair]]] = {
     "l1_last": ("l1 = 4 of 4", middle_layer(4)),
     "soft": ("soft targets", alignment(target="soft")),
     "symmetric": ("symmetric", alignment(direction="symmetric")),
-    "cross_entropy": ("gamma 0", alignment(gamma=0.0)),
+    "cross_entropy": ("focal_gamma 0", alignment(focal_gamma=0.0)),
     "text_cls": ("text pooled at <CLS>", text(pooling="cls")),
     "clean": ("cleaned labels", clean_labels),
     "same": ("stage one on stage two's corpora", same_corpora),
-    "plain": ("no augmentation in stage one", clips(bone_redraw=0.0, detector_joints=0.0)),
+    "plain": (
+        "no augmentation in stage one",
+        clips(bone_length_jitter=0.0, coco_joint_convention=0.0),
+    ),
 }
 
 

@@ -30,15 +30,15 @@ ROWS: dict[str, AugmentationConfig | dict[str, object]] = {
     "none": AugmentationConfig(),
     "recombine": AugmentationConfig(recombine=0.3),
     "perturb_deg": AugmentationConfig(perturb_deg=10.0),
-    "any_layout": AugmentationConfig(any_layout=0.3),
+    "random_joint_convention": AugmentationConfig(random_joint_convention=0.3),
     "joint_offset_m": AugmentationConfig(joint_offset_m=0.015),
-    "hidden_limb": AugmentationConfig(hidden_limb=0.2),
+    "limb_occlusion": AugmentationConfig(limb_occlusion=0.2),
     "cropped": AugmentationConfig(cropped=0.2),
-    "plain_confidence": AugmentationConfig(plain_confidence=0.2),
+    "drop_confidence": AugmentationConfig(drop_confidence=0.2),
     "camera_pitch_deg": AugmentationConfig(camera_pitch_deg=(0.0, 45.0)),
     "near, wide lenses": {"distance_m": (1.8, 7.0), "focal_px": (650.0, 1500.0)},
-    "bones as recorded": {"bone_redraw": 0.0},
-    "joints as H36M's": {"detector_joints": 0.0},
+    "bones as recorded": {"bone_length_jitter": 0.0},
+    "joints as H36M's": {"coco_joint_convention": 0.0},
 }
 
 

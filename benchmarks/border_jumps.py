@@ -42,7 +42,7 @@ RATE_HZ = 30.0
 def motions(
     folders: tuple[Path, ...], shortest: int, longest: int
 ) -> Iterator[tuple[Array, Array]]:
-    """Keypoints (T, 17, 3) in pixels with noise, and the true poses in metres of a 1.70 m adult."""
+    """Keypoints (T, 17, 3) in pixels with noise, and the true poses in meters of a 1.70 m adult."""
     for folder in folders:
         corpus = open_corpus(folder)
         for motion in corpus.motions("val").values():
@@ -68,7 +68,7 @@ def blended(model: ActionPose, points: Array) -> Array:
         valid=np.ones((1, len(points)), dtype=bool),
         track_id=np.zeros(1, dtype=np.int64),
         skeleton=H36M17,
-        rate_hz=RATE_HZ,
+        fps=RATE_HZ,
         image_size=IMAGE_SIZE,
     )
     return model.lift(keypoints).pose_m[0].astype(np.float64)

@@ -40,11 +40,11 @@ def troubled(**more: float | tuple[float, float]) -> ClipConfig:
 
 TROUBLES = {
     "none": PLAIN,
-    "joints as another detector places them": troubled(any_layout=1.0),
+    "joints as another detector places them": troubled(random_joint_convention=1.0),
     "every joint off by 20 mm": troubled(joint_offset_m=0.02),
-    "a limb or the head not seen": troubled(hidden_limb=1.0),
+    "a limb or the head not seen": troubled(limb_occlusion=1.0),
     "cut by the edge of the image": troubled(cropped=1.0),
-    "no confidences": troubled(plain_confidence=1.0),
+    "no confidences": troubled(drop_confidence=1.0),
     "camera looks down by 0 to 45 degrees": troubled(camera_pitch_deg=(0.0, 45.0)),
     "camera looks up by 0 to 20 degrees": troubled(camera_pitch_deg=(-20.0, 0.0)),
     "a phone's lens, near": replace(PLAIN, focal_px=(700.0, 800.0), distance_m=(2.0, 3.0)),
@@ -55,8 +55,8 @@ def errors_mm(
     model: ActionPose, corpora: list[Corpus], config: ClipConfig, clips: int
 ) -> list[dict[str, float]]:
     """Of each clip. A model that works at a lower rate has every so many frames of it."""
-    step = round(corpora[0].rate_hz / model.rate_hz)
-    config = replace(config, frames=config.frames // step, frame_step=step)
+    step = round(corpora[0].fps / model.fps)
+    config = replace(config, frames=config.frames // step, temporal_stride=step)
     batches = Batches([(corpus, 1.0) for corpus in corpora], config, 1, seed=0, split="val")
     frame = image_frame(IMAGE_SIZE)
     errors = []

@@ -22,12 +22,12 @@ import tyro
 from torch import Tensor, nn
 
 from actionpose.models.dstformer import NORM_EPS, PoseEncoder
-from actionpose.training.loop import keep_freed_memory
+from actionpose.training.loop import tune_malloc
 
 SIZES: dict[str, dict[str, Any]] = {
     "full": {},
     "Lite": {"width": 256, "mlp_ratio": 4},
-    "bundled": {"width": 64, "depth": 4, "num_heads": 2, "rep_width": 64},
+    "bundled": {"width": 64, "depth": 4, "num_heads": 2, "dim_rep": 64},
 }
 # width, frames, clips of a step
 STEPS = [(64, 81, 8), (64, 243, 4), (128, 81, 8), (128, 243, 4)]
@@ -88,7 +88,7 @@ class PlainBlock(nn.Module):
 class PlainDSTformer(nn.Module):
     """MotionBERT's DSTformer, written down as its description reads; names as `PoseEncoder`."""
 
-    def __init__(self, width: int, depth: int, num_heads: int, mlp_ratio: float, rep_width: int):
+    def __init__(self, width: int, depth: int, num_heads: int, mlp_ratio: float, dim_rep: int):
         super().__init__()
         joints, max_frames = 17, 243
         self.temp_embed = nn.Parameter(torch.zeros(1, max_frames, 1, width))
@@ -102,9 +102,9 @@ class PlainDSTformer(nn.Module):
         self.blocks_st, self.blocks_ts = blocks(False), blocks(True)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.pre_logits = nn.Sequential()
-        self.pre_logits.add_module("fc", nn.Linear(width, rep_width))
+        self.pre_logits.add_module("fc", nn.Linear(width, dim_rep))
         self.pre_logits.add_module("act", nn.Tanh())
-        self.head = nn.Linear(rep_width, 3)
+        self.head = nn.Linear(dim_rep, 3)
         self.ts_attn = nn.ModuleList(nn.Linear(2 * width, 2) for _ in range(depth))
 
     def forward(self, keypoints: Tensor) -> Tensor:  # (B, T, J, 3), and back
@@ -123,7 +123,7 @@ class PlainDSTformer(nn.Module):
 def make_pair(**size: Any) -> tuple[PlainDSTformer, PoseEncoder]:
     """The two with the same weights, which are shown to give the same poses."""
     torch.manual_seed(0)
-    values = {"width": 512, "depth": 5, "num_heads": 8, "mlp_ratio": 2, "rep_width": 512, **size}
+    values = {"width": 512, "depth": 5, "num_heads": 8, "mlp_ratio": 2, "dim_rep": 512, **size}
     ours = PoseEncoder(**values, class_token=False)
     with torch.no_grad():  # the mix at its start hides which stream is which
         for fuse in ours.ts_attn.parameters():
@@ -184,7 +184,7 @@ def inference_row(name: str, size: dict[str, Any], frames: int, seconds: float) 
 
 
 def training_row(width: int, frames: int, clips: int, seconds: float) -> str:
-    plain, ours = make_pair(width=width, rep_width=width)
+    plain, ours = make_pair(width=width, dim_rep=width)
     keypoints, target = torch.randn(2, clips, frames, 17, 3)
 
     def stepper(model: nn.Module, bf16: bool) -> Callable[[], None]:
@@ -222,7 +222,7 @@ def main(quick: bool = False, seconds: float = 15) -> None:
     for name, size in sizes.items():
         for frames in (27, 81) if quick else (27, 81, 243):
             print(inference_row(name, size, frames, seconds), flush=True)
-    keep_freed_memory()  # as `actionpose finetune` does; it is process-wide, so it helps both here
+    tune_malloc()  # as `actionpose finetune` does; it is process-wide, so it helps both here
     print("\nTraining steps, clips a second\n")
     print("| width | frames | clips | plain float32 | ours bf16 |\n|---|---|---|---|---|")
     for width, frames, clips in STEPS[:1] if quick else STEPS:

@@ -45,7 +45,7 @@ def main() -> None:
         header = {
             "format_version": 1,
             "skeleton": "mediapipe33",
-            "rate_hz": float(stream.average_rate),
+            "fps": float(stream.average_rate),
             "image_size": [stream.width, stream.height],
             "detector": "MediaPipe Pose 0.10.14, model complexity 1",
             "source": f"Sports2D demo video, frames 0 to {FRAMES - 1}; "

@@ -41,7 +41,7 @@ from actionpose.datasets.lifting import Batches
 from actionpose.evaluation.open_benchmark import Predict, evaluate_open
 from actionpose.geometry.camera import box_frame, mirror
 from actionpose.skeletons import H36M17
-from actionpose.training.loop import keep_freed_memory
+from actionpose.training.loop import tune_malloc
 from actionpose.utils.errors import exit_codes
 from actionpose.utils.files import atomic_write
 
@@ -171,7 +171,7 @@ def main(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     settings = {key: str(value) for key, value in locals().items()}
-    config = replace(load_recipe(FinetuneConfig, RECIPE).data, frames=27, frame_step=1)
+    config = replace(load_recipe(FinetuneConfig, RECIPE).data, frames=27, temporal_stride=1)
     corpora = [(open_corpus(folder), weight) for folder, weight in config.corpora.items()]
     batches = Batches(corpora, config, CLIPS, seed)
     val = [open_corpus(folder) for folder in VAL]
@@ -217,6 +217,6 @@ def main(
 
 
 if __name__ == "__main__":
-    keep_freed_memory()
+    tune_malloc()
     with exit_codes("mlp_baseline.py"):
         tyro.cli(main)

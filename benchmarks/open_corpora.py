@@ -2,8 +2,8 @@
 
     ACTIONPOSE_OPEN_DATA=FOLDER python benchmarks/open_corpora.py OUT
 
-FOLDER holds NAME.npz (int16 differences in millimetres) and NAME.jsonl (a line per sequence).
-OUT/NAME becomes a corpus each; existing ones are kept. See docs/data.md for sources and licences.
+FOLDER holds NAME.npz (int16 differences in millimeters) and NAME.jsonl (a line per sequence).
+OUT/NAME becomes a corpus each; existing ones are kept. See docs/data.md for sources and licenses.
 """
 
 import json
@@ -59,9 +59,9 @@ def main(out: Positional[Path]) -> None:
         out: Folder for them, such as data/open.
     """
     folder = source_folder()
-    for name, (source, licence) in SOURCES.items():
+    for name, (source, license) in SOURCES.items():
         if not (out / name).exists():
-            write_corpus(out / name, read(folder, name), source=source, licence=licence)
+            write_corpus(out / name, read(folder, name), source=source, license=license)
             print(out / name)
 
 

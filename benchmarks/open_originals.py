@@ -41,7 +41,7 @@ def differences_mm(folder: Path, name: str, out: Path) -> dict[str, np.ndarray]:
         out / name,
         root=folder / "raw" / name,
         source="originals",
-        licence="theirs",
+        license="theirs",
         left=left,
     )
     for file, reason in (left.failed | left.out).items():

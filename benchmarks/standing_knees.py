@@ -54,7 +54,7 @@ def standing(corpus: Corpus) -> list[Array]:
             trunk = clip[:, thorax] - clip[:, 0]
             upright = trunk[:, 2] / np.linalg.norm(trunk, axis=-1)
             feet = clip[:, ankles]
-            speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * corpus.rate_hz
+            speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * corpus.fps
             apart = np.linalg.norm(feet[:, 0] - feet[:, 1], axis=-1)
             if upright.min() > 0.96 and speed.max() < 0.2 and apart.max() < 0.45:
                 if not np.array_equal(straighten(clip, STRAIGHT_DEG), clip):

@@ -20,7 +20,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from actionpose.actions.timeline import OTHER, timeline
 from actionpose.datasets.corpus import open_corpus
 from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
-from actionpose.evaluation.recognition import as_keypoints, labelled_spans, see
+from actionpose.evaluation.recognition import as_keypoints, labeled_spans, see
 from actionpose.evaluation.segmentation import (
     OFFERED,
     Track,
@@ -63,9 +63,11 @@ def scores(
                 own, offered = set(known), [*known, *more]
             rows = texts[[row_of[label] for label in offered]]
             found = frames_of(
-                timeline(embeddings, spans_s, rows, offered, threshold=threshold, switch_cost=cost),
+                timeline(
+                    embeddings, spans_s, rows, offered, threshold=threshold, transition_penalty=cost
+                ),
                 len(track.label_of_frame),
-                track.rate_hz,
+                track.fps,
             )
             truth = [label if label in own else OTHER for label in track.label_of_frame]
             right.append(np.mean([a == b for a, b in zip(found, truth, strict=True)]))
@@ -88,10 +90,10 @@ def main(
         raise UserError(f"--tracks is 1 or more, not {tracks}")
     torch.set_num_threads(1)
     model = ActionPose.from_pretrained(checkpoint, device="cpu")
-    spans = labelled_spans([open_corpus(folder) for folder in data], split)
+    spans = labeled_spans([open_corpus(folder) for folder in data], split)
     joined = make_tracks(spans, tracks)
     if not joined:
-        raise UserError(f"the split {split!r} has too few labelled spans to join")
+        raise UserError(f"the split {split!r} has too few labeled spans to join")
     labels = sorted({label for track in joined for label in track.label_of_frame})
     texts = model.embed_text(labels)
     seen = []
@@ -100,11 +102,11 @@ def main(
         rows = []
         for number, track in enumerate(joined):
             points_px = see(track.joints_m, track.id, number % VIEWS_OF_A_WINDOW)
-            keypoints = as_keypoints(points_px, track.rate_hz)
+            keypoints = as_keypoints(points_px, track.fps)
             embeddings, spans_s = model.space.embed_windows(keypoints, length=length)
             rows.append(Seen(track, embeddings[0], spans_s))
         seen.append((length, rows))
-    for threshold in (-1.0, model.space.other_threshold):
+    for threshold in (-1.0, model.space.rejection_threshold):
         kind = "all labels" if threshold == -1 else f'some labels, "other" below {threshold:g}'
         print(f"\n| {kind}; frames | {' | '.join(f'cost {cost:g}' for cost in COSTS)} |")
         print(f"|---{'|---' * len(COSTS)}|")

@@ -28,12 +28,12 @@ def minute() -> Keypoints:
     demo = Keypoints.read(Path(str(resources.files("actionpose"))) / "assets/demo_keypoints.npz")
     frames = demo.keypoints_px.shape[1]
     there_and_back = np.concatenate([np.arange(frames), np.arange(frames)[::-1]])
-    order = np.resize(there_and_back, round(60 * demo.rate_hz))
+    order = np.resize(there_and_back, round(60 * demo.fps))
     return Keypoints(
         keypoints_px=demo.keypoints_px[:, order],
         valid=demo.valid[:, order],
         track_id=demo.track_id,
-        rate_hz=demo.rate_hz,
+        fps=demo.fps,
         image_size=demo.image_size,
         skeleton=demo.skeleton,
     )

@@ -32,7 +32,7 @@ from actionpose.config import TextClipConfig
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
 from actionpose.datasets.motion_text import TextBatches
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.training.loop import keep_freed_memory
+from actionpose.training.loop import tune_malloc
 
 RATE = 1e-3
 HEAD_WIDTH = 32
@@ -66,8 +66,8 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
     """Step once for every line that comes in."""
     torch.set_num_threads(1)
     if kind != "plain":
-        keep_freed_memory()
-    plain, ours = make_pair(width=width, rep_width=width, num_heads=width // HEAD_WIDTH)
+        tune_malloc()
+    plain, ours = make_pair(width=width, dim_rep=width, num_heads=width // HEAD_WIDTH)
     model = (plain if kind == "plain" else ours).train()
     if kind in FUSED:
         ours.fuse()
@@ -126,7 +126,7 @@ def batch_rate(frames: int, config: dict[str, Any], seconds: float) -> float:
             Motion(f"m{i}", "s", "train", np.concatenate([m.joints_m] * 3), m.text)
             for i, m in enumerate(made)
         )
-        corpus = open_corpus(write_corpus(Path(folder) / "c", motions, source="", licence=""))
+        corpus = open_corpus(write_corpus(Path(folder) / "c", motions, source="", license=""))
         settings = TextClipConfig(frames=frames, **config)
         batches = TextBatches([(corpus, 1.0)], settings, batch_size=16, seed=0, negatives=8)
         batches.batch(0)
@@ -165,7 +165,7 @@ def main(
     print("| frames | orthographic, as the paper | perspective, redrawn bones | \n|---|---|---|")
     for frames in (81,) if quick else (81, 243):
         step = max(rate for (_, length), rate in rates.items() if length == frames)
-        wide = {"camera": "perspective", "normalization": "box", "bone_redraw": 0.1}
+        wide = {"camera": "perspective", "normalization": "box", "bone_length_jitter": 0.1}
         made = [batch_rate(frames, config, seconds / 4) for config in ({}, wide)]
         cells = [f"{rate:.0f} (**{rate / step:.0f}**)" for rate in made]
         print(f"| {frames} | {' | '.join(cells)} |", flush=True)

@@ -8,7 +8,7 @@ Spans of both splits count, at most so many of a label, each seen by the open be
 cameras with a detector's noise. Spans go to the most similar label of the set; intervals are over
 spans, 95 %. `known` counts the labels that the checkpoint was trained with, letter by letter.
 
-The baseline has no motion encoder: a span's five nearest neighbours by joint statistics among the
+The baseline has no motion encoder: a span's five nearest neighbors by joint statistics among the
 `--train` spans stand for it, by the mean of their labels' embeddings in the last checkpoint's text
 space.
 """
@@ -28,9 +28,9 @@ from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
 from actionpose.evaluation.open_benchmark import bootstrap
 from actionpose.evaluation.recognition import (
     confusion,
-    labelled_spans,
+    labeled_spans,
     nearest,
-    recognise,
+    recognize,
     statistics_table,
 )
 from actionpose.inference.predictor import ActionPose
@@ -55,11 +55,11 @@ def few_of_each(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: i
     return replace(corpus, segments=chosen)
 
 
-def by_neighbours(
+def by_neighbors(
     model: ActionPose, train: list[Corpus], corpora: list[Corpus], labels: list[str]
 ) -> NDArray[np.int64]:
     """(N, 4) rows of `labels` that the baseline finds."""
-    examples, spans = labelled_spans(train, "all"), labelled_spans(corpora, "all")
+    examples, spans = labeled_spans(train, "all"), labeled_spans(corpora, "all")
     near = nearest(statistics_table(examples), statistics_table(spans)) // VIEWS_OF_A_WINDOW
     texts = model.embed_text([span.text for span in examples])
     found = (texts[near].mean(axis=1) @ model.embed_text(labels).T).argmax(axis=1)
@@ -82,13 +82,13 @@ def main(
     torch.set_num_threads(1)
     corpora = [few_of_each(open_corpus(folder), per_label, ("train", "val")) for folder in data]
     if not any(corpus.segments for corpus in corpora):
-        raise UserError("these corpora have no labelled spans")
+        raise UserError("these corpora have no labeled spans")
     examples = [few_of_each(open_corpus(folder), per_label, ("train",)) for folder in train]
     print("| checkpoint | spans | labels | known | top-1 % | mean per class % | chance % |")
     print("|---|---|---|---|---|---|---|")
     for name in checkpoints:
         model = ActionPose.from_pretrained(name)
-        report = recognise(model, corpora, "all")
+        report = recognize(model, corpora, "all")
         known = sum(model.space.labels.knows(label) for label in report["labels"])
         top1, per_class = (report["scores"][key] for key in ("top1", "per_class"))
         print(
@@ -97,9 +97,9 @@ def main(
             flush=True,
         )
     if examples:
-        found = by_neighbours(model, examples, corpora, report["labels"])
+        found = by_neighbors(model, examples, corpora, report["labels"])
         right = 100.0 * (found == report["truth"][:, None]).mean(axis=1)
-        print(f"| neighbours and text | | | | {bootstrap(right)} | | |")
+        print(f"| neighbors and text | | | | {bootstrap(right)} | | |")
     if picture:
         confusion(report, picture)
 

@@ -2,7 +2,7 @@
 # From the raw downloads to the tables of the paper, top to bottom. Every step is skipped when its
 # output is there, so the script goes on where it stopped.
 #
-#   RAW=raw recipes/reproduce.sh            # days on one GPU; the data need a licence
+#   RAW=raw recipes/reproduce.sh            # days on one GPU; the data need a license
 #   DRY=1 RAW=raw recipes/reproduce.sh      # prepares the data, then prints what would run
 #   python tests/imitated.py raw && SMOKE=1 RAW=raw recipes/reproduce.sh
 #                                           # a minute or two on imitated files; numbers mean nothing
@@ -37,7 +37,7 @@ if [ -n "${SMOKE:-}" ]; then
     mkdir -p "$RECIPES"
     for name in h36m 3dhp h36m_baseline 3dhp_baseline; do
         cat > "$RECIPES/$name.yaml" <<'YAML'
-model: {width: 64, depth: 4, num_heads: 2, mlp_ratio: 2, rep_width: 64, max_frames: 81, middle_layer: 2, embedding_width: 256}
+model: {width: 64, depth: 4, num_heads: 2, mlp_ratio: 2, dim_rep: 64, max_frames: 81, middle_layer: 2, embedding_dim: 256}
 data: {frames: 81, stride: 27}
 training: {epochs: 0.2, batch_size: 4, learning_rate: 2e-4, device: cpu}
 YAML

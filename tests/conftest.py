@@ -44,7 +44,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
         for i, made in enumerate(dataset(9, seed=5))
     ]
     folder = tmp_path_factory.mktemp("corpora") / "tiny"
-    return open_corpus(write_corpus(folder, motions, source="made up", licence="ours"))
+    return open_corpus(write_corpus(folder, motions, source="made up", license="ours"))
 
 
 @pytest.fixture(scope="session")
@@ -81,10 +81,10 @@ def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
             width=16,
             depth=2,
             num_heads=2,
-            rep_width=16,
+            dim_rep=16,
             max_frames=27,
             middle_layer=1,
-            embedding_width=8,
+            embedding_dim=8,
             pooling_dropout=0.0,
         ),
         text=TextConfig(source=str(small_bert), layers=1, pooling="mean", dropout=0.0),
@@ -106,7 +106,7 @@ def tiny_config(corpus: Corpus) -> FinetuneConfig:
     """Stage two in twelve steps of four clips; dropout only in the pooling that it does not use."""
     return FinetuneConfig(
         model=ModelConfig(
-            width=16, depth=2, num_heads=2, rep_width=16, max_frames=27, class_token=False
+            width=16, depth=2, num_heads=2, dim_rep=16, max_frames=27, class_token=False
         ),
         data=ClipConfig(corpora={str(corpus.folder): 1.0}, frames=9, stride=9),
         training=TrainingConfig(

@@ -19,7 +19,7 @@ from actionpose.models.dstformer import PoseEncoder
 from actionpose.utils.errors import UserError
 
 SIZES = ModelConfig(
-    width=8, depth=2, num_heads=2, rep_width=8, max_frames=9, middle_layer=1, embedding_width=8
+    width=8, depth=2, num_heads=2, dim_rep=8, max_frames=9, middle_layer=1, embedding_dim=8
 )
 
 
@@ -337,11 +337,11 @@ def test_a_temporal_table_is_stretched_over_longer_clips() -> None:
 
 
 def test_starting_from_shorter_clips(tmp_path: Path) -> None:
-    sizes = {"width": 8, "depth": 1, "num_heads": 1, "rep_width": 8, "max_frames": 6}
+    sizes = {"width": 8, "depth": 1, "num_heads": 1, "dim_rep": 8, "max_frames": 6}
     source, target = (PoseEncoder(**sizes, class_token=False) for _ in range(2))
     meta = {"model": {**sizes, "class_token": False}, "frames": 3}
     folder = checkpoint.save(tmp_path, 1, source, meta, {})
-    checkpoint.initialise(target, folder, frames=3)
+    checkpoint.initialize(target, folder, frames=3)
     assert torch.equal(target.temp_embed, source.temp_embed)
-    checkpoint.initialise(target, folder, frames=5)
+    checkpoint.initialize(target, folder, frames=5)
     assert torch.equal(target.temp_embed[:, [0, 2, 4, 5]], source.temp_embed[:, [0, 1, 2, 5]])

@@ -186,5 +186,5 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("step", [0, -3])
 def test_a_step_of_frames_is_1_or_more(tmp_path, step):
-    with pytest.raises(UserError, match="frame_step must be 1 or more"):
-        recipe(tmp_path, f"data: {{frame_step: {step}}}")
+    with pytest.raises(UserError, match="temporal_stride must be 1 or more"):
+        recipe(tmp_path, f"data: {{temporal_stride: {step}}}")

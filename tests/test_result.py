@@ -23,7 +23,7 @@ HEADER = {
     "root": "pelvis at the origin of every frame",
     "skeleton": "h36m17",
     "scale_source": "average adult (1.70 m)",
-    "rate_hz": 30.0,
+    "fps": 30.0,
     "image_size": [1920, 1080],
     "actions": [{"start_s": 0.0, "stop_s": 0.1, "label": "wave, “hello”", "score": 0.5}],
 }
@@ -180,7 +180,7 @@ def test_csv_takes_no_more_memory_for_more_frames(tmp_path, monkeypatch):
         ({"header": HEADER | {"skeleton": "h36m"}}, "unknown skeleton 'h36m'; known are h36m17"),
         ({"header": HEADER | {"format_version": 2}}, "in format 2, but .* reads format 1"),
         ({"header": HEADER | {"detector": Path("x")}}, "cannot be written as JSON"),
-        ({"header": HEADER | {"rate_hz": math.nan}}, "cannot be written as JSON"),
+        ({"header": HEADER | {"fps": math.nan}}, "cannot be written as JSON"),
     ],
 )
 def test_what_does_not_fit_is_named(changes, message):

@@ -29,7 +29,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Motion(f"m{n}", m.subject, "val", m.joints_m[:81], m.text) for n, m in enumerate(made)
     ]
     folder = tmp_path_factory.mktemp("sample") / "made"
-    return write_corpus(folder, motions, source="made up", licence="ours")
+    return write_corpus(folder, motions, source="made up", license="ours")
 
 
 @pytest.mark.parametrize("name", sorted(SCORES))
@@ -44,9 +44,9 @@ def test_every_bundled_model_is_scored_and_says_where_it_is_from() -> None:
     assert bundled().keys() == SCORES.keys()
     for folder in bundled().values():
         card = (folder / "README.md").read_text(encoding="utf-8")
-        assert "licence" in card and "recipes/" in card
+        assert "license" in card and "recipes/" in card
         _, meta = load(folder)
-        assert all(data["licence"] for data in meta["data"])
-        if any("NC" in data["licence"] for data in meta["data"]):
+        assert all(data["license"] for data in meta["data"])
+        if any("NC" in data["license"] for data in meta["data"]):
             assert folder.name != "tiny", "the default is for everyone"
             assert "CC BY-NC" in card and "Not for commercial use" in card

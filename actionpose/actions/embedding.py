@@ -14,7 +14,7 @@ from actionpose.actions.label_bank import Labels, unit
 from actionpose.actions.timeline import (
     DEFAULT_THRESHOLD,
     MIN_LENGTH_S,
-    SWITCH_COST,
+    TRANSITION_PENALTY,
     Action,
     clean_labels,
     seen_windows,
@@ -40,10 +40,10 @@ class ActionSpace:
 
     Args:
         encoder: in eval mode, on its device.
-        meta: of its checkpoint: `frames`, `rate_hz`, and `other_threshold` if it was calibrated.
+        meta: of its checkpoint: `frames`, `fps`, and `rejection_threshold` if it was calibrated.
             Timelines look through windows of that length, or a third of it if the `config` says
             that shorter ones were trained with.
-        frame_of: how a window (T, 17, 3) is normalised, given the image's size.
+        frame_of: how a window (T, 17, 3) is normalized, given the image's size.
         checkpoint: name and hash of the weights.
     """
 
@@ -59,10 +59,10 @@ class ActionSpace:
         self.encoder = encoder
         self.labels = labels
         self.frames: int = meta["frames"]
-        self.rate_hz: float = meta["rate_hz"]
+        self.fps: float = meta["fps"]
         short = meta.get("config", {}).get("data", {}).get("short_windows", 0)
         self.timeline_frames: int = max(1, self.frames // 3) if short else self.frames
-        self.other_threshold: float = meta.get("other_threshold", DEFAULT_THRESHOLD)
+        self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
         self.checkpoint = checkpoint
         self._frame_of = frame_of
 
@@ -98,16 +98,16 @@ class ActionSpace:
             raise UserError(self._no_token())
         mapped = keypoints.to_skeleton(H36M17)
         times = grid = mapped.times_s
-        if not same_rate(times, self.rate_hz):
-            grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
+        if not same_rate(times, self.fps):
+            grid = np.arange(0, times[-1] + 0.5 / self.fps, 1 / self.fps)
         spans = window_spans(len(grid), length or self.timeline_frames)
         tracks = []
         for points, valid in zip(mapped.keypoints_px, mapped.valid, strict=True):
             if grid is not times:
                 points, valid = resample_keypoints(points, valid, times, grid)
             tracks.append(self._embed_track(points, valid, spans, mapped.image_size, progress))
-        rate_hz = mapped.rate_hz if grid is times else self.rate_hz
-        return np.stack(tracks), spans / rate_hz
+        fps = mapped.fps if grid is times else self.fps
+        return np.stack(tracks), spans / fps
 
     def _embed_track(
         self,
@@ -134,7 +134,7 @@ class ActionSpace:
 
     @torch.inference_mode()
     def embed_clips(self, clips: Array) -> NDArray[np.float32]:
-        """Unit vectors (N, E) of normalised clips (N, T, 17, 3), as `clips.make_clip` gives them.
+        """Unit vectors (N, E) of normalized clips (N, T, 17, 3), as `clips.make_clip` gives them.
 
         Raises:
             UserError: this model has no embedding of motions.
@@ -157,7 +157,7 @@ class ActionSpace:
         labels: Iterable[str],
         *,
         threshold: float | None = None,
-        switch_cost: float = SWITCH_COST,
+        transition_penalty: float = TRANSITION_PENALTY,
         min_length_s: float = MIN_LENGTH_S,
         progress: Progress = lambda windows: None,
     ) -> list[Action]:
@@ -166,7 +166,8 @@ class ActionSpace:
         Args:
             threshold: cosine that a label has to reach; else the checkpoint's calibrated one, or
                 `actions.DEFAULT_THRESHOLD`. -1 leaves "other" out.
-            switch_cost: of a change of label, in cosine times seconds; more means fewer changes.
+            transition_penalty: of a change of label, in cosine times seconds; more means fewer
+                changes.
             min_length_s: of a segment.
             progress: called with the number of windows embedded since the last call.
 
@@ -190,8 +191,8 @@ class ActionSpace:
                 label_embeddings,
                 names,
                 person=person,
-                threshold=self.other_threshold if threshold is None else threshold,
-                switch_cost=switch_cost,
+                threshold=self.rejection_threshold if threshold is None else threshold,
+                transition_penalty=transition_penalty,
                 min_length_s=min_length_s,
             )
         ]
@@ -219,7 +220,7 @@ def keypoints_of(result: Result) -> Keypoints:
         keypoints_px=np.where(seen, result.keypoints_px, 0).astype(np.float32),
         valid=result.valid,
         track_id=result.track_id,
-        rate_hz=header.get("rate_hz") or measured_hz,
+        fps=header.get("fps") or measured_hz,
         image_size=None if size is None else (int(size[0]), int(size[1])),
         skeleton=result.skeleton,
         detector=header.get("detector") or "",

@@ -21,10 +21,10 @@ from actionpose.utils.errors import UserError
 Array = NDArray[np.floating]
 
 OTHER = "other"
-# The cosine that a label has to reach, for checkpoints whose meta.json has no `other_threshold`.
+# The cosine that a label has to reach, if the checkpoint has no `rejection_threshold`
 DEFAULT_THRESHOLD = 0.3
 STEP_S = 0.1  # between the moments of a timeline
-SWITCH_COST = 0.1  # of a change of label, in cosine times seconds
+TRANSITION_PENALTY = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
 MAX_WORDS = 40  # of a label
@@ -115,10 +115,10 @@ def moment_scores(
         start, stop = spans_s[column]
         first, last = np.searchsorted(moments_s, [start, stop])
         inside = np.arange(first, max(last, first))
-        centre, half = (start + stop) / 2, max((stop - start) / 2, 1e-9)
+        center, half = (start + stop) / 2, max((stop - start) / 2, 1e-9)
         rows.append(inside)
         columns.append(np.full(len(inside), column))
-        weights.append(1.05 - np.abs(moments_s[inside] - centre) / half)
+        weights.append(1.05 - np.abs(moments_s[inside] - center) / half)
     shape = (len(moments_s), len(spans_s))
     if not rows:
         return np.zeros((len(moments_s), similarity.shape[1])), np.zeros(len(moments_s), bool)
@@ -181,7 +181,7 @@ def runs(path: NDArray[np.integer[Any]]) -> list[tuple[int, int]]:
 
 
 def drop_short(path: NDArray[np.int64], scores: Array, least: int) -> NDArray[np.int64]:
-    """Give stretches under `least` rows, the shortest first, to the neighbour that fits better."""
+    """Give stretches under `least` rows, the shortest first, to the neighbor that fits better."""
     path = path.copy()
     while True:
         stretches = runs(path)
@@ -200,7 +200,7 @@ def decode(
     there: NDArray[np.bool_],
     threshold: float,
     *,
-    switch_cost: float = SWITCH_COST,
+    transition_penalty: float = TRANSITION_PENALTY,
     min_length_s: float = MIN_LENGTH_S,
 ) -> list[tuple[int, int, int]]:
     """Timeline of scores: (first row, one past the last, column), L for "other".
@@ -216,7 +216,7 @@ def decode(
     for start, stop in runs(there.astype(np.int64)):
         if there[start]:
             part = with_other[start:stop]
-            path = drop_short(best_path(part, switch_cost / STEP_S), part, least)
+            path = drop_short(best_path(part, transition_penalty / STEP_S), part, least)
             spans += [(start + a, start + b, int(path[a])) for a, b in runs(path)]
     return spans
 
@@ -229,7 +229,7 @@ def timeline(
     *,
     person: int = 0,
     threshold: float = DEFAULT_THRESHOLD,
-    switch_cost: float = SWITCH_COST,
+    transition_penalty: float = TRANSITION_PENALTY,
     min_length_s: float = MIN_LENGTH_S,
 ) -> list[Action]:
     """The timeline of one person.
@@ -244,7 +244,9 @@ def timeline(
     if not len(spans_s):
         return []
     edges_s, scores, there = scores_over_time(embeddings, spans_s, label_embeddings)
-    spans = decode(scores, there, threshold, switch_cost=switch_cost, min_length_s=min_length_s)
+    spans = decode(
+        scores, there, threshold, transition_penalty=transition_penalty, min_length_s=min_length_s
+    )
     actions = []
     for start, stop, column in spans:
         means = scores[start:stop].mean(axis=0)

@@ -60,7 +60,7 @@ def open_ablation(
         folders = data or (Path("data/open/cmu"), Path("data/open/hdm05"))
         corpora = [open_corpus(folder) for folder in folders]
         bench.run_all(jobs, corpora, split, quiet=quiet, report=print)
-    text = bench.table(bench.summarise(bench.read_all(out), metric), metric)
+    text = bench.table(bench.summarize(bench.read_all(out), metric), metric)
     print(text)
     if not table_only:
         with atomic_write(out / "table.md") as path:

@@ -18,12 +18,12 @@ def actions(
     out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])] = (),
     checkpoint: Checkpoint = "tiny",
     threshold: float | None = None,
-    switch_cost: float | None = None,
+    transition_penalty: float | None = None,
     min_length: float | None = None,
     format: Annotated[str, arg(aliases=["--from"])] = "auto",
     skeleton: str | None = None,
     image_size: str | None = None,
-    rate_hz: float | None = None,
+    fps: float | None = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -38,15 +38,15 @@ def actions(
         out: A file to write; may be repeated. The suffix is the format: csv, json, txt (for ELAN),
             png (bars); npz and html are a result with the timeline in it.
         threshold: Cosine that a label has to reach; below it is "other". -1 leaves that out.
-        switch_cost: Of a change of label, cosine times seconds; more gives fewer segments.
+        transition_penalty: Of a change of label, cosine times seconds; more gives fewer segments.
         min_length: Seconds that a segment lasts at least.
         format: Container, where it cannot be told, such as alphapose or deeplabcut.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
-        rate_hz: Frames a second, where the file does not say it; else 30.
+        fps: Frames a second, where the file does not say it; else 30.
     """
     from actionpose import result as results
-    from actionpose.actions.timeline import MIN_LENGTH_S, SWITCH_COST, clean_labels
+    from actionpose.actions.timeline import MIN_LENGTH_S, TRANSITION_PENALTY, clean_labels
     from actionpose.datasets.statistics import counted
     from actionpose.export import timelines
     from actionpose.inference.predictor import ActionPose
@@ -63,11 +63,9 @@ def actions(
         source = results.Result.load(input)
     elif is_keypoint_file(input):
         size = None if image_size is None else parse_size(image_size)
-        source = Keypoints.read(
-            input, format=format, skeleton=skeleton, image_size=size, rate_hz=rate_hz
-        )
+        source = Keypoints.read(input, format=format, skeleton=skeleton, image_size=size, fps=fps)
     else:
-        source = read_source(input, rate_hz=rate_hz)
+        source = read_source(input, fps=fps)
     model = ActionPose.from_pretrained(checkpoint, device)
     if names is None:
         if not model.space.labels.names:
@@ -82,7 +80,9 @@ def actions(
             source,
             names,
             threshold=threshold,
-            switch_cost=SWITCH_COST if switch_cost is None else switch_cost,
+            transition_penalty=TRANSITION_PENALTY
+            if transition_penalty is None
+            else transition_penalty,
             min_length_s=MIN_LENGTH_S if min_length is None else min_length,
             progress=bar.update,
         )
@@ -184,7 +184,7 @@ def calibrate(
     """Find the cosine under which a moment is "other", and store it in the checkpoint.
 
     Args:
-        checkpoint: Checkpoint or run folder; its meta.json gets `other_threshold`.
+        checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold`.
     """
     import json
 
@@ -205,11 +205,11 @@ def calibrate(
     path = folder / checkpoints.META
     meta = json.loads(path.read_text(encoding="utf-8"))
     names = ", ".join(corpus.name for corpus in corpora)
-    meta |= {"other_threshold": found["other_threshold"]}
+    meta |= {"rejection_threshold": found["rejection_threshold"]}
     meta |= {"other_calibrated_on": f"{names}, {split}"}
     write_json(path, meta)
     print(
-        f"a label has to reach a cosine of {found['other_threshold']:.3f}: "
+        f"a label has to reach a cosine of {found['rejection_threshold']:.3f}: "
         f"{found['accepted']:.0f} % of moments whose label is offered do, "
         f"{found['rejected']:.0f} % of those whose label is not do not"
     )

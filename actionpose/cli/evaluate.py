@@ -50,7 +50,7 @@ def open_benchmark(
     print(f"{report['num_windows']} windows, {report['num_frames']} frames, {report['protocol']}")
     scores: dict[str, Any] = dict(report["scores"])
     if actions and model.knows_actions:
-        known = recognition.recognise(model, corpora, split, progress)
+        known = recognition.recognize(model, corpora, split, progress)
         joined = segmentation.segment(model, corpora, split, progress)
         terms = {**recognition.TERMS, **segmentation.TERMS}
         about = {**known["scores"], **joined["scores"]}

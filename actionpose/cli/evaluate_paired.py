@@ -198,5 +198,5 @@ def _print(report: dict[str, Any]) -> None:
     left_out = f"; left out: {len(report['blocked'])} videos" if report["blocked"] else ""
     print(
         f"{report['clips']} windows, {report['frames_not_scored']} frames in no window{left_out}; "
-        "millimetres, PCK and AUC in percent"
+        "millimeters, PCK and AUC in percent"
     )

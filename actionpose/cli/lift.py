@@ -47,7 +47,7 @@ def demo(
     files = [out / "demo.npz", out / "demo.png", *([out / "demo.html"] if html else [])]
     for path in files:
         result.save(path)
-    print(f"input   {keypoints.num_frames} frames at {keypoints.rate_hz:g} Hz")
+    print(f"input   {keypoints.num_frames} frames at {keypoints.fps:g} Hz")
     print(f"        {keypoints.detector}; {keypoints.source}")
     print(f"lifted  in {seconds:.1f} s, {keypoints.num_frames / seconds:.0f} frames a second")
     _print_result(result, files)
@@ -70,7 +70,7 @@ def lift(
     format: Annotated[str, arg(aliases=["--from"])] = "auto",
     skeleton: str | None = None,
     image_size: str | None = None,
-    rate_hz: float | None = None,
+    fps: float | None = None,
     motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
     device: Device = "auto",
     quiet: Quiet = False,
@@ -91,11 +91,11 @@ def lift(
         persons: "all", or a number: the first ones in --person-order.
         person_order: largest (seen largest and longest), first (to appear), most-moving.
         max_gap: Seconds of absence that are filled from both sides; they stay marked as not valid.
-        height: Stature of the people in metres; else that of an average adult.
+        height: Stature of the people in meters; else that of an average adult.
         format: Container, where it cannot be told, such as alphapose or deeplabcut.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
-        rate_hz: Frames a second, where the file does not say it, or not the camera's.
+        fps: Frames a second, where the file does not say it, or not the camera's.
     """
     from actionpose.inference import batch as bulk
 
@@ -110,7 +110,7 @@ def lift(
         format=format,
         skeleton=skeleton,
         image_size=None if image_size is None else parse_size(image_size),
-        rate_hz=rate_hz,
+        fps=fps,
         steps=(motion.apply,),
     )
     if not inputs:
@@ -241,7 +241,7 @@ def _print_result(result: Any, files: list[Path]) -> None:
     seen = int(result.valid.sum())
     print(
         f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} "
-        f"{'frame' if frames == 1 else 'frames'} at {header['rate_hz']:g} Hz "
+        f"{'frame' if frames == 1 else 'frames'} at {header['fps']:g} Hz "
         f"({header['rate_source']}); {seen} detections"
     )
     print(f"        {header['units']}; {header['axes']}; {header['root']}")

@@ -35,7 +35,7 @@ def amass_babel(
         body_model: Folder with male/model.npz and female/model.npz of SMPL-H.
         out: Folder of the new corpus.
         regressor: J_regressor_h36m_correct.npy.
-        approximate: Without a regressor: joints of the body model instead, some centimetres off.
+        approximate: Without a regressor: joints of the body model instead, some centimeters off.
         text: BABEL's own cleaned label, or what the annotator typed.
         workers: Processes; else one for each core.
         check: Only look at the inputs, and say what is missing and where to get it.

@@ -21,7 +21,7 @@ def cmu(
     source: Source,
     out: Out,
     index: Path,
-    rate_hz: float | None = None,
+    fps: float | None = None,
     quiet: Quiet = False,
 ) -> None:
     """Make a corpus of the CMU database: ASF and AMC, or BVH conversions.
@@ -29,17 +29,17 @@ def cmu(
     Args:
         index: Descriptions and true rates of the trials: a saved page of the database's search
             (.html), or a .csv, .json or .txt; docs/mocap.md tells how.
-        rate_hz: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
+        fps: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
     """
     from actionpose.prepare.mocap import cmu as reader
     from actionpose.prepare.mocap.common import Left
     from actionpose.utils.errors import UserError
 
-    if rate_hz is not None and not 1 <= rate_hz <= 1000:
-        raise UserError(f"--rate-hz is frames a second, such as 120, not {rate_hz:g}")
+    if fps is not None and not 1 <= fps <= 1000:
+        raise UserError(f"--fps is frames a second, such as 120, not {fps:g}")
     left = Left()
-    takes = reader.takes(source, index, rate_hz, left)
-    _write(takes, source, out, reader.SOURCE, reader.LICENCE, left, quiet)
+    takes = reader.takes(source, index, fps, left)
+    _write(takes, source, out, reader.SOURCE, reader.LICENSE, left, quiet)
 
 
 def hdm05(source: Source, out: Out, quiet: Quiet = False) -> None:
@@ -49,7 +49,7 @@ def hdm05(source: Source, out: Out, quiet: Quiet = False) -> None:
 
     left = Left()
     takes = reader.takes(source, left)
-    _write(takes, source, out, reader.SOURCE, reader.LICENCE, left, quiet)
+    _write(takes, source, out, reader.SOURCE, reader.LICENSE, left, quiet)
 
 
 def bandai(source: Source, out: Out, quiet: Quiet = False) -> None:
@@ -59,7 +59,7 @@ def bandai(source: Source, out: Out, quiet: Quiet = False) -> None:
 
     left = Left()
     takes = reader.takes(source, left)
-    _write(takes, source, out, reader.SOURCE, reader.LICENCE, left, quiet)
+    _write(takes, source, out, reader.SOURCE, reader.LICENSE, left, quiet)
 
 
 def bvh(
@@ -68,7 +68,7 @@ def bvh(
     rig: UseAppendAction[tuple[str, ...]] = (),
     labels: Path | None = None,
     title: str = "BVH files",
-    licence: str = "unknown",
+    license: str = "unknown",
     quiet: Quiet = False,
 ) -> None:
     """Make a corpus of any folder of BVH files.
@@ -78,14 +78,14 @@ def bvh(
             repeated; the first that fits a file reads it.
         labels: A CSV with the columns file and text, and perhaps subject, split, start_s, stop_s.
         title: What the corpus says of its source.
-        licence: What the corpus says of its licence.
+        license: What the corpus says of its license.
     """
     from actionpose.prepare.mocap import folder as reader
     from actionpose.prepare.mocap.common import Left
 
     left = Left()
     takes = reader.takes(source, list(rig), labels, left)
-    _write(takes, source, out, title, licence, left, quiet)
+    _write(takes, source, out, title, license, left, quiet)
 
 
 def rigs(name: Positional[str | None] = None) -> None:
@@ -108,7 +108,7 @@ def _write(
     root: Path,
     out: Path,
     source: str,
-    licence: str,
+    license: str,
     left: "Left",
     quiet: bool,
 ) -> None:
@@ -124,7 +124,7 @@ def _write(
             out,
             root=root,
             source=source,
-            licence=licence,
+            license=license,
             left=left,
             progress=bar.update,
         )
@@ -132,9 +132,9 @@ def _write(
     motions = corpus.motions()
     splits = [segment.split for segment in motions.values()]
     counts = ", ".join(f"{splits.count(name)} {name}" for name in dict.fromkeys(splits))
-    hours = corpus.info["frames"] / corpus.rate_hz / 3600
+    hours = corpus.info["frames"] / corpus.fps / 3600
     print(f"read    {len(motions)} of {len(takes) + len(left.out)} files: {counts}")
-    print(f"        {hours:.2f} hours at {corpus.rate_hz:g} Hz")
+    print(f"        {hours:.2f} hours at {corpus.fps:g} Hz")
     for what, reasons in (("left out", left.out), ("failed", left.failed)):
         if reasons:
             print(f"{what:7} {len(reasons)}", file=sys.stderr)

@@ -27,7 +27,7 @@ def mpi_inf_3dhp(
     source: Positional[Path],
     out: Positional[Path],
     annotation: Annotated[
-        Literal["univ_annot3", "annot3"], arg(help="what the millimetres are made from")
+        Literal["univ_annot3", "annot3"], arg(help="what the millimeters are made from")
     ] = "univ_annot3",
 ) -> None:
     """Prepare MPI-INF-3DHP, from P-STMO's data_train_3dhp.npz and data_test_3dhp.npz.
@@ -51,7 +51,7 @@ def _report(folder: Path) -> None:
         print(f"{split:7} {count['videos']} videos, {count['frames']} frames")
     if "factor_residual_mm" in info:
         print(
-            f"factors {info['factor_residual_mm']:.4f} mm between factor x pixels and millimetres"
+            f"factors {info['factor_residual_mm']:.4f} mm between factor x pixels and millimeters"
         )
     if "knee_to_neck_mm" in info:
         sizes = [size for of in info["knee_to_neck_mm"].values() for size in of.values()]

@@ -12,7 +12,7 @@ from actionpose.utils.errors import UserError
 def synthetic(
     out: Positional[Path], num_motions: int = 4000, seed: int = 0, quiet: Quiet = False
 ) -> None:
-    """Make a corpus of procedural motion, which needs no licence.
+    """Make a corpus of procedural motion, which needs no license.
 
     Args:
         out: Folder of the new corpus.
@@ -37,5 +37,5 @@ def synthetic(
         for number, motion in enumerate(made)
     )
     source = f"actionpose prepare synthetic --num-motions {num_motions} --seed {seed}"
-    folder = write_corpus(out, motions, source=source, licence="none needed: procedural")
+    folder = write_corpus(out, motions, source=source, license="none needed: procedural")
     print(f"wrote   {folder}")

@@ -131,7 +131,7 @@ def as_detected(
         joints_m: (T, 17, 3) world.
         seen_m: what it looks for so far; None for the joints.
     """
-    if config.any_layout and rng.random() < config.any_layout:
+    if config.random_joint_convention and rng.random() < config.random_joint_convention:
         seen_m = LAYOUTS[int(rng.integers(len(LAYOUTS)))](joints_m)
     if config.joint_offset_m:
         base: Array = joints_m if seen_m is None else seen_m
@@ -178,7 +178,7 @@ def recombine(legs_m: Array, upper_m: Array) -> Array:
 
 def with_body(joints_m: Array, config: AugmentationConfig, rng: Generator) -> Array:
     """The motion of a random other body, where the settings ask for one that labels still fit."""
-    if config.straight_legs and rng.random() < config.straight_legs:
+    if config.straighten_knees and rng.random() < config.straighten_knees:
         return straighten(joints_m, rng.uniform(*_STRAIGHT_DEG))
     return joints_m
 
@@ -268,7 +268,7 @@ def straighten(joints_m: Array, knee_deg: float) -> Array:
 def pitched(camera: Camera, joints_m: Array, pitch_rad: float) -> Camera:
     """The camera, at its distance and in its direction, but looking down by an angle.
 
-    It stays far enough for no joint to come nearer than a metre.
+    It stays far enough for no joint to come nearer than a meter.
     """
     low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
     target = (low + high) / 2
@@ -277,7 +277,7 @@ def pitched(camera: Camera, joints_m: Array, pitch_rad: float) -> Camera:
     direction = np.cos(pitch_rad) * level / distance_m + np.sin(pitch_rad) * np.array([0, 0, 1.0])
     reach_m = float(((joints_m - target) @ direction).max()) + _NEAREST_M
     position = target + max(distance_m, reach_m) * direction
-    return Camera(look_at(position, target), position, camera.focal_px, camera.centre_px)
+    return Camera(look_at(position, target), position, camera.focal_px, camera.center_px)
 
 
 def unseen(
@@ -285,7 +285,7 @@ def unseen(
 ) -> NDArray[np.bool_]:
     """(T, 17) True where a limb is not seen, or the image ends before the joint."""
     hidden = np.zeros(seen_m.shape[:2], dtype=bool)
-    if config.hidden_limb and rng.random() < config.hidden_limb:
+    if config.limb_occlusion and rng.random() < config.limb_occlusion:
         limb = H36M17.indices(*LIMBS[int(rng.integers(len(LIMBS)))])
         length = max(1, round(len(hidden) * rng.uniform(*_LIMB_SHARE)))
         start = int(rng.integers(len(hidden) - length + 1))

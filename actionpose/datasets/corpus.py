@@ -2,12 +2,12 @@
 
 A corpus is a folder of three files:
 
-- `joints.npy`: (F, 17, 3) float32, all motions one after another; metres, world, z up, in the
+- `joints.npy`: (F, 17, 3) float32, all motions one after another; meters, world, z up, in the
   order of H36M17. It is memory-mapped.
-- `segments.jsonl`: a line per labelled span of a motion. `start` and `stop` are rows of
+- `segments.jsonl`: a line per labeled span of a motion. `start` and `stop` are rows of
   `joints.npy`. Every motion has at least one line of kind "sequence" that spans it whole; its
   text is empty where the motion has no text of its own. Spans may overlap.
-- `corpus.json`: format version, skeleton, rate, source, licence, what was skipped and why, and
+- `corpus.json`: format version, skeleton, rate, source, license, what was skipped and why, and
   the hashes of the other two.
 
 The same input gives the same bytes.
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder
+from actionpose.utils.legacy import current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 
@@ -34,7 +35,7 @@ Kind = Literal["action", "transition", "sequence"]
 
 @dataclass(frozen=True)
 class Segment:
-    """A labelled span of a motion."""
+    """A labeled span of a motion."""
 
     motion: str
     subject: str
@@ -74,8 +75,8 @@ class Corpus:
         return self.folder.name
 
     @property
-    def rate_hz(self) -> float:
-        return float(self.info["rate_hz"])
+    def fps(self) -> float:
+        return float(self.info["fps"])
 
     def motions(self, split: str | None = None) -> dict[str, Segment]:
         """The whole span of each motion, by id, in the order of the file."""
@@ -91,8 +92,8 @@ def write_corpus(
     motions: Iterable[Motion],
     *,
     source: str,
-    licence: str,
-    rate_hz: float = 30.0,
+    license: str,
+    fps: float = 30.0,
     skipped: dict[str, str] | None = None,
     report: dict[str, Any] | None = None,
 ) -> Path:
@@ -110,7 +111,7 @@ def write_corpus(
     folder = Path(folder)
     with atomic_folder(folder) as unfinished:
         skipped = {} if skipped is None else skipped
-        _write(unfinished, motions, source, licence, rate_hz, skipped, report)
+        _write(unfinished, motions, source, license, fps, skipped, report)
     return folder
 
 
@@ -118,8 +119,8 @@ def _write(
     folder: Path,
     motions: Iterable[Motion],
     source: str,
-    licence: str,
-    rate_hz: float,
+    license: str,
+    fps: float,
     skipped: dict[str, str],
     report: dict[str, Any] | None,
 ) -> None:
@@ -148,11 +149,11 @@ def _write(
     info = {
         "format": FORMAT,
         "skeleton": H36M17.name,
-        "rate_hz": rate_hz,
+        "fps": fps,
         "motions": len(seen),
         "frames": num_frames,
         "source": source,
-        "licence": licence,
+        "license": license,
         "skipped": dict(sorted(skipped.items())),
         **({} if report is None else {"report": report}),
         "sha256": {name: _sha256(folder / name) for name in ("joints.npy", "segments.jsonl")},
@@ -197,7 +198,7 @@ def open_corpus(folder: Path | str) -> Corpus:
     """
     folder = Path(folder)
     try:
-        info = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        info = current_names(json.loads((folder / "corpus.json").read_text(encoding="utf-8")))
         joints = np.load(folder / "joints.npy", mmap_mode="r")
         with open(folder / "segments.jsonl", encoding="utf-8", newline="\n") as lines:
             segments = [Segment(**json.loads(line)) for line in lines]

@@ -3,10 +3,10 @@
 So training resumes exactly, a failure can be made again, and any number of processes sees the
 same global batch. One clip is a dict:
 
-- keypoints: (T, J, 3) float32 normalised x, y, confidence; (0, 0, 0) where hidden or padding
+- keypoints: (T, J, 3) float32 normalized x, y, confidence; (0, 0, 0) where hidden or padding
 - pose: (T, J, 3) float32, root-relative, camera axes, in the same units
 - valid: (T,) bool, False on padding
-- scale_m: float32, metres per unit of `pose`
+- scale_m: float32, meters per unit of `pose`
 """
 
 import itertools
@@ -57,7 +57,7 @@ def place_camera(
     """A camera that looks at the middle of the person's path.
 
     It stands in direction `azimuth_rad` (from +x, about z) and moves back if the person would
-    come nearer than a metre.
+    come nearer than a meter.
     """
     low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
     target = (low + high) / 2
@@ -66,8 +66,8 @@ def place_camera(
     reach = float(((joints_m - target) @ direction).max()) + _NEAREST_M
     position = target + direction * max(distance_m, reach)
     position[2] = height_m
-    centre = np.array(IMAGE_SIZE) / 2
-    return Camera(look_at(position, target), position, focal_px, centre)
+    center = np.array(IMAGE_SIZE) / 2
+    return Camera(look_at(position, target), position, focal_px, center)
 
 
 def make_clip(
@@ -142,7 +142,7 @@ def open_corpora(shares: Mapping[str, float]) -> list[tuple[Corpus, float]]:
         UserError: not a corpus, or corpora of different rates.
     """
     corpora = [(open_corpus(folder), share) for folder, share in shares.items()]
-    if len(rates := {corpus.rate_hz for corpus, _ in corpora}) > 1:
+    if len(rates := {corpus.fps for corpus, _ in corpora}) > 1:
         raise UserError(f"the corpora have different rates ({rates} Hz): prepare them at one rate")
     return corpora
 
@@ -189,7 +189,7 @@ class Batches(IterableDataset[dict[str, Any]]):
     @property
     def _span(self) -> int:
         """Frames of the corpora that a clip is taken from."""
-        return self.config.frames * self.config.frame_step
+        return self.config.frames * self.config.temporal_stride
 
     @property
     def windows(self) -> int:
@@ -216,7 +216,9 @@ class Batches(IterableDataset[dict[str, Any]]):
             joints_m = augmentation.recombine(joints_m, self._other(which, frames, rng))
         if perturb_deg := self.config.augmentation.perturb_deg:
             joints_m = augmentation.perturb(joints_m, perturb_deg, rng)
-        clip = pad(every(self._augment(joints_m, rng), self.config.frame_step), self.config.frames)
+        clip = pad(
+            every(self._augment(joints_m, rng), self.config.temporal_stride), self.config.frames
+        )
         clip["name"] = f"{motion.motion}[{start - motion.start}:{start - motion.start + frames}]"
         return clip
 
@@ -231,8 +233,8 @@ class Batches(IterableDataset[dict[str, Any]]):
     def _augment(self, joints_m: Array, rng: Generator) -> Clip:
         config = self.config
         joints_m = augmentation.with_body(joints_m, config.augmentation, rng)
-        if config.bone_redraw:
-            scale = np.exp(rng.normal(0, config.bone_redraw, len(H36M17)))
+        if config.bone_length_jitter:
+            scale = np.exp(rng.normal(0, config.bone_length_jitter, len(H36M17)))
             joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
         camera = place_camera(
             joints_m,
@@ -242,7 +244,9 @@ class Batches(IterableDataset[dict[str, Any]]):
             rng.uniform(*config.focal_px),
         )
         seen_m = (
-            augmentation.as_from_coco(joints_m) if rng.random() < config.detector_joints else None
+            augmentation.as_from_coco(joints_m)
+            if rng.random() < config.coco_joint_convention
+            else None
         )
         hidden = random_mask(
             len(joints_m), len(H36M17), config.hidden_joints, config.hidden_frames, rng
@@ -295,7 +299,7 @@ def detected_clip(
         seen_joints_m=seen_m,
         hidden=hidden,
     )
-    if more.plain_confidence and rng.random() < more.plain_confidence:
+    if more.drop_confidence and rng.random() < more.drop_confidence:
         clip["keypoints"][..., 2] = clip["keypoints"][..., 2] > 0
     return clip, hidden
 

@@ -1,4 +1,4 @@
-"""Labelled spans to batches of stage one: views, texts, masks, and texts that are not true.
+"""Labeled spans to batches of stage one: views, texts, masks, and texts that are not true.
 
 As in `clips`, a clip is a function of (seed, step, place in the batch) and of nothing else. To
 what a clip of stage two has, it adds
@@ -62,8 +62,8 @@ class Span:
     motion: Segment  # the whole of it
     start: int  # rows of joints.npy
     stop: int
-    text: str  # normalised
-    centre: float | None = None  # of the window, where the span is too long for one
+    text: str  # normalized
+    center: float | None = None  # of the window, where the span is too long for one
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -87,7 +87,7 @@ def pair_transition(transition: Segment, others: list[Segment]) -> Segment | Non
 
 
 def spans_of(corpora: list[Corpus], config: TextClipConfig, split: str) -> list[Span]:
-    """Every labelled span of a split, in the order of the corpora.
+    """Every labeled span of a split, in the order of the corpora.
 
     Spans of one motion may overlap, and each is a pair of its own. Empty texts are left out.
     """
@@ -127,8 +127,8 @@ def _span(
     paired = pair_transition(segment, others)
     if paired is None:
         return None
-    centre = (segment.start + segment.stop) / 2
-    return Span(corpus, whole, paired.start, paired.stop, paired.text, centre)
+    center = (segment.start + segment.stop) / 2
+    return Span(corpus, whole, paired.start, paired.stop, paired.text, center)
 
 
 def place_window(
@@ -142,8 +142,8 @@ def place_window(
     """
     if len(span) >= frames:
         first, last = span.start, span.stop - frames
-        if span.centre is not None:
-            start = int(np.clip(round(span.centre - frames / 2), first, last))
+        if span.center is not None:
+            start = int(np.clip(round(span.center - frames / 2), first, last))
             return start, start + frames
     elif short == "padding":
         return span.start, span.stop
@@ -340,7 +340,7 @@ class TextBatches(IterableDataset[dict[str, Any]]):
     def clip_of(self, number: int, rng: Generator, *, middle: bool = False) -> Clip:
         """A clip of one span; in its middle, or at random."""
         config, span = self.config, self.spans[number]
-        longest = config.frames * config.frame_step
+        longest = config.frames * config.temporal_stride
         shorter = 0.0 if middle or longest == 1 else config.short_windows
         if shorter and rng.random() < shorter:
             longest = int(rng.integers(-(-longest // 3), longest))
@@ -357,7 +357,7 @@ class TextBatches(IterableDataset[dict[str, Any]]):
             clip["hidden"] = clip["hidden"][:, H36M17.mirror]
             label, true = self._mirrored[label], self._mirrored[true]
         others = draw_negatives(len(self.labels), true, self.negatives, rng)
-        clip = pad(every(clip, config.frame_step), config.frames)
+        clip = pad(every(clip, config.temporal_stride), config.frames)
         clip["candidates"] = np.concatenate([[label], others]).astype(np.int64)
         clip["truth"] = np.full(self._most_true, -1)
         clip["truth"][: len(true)] = true
@@ -368,13 +368,13 @@ class TextBatches(IterableDataset[dict[str, Any]]):
     def _seen(self, joints_m: Array, rng: Generator) -> Clip:
         config = self.config
         joints_m = augmentation.with_body(joints_m, config.augmentation, rng)
-        if config.bone_redraw:
-            scale = np.exp(rng.normal(0, config.bone_redraw, len(H36M17)))
+        if config.bone_length_jitter:
+            scale = np.exp(rng.normal(0, config.bone_length_jitter, len(H36M17)))
             joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
-        as_coco = rng.random() < config.detector_joints
+        as_coco = rng.random() < config.coco_joint_convention
         seen_m = augmentation.as_from_coco(joints_m) if as_coco else None
-        hidden = draw_mask(-(-len(joints_m) // config.frame_step), config.masks, rng)
-        hidden = hidden.repeat(config.frame_step, axis=0)[: len(joints_m)]
+        hidden = draw_mask(-(-len(joints_m) // config.temporal_stride), config.masks, rng)
+        hidden = hidden.repeat(config.temporal_stride, axis=0)[: len(joints_m)]
         yaw_rad = rng.uniform(-np.pi, np.pi)
         if config.camera == "perspective":
             camera = place_camera(

@@ -3,7 +3,7 @@
 Such data are seen through the data set's own cameras, so they are no corpus (`corpus.py`), whose
 motion is in the world. A folder holds:
 
-- `data.json`: format version, kind, units, what was found while preparing, licence, hashes.
+- `data.json`: format version, kind, units, what was found while preparing, license, hashes.
 - `train/` and `test/`, each with
     - `keypoints_px.npy`: (F, 17, 3) float32; x, y in pixels, confidence.
     - `pose.npy`: (F, 17, 3) in the source's precision, camera axes, in `pose_unit` (px or mm).
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder
+from actionpose.utils.legacy import current_names
 
 Array = NDArray[np.floating]
 Rows = NDArray[np.int64]
@@ -47,7 +48,7 @@ class Video:
     camera: str
     width: int  # of the image, pixels
     height: int
-    rate_hz: float
+    fps: float
     start: int
     stop: int
 
@@ -64,7 +65,7 @@ class Recording:
     action: str
     camera: str
     image_size: tuple[int, int]
-    rate_hz: float
+    fps: float
     keypoints_px: Array  # (T, 17, 3)
     pose: Array  # (T, 17, 3), camera axes, px or mm
     truth_mm: Array | None = None  # (T, 17, 3)
@@ -91,12 +92,12 @@ class Pairs:
         return str(self.info["kind"])
 
     @property
-    def rate_hz(self) -> float:
-        return self.videos[0].rate_hz
+    def fps(self) -> float:
+        return self.videos[0].fps
 
     @property
     def unit_mm(self) -> float | None:
-        """Millimetres in one unit of the model; None where that is half an image's width."""
+        """Millimeters in one unit of the model; None where that is half an image's width."""
         return self.info["unit_mm"]
 
     def unit(self, video: Video) -> float:
@@ -109,7 +110,7 @@ class Pairs:
 
 
 def normalize(keypoints_px: Array, video: Video) -> Array:
-    """Pixels (..., 3) to the model's units: 1 is half the image's width, (0, 0) its centre.
+    """Pixels (..., 3) to the model's units: 1 is half the image's width, (0, 0) its center.
 
     Unlike `geometry.Frame2D`, a keypoint without confidence stays where it is: so do the peers.
     """
@@ -159,7 +160,7 @@ def covering_rows(videos: Iterable[Video], frames: int) -> tuple[Rows, NDArray[n
     return np.array(clips, dtype=np.int64), np.array(fresh)
 
 
-def centred_rows(videos: list[Video], rows: Rows, frames: int) -> Rows:
+def centered_rows(videos: list[Video], rows: Rows, frames: int) -> Rows:
     """(len(rows), frames): the window around each row, its video's ends repeated."""
     starts = np.array([video.start for video in videos])
     stops = np.array([video.stop for video in videos])
@@ -221,7 +222,7 @@ def _write_split(folder: Path, recordings: Iterable[Recording]) -> dict[str, int
                         arrays[name].append(values)
                 width, height = recording.image_size
                 names = (recording.name, recording.subject, recording.action, recording.camera)
-                span = (recording.rate_hz, row, row + length)
+                span = (recording.fps, row, row + length)
                 table.write(json.dumps(asdict(Video(*names, width, height, *span))) + "\n")
                 row, count = row + length, count + 1
     finally:
@@ -295,7 +296,7 @@ def open_pairs(folder: Path | str, split: str) -> Pairs:
     """
     folder = Path(folder)
     try:
-        info = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+        info = current_names(json.loads((folder / "data.json").read_text(encoding="utf-8")))
         if info.get("format") != FORMAT:
             raise UserError(
                 f"{folder} is of format {info.get('format')}; this version reads {FORMAT}: "

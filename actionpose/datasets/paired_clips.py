@@ -22,7 +22,7 @@ Keypoints2D = Literal["detected", "truth"]
 
 
 def input_of(pairs: Pairs, rows: Rows, video: Video, keypoints: Keypoints2D) -> Array:
-    """The model's input for rows (...,) of one video: (..., 17, 3) float32, normalised.
+    """The model's input for rows (...,) of one video: (..., 17, 3) float32, normalized.
 
     Args:
         keypoints: "detected", or "truth": x and y of the pose, confidence 1.

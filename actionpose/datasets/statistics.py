@@ -40,8 +40,8 @@ class DataSheet:
 
     name: str
     source: str
-    licence: str
-    rate_hz: float
+    license: str
+    fps: float
     splits: tuple[Split, ...]
     labels: tuple[tuple[str, int, float], ...]  # text, segments, hours; most segments first
     transitions: tuple[tuple[str, int, float], ...]  # the same
@@ -56,28 +56,28 @@ class DataSheet:
 
 def data_sheet(corpus: Corpus) -> DataSheet:
     """Count and measure a corpus. Its joints are read once, block by block."""
-    per_hour = 3600 * corpus.rate_hz
+    per_hour = 3600 * corpus.fps
     motions = list(corpus.motions().values())
     splits = []
     for name in dict.fromkeys(segment.split for segment in motions):
         own = [segment for segment in motions if segment.split == name]
         subjects = len({segment.subject for segment in own})
         splits.append(Split(name, len(own), subjects, sum(map(len, own)) / per_hour))
-    labelled = [segment for segment in corpus.segments if segment.text]
+    labeled = [segment for segment in corpus.segments if segment.text]
     # a motion's own text is often written twice, as the motion's and as a label of the same span
-    spans = {(segment.motion, segment.start, segment.stop, segment.text) for segment in labelled}
+    spans = {(segment.motion, segment.start, segment.stop, segment.text) for segment in labeled}
     transitions = {
         (segment.motion, segment.start, segment.stop, segment.text)
-        for segment in labelled
+        for segment in labeled
         if segment.kind == "transition"
     }
-    with_text = {segment.motion for segment in labelled}
+    with_text = {segment.motion for segment in labeled}
     silent = sum(len(segment) for segment in motions if segment.motion not in with_text)
     return DataSheet(
         name=corpus.name,
         source=str(corpus.info.get("source", "")),
-        licence=str(corpus.info.get("licence", "")),
-        rate_hz=corpus.rate_hz,
+        license=str(corpus.info.get("license", "")),
+        fps=corpus.fps,
         splits=tuple(splits),
         labels=_by_text(spans - transitions, per_hour),
         transitions=_by_text(transitions, per_hour),
@@ -176,8 +176,8 @@ def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
     Args:
         num_labels: of labels and of transitions, the most frequent.
     """
-    lines = [f"corpus  {sheet.name}: {sheet.hours:.2f} hours at {sheet.rate_hz:g} Hz"]
-    lines += [f"source  {sheet.source}", f"licence {sheet.licence}"]
+    lines = [f"corpus  {sheet.name}: {sheet.hours:.2f} hours at {sheet.fps:g} Hz"]
+    lines += [f"source  {sheet.source}", f"license {sheet.license}"]
     for split in sheet.splits:
         lines.append(
             f"{split.name:7} {counted(split.motions, 'motion')}, "

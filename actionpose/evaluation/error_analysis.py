@@ -16,12 +16,12 @@ from actionpose.evaluation.paired import Evaluation, Predict
 from actionpose.evaluation.protocols import group_means
 from actionpose.skeletons import H36M17
 from actionpose.utils.files import atomic_folder
-from actionpose.visualization.drawing import GREY, draw_bones, turned
+from actionpose.visualization.drawing import GRAY, draw_bones, turned
 from actionpose.visualization.pictures import new_figure
 
 Array = NDArray[np.floating]
 
-# Half the thickness of what can hide a joint, millimetres
+# Half the thickness of what can hide a joint, millimeters
 _LIMB_MM, _TRUNK_MM = 50.0, 110.0
 _SAMPLE = 20_000  # frames are enough to tell how occlusion matters
 _CONFIDENCE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -180,7 +180,7 @@ def _draw(
         reach = 0.55 * float(np.ptp(np.concatenate([truth, pred]), axis=0).max())
         for view, (behind, front) in enumerate(((truth, pred), (turned(truth), turned(pred)))):
             axes = lower.add_subplot(1, 2 * _NUM_DRAWN, 2 * number + view + 1)
-            draw_bones(axes, behind, colour=GREY, width=4)
+            draw_bones(axes, behind, color=GRAY, width=4)
             draw_bones(axes, front, width=1.8, reach=max(reach, 1.0))
             if view == 0:
                 text = (

@@ -40,7 +40,7 @@ class Score:
 
 
 METRICS = {
-    "mpjpe_mm": "MPJPE at true scale: metres per image unit of the clip are given",
+    "mpjpe_mm": "MPJPE at true scale: meters per image unit of the clip are given",
     "mpjpe_height_mm": "MPJPE at height scale: the pose is scaled to the person's height",
     "p_mpjpe_mm": "P-MPJPE: rotation, scale and translation aligned per frame",
     "mpjve_mm": "MPJVE at true scale: error of the frame-to-frame velocity, mm per frame",
@@ -55,7 +55,7 @@ def window_errors(pose: Array, truth: Array, scale_m: Array) -> dict[str, float]
     Args:
         pose: (V, T, 17, 3) predicted, image units, root-relative.
         truth: (V, T, 17, 3) the same of the ground truth.
-        scale_m: (V,) metres per image unit.
+        scale_m: (V,) meters per image unit.
     """
     to_mm = scale_m[:, None, None, None] * 1000
     pose_mm, truth_mm = pose * to_mm, truth * to_mm

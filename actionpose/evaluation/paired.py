@@ -1,6 +1,6 @@
 """Human3.6M and MPI-INF-3DHP scored by the field's protocols: a checkpoint, or anybody's file.
 
-Both become one function from windows to millimetres; `protocols` does the arithmetic. What makes a
+Both become one function from windows to millimeters; `protocols` does the arithmetic. What makes a
 score another than the peers' is written into its protocol line.
 """
 
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose import checkpoint
-from actionpose.datasets.paired import Pairs, Rows, Video, centred_rows, clip_rows, covering_rows
+from actionpose.datasets.paired import Pairs, Rows, Video, centered_rows, clip_rows, covering_rows
 from actionpose.datasets.paired_clips import Keypoints2D, input_of
 from actionpose.evaluation.protocols import (
     METRICS_OF,
@@ -50,7 +50,7 @@ class Windows:
     num_stretched: int  # videos shorter than a window, stretched to one
 
 
-# The poses of the windows with these places: (n,) -> (n, T, 17, 3) millimetres, or pixels times
+# The poses of the windows with these places: (n,) -> (n, T, 17, 3) millimeters, or pixels times
 # the frame's factor, which is the same
 Predict = Callable[[Windows, NDArray[np.int64]], Array]
 
@@ -120,7 +120,7 @@ def windows_of(pairs: Pairs, protocol: Protocol, seed: int = 0) -> Windows:
     chosen = np.concatenate([np.arange(video.start, video.stop) for video in videos])
     if pairs.scored is not None:
         chosen = chosen[np.asarray(pairs.scored)[chosen]]
-    rows = centred_rows(pairs.videos, chosen, protocol.frames)
+    rows = centered_rows(pairs.videos, chosen, protocol.frames)
     middle = np.zeros(rows.shape, bool)
     middle[:, protocol.frames // 2] = True
     return Windows(rows, middle, 0)
@@ -137,7 +137,7 @@ class Model:
     frames: int | None  # of the clips it was trained with; None: not known, up to its table
     normalization: str
     unit_mm: float | None
-    rate_hz: float | None
+    fps: float | None
     identity: dict[str, Any]
     notes: tuple[str, ...] = ()
 
@@ -158,7 +158,7 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
         if kind == "h36m-cpn":
             raise UserError(
                 f"{name}: official files predict pixels, but this data set is scored in "
-                "millimetres: fine-tune on it first, or use MotionBERT's pkl"
+                "millimeters: fine-tune on it first, or use MotionBERT's pkl"
             )
         notes = ("unit of 1024 mm assumed",) if metric else ()
         with open(name, "rb") as file:
@@ -177,7 +177,7 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
             meta.get("frames"),
             meta.get("normalization", "image"),
             meta.get("unit_mm"),
-            meta.get("rate_hz"),
+            meta.get("fps"),
             identity,
         )
     if skeleton != H36M17.name or encoder.num_joints != len(H36M17):
@@ -187,12 +187,12 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
         )
     if metric and model.unit_mm is None:
         raise UserError(
-            f"{name} predicts in units of the image, whose millimetres nobody knows: fine-tune it "
+            f"{name} predicts in units of the image, whose millimeters nobody knows: fine-tune it "
             "on the prepared data set first (recipes/)"
         )
     if not metric and model.unit_mm is not None:
         raise UserError(
-            f"{name} predicts millimetres, but Human3.6M in MotionBERT's form wants units of the "
+            f"{name} predicts millimeters, but Human3.6M in MotionBERT's form wants units of the "
             "image: fine-tune it on that first (recipes/)"
         )
     model.encoder.to(device)
@@ -266,12 +266,12 @@ def _box(clip: Array) -> Frame2D:
 
 
 def to_mm(pose: Array, pairs: Pairs, rows: Rows, videos: list[Video]) -> Array:
-    """(n, T, 17, 3) in the model's units to millimetres."""
+    """(n, T, 17, 3) in the model's units to millimeters."""
     units = np.array([pairs.unit(video) for video in videos])[:, None, None, None]
     if pairs.info["pose_unit"] == "mm":
         return pose * units
     if pairs.mm_per_px is None:
-        raise UserError(f"{pairs.folder}: this split has no factors from pixels to millimetres")
+        raise UserError(f"{pairs.folder}: this split has no factors from pixels to millimeters")
     return pose * units * np.asarray(pairs.mm_per_px[rows], dtype=np.float64)[..., None, None]
 
 

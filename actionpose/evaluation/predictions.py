@@ -1,6 +1,6 @@
 """Predictions of other methods, read from an npz and scored under the same protocols.
 
-One array is needed: `pose_mm` (millimetres, camera axes), or `pose` (units of a model: half the
+One array is needed: `pose_mm` (millimeters, camera axes), or `pose` (units of a model: half the
 image's width, or what the prepared data set calls `unit_mm`). Its shape says what its rows are:
 
 - (F, 17, 3): every frame of the test split, in the order of the original file;
@@ -111,11 +111,11 @@ def _check_unit(poses: Array, key: str, path: Path) -> None:
         raise UserError(f"{path}: no pose of {key} is finite")
     extent = float(np.median(np.ptp(known[:: max(1, len(known) // 2000)], axis=1).max(axis=-1)))
     if key == "pose_mm" and not _SMALLEST_MM < extent < _LARGEST_MM:
-        raise UserError(f"{path}: people in pose_mm are {extent:.3g} tall: not millimetres")
+        raise UserError(f"{path}: people in pose_mm are {extent:.3g} tall: not millimeters")
     if key == "pose" and extent > _LARGEST_POSE:
         raise UserError(
-            f"{path}: people in pose are {extent:.3g} tall: pixels or millimetres, where units of "
-            "half the image's width are expected; save millimetres as pose_mm"
+            f"{path}: people in pose are {extent:.3g} tall: pixels or millimeters, where units of "
+            "half the image's width are expected; save millimeters as pose_mm"
         )
 
 

@@ -2,7 +2,7 @@
 
 A protocol says which frames are predicted from which windows, what is done to the root, which
 frames count, and over what the mean is taken. `docs/protocols.md` says who uses which, and who is
-comparable with whom. Nothing here knows of models or files: predictions come in as millimetres.
+comparable with whom. Nothing here knows of models or files: predictions come in as millimeters.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,9 +38,9 @@ class Protocol:
 
     name: str
     frames: int  # of a window
-    windows: Literal["full", "covering", "centred"]
+    windows: Literal["full", "covering", "centered"]
     """full: one after another, a video's rest is unscored. covering: every frame once, the last
-    window pushed back. centred: one window a frame, of which the middle is taken."""
+    window pushed back. centered: one window a frame, of which the middle is taken."""
     average: Literal["actions", "frames", "sequences"]
     """actions: mean over the frames of an action, then over actions."""
     flip: bool = True  # average with the prediction of the mirrored input
@@ -59,14 +59,14 @@ class Protocol:
 
 
 H36M_SH = Protocol(
-    name="h36m-sh (MotionBERT's file, millimetres by ground-truth factors)",
+    name="h36m-sh (MotionBERT's file, millimeters by ground-truth factors)",
     frames=243,
     windows="full",
     average="actions",
     blocked=H36M_BLOCKED,
 )
 H36M_CPN = Protocol(
-    name="h36m-cpn (VideoPose3D's files, perspective millimetres)",
+    name="h36m-cpn (VideoPose3D's files, perspective millimeters)",
     frames=243,
     windows="covering",  # the family scores every frame
     average="actions",
@@ -75,7 +75,7 @@ H36M_CPN = Protocol(
 MPI_INF_3DHP = Protocol(
     name="3dhp (P-STMO's files, ground-truth 2D)",
     frames=81,
-    windows="centred",
+    windows="centered",
     average="frames",
     joints=PAPER14,
 )
@@ -87,7 +87,7 @@ PROTOCOLS = {"h36m-sh": H36M_SH, "h36m-cpn": H36M_CPN, "3dhp": MPI_INF_3DHP}
 
 @dataclass(frozen=True)
 class FrameErrors:
-    """Errors of the scored frames, millimetres; a frame seen by several windows has their mean."""
+    """Errors of the scored frames, millimeters; a frame seen by several windows has their mean."""
 
     rows: Rows  # (N,) ascending
     mpjpe_mm: Array  # (N,)
@@ -122,7 +122,7 @@ def frame_errors(
     """The errors of every frame that was predicted.
 
     Args:
-        predictions: rows (n,) and poses (n, 17, 3) in millimetres, root-relative or not: joint 0
+        predictions: rows (n,) and poses (n, 17, 3) in millimeters, root-relative or not: joint 0
             is subtracted from both sides. Rows of one video come in their order, so that
             velocities are those of the stitched motion, across the borders of windows too.
         truth_mm: (F, 17, 3), memory-mapped or not.

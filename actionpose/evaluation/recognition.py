@@ -1,8 +1,8 @@
 """Does a model know what people do? Zero-shot recognition of held-out motion.
 
-Every labelled span of a split is seen by the four cameras of the open benchmark, with a detector's
+Every labeled span of a split is seen by the four cameras of the open benchmark, with a detector's
 noise, and given the most similar of all labels of the split. All draws are seeded by the spans'
-ids. The baseline knows no text: nearest neighbours by statistics of the joints.
+ids. The baseline knows no text: nearest neighbors by statistics of the joints.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,13 +28,13 @@ from actionpose.visualization.pictures import new_figure
 Array = NDArray[np.floating]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
-NEIGHBOURS = 5  # of the baseline
+NEIGHBORS = 5  # of the baseline
 TERMS = {
     "top1": "zero-shot recognition: spans whose label is the most similar one, percent",
     "per_class": "the same, mean over classes",
     "top1_seen": "top-1 of spans whose label was in training",
     "top1_unseen": "top-1 of spans whose label was not",
-    "knn_top1": f"{NEIGHBOURS} nearest neighbours by joint statistics, labelled train spans",
+    "knn_top1": f"{NEIGHBORS} nearest neighbors by joint statistics, labeled train spans",
     "knn_per_class": "the same, mean over classes",
     "chance": "a label drawn at random",
 }
@@ -42,28 +42,28 @@ TERMS = {
 
 @dataclass(frozen=True)
 class Span:
-    """A labelled span of a motion, on its way through the cameras."""
+    """A labeled span of a motion, on its way through the cameras."""
 
     id: str
-    text: str  # normalised
+    text: str  # normalized
     joints_m: Array  # (T, 17, 3)
-    rate_hz: float
+    fps: float
 
 
-def labelled_spans(corpora: Iterable[Corpus], split: str) -> list[Span]:
+def labeled_spans(corpora: Iterable[Corpus], split: str) -> list[Span]:
     """All spans of a split that have a text: actions and transitions, else whole motions."""
     spans = []
     for corpus in corpora:
         own = [s for s in corpus.segments if s.split == split and normalize_text(s.text)]
-        labelled = {segment.motion for segment in own if segment.kind != "sequence"}
+        labeled = {segment.motion for segment in own if segment.kind != "sequence"}
 
-        def counts(segment: Segment, labelled: set[str] = labelled) -> bool:
-            return segment.kind != "sequence" or segment.motion not in labelled
+        def counts(segment: Segment, labeled: set[str] = labeled) -> bool:
+            return segment.kind != "sequence" or segment.motion not in labeled
 
         for segment in filter(counts, own):
             joints_m = np.asarray(corpus.joints_m[segment.start : segment.stop], np.float64)
             name = f"{corpus.name}/{segment.motion}[{segment.start}:{segment.stop}]"
-            spans.append(Span(name, normalize_text(segment.text), joints_m, corpus.rate_hz))
+            spans.append(Span(name, normalize_text(segment.text), joints_m, corpus.fps))
     return spans
 
 
@@ -76,14 +76,14 @@ def see(joints_m: Array, name: str, view: int) -> Array:
     return image_frame(IMAGE_SIZE).denormalize(clip["keypoints"])
 
 
-def as_keypoints(points_px: Array, rate_hz: float) -> Keypoints:
+def as_keypoints(points_px: Array, fps: float) -> Keypoints:
     """One person who is always there."""
     seen: NDArray[np.bool_] = np.greater(points_px[..., 2:], 0)
     return Keypoints(
         keypoints_px=np.where(seen, points_px, 0).astype(np.float32)[None],
         valid=np.any(seen, axis=(1, 2))[None],
         track_id=np.zeros(1, dtype=np.int64),
-        rate_hz=rate_hz,
+        fps=fps,
         image_size=IMAGE_SIZE,
         skeleton=H36M17,
     )
@@ -96,7 +96,7 @@ def embed_spans(
     rows = []
     for span in progress(spans):
         views = range(VIEWS_OF_A_WINDOW)
-        seen = [as_keypoints(see(span.joints_m, span.id, view), span.rate_hz) for view in views]
+        seen = [as_keypoints(see(span.joints_m, span.id, view), span.fps) for view in views]
         rows.append(np.concatenate([model.embed_motion(keypoints) for keypoints in seen]))
     return np.stack(rows)
 
@@ -113,7 +113,7 @@ def statistics_of(points_px: Array) -> Array:
     return np.concatenate([xy.mean(axis=0), xy.std(axis=0), speed])
 
 
-def nearest(train: Array, queries: Array, k: int = NEIGHBOURS) -> NDArray[np.int64]:
+def nearest(train: Array, queries: Array, k: int = NEIGHBORS) -> NDArray[np.int64]:
     """(M, k) rows of `train` that are nearest to each query, nearest first.
 
     Args:
@@ -129,7 +129,7 @@ def nearest(train: Array, queries: Array, k: int = NEIGHBOURS) -> NDArray[np.int
 
 
 def nearest_labels(
-    train: Array, train_labels: Sequence[str], queries: Array, k: int = NEIGHBOURS
+    train: Array, train_labels: Sequence[str], queries: Array, k: int = NEIGHBORS
 ) -> list[str]:
     """The label that most of the `nearest` rows have, the nearest deciding a tie."""
     found = [[train_labels[i] for i in rows] for rows in nearest(train, queries, k)]
@@ -142,7 +142,7 @@ def statistics_table(spans: Sequence[Span]) -> Array:
     return np.stack(rows)
 
 
-def recognise(
+def recognize(
     model: ActionPose,
     corpora: Sequence[Corpus],
     split: str = "val",
@@ -157,16 +157,16 @@ def recognise(
     Raises:
         UserError: the split has no labels, or the model knows no text.
     """
-    spans = labelled_spans(corpora, split)
+    spans = labeled_spans(corpora, split)
     labels = sorted({span.text for span in spans})
     if len(labels) < 2:
-        raise UserError(f"the split {split!r} has no two labels: there is nothing to recognise")
+        raise UserError(f"the split {split!r} has no two labels: there is nothing to recognize")
     row = {label: i for i, label in enumerate(labels)}
     truth = np.array([row[span.text] for span in spans])
     cosines = embed_spans(model, spans, progress) @ model.embed_text(labels).T
     found = cosines.argmax(axis=-1)
     right = 100.0 * (found == truth[:, None]).mean(axis=1)
-    train = labelled_spans(corpora, "train")
+    train = labeled_spans(corpora, "train")
     known = {normalize_text(name) for name in model.space.labels.names} or {s.text for s in train}
     seen = np.array([span.text in known for span in spans])
     scores = {
@@ -195,7 +195,7 @@ def recognise(
 
 
 def _baseline(train: Sequence[Span], spans: Sequence[Span]) -> Array:
-    """(N,) percent of a span's views that the nearest neighbours label right."""
+    """(N,) percent of a span's views that the nearest neighbors label right."""
     names = [span.text for span, _ in _each_view(train)]
     found = nearest_labels(statistics_table(train), names, statistics_table(spans))
     truth = [span.text for span, _ in _each_view(spans)]
@@ -224,7 +224,7 @@ def confusion(report: dict[str, Any], path: Path) -> None:
     """Write a picture: which labels are taken for which, in percent of each true label's views.
 
     Args:
-        report: of `recognise`.
+        report: of `recognize`.
 
     Raises:
         UserError: matplotlib is not installed, or the file cannot be written.

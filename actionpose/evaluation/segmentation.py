@@ -16,7 +16,7 @@ from actionpose.actions.timeline import Action, scores_over_time
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
 from actionpose.evaluation.open_benchmark import bootstrap
-from actionpose.evaluation.recognition import Progress, Span, as_keypoints, labelled_spans, see
+from actionpose.evaluation.recognition import Progress, Span, as_keypoints, labeled_spans, see
 from actionpose.geometry.camera import heading_rad
 from actionpose.inference.predictor import ActionPose
 from actionpose.utils.errors import UserError
@@ -41,7 +41,7 @@ class Track:
     id: str
     joints_m: Array  # (T, 17, 3)
     label_of_frame: list[str]
-    rate_hz: float
+    fps: float
 
 
 def join(spans: Sequence[Span], name: str) -> Track:
@@ -49,7 +49,7 @@ def join(spans: Sequence[Span], name: str) -> Track:
     parts: list[Array] = []
     labels: list[str] = []
     for span in spans:
-        frames = min(len(span.joints_m), round(TRACK_SPAN_S * span.rate_hz))
+        frames = min(len(span.joints_m), round(TRACK_SPAN_S * span.fps))
         first = (len(span.joints_m) - frames) // 2
         part = span.joints_m[first : first + frames]
         if parts:
@@ -59,7 +59,7 @@ def join(spans: Sequence[Span], name: str) -> Track:
             part[..., :2] += parts[-1][-1, 0, :2] - part[0, 0, :2]
         parts.append(part)
         labels += [span.text] * len(part)
-    return Track(name, np.concatenate(parts), labels, spans[0].rate_hz)
+    return Track(name, np.concatenate(parts), labels, spans[0].fps)
 
 
 def make_tracks(spans: Sequence[Span], count: int | None = None) -> list[Track]:
@@ -74,9 +74,7 @@ def make_tracks(spans: Sequence[Span], count: int | None = None) -> list[Track]:
     while order and (count is None or len(tracks) < count):
         chosen: list[Span] = []
         for span in list(order):
-            fits = not chosen or (
-                span.text != chosen[-1].text and span.rate_hz == chosen[0].rate_hz
-            )
+            fits = not chosen or (span.text != chosen[-1].text and span.fps == chosen[0].fps)
             if fits and len(chosen) < TRACK_SPANS:
                 chosen.append(span)
                 order.remove(span)
@@ -120,11 +118,11 @@ def f1_percent(counts: Sequence[float] | Array) -> float:
     return float(200 * hits / (2 * hits + wrong + missed))
 
 
-def frames_of(actions: Sequence[Action], num_frames: int, rate_hz: float) -> list[str]:
+def frames_of(actions: Sequence[Action], num_frames: int, fps: float) -> list[str]:
     """The label of each frame of a timeline; "" where there is none."""
     labels = [""] * num_frames
     for action in actions:
-        for frame in range(round(action.start_s * rate_hz), round(action.stop_s * rate_hz)):
+        for frame in range(round(action.start_s * fps), round(action.stop_s * fps)):
             if frame < num_frames:
                 labels[frame] = action.label
     return labels
@@ -146,17 +144,17 @@ def segment(
         `scores` by the names of `TERMS`, frame-wise with an interval over tracks; `tracks`, for
         each the true and the found labels of its frames.
     """
-    spans = labelled_spans(corpora, split)
+    spans = labeled_spans(corpora, split)
     labels = sorted({span.text for span in spans})
     tracks = make_tracks(spans)
     if not tracks:
-        raise UserError(f"the split {split!r} has too few labelled spans to join")
+        raise UserError(f"the split {split!r} has too few labeled spans to join")
     rows = []
     for number, track in enumerate(progress(tracks)):
         points_px = see(track.joints_m, track.id, number % VIEWS_OF_A_WINDOW)
-        keypoints = as_keypoints(points_px, track.rate_hz)
+        keypoints = as_keypoints(points_px, track.fps)
         actions = model.actions(keypoints, labels, threshold=threshold)
-        rows.append((track, frames_of(actions, len(track.label_of_frame), track.rate_hz)))
+        rows.append((track, frames_of(actions, len(track.label_of_frame), track.fps)))
     every = [label for track in tracks for label in track.label_of_frame]
     right = [np.mean([a == b for a, b in zip(f, t.label_of_frame, strict=True)]) for t, f in rows]
     scores: dict[str, Any] = {
@@ -185,30 +183,30 @@ def calibrate(
 
     Moments are those of timelines of joined spans, seen from four sides. `OFFERED` labels of the
     split are drawn for each moment, once with its own among them and once without: the more are
-    offered, the higher the best of wrong ones. The threshold maximises the mean of the two shares
+    offered, the higher the best of wrong ones. The threshold maximizes the mean of the two shares
     that are told rightly.
 
     Returns:
-        `other_threshold` and the shares `accepted` and `rejected` at it, percent.
+        `rejection_threshold` and the shares `accepted` and `rejected` at it, percent.
 
     Raises:
-        UserError: the split has too few labelled spans.
+        UserError: the split has too few labeled spans.
     """
-    spans = labelled_spans(corpora, split)
+    spans = labeled_spans(corpora, split)
     labels = sorted({span.text for span in spans})
     tracks = make_tracks(spans)
     if not tracks:
-        raise UserError(f"the split {split!r} has too few labelled spans to join")
+        raise UserError(f"the split {split!r} has too few labeled spans to join")
     texts = model.embed_text(labels)
     rng = np.random.default_rng(0)
     known, other = [], []
     for track in progress(tracks):
         for view in range(VIEWS_OF_A_WINDOW):
             points_px = see(track.joints_m, track.id, view)
-            keypoints = as_keypoints(points_px, track.rate_hz)
+            keypoints = as_keypoints(points_px, track.fps)
             embeddings, spans_s = model.space.embed_windows(keypoints)
             edges_s, scores, there = scores_over_time(embeddings[0], spans_s, texts)
-            frames = ((edges_s[:-1] + edges_s[1:]) / 2 * track.rate_hz).astype(int)
+            frames = ((edges_s[:-1] + edges_s[1:]) / 2 * track.fps).astype(int)
             frames = frames.clip(max=len(track.label_of_frame) - 1)  # the model's rate is another
             for row in np.flatnonzero(there):
                 own = labels.index(track.label_of_frame[frames[row]])
@@ -221,7 +219,7 @@ def calibrate(
         accepted, rejected = (with_own >= threshold).mean(), (without < threshold).mean()
         best = max(best, ((accepted + rejected) / 2, float(threshold), accepted, rejected))
     return {
-        "other_threshold": round(best[1], 4),
+        "rejection_threshold": round(best[1], 4),
         "accepted": 100 * float(best[2]),
         "rejected": 100 * float(best[3]),
     }

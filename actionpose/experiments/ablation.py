@@ -212,7 +212,7 @@ def lifting_errors(
 def action_scores(checkpoint: Path, corpora: Sequence[Corpus], split: str) -> dict[str, float]:
     """Recognition and segmentation, the means alone."""
     model = ActionPose.from_pretrained(checkpoint)
-    about = recognition.recognise(model, corpora, split)["scores"]
+    about = recognition.recognize(model, corpora, split)["scores"]
     about |= segmentation.segment(model, corpora, split)["scores"]
     return {name: float(getattr(value, "mean", value)) for name, value in about.items()}
 
@@ -253,7 +253,7 @@ class Line:
     actions: Mapping[str, float]
 
 
-def summarise(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
+def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
     """The table of what is done.
 
     Intervals are 95 % bootstrap intervals over windows and seeds, drawn anew together. A difference

@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NEIGHBOURS = 5
+NEIGHBORS = 5
 TEMPERATURE = 0.1  # tau of Eq. 1: of the shares in Figure 8
 POSES = 6  # drawn of a clip in Figure 8
 _BATCH = 32
 # Okabe and Ito's eight, then the same as rings
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B6470", "#B8A800")
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B6470", "#B8A800")
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Clips of labelled spans, as one encoder sees them."""
+    """Clips of labeled spans, as one encoder sees them."""
 
     labels: list[str]  # of each clip
     names: list[str]
@@ -53,7 +53,7 @@ class Embedded:
 def embed_spans(
     folder: Path, corpora: list[Corpus], split: str, *, seen_as: Path | None = None
 ) -> Embedded:
-    """See every labelled span of a split with the encoder of a checkpoint.
+    """See every labeled span of a split with the encoder of a checkpoint.
 
     Args:
         seen_as: the checkpoint whose clips are shown; left out, the same. One of stage one has
@@ -73,8 +73,8 @@ def embed_spans(
         normalization=meta["normalization"],
         masks=MaskConfig(random=0, part=0, window=0),
         mirror=0.0,
-        bone_redraw=0.0,
-        detector_joints=0.0,
+        bone_length_jitter=0.0,
+        coco_joint_convention=0.0,
         scale_jitter=0.0,
         shuffle_texts=False,
     )
@@ -131,7 +131,7 @@ def separation(features: Tensor, labels: list[str]) -> dict[str, float]:
         raise UserError("Figure 5 needs: pip install 'actionpose[train]'") from error
     numbers = np.unique(labels, return_inverse=True)[1]
     similarity = (features @ features.T).fill_diagonal_(-torch.inf)
-    nearest = similarity.topk(min(NEIGHBOURS, len(labels) - 1)).indices.numpy()
+    nearest = similarity.topk(min(NEIGHBORS, len(labels) - 1)).indices.numpy()
     votes = np.array([Counter(numbers[row]).most_common(1)[0][0] for row in nearest])
     return {
         "silhouette": float(silhouette_score(features.numpy(), numbers, metric="cosine")),
@@ -150,7 +150,7 @@ def figure5(
     num_labels: int = 12,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Draw t-SNE maps of both embeddings, coloured by action, and score how they separate actions.
+    """Draw t-SNE maps of both embeddings, colored by action, and score how they separate actions.
 
     Left, as in the paper, a checkpoint trained without text, whose features are averaged over
     frames and joints; right, the <POSE> embedding of ours.
@@ -182,7 +182,7 @@ def figure5(
     for axis, (name, values) in zip(axes[0], features.items(), strict=True):
         _scatter(axis, _tsne(values, seed), labels, kept)
         score = scores[name]
-        axis.set_title(f"{name}: {NEIGHBOURS}-NN {score['knn']:.0%}, "
+        axis.set_title(f"{name}: {NEIGHBORS}-NN {score['knn']:.0%}, "
                        f"silhouette {score['silhouette']:.2f}", fontsize=10)  # fmt: skip
     handles, names = axes[0][1].get_legend_handles_labels()
     figure.legend(handles, names, loc="lower center", ncols=3, fontsize=7, frameon=False)
@@ -203,9 +203,9 @@ def _tsne(features: Tensor, seed: int) -> NDArray[np.floating]:
 def _scatter(axis: "Axes", at: NDArray[np.floating], labels: list[str], kept: list[str]) -> None:
     for number, label in enumerate(kept):
         xy = at[[own == label for own in labels]]
-        colour = _COLOURS[number % len(_COLOURS)]
-        face = colour if number < len(_COLOURS) else "none"
-        axis.scatter(xy[:, 0], xy[:, 1], s=22, label=label, edgecolors=colour, facecolors=face)
+        color = _COLORS[number % len(_COLORS)]
+        face = color if number < len(_COLORS) else "none"
+        axis.scatter(xy[:, 0], xy[:, 1], s=22, label=label, edgecolors=color, facecolors=face)
     axis.set_xticks([])
     axis.set_yticks([])
 
@@ -245,7 +245,7 @@ def figure8(
             raise UserError(f"no clip of the split {split!r} has one of these labels: name motions")
     else:
         if missing := [motion for motion in motions if motion not in known]:
-            raise UserError(f"no labelled motion {missing[0]} in the split {split!r}")
+            raise UserError(f"no labeled motion {missing[0]} in the split {split!r}")
         rows = [known.index(motion) for motion in motions]
     cosines = found.embedding[rows] @ texts.T
     shares = (cosines / TEMPERATURE).softmax(dim=-1)
@@ -255,7 +255,7 @@ def figure8(
         _draw_clip(axes[line][:POSES], found.keypoints[row])
         axes[line][0].set_title(f"{found.names[row]}: {found.labels[row]}", fontsize=8, loc="left")
         bars = axes[line][POSES]
-        bars.barh(range(len(labels)), shares[line].numpy(), color=_COLOURS[0])
+        bars.barh(range(len(labels)), shares[line].numpy(), color=_COLORS[0])
         bars.set_yticks(range(len(labels)), labels, fontsize=7)
         bars.set_xlim(0, 1)
         bars.invert_yaxis()

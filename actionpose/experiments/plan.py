@@ -67,7 +67,7 @@ class Plan:
 
 def macs(model: ModelConfig, frames: int) -> float:
     """Multiply-adds of lifting one clip, the attention's own products included."""
-    width, rep = model.width, model.rep_width
+    width, rep = model.width, model.dim_rep
     length = frames + (model.class_token and not model.embedding_depth)
     tokens, attended = length * model.num_joints, length + model.num_joints
     block = 4 * (4 + 2 * model.mlp_ratio) * width**2 + 4 * width * attended + 4 * width

@@ -11,7 +11,7 @@ from actionpose.evaluation.protocols import PROTOCOLS
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import GREY, draw_bones, turned
+from actionpose.visualization.drawing import GRAY, draw_bones, turned
 from actionpose.visualization.pictures import new_figure
 
 Array = NDArray[np.floating]
@@ -103,13 +103,13 @@ def draw_figure7(
             error = float(np.linalg.norm(pred - truth, axis=-1).mean())
             for view, (behind, front) in enumerate(((truth, pred), (turned(truth), turned(pred)))):
                 axes = figure.add_subplot(grid[line, 1 + views * column + view])
-                draw_bones(axes, behind, colour=GREY, width=4.5)
+                draw_bones(axes, behind, color=GRAY, width=4.5)
                 draw_bones(axes, front, reach=reach)
                 if view == 0:
                     axes.set_title(f"{name}\n{error:.0f} mm", fontsize=7.5, loc="left")
     mark = "IMITATED DATA. " if pairs.info.get("imitated") else ""
     figure.suptitle(
-        f"{mark}Orange is the person's right, blue the left, grey the truth; each 3D from the "
+        f"{mark}Orange is the person's right, blue the left, gray the truth; each 3D from the "
         "camera and turned. Circles: confidence below 0.5",
         fontsize=8,
     )
@@ -119,7 +119,7 @@ def draw_figure7(
 
 
 def _pose_at(row: int, place: int, pairs: Pairs, predict: Predict, frames: int) -> Array:
-    """The pose (17, 3) of one row in millimetres, from the window that scores it."""
+    """The pose (17, 3) of one row in millimeters, from the window that scores it."""
     windows = Windows(*covering_rows([pairs.videos[place]], frames), 0)
     window, frame = np.argwhere((windows.rows == row) & windows.scored)[0]
     pose = predict(windows, np.array([window]))[0, frame]

@@ -53,7 +53,7 @@ def _rate_hz(time_s: Array) -> float:
 
 
 def bvh(result: Result, path: str | os.PathLike[str]) -> list[Path]:
-    """Write a BVH file for each person: centimetres, y up, bones of constant length.
+    """Write a BVH file for each person: centimeters, y up, bones of constant length.
 
     Frames are equally far apart (BVH knows nothing else), and gaps are filled linearly.
 
@@ -122,7 +122,7 @@ def _zxy_degrees(turns: Array) -> Array:
 
 
 def trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
-    """Write a TRC file for each person: metres, y up, joints as Halpe-26 markers.
+    """Write a TRC file for each person: meters, y up, joints as Halpe-26 markers.
 
     Cells of frames where the person is not there are NaN, as OpenSim and pandas read them.
 
@@ -183,7 +183,7 @@ def _markers(result: Result, person: int) -> tuple[Array, Array, NDArray[np.bool
 
 
 def c3d(result: Result, path: str | os.PathLike[str]) -> list[Path]:
-    """Write a C3D file with all persons: millimetres, z up, joints as Halpe-26 markers.
+    """Write a C3D file with all persons: millimeters, z up, joints as Halpe-26 markers.
 
     With several persons labels begin with the track, as "id3:LKnee". A marker that is not there
     has residual -1, as the format wants. The group ACTIONPOSE says what the numbers mean.
@@ -201,16 +201,16 @@ def c3d(result: Result, path: str | os.PathLike[str]) -> list[Path]:
         raise UserError("there is nothing to write: the result has no person")
     names = marker_names(result)
     z_up = view_axes(UP["z"]).T
-    points, labels, rate_hz = [], [], 0.0
+    points, labels, fps = [], [], 0.0
     for person in persons:
         joints, time_s, there = _markers(result, person)
-        rate_hz = _rate_hz(time_s)
+        fps = _rate_hz(time_s)
         points.append(np.where(there[:, None, None], 1000 * joints @ z_up.T, np.nan))
         prefix = f"id{result.track_id[person]}:" if len(persons) > 1 else ""
         labels += [prefix + name for name in names]
     markers = np.concatenate(points, axis=1)  # (T, P * 17, 3)
     file = ezc3d.c3d()
-    _set_parameters(file, result, labels, rate_hz)
+    _set_parameters(file, result, labels, fps)
     homogeneous = np.ones((4, markers.shape[1], len(markers)))
     homogeneous[:3] = markers.transpose(2, 1, 0)
     missing = np.isnan(homogeneous[:3]).any(axis=0)
@@ -221,12 +221,12 @@ def c3d(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     return [Path(path)]
 
 
-def _set_parameters(file: Any, result: Result, labels: list[str], rate_hz: float) -> None:
+def _set_parameters(file: Any, result: Result, labels: list[str], fps: float) -> None:
     point = file["parameters"]["POINT"]
-    point["RATE"]["value"] = [rate_hz]
+    point["RATE"]["value"] = [fps]
     point["UNITS"]["value"] = ["mm"]
     point["LABELS"]["value"] = labels
-    point["DESCRIPTIONS"]["value"] = [f"joint centre, {label}" for label in labels]
+    point["DESCRIPTIONS"]["value"] = [f"joint center, {label}" for label in labels]
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
     for name, words in {

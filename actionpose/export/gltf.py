@@ -1,4 +1,4 @@
-"""Animated GLB (glTF 2.0): every person a skinned figure on the rig of `rig.py`. Metres, y up.
+"""Animated GLB (glTF 2.0): every person a skinned figure on the rig of `rig.py`. Meters, y up.
 
 Node positions and turns are what is measured; the figure around them only makes them visible.
 """
@@ -15,7 +15,7 @@ from actionpose.postprocessing.smoothing import known
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.html_viewer import COLOURS, side
+from actionpose.visualization.html_viewer import COLORS, side
 
 Array = NDArray[Any]
 
@@ -119,7 +119,7 @@ def _add_nodes(document: Any, gltf: Any, motion: RigMotion, prefix: str) -> None
 
 def _add_figure(document: Any, gltf: Any, data: _Buffer, motion: RigMotion, first: int) -> None:
     """The skin, its mesh, and the node that shows it."""
-    points, normals, colours, joints, faces = _figure(motion)
+    points, normals, colors, joints, faces = _figure(motion)
     weights = np.zeros((len(points), 4), np.float32)
     weights[:, 0] = 1
     four = np.zeros((len(points), 4), np.uint8)
@@ -128,7 +128,7 @@ def _add_figure(document: Any, gltf: Any, data: _Buffer, motion: RigMotion, firs
     attributes = gltf.Attributes(
         POSITION=data.add(points, "VEC3", vertices),
         NORMAL=data.add(normals, "VEC3", vertices),
-        COLOR_0=data.add(colours, "VEC3", vertices),
+        COLOR_0=data.add(colors, "VEC3", vertices),
         JOINTS_0=data.add(four, "VEC4", vertices),
         WEIGHTS_0=data.add(weights, "VEC4", vertices),
     )
@@ -188,9 +188,9 @@ def _rest(motion: RigMotion) -> Array:
 
 
 def _figure(motion: RigMotion) -> tuple[Array, Array, Array, Array, Array]:
-    """Points, normals and colours (V, 3), the node (V,) each hangs on, and faces (F,)."""
+    """Points, normals and colors (V, 3), the node (V,) each hangs on, and faces (F,)."""
     rest = _rest(motion)
-    parts: list[tuple[Array, Array, int, str]] = []  # points, normals, node, joint of the colour
+    parts: list[tuple[Array, Array, int, str]] = []  # points, normals, node, joint of the color
     for index, (node, parent) in enumerate(zip(NODES, PARENTS, strict=True)):
         if node.along is None:
             continue
@@ -206,16 +206,16 @@ def _figure(motion: RigMotion) -> tuple[Array, Array, Array, Array, Array]:
     normals = np.concatenate([part[1] for part in parts]).astype(np.float32)
     sizes = [len(part[0]) for part in parts]
     joints = np.repeat([part[2] for part in parts], sizes).astype(np.uint8)
-    colours = np.repeat([_linear(COLOURS[side(part[3])]) for part in parts], sizes, axis=0)
+    colors = np.repeat([_linear(COLORS[side(part[3])]) for part in parts], sizes, axis=0)
     starts = np.cumsum([0, *sizes[:-1]])
     faces = [start + _faces(size) for start, size in zip(starts, sizes, strict=True)]
     corners = np.concatenate(faces).astype(np.uint32)
-    return points, normals, colours.astype(np.float32), joints, corners
+    return points, normals, colors.astype(np.float32), joints, corners
 
 
-def _linear(colour: str) -> Array:
-    """A web colour as the format wants it: linear, 0 to 1."""
-    srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+def _linear(color: str) -> Array:
+    """A web color as the format wants it: linear, 0 to 1."""
+    srgb = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 

@@ -65,8 +65,8 @@ def _write_elan(actions: Sequence[Action], path: Path) -> None:
             writer.writerow([f"person {action.person}", begin_ms, end_ms, action.label])
 
 
-def colours_of(labels: Sequence[str]) -> dict[str, object]:
-    """A colour for each label, in turn from a set that can be told apart; "other" is grey."""
+def colors_of(labels: Sequence[str]) -> dict[str, object]:
+    """A color for each label, in turn from a set that can be told apart; "other" is gray."""
     import matplotlib
 
     dark_then_light = (*range(0, 20, 2), *range(1, 20, 2))
@@ -85,7 +85,7 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
         own = [action.label for action in actions if action.person == person]
         names = [label for label in dict.fromkeys(own) if label != OTHER]
         rows += [(person, label) for label in [*names, *([OTHER] if OTHER in own else [])]]
-    colours = colours_of(list(dict.fromkeys(action.label for action in actions)))
+    colors = colors_of(list(dict.fromkeys(action.label for action in actions)))
     figure = new_figure(9, 1.0 + 0.28 * len(rows), layout="constrained")
     axes = figure.add_subplot()
     begin_s = min(action.start_s for action in actions)
@@ -93,7 +93,7 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
     for action in actions:
         y = rows.index((action.person, action.label))
         length = action.stop_s - action.start_s
-        axes.barh(y, length, left=action.start_s, height=0.72, color=colours[action.label])
+        axes.barh(y, length, left=action.start_s, height=0.72, color=colors[action.label])
         if length > 0.06 * (end_s - begin_s) and action.label != OTHER:
             middle = action.start_s + length / 2
             text = f"{action.score:.2f}"

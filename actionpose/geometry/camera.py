@@ -1,7 +1,7 @@
 """Cameras, image units, mirroring: each map stands next to its inverse. NumPy, any leading axes.
 
-World: metres, z up. Camera: metres, x right, y down, z away from the camera. Image: pixels from
-the top left corner, x right, y down. Normalised image units: x and y on one scale, so that shapes
+World: meters, z up. Camera: meters, x right, y down, z away from the camera. Image: pixels from
+the top left corner, x right, y down. Normalized image units: x and y on one scale, so that shapes
 are kept; the scale is half the image's width, or half the person's box.
 """
 
@@ -24,18 +24,18 @@ class Camera:
 
     Attributes:
         rotation: (3, 3), world to camera axes.
-        position_m: (3,), its centre in the world.
+        position_m: (3,), its center in the world.
         focal_px: focal length, the same for x and y.
-        centre_px: (2,), the principal point.
+        center_px: (2,), the principal point.
     """
 
     rotation: Array
     position_m: Array
     focal_px: float
-    centre_px: Array
+    center_px: Array
 
     def from_world(self, points_m: Array) -> Array:
-        """(..., 3) world to camera axes, metres."""
+        """(..., 3) world to camera axes, meters."""
         return (points_m - self.position_m) @ self.rotation.T
 
     def to_world(self, points_m: Array) -> Array:
@@ -44,11 +44,11 @@ class Camera:
 
     def project(self, points_m: Array) -> Array:
         """(..., 3) in camera axes to (..., 2) pixels."""
-        return points_m[..., :2] / points_m[..., 2:] * self.focal_px + self.centre_px
+        return points_m[..., :2] / points_m[..., 2:] * self.focal_px + self.center_px
 
     def unproject(self, points_px: Array, depth_m: Array) -> Array:
         """Inverse of `project` for a known depth (...,) along z."""
-        xy = (points_px - self.centre_px) / self.focal_px * depth_m[..., None]
+        xy = (points_px - self.center_px) / self.focal_px * depth_m[..., None]
         return np.concatenate([xy, depth_m[..., None]], axis=-1)
 
 
@@ -92,13 +92,13 @@ def heading_rad(joints_m: Array) -> float:
 
 @dataclass(frozen=True)
 class Frame2D:
-    """Where normalised image units have their origin, and how many pixels one unit is."""
+    """Where normalized image units have their origin, and how many pixels one unit is."""
 
     origin_px: tuple[float, float]
     unit_px: float
 
     def normalize(self, keypoints_px: Array) -> Array:
-        """(..., 2 or 3): x and y to normalised units; a confidence stays.
+        """(..., 2 or 3): x and y to normalized units; a confidence stays.
 
         Missing keypoints (confidence 0) become (0, 0, 0).
         """
@@ -116,15 +116,15 @@ class Frame2D:
 
 
 def image_frame(image_size: tuple[int, int]) -> Frame2D:
-    """Units of half the image's width, origin in its centre (VideoPose3D, MotionBERT)."""
+    """Units of half the image's width, origin in its center (VideoPose3D, MotionBERT)."""
     width, height = image_size
     return Frame2D((width / 2, height / 2), width / 2)
 
 
 def box_frame(keypoints_px: Array) -> Frame2D | None:
-    """Units of half the person's box, origin in its centre, one for a whole clip.
+    """Units of half the person's box, origin in its center, one for a whole clip.
 
-    The box of a frame spans its detected keypoints. A clip has the median of the centres and of
+    The box of a frame spans its detected keypoints. A clip has the median of the centers and of
     the longer sides, so that a person who walks across the image keeps a size, and a few bad
     frames change nothing.
 

@@ -58,7 +58,7 @@ class Options:
     format: str = "auto"  # of keypoint files; this and the rest as in `Keypoints.read`
     skeleton: str | None = None
     image_size: tuple[int, int] | None = None
-    rate_hz: float | None = None
+    fps: float | None = None
     # what is done to a result before it is written, in this order; functions of modules, so that
     # they can be sent to other processes
     steps: tuple[Callable[[Result], Result], ...] = ()
@@ -132,7 +132,7 @@ def _keypoints(
                 format=options.format,
                 skeleton=options.skeleton,
                 image_size=options.image_size,
-                rate_hz=options.rate_hz,
+                fps=options.fps,
             )
     with Video(source) as video:
         with stopwatch.stage("start"):
@@ -142,7 +142,7 @@ def _keypoints(
             return watch(
                 video,
                 detector,
-                rate_hz=options.rate_hz,
+                fps=options.fps,
                 progress=lambda frames: progress("detect", total, frames),
                 stopwatch=stopwatch,
             )

@@ -1,8 +1,8 @@
-"""Lifting: 2D keypoints of any length to 3D motion in metres.
+"""Lifting: 2D keypoints of any length to 3D motion in meters.
 
 A long motion is seen through overlapping windows of the length the model was trained with. Every
-window is normalised by itself, predicted as it is and mirrored (averaged once, here and nowhere
-else), brought to one stature, and blended into its neighbours, so that nothing jumps at a border.
+window is normalized by itself, predicted as it is and mirrored (averaged once, here and nowhere
+else), brought to one stature, and blended into its neighbors, so that nothing jumps at a border.
 """
 
 import os
@@ -63,7 +63,7 @@ SIDES = ("left", "right")
 def predict(
     encoder: PoseEncoder, keypoints: torch.Tensor, *, flip: bool = True, root: str = "subtract"
 ) -> torch.Tensor:
-    """Root-relative poses of normalised clips, averaged over the clip and its mirror image.
+    """Root-relative poses of normalized clips, averaged over the clip and its mirror image.
 
     Args:
         keypoints: (N, T, 17, 3) on the encoder's device.
@@ -93,7 +93,7 @@ class ActionPose:
 
     Args:
         encoder: in eval mode.
-        meta: of its checkpoint: `frames`, `normalization`, `rate_hz`, and `other_threshold` if it
+        meta: of its checkpoint: `frames`, `normalization`, `fps`, and `rejection_threshold` if it
             was calibrated.
         name: for the headers of results.
         weights_sha256: likewise.
@@ -114,7 +114,7 @@ class ActionPose:
         self.device = device
         self.frames: int = meta["frames"]
         self.normalization: str = meta["normalization"]
-        self.rate_hz: float = meta["rate_hz"]
+        self.fps: float = meta["fps"]
         self.checkpoint = {"name": name, "sha256": weights_sha256}
         self.space = ActionSpace(
             self.encoder,
@@ -137,7 +137,7 @@ class ActionPose:
             raise UserError("device is cuda, but torch finds no GPU: use cpu or auto")
         folder = checkpoint.find(name)
         encoder, meta = checkpoint.load_encoder(folder)
-        if missing := {"frames", "normalization", "rate_hz"} - meta.keys():
+        if missing := {"frames", "normalization", "fps"} - meta.keys():
             raise UserError(f"{folder / checkpoint.META} lacks {', '.join(sorted(missing))}")
         digest = checkpoint.sha256(folder)
         labels = Labels(folder)
@@ -171,7 +171,7 @@ class ActionPose:
             progress: called with the number of frames lifted since the last call.
 
         Returns:
-            Metres, x right, y down, z away from the camera, the pelvis at the origin of every
+            Meters, x right, y down, z away from the camera, the pelvis at the origin of every
             frame. The frames are those of the video, at their own times.
 
         Raises:
@@ -179,7 +179,7 @@ class ActionPose:
                 is needed and not known.
         """
         if height_m is not None and not 0.3 <= height_m <= 2.8:
-            raise UserError(f"height {height_m:g} m is not a person's: give metres, such as 1.75")
+            raise UserError(f"height {height_m:g} m is not a person's: give meters, such as 1.75")
         if not max_gap_s >= 0:
             raise UserError(f"the longest gap to fill is 0 s or more, not {max_gap_s:g}")
         keypoints = _read(source, detector)
@@ -242,8 +242,8 @@ class ActionPose:
             source: a result, whose embeddings are used if they are this model's; keypoints, or a
                 file of them; or a video.
             labels: any number; each counts once.
-            settings: of `embedding.ActionSpace.timelines`: threshold, switch_cost, min_length_s,
-                progress.
+            settings: of `embedding.ActionSpace.timelines`: threshold, transition_penalty,
+                min_length_s, progress.
 
         Returns:
             In the order of persons and time; no two of a person overlap, and there is none where
@@ -258,12 +258,12 @@ class ActionPose:
     def _header(self, keypoints: Keypoints, height_m: float | None) -> dict[str, Any]:
         average = f"average adult, {AVERAGE_ADULT_M:.2f} m"
         return {
-            "units": "metres",
+            "units": "meters",
             "axes": "x right, y down, z away from the camera",
             "root": "pelvis at the origin of every frame",
             "skeleton": H36M17.name,
             "scale_source": average if height_m is None else f"height given, {height_m:.2f} m",
-            "rate_hz": keypoints.rate_hz,
+            "fps": keypoints.fps,
             "rate_source": keypoints.rate_source,
             "first_frame": keypoints.first_frame,
             "image_size": keypoints.image_size,
@@ -286,9 +286,9 @@ class ActionPose:
         progress: Callable[[int], object],
     ) -> Array:
         """One person, (T, 17, 3) pixels to (T, 17, 3) in shares of the person's stature."""
-        if same_rate(times, self.rate_hz):
+        if same_rate(times, self.fps):
             return self._lift_windows(points, valid, image_size, progress)
-        grid = np.arange(0, times[-1] + 0.5 / self.rate_hz, 1 / self.rate_hz)
+        grid = np.arange(0, times[-1] + 0.5 / self.fps, 1 / self.fps)
         points, valid = resample_keypoints(points, valid, times, grid)
         share = len(times) / len(grid)
         pose = self._lift_windows(points, valid, image_size, lambda n: progress(round(n * share)))
@@ -324,12 +324,12 @@ class ActionPose:
 
         Args:
             windows: (N, T, 17, 3) x, y, confidence in pixels or any other unit. Up to `frames`
-                frames are seen at once, normalised clip by clip, as the model was trained;
+                frames are seen at once, normalized clip by clip, as the model was trained;
                 longer clips are seen through overlapping windows that are blended.
-            image_size: needed by models that normalise by the image.
+            image_size: needed by models that normalize by the image.
 
         Returns:
-            (N, T, 17, 3), root-relative; multiply by metres per unit at the person's depth.
+            (N, T, 17, 3), root-relative; multiply by meters per unit at the person's depth.
         """
         if len(windows) == 0:
             return np.empty((0, *windows.shape[1:]))
@@ -343,8 +343,8 @@ class ActionPose:
             return total / weights
         frames = [self._frame(window, image_size) for window in windows]
         pairs = zip(frames, windows, strict=True)
-        normalised = np.stack([frame.normalize(window) for frame, window in pairs])
-        pose = predict(self.encoder, torch.from_numpy(normalised).to(self.device))
+        normalized = np.stack([frame.normalize(window) for frame, window in pairs])
+        pose = predict(self.encoder, torch.from_numpy(normalized).to(self.device))
         units = np.array([frame.unit_px for frame in frames])[:, None, None, None]
         return pose.cpu().numpy().astype(np.float64) * units
 

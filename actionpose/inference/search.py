@@ -167,7 +167,7 @@ def _of_result(source: Path, model: ActionPose) -> Index:
 
 def _of_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
     corpus = open_corpus(source)
-    length = round(model.frames * corpus.rate_hz / model.rate_hz)
+    length = round(model.frames * corpus.fps / model.fps)
     rows: list[tuple[int, int, int]] = []  # motion, first row of joints.npy, one past the last
     texts: list[tuple[str, str]] = []
     for number, motion in enumerate(corpus.motions().values()):
@@ -178,11 +178,11 @@ def _of_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
     embeddings = []
     for part in _batches(rows):
         joints = [np.asarray(corpus.joints_m[start:stop], np.float64) for _, start, stop in part]
-        embeddings.append(embed_motions(joints, corpus.rate_hz, model))
+        embeddings.append(embed_motions(joints, corpus.fps, model))
         progress(len(part))
     first = np.array([motion.start for motion in corpus.motions().values()])
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    spans_s = (table[:, 1:] - first[table[:, :1]]) / corpus.rate_hz
+    spans_s = (table[:, 1:] - first[table[:, :1]]) / corpus.fps
     return Index(source, np.concatenate(embeddings), spans_s, table[:, 0], texts)
 
 
@@ -199,15 +199,15 @@ def _batches(rows: Sequence[tuple[int, int, int]]) -> Iterable[list[tuple[int, i
 
 
 def embed_motions(
-    joints_m: Sequence[NDArray[np.floating]], rate_hz: float, model: ActionPose
+    joints_m: Sequence[NDArray[np.floating]], fps: float, model: ActionPose
 ) -> NDArray[np.float32]:
-    """Unit vectors (N, E) of motions (T, 17, 3) of one length, in metres, z up."""
+    """Unit vectors (N, E) of motions (T, 17, 3) of one length, in meters, z up."""
     total: NDArray[np.float32] | float = 0.0
     for view_rad in VIEWS_RAD:
         clips = []
         for motion_m in joints_m:
-            if abs(rate_hz / model.rate_hz - 1) > 0.1:
-                count = max(1, round(len(motion_m) * model.rate_hz / rate_hz))
+            if abs(fps / model.fps - 1) > 0.1:
+                count = max(1, round(len(motion_m) * model.fps / fps))
                 nearest = np.linspace(0, len(motion_m) - 1, count).round().astype(int)
                 motion_m = motion_m[nearest]
             azimuth_rad = heading_rad(motion_m[0]) + view_rad

@@ -38,6 +38,7 @@ from actionpose.skeletons import (
 )
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.utils.legacy import current_names
 
 FORMATS = ("auto", *keypoint_files.FORMATS, *keypoint_tables.FORMATS)
 FORMAT = 1  # raised when code that reads the old format would misread the new one
@@ -47,7 +48,7 @@ MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame nu
 
 # what the npz's header holds besides skeleton and format_version
 HEADER = (
-    *("rate_hz", "image_size", "detector", "source", "rate_source", "first_frame"),
+    *("fps", "image_size", "detector", "source", "rate_source", "first_frame"),
     *("notes", "complete"),
 )
 
@@ -65,14 +66,14 @@ class Keypoints:
     keypoints_px: NDArray[np.float32]  # (P, T, J, 3): x, y, confidence 0 to 1
     valid: NDArray[np.bool_]  # (P, T): True where the person was detected in that frame
     track_id: NDArray[np.int64]  # (P,), each once
-    rate_hz: float
+    fps: float
     image_size: tuple[int, int] | None  # width, height in pixels
     skeleton: Skeleton
     detector: str = ""
     source: str = ""  # where the file says that it comes from
     rate_source: str = "given"  # or "file", or "assumed 30 Hz"
     first_frame: int = 0  # the number in the file of frame 0
-    # (T,) seconds, increasing, where frames are not evenly spaced; else frame / rate_hz
+    # (T,) seconds, increasing, where frames are not evenly spaced; else frame / fps
     time_s: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()  # what a user of the result should know, a sentence each
     complete: bool = True  # False: a part of the input could not be read
@@ -100,7 +101,7 @@ class Keypoints:
         if self.time_s is not None:
             object.__setattr__(self, "time_s", checked_times(self.time_s, shape[1]))
         object.__setattr__(self, "notes", tuple(map(str, self.notes)))
-        object.__setattr__(self, "rate_hz", checked_rate(self.rate_hz))
+        object.__setattr__(self, "fps", checked_rate(self.fps))
         object.__setattr__(self, "image_size", checked_size(self.image_size))
         check_values(points.reshape(-1, *shape[2:]), self._frames(), self.skeleton)
         if points[points[..., 2] == 0].any() or points[~self.valid].any():
@@ -119,7 +120,7 @@ class Keypoints:
     @property
     def times_s(self) -> NDArray[np.float64]:
         """(T,) seconds of the frames, from the first one."""
-        return np.arange(self.num_frames) / self.rate_hz if self.time_s is None else self.time_s
+        return np.arange(self.num_frames) / self.fps if self.time_s is None else self.time_s
 
     def _frames(self) -> NDArray[np.int64]:
         """The file's number of each row of keypoints_px.reshape(P * T, J, 3)."""
@@ -133,13 +134,13 @@ class Keypoints:
         format: str = "auto",
         skeleton: Skeleton | str | None = None,
         image_size: tuple[int, int] | None = None,
-        rate_hz: float | None = None,
+        fps: float | None = None,
     ) -> "Keypoints":
         """Read a keypoint file, or a folder with one json per frame.
 
         Frames are put in the order of their numbers, from the least number that the file has;
         frames in between that it lacks are there and not valid. Confidence above 1, which
-        AlphaPose gives, is 1. COCO's visibility 1 (hidden, but labelled) is a confidence of 0.5.
+        AlphaPose gives, is 1. COCO's visibility 1 (hidden, but labeled) is a confidence of 0.5.
         Without track numbers in the file, `tracking` says who is who; with them, of two detections
         of one person in one frame the more confident stays.
 
@@ -148,7 +149,7 @@ class Keypoints:
             skeleton: the layout, where the number of joints leaves it open: one of `SKELETONS`
                 or its name. 17 joints in a detector's json are COCO's, in a bare array anybody's.
             image_size: width and height in pixels; else what the file says, which may be nothing.
-            rate_hz: else what the file says, else 30; `rate_source` tells.
+            fps: else what the file says, else 30; `rate_source` tells.
 
         Raises:
             UserError: names the file and, where it can, the frame and the joint.
@@ -176,12 +177,12 @@ class Keypoints:
                 keypoints = _from_saved(arrays, skeleton)
             else:
                 points = arrays["keypoints_px" if "keypoints_px" in arrays else "keypoints"]
-                keypoints = cls.from_array(points, skeleton=skeleton, rate_hz=ASSUMED_RATE_HZ)
+                keypoints = cls.from_array(points, skeleton=skeleton, fps=ASSUMED_RATE_HZ)
                 keypoints = replace(keypoints, rate_source=ASSUMED)
             if image_size is not None:
                 keypoints = replace(keypoints, image_size=image_size)
-            if rate_hz is not None:  # which replaces the times of the file
-                keypoints = replace(keypoints, rate_hz=rate_hz, rate_source="given", time_s=None)
+            if fps is not None:  # which replaces the times of the file
+                keypoints = replace(keypoints, fps=fps, rate_source="given", time_s=None)
             return keypoints
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -194,7 +195,7 @@ class Keypoints:
         keypoints: ArrayLike,
         *,
         skeleton: Skeleton | str | None,
-        rate_hz: float,
+        fps: float,
         image_size: tuple[int, int] | None = None,
         detector: str = "",
     ) -> "Keypoints":
@@ -226,7 +227,7 @@ class Keypoints:
             keypoints_px=points,
             valid=np.asarray((points[..., 2] > 0).any(-1)),
             track_id=np.arange(people),
-            rate_hz=rate_hz,
+            fps=fps,
             image_size=image_size,
             skeleton=skeleton,
             detector=detector,
@@ -273,7 +274,7 @@ def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> K
     if missing := {"valid", "track_id"} - arrays.keys():
         raise UserError(f"has a header, but no array {' or '.join(sorted(missing))}")
     try:
-        header = json.loads(str(arrays["header"]))
+        header = current_names(json.loads(str(arrays["header"])))
         if header["format_version"] != FORMAT:
             raise UserError(f"is in format {header['format_version']}; this version reads {FORMAT}")
         points, valid = arrays["keypoints_px"], arrays["valid"]
@@ -284,14 +285,14 @@ def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> K
             keypoints_px=points,
             valid=valid,
             track_id=arrays["track_id"],
-            rate_hz=known.get("rate_hz", ASSUMED_RATE_HZ),
-            rate_source=known.get("rate_source", "file" if "rate_hz" in known else ASSUMED),
+            fps=known.get("fps", ASSUMED_RATE_HZ),
+            rate_source=known.get("rate_source", "file" if "fps" in known else ASSUMED),
             image_size=known.get("image_size"),
             skeleton=skeleton or SKELETONS[header["skeleton"]],
             detector=str(known.get("detector", "")),
             source=str(known.get("source", "")),
             first_frame=int(known.get("first_frame", 0)),
-            time_s=_uneven(arrays.get("time_s"), known.get("rate_hz")),
+            time_s=_uneven(arrays.get("time_s"), known.get("fps")),
             notes=tuple(known.get("notes", ())),
             complete=bool(known.get("complete", True)),
         )
@@ -325,8 +326,8 @@ def from_detections(
     # AlphaPose without tracking gives everybody the number 0
     several = len(np.unique(frame)) < len(frame)
     if person is None or (len(np.unique(person)) == 1 and several):
-        rate_hz = found.rate_hz or ASSUMED_RATE_HZ
-        person = track(frame / rate_hz, points) if several else np.zeros_like(frame)
+        fps = found.fps or ASSUMED_RATE_HZ
+        person = track(frame / fps, points) if several else np.zeros_like(frame)
     track_id, row = np.unique(person, return_inverse=True)
     num_frames = found.span[1] - found.span[0] + 1
     shape = (len(track_id), num_frames, len(skeleton), 3)
@@ -336,7 +337,7 @@ def from_detections(
             f"{found.span[1]}) are too much for memory: check that the image names count frames, "
             "or split the video"
         )
-    about = {"rate_source": "file" if found.rate_hz else ASSUMED} | about
+    about = {"rate_source": "file" if found.fps else ASSUMED} | about
     # where a person is twice in a frame the more confident one stays: it is assigned last
     order = np.argsort(points[..., 2].mean(-1), kind="stable")
     keypoints_px = np.zeros(shape, dtype=np.float32)
@@ -347,7 +348,7 @@ def from_detections(
         keypoints_px=keypoints_px,
         valid=valid,
         track_id=track_id,
-        rate_hz=found.rate_hz or ASSUMED_RATE_HZ,
+        fps=found.fps or ASSUMED_RATE_HZ,
         time_s=found.time_s,
         image_size=found.image_size if image_size is None else image_size,
         skeleton=skeleton,
@@ -358,9 +359,9 @@ def from_detections(
     )
 
 
-def _uneven(time_s: Any, rate_hz: float | None) -> Any:
+def _uneven(time_s: Any, fps: float | None) -> Any:
     """The times of a file, or None where the rate says them: a Result's file has both."""
-    if time_s is None or not rate_hz:
+    if time_s is None or not fps:
         return time_s
-    even = np.arange(len(time_s)) / rate_hz
+    even = np.arange(len(time_s)) / fps
     return None if np.allclose(time_s, even, rtol=0, atol=1e-6) else time_s

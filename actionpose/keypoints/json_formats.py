@@ -40,7 +40,7 @@ ARRAYS = (
     "track_id",
     "time_s",
 )  # what we look for in an npz
-COCO_CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labelled, 1 hidden, 2 visible
+COCO_CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labeled, 1 hidden, 2 visible
 PER_FRAME_KEYS = {
     "people": "pose_keypoints_2d",
     "bodies": "joints",
@@ -69,7 +69,7 @@ class Detections:
     image_size: tuple[int, int] | None = None
     joints: tuple[str, ...] | None = None  # the names that the file gives to the K joints
     source: str = ""
-    rate_hz: float | None = None
+    fps: float | None = None
     time_s: NDArray[np.float64] | None = None  # (span,) of all frames, where they are uneven
 
 
@@ -149,7 +149,7 @@ def read_json(path: Path, format: str, image_size: tuple[int, int] | None = None
                 [(n, {"people": p}) for (n, _), p in zip(found.frames, people, strict=True)],
                 "MediaPipe",
                 image_size=found.image_size,
-                rate_hz=found.rate_hz,
+                fps=found.fps,
                 joints=MEDIAPIPE33.joints,
             )
         case "coco" if isinstance(data, dict):
@@ -347,7 +347,7 @@ def _from_coco_dataset(data: dict[str, Any]) -> Detections:
         if image not in number_of:
             raise UserError(f'annotation {i}: image {image} is not among the "images"')
         if annotation.get("num_keypoints") == 0 or "keypoints" not in annotation:
-            continue  # a crowd, or a person of whom no joint is labelled
+            continue  # a crowd, or a person of whom no joint is labeled
         frames.append(number_of[image])
         points.append(annotation["keypoints"])
         ids.append(_identity(annotation.get("track_id")))

@@ -12,8 +12,8 @@ from actionpose.utils.errors import UserError
 
 KEYS = ("poseLandmarks", "pose_landmarks", "landmarks", "pose")
 NUMBERS = ("frame", "frame_id", "frame_number", "frameNumber", "frame_index", "index")
-RATES = ("fps", "frame_rate", "rate_hz")
-_NORMALISED = 4.0  # landmarks may lie outside of the image, but not by so many images
+RATES = ("fps", "frame_rate", "fps")
+_NORMALIZED = 4.0  # landmarks may lie outside of the image, but not by so many images
 
 
 class Landmarks(NamedTuple):
@@ -21,7 +21,7 @@ class Landmarks(NamedTuple):
 
     frames: list[tuple[int, list[list[float]]]]  # number, and per person x, y, visibility, x, ...
     image_size: tuple[int, int] | None
-    rate_hz: float | None
+    fps: float | None
 
 
 def is_landmarks(data: Any) -> bool:
@@ -51,7 +51,7 @@ def read_landmarks(data: Any, image_size: tuple[int, int] | None) -> Landmarks:
             raise UserError(f"entry {place}: {number!r} is no frame number")
         frames.append((number, [_flat(person, number) for person in _people(frame)]))
     values = [abs(v) for _, people in frames for flat in people for v in (*flat[::3], *flat[1::3])]
-    if max(values, default=0) <= _NORMALISED:
+    if max(values, default=0) <= _NORMALIZED:
         if size is None:
             raise UserError(
                 "MediaPipe's coordinates are shares of the image: say how large it is, with "

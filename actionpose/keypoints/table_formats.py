@@ -24,7 +24,7 @@ from actionpose.utils.errors import UserError
 
 FORMATS = ("deeplabcut", "trc")
 _FEWEST = 8  # known joints, of those that the model takes
-_METRES = 50.0  # nobody's coordinate is beyond it in metres, somebody's is in pixels
+_METERS = 50.0  # nobody's coordinate is beyond it in meters, somebody's is in pixels
 _OTHER_NAMES = {
     "pelvis": ("hip", "hips", "midhip", "root"),
     "head": ("headtop", "tophead"),
@@ -125,9 +125,9 @@ def _trc(lines: Sequence[str]) -> Detections:
     places = table.reshape(len(rows), len(names), 3)
     if np.nanmax(np.abs(places[..., 2]), initial=0) > 0:
         raise UserError("the markers have a depth: this is 3D, and only 2D can be lifted")
-    if np.nanmax(np.abs(places[..., :2]), initial=0) <= _METRES:
+    if np.nanmax(np.abs(places[..., :2]), initial=0) <= _METERS:
         raise UserError(
-            "the markers look like metres: give them in pixels (Sports2D writes such a file, "
+            "the markers look like meters: give them in pixels (Sports2D writes such a file, "
             "..._px_person00.trc)"
         )
     skeleton, sources = _skeleton_of(names)
@@ -141,7 +141,7 @@ def _trc(lines: Sequence[str]) -> Detections:
         person=None,
         span=(int(frames.min()), int(frames.max())),
         joints=skeleton.joints,
-        rate_hz=_rate(about.get("DataRate", "")),
+        fps=_rate(about.get("DataRate", "")),
     )
 
 

@@ -7,7 +7,7 @@ from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
 
 MAX_RATE_HZ = 1000.0
-NORMALISED = 2.0  # coordinates up to this are not pixels
+NORMALIZED = 2.0  # coordinates up to this are not pixels
 
 
 def cleaned(
@@ -42,18 +42,18 @@ def check_values(points: NDArray[np.float32], frame: NDArray[np.int64], skeleton
 
 
 def check_pixels(points: NDArray[np.float32]) -> None:
-    if points.any() and np.abs(points[..., :2]).max() <= NORMALISED:
+    if points.any() and np.abs(points[..., :2]).max() <= NORMALIZED:
         raise UserError(
-            f"no coordinate is beyond {NORMALISED:g}, so they look normalised: "
+            f"no coordinate is beyond {NORMALIZED:g}, so they look normalized: "
             "multiply x by the image's width and y by its height, for pixels"
         )
 
 
-def checked_rate(rate_hz: object) -> float:
-    number = isinstance(rate_hz, int | float | np.number) and not isinstance(rate_hz, bool)
-    if not number or not 0 < rate_hz <= MAX_RATE_HZ:  # type: ignore[operator]  # NaN too
-        raise UserError(f"rate_hz must be above 0 and at most {MAX_RATE_HZ:g}, not {rate_hz}")
-    return float(rate_hz)  # type: ignore[arg-type]
+def checked_rate(fps: object) -> float:
+    number = isinstance(fps, int | float | np.number) and not isinstance(fps, bool)
+    if not number or not 0 < fps <= MAX_RATE_HZ:  # type: ignore[operator]  # NaN too
+        raise UserError(f"fps must be above 0 and at most {MAX_RATE_HZ:g}, not {fps}")
+    return float(fps)  # type: ignore[arg-type]
 
 
 def checked_times(time_s: object, num_frames: int) -> NDArray[np.float64]:

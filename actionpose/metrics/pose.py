@@ -73,7 +73,7 @@ def pck(pred: Poses, target: Poses, threshold: float = 150.0) -> Poses:
     Args:
         pred, target: (..., T, J, 3). Pass the joints that the protocol counts: MPI-INF-3DHP's own
             tool takes 14 of its 17, and an aligned root is always right.
-        threshold: in the poses' unit. The default is 150 mm: for metres say 0.15.
+        threshold: in the poses' unit. The default is 150 mm: for meters say 0.15.
 
     Returns:
         (..., T)
@@ -187,7 +187,7 @@ def _ratio(dividend: Array, divisor: Array) -> Array:
 
 
 def _rotation(moments: Array) -> tuple[Array, Array]:
-    """The rotations that bring two sets of centred points closest together (Wahba's problem).
+    """The rotations that bring two sets of centered points closest together (Wahba's problem).
 
     Args:
         moments: (3, 3, F), the sum over the joints of x_a y_b.

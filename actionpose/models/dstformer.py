@@ -29,7 +29,7 @@ class PoseOutput(NamedTuple):
     """What the encoder returns."""
 
     pose: Tensor  # (B, T, J, 3) x, y, z in the units of the input's x and y
-    embedding: Tensor | None  # (B, E) global motion, not normalised; None if there is none
+    embedding: Tensor | None  # (B, E) global motion, not normalized; None if there is none
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -47,7 +47,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _exactly(x: Tensor) -> torch.autocast:
-    """No autocast: bf16 would round keypoints to two pixels of 1000, and poses to millimetres."""
+    """No autocast: bf16 would round keypoints to two pixels of 1000, and poses to millimeters."""
     return torch.autocast(x.device.type, enabled=False)
 
 
@@ -125,11 +125,11 @@ class Block(nn.Module):
 class PosePooling(nn.Module):
     """The <POSE> token's features to one global embedding (Figure 6a)."""
 
-    def __init__(self, width: int, num_joints: int, embedding_width: int, dropout: float):
+    def __init__(self, width: int, num_joints: int, embedding_dim: int, dropout: float):
         super().__init__()
-        self.norm_in = nn.LayerNorm(width, eps=NORM_EPS)  # the trunk's state is not normalised yet
-        self.fc = nn.Linear(width, embedding_width)
-        self.norm = nn.LayerNorm(embedding_width, eps=NORM_EPS)
+        self.norm_in = nn.LayerNorm(width, eps=NORM_EPS)  # the trunk's state is not normalized yet
+        self.fc = nn.Linear(width, embedding_dim)
+        self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPS)
         self.dropout = nn.Dropout(dropout)
         self.joint_weight = nn.Linear(num_joints, 1)
 
@@ -146,13 +146,13 @@ class PoseEncoder(nn.Module):
         depth: number of block pairs.
         num_heads: attention heads; divides `width`.
         mlp_ratio: hidden width of the MLPs over `width`.
-        rep_width: of the motion representation under the 3D head (R).
+        dim_rep: of the motion representation under the 3D head (R).
         max_frames: longest clip; the temporal embedding has a row for each.
         num_joints: J.
         class_token: prepend the learned <POSE> token and return its embedding.
         middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
         embedding_depth: pairs of the embedding's own above the middle layer. 0 is the paper.
-        embedding_width: E.
+        embedding_dim: E.
         pooling_dropout: in the pooling of the embedding, while training.
 
     Raises:
@@ -166,13 +166,13 @@ class PoseEncoder(nn.Module):
         depth: int = 5,
         num_heads: int = 8,
         mlp_ratio: float = 2,
-        rep_width: int = 512,
+        dim_rep: int = 512,
         max_frames: int = 243,
         num_joints: int = 17,
         class_token: bool = True,
         middle_layer: int = 3,
         embedding_depth: int = 0,
-        embedding_width: int = 512,
+        embedding_dim: int = 512,
         pooling_dropout: float = 0.1,
     ):
         super().__init__()
@@ -193,13 +193,13 @@ class PoseEncoder(nn.Module):
         self.blocks_st = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(pairs))
         self.blocks_ts = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(pairs))
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.pre_logits = nn.ModuleDict({"fc": nn.Linear(width, rep_width)})
-        self.head = nn.Linear(rep_width, 3)
+        self.pre_logits = nn.ModuleDict({"fc": nn.Linear(width, dim_rep)})
+        self.head = nn.Linear(dim_rep, 3)
         self.ts_attn = nn.ModuleList(nn.Linear(2 * width, 2) for _ in range(pairs))
         self.token_in_trunk = class_token and not embedding_depth
         if class_token:
             self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, width))
-            self.pooling = PosePooling(width, num_joints, embedding_width, pooling_dropout)
+            self.pooling = PosePooling(width, num_joints, embedding_dim, pooling_dropout)
         self.class_token = class_token
         self.init_weights()
 
@@ -237,16 +237,16 @@ class PoseEncoder(nn.Module):
     def freeze_embedding(self) -> None:
         """Leave what only the embedding needs as it is, where no loss looks at it."""
         for name, parameter in self.named_parameters():
-            if name.startswith(self.beside_lifting()):
+            if name.startswith(self.embedding_parameter_prefixes()):
                 parameter.requires_grad_(name == "pose_token" and self.token_in_trunk)
 
-    def beside_lifting(self) -> tuple[str, ...]:
+    def embedding_parameter_prefixes(self) -> tuple[str, ...]:
         """Beginnings of the names that an encoder without an embedding does not have."""
         layers = range(self.depth, len(self.ts_attn))
         own = (f"{part}.{layer}." for part in PAIR for layer in layers)
         return ("pose_token", "pooling.", *own)
 
-    def own_from_trunk(self) -> dict[str, str]:
+    def branch_init_map(self) -> dict[str, str]:
         """Names in the embedding's own pairs, and those that the trunk has as far above l1."""
         shift = self.depth - self.middle_layer
         layers = range(self.depth, min(len(self.ts_attn), self.depth + shift))
@@ -291,7 +291,7 @@ class PoseEncoder(nn.Module):
         """Lift clips of keypoints.
 
         Args:
-            keypoints: (B, T, J, 3) normalised x (right), y (down) and confidence; a hidden or
+            keypoints: (B, T, J, 3) normalized x (right), y (down) and confidence; a hidden or
                 missing joint is (0, 0, 0). T is at most `max_frames`.
             valid: (B, T) bool, False on padding, which no frame then attends to.
             embed: return the embedding; False saves its own layers.

@@ -26,7 +26,7 @@ Pooling = Literal["cls", "mean"]
 COLLAPSED = 0.99  # mean cosine between labels above which a table tells them apart no more
 _BATCH = 256  # texts encoded at once
 _WEIGHTS, _META = "weights.safetensors", "meta.json"
-_SETTINGS = ("pooling", "embedding_width", "dropout", "max_tokens")
+_SETTINGS = ("pooling", "embedding_dim", "dropout", "max_tokens")
 _SIDES = {"left": "right", "right": "left", "clockwise": "counterclockwise"}
 _SIDES |= {"counterclockwise": "clockwise", "anticlockwise": "clockwise"}
 _SIDES |= {f"{side}wards": f"{_SIDES[side]}wards" for side in ("left", "right")}
@@ -43,7 +43,7 @@ def normalize_text(text: str) -> str:
 
 
 def mirror_text(text: str) -> str:
-    """What a normalised text says of the mirrored motion: left and right change places."""
+    """What a normalized text says of the mirrored motion: left and right change places."""
     return re.sub(r"[a-z]+", lambda word: _SIDES.get(word[0], word[0]), text)
 
 
@@ -56,7 +56,7 @@ class TextEncoder(nn.Module):
         bert: Hugging Face's model without its pooler.
         tokenizer: the one that belongs to it.
         pooling: the <CLS> token's features, or the mean over all tokens.
-        embedding_width: E.
+        embedding_dim: E.
         dropout: in the pooling, while training; BERT's own is in its configuration.
         max_tokens: longer texts are cut.
     """
@@ -67,7 +67,7 @@ class TextEncoder(nn.Module):
         tokenizer: Any,
         *,
         pooling: Pooling = "cls",
-        embedding_width: int = 512,
+        embedding_dim: int = 512,
         dropout: float = 0.1,
         max_tokens: int = 64,
     ):
@@ -79,8 +79,8 @@ class TextEncoder(nn.Module):
         self.frozen = False
         config: Any = bert.config
         self.max_tokens = min(max_tokens, config.max_position_embeddings)
-        self.fc = nn.Linear(config.hidden_size, embedding_width)
-        self.norm = nn.LayerNorm(embedding_width, eps=1e-6)
+        self.fc = nn.Linear(config.hidden_size, embedding_dim)
+        self.norm = nn.LayerNorm(embedding_dim, eps=1e-6)
         self.dropout = nn.Dropout(dropout)
         nn.init.trunc_normal_(self.fc.weight, std=0.02)
         nn.init.zeros_(self.fc.bias)
@@ -201,7 +201,7 @@ class TextEncoder(nn.Module):
         meta = {
             "format": FORMAT,
             "pooling": self.pooling,
-            "embedding_width": self.fc.out_features,
+            "embedding_dim": self.fc.out_features,
             "dropout": self.dropout.p,
             "max_tokens": self.max_tokens,
         }
@@ -236,7 +236,7 @@ class TextEncoder(nn.Module):
         return (hidden * weight).sum(dim=1) / weight.sum(dim=1)
 
     def project(self, features: Tensor) -> Tensor:
-        """Features (U, D) to embeddings (U, E), not normalised."""
+        """Features (U, D) to embeddings (U, E), not normalized."""
         return self.dropout(self.norm(F.gelu(self.fc(features))))
 
     def forward(self, token_ids: Tensor, token_valid: Tensor) -> Tensor:
@@ -244,7 +244,7 @@ class TextEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:
-        """Unit vectors (U, E) of texts, float32 on the CPU, each normalised as labels are."""
+        """Unit vectors (U, E) of texts, float32 on the CPU, each normalized as labels are."""
         training = self.training
         self.eval()
         rows = [torch.zeros(0, self.fc.out_features)]

@@ -18,7 +18,7 @@ from actionpose.postprocessing.smoothing import known
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.html_viewer import COLOURS, side
+from actionpose.visualization.html_viewer import COLORS, side
 from actionpose.visualization.pictures import new_figure
 
 Array = NDArray[np.floating]
@@ -235,7 +235,7 @@ def _write_png(table: Angles, path: Path) -> None:
             axes.axhline(0, color="#98a2b3", linewidth=0.7, zorder=0)
             for name in names:
                 values = table.degrees[person, :, table.names.index(name)]
-                axes.plot(table.time_s, values, color=COLOURS[side(name)], linewidth=1.5)
+                axes.plot(table.time_s, values, color=COLORS[side(name)], linewidth=1.5)
             who = f"id {table.track_id[person]}: " if len(persons) > 1 else ""
             axes.set_title(who + title, fontsize=9.5, color="#1d2430", loc="left", pad=4)
             axes.spines[["top", "right"]].set_visible(False)
@@ -252,7 +252,7 @@ def _write_png(table: Angles, path: Path) -> None:
     write(0.055, height - 0.28, "Joint angles", fontsize=12, fontweight="bold", color="#1d2430")
     for x, which in ((0.86, "right"), (0.93, "left")):
         label = f"\N{BLACK CIRCLE} {which} side"
-        write(x, height - 0.28, label, fontsize=9, color=COLOURS[which])
+        write(x, height - 0.28, label, fontsize=9, color=COLORS[which])
     notes = f"vertical: {table.header['vertical']}; gaps: not there, or not defined"
     write(0.055, 0.26, notes, fontsize=8, color="#667085")
     write(0.055, 0.1, table.not_known, fontsize=8, color="#667085")

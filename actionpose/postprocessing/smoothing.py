@@ -96,21 +96,21 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     """
     if len(values) < 3:
         return values
-    rate_hz = frame_rate_hz(time_s)
-    if not 0 < cutoff_hz < rate_hz / 2:
+    fps = frame_rate_hz(time_s)
+    if not 0 < cutoff_hz < fps / 2:
         raise UserError(
-            f"a cutoff of {cutoff_hz:g} Hz does not fit {rate_hz:.3g} frames a second: "
-            f"give more than 0 and less than {rate_hz / 2:.3g}"
+            f"a cutoff of {cutoff_hz:g} Hz does not fit {fps:.3g} frames a second: "
+            f"give more than 0 and less than {fps / 2:.3g}"
         )
     if not is_even(time_s):
-        count = round((time_s[-1] - time_s[0]) * rate_hz) + 1
+        count = round((time_s[-1] - time_s[0]) * fps) + 1
         grid = np.linspace(time_s[0], time_s[-1], max(count, 3))
         even = butterworth(interpolate(values, time_s, grid), grid, cutoff_hz)
         return interpolate(even, grid, time_s)
-    warped = np.tan(np.pi * cutoff_hz / rate_hz) / _TWO_PASSES
-    design_hz = np.arctan(warped) * rate_hz / np.pi
-    sections = signal.butter(2, design_hz, fs=rate_hz, output="sos")
-    pad = min(len(values) - 1, int(np.ceil(2 * rate_hz / cutoff_hz)))
+    warped = np.tan(np.pi * cutoff_hz / fps) / _TWO_PASSES
+    design_hz = np.arctan(warped) * fps / np.pi
+    sections = signal.butter(2, design_hz, fs=fps, output="sos")
+    pad = min(len(values) - 1, int(np.ceil(2 * fps / cutoff_hz)))
     return signal.sosfiltfilt(sections, values, axis=0, padlen=pad)
 
 
@@ -118,7 +118,7 @@ def one_euro(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     """The 1 Euro filter (Casiez et al. 2012): slow motion is smoothed most. It looks only back.
 
     Args:
-        values: (T, ..., 3) metres without gaps; a point's cutoff rises with its speed.
+        values: (T, ..., 3) meters without gaps; a point's cutoff rises with its speed.
         cutoff_hz: at rest.
     """
     smoothed = np.array(values, dtype=np.float64)
@@ -127,8 +127,8 @@ def one_euro(values: Array, time_s: Array, cutoff_hz: float) -> Array:
         step_s = max(time_s[t] - time_s[t - 1], 1e-6)
         share = 1 / (1 + 1 / (2 * np.pi * _ONE_EURO_SPEED_HZ * step_s))
         speed += share * ((values[t] - values[t - 1]) / step_s - speed)
-        metres_per_s = np.linalg.norm(speed, axis=-1, keepdims=True)
-        cutoff = cutoff_hz + ONE_EURO_BETA * metres_per_s
+        meters_per_s = np.linalg.norm(speed, axis=-1, keepdims=True)
+        cutoff = cutoff_hz + ONE_EURO_BETA * meters_per_s
         share = 1 / (1 + 1 / (2 * np.pi * cutoff * step_s))
         smoothed[t] = share * values[t] + (1 - share) * smoothed[t - 1]
     return smoothed
@@ -244,7 +244,7 @@ def rigid(result: Result) -> Result:
     """Give every bone of a person one length, equal on both sides, and keep poses near.
 
     The header says what it cost: the mean distance of joints from where they were, and the
-    distance that 95 of 100 stay below, in millimetres; and the lengths.
+    distance that 95 of 100 stay below, in millimeters; and the lengths.
 
     Raises:
         UserError: the skeleton is not the 17 joints of Human3.6M.
@@ -288,7 +288,7 @@ def trajectory(
 
     For every frame the place that brings the projected joints nearest to the keypoints, in closed
     form: multiplying the reprojection error by the depth makes it linear. Joints count by the
-    square of their confidence. Frames that see too little are filled from their neighbours in time.
+    square of their confidence. Frames that see too little are filled from their neighbors in time.
     The principal point is the middle of the image; there is no lens distortion.
 
     Args:
@@ -325,8 +325,8 @@ def trajectory(
             times = result.time_s[frames]
             root[person] = interpolate(root[person, frames], times, result.time_s)
     moved = (pose + root[:, :, None])[seen]
-    centre = np.array(size) / 2
-    error = moved[..., :2] / moved[..., 2:] * focal_px + centre
+    center = np.array(size) / 2
+    error = moved[..., :2] / moved[..., 2:] * focal_px + center
     error = np.linalg.norm(error - result.keypoints_px[seen][..., :2], axis=-1)
     error = error[result.keypoints_px[seen][..., 2] > 0]
     facts = {
@@ -351,7 +351,7 @@ def _place(
     used = weight > 0
     ray = np.where(used[..., None], (keypoints[..., :2] - np.array(size) / 2) / focal_px, 0)
     x, depth = np.where(used[..., None], pose[..., :2], 0), np.where(used, pose[..., 2], 0)
-    # minimise the sum of weight * |x + X - ray * (depth + Z)|^2 over X (2) and Z
+    # minimize the sum of weight * |x + X - ray * (depth + Z)|^2 over X (2) and Z
     total = np.maximum(weight.sum(axis=-1), 1e-9)[..., None]
 
     def mean(values: Array) -> Array:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from actionpose import checkpoint
-from actionpose.checkpoint import initialise
+from actionpose.checkpoint import initialize
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, to_dict
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.lifting import Batches, open_corpora
@@ -53,11 +53,11 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(config.model))
     encoder.freeze_embedding()
-    training.quicken(encoder, config.training, accelerator)
+    training.apply_compile_and_fusion(encoder, config.training, accelerator)
     resume = run_folder.last_checkpoint(run, to_dict(config))
     known = _text_source(config, run)
     if config.init and not resume:
-        initialise(encoder, config.init, config.init_ignore, frames=config.data.frames)
+        initialize(encoder, config.init, config.init_ignore, frames=config.data.frames)
 
     def batches(first_step: int) -> Batches | PairBatches:
         share = {
@@ -124,12 +124,12 @@ def _open_data(config: ClipConfig) -> tuple[list[tuple[Corpus, float]], Pairs | 
 
 def _pairs_meta(pairs: Pairs) -> dict[str, Any]:
     """What a checkpoint says of pairs that it was trained on."""
-    known = ("kind", "keypoints", "annotation", "source", "licence", "imitated")
+    known = ("kind", "keypoints", "annotation", "source", "license", "imitated")
     source = {key: pairs.info[key] for key in known if key in pairs.info}
     name, sha256 = pairs.folder.name, pairs.info["sha256"]["train/pose.npy"]
     return {
-        "rate_hz": pairs.rate_hz,
-        "unit_mm": pairs.unit_mm,  # millimetres in a unit of the pose; None: that of the keypoints
+        "fps": pairs.fps,
+        "unit_mm": pairs.unit_mm,  # millimeters in a unit of the pose; None: that of the keypoints
         "data": [{"name": name, **source, "sha256": sha256}],
     }
 
@@ -153,14 +153,16 @@ def _text_meta(config: FinetuneConfig, source: Path) -> dict[str, Any]:
 def _validation(
     corpora: list[tuple[Corpus, float]], config: ClipConfig
 ) -> Callable[[nn.Module], dict[str, float]] | None:
-    """Scores on a fixed draw of held-out clips, in millimetres at true scale.
+    """Scores on a fixed draw of held-out clips, in millimeters at true scale.
 
     The draw is the same for every seed; bodies are not redrawn and nothing is hidden.
     """
     held_out = [(corpus, weight) for corpus, weight in corpora if corpus.motions("val")]
     if not held_out:
         return None
-    plain = replace(config, bone_redraw=0, detector_joints=0, hidden_joints=0, hidden_frames=0)
+    plain = replace(
+        config, bone_length_jitter=0, coco_joint_convention=0, hidden_joints=0, hidden_frames=0
+    )
     plain = replace(plain, augmentation=AugmentationConfig())
     batches = Batches(held_out, plain, VAL_BATCH, seed=0, split="val")
 

@@ -59,7 +59,7 @@ def learning_rate(step: int, config: TrainingConfig, *, total: int, steps_per_ep
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Tell glibc to keep freed memory: activations come and go in every step.
 
     Returning them to the system and faulting them in again costs up to two fifths of a step on
@@ -103,7 +103,7 @@ def start_accelerator(config: TrainingConfig) -> Any:
         raise UserError("training needs: pip install 'actionpose[train]'") from error
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("training.device is cuda, but torch finds no GPU: use cpu or auto")
-    keep_freed_memory()
+    tune_malloc()
     torch.set_flush_denormal(True)  # attention that has decided is full of them; CPUs crawl there
     AcceleratorState._reset_state()  # else a process keeps the precision of its first run
     return Accelerator(
@@ -112,7 +112,9 @@ def start_accelerator(config: TrainingConfig) -> Any:
     )
 
 
-def quicken(encoder: PoseEncoder, config: TrainingConfig, accelerator: Any) -> None:
+def apply_compile_and_fusion(
+    encoder: PoseEncoder, config: TrainingConfig, accelerator: Any
+) -> None:
     """Apply `training.fused` and `training.compile`.
 
     Raises:
@@ -160,7 +162,7 @@ def fit(
     Args:
         model: moved to the device and wrapped here.
         batches_from: this process's batches from a step on.
-        losses_of: the named losses of a batch; their weighted sum is minimised (Equation 5).
+        losses_of: the named losses of a batch; their weighted sum is minimized (Equation 5).
         resume: the checkpoint to go on from; bit for bit as if it had never stopped.
         meta: what `meta.json` says of the model; see `run_folder.meta_of`.
         validate: named scores of the model, taken with every checkpoint.
@@ -206,7 +208,7 @@ def fit(
             batch = next(batches)
             # dropout, too, is a function of seed, step and rank
             torch.manual_seed(config.seed + 1_000_003 * step + 7919 * accelerator.process_index)
-            every = config.trunk_norms_every
+            every = config.log_grad_norms_every
             look = trunk_of is not None and every > 0 and step % every == 0
             trunk = trunk_of(accelerator.unwrap_model(model)) if trunk_of and look else []
             losses, norm, trunk_norms = _step(
@@ -280,7 +282,7 @@ def _step(
     step: int,
     trunk: list[nn.Parameter],
 ) -> tuple[Losses, Tensor, dict[str, float]]:
-    """One step of the optimiser; refuses to take it on what is not finite."""
+    """One step of the optimizer; refuses to take it on what is not finite."""
     model.train()
     optimizer.zero_grad(set_to_none=True)
     parts = _split(batch, config.accumulate)
@@ -301,7 +303,7 @@ def _step(
             accelerator.backward(losses["total"] / len(parts))
         for key, loss in losses.items():
             sums[key] = sums.get(key, torch.zeros(())) + loss.detach().float().cpu() / len(parts)
-    norm = accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+    norm = accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
     if not torch.isfinite(norm):
         raise UserError(_not_finite("gradient", sums, step, names))
     optimizer.step()

@@ -53,7 +53,7 @@ def keypoint_loss(
     that a clip of which little is seen counts little.
 
     Args:
-        pred_xy, target_xy: (B, T, J, 2), the same normalised image units.
+        pred_xy, target_xy: (B, T, J, 2), the same normalized image units.
         confidence: (B, T, J), 0 to 1, of the detection before noise was added to it.
         valid: (B, T) bool; left out, all frames are real.
     """
@@ -69,23 +69,23 @@ def alignment_loss(
     target: Tensor,
     *,
     temperature: float = 0.1,
-    gamma: float = 2.0,
+    focal_gamma: float = 2.0,
     allowed: Tensor | None = None,
 ) -> Tensor:
     """Focal KL divergence of a pose's text similarities from their ground truth (Eq. 1 and 2).
 
-    With s the softmax of Eq. 1 over all candidates, a row's loss is `miss ** gamma * KL(y || s)`,
-    where miss, the sum of max(s - y, 0), is the share of s that y does not grant. For a one-hot y
-    these are 1 - s and log(1 / s) of the match: Eq. 2 to the letter, and cross-entropy if gamma is
-    0. For a soft y, Eq. 2's single term would fall below zero; this is least, 0, where s is y.
+    With s the softmax of Eq. 1 over all candidates, a row's loss is
+    `miss ** focal_gamma * KL(y || s)`, where miss, the sum of max(s - y, 0), is the probability
+    that s puts where y has none. For a one-hot y these are 1 - s and log(1 / s) of the match: Eq. 2
+    to the letter, and cross-entropy if focal_gamma is 0. For a soft y, Eq. 2's single term would fall below zero; this is least, 0, where s is y.
 
     Args:
         pose: (B, E) global motion embeddings.
         text: (B, K + 1, E) embeddings of each pose's candidate texts. Both must be unit vectors:
-            the temperature is meant for cosines. Encoders do not normalise; the caller does.
+            the temperature is meant for cosines. Encoders do not normalize; the caller does.
         target: (B, K + 1) ground-truth similarities; a row sums to 1. No gradient flows into it.
         temperature: tau of Eq. 1.
-        gamma: 0 or more; the larger, the less a text that already fits counts.
+        focal_gamma: 0 or more; the larger, the less a text that already fits counts.
         allowed: (B, K + 1) bool, False where a candidate is left out of its row, as one that is
             true too; its target is 0.
 
@@ -101,8 +101,8 @@ def alignment_loss(
         log_s = logits.log_softmax(dim=-1)  # Eq. 1
         miss = (log_s.exp() - target).relu().sum(dim=-1)
         kl = (torch.xlogy(target, target) - target * log_s).sum(dim=-1)
-        # below gamma 1 the slope at 0 is infinite: a perfect match would make 0 * inf of it
-        focus = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** gamma
+        # below focal_gamma 1 the slope at 0 is infinite: a perfect match would make 0 * inf of it
+        focus = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** focal_gamma
         return (focus * kl).sum() / max(len(pose), 1)  # Eq. 2
 
 

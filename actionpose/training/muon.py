@@ -30,7 +30,7 @@ def make_optimizer(
     config: TrainingConfig,
     rate_factor: Callable[[str], float] = lambda name: 1.0,
 ) -> torch.optim.Optimizer:
-    """The optimiser of a run; each of its groups carries its `factor` of the learning rate.
+    """The optimizer of a run; each of its groups carries its `factor` of the learning rate.
 
     Args:
         rate_factor: by the name of a parameter.

@@ -182,7 +182,7 @@ def _one_way(
         others,
         soft_target(true, config.sharpness) if soft else own.float(),
         temperature=config.temperature,
-        gamma=config.gamma,
+        focal_gamma=config.focal_gamma,
         allowed=None if soft else own | ~true,
     )
 
@@ -240,10 +240,10 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
         raise UserError("alignment.negatives must be 1 or more")
     torch.manual_seed(config.training.seed)
     pose = PoseEncoder(**asdict(config.model))
-    training.quicken(pose, config.training, accelerator)
+    training.apply_compile_and_fusion(pose, config.training, accelerator)
     resume = run_folder.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
-        checkpoint.initialise(pose, config.init, config.init_ignore, frames=config.data.frames)
+        checkpoint.initialize(pose, config.init, config.init_ignore, frames=config.data.frames)
     if not aligned:
         pose.freeze_embedding()
     text = _text_side(config, resume) if aligned else None
@@ -307,7 +307,7 @@ def _text_side(config: PretrainConfig, resume: Path | None) -> TextEncoder:
         layers=config.text.layers,
         dropout=config.text.dropout,
         pooling=config.text.pooling,
-        embedding_width=config.model.embedding_width,
+        embedding_dim=config.model.embedding_dim,
         max_tokens=config.text.max_tokens,
     )
 
@@ -374,8 +374,8 @@ class Validation:
         data = replace(
             config.data,
             mirror=0.0,
-            bone_redraw=0.0,
-            detector_joints=0.0,
+            bone_length_jitter=0.0,
+            coco_joint_convention=0.0,
             augmentation=AugmentationConfig(),
             scale_jitter=0.0,
             shuffle_texts=False,
@@ -393,7 +393,7 @@ class Validation:
 
     @torch.no_grad()
     def scores(self, model: nn.Module) -> dict[str, float]:
-        """Named scores; errors in millimetres at true scale."""
+        """Named scores; errors in millimeters at true scale."""
         model.eval()
         pose = model.get_submodule("pose")
         device = next(pose.parameters()).device

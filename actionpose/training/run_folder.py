@@ -53,7 +53,7 @@ def open_run(run: Path, config: dict[str, Any], accelerator: Any) -> None:
 
 # What may change between two calls that belong to one run.
 _FREE = {"training.max_minutes", "training.log_every", "training.save_every", "training.keep"}
-_FREE |= {"training.workers", "training.device", "training.trunk_norms_every"}
+_FREE |= {"training.workers", "training.device", "training.log_grad_norms_every"}
 
 
 def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:
@@ -77,14 +77,14 @@ def meta_of(
         "model": to_dict(config.model),
         "skeleton": "h36m17",
         "frames": config.data.frames,
-        "rate_hz": corpora[0][0].rate_hz / config.data.frame_step if corpora else None,
+        "fps": corpora[0][0].fps / config.data.temporal_stride if corpora else None,
         "normalization": config.data.normalization,
         "config": to_dict(config),
         "data": [
             {
                 "name": corpus.name,
                 "source": corpus.info["source"],
-                "licence": corpus.info["licence"],
+                "license": corpus.info["license"],
                 "sha256": corpus.info["sha256"]["joints.npy"],
             }
             for corpus, _ in corpora

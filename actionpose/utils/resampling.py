@@ -8,12 +8,12 @@ Array = NDArray[np.floating]
 _SAME_RATE = 0.1  # frames whose rate is this near to another are taken as they are
 
 
-def same_rate(times: Array, rate_hz: float) -> bool:
+def same_rate(times: Array, fps: float) -> bool:
     """Whether frames at `times` (T,) need no resampling to a rate.
 
     It looks at each pair of frames: a mean rate would hide dropped frames and pauses.
     """
-    return bool((np.abs(np.diff(times) * rate_hz - 1) <= _SAME_RATE).all())
+    return bool((np.abs(np.diff(times) * fps - 1) <= _SAME_RATE).all())
 
 
 def resample_keypoints(

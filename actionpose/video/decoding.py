@@ -75,7 +75,7 @@ class Video:
         self.is_image = names.endswith(_IMAGE_FORMATS) and "gif" not in names
         average = self._stream.average_rate or self._stream.guessed_rate
         # what the header says: not for timing
-        self.rate_hz = float(average) if average and not self.is_image else None
+        self.fps = float(average) if average and not self.is_image else None
         self.num_frames_said = int(self._stream.frames)
         self._num_packets = 0
         self._decoded = self._decode()
@@ -107,7 +107,7 @@ class Video:
         """Frames with times that increase; what goes wrong is noted in `problems`."""
         origin: float | None = None
         size: tuple[int, int] | None = None
-        last_s, step_s = -1.0, 1 / (self.rate_hz or _ASSUMED_RATE_HZ)
+        last_s, step_s = -1.0, 1 / (self.fps or _ASSUMED_RATE_HZ)
         repeated = 0
         for frame in self._frames():
             at = frame.time

@@ -146,7 +146,7 @@ class OnnxPose:
 
     MARGIN = 1.25  # of the box around the joints
     LOST = 0.3  # mean confidence below which the person is looked for again
-    # of the colours in ImageNet, which RTMPose was trained with
+    # of the colors in ImageNet, which RTMPose was trained with
     MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
     DEVIATION = np.array([58.395, 57.12, 57.375], dtype=np.float32)
     LAYOUTS = {17: COCO17, 26: HALPE26, 133: COCO17}

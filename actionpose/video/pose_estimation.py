@@ -57,7 +57,7 @@ def read_source(
 
     Args:
         detector: for videos; see `detectors.make_detector`.
-        options: of `Keypoints.read`. For videos, `rate_hz` alone has a meaning: that of the
+        options: of `Keypoints.read`. For videos, `fps` alone has a meaning: that of the
             camera, where the file plays slower or faster than life.
 
     Raises:
@@ -68,7 +68,7 @@ def read_source(
     with Video(path) as video:
         eyes = make_detector(detector)
         try:
-            return watch(video, eyes, rate_hz=options.get("rate_hz"), stopwatch=stopwatch)
+            return watch(video, eyes, fps=options.get("fps"), stopwatch=stopwatch)
         finally:
             eyes.close()
 
@@ -77,14 +77,14 @@ def watch(
     video: Video,
     detector: Detector,
     *,
-    rate_hz: float | None = None,
+    fps: float | None = None,
     progress: Callable[[int], object] = lambda frames: None,
     stopwatch: Stopwatch | None = None,
 ) -> Keypoints:
     """Find the people of a video and follow them.
 
     Args:
-        rate_hz: of the camera, where the file plays slower or faster than life.
+        fps: of the camera, where the file plays slower or faster than life.
         progress: called with the number of frames looked at since the last call.
         stopwatch: gets the seconds of decode, detect and track; the first two overlap.
 
@@ -108,7 +108,7 @@ def watch(
         frames.close()
     with stopwatch.stage("track"):
         time_s = np.array(times)
-        return _followed(video, detector, time_s, np.array(frame), np.concatenate(people), rate_hz)
+        return _followed(video, detector, time_s, np.array(frame), np.concatenate(people), fps)
 
 
 def _followed(
@@ -117,7 +117,7 @@ def _followed(
     time_s: NDArray[np.float64],
     frame: NDArray[np.int64],
     points: NDArray[np.float32],
-    rate_hz: float | None,
+    fps: float | None,
 ) -> Keypoints:
     """Keypoints of (N,) frame numbers and (N, K, 3) detections."""
     notes = [f"{video.path.name}: {problem}" for problem in video.problems]
@@ -141,13 +141,13 @@ def _followed(
         )
     rate_source = "file"
     even: NDArray[np.float64] | None = None
-    if rate_hz is not None:
+    if fps is not None:
         rate_source = "given"
     elif count == 1:
-        rate_hz, rate_source = video.rate_hz or 30.0, "one frame"
+        fps, rate_source = video.fps or 30.0, "one frame"
     else:
-        rate_hz = (count - 1) / float(time_s[-1])
-        if np.abs(time_s - np.arange(count) / rate_hz).max() > _EVEN_S:
+        fps = (count - 1) / float(time_s[-1])
+        if np.abs(time_s - np.arange(count) / fps).max() > _EVEN_S:
             even, rate_source = time_s, "file, uneven"
     found = Detections(
         frame=frame,
@@ -158,7 +158,7 @@ def _followed(
         image_size=video.size,
         joints=detector.skeleton.joints,
         source=video.path.name,
-        rate_hz=rate_hz,
+        fps=fps,
         time_s=even,
     )
     return from_detections(

@@ -16,7 +16,7 @@ from actionpose.datasets.statistics import DataSheet, counted, data_sheet
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.html_viewer import COLOURS, side
+from actionpose.visualization.html_viewer import COLORS, side
 from actionpose.visualization.pictures import new_figure
 
 if TYPE_CHECKING:
@@ -120,14 +120,14 @@ def _draw_head(
     motions = sum(each.motions for each in sheet.splits)
     transitions = sum(count for _, count, _ in sheet.transitions)
     facts = [
-        f"{sheet.hours:.2f} hours at {sheet.rate_hz:g} Hz, {counted(motions, 'motion')}",
+        f"{sheet.hours:.2f} hours at {sheet.fps:g} Hz, {counted(motions, 'motion')}",
         ", ".join(
             f"{each.name} {each.hours:.2f} h ({counted(each.subjects, 'subject')})"
             for each in sheet.splits
         ),
         f"{counted(len(sheet.labels), 'text')}, {counted(transitions, 'transition')}",
         *textwrap.wrap(sheet.source, 50, max_lines=3, placeholder=" ..."),
-        *textwrap.wrap(f"licence: {sheet.licence}", 50, max_lines=2, placeholder=" ..."),
+        *textwrap.wrap(f"license: {sheet.license}", 50, max_lines=2, placeholder=" ..."),
     ]
     write(0.35, 0.32, sheet.name, fontsize=16, fontweight="bold", color=_INK)
     for line, text in enumerate(facts):
@@ -137,7 +137,7 @@ def _draw_head(
     write(0.35, 2.38, shown, fontsize=9, fontweight="bold", color=_INK)
     for x_in, name in ((width - 2.0, "right"), (width - 1.1, "left")):
         label = f"\N{BLACK CIRCLE} {name} side"
-        write(x_in, 2.38, label, fontsize=8.5, color=COLOURS[name])
+        write(x_in, 2.38, label, fontsize=8.5, color=COLORS[name])
 
 
 def _draw_histograms(figure: "Figure", sheet: DataSheet) -> None:
@@ -149,7 +149,7 @@ def _draw_histograms(figure: "Figure", sheet: DataSheet) -> None:
         axes = figure.add_axes(at)
         places = np.arange(len(histogram.labels))[::-1]
         percent = 100 * np.array(histogram.shares)
-        axes.barh(places, percent, height=0.72, color=COLOURS["left"])
+        axes.barh(places, percent, height=0.72, color=COLORS["left"])
         for place, value in zip(places, percent, strict=True):
             text = f"{value:.1f} %" if value >= 0.05 or value == 0 else "< 0.1 %"
             axes.text(value + 2, place, text, fontsize=7.5, color=_INK, va="center")
@@ -166,7 +166,7 @@ def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
     """A cell: the text above, moments in a row on the floor, and whose they are below."""
     wide_m, high_m = (side_in * _M_PER_IN for side_in in _CELL_IN)
     axes.set(xlim=(0, wide_m), ylim=(-_BELOW_M, high_m - _BELOW_M), aspect="equal")
-    seconds = len(segment) / corpus.rate_hz
+    seconds = len(segment) / corpus.fps
     text = textwrap.shorten(segment.text or "(no text)", 60, placeholder=" ...")
     top_m = high_m - _BELOW_M
     axes.text(0.08, top_m - 0.15, text, fontsize=9, color=_INK, va="center", parse_math=False)
@@ -222,11 +222,11 @@ def _draw_pose(axes: "Axes", pose: NDArray[np.float64], scale: float) -> None:
         ends = pose[[child, parent]]
         limbs.append((ends[:, 2].mean() - middle, ends, _LIMB_M, side(H36M17.joints[child])))
         if (H36M17.joints[child], H36M17.joints[parent]) == ("head", "nose"):
-            centre = ends.mean(axis=0)
-            ball = centre + 0.2 * (ends - centre)
+            center = ends.mean(axis=0)
+            ball = center + 0.2 * (ends - center)
             limbs.append((ends[:, 2].mean() - middle + 0.01, ball, _HEAD_M, "middle"))
     limbs.sort(key=lambda limb: limb[0])
-    lines, widths, colours = [], [], []
+    lines, widths, colors = [], [], []
     for nearness, ends, thick_m, which in limbs:
         line = ends[:, :2]
         length = float(np.linalg.norm(line[1] - line[0]))
@@ -234,11 +234,11 @@ def _draw_pose(axes: "Axes", pose: NDArray[np.float64], scale: float) -> None:
             trim = 1.1 * thick_m * scale / length * (line[1] - line[0])
             lines.append(np.array([line[0] + trim, line[1] - trim]))
             widths.append(thick_m * points + 1.4)
-            colours.append(np.ones(3))
-        rgb = np.array([int(COLOURS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
+            colors.append(np.ones(3))
+        rgb = np.array([int(COLORS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
         lines.append(line)
         widths.append(thick_m * points)
-        colours.append(rgb + (1 - rgb) * np.clip(-0.8 * nearness, 0, 0.4))
+        colors.append(rgb + (1 - rgb) * np.clip(-0.8 * nearness, 0, 0.4))
     axes.add_collection(
-        LineCollection(lines, linewidths=widths, colors=colours, capstyle="round", zorder=2)
+        LineCollection(lines, linewidths=widths, colors=colors, capstyle="round", zorder=2)
     )

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
-from actionpose.visualization.html_viewer import COLOURS, side
+from actionpose.visualization.html_viewer import COLORS, side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.floating]
 
-GREY = "#9AA3AF"  # of the truth behind a prediction
+GRAY = "#9AA3AF"  # of the truth behind a prediction
 TURN_RAD = 0.9  # of the second view about the vertical
 
 
@@ -28,19 +28,19 @@ def draw_bones(
     axes: "Axes",
     points: Array,
     *,
-    colour: str | None = None,
+    color: str | None = None,
     width: float = 2.2,
     reach: float | None = None,
 ) -> None:
     """Draw x and y of a pose (17, 2 or more), y down.
 
     Args:
-        colour: one for all; by default the sides have theirs.
+        color: one for all; by default the sides have theirs.
         reach: half the width of the view around the pose's middle, in its units.
     """
     for child, parent in H36M17.bones:
         ends = points[[child, parent], :2]
-        own = colour or COLOURS[side(H36M17.joints[child])]
+        own = color or COLORS[side(H36M17.joints[child])]
         axes.plot(ends[:, 0], ends[:, 1], color=own, linewidth=width, solid_capstyle="round")
     if reach is not None:
         x, y = (points[:, :2].min(axis=0) + points[:, :2].max(axis=0)) / 2

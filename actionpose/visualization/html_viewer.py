@@ -1,6 +1,6 @@
 """Results to look at: a picture of chosen frames, and a page with a 3D viewer in it.
 
-Both draw in view axes: x right, y up, z towards the viewer, metres, the floor at y = 0. The page is
+Both draw in view axes: x right, y up, z towards the viewer, meters, the floor at y = 0. The page is
 `assets/viewer.html`, built from the folder `viewer/`, with the data put in.
 """
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# blue and vermilion of Okabe and Ito, told apart with any colour vision; the trunk is neutral
-COLOURS = {"right": "#D55E00", "left": "#0072B2", "middle": "#5B6470"}
+# blue and vermilion of Okabe and Ito, told apart with any color vision; the trunk is neutral
+COLORS = {"right": "#D55E00", "left": "#0072B2", "middle": "#5B6470"}
 
 FLOOR_PERCENTILE = 5  # of the lowest joint over time: a stray joint does not lower the floor
-CLEARANCE_M = 0.04  # of the lowest joint's centre above the floor, so that limbs are not cut by it
+CLEARANCE_M = 0.04  # of the lowest joint's center above the floor, so that limbs are not cut by it
 SPACING_M = 1.2  # between persons whose places are unknown
 GRID_M = 0.5  # between the lines of the floor
 
@@ -51,7 +51,7 @@ def place(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     of the image.
 
     Returns:
-        (P, T, J, 3) metres in view axes, NaN where a person is not there, and the (P, 3) offsets
+        (P, T, J, 3) meters in view axes, NaN where a person is not there, and the (P, 3) offsets
         that were subtracted after turning `pose_m` (plus `root_m`) to these axes.
 
     Raises:
@@ -114,7 +114,7 @@ def picture(
     chosen = there[np.unique(np.linspace(0, len(there) - 1, num_frames).round().astype(int))]
 
     placed, _ = place(result)
-    pose = _centred(placed[person, chosen], result.skeleton)
+    pose = _centered(placed[person, chosen], result.skeleton)
     turns = {
         "2D input": None,
         "3D, oblique": _turned(azimuth_deg=40, elevation_deg=14),
@@ -164,7 +164,7 @@ def _turned(*, azimuth_deg: float, elevation_deg: float) -> NDArray[np.float64]:
     return downwards @ about_up
 
 
-def _centred(pose: NDArray[np.float64], skeleton: Skeleton) -> NDArray[np.float64]:
+def _centered(pose: NDArray[np.float64], skeleton: Skeleton) -> NDArray[np.float64]:
     """(T, J, 3) with the root above the origin in every frame; heights stay."""
     root = pose[:, skeleton.parents.index(None)]
     middle = np.where(np.isfinite(root), root, np.nanmean(pose, axis=1)) * (1, 0, 1)
@@ -172,7 +172,7 @@ def _centred(pose: NDArray[np.float64], skeleton: Skeleton) -> NDArray[np.float6
 
 
 def _reach(poses: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], float]:
-    """The middle (x, y) and half the side of a square that holds all that is seen, in metres."""
+    """The middle (x, y) and half the side of a square that holds all that is seen, in meters."""
     points = np.concatenate([pose[..., :2].reshape(-1, 2) for pose in poses])
     floor_m = -0.25  # how far the nearest corner of the floor reaches down in the oblique view
     lowest, highest = min(np.nanmin(points[:, 1]), floor_m), np.nanmax(points[:, 1])
@@ -220,7 +220,7 @@ def _draw_limb(
         trim = 1.1 * thick_m / length * (ends[1, :2] - ends[0, :2])
         rim = np.array([ends[0, :2] + trim, ends[1, :2] - trim])
         axes.plot(*rim.T, "-w", lw=points + 1.8, zorder=zorder, solid_capstyle="butt")
-    rgb = np.array([int(COLOURS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    rgb = np.array([int(COLORS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
     rgb += (1 - rgb) * np.clip(-0.7 * nearness, 0, 0.4)
     axes.plot(*ends[:, :2].T, "-", color=rgb, lw=points, zorder=zorder, solid_capstyle="round")
 
@@ -247,10 +247,10 @@ def _draw_keypoints(
     for child, parent in skeleton.bones:
         if seen[column, [child, parent]].all():
             ends = xy_px[column, [child, parent]].T
-            colour = COLOURS[side(skeleton.joints[child])]
-            axes.plot(*ends, color=colour, linewidth=1.8, solid_capstyle="round", zorder=1)
+            color = COLORS[side(skeleton.joints[child])]
+            axes.plot(*ends, color=color, linewidth=1.8, solid_capstyle="round", zorder=1)
     for (x, y), joint in zip(xy_px[column], skeleton.joints, strict=True):
-        axes.plot(x, y, "o", color=COLOURS[side(joint)], ms=3.2, mec="white", mew=0.5, zorder=2)
+        axes.plot(x, y, "o", color=COLORS[side(joint)], ms=3.2, mec="white", mew=0.5, zorder=2)
 
 
 def _write_around(figure: "Figure", result: Result, person: int) -> None:
@@ -267,7 +267,7 @@ def _write_around(figure: "Figure", result: Result, person: int) -> None:
     write(0.34, height - 0.22, who, fontsize=11, fontweight="bold", color=_INK)
     for x_in, name in ((width - 1.75, "right"), (width - 0.85, "left")):
         label = f"\N{BLACK CIRCLE} {name} side"
-        write(x_in, height - 0.22, label, fontsize=8.5, color=COLOURS[name])
+        write(x_in, height - 0.22, label, fontsize=8.5, color=COLORS[name])
     write(0.34, 0.38, f"{header['axes']}; root: {header['root']}", fontsize=8, color=_QUIET)
     scale = f"units: {header['units']}; scale: {header['scale_source']}; floor grid: {GRID_M} m"
     write(0.34, 0.18, scale, fontsize=8, color=_QUIET)
@@ -319,7 +319,7 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
         "actions": header.get("actions", []),
         "joints": skeleton.joints,
         "bones": skeleton.bones,  # (child, parent)
-        "colours": [COLOURS[side(joint)] for joint in skeleton.joints],
+        "colors": [COLORS[side(joint)] for joint in skeleton.joints],
         "track_id": result.track_id.tolist(),
         "time_s": np.round(result.time_s, 6).tolist(),
         "view": view_axes(header["axes"]).tolist(),
@@ -356,8 +356,8 @@ def _film(result: Result, film: Path, page: Path) -> dict[str, Any]:
 
 def film_offset_s(result: Result) -> float:
     """The time in the film of the result's time 0: keypoint files may begin at a later frame."""
-    rate_hz = result.header.get("rate_hz") or 0
-    return float(result.header.get("first_frame") or 0) / rate_hz if rate_hz else 0.0
+    fps = result.header.get("fps") or 0
+    return float(result.header.get("first_frame") or 0) / fps if fps else 0.0
 
 
 def _bytes(array: NDArray[Any]) -> str:
@@ -365,7 +365,7 @@ def _bytes(array: NDArray[Any]) -> str:
 
 
 def _packed(array: NDArray[Any]) -> dict[str, Any]:
-    """16-bit steps of the largest value: 0.03 mm in a metre. -32768 is what is not known."""
+    """16-bit steps of the largest value: 0.03 mm in a meter. -32768 is what is not known."""
     finite = np.isfinite(array)
     step = max(float(np.abs(array[finite]).max(initial=0)) / 32767, 1e-9)
     steps = np.where(finite, np.round(np.where(finite, array, 0) / step), -32768)

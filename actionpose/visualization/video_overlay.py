@@ -18,7 +18,7 @@ from actionpose.result import Result
 from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.html_viewer import COLOURS, GRID_M, film_offset_s, place, side
+from actionpose.visualization.html_viewer import COLORS, GRID_M, film_offset_s, place, side
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -34,8 +34,8 @@ _LIMB_M, _HEAD_M = 0.055, 0.17  # thickness
 _AZIMUTH_DEG, _ELEVATION_DEG = 35.0, 12.0
 _FIELD_DEG = 32.0  # of the 3D view
 _LANE_PX, _MOST_LANES = 36, 4  # of the timeline, one for each person
-_ACTION_COLOURS = ("#3b6fb6", "#c8743a", "#4f8f5b", "#a5527f", "#7a67b8", "#a8862b", "#3f8f94")
-_OTHER_COLOUR = "#c3cad4"
+_ACTION_COLORS = ("#3b6fb6", "#c8743a", "#4f8f5b", "#a5527f", "#7a67b8", "#a8862b", "#3f8f94")
+_OTHER_COLOR = "#c3cad4"
 
 
 def video(
@@ -211,12 +211,12 @@ class _Artist:
             for width, is_rim in ((thick * 1.9, True), (thick, False)):
                 for child, parent in bones if on_film or not is_rim else []:
                     sure = min(keypoints[child, 2], keypoints[parent, 2], 1)
-                    colour = "white" if is_rim else _faded(skeleton.joints[child], sure)
-                    _line(draw, at[parent], at[child], width * _FINE, colour)
+                    color = "white" if is_rim else _faded(skeleton.joints[child], sure)
+                    _line(draw, at[parent], at[child], width * _FINE, color)
             for joint in np.flatnonzero(seen):
-                colour = _faded(skeleton.joints[joint], min(keypoints[joint, 2], 1))
+                color = _faded(skeleton.joints[joint], min(keypoints[joint, 2], 1))
                 _disc(draw, at[joint], 0.95 * thick * _FINE, "white")
-                _disc(draw, at[joint], 0.6 * thick * _FINE, colour)
+                _disc(draw, at[joint], 0.6 * thick * _FINE, color)
 
         _smoothly(canvas, box, paint)
 
@@ -249,7 +249,7 @@ class _Artist:
                 limbs.append((distance.mean(), xy, thick, skeleton.joints[child]))
         for _, xy, thick, joint in sorted(limbs, key=lambda limb: -limb[0]):
             _line(draw, xy[0], xy[1], thick + 3 * _FINE, _STAGE)
-            _line(draw, xy[0], xy[1], thick, COLOURS[side(joint)])
+            _line(draw, xy[0], xy[1], thick, COLORS[side(joint)])
 
     def _draw_words(self, draw: "ImageDraw.ImageDraw", time_s: float) -> None:
         edge = 18 * _FINE
@@ -263,7 +263,7 @@ class _Artist:
             at = (edge, edge + (34 + 30 * row) * _FINE)
             draw.text(at, label + score, fill=_INK, font=_font(24))
         for which, x in (("left side", side_px - edge), ("right side", side_px - edge - 190)):
-            draw.text((x, edge), which, fill=COLOURS[which.split()[0]], font=_font(17), anchor="ra")
+            draw.text((x, edge), which, fill=COLORS[which.split()[0]], font=_font(17), anchor="ra")
         words = f"{self.result.header['scale_source']}; grid {GRID_M} m"
         draw.text((edge, side_px - edge), words, fill=_QUIET, font=_font(14), anchor="ld")
 
@@ -293,15 +293,13 @@ class _Timeline:
         self.picture = Image.new("RGB", (width_px, max(1, self.height_px)), _PAPER)
         labels = dict.fromkeys(str(action["label"]) for action in actions)
         labels.pop(OTHER, None)
-        colours = {
-            label: _ACTION_COLOURS[i % len(_ACTION_COLOURS)] for i, label in enumerate(labels)
-        }
+        colors = {label: _ACTION_COLORS[i % len(_ACTION_COLORS)] for i, label in enumerate(labels)}
 
         def paint(draw: "ImageDraw.ImageDraw") -> None:
             for lane, person in enumerate(people):
                 for action in lanes[person]:
-                    colour = colours.get(str(action["label"]), _OTHER_COLOUR)
-                    self._bar(draw, lane, action, _named(result, action), colour)
+                    color = colors.get(str(action["label"]), _OTHER_COLOR)
+                    self._bar(draw, lane, action, _named(result, action), color)
 
         if people:
             _smoothly(self.picture, (0, 0, width_px, self.height_px), paint)
@@ -316,17 +314,17 @@ class _Timeline:
         lane: int,
         action: dict[str, Any],
         label: str,
-        colour: str,
+        color: str,
     ) -> None:
         left, right = (_FINE * self._x(action[key]) for key in ("start_s", "stop_s"))
         top = _FINE * (lane * _LANE_PX + 3)
         bottom = _FINE * ((lane + 1) * _LANE_PX - 3)
         right = max(right - _FINE, left + _FINE)
-        draw.rounded_rectangle((left, top, right, bottom), radius=4 * _FINE, fill=colour)
+        draw.rounded_rectangle((left, top, right, bottom), radius=4 * _FINE, fill=color)
         font, edge = _font(17), 8 * _FINE
         while label and draw.textlength(label, font=font) > right - left - 2 * edge:
             label = label[:-2].rstrip() + "…" if len(label) > 2 else ""
-        ink = _INK if colour == _OTHER_COLOUR else "white"
+        ink = _INK if color == _OTHER_COLOR else "white"
         draw.text((left + edge, (top + bottom) / 2), label, fill=ink, font=font, anchor="lm")
 
     def draw(self, canvas: "Image.Image", film_s: float) -> None:
@@ -371,8 +369,8 @@ class _Camera:
         xy = seen[..., :2] * [1, -1] * (self.focal_px / distance)[..., None]
         return xy + HEIGHT_PX * _FINE / 2, distance
 
-    def pixels(self, metres: float, distance_m: float) -> float:
-        return metres * self.focal_px / distance_m
+    def pixels(self, meters: float, distance_m: float) -> float:
+        return meters * self.focal_px / distance_m
 
     def draw_floor(self, draw: "ImageDraw.ImageDraw") -> None:
         middle = np.round(self.middle[[0, 2]] / GRID_M) * GRID_M
@@ -402,23 +400,23 @@ def _smoothly(
     canvas.paste(fine.reduce(_FINE), box[:2])
 
 
-def _line(draw: "ImageDraw.ImageDraw", start: Array, end: Array, width: float, colour: Any) -> None:
+def _line(draw: "ImageDraw.ImageDraw", start: Array, end: Array, width: float, color: Any) -> None:
     """With round ends."""
-    draw.line((*start.tolist(), *end.tolist()), fill=colour, width=max(1, round(width)))
+    draw.line((*start.tolist(), *end.tolist()), fill=color, width=max(1, round(width)))
     for point in (start, end):
-        _disc(draw, point, width / 2, colour)
+        _disc(draw, point, width / 2, color)
 
 
-def _disc(draw: "ImageDraw.ImageDraw", middle: Array, radius: float, colour: Any) -> None:
+def _disc(draw: "ImageDraw.ImageDraw", middle: Array, radius: float, color: Any) -> None:
     x, y = middle.tolist()
-    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
 
 
 def _faded(joint: str, sure: float) -> tuple[int, ...]:
-    """The colour of a joint, paler where the detector was not sure."""
-    colour = COLOURS[side(joint)]
+    """The color of a joint, paler where the detector was not sure."""
+    color = COLORS[side(joint)]
     share = 0.35 + 0.65 * sure
-    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+    rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
     return tuple(np.round(rgb * share + 255 * (1 - share)).astype(int).tolist())
 
 

@@ -60,7 +60,7 @@ def test_a_switch_has_to_pay() -> None:
     assert set(best_path(scores, cost=0.4)) == {0}
 
 
-def test_short_stretches_go_to_the_better_neighbour() -> None:
+def test_short_stretches_go_to_the_better_neighbor() -> None:
     path = np.array([0, 0, 0, 1, 2, 2, 2])
     scores = np.zeros((7, 3))
     scores[3, 2] = 1
@@ -104,8 +104,8 @@ def test_windows_cover_every_frame(num_frames: int) -> None:
 @pytest.mark.parametrize(("short", "frames"), [(0.5, 27), (0.0, 81), (None, 81)])
 def test_timelines_look_through_windows_that_were_trained(short: float | None, frames: int) -> None:
     data = {} if short is None else {"short_windows": short}
-    meta = {"frames": 81, "rate_hz": 30.0, "config": {"data": data}}
-    sizes = {"width": 16, "depth": 1, "num_heads": 1, "rep_width": 16, "middle_layer": 1}
+    meta = {"frames": 81, "fps": 30.0, "config": {"data": data}}
+    sizes = {"width": 16, "depth": 1, "num_heads": 1, "dim_rep": 16, "middle_layer": 1}
     encoder = PoseEncoder(**sizes, max_frames=81)
     whole = Frame2D((0.0, 0.0), 1.0)
     space = ActionSpace(
@@ -116,7 +116,7 @@ def test_timelines_look_through_windows_that_were_trained(short: float | None, f
         keypoints_px=rng.random((1, 100, 17, 3), dtype=np.float32),
         valid=np.ones((1, 100), bool),
         track_id=np.zeros(1, np.int64),
-        rate_hz=30.0,
+        fps=30.0,
         image_size=None,
         skeleton=H36M17,
     )
@@ -191,12 +191,12 @@ def arms(up: bool, frames: int, rng: np.random.Generator) -> np.ndarray:
     return track.astype(np.float32)
 
 
-def keypoints(track: np.ndarray, rate_hz: float = 30.0) -> Keypoints:
+def keypoints(track: np.ndarray, fps: float = 30.0) -> Keypoints:
     return Keypoints(
         keypoints_px=track[None],
         valid=(track[..., 2] > 0).any(axis=1)[None],
         track_id=np.array([1]),
-        rate_hz=rate_hz,
+        fps=fps,
         image_size=(1000, 1000),
         skeleton=H36M17,
     )
@@ -210,7 +210,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     down, up = (plain.embed_motion(keypoints(arms(u, 60, rng)))[0] for u in (False, True))
     labels = {"arms down": down - up, "arms up": up - down}
-    return write_checkpoint(folder / "knows", labels=labels, text=True, other_threshold=-0.9)
+    return write_checkpoint(folder / "knows", labels=labels, text=True, rejection_threshold=-0.9)
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_from_keypoints_to_timeline(checkpoint: Path, track: Keypoints) -> None:
     assert found[0].stop_s == pytest.approx(3, abs=0.5)
     assert found[-1].stop_s == pytest.approx(6, abs=0.05)
     # the same at another rate of frames
-    slow = keypoints(track.keypoints_px[0, ::2], rate_hz=15)
+    slow = keypoints(track.keypoints_px[0, ::2], fps=15)
     assert [a.label for a in model.actions(slow, ["arms up", "arms down"])] == [
         "arms down",
         "arms up",
@@ -309,7 +309,7 @@ def test_one_label_and_five_thousand(checkpoint: Path, track: Keypoints) -> None
     model = ActionPose.from_pretrained(checkpoint, "cpu")
     cosines = model.space.embed_windows(track)[0][0] @ model.embed_text(["arms up"])[0]
     between = float(cosines.min() + cosines.max()) / 2
-    found = model.actions(track, ["arms up"], threshold=between, switch_cost=0)
+    found = model.actions(track, ["arms up"], threshold=between, transition_penalty=0)
     assert [a.label for a in found] == [OTHER, "arms up"]
     words = ["walk", "run", "sit", "stand", "up", "down", "chair", "hand", "wave", "person"]
     many = [" ".join(p) for p in itertools.product(words, repeat=4)][:5000]

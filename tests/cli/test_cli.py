@@ -59,7 +59,7 @@ def test_demo(
     assert wrist[0] > -0.2 and wrist.min() < head[wrist.argmin()]
     assert (tmp_path / "demo" / "demo.png").stat().st_size > 10_000
     assert "three" in (tmp_path / "demo" / "demo.html").read_text()
-    assert "metres" in capsys.readouterr().out
+    assert "meters" in capsys.readouterr().out
 
 
 def test_lift_writes_every_format(
@@ -110,11 +110,11 @@ def test_wrong_files(
         (["lift", "{good}"], "-o"),
         (["lift", "{good}", "-o", "o.xyz"], ".npz"),
         (["lift", "{good}", "-o", "no/such/o.npz"], "no folder"),
-        (["lift", "{good}", "-o", "o.npz", "--height", "175"], "metres"),
+        (["lift", "{good}", "-o", "o.npz", "--height", "175"], "meters"),
         (["lift", "{good}", "-o", "o.npz", "--image-size", "12"], "WIDTHxHEIGHT"),
         (["lift", "{good}", "-o", "o.npz", "--persons", "few"], "--persons"),
         (["lift", "{good}", "-o", "o.npz", "--checkpoint", "nothing"], "no checkpoint"),
-        (["lift", "{good}", "-o", "o.npz", "--rate-hz", "0"], "rate_hz"),
+        (["lift", "{good}", "-o", "o.npz", "--fps", "0"], "fps"),
         (["lift", "{good}", "-o", "o.npz", "--skeleton", "coco17"], "26 joints"),
         (["export", "{good}", "-o", "o.csv"], "npz"),
         (["prepare", "nothing"], "prepare synthetic"),
@@ -141,7 +141,7 @@ def test_mistakes_cost_one_sentence(
 
 
 def test_unknown_options_are_errors(monkeypatch: pytest.MonkeyPatch, alphapose: Path) -> None:
-    assert call(monkeypatch, "lift", alphapose, "-o", "o.npz", "--colour", "red") == 2
+    assert call(monkeypatch, "lift", alphapose, "-o", "o.npz", "--color", "red") == 2
 
 
 def test_unknown_recipe_key(
@@ -167,7 +167,7 @@ def test_prepare_train_evaluate_lift(
     assert call(monkeypatch, "prepare", "synthetic", made, "--num-motions", 12, "-q") == 2
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "model: {width: 16, depth: 1, num_heads: 2, rep_width: 16, max_frames: 27,"
+        "model: {width: 16, depth: 1, num_heads: 2, dim_rep: 16, max_frames: 27,"
         " class_token: false}\n"
         f"data: {{corpora: {{{made}: 1}}, frames: 27, stride: 27, normalization: box}}\n"
         "training: {epochs: 1, batch_size: 4, device: cpu, learning_rate: 1e-3}\n"
@@ -192,7 +192,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     points = rng.uniform(100, 900, size=(1, 60_000, 17, 3)).astype(np.float32)
     points[..., 2] = 1
     long = tmp_path / "long.npz"
-    Keypoints.from_array(points, skeleton=COCO17, rate_hz=30.0).save(long)
+    Keypoints.from_array(points, skeleton=COCO17, fps=30.0).save(long)
     process = subprocess.Popen(
         [sys.executable, "-m", "actionpose", "lift", str(long), "-o", str(tmp_path / "o.npz")],
         stderr=subprocess.PIPE,

@@ -44,8 +44,8 @@ def lifted(tmp_path) -> Path:
         track_id=[0],
         time_s=np.arange(40) / 30,
         header={
-            **{"units": "metres", "axes": CAMERA, "root": "pelvis", "skeleton": H36M17.name},
-            **{"scale_source": "made up", "image_size": [1000, 800], "rate_hz": 30.0},
+            **{"units": "meters", "axes": CAMERA, "root": "pelvis", "skeleton": H36M17.name},
+            **{"scale_source": "made up", "image_size": [1000, 800], "fps": 30.0},
         },
     )
     result.save(tmp_path / "walk.npz")

@@ -29,9 +29,7 @@ def keypoint_file(path: Path, seed: int = 0, frames: int = 30, people: int = 1) 
     points = np.concatenate([body + moves, np.full((people, frames, 17, 1), 0.9)], axis=-1)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npz":
-        Keypoints.from_array(points, skeleton=COCO17, rate_hz=30, image_size=(2000, 1000)).save(
-            path
-        )
+        Keypoints.from_array(points, skeleton=COCO17, fps=30, image_size=(2000, 1000)).save(path)
         return path
     path.mkdir()
     for frame in range(frames):
@@ -174,7 +172,7 @@ def test_order_number_and_gaps_of_people(
     points = keypoints.keypoints_px.copy()
     points[0, :5] = points[1, 10:14] = points[1, 20:27] = 0
     points[0] *= np.array([0.5, 0.5, 1], dtype=np.float32)
-    gappy = Keypoints.from_array(points, skeleton=COCO17, rate_hz=10)
+    gappy = Keypoints.from_array(points, skeleton=COCO17, fps=10)
     gappy.save(source)
     out = tmp_path / "o.npz"
     flags = ["lift", source, "-o", out, "-q", "--persons", 1]

@@ -26,12 +26,12 @@ UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lo
 EVERYTHING = AugmentationConfig(
     recombine=0.5,
     perturb_deg=10.0,
-    straight_legs=0.5,
-    any_layout=0.5,
+    straighten_knees=0.5,
+    random_joint_convention=0.5,
     joint_offset_m=0.01,
-    hidden_limb=0.5,
+    limb_occlusion=0.5,
     cropped=0.5,
-    plain_confidence=0.5,
+    drop_confidence=0.5,
     camera_pitch_deg=(0.0, 45.0),
     level_camera=0.5,
 )
@@ -39,7 +39,7 @@ PLAIN = ClipConfig(frames=27, stride=9, normalization="box", mirror=0.0, noise=F
 
 
 def made(action: str, seed: int = 0) -> np.ndarray:
-    """(60, 17, 3) metres."""
+    """(60, 17, 3) meters."""
     clip = motion(action, np.random.default_rng(seed), duration_s=2.0).joints_m
     return clip.astype(np.float64)
 
@@ -212,7 +212,7 @@ def test_thighs_and_arms_stay_in_reach() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts_move_trunk_and_head_by_some_centimetres(layout) -> None:
+def test_layouts_move_trunk_and_head_by_some_centimeters(layout) -> None:
     joints_m = made("walk")
     moved_m = np.linalg.norm(layout(joints_m) - joints_m, axis=-1)
     limbs = H36M17.indices(*BODY_PARTS["arms"], *BODY_PARTS["legs"], *BODY_PARTS["hips"])
@@ -266,7 +266,7 @@ def test_limbs_are_hidden_in_one_stretch() -> None:
     camera = place_camera(joints_m, 0.3, 4.0, 1.5)
     kinds = set()
     for seed in range(60):
-        config = AugmentationConfig(hidden_limb=1.0)
+        config = AugmentationConfig(limb_occlusion=1.0)
         hidden = unseen(joints_m, camera, config, np.random.default_rng(seed))
         joints = tuple(np.flatnonzero(hidden.any(axis=0)))
         kinds.add(joints)
@@ -342,8 +342,8 @@ def test_cameras_look_down(pitch_deg: float) -> None:
     assert np.rad2deg(np.arcsin(-tilted.rotation[2, 2])) == pytest.approx(pitch_deg, abs=1e-6)
     assert (tilted.from_world(joints_m)[..., 2] >= 1 - 1e-9).all()
     low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
-    centre = tilted.project(tilted.from_world((low + high) / 2))
-    np.testing.assert_allclose(centre, tilted.centre_px)
+    center = tilted.project(tilted.from_world((low + high) / 2))
+    np.testing.assert_allclose(center, tilted.center_px)
     # from the same side
     a, b = camera.position_m - low, tilted.position_m - low
     assert a[:2] @ b[:2] > 0
@@ -365,6 +365,6 @@ def test_some_cameras_stay_level(corpus: Corpus) -> None:
 
 
 def test_plain_confidence(corpus: Corpus) -> None:
-    config = replace(PLAIN, noise=True, augmentation=AugmentationConfig(plain_confidence=1.0))
+    config = replace(PLAIN, noise=True, augmentation=AugmentationConfig(drop_confidence=1.0))
     keypoints = Batches([(corpus, 1.0)], config, 8, seed=0).batch(0)["keypoints"]
     assert set(keypoints[..., 2].unique().tolist()) <= {0.0, 1.0}

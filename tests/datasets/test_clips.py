@@ -31,8 +31,8 @@ EVERYTHING = ClipConfig(
     stride=9,
     normalization="box",
     focal_px=(900.0, 1500.0),
-    bone_redraw=0.1,
-    detector_joints=0.5,
+    bone_length_jitter=0.1,
+    coco_joint_convention=0.5,
     hidden_joints=0.05,
     hidden_frames=0.1,
 )
@@ -151,7 +151,7 @@ def some_motion(name, frames, split="train"):
 def test_corpora_come_by_their_weights(tmp_path):
     corpora = []
     for name, weight, frames in (("a", 3.0, 30), ("b", 1.0, 300), ("c", 0.0, 30)):
-        folder = write_corpus(tmp_path / name, [some_motion(name, frames)], source="", licence="")
+        folder = write_corpus(tmp_path / name, [some_motion(name, frames)], source="", license="")
         corpora.append((open_corpus(folder), weight))
     made = Batches(corpora, PLAIN, batch_size=1, seed=0)
     names = [made.clip(step, 0)["name"][0] for step in range(400)]
@@ -160,7 +160,7 @@ def test_corpora_come_by_their_weights(tmp_path):
 
 
 def test_every_start_is_drawn(tmp_path):
-    folder = write_corpus(tmp_path / "x", [some_motion("a", 29)], source="", licence="")
+    folder = write_corpus(tmp_path / "x", [some_motion("a", 29)], source="", license="")
     made = batches(open_corpus(folder), PLAIN)
     starts = {made.clip(step, 0)["name"] for step in range(60)}
     assert starts == {"a[0:27]", "a[1:28]", "a[2:29]"}
@@ -178,7 +178,7 @@ def test_what_cannot_be_batched_is_refused(corpus):
 
 @pytest.mark.parametrize("step", [2, 9])
 def test_frames_that_lie_apart_are_those_of_the_longer_clip(corpus, step):
-    apart = Batches([(corpus, 1.0)], ClipConfig(frames=9, frame_step=step), 8, seed=0).batch(1)
+    apart = Batches([(corpus, 1.0)], ClipConfig(frames=9, temporal_stride=step), 8, seed=0).batch(1)
     whole = Batches([(corpus, 1.0)], ClipConfig(frames=9 * step), 8, seed=0).batch(1)
     assert apart["name"] == whole["name"]
     for key in ("keypoints", "pose", "valid"):
@@ -276,8 +276,8 @@ def recorded(corpus, clip):
 
 @pytest.mark.parametrize("normalization", ["image", "box"])
 def test_scale_is_true(corpus, normalization):
-    """Times `scale_m`, the pose has the recorded person's bones in metres."""
-    made = batches(corpus, replace(EVERYTHING, normalization=normalization, bone_redraw=0.0))
+    """Times `scale_m`, the pose has the recorded person's bones in meters."""
+    made = batches(corpus, replace(EVERYTHING, normalization=normalization, bone_length_jitter=0.0))
     for step in range(20):
         clip = made.clip(step, 0)
         pose_m = clip["pose"][clip["valid"]] * clip["scale_m"]
@@ -287,7 +287,7 @@ def test_scale_is_true(corpus, normalization):
 
 
 def test_redrawn_bones_are_symmetric_and_fixed_over_a_clip(corpus):
-    made = batches(corpus, replace(PLAIN, bone_redraw=0.2))
+    made = batches(corpus, replace(PLAIN, bone_length_jitter=0.2))
     for step in range(10):
         clip = made.clip(step, 0)
         drawn = bone_lengths(clip["pose"][clip["valid"]] * clip["scale_m"])
@@ -323,7 +323,7 @@ def test_a_share_of_the_clips_is_mirrored(corpus):
 
 def test_detector_joints_move_only_trunk_and_head(corpus):
     plain = batches(corpus, PLAIN)
-    moved = batches(corpus, replace(PLAIN, detector_joints=1.0))
+    moved = batches(corpus, replace(PLAIN, coco_joint_convention=1.0))
     some = H36M17.indices("spine", "thorax", "nose", "head")
     others = [joint for joint in range(17) if joint not in some]
     for step in range(5):
@@ -332,7 +332,7 @@ def test_detector_joints_move_only_trunk_and_head(corpus):
         np.testing.assert_array_equal(a["keypoints"][:, others], b["keypoints"][:, others])
         apart = np.linalg.norm(a["keypoints"] - b["keypoints"], axis=-1)[a["valid"]][:, some]
         assert (apart.max(axis=0) > 1e-3).all()
-        assert apart.max() * a["scale_m"] < 0.3  # metres: still the same head
+        assert apart.max() * a["scale_m"] < 0.3  # meters: still the same head
 
 
 def test_detector_joints_are_where_coco_keypoints_put_them(walk_m):
@@ -405,7 +405,7 @@ def benchmark(tmp_path_factory):
     motions = [some_motion("a", 192), some_motion("b", 101), some_motion("c", 10)]
     motions.append(some_motion("d", 90, split="val"))
     folder = tmp_path_factory.mktemp("benchmark") / "x"
-    return open_corpus(write_corpus(folder, motions, source="", licence=""))
+    return open_corpus(write_corpus(folder, motions, source="", license=""))
 
 
 def test_benchmark_windows(benchmark):

@@ -21,7 +21,7 @@ def some_motion(name="a", frames=8, **changes):
 
 
 def write(folder, *motions, **settings):
-    settings = {"source": "made up", "licence": "ours"} | settings
+    settings = {"source": "made up", "license": "ours"} | settings
     return write_corpus(folder, motions, **settings)
 
 
@@ -37,14 +37,14 @@ def folder(tmp_path):
         tmp_path / "some",
         some_motion("a", 8, labels=labels),
         some_motion("bé", 5, split="val", text="", labels=[(4, 5, "wave “hi”", "action")]),
-        rate_hz=25.0,
+        fps=25.0,
         skipped={"c": "no such file"},
     )
 
 
 def test_round_trip(folder):
     opened = open_corpus(folder)
-    assert opened.name == "some" and opened.rate_hz == 25.0
+    assert opened.name == "some" and opened.fps == 25.0
     joints = [some_motion("a", 8).joints_m, some_motion("bé", 5).joints_m]
     np.testing.assert_array_equal(opened.joints_m, np.concatenate(joints))
     rows = [(s.motion, s.split, s.start, s.stop, s.text, s.kind) for s in opened.segments]
@@ -60,7 +60,7 @@ def test_round_trip(folder):
     assert list(opened.motions("val")) == ["bé"] and not opened.motions("test")
     assert opened.info["skipped"] == {"c": "no such file"}
     assert opened.info["motions"] == 2 and opened.info["frames"] == 13
-    assert opened.info["source"] == "made up" and opened.info["licence"] == "ours"
+    assert opened.info["source"] == "made up" and opened.info["license"] == "ours"
     assert verify_corpus(folder).segments == opened.segments
 
 
@@ -96,7 +96,7 @@ def test_what_was_skipped_may_be_known_late(tmp_path):
         yield some_motion()
         skipped["broken.npz"] = "not finite"
 
-    write_corpus(tmp_path / "x", motions(), source="", licence="", skipped=skipped)
+    write_corpus(tmp_path / "x", motions(), source="", license="", skipped=skipped)
     assert open_corpus(tmp_path / "x").info["skipped"] == {"broken.npz": "not finite"}
 
 
@@ -136,7 +136,7 @@ def test_nothing_is_left_when_the_motions_fail_midway(tmp_path, error):
         raise error("midway")
 
     with pytest.raises(error, match="midway"):
-        write_corpus(tmp_path / "x", motions(), source="", licence="")
+        write_corpus(tmp_path / "x", motions(), source="", license="")
     assert not list(tmp_path.iterdir())
 
 
@@ -148,7 +148,7 @@ def test_a_failing_read_is_not_called_a_failing_write(tmp_path):
         open(tmp_path / "missing.npz")
 
     with pytest.raises(Exception, match=r"missing\.npz"):
-        write_corpus(tmp_path / "x", motions(), source="", licence="")
+        write_corpus(tmp_path / "x", motions(), source="", license="")
     assert not list(tmp_path.iterdir())
 
 

@@ -65,7 +65,7 @@ def test_errors_drift_between_key_frames():
     noise = np.stack([detector_noise(41, rng)[0] for _ in range(30)], axis=1)
     bend = np.diff(noise, n=2, axis=0)  # of frames 0 1 2, 1 2 3, ...
     inside = np.ones(len(bend), dtype=bool)
-    inside[9::10] = False  # centred on a key frame
+    inside[9::10] = False  # centered on a key frame
     jitter = 0.002 * np.sqrt(6)  # 1, -2, 1 of independent draws
     assert bend[inside].std() == pytest.approx(jitter, rel=0.02)
     assert bend[~inside].std() > 1.02 * jitter

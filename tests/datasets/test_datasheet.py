@@ -17,7 +17,7 @@ from actionpose.utils.errors import UserError
 from actionpose.visualization import corpus_sheet as contact_sheet
 from actionpose.visualization.corpus_sheet import choose
 
-# Standing, facing -y, its left at +x, arms hanging; metres, z up.
+# Standing, facing -y, its left at +x, arms hanging; meters, z up.
 HALF = {
     **{"hip": (0.1, 0, 0.9), "knee": (0.1, 0, 0.5), "ankle": (0.1, 0, 0.1)},
     **{"shoulder": (0.2, 0, 1.4), "elbow": (0.2, 0, 1.1), "wrist": (0.2, -0.05, 0.85)},
@@ -94,7 +94,7 @@ def small(tmp_path: Path) -> Corpus:
         tmp_path / "small",
         motions(),
         source="made up",
-        licence="ours",
+        license="ours",
         skipped={"a.bvh": "line 3: broken"},
     )
     return open_corpus(folder)
@@ -140,7 +140,7 @@ def test_info(
     assert lines[:7] == [
         "corpus  small: 0.00 hours at 30 Hz",
         "source  made up",
-        "licence ours",
+        "license ours",
         "train   3 motions, 2 subjects, 0.00 hours",
         "val     1 motion, 1 subject, 0.00 hours",
         "skipped 1 file; corpus.json names what was left out, with the reason",
@@ -204,7 +204,7 @@ def test_seen_from_the_front(heading_deg: float) -> None:
 
 
 def columns(image: np.ndarray, more: int, less: int) -> np.ndarray:
-    """Columns of the pixels with much more of one colour than of another: pale limbs too."""
+    """Columns of the pixels with much more of one color than of another: pale limbs too."""
     return np.nonzero(image[..., more] - image[..., less] > 0.3)[1]
 
 
@@ -212,7 +212,7 @@ def test_picture(tmp_path: Path) -> None:
     """One segment of a person who faces us: blue, the left side, is right of orange."""
     text = r"wave $\frac{1}{2}$ “hi” " + "and so on " * 20
     made = replace(motions()[3], text=text)
-    corpus = open_corpus(write_corpus(tmp_path / "one", [made], source="x" * 400, licence="$"))
+    corpus = open_corpus(write_corpus(tmp_path / "one", [made], source="x" * 400, license="$"))
     first, second = tmp_path / "a.png", tmp_path / "b.png"
     contact_sheet.contact_sheet(corpus, first)
     contact_sheet.contact_sheet(corpus, second)

@@ -24,7 +24,7 @@ def track(made: Motion, joint: str) -> np.ndarray:
 
 
 def speed(positions_m: np.ndarray) -> np.ndarray:
-    """Of positions (T, ..., 3): (T - 1, ...) metres per second."""
+    """Of positions (T, ..., 3): (T - 1, ...) meters per second."""
     return np.linalg.norm(np.diff(positions_m, axis=0), axis=-1) * RATE_HZ
 
 
@@ -37,7 +37,7 @@ def flexion_deg(made: Motion, upper: str, middle: str, lower: str) -> np.ndarray
     return np.rad2deg(np.arccos(np.clip(cos, -1, 1)))
 
 
-def labelled(action: str, text: str, count: int) -> list[Motion]:
+def labeled(action: str, text: str, count: int) -> list[Motion]:
     """Motions of an action whose text contains the given one."""
     made = (motion(action, np.random.default_rng(seed)) for seed in range(60 * count))
     found = [m for m, _ in zip((m for m in made if text in m.text), range(count), strict=False)]
@@ -115,7 +115,7 @@ def test_knees_bend_forward(motions):
 
 def test_swinging_arms_bend_forward():
     """With the arms down, the forearm lies before the upper arm's line."""
-    for made in labelled("march", "march", 5):
+    for made in labeled("march", "march", 5):
         forward = np.cross(
             track(made, "left_hip") - track(made, "right_hip"),
             track(made, "thorax") - track(made, "pelvis"),
@@ -145,7 +145,7 @@ def test_standing_feet_do_not_slide(motions):
 
 
 def test_a_walking_foot_stands_for_most_of_a_stride():
-    for made in labelled("walk", "walk forward", 8):
+    for made in labeled("walk", "walk forward", 8):
         moving = speed(track(made, "left_ankle")) > 0.3
         assert 0.25 < moving.mean() < 0.75 or speed(track(made, "pelvis")).mean() < 0.5
 
@@ -159,7 +159,7 @@ def test_a_walking_foot_stands_for_most_of_a_stride():
     ],
 )
 def test_gaits_have_their_speed(action, text, low, high):
-    for made in labelled(action, text, 6):
+    for made in labeled(action, text, 6):
         assert low < np.percentile(speed(track(made, "pelvis")[:, :2]), 80) < high
 
 
@@ -177,21 +177,21 @@ def test_gaits_have_their_speed(action, text, low, high):
 )
 def test_the_named_side_moves(action, text, joint, side):
     other = {"left": "right", "right": "left"}[side]
-    for made in labelled(action, text.format(side), 5):
+    for made in labeled(action, text.format(side), 5):
         travelled = {s: speed(track(made, f"{s}_{joint}")).sum() for s in (side, other)}
         assert travelled[side] > travelled[other], made.text
 
 
 @pytest.mark.parametrize(("side", "other"), [("left", "right"), ("right", "left")])
 def test_the_named_hand_goes_to_the_floor(side, other):
-    for made in labelled("pick up", f"with the {side} hand", 6):
+    for made in labeled("pick up", f"with the {side} hand", 6):
         lowest = {s: track(made, f"{s}_wrist")[:, 2].min() for s in (side, other)}
         assert lowest[side] < lowest[other] and lowest[side] < 0.45, made.text
 
 
 @pytest.mark.parametrize(("side", "sign"), [("left", 1), ("right", -1)])
 def test_turns_go_the_named_way(side, sign):
-    for made in labelled("turn", f"turn to the {side}", 6):
+    for made in labeled("turn", f"turn to the {side}", 6):
         across = (track(made, "left_hip") - track(made, "right_hip"))[:, :2]
         angle = np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
         assert sign * (angle[-1] - angle[0]) > np.deg2rad(20)
@@ -205,7 +205,7 @@ def test_sitting_and_standing_change_the_height():
 
 
 def test_jumps_leave_the_floor():
-    for made in labelled("jump", "jump", 6):
+    for made in labeled("jump", "jump", 6):
         lowest = np.minimum(track(made, "left_ankle")[:, 2], track(made, "right_ankle")[:, 2])
         assert lowest.max() > lowest.min() + 0.08, made.text
 
@@ -238,14 +238,14 @@ def test_headings_and_places_differ(motions):
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("duration_s", [0.5, 2.0, 9.0])
 def test_duration_and_rate_are_kept(action, duration_s):
-    made = motion(action, np.random.default_rng(1), rate_hz=50, duration_s=duration_s)
+    made = motion(action, np.random.default_rng(1), fps=50, duration_s=duration_s)
     assert len(made.joints_m) == round(50 * duration_s)
     assert np.isfinite(made.joints_m).all()
 
 
 def test_the_rate_does_not_change_the_motion():
-    slow = motion("kick", np.random.default_rng(5), rate_hz=30).joints_m
-    fast = motion("kick", np.random.default_rng(5), rate_hz=60).joints_m[::2]
+    slow = motion("kick", np.random.default_rng(5), fps=30).joints_m
+    fast = motion("kick", np.random.default_rng(5), fps=60).joints_m[::2]
     frames = min(len(slow), len(fast))
     assert np.abs(slow[:frames] - fast[:frames]).max() < 0.03
 
@@ -315,18 +315,18 @@ def test_transitions_are_repeatable_and_in_the_data_set():
     ],
 )
 def test_the_pelvis_is_as_high_as_the_posture_says(action, text, lowest, highest):
-    for made in labelled(action, text, 3):
+    for made in labeled(action, text, 3):
         height = np.median(track(made, "pelvis")[:, 2])
         assert lowest < height < highest, (made.text, height)
 
 
 def test_crawling_gets_ahead_on_hands_and_knees():
-    for made in labelled("crawl", "crawl on hands and knees", 4):
+    for made in labeled("crawl", "crawl on hands and knees", 4):
         moved = np.linalg.norm(np.ptp(track(made, "pelvis")[:, :2], axis=0))
         assert moved > 0.4
         wrists = np.stack([track(made, f"{side}_wrist")[:, 2] for side in ("left", "right")])
         knees = np.stack([track(made, f"{side}_knee")[:, 2] for side in ("left", "right")])
-        # both carry, within some centimetres: the arms have no inverse kinematics
+        # both carry, within some centimeters: the arms have no inverse kinematics
         assert np.median(wrists.min(axis=0)) < 0.14 and np.median(knees.min(axis=0)) < 0.14
 
 
@@ -335,14 +335,14 @@ def test_crawling_gets_ahead_on_hands_and_knees():
     [("eat and drink", "eat with the"), ("use the phone", "at the ear"), ("gesture", "drink from")],
 )
 def test_the_hand_comes_to_the_face(action, text):
-    for made in labelled(action, text, 4):
+    for made in labeled(action, text, 4):
         side = "left" if "left" in made.text else "right"
         gap = np.linalg.norm(track(made, f"{side}_wrist") - track(made, "nose"), axis=1)
         assert gap.min() < 0.3, (made.text, gap.min())
 
 
 def test_who_carries_does_not_swing_the_arms():
-    for made in labelled("carry", "carry a box", 4):
+    for made in labeled("carry", "carry a box", 4):
         relative = track(made, "left_wrist") - track(made, "thorax")
         assert np.ptp(np.linalg.norm(relative, axis=1)) < 0.15
         assert np.median(relative[:, 2]) > -0.45  # held up, not hanging

@@ -1,4 +1,4 @@
-"""Labelled clips: which spans, which window, what is true in it, and what is not."""
+"""Labeled clips: which spans, which window, what is true in it, and what is not."""
 
 import warnings
 from collections import Counter
@@ -51,7 +51,7 @@ def told(tmp_path_factory):
     ]
     motions += [Motion("val", "t", "val", made[0][:40], "run")]
     folder = tmp_path_factory.mktemp("told") / "told"
-    return open_corpus(write_corpus(folder, motions, source="made up", licence="ours"))
+    return open_corpus(write_corpus(folder, motions, source="made up", license="ours"))
 
 
 def batches(corpus, config=CONFIG, **settings):
@@ -96,8 +96,8 @@ def test_transitions_join_the_nearest_the_longest_of_ties():
     assert pair_transition(change, [segment(0, 50, "Transition"), around[3]]) is None
 
 
-def span(start, stop, motion=(0, 1000), centre=None):
-    return Span(0, segment(*motion, ""), start, stop, "walk", centre)
+def span(start, stop, motion=(0, 1000), center=None):
+    return Span(0, segment(*motion, ""), start, stop, "walk", center)
 
 
 def test_windows_of_long_spans_are_inside_and_uniform():
@@ -113,8 +113,8 @@ def test_windows_of_long_spans_are_inside_and_uniform():
 
 def test_windows_of_long_transitions_are_around_them():
     rng = np.random.default_rng(0)
-    assert place_window(span(100, 200, centre=160), 20, "context", rng) == (150, 170)
-    assert place_window(span(100, 200, centre=195), 20, "context", rng) == (180, 200)
+    assert place_window(span(100, 200, center=160), 20, "context", rng) == (150, 170)
+    assert place_window(span(100, 200, center=195), 20, "context", rng) == (180, 200)
 
 
 def test_windows_of_short_spans_have_all_of_it_and_context():
@@ -252,7 +252,7 @@ def test_short_windows_are_padded_and_as_frequent_as_asked(told):
 
 def test_what_detectors_do_reaches_the_input_alone(told):
     config = replace(PLAIN, camera="perspective", noise=False)
-    more = AugmentationConfig(any_layout=1.0, hidden_limb=1.0, plain_confidence=1.0)
+    more = AugmentationConfig(random_joint_convention=1.0, limb_occlusion=1.0, drop_confidence=1.0)
     moved = 0
     for step in range(10):
         clip = batches(told, replace(config, augmentation=more)).clip(step, 0)
@@ -268,7 +268,7 @@ def test_what_detectors_do_reaches_the_input_alone(told):
 @pytest.mark.parametrize(
     ("camera", "more", "said"),
     [
-        ("orthographic", AugmentationConfig(any_layout=0.1), "camera: perspective"),
+        ("orthographic", AugmentationConfig(random_joint_convention=0.1), "camera: perspective"),
         ("perspective", AugmentationConfig(recombine=0.1), "stage two"),
         ("perspective", AugmentationConfig(perturb_deg=5), "stage two"),
     ],
@@ -301,7 +301,7 @@ def test_masks_hide_the_input_and_not_the_target(told):
 
 def test_frames_that_lie_apart_and_their_masks(told):
     masks = MaskConfig(random=0, part=0, window=1, window_frames=(2, 3))
-    config = replace(PLAIN, frames=10, frame_step=3, masks=masks)
+    config = replace(PLAIN, frames=10, temporal_stride=3, masks=masks)
     whole = batches(told, replace(PLAIN, frames=30))
     for step in range(20):
         clip, long = batches(told, config).clip(step, 0), whole.clip(step, 0)
@@ -380,7 +380,7 @@ def test_label_frequency(tmp_path, frequency, power):
     motions = [
         Motion(f"m{i}", "s", "train", joints_m, "walk" if i < 9 else "sit") for i in range(10)
     ]
-    corpus = open_corpus(write_corpus(tmp_path / "c", motions, source="", licence=""))
+    corpus = open_corpus(write_corpus(tmp_path / "c", motions, source="", license=""))
     made = batches(corpus, replace(PLAIN, frames=5, label_frequency=frequency), negatives=1)
     sit = 1.0 * 1.0**power
     walk = 9 * 9.0**power
@@ -393,7 +393,7 @@ def test_label_frequency(tmp_path, frequency, power):
 def test_weights_of_corpora(told, tmp_path):
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:20]
     other = [Motion("other", "s", "train", joints_m, "fly")]
-    corpus = open_corpus(write_corpus(tmp_path / "c", other, source="", licence=""))
+    corpus = open_corpus(write_corpus(tmp_path / "c", other, source="", license=""))
     made = TextBatches([(told, 3.0), (corpus, 1.0)], PLAIN, batch_size=1, seed=0, negatives=2)
     names = [made.clip(step, 0)["name"].startswith("other") for step in range(800)]
     assert abs(np.mean(names) - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 800)
@@ -418,7 +418,7 @@ def test_too_few_labels_lower_k_or_are_refused(told, tmp_path):
 
     def corpus(name, *motions):
         made = [Motion(f"m{i}", "s", "train", joints_m, *told) for i, told in enumerate(motions)]
-        return open_corpus(write_corpus(tmp_path / name, made, source="", licence=""))
+        return open_corpus(write_corpus(tmp_path / name, made, source="", license=""))
 
     with pytest.warns(UserWarning, match=r"negatives is lowered from 16$"):
         made = batches(told, negatives=16)

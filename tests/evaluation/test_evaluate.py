@@ -25,7 +25,7 @@ def test_truth_scores_zero(corpus: Corpus) -> None:
 
 
 def test_window_errors_by_hand() -> None:
-    """A pose that is 10 % too large, in units of half a metre."""
+    """A pose that is 10 % too large, in units of half a meter."""
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(2, 5, 17, 3))
     truth -= truth[:, :, :1]

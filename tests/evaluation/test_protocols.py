@@ -11,7 +11,7 @@ import scipy.spatial.transform
 import torch
 from helpers.synthetic_fixtures import h36m_sh, h36m_videopose3d, mpi_inf_3dhp, save_npz, to_3dhp
 
-from actionpose.datasets.paired import Video, centred_rows, clip_rows, covering_rows, open_pairs
+from actionpose.datasets.paired import Video, centered_rows, clip_rows, covering_rows, open_pairs
 from actionpose.evaluation.error_analysis import self_occluded, tables_of, write_failures
 from actionpose.evaluation.paired import (
     evaluate,
@@ -168,7 +168,7 @@ def plain_h36m(table, poses, frames, p_mpjpe=scipy_p_mpjpe):
 
 
 def near_truth(pairs, windows, rng, noise_mm=60.0):
-    """Predictions in millimetres with a person's shape, so that no reflection fits better."""
+    """Predictions in millimeters with a person's shape, so that no reflection fits better."""
     truth = np.asarray(pairs.truth_mm, dtype=np.float64)[windows.rows]
     truth = truth - truth[:, :, :1]
     return 0.9 * truth + rng.normal(0, noise_mm, truth.shape)
@@ -213,10 +213,10 @@ def test_every_form_of_a_file_scores_the_same(sh, tmp_path):
 
 
 def test_h36m_of_a_model_is_the_plain_loop(sh_content, sh):
-    """The whole way of a network: normalising, mirroring, averaging, pelvis to zero."""
+    """The whole way of a network: normalizing, mirroring, averaging, pelvis to zero."""
     torch.manual_seed(0)
     encoder = PoseEncoder(
-        width=16, depth=1, num_heads=2, rep_width=16, max_frames=FRAMES, class_token=False
+        width=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False
     ).eval()
     torch.nn.init.normal_(encoder.head.weight, std=0.3)
     model = load_model("tiny", "h36m-sh", "cpu")
@@ -318,7 +318,7 @@ def test_14_joints_are_the_first_14_of_the_data_set():
     assert [int(row.argmax()) for row in numbers[:14]] == h36m_indices(PAPER14)
 
 
-def test_centre_frames_come_from_their_own_windows(dhp):
+def test_center_frames_come_from_their_own_windows(dhp):
     """A model that returns its input shows which frame of which window is scored."""
     protocol = protocol_for(dhp, frames=9)
     windows = windows_of(dhp, protocol)
@@ -332,7 +332,7 @@ def test_centre_frames_come_from_their_own_windows(dhp):
     assert len(windows.rows) == dhp.scored.sum()
 
 
-def test_cpn_scores_every_frame_once_in_perspective_millimetres(cpn, tmp_path):
+def test_cpn_scores_every_frame_once_in_perspective_millimeters(cpn, tmp_path):
     pairs, positions_m, cameras = cpn
     protocol = protocol_for(pairs, frames=FRAMES)  # 40 frames: a pushed-back window each
     windows = windows_of(pairs, protocol)
@@ -364,7 +364,7 @@ def test_cpn_scores_every_frame_once_in_perspective_millimetres(cpn, tmp_path):
     predict, _ = load_predictions(path, pairs, protocol, windows)
     report = evaluate(predict, pairs, protocol).report
     plain = mean([mean(of) for of in errors.values()])
-    # the file is float32 metres, so its millimetres have seven digits
+    # the file is float32 meters, so its millimeters have seven digits
     assert report["mpjpe_mm"] == pytest.approx(plain, abs=1e-3)
 
 
@@ -410,7 +410,7 @@ def test_covering_windows_of_short_and_long_videos():
     rows, scored = covering_rows([video(0, 7), video(7, 10)], 5)
     assert rows.tolist() == [[0, 1, 2, 3, 4], [2, 3, 4, 5, 6], [7, 8, 9, 9, 9]]
     assert rows[scored].tolist() == list(range(10))
-    assert centred_rows([video(0, 3)], np.array([0, 2]), 3).tolist() == [[0, 0, 1], [1, 2, 2]]
+    assert centered_rows([video(0, 3)], np.array([0, 2]), 3).tolist() == [[0, 0, 1], [1, 2, 2]]
 
 
 def test_frames_seen_twice_have_their_mean_error_and_no_velocity_crosses_videos():
@@ -447,7 +447,7 @@ WRONG_PREDICTIONS = {
     "length": (lambda p: {"pose_mm": p[:-1]}, "expected are"),
     "windows": (lambda p: {"pose_mm": p[None, :5]}, "windows"),
     "pixels": (lambda p: {"pose": p / 4}, "half the image's width"),
-    "metres": (lambda p: {"pose_mm": p / 1000}, "not millimetres"),
+    "meters": (lambda p: {"pose_mm": p / 1000}, "not millimeters"),
     "joints": (lambda p: {"pose_mm": p[:, :16]}, "16"),
     "no pose": (lambda p: {"poses": p}, "neither pose_mm nor pose"),
     "nothing": (lambda p: {"pose_mm": p * np.nan}, "finite"),

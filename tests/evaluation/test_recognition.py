@@ -14,9 +14,9 @@ from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.evaluation import recognition
 from actionpose.evaluation.recognition import (
-    labelled_spans,
+    labeled_spans,
     nearest_labels,
-    recognise,
+    recognize,
     statistics_of,
 )
 from actionpose.evaluation.segmentation import (
@@ -42,7 +42,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
         split = "train" if i < 12 else "val"
         motions.append(Motion(f"m{i:02d}", made.subject, split, made.joints_m, text=action))
     folder = tmp_path_factory.mktemp("corpora") / "four"
-    return open_corpus(write_corpus(folder, motions, source="made up", licence="ours"))
+    return open_corpus(write_corpus(folder, motions, source="made up", license="ours"))
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +50,12 @@ def checkpoint(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Labels lie where a random encoder puts the train spans of their action."""
     folder = tmp_path_factory.mktemp("checkpoints")
     plain = ActionPose.from_pretrained(write_checkpoint(folder / "plain"), "cpu")
-    spans = labelled_spans([corpus], "train")
+    spans = labeled_spans([corpus], "train")
     embeddings = recognition.embed_spans(plain, spans).mean(axis=1)
-    centre = embeddings.mean(axis=0)
+    center = embeddings.mean(axis=0)
     labels = {
         action: np.mean(
-            [e - centre for e, s in zip(embeddings, spans, strict=True) if s.text == action], 0
+            [e - center for e, s in zip(embeddings, spans, strict=True) if s.text == action], 0
         )
         for action in ACTIONS
     }
@@ -70,14 +70,14 @@ def test_spans_are_actions_or_else_whole_motions(tmp_path: Path) -> None:
         Motion("c", "s", "val", joints_m),
         Motion("d", "s", "train", joints_m, text="other split"),
     ]
-    corpus = open_corpus(write_corpus(tmp_path / "c", motions, source="x", licence="y"))
-    spans = labelled_spans([corpus], "val")
+    corpus = open_corpus(write_corpus(tmp_path / "c", motions, source="x", license="y"))
+    spans = labeled_spans([corpus], "val")
     assert [(s.text, len(s.joints_m)) for s in spans] == [("part", 15), ("only whole", 60)]
 
 
 def test_recognition_beats_chance_where_the_labels_fit(corpus: Corpus, checkpoint: Path) -> None:
     model = ActionPose.from_pretrained(checkpoint, "cpu")
-    report = recognise(model, [corpus], "val")
+    report = recognize(model, [corpus], "val")
     scores = report["scores"]
     assert report["num_spans"] == 8 and report["num_unseen"] == 0 and "top1_unseen" not in scores
     assert scores["chance"] == 25
@@ -97,13 +97,13 @@ def test_labels_not_in_training_are_told_apart(
     model = ActionPose.from_pretrained(
         write_checkpoint(tmp_path / "c", labels={"walk": np.ones(16)}, text=True), "cpu"
     )
-    report = recognise(model, [corpus], "val")
+    report = recognize(model, [corpus], "val")
     assert report["num_unseen"] == 6
     both = [report["scores"][name].mean for name in ("top1_seen", "top1_unseen")]
     assert report["scores"]["top1"].mean == pytest.approx(0.25 * both[0] + 0.75 * both[1])
 
 
-def test_statistics_and_neighbours_by_hand() -> None:
+def test_statistics_and_neighbors_by_hand() -> None:
     points = np.ones((3, 17, 3))
     points[..., 0] = np.arange(17) + 10 * np.arange(3)[:, None]  # x moves by 10 a frame
     found = statistics_of(points)
@@ -117,7 +117,7 @@ def test_statistics_and_neighbours_by_hand() -> None:
 
 
 def test_tracks_are_continuous(corpus: Corpus) -> None:
-    spans = labelled_spans([corpus], "val")
+    spans = labeled_spans([corpus], "val")
     tracks = make_tracks(spans)
     assert sum(len(segments_of(t.label_of_frame)) for t in tracks) >= 6
     for track in tracks:
@@ -168,7 +168,7 @@ def test_segmentation(corpus: Corpus, checkpoint: Path) -> None:
 
 def test_splits_without_labels(corpus: Corpus, checkpoint: Path) -> None:
     model = ActionPose.from_pretrained(checkpoint, "cpu")
-    for score in (recognise, segment, calibrate):
+    for score in (recognize, segment, calibrate):
         with pytest.raises(UserError, match="test"):
             score(model, [corpus], "test")
 
@@ -177,7 +177,7 @@ def test_calibration_separates(corpus: Corpus, checkpoint: Path) -> None:
     model = ActionPose.from_pretrained(checkpoint, "cpu")
     found = calibrate(model, [corpus], "val")
     assert found["accepted"] + found["rejected"] > 100  # better than a coin
-    assert -1 <= found["other_threshold"] <= 1
+    assert -1 <= found["rejection_threshold"] <= 1
 
 
 def test_commands(
@@ -202,7 +202,8 @@ def test_commands(
     meta = json.loads((folder / "meta.json").read_text())
     assert meta["other_calibrated_on"] == "four, val"
     assert (
-        ActionPose.from_pretrained(folder, "cpu").space.other_threshold == meta["other_threshold"]
+        ActionPose.from_pretrained(folder, "cpu").space.rejection_threshold
+        == meta["rejection_threshold"]
     )
 
     textless = write_checkpoint(tmp_path / "textless", class_token=False)

@@ -20,7 +20,7 @@ from actionpose.experiments.ablation import (
     plan,
     read_all,
     run_all,
-    summarise,
+    summarize,
     table,
 )
 from actionpose.utils.errors import UserError
@@ -126,7 +126,7 @@ def test_table_by_hand() -> None:
     found += [
         fake("mmm_map", s, base + s - 2 + rng.normal(0, 0.5, 50), top1=50.0 + s) for s in (0, 1)
     ]
-    lines = {line.row: line for line in summarise(found)}
+    lines = {line.row: line for line in summarize(found)}
     assert lines["baseline"].mean == pytest.approx(base.mean() + 1)
     assert lines["baseline"].deviation == pytest.approx(1)
     low, high = lines["baseline"].interval
@@ -151,9 +151,9 @@ def test_intervals_know_of_seeds() -> None:
 
 def test_scores_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="other windows"):
-        summarise([fake("mmm_map", 0, np.ones(3)), fake("baseline", 0, np.ones(4))])
+        summarize([fake("mmm_map", 0, np.ones(3)), fake("baseline", 0, np.ones(4))])
     with pytest.raises(UserError, match="no metric"):
-        summarise([], "mpjpe")
+        summarize([], "mpjpe")
     (tmp_path / "mmm_map" / "seed_0").mkdir(parents=True)
     (tmp_path / "mmm_map" / "seed_0" / "scores.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):

@@ -30,8 +30,8 @@ def test_separation_at_its_extremes():
     assert mixed["silhouette"] < 0.1 and mixed["knn"] < 0.6
 
 
-def test_a_clip_is_no_neighbour_of_its_own():
-    """Two clips in the same place with two labels: each one's neighbour is the other."""
+def test_a_clip_is_no_neighbor_of_its_own():
+    """Two clips in the same place with two labels: each one's neighbor is the other."""
     features = F.normalize(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]]), dim=-1)
     assert separation(features, ["a", "b", "a", "b"])["knn"] <= 0.5
 
@@ -44,7 +44,7 @@ def held_out(tmp_path_factory):
         for i, made in enumerate(dataset(16, seed=2))
     ]
     folder = tmp_path_factory.mktemp("held") / "out"
-    return open_corpus(write_corpus(folder, motions, source="", licence=""))
+    return open_corpus(write_corpus(folder, motions, source="", license=""))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_figure_8(trained, held_out, tmp_path):
     for match, labels, motions in (
         ("two or more that differ", ["walk", "Walk."], None),
         ("name motions", ["fly", "swim"], None),
-        ("no labelled motion nobody", ["fly", "swim"], ["nobody"]),
+        ("no labeled motion nobody", ["fly", "swim"], ["nobody"]),
     ):
         with pytest.raises(UserError, match=match):
             figure8(trained, [held_out], labels, tmp_path / "no.png", motions=motions)

@@ -37,7 +37,7 @@ def made_up(persons: int = 1, frames: int = 40, **changes) -> Result:
         "time_s": np.arange(frames) / RATE_HZ,
         "root_m": root,
         "header": {
-            **{"units": "metres", "axes": CAMERA, "skeleton": "h36m17"},
+            **{"units": "meters", "axes": CAMERA, "skeleton": "h36m17"},
             **{"root": "pelvis at the origin of every frame", "scale_source": "made up"},
         },
     }
@@ -90,7 +90,7 @@ def test_opposite_directions_are_half_a_turn():
     np.testing.assert_allclose(turned, -source, atol=1e-12)
 
 
-def test_neighbouring_turns_are_near(rigid):
+def test_neighboring_turns_are_near(rigid):
     turns = rig.fit(rigid, 0, even=True).turns
     assert (turns[1:] * turns[:-1]).sum(axis=-1).min() > 0.7
 
@@ -276,7 +276,7 @@ def world_places(glb: Glb, frame: int) -> dict[int, np.ndarray]:
     return places
 
 
-def test_glb_equals_the_result_in_metres_and_seconds(tmp_path):
+def test_glb_equals_the_result_in_meters_and_seconds(tmp_path):
     result = motion.rigid(made_up(2))
     time_s = np.sort(result.time_s + np.random.default_rng(0).uniform(0, 0.02, 40)) + 1
     result.valid[1, 30:] = False

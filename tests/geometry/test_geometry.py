@@ -97,11 +97,11 @@ def test_orthographic_view_by_hand():
 def test_orthographic_view_is_the_view_of_a_far_camera(walk_m):
     yaw = 0.7
     forward = np.array([-np.sin(yaw), np.cos(yaw), 0])
-    centre = walk_m.mean(axis=(0, 1))
-    position = centre - 1e5 * forward
-    camera = Camera(look_at(position, centre), position, 1e5, np.zeros(2))
+    center = walk_m.mean(axis=(0, 1))
+    position = center - 1e5 * forward
+    camera = Camera(look_at(position, center), position, 1e5, np.zeros(2))
     seen = camera.project(camera.from_world(walk_m))
-    level = orthographic_view(walk_m - centre, yaw)[..., :2]
+    level = orthographic_view(walk_m - center, yaw)[..., :2]
     np.testing.assert_allclose(seen, level, atol=1e-3)
 
 
@@ -136,7 +136,7 @@ def test_walkers_go_where_they_head():
 
 
 @pytest.mark.parametrize("frame", [Frame2D((320.0, 200.0), 150.0), image_frame((1920, 1080))])
-def test_normalised_units_and_back(frame, rng):
+def test_normalized_units_and_back(frame, rng):
     keypoints = rng.uniform(0, 1000, (6, 17, 3))
     keypoints[..., 2] = rng.uniform(0.1, 1, (6, 17))
     back = frame.denormalize(frame.normalize(keypoints))
@@ -152,7 +152,7 @@ def test_image_units_by_hand():
     np.testing.assert_allclose(image_frame((1920, 1080)).normalize(corners), expected)
 
 
-def test_normalising_changes_nothing_of_what_it_was_given():
+def test_normalizing_changes_nothing_of_what_it_was_given():
     keypoints = np.array([[5.0, 5.0, 0.0], [7.0, 8.0, 1.0]])
     image_frame((10, 10)).normalize(keypoints)
     assert keypoints.tolist() == [[5, 5, 0], [7, 8, 1]]

@@ -35,7 +35,7 @@ class Made:
     defect: str | None
     babel: str  # id in the corpus
     file: Path
-    rate_hz: float  # the true one
+    fps: float  # the true one
     seconds: float
     split: str
 
@@ -47,9 +47,9 @@ class Code:
         return (print, ("this must not be printed",))
 
 
-def motion(rng, frames, rate_hz, width):
+def motion(rng, frames, fps, width):
     """Smooth: a few waves a value, and a path at the height of a pelvis."""
-    time = np.arange(frames)[:, None] / rate_hz
+    time = np.arange(frames)[:, None] / fps
     waves = rng.uniform(0.2, 1.5, width), rng.uniform(0, 6, width), rng.normal(0, 0.3, width)
     poses = waves[2] * np.sin(2 * np.pi * waves[0] * time + waves[1])
     poses[:, :3] += (np.pi / 2, 0, 0)  # the model is y up, the world z up
@@ -94,17 +94,17 @@ def write_tree(folder, num_files=200, seed=0, seconds=(0.6, 1.4), defects=DEFECT
     for number in range(num_files):
         rng = np.random.default_rng([seed, number])
         defect = defects[number] if number < len(defects) else None
-        archive, extracted, local, subject, rate_hz, pattern = DATA_SETS[number % len(DATA_SETS)]
+        archive, extracted, local, subject, fps, pattern = DATA_SETS[number % len(DATA_SETS)]
         name = pattern.format(number // len(DATA_SETS))
-        frames = int(rng.uniform(*seconds) * rate_hz)
+        frames = int(rng.uniform(*seconds) * fps)
         # newer downloads have underscores for spaces
         on_disk = name.replace(" ", "_") if number % 20 < 10 else name
         file = folder / "AMASS" / local / subject / f"{on_disk}_poses.npz"
         split = ("train", "train", "train", "val")[number % 4]
         feat_p = f"{archive}/{extracted}/{subject}/{name}_poses.npz"
         one = Made(
-            number, defect, f"{extracted}/{subject}/{name}_poses", file, rate_hz,
-            round(frames / rate_hz, 2), split,
+            number, defect, f"{extracted}/{subject}/{name}_poses", file, fps,
+            round(frames / fps, 2), split,
         )  # fmt: skip
         made.append(one)
         entries[split][str(number)] = babel_entry(one, feat_p, rng)
@@ -119,11 +119,11 @@ def write_tree(folder, num_files=200, seed=0, seconds=(0.6, 1.4), defects=DEFECT
 def write_motion(one, frames, rng):
     file = one.file
     file.parent.mkdir(parents=True, exist_ok=True)
-    poses, trans = motion(rng, frames, one.rate_hz, 156)
+    poses, trans = motion(rng, frames, one.fps, 156)
     arrays = {
         "poses": poses,
         "gender": GENDERS[one.number % len(GENDERS)],
-        "mocap_framerate": np.array(one.rate_hz),
+        "mocap_framerate": np.array(one.fps),
         "betas": rng.normal(0, 1, 16),
         "trans": trans,
         "dmpls": rng.normal(0, 0.1, (frames, 8)),

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 BODY_PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19]
-# rest places of the first 22 joints of a T-pose, metres: left is +x, y up, looking along +z
+# rest places of the first 22 joints of a T-pose, meters: left is +x, y up, looking along +z
 LEFT = {
     **{1: (0.07, -0.32, -0.01), 4: (0.10, -0.70, -0.02), 7: (0.09, -1.10, -0.05)},
     **{10: (0.12, -1.16, 0.08), 13: (0.07, 0.18, -0.01), 16: (0.18, 0.22, -0.02)},

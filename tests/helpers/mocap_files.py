@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-# A body at rest, y up, facing z, in metres: joint -> (parent, place). Its left is +x.
+# A body at rest, y up, facing z, in meters: joint -> (parent, place). Its left is +x.
 BODY: dict[str, tuple[str | None, tuple[float, float, float]]] = {
     "pelvis": (None, (0, 0.95, 0)),
     "left_hip": ("pelvis", (0.09, 0.9, 0)),
@@ -129,7 +129,7 @@ def body_bvh(
         positions: all joints have position channels, and OFFSETs that are not true.
 
     Returns:
-        Where each joint is, (frames, 3) metres, y up.
+        Where each joint is, (frames, 3) meters, y up.
     """
     names = NAMES[rig]
     parents = {key: parent_in(names, key) for key in BODY if key in names}
@@ -235,7 +235,7 @@ def body_asf(path: Path, *, angle: str = "deg") -> None:
 def body_amc(
     path: Path, *, frames: int = 9, angle: str = "DEGREES", seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Write a motion of `body_asf`; returns where each joint is, (frames, 3) metres, y up."""
+    """Write a motion of `body_asf`; returns where each joint is, (frames, 3) meters, y up."""
     unit_m = 0.0254 / 0.45
     # a bone of an ASF turns at its start: the angles of a joint of BODY are those of its bone
     names = ASF_NAMES | {"pelvis": "root"}

@@ -30,10 +30,10 @@ def write_checkpoint(
         width=16,
         depth=2,
         num_heads=2,
-        rep_width=16,
+        dim_rep=16,
         max_frames=27,
         middle_layer=1,
-        embedding_width=WIDTH,
+        embedding_dim=WIDTH,
         class_token=class_token,
     )
     torch.manual_seed(seed)
@@ -44,7 +44,7 @@ def write_checkpoint(
                 if parameter.ndim > 1 and "pooling.joint" not in name:
                     parameter.mul_(8)
     save_file(encoder.state_dict(), folder / "weights.safetensors")
-    about = {"format": 1, "step": 1, "model": asdict(config), "frames": 27, "rate_hz": 30.0}
+    about = {"format": 1, "step": 1, "model": asdict(config), "frames": 27, "fps": 30.0}
     about |= {"normalization": "box", **meta}
     (folder / "meta.json").write_text(json.dumps(about))
     if labels:
@@ -77,4 +77,4 @@ def write_text_side(folder: Path) -> None:
     )
     torch.manual_seed(0)
     bert = transformers.BertModel(config, add_pooling_layer=False)
-    TextEncoder(bert, tokenizer, pooling="mean", embedding_width=WIDTH).save(folder)
+    TextEncoder(bert, tokenizer, pooling="mean", embedding_dim=WIDTH).save(folder)

@@ -39,14 +39,14 @@ def bone_lengths(joints: np.ndarray) -> np.ndarray:
 
 
 def walk_m(seed: int, frames: int) -> np.ndarray:
-    """(frames, 17, 3) metres, world: walks of one body, joined and played to and fro."""
+    """(frames, 17, 3) meters, world: walks of one body, joined and played to and fro."""
     parts: list[np.ndarray] = []
     lengths = None
     for number in range(1000):
         made = motion(
             ("walk", "squat", "kick")[number % 3],
             np.random.default_rng([seed, number]),
-            rate_hz=50.0,
+            fps=50.0,
         )
         joints = made.joints_m.astype(np.float64)
         if lengths is None:

@@ -52,7 +52,7 @@ def assert_same(a, b):
 
 
 def assert_same_end(run, other):
-    """Weights, optimiser and log are the same."""
+    """Weights, optimizer and log are the same."""
     ends = [checkpoint.saved_steps(folder)[-1] for folder in (run, other)]
     assert ends[0].name == ends[1].name
     first, second = ((end / "weights.safetensors").read_bytes() for end in ends)

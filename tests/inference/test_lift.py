@@ -16,7 +16,7 @@ from actionpose.skeletons import COCO17, H36M17
 from actionpose.utils.errors import UserError
 
 FRAMES = 9
-META = {"frames": FRAMES, "normalization": "box", "rate_hz": 30.0}
+META = {"frames": FRAMES, "normalization": "box", "fps": 30.0}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def model() -> ActionPose:
     """Random weights, larger than at the start of a training, so that inputs matter."""
     torch.manual_seed(0)
     encoder = PoseEncoder(
-        width=16, depth=1, num_heads=2, rep_width=16, max_frames=FRAMES, class_token=False
+        width=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False
     )
     with torch.no_grad():
         for parameter in encoder.parameters():
@@ -41,10 +41,8 @@ def track(corpus: Corpus) -> np.ndarray:
     return points.astype(np.float32)
 
 
-def keypoints_of(*tracks: np.ndarray, rate_hz: float = 30.0) -> Keypoints:
-    return Keypoints.from_array(
-        np.stack(tracks), skeleton=H36M17, rate_hz=rate_hz, image_size=(1000, 1000)
-    )
+def keypoints_of(*tracks: np.ndarray, fps: float = 30.0) -> Keypoints:
+    return Keypoints.from_array(np.stack(tracks), skeleton=H36M17, fps=fps, image_size=(1000, 1000))
 
 
 def test_result_says_what_it_is(model: ActionPose, track: np.ndarray) -> None:
@@ -52,7 +50,7 @@ def test_result_says_what_it_is(model: ActionPose, track: np.ndarray) -> None:
     assert result.pose_m.shape == (1, len(track), 17, 3)
     assert np.isfinite(result.pose_m).all()
     assert (result.pose_m[:, :, 0] == 0).all()
-    assert result.header["units"] == "metres"
+    assert result.header["units"] == "meters"
     assert "average adult" in result.header["scale_source"]
     assert result.header["checkpoint"]["name"] == "random"
     np.testing.assert_allclose(result.time_s, np.arange(len(track)) / 30)
@@ -121,7 +119,7 @@ def test_rate_is_the_models_inside_and_the_videos_outside(
     """The same motion filmed at twice the rate gives the same poses at the same times."""
     twice = np.repeat(track, 2, axis=0)[:-1]
     twice[1::2] = (track[1:] + track[:-1]) / 2
-    slow, fast = (model.lift(keypoints_of(t, rate_hz=r)) for t, r in ((track, 30.0), (twice, 60.0)))
+    slow, fast = (model.lift(keypoints_of(t, fps=r)) for t, r in ((track, 30.0), (twice, 60.0)))
     assert fast.pose_m.shape[1] == len(twice)
     np.testing.assert_allclose(fast.pose_m[:, ::2], slow.pose_m, atol=1e-4)
 
@@ -201,7 +199,7 @@ def test_other_layouts(model: ActionPose, track: np.ndarray) -> None:
         source = joint if joint in H36M17.joints else "head"
         index = COCO17.joints.index(joint)
         coco[:, index] = track[:, H36M17.joints.index(source)]
-    result = model.lift(Keypoints.from_array(coco, skeleton=COCO17, rate_hz=30.0))
+    result = model.lift(Keypoints.from_array(coco, skeleton=COCO17, fps=30.0))
     assert result.header["input_skeleton"] == "coco17"
     assert result.header["skeleton"] == "h36m17"
 
@@ -230,7 +228,7 @@ def test_impossible_heights(model: ActionPose, track: np.ndarray, height_m: floa
 
 def test_model_of_the_image_needs_its_size(model: ActionPose, track: np.ndarray) -> None:
     other = ActionPose(model.encoder, {**META, "normalization": "image"}, name="random")
-    without = Keypoints.from_array(track, skeleton=H36M17, rate_hz=30.0)
+    without = Keypoints.from_array(track, skeleton=H36M17, fps=30.0)
     with pytest.raises(UserError, match="--image-size"):
         other.lift(without)
     assert np.isfinite(other.lift(keypoints_of(track)).pose_m).all()

@@ -54,12 +54,12 @@ def as_result(corpus: Corpus, motion: str) -> Result:
         track_id=np.array([0]),
         time_s=np.arange(len(joints_m)) / 30,
         header={
-            "units": "metres",
+            "units": "meters",
             "axes": "x right, y down, z away from the camera",
             "root": "pelvis",
             "skeleton": H36M17.name,
             "scale_source": "truth",
-            "rate_hz": 30.0,
+            "fps": 30.0,
             "image_size": IMAGE_SIZE,
         },
     )

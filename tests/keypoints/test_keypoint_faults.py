@@ -47,7 +47,7 @@ def test_faulty_json(write_keypoints, content, word):
 
 def test_damaged_numpy_files_are_never_a_crash(tmp_path):
     """Cut off or with a bit flipped, it is read or refused in a sentence."""
-    whole = Keypoints.from_array(body(0, 0, 16)[None], skeleton=None, rate_hz=30)
+    whole = Keypoints.from_array(body(0, 0, 16)[None], skeleton=None, fps=30)
     whole.save(tmp_path / "a.npz")
     np.save(tmp_path / "a.npy", whole.keypoints_px)
     for path in (tmp_path / "a.npz", tmp_path / "a.npy"):
@@ -97,12 +97,12 @@ def test_negative_confidence(write_keypoints):
     refused(write_keypoints([alphapose("4.jpg", points)]), "frame 4", "nose", "-0.5")
 
 
-def test_normalised_coordinates(write_keypoints, tmp_path):
+def test_normalized_coordinates(write_keypoints, tmp_path):
     points = body(0, 0) / (200, 200, 1)
     points[4] = (50, 50, 0)  # not detected, so it does not count
-    refused(write_keypoints([alphapose("4.jpg", points)]), "normalised", "width")
+    refused(write_keypoints([alphapose("4.jpg", points)]), "normalized", "width")
     np.save(tmp_path / "a.npy", points[None])
-    refused(tmp_path / "a.npy", "normalised")
+    refused(tmp_path / "a.npy", "normalized")
 
 
 def test_detections_without_a_joint_are_nobody(write_keypoints):
@@ -117,9 +117,9 @@ def test_image_names_that_do_not_count_frames(write_keypoints):
     refused(write_keypoints(entries), "1700000000000", "memory")
 
 
-@pytest.mark.parametrize("rate_hz", [0, -1, float("nan"), float("inf"), 1001, True, "30"])
-def test_impossible_rates(write_keypoints, rate_hz):
-    refused(write_keypoints([alphapose("0.jpg", body(0, 0))]), "rate_hz", rate_hz=rate_hz)
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1001, True, "30"])
+def test_impossible_rates(write_keypoints, fps):
+    refused(write_keypoints([alphapose("0.jpg", body(0, 0))]), "fps", fps=fps)
 
 
 @pytest.mark.parametrize("size", [(0, 1), (-5, 5), (1920,), (1.5, 2), 1920, "hd", (1, 2, 3)])
@@ -130,9 +130,9 @@ def test_impossible_image_sizes(write_keypoints, size):
 def test_given_rate_and_size(write_keypoints):
     path = write_keypoints([alphapose("0.jpg", body(0, 0))])
     found = Keypoints.read(path)
-    assert (found.rate_hz, found.rate_source, found.image_size) == (30, "assumed 30 Hz", None)
-    found = Keypoints.read(path, rate_hz=50, image_size=(1920, 1080))
-    assert (found.rate_hz, found.rate_source, found.image_size) == (50, "given", (1920, 1080))
+    assert (found.fps, found.rate_source, found.image_size) == (30, "assumed 30 Hz", None)
+    found = Keypoints.read(path, fps=50, image_size=(1920, 1080))
+    assert (found.fps, found.rate_source, found.image_size) == (50, "given", (1920, 1080))
 
 
 def test_the_format_may_be_said(write_keypoints, tmp_path):

@@ -119,7 +119,7 @@ def test_trc(tmp_path: Path) -> None:
     body[3, 7] = 0
     found = Keypoints.read(write(tmp_path, "a_px_person00.trc", trc(names, body)))
     assert found.skeleton is HALPE26
-    assert (found.rate_hz, found.rate_source, found.first_frame) == (60.0, "file", 1)
+    assert (found.fps, found.rate_source, found.first_frame) == (60.0, "file", 1)
     np.testing.assert_allclose(found.keypoints_px[0, ..., :2], body[..., :2], atol=1e-4)
     assert found.keypoints_px[0, 3, 7, 2] == 0 and found.keypoints_px[0, 3, 6, 2] == 1
 
@@ -158,7 +158,7 @@ def test_mediapipe_file_that_knows_its_video(tmp_path: Path) -> None:
     frames[1:1] = [{"poseLandmarks": []}, {"poseLandmarks": None}]
     data = {"width": 1000, "height": 500, "fps": 25, "frames": frames}
     found = Keypoints.read(write(tmp_path, "a.json", json.dumps(data)))
-    assert (found.rate_hz, found.image_size) == (25.0, (1000, 500))
+    assert (found.fps, found.image_size) == (25.0, (1000, 500))
     assert found.valid.tolist() == [[True, False, False, *[True] * 5]]
 
 
@@ -172,7 +172,7 @@ MISTAKES = {
         "row 1",
     ),
     "wide": (deeplabcut(list(COCO17.joints), {"a": BODY}).rstrip("\n") + ",1.0\n", "row 5"),
-    "metres": (trc(list(COCO17.joints), BODY / 1000), "metres"),
+    "meters": (trc(list(COCO17.joints), BODY / 1000), "meters"),
     "3D": (trc(list(COCO17.joints), BODY).replace("\t0\t", "\t3.5\t"), "3D"),
     "cut": ("PathFileType\t4\n", "TRC"),
 }

@@ -18,7 +18,7 @@ def keypoints():
     points[1, 2:4] = 0
     points[0, :, COCO17.joints.index("left_hip")] = 0
     found = Keypoints.from_array(
-        points, skeleton="coco17", rate_hz=29.97, image_size=(1280, 720), detector="made"
+        points, skeleton="coco17", fps=29.97, image_size=(1280, 720), detector="made"
     )
     return found
 
@@ -27,7 +27,7 @@ def test_from_array(keypoints):
     assert (keypoints.num_persons, keypoints.num_frames) == (2, 6)
     assert keypoints.valid.tolist() == [[True] * 6, [True, True, False, False, True, True]]
     with pytest.raises(UserError, match="numbers"):
-        Keypoints.from_array([[["a"]]], skeleton=None, rate_hz=30)
+        Keypoints.from_array([[["a"]]], skeleton=None, fps=30)
 
 
 def test_save_and_read(keypoints, tmp_path):
@@ -38,7 +38,7 @@ def test_save_and_read(keypoints, tmp_path):
         before, after = getattr(keypoints, name), getattr(found, name)
         assert before.dtype == after.dtype
         assert before.tobytes() == after.tobytes()
-    for name in ("rate_hz", "image_size", "skeleton", "detector", "source", "rate_source"):
+    for name in ("fps", "image_size", "skeleton", "detector", "source", "rate_source"):
         assert getattr(found, name) == getattr(keypoints, name)
     found.save(second)
     assert first.read_bytes() == second.read_bytes()
@@ -67,11 +67,11 @@ def test_keypoints_in_a_result(keypoints, tmp_path):
     path = tmp_path / "result.npz"
     arrays = saved_arrays(keypoints.to_skeleton(), path)
     arrays["keypoints_px"][1, 2] = 77
-    header = {"format_version": 1, "skeleton": "h36m17", "units": "m", "rate_hz": 25.0}
+    header = {"format_version": 1, "skeleton": "h36m17", "units": "m", "fps": 25.0}
     arrays |= {"header": np.array(json.dumps(header)), "pose_m": np.zeros((2, 6, 17, 3))}
     np.savez(path, **arrays)
     found = Keypoints.read(path)
-    assert (found.rate_hz, found.rate_source, found.image_size) == (25, "file", None)
+    assert (found.fps, found.rate_source, found.image_size) == (25, "file", None)
     np.testing.assert_array_equal(found.keypoints_px, keypoints.to_skeleton().keypoints_px)
 
 
@@ -81,8 +81,8 @@ def test_keypoints_in_a_result(keypoints, tmp_path):
         ({"format_version": 2}, "format 2"),
         ({"skeleton": "dog20"}, "dog20"),
         ({"skeleton": "halpe26"}, "26"),
-        ({"rate_hz": -1}, "rate_hz"),
-        ({"rate_hz": "fast"}, "rate_hz"),
+        ({"fps": -1}, "fps"),
+        ({"fps": "fast"}, "fps"),
         ({"image_size": [1]}, "image_size"),
         ({"first_frame": "a"}, "damaged"),
     ],
@@ -105,7 +105,7 @@ def test_saved_files_with_a_faulty_header(keypoints, tmp_path, change, word):
         ({"track_id": np.array([1, 1])}, "twice"),
         ({"track_id": np.array([1.0, 2.0])}, "track_id"),
         ({"keypoints_px": np.full((2, 6, 17, 3), np.nan, dtype=np.float32)}, "nose"),
-        ({"keypoints_px": np.full((2, 6, 17, 3), 0.5, dtype=np.float32)}, "normalised"),
+        ({"keypoints_px": np.full((2, 6, 17, 3), 0.5, dtype=np.float32)}, "normalized"),
         ({"keypoints_px": np.full((2, 6, 17, 3), 7, dtype=np.float32)}, "confidence is 7"),
         ({"keypoints_px": np.zeros((2, 6, 17, 2), dtype=np.float32)}, "(2, 6, 17, 2)"),
     ],
@@ -126,7 +126,7 @@ def test_what_is_missing_must_be_zero(keypoints):
 def test_to_skeleton(keypoints):
     found = keypoints.to_skeleton()
     assert found.skeleton is H36M17
-    assert (found.rate_hz, found.detector) == (keypoints.rate_hz, keypoints.detector)
+    assert (found.fps, found.detector) == (keypoints.fps, keypoints.detector)
     coco, ours = keypoints.keypoints_px[1, 0], found.keypoints_px[1, 0]
     [left, right, pelvis] = (*COCO17.indices("left_hip", "right_hip"), *H36M17.indices("pelvis"))
     np.testing.assert_allclose(ours[pelvis], (coco[left] + coco[right]) / 2, rtol=1e-6)
@@ -141,5 +141,5 @@ def test_to_skeleton(keypoints):
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=list(SKELETONS))
 def test_every_skeleton_becomes_h36m(skeleton):
     points = body(10, 10, len(skeleton))[None]
-    found = Keypoints.from_array(points, skeleton=skeleton, rate_hz=30).to_skeleton()
+    found = Keypoints.from_array(points, skeleton=skeleton, fps=30).to_skeleton()
     assert (found.keypoints_px[..., 2] > 0).all()

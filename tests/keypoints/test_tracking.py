@@ -64,8 +64,8 @@ def test_away_for_a_while_is_the_same_person_and_for_long_another() -> None:
 
 def test_memory_counts_seconds_not_frames() -> None:
     """The same absence of 0.9 s at 10 and at 100 frames a second."""
-    for rate_hz in (10, 100):
-        time_s = np.array([0, 1, *(np.arange(2) + 1 + 0.9 * rate_hz)]) / rate_hz
+    for fps in (10, 100):
+        time_s = np.array([0, 1, *(np.arange(2) + 1 + 0.9 * fps)]) / fps
         assert track(time_s, np.stack([body(0, 0)] * 4)).tolist() == [0, 0, 0, 0]
 
 

@@ -15,7 +15,7 @@ from actionpose.models.dstformer import PoseEncoder
 from actionpose.models.ops import fused_block as fused
 from actionpose.models.ops.fused_block import half_block
 from actionpose.training.finetune import finetune
-from actionpose.training.loop import quicken, start_accelerator
+from actionpose.training.loop import apply_compile_and_fusion, start_accelerator
 from actionpose.utils.errors import UserError
 
 needs_compiler = pytest.mark.skipif(
@@ -39,10 +39,10 @@ def encoder_of(width=64, num_heads=2, mlp_ratio=2.0, class_token=True, std=0.2):
         depth=2,
         num_heads=num_heads,
         mlp_ratio=mlp_ratio,
-        rep_width=32,
+        dim_rep=32,
         max_frames=81,
         middle_layer=1,
-        embedding_width=32,
+        embedding_dim=32,
         class_token=class_token,
     )
     for parameter in encoder.parameters():  # as drawn, every block does next to nothing
@@ -193,7 +193,7 @@ def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
     monkeypatch.setattr("actionpose.training.loop.has_bf16", lambda: False)
     config = replace(tiny_config.training, fused=True, precision="bf16")
     with pytest.warns(UserWarning, match="computes the encoder's blocks in float32"):
-        quicken(encoder_of(), config, start_accelerator(config))
+        apply_compile_and_fusion(encoder_of(), config, start_accelerator(config))
 
 
 @needs_compiler
@@ -208,7 +208,7 @@ def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
 def test_settings_that_do_not_fit_are_refused(tiny_config, model, training, message):
     config = replace(tiny_config.training, fused=True, **training)
     with pytest.raises(UserError, match=message):
-        quicken(encoder_of(**model), config, start_accelerator(config))
+        apply_compile_and_fusion(encoder_of(**model), config, start_accelerator(config))
 
 
 def test_without_a_compiler(monkeypatch, forget):

@@ -239,8 +239,8 @@ def test_strange_values_among_the_weights_are_refused(value):
             load_motionbert(tiny_weights() | {key: value}, num_heads=4)
 
 
-SIZES = {"width": 16, "depth": 3, "num_heads": 2, "rep_width": 16, "max_frames": 27}
-SIZES |= {"middle_layer": 2, "embedding_width": 24}
+SIZES = {"width": 16, "depth": 3, "num_heads": 2, "dim_rep": 16, "max_frames": 27}
+SIZES |= {"middle_layer": 2, "embedding_dim": 24}
 
 
 def small(seed=0, spread=0.2, **changes):

@@ -28,7 +28,7 @@ transformers = pytest.importorskip("transformers")
 @pytest.fixture
 def encoder(small_bert: Path) -> TextEncoder:
     torch.manual_seed(0)
-    return TextEncoder.from_pretrained(small_bert, layers=2, pooling="mean", embedding_width=12)
+    return TextEncoder.from_pretrained(small_bert, layers=2, pooling="mean", embedding_dim=12)
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +143,7 @@ def test_saved_and_read_again(encoder, tmp_path, half):
 
 def test_a_frozen_bert_is_named_not_written(small_bert, tmp_path):
     source = Path(shutil.copytree(small_bert, tmp_path / "bert"))
-    encoder = TextEncoder.from_pretrained(source, layers=2, pooling="mean", embedding_width=12)
+    encoder = TextEncoder.from_pretrained(source, layers=2, pooling="mean", embedding_dim=12)
     encoder.freeze()
     with torch.no_grad():
         encoder.fc.weight.add_(1.0)  # as training does
@@ -225,9 +225,9 @@ def test_a_real_bert(minilm, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     texts = ["walk", "run", "kick with the left leg", "sit down", "sit on a chair"]
     torch.manual_seed(0)
-    cls = TextEncoder.from_pretrained(minilm, layers=3, pooling="cls", embedding_width=64)
+    cls = TextEncoder.from_pretrained(minilm, layers=3, pooling="cls", embedding_dim=64)
     assert spread(cls.encode(texts))["label_cosine_mean"] > COLLAPSED
-    mean = TextEncoder.from_pretrained(minilm, layers=3, pooling="mean", embedding_width=64)
+    mean = TextEncoder.from_pretrained(minilm, layers=3, pooling="mean", embedding_dim=64)
     rows = mean.encode(texts)
     assert spread(rows)["label_cosine_mean"] < 0.8
     near = rows @ rows.T

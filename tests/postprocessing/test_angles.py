@@ -52,7 +52,7 @@ def result_of(*poses, **changes) -> Result:
         "track_id": [4],
         "time_s": np.arange(len(poses)) / 30,
         "header": {
-            **{"units": "metres", "axes": Y_UP, "root": "pelvis", "skeleton": "h36m17"},
+            **{"units": "meters", "axes": Y_UP, "root": "pelvis", "skeleton": "h36m17"},
             "scale_source": "made up",
         },
     }

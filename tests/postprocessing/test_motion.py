@@ -32,7 +32,7 @@ def made_up(pose, **changes) -> Result:
         "track_id": np.arange(persons),
         "time_s": np.arange(frames) / 30,
         "header": {
-            **{"units": "metres", "axes": CAMERA, "root": "pelvis", "skeleton": "h36m17"},
+            **{"units": "meters", "axes": CAMERA, "root": "pelvis", "skeleton": "h36m17"},
             **{"scale_source": "made up", "image_size": list(SIZE)},
         },
     }
@@ -41,7 +41,7 @@ def made_up(pose, **changes) -> Result:
 
 @pytest.fixture(scope="module")
 def walk() -> np.ndarray:
-    """Somebody made up who walks: (T, 17, 3) metres, world, z up, feet on z = 0."""
+    """Somebody made up who walks: (T, 17, 3) meters, world, z up, feet on z = 0."""
     walks = (made for made in dataset(60, seed=3) if made.action == "walk")
     joints = next(made.joints_m for made in walks if len(made.joints_m) >= 80)[:90]
     # obliquely away from the camera, which looks along y

@@ -142,7 +142,7 @@ def test_joints_equal_the_mesh_at_thirty_hertz(tree, prepared, number):
     motion = corpus.motions()[one.babel]
     with np.load(one.file) as file:
         count = len(file["poses"])
-    step = round(one.rate_hz, 3) / 30  # 59.99999 and 120.00005 take whole frames
+    step = round(one.fps, 3) / 30  # 59.99999 and 120.00005 take whole frames
     assert len(motion) == int((count - 1) / step + 1e-9) + 1
     rows = np.unique(np.linspace(0, len(motion) - 1, 4).astype(int))
     at = np.minimum(rows * step, count - 1)

@@ -9,7 +9,7 @@ import pytest
 from helpers.amass import annotation, label
 from scipy.spatial.transform import Rotation
 
-from actionpose.prepare.amass.babel import neighbours, read_babel
+from actionpose.prepare.amass.babel import neighbors, read_babel
 from actionpose.prepare.amass.build import read_texts
 from actionpose.prepare.amass.labels import Label, clean_text, frame_spans, recording_key
 from actionpose.prepare.amass.sequences import (
@@ -59,10 +59,10 @@ def test_links_that_lead_back(tmp_path):
     assert tree.files == {("cmu", "01", "a"): [tmp_path / "AMASS" / "CMU" / "01" / "a_poses.npz"]}
 
 
-def mocap(rate_hz, frames, width=156):
+def mocap(fps, frames, width=156):
     rng = np.random.default_rng(0)
     return Mocap(rng.normal(0, 1, (frames, width)), rng.normal(0, 1, (frames, 3)), np.zeros(16),
-                 "male", rate_hz)  # fmt: skip
+                 "male", fps)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -90,28 +90,28 @@ def test_no_rate_fits(header, frames, duration):
         true_rate(mocap(header, frames), duration)
 
 
-@pytest.mark.parametrize("rate_hz", [60, 120, 150, 240, 59.99999, 120.00005, 30])
-def test_multiples_of_thirty_take_whole_frames(rate_hz):
-    made = mocap(rate_hz, 3001)
-    poses, trans_m = resample(made, rate_hz)
-    step = round(rate_hz / 30)
+@pytest.mark.parametrize("fps", [60, 120, 150, 240, 59.99999, 120.00005, 30])
+def test_multiples_of_thirty_take_whole_frames(fps):
+    made = mocap(fps, 3001)
+    poses, trans_m = resample(made, fps)
+    step = round(fps / 30)
     np.testing.assert_array_equal(poses, made.poses[::step])
     np.testing.assert_array_equal(trans_m, made.trans_m[::step])
 
 
-@pytest.mark.parametrize("rate_hz", [100, 250, 25])
-def test_other_rates_turn_evenly(rate_hz):
+@pytest.mark.parametrize("fps", [100, 250, 25])
+def test_other_rates_turn_evenly(fps):
     """A steady turn stays steady, through the half turn where the axis flips."""
-    frames = np.arange(rate_hz * 2)
-    turn = Rotation.from_euler("z", 2.5 * frames[:, None] / rate_hz, degrees=False).as_rotvec()
+    frames = np.arange(fps * 2)
+    turn = Rotation.from_euler("z", 2.5 * frames[:, None] / fps, degrees=False).as_rotvec()
     path = frames[:, None] * [0.01, 0.02, 0]
-    poses, trans_m = resample(Mocap(turn, path, np.zeros(1), "male", rate_hz), rate_hz)
-    assert len(poses) == int((len(frames) - 1) * 30 / rate_hz + 1e-9) + 1
+    poses, trans_m = resample(Mocap(turn, path, np.zeros(1), "male", fps), fps)
+    assert len(poses) == int((len(frames) - 1) * 30 / fps + 1e-9) + 1
     at = np.arange(len(poses)) / 30
     expected = Rotation.from_euler("z", 2.5 * at[:, None])
     off = (expected.inv() * Rotation.from_rotvec(poses)).magnitude()
     assert off.max() < 1e-9
-    np.testing.assert_allclose(trans_m, (at * rate_hz)[:, None] * [0.01, 0.02, 0], atol=1e-12)
+    np.testing.assert_allclose(trans_m, (at * fps)[:, None] * [0.01, 0.02, 0], atol=1e-12)
 
 
 def test_a_part_of_a_recording():
@@ -139,7 +139,7 @@ def test_genders_as_they_come(tmp_path, gender):
     arrays = {"poses": np.zeros((2, 156)), "trans": np.zeros((2, 3)), "betas": np.zeros((1, 16))}
     np.savez(tmp_path / "x.npz", gender=gender, mocap_frame_rate=np.array([120]), **arrays)
     read = read_mocap(tmp_path / "x.npz")
-    assert (read.gender, read.rate_hz, read.betas.shape) == ("male", 120.0, (16,))
+    assert (read.gender, read.fps, read.betas.shape) == ("male", 120.0, (16,))
 
 
 # BABEL and other texts
@@ -163,13 +163,13 @@ def test_clean_text(text, expected):
     assert clean_text(text) == expected
 
 
-def test_neighbours_of_a_transition():
+def test_neighbors_of_a_transition():
     between = Label(4, 5, "transition")
     near, long, far = Label(2, 4, "near"), Label(1, 4, "long"), Label(0, 3, "far")
     after, touching = Label(6, 9, "after"), Label(4.99, 7, "touching")
-    assert neighbours(between, [far, near, long, after]) == (long, after)
-    assert neighbours(between, [far, near, after, touching]) == (near, touching)
-    assert neighbours(between, [Label(0, 10, "around"), after]) == (None, after)
+    assert neighbors(between, [far, near, long, after]) == (long, after)
+    assert neighbors(between, [far, near, after, touching]) == (near, touching)
+    assert neighbors(between, [Label(0, 10, "around"), after]) == (None, after)
 
 
 def test_frames_of_labels():

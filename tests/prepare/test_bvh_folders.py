@@ -43,7 +43,7 @@ def test_any_folder(
         "gone.bvh,x,,,,\n"
     )
     rigs = ("--rig", "bandai", "--rig", "mixamo")
-    command = ("prepare", "bvh", mixed, "-o", out, "--labels", labels, "--licence", "mine")
+    command = ("prepare", "bvh", mixed, "-o", out, "--labels", labels, "--license", "mine")
     assert call(monkeypatch, *command, *rigs) == 3
     corpus: Corpus = verify_corpus(out)
     rows = [(s.motion, s.subject, s.split, s.text, s.kind, len(s)) for s in corpus.segments]
@@ -60,7 +60,7 @@ def test_any_folder(
     assert "lies outside the motion" in skipped["ann/walk.bvh, 8 to 9 s"]
     assert skipped["cut.bvh"].startswith("line ") or "cut.bvh has" in skipped["cut.bvh"]
     assert "fits no given rig; nearest is" in skipped["snake.bvh"]
-    assert corpus.info["licence"] == "mine"
+    assert corpus.info["license"] == "mine"
     capsys.readouterr()
 
 

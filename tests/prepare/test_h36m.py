@@ -51,7 +51,7 @@ def test_every_number_arrives(content, prepared):
             assert set(table["source"][video.start : video.stop]) == {video.name}
             assert set(table["camera_name"][video.start : video.stop]) == {video.camera}
             assert set(table["action"][video.start : video.stop]) == {video.action}
-            assert video.rate_hz == 50
+            assert video.fps == 50
             assert video.height == {"54138969": 1002, "55011271": 1000}[video.camera]
         assert sum(map(len, pairs.videos)) == len(pairs.pose) == len(table["source"])
     np.testing.assert_array_equal(pairs.truth_mm, content["test"]["joints_2.5d_image"])
@@ -120,7 +120,7 @@ def test_finetuning_on_pairs_learns_and_resumes(prepared, tmp_path):
     def config(minutes):
         return FinetuneConfig(
             model=ModelConfig(
-                width=16, depth=1, num_heads=2, rep_width=16, max_frames=9, class_token=False
+                width=16, depth=1, num_heads=2, dim_rep=16, max_frames=9, class_token=False
             ),
             data=ClipConfig(pairs=prepared, frames=9, stride=9),
             training=TrainingConfig(
@@ -137,7 +137,7 @@ def test_finetuning_on_pairs_learns_and_resumes(prepared, tmp_path):
     assert ends[0].read_bytes() == ends[1].read_bytes()
     meta = json.loads((whole.checkpoint / "meta.json").read_text())
     assert meta["data"][0]["kind"] == "h36m-sh" and meta["unit_mm"] is None
-    assert meta["rate_hz"] == 50 and meta["frames"] == 9
+    assert meta["fps"] == 50 and meta["frames"] == 9
     rows = [json.loads(r) for r in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert np.mean([r["total"] for r in rows[-4:]]) < 0.8 * rows[0]["total"]
 
@@ -200,7 +200,7 @@ DEFECTS = {
     "16 joints": (changed("train", "joint_2d", lambda a: a[:, :16]), r"\(N, 17, 2\)"),
     "other length": (changed("test", "joint3d_image", lambda a: a[:-1]), "shape"),
     "short source": (changed("test", "source", lambda a: a[:-1]), "entries"),
-    "normalised": (changed("train", "joint_2d", lambda a: a / 500 - 1), "pixels are expected"),
+    "normalized": (changed("train", "joint_2d", lambda a: a / 500 - 1), "pixels are expected"),
     "NaN truth": (changed("test", "joints_2.5d_image", nan_at_7), "3D truth is not finite"),
     "NaN pose": (changed("train", "joint3d_image", nan_at_7), "not finite at frame 7"),
     "swapped sides": (swap_everything, "knees would bend backwards"),

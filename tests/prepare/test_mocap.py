@@ -124,16 +124,16 @@ def test_bvh_dialects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "rate_hz"),
+    ("written", "fps"),
     [(".0083333", 120), ("0.008333", 120), ("0.0333333", 30), ("0.0333667", 29.97), ("0.04", 25)]
     + [("0.016667", 60), ("1.0", 1)],
 )
-def test_rate(tmp_path: Path, written: str, rate_hz: float) -> None:
+def test_rate(tmp_path: Path, written: str, fps: float) -> None:
     path = tmp_path / "x.bvh"
     path.write_text(bvh(*random_bvh(0), frame_time=written))
-    assert read_bvh(path).rate_hz == pytest.approx(rate_hz, rel=1e-5)
-    if rate_hz in (120, 30, 25, 60):
-        assert read_bvh(path).rate_hz == rate_hz
+    assert read_bvh(path).fps == pytest.approx(fps, rel=1e-5)
+    if fps in (120, 30, 25, 60):
+        assert read_bvh(path).fps == fps
 
 
 BROKEN = {
@@ -371,15 +371,15 @@ def test_whole_steps_take_frames_as_they_are(step: int) -> None:
     np.testing.assert_array_equal(made, joints[::step].astype(np.float32))
 
 
-@pytest.mark.parametrize("rate_hz", [24.0, 25.0, 29.97, 50.0, 100.0, 119.88, 250.0])
+@pytest.mark.parametrize("fps", [24.0, 25.0, 29.97, 50.0, 100.0, 119.88, 250.0])
 @pytest.mark.parametrize("frames", [1, 2, 60])
-def test_other_rates_are_resampled_by_time(rate_hz: float, frames: int) -> None:
+def test_other_rates_are_resampled_by_time(fps: float, frames: int) -> None:
     joints = np.random.default_rng(0).normal(0, 1, (frames, 17, 3))
-    made = at_30_hz(joints, rate_hz)
+    made = at_30_hz(joints, fps)
     times = np.arange(len(made)) / 30
-    duration = (frames - 1) / rate_hz
+    duration = (frames - 1) / fps
     assert times[-1] <= duration + 1e-6 < times[-1] + 1 / 30 + 1e-6
-    own = np.arange(frames) / rate_hz
+    own = np.arange(frames) / fps
     for joint in (0, 16):
         expected = np.interp(times, own, joints[:, joint, 1])
         np.testing.assert_allclose(made[:, joint, 1], expected, atol=1e-5)

@@ -123,11 +123,11 @@ def test_cmu_without_usable_files(
     assert not (tmp_path / "x").exists()
     assert call(monkeypatch, *command, tmp_path / "no.csv") == 2
     assert "cannot read the index" in capsys.readouterr().err
-    assert call(monkeypatch, *command, index, "--rate-hz", 0) == 2
-    assert "--rate-hz is frames a second" in capsys.readouterr().err
+    assert call(monkeypatch, *command, index, "--fps", 0) == 2
+    assert "--fps is frames a second" in capsys.readouterr().err
 
 
-CSV = """trial,description,rate_hz
+CSV = """trial,description,fps
 01_01,playground - climb,120
 13_04,"jump, 2 times",120
 33_1,,60
@@ -177,7 +177,7 @@ def test_index_in_all_its_forms(tmp_path: Path) -> None:
     assert {key: entry.text for key, entry in text.items()} == {
         key: entry.text for key, entry in expected.items()
     }
-    assert {entry.rate_hz for entry in text.values()} == {None}
+    assert {entry.fps for entry in text.values()} == {None}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_index_without_rates(cmu_folder: Path, tmp_path: Path) -> None:
     index.write_text(TXT)
     left = Left()
     assert not cmu.takes(cmu_folder, index, None, left)
-    assert "does not give its rate (see --rate-hz)" in left.out["subjects/01/01_01.amc"]
+    assert "does not give its rate (see --fps)" in left.out["subjects/01/01_01.amc"]
     found = cmu.takes(cmu_folder, index, 60.0, Left())
     assert [take.id for take in found] == ["cmu_01_01", "cmu_13_04", "cmu_33_01"]
     assert len(found[0].read()) == 21
@@ -241,7 +241,7 @@ def test_hdm05(
         "hdm_tr_squat1Reps_007": ("test", "hdm_tr", 11),
     }
     assert {s.text for s in corpus.segments} == {"squat"}
-    assert corpus.info["licence"] == "CC BY-SA 3.0"
+    assert corpus.info["license"] == "CC BY-SA 3.0"
     assert corpus.info["skipped"] == {
         "HDM_bd_01-01_01_120.amc": "a whole scene, which has no single text",
         "HDM05_cut_amc/HDM_dg_kickLFront1Reps_001_120.amc": (

@@ -40,7 +40,7 @@ def test_originals_equal_the_converted_sets(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Within a millimetre, to which the sets are rounded, where a joint's place is no choice."""
+    """Within a millimeter, to which the sets are rounded, where a joint's place is no choice."""
     options = ("--index", open_data / "cmu_index.json") if name == "cmu" else ()
     out = tmp_path / name
     command = ("prepare", name, open_data / "raw" / name, "-o", out, *options)
@@ -82,7 +82,7 @@ def test_texts_and_splits_equal_the_converted_sets(open_data: Path, tmp_path: Pa
         assert (take.text, take.split, take.subject) == (row["text"], row["split"], row["subject"])
     index = cmu.read_index(open_data / "cmu_index.json")
     assert len(index) == 2435
-    assert sum(entry.rate_hz == 60 for entry in index.values()) == 326
+    assert sum(entry.fps == 60 for entry in index.values()) == 326
 
 
 def test_asf_names_of_the_imitation_are_the_rigs() -> None:

@@ -58,13 +58,13 @@ def test_joints_are_mapped_by_name(content, prepared):
 
 def test_training_videos_keep_their_rates(content, prepared):
     train = open_pairs(prepared, "train")
-    assert {v.subject: v.rate_hz for v in train.videos} == {"S1": 50, "S2": 25, "S3": 50}
+    assert {v.subject: v.fps for v in train.videos} == {"S1": 50, "S2": 25, "S3": 50}
     assert len(train.videos) == 6  # a video of each camera
     assert train.scored is None
 
 
 def test_units_of_the_model(content, prepared):
-    """2D by the sequence's own width; millimetres over one constant, for TS5 too."""
+    """2D by the sequence's own width; millimeters over one constant, for TS5 too."""
     test = open_pairs(prepared, "test")
     video = next(v for v in test.videos if v.name == "TS5")
     rows = np.arange(video.start, video.stop)
@@ -129,11 +129,11 @@ DEFECTS = {
         "marks 3 of 3 frames",
     ),
     "no rate": (lambda train, test: train["S2 Seq1"].pop(), "not \\[cameras, rate\\]"),
-    "normalised": (
+    "normalized": (
         spoil_views(lambda v: v.update(data_2d=v["data_2d"] / 1024 - 1)),
         "pixels are expected",
     ),
-    "metres": (spoil_views(lambda v: v.update(data_3d=v["data_3d"] / 1000)), "not millimetres"),
+    "meters": (spoil_views(lambda v: v.update(data_3d=v["data_3d"] / 1000)), "not millimeters"),
     "swapped sides": (spoil_views(swap_view), "knees would bend backwards"),
     "swapped 2D": (spoil_views(swap_2d), "swapped against the 3D"),
     "NaN truth": (nan_in_scored, "TS2: the 3D truth is not finite"),

@@ -65,8 +65,8 @@ BAD_RIGS = {
 BAD_VALUES = {
     "up is y or z, not 'x'": ("\nup: y", "\nup: x"),
     "up is y or z, not ..y..": ("\nup: y", "\nup: [y]"),
-    "unit_m is the metres in a unit of the file, not -1": ("unit_m: 0.01", "unit_m: -1"),
-    "unit_m is the metres .*'cm'": ("unit_m: 0.01", "unit_m: cm"),
+    "unit_m is the meters in a unit of the file, not -1": ("unit_m: 0.01", "unit_m: -1"),
+    "unit_m is the meters .*'cm'": ("unit_m: 0.01", "unit_m: cm"),
     "skip_frames is a number of frames, not 0.5": ("skip_frames: 0", "skip_frames: 0.5"),
     "strip is no pattern": ("character1[:_]", "character1[:_"),
     "thorax: an empty list names no joint": ("thorax: Neck", "thorax: []"),

@@ -156,7 +156,7 @@ def test_keypoints_count_by_their_confidence():
 # ---- alignment
 
 
-def equation_2(pose, text, target, temperature, gamma):
+def equation_2(pose, text, target, temperature, focal_gamma):
     """Loops in float64, for a y that may be soft."""
     total = 0.0
     for p, candidates, y in zip(pose, text, target, strict=True):
@@ -164,24 +164,24 @@ def equation_2(pose, text, target, temperature, gamma):
         s, log_s = softmax(logits), log_softmax(logits)
         kl = sum(yi * (np.log(yi) - li) for yi, li in zip(y, log_s, strict=True) if yi > 0)
         miss = sum(si - yi for si, yi in zip(s, y, strict=True) if si > yi)
-        total += miss**gamma * kl
+        total += miss**focal_gamma * kl
     return total / len(pose)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("focal_gamma", [0.0, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("temperature", [0.07, 0.1, 1.0])
 @pytest.mark.parametrize("soft", [False, True])
-def test_alignment_is_equation_2(gamma, temperature, soft):
+def test_alignment_is_equation_2(focal_gamma, temperature, soft):
     pose, text = embeddings()
     target = one_hot(text).double()
     if soft:
         target = 0.7 * target + 0.3 * torch.rand(4, 17, dtype=torch.float64).softmax(dim=-1)
-    value = alignment_loss(pose, text, target, temperature=temperature, gamma=gamma)
+    value = alignment_loss(pose, text, target, temperature=temperature, focal_gamma=focal_gamma)
     arrays = (x.detach().numpy() for x in (pose, text, target))
-    expected = equation_2(*arrays, temperature, gamma)
+    expected = equation_2(*arrays, temperature, focal_gamma)
     np.testing.assert_allclose(value.item(), expected, rtol=1e-10)
     single = alignment_loss(
-        pose.float(), text.float(), target.float(), temperature=temperature, gamma=gamma
+        pose.float(), text.float(), target.float(), temperature=temperature, focal_gamma=focal_gamma
     )
     assert single.dtype == torch.float32
     np.testing.assert_allclose(single.item(), expected, rtol=2e-4)
@@ -197,7 +197,7 @@ def test_one_hot_is_the_printed_formula():
 
 def test_without_focus_it_is_cross_entropy():
     pose, text = embeddings(dtype=torch.float32)
-    ours = alignment_loss(pose, text, one_hot(text), gamma=0.0)
+    ours = alignment_loss(pose, text, one_hot(text), focal_gamma=0.0)
     logits = torch.einsum("be,bke->bk", pose, text) / 0.1
     theirs = functional.cross_entropy(logits, torch.zeros(4, dtype=torch.long))
     torch.testing.assert_close(ours, theirs)
@@ -209,34 +209,34 @@ def test_without_focus_it_is_cross_entropy():
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-def test_a_soft_target_is_the_least_loss(gamma):
+@pytest.mark.parametrize("focal_gamma", [0.0, 0.5, 2.0])
+def test_a_soft_target_is_the_least_loss(focal_gamma):
     """The search is over logits: with one dimension and a pose of 1, a text is a logit."""
     target = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
     pose = torch.ones(1, 1, dtype=torch.float64)
 
     def loss(logits):
         text = torch.from_numpy(logits).reshape(1, 3, 1)
-        return alignment_loss(pose, text, target, temperature=1.0, gamma=gamma).item()
+        return alignment_loss(pose, text, target, temperature=1.0, focal_gamma=focal_gamma).item()
 
     found = minimize(loss, np.array([2.0, -1.0, 0.0]), method="Nelder-Mead", options={"fatol": 0})
     np.testing.assert_allclose(softmax(found.x), target[0], atol=1e-3)
     assert loss(np.log(target[0].numpy())) == pytest.approx(0, abs=1e-15)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0])
-def test_gradients_of_alignment_are_right(gamma):
+@pytest.mark.parametrize("focal_gamma", [0.0, 0.3, 1.0, 2.0])
+def test_gradients_of_alignment_are_right(focal_gamma):
     pose, text = embeddings(batch=2, candidates=3, width=4)
     target = one_hot(text).double()
     assert torch.autograd.gradcheck(
-        lambda p, t: alignment_loss(p, t, target, gamma=gamma), (pose, text)
+        lambda p, t: alignment_loss(p, t, target, focal_gamma=focal_gamma), (pose, text)
     )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("focal_gamma", [0.0, 0.1, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("temperature", [0.1, 0.02, 1e-3])  # s elsewhere: small, subnormal, 0
-def test_alignment_is_finite_at_the_extremes(dtype, gamma, temperature):
+def test_alignment_is_finite_at_the_extremes(dtype, focal_gamma, temperature):
     same = torch.nn.functional.normalize(torch.ones(1, 1, 8), dim=-1)
     match = torch.cat([same, -same, -same], dim=1)  # s of the match is 1 to the last bit
     miss = -match
@@ -244,7 +244,9 @@ def test_alignment_is_finite_at_the_extremes(dtype, gamma, temperature):
     for case, text in {"match": match, "miss": miss, "tied": tied}.items():
         pose = same[:, 0].to(dtype).clone().requires_grad_()
         text = text.to(dtype).clone().requires_grad_()
-        value = alignment_loss(pose, text, one_hot(text), temperature=temperature, gamma=gamma)
+        value = alignment_loss(
+            pose, text, one_hot(text), temperature=temperature, focal_gamma=focal_gamma
+        )
         value.backward()
         assert value.isfinite() and value >= 0, case
         assert pose.grad.isfinite().all() and text.grad.isfinite().all(), case
@@ -254,7 +256,7 @@ def test_alignment_is_finite_at_the_extremes(dtype, gamma, temperature):
             assert value > 1  # and it learns
             assert text.grad.abs().sum() > 0
         if case == "tied":
-            expected = (2 / 3) ** gamma * np.log(3)
+            expected = (2 / 3) ** focal_gamma * np.log(3)
             np.testing.assert_allclose(value.item(), expected, rtol=1e-5)
 
 

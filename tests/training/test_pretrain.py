@@ -48,7 +48,7 @@ def by_hand(motion, texts, y, keep, config):
     s /= s.sum()
     y = y[keep]
     kl = sum(yi * np.log(yi / si) for yi, si in zip(y, s, strict=True) if yi > 0)
-    return np.maximum(s - y, 0).sum() ** config.gamma * kl
+    return np.maximum(s - y, 0).sum() ** config.focal_gamma * kl
 
 
 @pytest.mark.parametrize("target", ["hard", "soft"])
@@ -111,7 +111,7 @@ def test_a_candidate_that_is_left_out_changes_nothing():
 
 
 def test_each_label_is_encoded_once(small_bert, monkeypatch):
-    text = TextEncoder.from_pretrained(small_bert, layers=1, embedding_width=8, dropout=0.0)
+    text = TextEncoder.from_pretrained(small_bert, layers=1, embedding_dim=8, dropout=0.0)
     labels = ["walk", "run", "sit down on the chair", "kick"]
     model = MotionText(PoseEncoder(width=8, depth=1, num_heads=1, middle_layer=1), text, labels)
     seen = []
@@ -154,7 +154,7 @@ def test_it_aligns_a_batch(tiny_pretraining, corpus, small_bert):
     config = tiny_pretraining
     made = TextBatches([(corpus, 1.0)], config.data, batch_size=6, seed=1, negatives=3)
     torch.manual_seed(0)
-    settings = {"layers": 1, "pooling": "mean", "embedding_width": 8, "dropout": 0.0}
+    settings = {"layers": 1, "pooling": "mean", "embedding_dim": 8, "dropout": 0.0}
     text = TextEncoder.from_pretrained(small_bert, **settings)
     model = MotionText(PoseEncoder(**asdict(config.model)), text, made.labels)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
@@ -174,7 +174,7 @@ def test_it_aligns_a_batch(tiny_pretraining, corpus, small_bert):
 
 
 def test_what_a_run_leaves(tiny_pretraining, tmp_path, corpus):
-    config = changed(tiny_pretraining, trunk_norms_every=3)
+    config = changed(tiny_pretraining, log_grad_norms_every=3)
     outcome = pretrain(config, tmp_path, quiet=True)
     assert (outcome.step, outcome.status) == (STEPS, "finished")
     row = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[1])
@@ -194,7 +194,7 @@ def test_what_a_run_leaves(tiny_pretraining, tmp_path, corpus):
     assert report["scores"]["val_hidden_mpjpe_mm"] > 0
 
     encoder, meta = checkpoint.load_encoder(outcome.checkpoint)
-    assert meta["stage"] == "pretrain" and meta["frames"] == 9 and meta["rate_hz"] == 30.0
+    assert meta["stage"] == "pretrain" and meta["frames"] == 9 and meta["fps"] == 30.0
     assert meta["normalization"] == "image" and meta["skeleton"] == "h36m17"
     assert meta["data"][0]["sha256"] == corpus.info["sha256"]["joints.npy"]
     assert meta["config"] == to_dict(config)
@@ -298,7 +298,7 @@ def test_texts_of_any_language_train(tiny_pretraining, tmp_path):
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:20]
     texts = ["走る", "schöner Sprung", "بنشین", "🙂", "walk " * 300, ""]
     motions = [Motion(f"m{i}", "s", "train", joints_m, text) for i, text in enumerate(texts)]
-    folder = write_corpus(tmp_path / "corpus", motions, source="", licence="")
+    folder = write_corpus(tmp_path / "corpus", motions, source="", license="")
     data = replace(tiny_pretraining.data, corpora={str(folder): 1.0})
     config = changed(replace(tiny_pretraining, data=data), max_minutes=0.0)
     with pytest.warns(UserWarning, match="1 of 5 labels are longer than"):
@@ -323,7 +323,7 @@ def test_settings_that_do_not_fit_are_refused(tiny_pretraining, tmp_path):
 def test_weights_that_do_not_fit_must_be_named(tiny_pretraining, tmp_path):
     first = changed(tiny_pretraining, max_minutes=0.0)
     pretrain(first, tmp_path / "first", quiet=True)
-    wider = replace(first.model, embedding_width=12)
+    wider = replace(first.model, embedding_dim=12)
     config = replace(first, init=tmp_path / "first", model=wider)
     with pytest.raises(UserError, match=r"pooling\.fc\.bias has shape"):
         pretrain(config, tmp_path / "second", quiet=True)
@@ -408,10 +408,10 @@ def test_pairs_of_the_embedding_learn_in_stage_one_and_stay_in_stage_two(
     lifting = finetune(replace(tiny_config, model=sizes, init=text), tmp_path / "two", quiet=True)
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(sizes))
-    checkpoint.initialise(encoder, begun)
+    checkpoint.initialize(encoder, begun)
     before = encoder.state_dict()
     learned, kept = (checkpoint.load(path)[0] for path in (text, lifting.checkpoint))
-    own = [name for name in before if name.startswith(encoder.beside_lifting())]
+    own = [name for name in before if name.startswith(encoder.embedding_parameter_prefixes())]
     assert {"pose_token", "blocks_ts.2.attn_s.qkv.weight", "pooling.fc.weight"} < set(own)
     for name in own:
         assert not torch.equal(learned[name], before[name]), name

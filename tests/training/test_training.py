@@ -26,7 +26,7 @@ from actionpose.config import (
     to_dict,
 )
 from actionpose.models.dstformer import PoseEncoder
-from actionpose.training.finetune import finetune, initialise
+from actionpose.training.finetune import finetune, initialize
 from actionpose.training.loop import learning_rate, stop_requests
 from actionpose.utils.errors import UserError
 
@@ -59,7 +59,7 @@ def test_what_a_run_leaves(tiny_config, tmp_path, corpus):
     encoder, meta = checkpoint.load_encoder(outcome.checkpoint)
     assert meta["config"] == to_dict(config) and meta["normalization"] == "image"
     assert meta["data"][0]["sha256"] == corpus.info["sha256"]["joints.npy"]
-    assert meta["data"][0]["licence"] == "ours" and meta["rate_hz"] == 30.0
+    assert meta["data"][0]["license"] == "ours" and meta["fps"] == 30.0
     assert 0 < meta["val_p_mpjpe_mm"] < meta["val_mpjpe_mm"] < 2000
     with torch.no_grad():
         assert torch.isfinite(encoder(torch.rand(1, 9, 17, 3)).pose).all()
@@ -269,7 +269,7 @@ def test_starting_from_weights(tiny_config, tmp_path):
         sizes = {"class_token": True, "middle_layer": 1, "embedding_depth": own}
         encoder = encoder_of(tiny_config, **sizes)
         drawn = {name: value.clone() for name, value in encoder.state_dict().items()}
-        initialise(encoder, source)
+        initialize(encoder, source)
         state = encoder.state_dict()
         assert all(torch.equal(value, state[key]) for key, value in weights.items())
         for name in set(state) - set(weights):
@@ -277,9 +277,9 @@ def test_starting_from_weights(tiny_config, tmp_path):
             copied = name.replace(".2.", ".1.") if ".2." in name else None
             assert torch.equal(state[name], weights[copied] if copied else drawn[name]), name
     with pytest.raises(UserError, match="does not fit"):
-        initialise(encoder_of(tiny_config, width=8), run)
+        initialize(encoder_of(tiny_config, width=8), run)
     with pytest.raises(UserError, match="no checkpoint"):
-        initialise(encoder_of(tiny_config), tmp_path / "none")
+        initialize(encoder_of(tiny_config), tmp_path / "none")
     with pytest.raises(UserError, match="no checkpoint"):
         finetune(replace(tiny_config, init=tmp_path / "none"), tmp_path / "new", quiet=True)
     assert not (tmp_path / "new").exists()

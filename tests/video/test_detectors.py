@@ -1,4 +1,4 @@
-"""Detectors on real pictures, and small networks that find joints by their colour.
+"""Detectors on real pictures, and small networks that find joints by their color.
 
 The latter are true ONNX models, so that boxes, crops and coordinates are tested against where the
 joints were drawn, on videos that are made here.
@@ -25,17 +25,17 @@ pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 
 SIZE = (192, 256)  # of the networks: width, height
-COLOURS = np.array([c for c in itertools.product((0, 128, 255), repeat=3) if any(c)])  # 26
+COLORS = np.array([c for c in itertools.product((0, 128, 255), repeat=3) if any(c)])  # 26
 BODY = np.random.default_rng(2).permutation([(x, y) for x in range(5) for y in range(6)]) * 22.0
 
 
 def network(path: Path, joints: int, *, bgr: bool = False) -> Path:
-    """A SimCC model whose joint k is where the picture has colour k, twice as fine as its input."""
+    """A SimCC model whose joint k is where the picture has color k, twice as fine as its input."""
     from onnx import TensorProto, helper, numpy_helper
 
     mean, deviation = np.array(OnnxPose.MEAN), np.array(OnnxPose.DEVIATION)
-    colours = COLOURS[:joints, ::-1] if bgr else COLOURS[:joints]
-    wanted = ((colours - mean) / deviation).astype(np.float32)
+    colors = COLORS[:joints, ::-1] if bgr else COLORS[:joints]
+    wanted = ((colors - mean) / deviation).astype(np.float32)
     width, height = SIZE
     constants = {
         "weight": (-2 * wanted)[:, :, None, None],
@@ -103,10 +103,8 @@ def drawn(*places: tuple[float, float], joints: int = 17, size=(320, 240)) -> np
     """A black picture with a person, a dot of 9 px per joint, at each place."""
     image = np.zeros((size[1], size[0], 3), dtype=np.uint8)
     for place in places:
-        for (x, y), colour in zip(
-            np.round(BODY[:joints] + place).astype(int), COLOURS, strict=False
-        ):
-            image[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5] = colour
+        for (x, y), color in zip(np.round(BODY[:joints] + place).astype(int), COLORS, strict=False):
+            image[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5] = color
     return image
 
 
@@ -132,7 +130,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def film(path: Path, images: Iterator[np.ndarray] | list[np.ndarray], times_ms=None) -> Path:
-    """A lossless video, so that colours stay what they are."""
+    """A lossless video, so that colors stay what they are."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=30)
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
@@ -203,15 +201,15 @@ def test_watch_a_video(model_file: Path, tmp_path: Path) -> None:
         error = found.keypoints_px[0, frame, :, :2] - (BODY[:17] + ways[frame])
         assert np.abs(error).max() < 4
     with Video(path) as video:
-        given = watch(video, OnnxPose(model_file, WholePicture()), rate_hz=120)
-    assert (given.rate_hz, given.rate_source, given.time_s) == (120, "given", None)
+        given = watch(video, OnnxPose(model_file, WholePicture()), fps=120)
+    assert (given.fps, given.rate_source, given.time_s) == (120, "given", None)
 
 
 def test_even_times_are_a_rate(model_file: Path, tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", [drawn((30, 60))] * 10)  # times in whole milliseconds
     with Video(path) as video:
         found = watch(video, OnnxPose(model_file, WholePicture()))
-    assert found.rate_hz == pytest.approx(30) and found.time_s is None and found.complete
+    assert found.fps == pytest.approx(30) and found.time_s is None and found.complete
 
 
 def test_one_picture_is_a_pose_and_says_so(model_file: Path, tmp_path: Path) -> None:

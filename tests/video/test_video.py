@@ -77,7 +77,7 @@ def read(path: Path) -> tuple[list[float], list[np.ndarray], list[str]]:
 def test_frames_and_times(tmp_path: Path) -> None:
     path = make_video(tmp_path / "ein tanz ☃ né.mp4")
     with Video(path) as video:
-        assert (video.size, video.rate_hz, video.is_image) == ((WIDTH, HEIGHT), 30.0, False)
+        assert (video.size, video.fps, video.is_image) == ((WIDTH, HEIGHT), 30.0, False)
         frames = list(video)
         assert video.problems == []
         with pytest.raises(RuntimeError, match="open it again"):
@@ -128,7 +128,7 @@ def test_one_frame_and_images(tmp_path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
         container.mux(stream.encode(image.reformat(format="yuvj420p")))
     with Video(tmp_path / "b.jpg") as still:
-        assert still.is_image and still.rate_hz is None and still.size == (WIDTH, HEIGHT)
+        assert still.is_image and still.fps is None and still.size == (WIDTH, HEIGHT)
         assert [frame.time_s for frame in still] == [0.0]
 
 

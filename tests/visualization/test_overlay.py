@@ -10,13 +10,13 @@ from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.visualization import video_overlay as overlay
-from actionpose.visualization.html_viewer import COLOURS
+from actionpose.visualization.html_viewer import COLORS
 
 av = pytest.importorskip("av")
 pytest.importorskip("PIL")
 
 SIZE = (320, 240)
-LEFT = tuple(int(COLOURS["left"][i : i + 2], 16) for i in (1, 3, 5))
+LEFT = tuple(int(COLORS["left"][i : i + 2], 16) for i in (1, 3, 5))
 
 
 def result_at(xy: np.ndarray, **changes) -> Result:
@@ -37,9 +37,9 @@ def result_at(xy: np.ndarray, **changes) -> Result:
         "track_id": [1],
         "time_s": np.arange(frames) / 10,
         "header": {
-            **{"units": "metres", "axes": "x right, y down, z away from the camera"},
+            **{"units": "meters", "axes": "x right, y down, z away from the camera"},
             **{"root": "pelvis", "skeleton": "h36m17", "scale_source": "made up"},
-            **{"image_size": list(SIZE), "rate_hz": 10.0},
+            **{"image_size": list(SIZE), "fps": 10.0},
             "actions": [{"start_s": 0.0, "stop_s": 0.4, "label": "slide", "score": 0.9}],
         },
     }
@@ -75,7 +75,7 @@ def read(path: Path) -> tuple[list[float], list[np.ndarray]]:
 
 
 def middle_of(picture: np.ndarray, rgb: tuple[int, int, int], within: int = 60) -> np.ndarray:
-    """The mean x, y of pixels of a colour."""
+    """The mean x, y of pixels of a color."""
     is_it = (np.abs(picture.astype(int) - rgb) < within).all(axis=-1)
     assert is_it.sum() > 50
     return np.argwhere(is_it).mean(axis=0)[::-1]
@@ -143,9 +143,9 @@ def test_the_actions_are_a_timeline_below(tmp_path):
     height, width = pictures[0].shape[:2]
     assert height == overlay.HEIGHT_PX + 36
     lane = pictures[10][-18 - 8]  # a row above the words
-    colours = np.array([lane[int(share * width)] for share in (0.25, 0.75)]).astype(int)
+    colors = np.array([lane[int(share * width)] for share in (0.25, 0.75)]).astype(int)
     slide, other = (np.array(list(bytes.fromhex(c[1:]))) for c in ("#3b6fb6", "#c3cad4"))
-    assert np.abs(colours[0] - slide).max() < 25 and np.abs(colours[1] - other).max() < 25
+    assert np.abs(colors[0] - slide).max() < 25 and np.abs(colors[1] - other).max() < 25
     dark = [np.flatnonzero(picture[-18 - 8].max(axis=1) < 80).mean() for picture in pictures[1:]]
     assert (np.diff(dark) > 0).all()  # the mark moves
     made.header["actions"] = []

@@ -12,11 +12,11 @@ from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.visualization import html_viewer as view
-from actionpose.visualization.html_viewer import COLOURS, html, picture, place
+from actionpose.visualization.html_viewer import COLORS, html, picture, place
 
 CAMERA = "x right, y down, z away from the camera"
 
-# a standing person, facing the camera: x to the person's left, height, nearness; metres
+# a standing person, facing the camera: x to the person's left, height, nearness; meters
 STANDING = {
     **{"pelvis": (0, 0.95, 0), "spine": (0, 1.2, 0), "thorax": (0, 1.45, 0)},
     **{"nose": (0, 1.6, 0.06), "head": (0, 1.72, 0)},
@@ -73,8 +73,8 @@ def pixels(path) -> np.ndarray:
     return (image.imread(path)[..., :3] * 255).round().astype(int)
 
 
-def is_colour(image: np.ndarray, name: str) -> np.ndarray:
-    rgb = [int(COLOURS[name][i : i + 2], 16) for i in (1, 3, 5)]
+def is_color(image: np.ndarray, name: str) -> np.ndarray:
+    rgb = [int(COLORS[name][i : i + 2], 16) for i in (1, 3, 5)]
     return (np.abs(image - rgb) < 12).all(axis=-1)
 
 
@@ -189,7 +189,7 @@ def test_a_page_needs_nothing_from_outside(tmp_path):
     assert not re.search(r"\b(src|href|action|poster)\s*=", markup)
     assert not re.search(r"@import|url\(", markup)
     assert not re.search(r"""\b(from|import)\s*\(?\s*["']https?:""", text)
-    assert "three.js authors" in text and "Permission is hereby granted" in text  # its licence
+    assert "three.js authors" in text and "Permission is hereby granted" in text  # its license
     assert len(text) < 700_000
     assert "__DATA__" not in text and "__TITLE__" not in text
 
@@ -227,7 +227,7 @@ def test_a_small_film_is_in_the_page_and_a_large_one_beside_it(tmp_path, monkeyp
     folder.mkdir()
     film = folder / "Tänzer 1.mov"
     film.write_bytes(b"not looked at")
-    result = made_up(header={"first_frame": 50, "rate_hz": 25.0})
+    result = made_up(header={"first_frame": 50, "fps": 25.0})
     html(result, tmp_path / "a.html", film=film)
     shown = page_data((tmp_path / "a.html").read_text(encoding="utf-8"))["film"]
     assert shown["src"] == "data:video/mp4;base64," + base64.b64encode(b"not looked at").decode()
@@ -257,10 +257,10 @@ def test_a_picture_has_a_column_per_frame(tmp_path, frames, columns, rows):
     )
     assert (image[0] == 255).all()  # a white border
     for name in ("left", "right", "middle"):
-        assert is_colour(image, name).sum() > 300
+        assert is_color(image, name).sum() > 300
     # left is on the viewer's right in every panel that is seen from the front
     first = image[100 : int(panel), 60 : int(panel)]
-    x_left, x_right = (np.nonzero(is_colour(first, name))[1].mean() for name in ("left", "right"))
+    x_left, x_right = (np.nonzero(is_color(first, name))[1].mean() for name in ("left", "right"))
     assert x_left > x_right + 20
 
 
@@ -268,8 +268,8 @@ def test_a_picture_is_upright(tmp_path):
     picture(made_up(frames=1), tmp_path / "a.png")
     image = pixels(tmp_path / "a.png")
     for panel in np.array_split(image[100:-90], 3, axis=1):
-        trunk = np.nonzero(is_colour(panel, "middle"))[0]
-        legs = np.nonzero(is_colour(panel, "left") | is_colour(panel, "right"))[0]
+        trunk = np.nonzero(is_color(panel, "middle"))[0]
+        legs = np.nonzero(is_color(panel, "left") | is_color(panel, "right"))[0]
         assert trunk.size and trunk.min() < legs.min() and trunk.max() < legs.max() - 60
 
 
@@ -280,10 +280,10 @@ def test_unseen_joints_are_not_drawn(tmp_path):
     result.keypoints_px[:, :, left, 2] = 0
     picture(result, tmp_path / "some.png")
     before, after = (pixels(tmp_path / name)[100:, :320] for name in ("all.png", "some.png"))
-    assert is_colour(before, "left").sum() > 100 and is_colour(after, "left").sum() == 0
+    assert is_color(before, "left").sum() > 100 and is_color(after, "left").sum() == 0
     result.keypoints_px[..., 2] = 0
     picture(result, tmp_path / "none.png")
-    assert is_colour(pixels(tmp_path / "none.png")[100:, :320], "right").sum() == 0
+    assert is_color(pixels(tmp_path / "none.png")[100:, :320], "right").sum() == 0
 
 
 def test_the_chosen_person_and_only_valid_frames_are_drawn(tmp_path):
@@ -292,7 +292,7 @@ def test_the_chosen_person_and_only_valid_frames_are_drawn(tmp_path):
     result.pose_m[1, ::2] = np.nan
     result.pose_m[0] = np.nan
     picture(result, tmp_path / "a.png", person=1, num_frames=2)
-    assert is_colour(pixels(tmp_path / "a.png"), "left").sum() > 100
+    assert is_color(pixels(tmp_path / "a.png"), "left").sum() > 100
     for person in (2, -1):
         with pytest.raises(UserError, match=f"no person {person}: the result has 2"):
             picture(result, tmp_path / "b.png", person=person)

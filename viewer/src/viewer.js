@@ -1,6 +1,6 @@
 // Shows a result of actionpose: skeletons in 3D, the 2D input, and a timeline of actions.
 // The data are what `_page_data` of actionpose/view.py writes. View axes: x right, y up, z towards
-// the viewer; metres.
+// the viewer; meters.
 
 import {
   Color, CylinderGeometry, DirectionalLight, DoubleSide, Group, HemisphereLight, Mesh, MeshStandardMaterial,
@@ -124,19 +124,19 @@ class Body {
   constructor(person) {
     this.person = person;
     this.group = new Group();
-    const part = (geometry, colour) => {
-      const mesh = new Mesh(geometry, new MeshStandardMaterial({ color: colour, roughness: 0.5, metalness: 0 }));
-      mesh.userData.colour = new Color(colour);
+    const part = (geometry, color) => {
+      const mesh = new Mesh(geometry, new MeshStandardMaterial({ color: color, roughness: 0.5, metalness: 0 }));
+      mesh.userData.color = new Color(color);
       mesh.castShadow = true;
       mesh.frustumCulled = false;
       this.group.add(mesh);
       return mesh;
     };
-    this.joints = data.joints.map((_, joint) => part(sphere, data.colours[joint]));
-    this.bones = data.bones.map(([child]) => part(tube, data.colours[child]));
+    this.joints = data.joints.map((_, joint) => part(sphere, data.colors[joint]));
+    this.bones = data.bones.map(([child]) => part(tube, data.colors[child]));
     const [nose, top] = ["nose", "head"].map((name) => data.joints.indexOf(name));
     this.head = data.bones.some(([child, parent]) => child === top && parent === nose)
-      ? { nose, top, mesh: part(sphere, data.colours[top]) }
+      ? { nose, top, mesh: part(sphere, data.colors[top]) }
       : null;
   }
 
@@ -147,13 +147,13 @@ class Body {
       jointAt(this.person, frame, share, joint, mesh.position);
       mesh.visible = !Number.isNaN(mesh.position.x);
       mesh.scale.setScalar(radius(joint) * 1.12);
-      this.colour(mesh, sureOf(this.person, frame, joint));
+      this.color(mesh, sureOf(this.person, frame, joint));
     });
     this.bones.forEach((mesh, i) => {
       const [child, parent] = data.bones[i];
       const thickness = (radius(child) + (data.joints[parent].includes("_") ? radius(parent) : radius(child))) / 2;
       this.stretch(mesh, this.joints[parent].position, this.joints[child].position, thickness, 1);
-      this.colour(mesh, Math.min(sureOf(this.person, frame, child), sureOf(this.person, frame, parent)));
+      this.color(mesh, Math.min(sureOf(this.person, frame, child), sureOf(this.person, frame, parent)));
     });
     if (this.head) {
       const { nose, top, mesh } = this.head;
@@ -162,14 +162,14 @@ class Body {
       const length = a.distanceTo(b);
       this.stretch(mesh, a, b, Math.max(0.42 * length, 0.075), 0.62);
       this.joints[top].visible = false;
-      this.colour(mesh, sureOf(this.person, frame, nose));
+      this.color(mesh, sureOf(this.person, frame, nose));
     }
   }
 
-  /** Its own colour, paler the less sure the detector was of it. */
-  colour(mesh, sure) {
+  /** Its own color, paler the less sure the detector was of it. */
+  color(mesh, sure) {
     const share = state.showSure ? 0.15 + 0.85 * Math.min(sure / 0.8, 1) : 1;
-    mesh.material.color.copy(pale).lerp(mesh.userData.colour, share);
+    mesh.material.color.copy(pale).lerp(mesh.userData.color, share);
   }
 
   /** Lay a unit mesh along a line. */
@@ -191,11 +191,11 @@ function floor() {
     transparent: true,
     depthWrite: false,
     side: DoubleSide,
-    uniforms: { centre: { value: new Vector3() }, ink: { value: new Color() } },
+    uniforms: { center: { value: new Vector3() }, ink: { value: new Color() } },
     vertexShader: `varying vec3 world;
       void main() { vec4 p = modelMatrix * vec4(position, 1.0); world = p.xyz; gl_Position = projectionMatrix * viewMatrix * p; }`,
     // lines one pixel wide at any distance, fading out around the middle
-    fragmentShader: `varying vec3 world; uniform vec3 centre; uniform vec3 ink;
+    fragmentShader: `varying vec3 world; uniform vec3 center; uniform vec3 ink;
       float lines(float every) {
         vec2 at = world.xz / every; vec2 width = fwidth(at);
         vec2 d = abs(fract(at - 0.5) - 0.5) / max(width, 1e-6);
@@ -203,7 +203,7 @@ function floor() {
         return (1.0 - min(min(d.x, d.y) / 1.1, 1.0)) * fine;
       }
       void main() {
-        float fade = exp(-pow(length(world.xz - centre.xz) / 4.2, 2.0));
+        float fade = exp(-pow(length(world.xz - center.xz) / 4.2, 2.0));
         float line = max(lines(0.5) * 0.16, lines(1.0) * 0.34);
         gl_FragColor = vec4(ink, line * fade);
       }`,
@@ -248,12 +248,12 @@ class View3D {
       $("labels").append(label);
       return label;
     });
-    this.centre = new Vector3(); // what the camera follows
+    this.center = new Vector3(); // what the camera follows
     this.look("oblique");
     new ResizeObserver(() => this.resize()).observe(stage);
   }
 
-  /** Take the colours of the page. */
+  /** Take the colors of the page. */
   dress() {
     pale.set(css("--pale"));
     this.floor.grid.material.uniforms.ink.value.set(css("--grid")).convertLinearToSRGB(); // written as it is
@@ -293,8 +293,8 @@ class View3D {
     if (state.person === null) a.set(0, 0, 0);
     else jointAt(state.person, state.frame, share, root, a).setY(0);
     if (Number.isNaN(a.x)) return; // not there at this frame
-    const moved = b.subVectors(a, this.centre);
-    this.centre.copy(a);
+    const moved = b.subVectors(a, this.center);
+    this.center.copy(a);
     this.camera.position.add(moved);
     this.controls.target.add(moved);
   }
@@ -307,7 +307,7 @@ class View3D {
     const aspect = this.camera.aspect || 1;
     const distance = 1.2 * Math.max(height / 2 / half, width / 2 / half / aspect) + 0.5;
     const [az, el] = [azimuth, elevation].map((degrees) => (degrees * Math.PI) / 180);
-    this.controls.target.copy(this.centre).setY(height * 0.47);
+    this.controls.target.copy(this.center).setY(height * 0.47);
     this.camera.position
       .set(Math.sin(az) * Math.cos(el), Math.sin(el), Math.cos(az) * Math.cos(el))
       .multiplyScalar(distance)
@@ -330,12 +330,12 @@ class View3D {
   update(share) {
     this.follow(share);
     this.bodies.forEach((body) => body.update(state.frame, share));
-    this.sun.target.position.copy(this.centre);
-    this.sun.position.copy(this.centre).add(b.set(1.6, 5, 2.2));
+    this.sun.target.position.copy(this.center);
+    this.sun.position.copy(this.center).add(b.set(1.6, 5, 2.2));
     const reach = numPersons > 1 && state.person === null ? 6 : 2;
     Object.assign(this.sun.shadow.camera, { left: -reach, right: reach, top: reach, bottom: -reach });
     this.sun.shadow.camera.updateProjectionMatrix();
-    this.floor.grid.material.uniforms.centre.value.copy(this.centre);
+    this.floor.grid.material.uniforms.center.value.copy(this.center);
     this.renderer.render(this.scene, this.camera);
     this.labels.forEach((label, person) => this.placeLabel(label, this.bodies[person]));
   }
@@ -448,7 +448,7 @@ const input = (() => {
       if (!isSeen(child) || !isSeen(parent)) continue;
       // what the detector was unsure of is pale
       pen.globalAlpha = 0.3 + (0.7 * Math.min(confidence[first + child], confidence[first + parent])) / 255;
-      pen.strokeStyle = data.colours[child];
+      pen.strokeStyle = data.colors[child];
       pen.lineWidth = 2.2 * unit;
       pen.beginPath();
       pen.moveTo(...at(parent));
@@ -458,7 +458,7 @@ const input = (() => {
     for (let joint = 0; joint < numJoints; joint++) {
       if (!isSeen(joint)) continue;
       pen.globalAlpha = 0.3 + (0.7 * confidence[first + joint]) / 255;
-      pen.fillStyle = data.colours[joint];
+      pen.fillStyle = data.colors[joint];
       pen.beginPath();
       pen.arc(...at(joint), 2 * unit, 0, 7);
       pen.fill();
@@ -482,7 +482,7 @@ const input = (() => {
       const scale = Math.min(w / crop.width, h / crop.height);
       pen.save();
       pen.translate((w - crop.width * scale) / 2, (h - crop.height * scale) / 2);
-      pen.fillStyle = css("--sheet"); // the image; what is beyond its border is grey
+      pen.fillStyle = css("--sheet"); // the image; what is beyond its border is gray
       if (data.image_size) pen.fillRect(-crop.left * scale, -crop.top * scale, imageWidth * scale, imageHeight * scale);
       const picture = film?.picture();
       if (picture) {
@@ -502,9 +502,9 @@ const input = (() => {
 
 // dark enough for white letters
 const PALETTE = ["#00796b", "#6a3d9a", "#b8456b", "#3f6fb5", "#8a6100", "#4d7c0f", "#a0432c"];
-const OTHER = { label: "other", colour: "#64748b" }; // grey: no label fits
+const OTHER = { label: "other", color: "#64748b" }; // gray: no label fits
 const labels = [...new Set(data.actions.map(({ label }) => label))].filter((label) => label !== OTHER.label);
-const colourOf = (label) => (label === OTHER.label ? OTHER.colour : PALETTE[labels.indexOf(label) % PALETTE.length]);
+const colourOf = (label) => (label === OTHER.label ? OTHER.color : PALETTE[labels.indexOf(label) % PALETTE.length]);
 
 const timeline = (() => {
   const box = $("lanes");
@@ -532,7 +532,7 @@ const timeline = (() => {
       const percent = (time) => (100 * Math.min(Math.max(time - start, 0), duration)) / duration;
       bar.style.left = `${percent(action.start_s)}%`;
       bar.style.width = `calc(${percent(action.stop_s) - percent(action.start_s)}% - 1px)`;
-      bar.style.setProperty("--colour", colourOf(action.label));
+      bar.style.setProperty("--color", colourOf(action.label));
       bar.textContent = (numPersons > 1 && action.person != null ? `#${data.track_id[action.person]} ` : "") + action.label;
       bar.title = `${action.label}: ${action.start_s.toFixed(2)} to ${action.stop_s.toFixed(2)} s` +
         (action.score == null ? "" : `, score ${action.score.toFixed(2)}`);
@@ -663,7 +663,7 @@ function setUp(view) {
       const item = document.createElement("span");
       const dot = document.createElement("span");
       dot.className = "dot";
-      dot.style.background = data.colours[data.joints.findIndex((name) => name.startsWith(side))];
+      dot.style.background = data.colors[data.joints.findIndex((name) => name.startsWith(side))];
       item.append(dot, `${side} side`);
       return item;
     }),

@@ -23,7 +23,7 @@ def play(
     mirrored: bool,
     body: Body,
     rng: np.random.Generator,
-    rate_hz: float,
+    fps: float,
     duration_s: float | None,
 ) -> dict[str, Array]:
     """The channels of a movement, (T,) each.
@@ -33,10 +33,10 @@ def play(
         duration_s: to the frame; None is as long as the movement takes.
     """
     if isinstance(move, Keyed):
-        return _play_keyed(move, mirrored, rng, rate_hz, duration_s)
+        return _play_keyed(move, mirrored, rng, fps, duration_s)
     if isinstance(move, Gait):
-        return _play_gait(move, mirrored, body, rng, rate_hz, duration_s)
-    return _play_gesture(move, rng, rate_hz, duration_s)
+        return _play_gait(move, mirrored, body, rng, fps, duration_s)
+    return _play_gesture(move, rng, fps, duration_s)
 
 
 def _mirror(key: Key) -> Key:
@@ -48,9 +48,9 @@ def _mirror(key: Key) -> Key:
     return mirrored
 
 
-def _frames(duration_s: float, rate_hz: float) -> Array:
+def _frames(duration_s: float, fps: float) -> Array:
     """(T,) seconds."""
-    return np.arange(max(2, round(duration_s * rate_hz))) / rate_hz
+    return np.arange(max(2, round(duration_s * fps))) / fps
 
 
 def _ease(share: Array) -> Array:
@@ -64,10 +64,10 @@ def interpolate(key_times_s: Array, keys: list[Key], time_s: Array) -> dict[str,
     names = list(STAND)
     values = np.array([[key[name] for name in names] for key in keys])
     tracks = dict(zip(names, PchipInterpolator(key_times_s, values)(time_s).T, strict=True))
-    rate_hz = 1 / (time_s[1] - time_s[0])
+    fps = 1 / (time_s[1] - time_s[0])
     for name in names:
         if not any(part in name for part in ("foot", "toe", "heel", "free")):
-            tracks[name] = gaussian_filter1d(tracks[name], 0.05 * rate_hz, mode="nearest")
+            tracks[name] = gaussian_filter1d(tracks[name], 0.05 * fps, mode="nearest")
     segment = np.clip(np.searchsorted(key_times_s, time_s, "right") - 1, 0, len(keys) - 2)
     share = (time_s - key_times_s[segment]) / np.diff(key_times_s)[segment]
     bump = np.sin(np.pi * np.clip(share, 0, 1)) ** 2
@@ -91,7 +91,7 @@ def _script(keys: str) -> list[tuple[str, float]]:
 
 
 def _play_keyed(
-    move: Keyed, mirrored: bool, rng: np.random.Generator, rate_hz: float, duration_s: float | None
+    move: Keyed, mirrored: bool, rng: np.random.Generator, fps: float, duration_s: float | None
 ) -> dict[str, Array]:
     first, _, rest = move.keys.partition("(")
     repeated, _, last = rest.partition(")")
@@ -131,11 +131,11 @@ def _play_keyed(
     total_s = duration_s or key_times_s[-1] + hold_s[1]
     # a key beyond each end, for the waiting
     key_times_s = np.concatenate([[-1.0], key_times_s, [max(total_s, key_times_s[-1]) + 1.0]])
-    return interpolate(key_times_s, [keys[0], *keys, keys[-1]], _frames(total_s, rate_hz))
+    return interpolate(key_times_s, [keys[0], *keys, keys[-1]], _frames(total_s, fps))
 
 
 def _play_gesture(
-    move: Gesture, rng: np.random.Generator, rate_hz: float, duration_s: float | None
+    move: Gesture, rng: np.random.Generator, fps: float, duration_s: float | None
 ) -> dict[str, Array]:
     duration_s = duration_s or rng.uniform(2.0, 6.0)
     rest = POSES[move.rest]
@@ -161,7 +161,7 @@ def _play_gesture(
         if move.rest == "stand":  # between the feet, more or less
             key["y"] = 0.25 * (key["left_foot_out"] - key["right_foot_out"]) + rng.normal(0, 0.025)
         keys.append(key)
-    return interpolate(np.array(key_times_s), keys, _frames(duration_s, rate_hz))
+    return interpolate(np.array(key_times_s), keys, _frames(duration_s, fps))
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def _play_gait(
     mirrored: bool,
     body: Body,
     rng: np.random.Generator,
-    rate_hz: float,
+    fps: float,
     duration_s: float | None,
 ) -> dict[str, Array]:
     duration_s = duration_s or rng.uniform(2.0, 3.5 if move.ramp == 1 else 6.0)
@@ -256,7 +256,7 @@ def _play_gait(
     walking_hz = np.sqrt(60 * max(abs(speed), 0.3) / 0.0065) / 120 * rng.uniform(0.92, 1.08)
     hz = (rng.uniform(*move.strides_hz) if move.strides_hz else walking_hz) / size
     path = _plan_path(move, speed / leg, sideways / leg, turn, duration_s, rng)
-    time_s = _frames(duration_s, rate_hz)
+    time_s = _frames(duration_s, fps)
     x, y, yaw = path.at(time_s)
     pace = np.interp(time_s, path.time_s, path.pace)
 
@@ -301,7 +301,7 @@ def _play_gait(
         for name in (*(f"{side}_{part}" for side in held for part in _ARM), "nod", "tilt"):
             posture[name] = pose[name] + 0.1 * (posture[name] - STAND[name])
     if move.arms:
-        gesture = _play_gesture(move.arms, rng, rate_hz, duration_s)
+        gesture = _play_gesture(move.arms, rng, fps, duration_s)
         posture |= {f"{side}_{part}": gesture[f"{side}_{part}"] for side in SIDES for part in _ARM}
         for name in ("bend", "side", "twist", "nod", "turn"):
             posture[name] = posture[name] + gesture[name]

@@ -56,7 +56,7 @@ LIMITS_DEG: dict[str, tuple[float, float]] = {
 MAX_ARM_DEG = 178.0  # the whole swing of the upper arm, whatever its direction
 KNEE_DEG = (3.0, 155.0)
 
-# Where a joint's centre rests when the body part lies on the floor, as a share of stature.
+# Where a joint's center rests when the body part lies on the floor, as a share of stature.
 _CLEARANCE = {
     **dict.fromkeys(("pelvis", "left_hip", "right_hip", "spine", "thorax"), 0.055),
     **dict.fromkeys(("nose", "head", "left_shoulder", "right_shoulder"), 0.05),
@@ -67,7 +67,7 @@ _CLEARANCE = {
 
 @dataclass(frozen=True)
 class Body:
-    """Lengths in metres. Offsets are (forward, left, up) in the frame of the part they start on."""
+    """Lengths in meters. Offsets are (forward, left, up) in the frame of the part they start on."""
 
     stature_m: float
     thigh_m: float
@@ -168,7 +168,7 @@ def two_bone(
 
 
 def _ankle(body: Body, posture: Posture, side: str) -> Array:
-    """(T, 3) metres: the ankle, on a foot that turns about its ball by the heel's lift."""
+    """(T, 3) meters: the ankle, on a foot that turns about its ball by the heel's lift."""
     sign, leg = SIDES[side], body.leg_m
     heading = sign * np.deg2rad(posture[f"{side}_toe_out"])
     heel = np.deg2rad(posture[f"{side}_heel"])
@@ -217,7 +217,7 @@ def _arm(body: Body, posture: Posture, chest: Rotation, side: str) -> tuple[Arra
 
 
 def _highest_pelvis(body: Body, hips: Mapping[str, Array], posture: Posture) -> Array:
-    """(T,) metres: how high the pelvis may be for both loaded feet to stay on the floor."""
+    """(T,) meters: how high the pelvis may be for both loaded feet to stay on the floor."""
     heights = []
     leg = body.leg_m
     for side, hip in hips.items():
@@ -231,7 +231,7 @@ def _highest_pelvis(body: Body, hips: Mapping[str, Array], posture: Posture) -> 
 
 
 def pose_body(body: Body, posture: Posture) -> Array:
-    """Positions of the joints of a posture: (T, 17, 3) metres, world, z up, floor at z = 0.
+    """Positions of the joints of a posture: (T, 17, 3) meters, world, z up, floor at z = 0.
 
     The pelvis comes lower where the legs could not reach their feet, and higher where a part of
     the body would sink into the floor; feet that carry weight stay exactly where they are.

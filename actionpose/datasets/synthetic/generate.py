@@ -1,4 +1,4 @@
-"""Procedural human motion with labels: 17 joints, any amount, under no licence but ours.
+"""Procedural human motion with labels: 17 joints, any amount, under no license but ours.
 
 The movements are tables in `synthetic_actions`, the body is `synthetic_body`; here the one moves
 the other. Speed, amplitude, side, posture, body and a slow noise on every joint are drawn anew for
@@ -40,16 +40,16 @@ _STANCE = {"foot_x": 0.02, "foot_out": 0.012, "toe_out": 6.0, "knee_out": 4.0}
 class Motion:
     """What one synthetic person does, and what to call it."""
 
-    joints_m: NDArray[np.float32]  # (T, 17, 3) metres, world, z up, floor at z = 0
+    joints_m: NDArray[np.float32]  # (T, 17, 3) meters, world, z up, floor at z = 0
     text: str
     action: str
     subject: str
     labels: tuple[tuple[int, int, str, Kind], ...] = ()  # first frame, one past the last, text
 
 
-def _add_style(posture: dict[str, Array], rng: np.random.Generator, rate_hz: float) -> None:
+def _add_style(posture: dict[str, Array], rng: np.random.Generator, fps: float) -> None:
     """The person's own posture and restlessness. Where the feet are put stays as it is."""
-    time_s = np.arange(len(posture["z"]))[:, None] / rate_hz
+    time_s = np.arange(len(posture["z"]))[:, None] / fps
     liveliness = rng.uniform(0.4, 1.6)
     for name in posture:
         part = name.removeprefix("left_").removeprefix("right_")
@@ -65,7 +65,7 @@ def motion(
     action: str,
     rng: np.random.Generator,
     *,
-    rate_hz: float = 30.0,
+    fps: float = 30.0,
     duration_s: float | None = None,
 ) -> Motion:
     """A random motion of an action, by a random person, somewhere, in a random direction.
@@ -85,8 +85,8 @@ def motion(
     body = sample_body(np.random.default_rng([_SUBJECT_SEED, subject]))
     move = MOVEMENTS[action][rng.integers(len(MOVEMENTS[action]))]
     mirrored = bool(rng.integers(2))
-    posture = play(move, mirrored, body, rng, rate_hz, duration_s)
-    _add_style(posture, rng, rate_hz)
+    posture = play(move, mirrored, body, rng, fps, duration_s)
+    _add_style(posture, rng, fps)
     text = _text(move, mirrored)
     frames = len(posture["z"])
     return Motion(
@@ -141,7 +141,7 @@ def _ends(move: Keyed | Gait | Gesture) -> tuple[str, str]:
     return _station(first), _station(keys[-1].partition(":")[0])
 
 
-def transition(rng: np.random.Generator, *, rate_hz: float = 30.0) -> Motion:
+def transition(rng: np.random.Generator, *, fps: float = 30.0) -> Motion:
     """Two movements of one person, one after the other, and the change between them.
 
     The second begins in the station (standing, on a chair, on the floor, ...) in which the first
@@ -165,10 +165,10 @@ def transition(rng: np.random.Generator, *, rate_hz: float = 30.0) -> Motion:
         mirrored = bool(rng.integers(2))
         if isinstance(move, Gait):
             move = replace(move, ramp=1.0)  # at rest where it meets the other
-        postures.append(play(move, mirrored, body, rng, rate_hz, None))
+        postures.append(play(move, mirrored, body, rng, fps, None))
         texts.append(_text(move, mirrored))
-    joined, frames_a, frames_between = join(postures[0], postures[1], rng, rate_hz)
-    _add_style(joined, rng, rate_hz)
+    joined, frames_a, frames_between = join(postures[0], postures[1], rng, fps)
+    _add_style(joined, rng, fps)
     total = len(joined["z"])
     whole = f"transit from {texts[0]} to {texts[1]}"
     return Motion(
@@ -185,7 +185,7 @@ def transition(rng: np.random.Generator, *, rate_hz: float = 30.0) -> Motion:
 
 
 def join(
-    first: dict[str, Array], second: dict[str, Array], rng: np.random.Generator, rate_hz: float
+    first: dict[str, Array], second: dict[str, Array], rng: np.random.Generator, fps: float
 ) -> tuple[dict[str, Array], int, int]:
     """Let one posture track go over into another, at the feet and in the direction it ends with.
 
@@ -198,7 +198,7 @@ def join(
     keys = [{name: float(values[-1]) for name, values in first.items()}]
     keys += [{name: float(values[0]) for name, values in moved.items()}]
     seconds = rng.uniform(0.35, 0.9)
-    time_s = np.arange(1, max(3, round(seconds * rate_hz)) + 1) / rate_hz
+    time_s = np.arange(1, max(3, round(seconds * fps)) + 1) / fps
     key_times_s = np.array([-1.0, 0.0, seconds, seconds + 1])
     between = interpolate(key_times_s, [keys[0], *keys, keys[1]], time_s)
     joined = {name: np.concatenate([first[name], between[name], moved[name]]) for name in first}
@@ -230,7 +230,7 @@ def _placed(posture: dict[str, Array], turn: float, ends: list[Array]) -> dict[s
     return moved
 
 
-def dataset(num_motions: int, seed: int, rate_hz: float = 30.0) -> Iterator[Motion]:
+def dataset(num_motions: int, seed: int, fps: float = 30.0) -> Iterator[Motion]:
     """Motions of all actions in turn, common ones more often, and transitions between them.
 
     Motion i follows from seed and i.
@@ -238,8 +238,4 @@ def dataset(num_motions: int, seed: int, rate_hz: float = 30.0) -> Iterator[Moti
     for i in range(num_motions):
         action = _SCHEDULE[i % len(_SCHEDULE)]
         rng = np.random.default_rng([seed, i])
-        yield (
-            transition(rng, rate_hz=rate_hz)
-            if action == TRANSITION
-            else motion(action, rng, rate_hz=rate_hz)
-        )
+        yield (transition(rng, fps=fps) if action == TRANSITION else motion(action, rng, fps=fps))

@@ -246,7 +246,7 @@ void transpose(long m, long n, const float* in, long ld_in, float* out, long ld)
 // ---- Rows ------------------------------------------------------------------------------------
 
 // Rows to mean 0 and deviation 1, and 1 / deviation of each.
-void standardise(const float* x, long rows, long D, float* out, float* inverse) {
+void standardize(const float* x, long rows, long D, float* out, float* inverse) {
   for (long r = 0; r < rows; ++r, x += D, out += D) {
     Vec sum{}, squares{};
     for (long d = 0; d < D; d += kLanes) sum += load(x + d);
@@ -260,8 +260,8 @@ void standardise(const float* x, long rows, long D, float* out, float* inverse) 
   }
 }
 
-// Add to `d_x` what flows back through standardised rows whose gradient is `d_norm`.
-void add_standardise_backward(const float* d_norm, const float* norm, const float* inverse,
+// Add to `d_x` what flows back through standardized rows whose gradient is `d_norm`.
+void add_standardize_backward(const float* d_norm, const float* norm, const float* inverse,
                               long rows, long D, float* d_x) {
   for (long r = 0; r < rows; ++r, d_norm += D, norm += D, d_x += D) {
     Vec sum{}, along{};
@@ -417,7 +417,7 @@ struct Tile {
   // All steps up to the activations of the MLP. biases: (padded) of each sequence.
   void forward(long rows, const Weights& w, const float* const* biases, bool keep_slope) {
     const long D = n.D, F = n.F, L = n.L, S = n.head(), P = n.padded();
-    standardise(x.data(), rows, D, norm1.data(), inverse1.data());
+    standardize(x.data(), rows, D, norm1.data(), inverse1.data());
     product(rows, 3 * D, D, {norm1.data(), D}, {w.qkv.flipped.data(), 3 * D},
             {qkv.data(), 3 * D, w.qkv.bias.data()});
     const float scale = 1.f / std::sqrt(static_cast<float>(S));
@@ -433,7 +433,7 @@ struct Tile {
     }
     product(rows, D, D, {mixed.data(), D}, {w.proj.data(), D},
             {mid.data(), D, w.p[kProjB], x.data()});
-    standardise(mid.data(), rows, D, norm2.data(), inverse2.data());
+    standardize(mid.data(), rows, D, norm2.data(), inverse2.data());
     product(rows, F, D, {norm2.data(), D}, {w.fc1.flipped.data(), F},
             {hidden.data(), F, w.fc1.bias.data()});
     gelu(hidden.data(), rows * F, active.data(), keep_slope ? slope.data() : nullptr);
@@ -459,7 +459,7 @@ struct Tile {
     add_product(F, D, rows, transposed({d_active.data(), F}), {norm2.data(), D}, of(kFc1W), D);
     product(rows, D, F, {d_active.data(), F}, {w.fc1.weight.data(), D}, {d_norm.data(), D});
     std::memcpy(d_mid.data(), d_y, rows * D * sizeof(float));
-    add_standardise_backward(d_norm.data(), norm2.data(), inverse2.data(), rows, D, d_mid.data());
+    add_standardize_backward(d_norm.data(), norm2.data(), inverse2.data(), rows, D, d_mid.data());
     add_column_sums(d_mid.data(), rows, D, of(kProjB));
     add_product(D, D, rows, transposed({d_mid.data(), D}), {mixed.data(), D}, of(kProjW), D);
     product(rows, D, D, {d_mid.data(), D}, {w.p[kProjW], D}, {d_mixed.data(), D});
@@ -481,7 +481,7 @@ struct Tile {
     add_column_sums(d_qkv.data(), rows, 3 * D, of(kQkvB));
     add_product(3 * D, D, rows, transposed({d_qkv.data(), 3 * D}), {norm1.data(), D}, of(kQkvW), D);
     product(rows, D, 3 * D, {d_qkv.data(), 3 * D}, {w.qkv.weight.data(), D}, {d_norm.data(), D});
-    add_standardise_backward(d_norm.data(), norm1.data(), inverse1.data(), rows, D, d_mid.data());
+    add_standardize_backward(d_norm.data(), norm1.data(), inverse1.data(), rows, D, d_mid.data());
   }
 };
 

@@ -2,7 +2,7 @@
 
 `train.json`, `val.json` and `test.json` have one annotator a recording (`seq_ann`, `frame_ann`);
 `extra_train.json` and `extra_val.json` several (`seq_anns`, `frame_anns`). All are merged, by the
-recording. Where nobody labelled parts, the labels of the whole are its actions.
+recording. Where nobody labeled parts, the labels of the whole are its actions.
 """
 
 import json
@@ -147,7 +147,7 @@ def _timeline(labels: list[dict[str, Any]], text: str, left_out: Counter[str]) -
             actions.append(Label(start_s, stop_s, found))
     yield from actions
     for between in transitions:
-        before, after = neighbours(between, [*actions, *transitions])
+        before, after = neighbors(between, [*actions, *transitions])
         if before is None or after is None:
             left_out["transitions: no action before or after"] += 1
         elif "transition" in (before.text, after.text):
@@ -168,7 +168,7 @@ def _joined(before: Label, between: Label, after: Label) -> Label:
     return Label(start_s, stop_s, text, "transition")
 
 
-def neighbours(between: Label, others: list[Label]) -> tuple[Label | None, Label | None]:
+def neighbors(between: Label, others: list[Label]) -> tuple[Label | None, Label | None]:
     """The nearest label that ends before one, and that starts after it; of equals the longest."""
 
     def nearest(candidates: list[tuple[float, Label]]) -> Label | None:

@@ -47,7 +47,7 @@ SMPL_BODY = (
 
 @dataclass(frozen=True)
 class BodyModel:
-    """A parametric body: V vertices, J joints, S shape coefficients; metres, y up, left is +x."""
+    """A parametric body: V vertices, J joints, S shape coefficients; meters, y up, left is +x."""
 
     name: str
     kind: str  # smpl, smplh, smplx
@@ -287,7 +287,7 @@ def _check_order(path: Path, rest_m: Array) -> None:
 
 
 def approximate_regressor(body: BodyModel) -> tuple[Array, Array]:
-    """Joints like Human3.6M's for those who have no regressor: some centimetres off.
+    """Joints like Human3.6M's for those who have no regressor: some centimeters off.
 
     Limbs are the model's own joints, the thorax its neck, the spine the middle of pelvis and
     thorax. Nose and head are the vertices farthest ahead and highest on the head of the template.

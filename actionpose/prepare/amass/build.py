@@ -33,7 +33,7 @@ from actionpose.prepare.amass.smplh import Moments, moments
 from actionpose.prepare.amass.workers import PART_FORMAT, Job, run
 from actionpose.utils.errors import UserError
 
-LICENCE = (
+LICENSE = (
     "AMASS and its annotations: research only, not to be passed on; see the agreements you accepted"
 )
 
@@ -111,12 +111,12 @@ def keypoint_source(
         made = {name: moments(body, *approximate_regressor(body)) for name, body in bodies.items()}
         return made, (
             "APPROXIMATE: the body model's own joints in the place of Human3.6M's, some "
-            "centimetres off; no regressor was given"
+            "centimeters off; no regressor was given"
         )
     if regressor is None:
         raise UserError(
             f"give --regressor FILE: {WHERE_REGRESSOR}; or --approximate for joints like them, "
-            "some centimetres off"
+            "some centimeters off"
         )
     made = {name: moments(body, load_regressor(regressor, body)) for name, body in bodies.items()}
     kind = next(iter(bodies.values())).kind
@@ -224,7 +224,7 @@ def prepare(
         first = next(job.recording.id for job in jobs)
         raise UserError(f"no recording could be used; the first, {first}: {skipped[first]}")
     source = f"AMASS with {texts.name}"
-    write_corpus(out, motions(), source=source, licence=LICENCE, skipped=skipped, report=kept)
+    write_corpus(out, motions(), source=source, license=LICENSE, skipped=skipped, report=kept)
     shutil.rmtree(parts, ignore_errors=True)
     return report
 

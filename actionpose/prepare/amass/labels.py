@@ -97,7 +97,7 @@ def clean_text(text: object) -> str:
 
 
 def frame_spans(
-    labels: Iterable[Label], frames: int, rate_hz: float, left_out: Counter[str]
+    labels: Iterable[Label], frames: int, fps: float, left_out: Counter[str]
 ) -> list[tuple[int, int, str, Kind]]:
     """Labels in frames of the motion, in the order of time; what cannot be used is counted.
 
@@ -105,10 +105,10 @@ def frame_spans(
     """
     spans: dict[tuple[int, int, str, Kind], None] = {}
     for label in labels:
-        start = int((label.start_s + _SLACK_S) * rate_hz)
+        start = int((label.start_s + _SLACK_S) * fps)
         stop = frames
-        if label.stop_s < frames / rate_hz:  # it may be infinite: the end of the motion
-            stop = min(int((label.stop_s + _SLACK_S) * rate_hz), frames)
+        if label.stop_s < frames / fps:  # it may be infinite: the end of the motion
+            stop = min(int((label.stop_s + _SLACK_S) * fps), frames)
         if label.start_s < 0 or label.stop_s < label.start_s:
             left_out["labels: end before they start"] += 1
         elif start >= frames:

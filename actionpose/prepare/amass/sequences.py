@@ -1,6 +1,6 @@
 """AMASS files: found under any name they have had, read key by key, brought to 30 Hz by time.
 
-Resampling turns rotations (slerp between the two neighbouring frames) and then poses the body,
+Resampling turns rotations (slerp between the two neighboring frames) and then poses the body,
 rather than posing every frame and mixing joints: bones keep their length, each frame is a pose
 that a body can take, and 100 Hz needs less than a third of the posing. Where the rate is a
 multiple of 30 Hz, both are the same: whole frames are taken.
@@ -33,13 +33,13 @@ _BODY = 66  # values of the root and the 21 joints that all models share
 
 @dataclass(frozen=True)
 class Mocap:
-    """A recording as AMASS has it: world axes, z up, metres; rotations as axis-angle."""
+    """A recording as AMASS has it: world axes, z up, meters; rotations as axis-angle."""
 
     poses: Array  # (N, 156) of SMPL-H, (N, 165) of SMPL-X
     trans_m: Array  # (N, 3)
     betas: Array
     gender: str
-    rate_hz: float | None  # as its header says; None if it says nothing usable
+    fps: float | None  # as its header says; None if it says nothing usable
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Tree:
 
     folder: Path
     files: dict[Key, list[Path]]
-    not_motion: int  # shape.npz, stage-one files, licences
+    not_motion: int  # shape.npz, stage-one files, licenses
 
     def find(self, key: Key, kind: str) -> Path | None:
         """The file of a recording; of several the one of the body model's release."""
@@ -109,7 +109,7 @@ def read_mocap(path: Path) -> Mocap:
         )
         gender = _gender(path, archive.read("gender"))
         rate = next((name for name in ("mocap_framerate", "mocap_frame_rate") if name in there), "")
-        rate_hz = _rate(archive.read(rate)) if rate else None
+        fps = _rate(archive.read(rate)) if rate else None
     frames = len(poses)
     if poses.ndim != 2 or poses.shape[1] not in _WIDTHS or trans_m.shape != (frames, 3):
         raise UserError(
@@ -121,7 +121,7 @@ def read_mocap(path: Path) -> Mocap:
     finite = np.isfinite(poses).all(axis=1) & np.isfinite(trans_m).all(axis=1)
     if not finite.all() or not np.isfinite(betas).all():
         raise UserError(f"{path} is not finite at frame {int(finite.argmin())}")
-    return Mocap(poses, trans_m, betas.reshape(-1, betas.shape[-1])[0], gender, rate_hz)
+    return Mocap(poses, trans_m, betas.reshape(-1, betas.shape[-1])[0], gender, fps)
 
 
 def _numbers(path: Path, name: str, array: NDArray[Any]) -> Array:
@@ -146,8 +146,8 @@ def _gender(path: Path, array: NDArray[Any]) -> str:
 def _rate(array: NDArray[Any]) -> float | None:
     if array.size != 1 or array.dtype.kind not in "fiu":
         return None
-    rate_hz = float(array.ravel()[0])
-    return rate_hz if 1 <= rate_hz <= 1000 else None
+    fps = float(array.ravel()[0])
+    return fps if 1 <= fps <= 1000 else None
 
 
 def true_rate(mocap: Mocap, duration_s: float | None) -> float:
@@ -161,33 +161,33 @@ def true_rate(mocap: Mocap, duration_s: float | None) -> float:
     """
     frames = len(mocap.poses)
     if duration_s is None:
-        if mocap.rate_hz is None:
+        if mocap.fps is None:
             raise UserError("no frame rate, and no duration in the annotations")
-        return mocap.rate_hz
+        return mocap.fps
     allowed_s = 0.05 + min(0.25, 0.1 * duration_s)
 
-    def off(rate_hz: float) -> float:
-        return abs(frames / rate_hz - duration_s)
+    def off(fps: float) -> float:
+        return abs(frames / fps - duration_s)
 
-    header = [] if mocap.rate_hz is None else [mocap.rate_hz]
+    header = [] if mocap.fps is None else [mocap.fps]
     if header and off(header[0]) <= allowed_s:
         return header[0]
     multiples = [rate * factor for rate in header for factor in (0.5, 2.0)]
     best = min([*multiples, *_RATES_HZ], key=off)
     if off(best) > allowed_s:
         raise UserError(
-            f"{frames} frames at {mocap.rate_hz} Hz, and the annotations say {duration_s:g} s"
+            f"{frames} frames at {mocap.fps} Hz, and the annotations say {duration_s:g} s"
         )
     return best
 
 
 def resample(
-    mocap: Mocap, rate_hz: float, start: float = 0, stop: float | None = None
+    mocap: Mocap, fps: float, start: float = 0, stop: float | None = None
 ) -> tuple[Array, Array]:
     """Poses and path at 30 Hz.
 
     Args:
-        rate_hz: of the recording.
+        fps: of the recording.
         start, stop: in frames of the recording; the result begins at `start` and ends before
             `stop`.
 
@@ -196,7 +196,7 @@ def resample(
     """
     last = len(mocap.poses) - 1
     last = last if stop is None else min(last, int(np.ceil(stop)) - 1)
-    step = rate_hz / RATE_HZ
+    step = fps / RATE_HZ
     count = max(0, int((last - start) / step + _WHOLE_FRAME) + 1) if last >= start else 0
     at = start + step * np.arange(count)
     nearest = np.round(at)

@@ -6,7 +6,7 @@ coefficients. A regressed joint is sum_v r_jv of that, so it only needs, for eac
 bone, the sums over the vertices of r_jv w_vk times template, shape and pose directions. They are
 computed once for a body and a regressor (`moments`); posing (`pose_joints`) never sees a vertex.
 
-DMPL, the soft tissue of AMASS, is left out: it moves joints by less than millimetres.
+DMPL, the soft tissue of AMASS, is left out: it moves joints by less than millimeters.
 """
 
 from dataclasses import dataclass
@@ -123,7 +123,7 @@ def pose_joints(
         dtype: of the sums. The error is about 1e-15 m in float64, 3e-7 m in float32.
 
     Returns:
-        (T, 17, 3) metres, in the axes of the input.
+        (T, 17, 3) meters, in the axes of the input.
     """
     given = np.zeros(moments.num_shapes)
     used = min(len(betas), moments.num_shapes)

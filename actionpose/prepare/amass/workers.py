@@ -77,12 +77,12 @@ def _pose(
     if mocap.gender not in sources:
         raise UserError(f"no body model for its gender ({mocap.gender})")
     source = sources[mocap.gender]
-    rate_hz = _or("its length does not fit the annotations", true_rate, mocap, recording.duration_s)
+    fps = _or("its length does not fit the annotations", true_rate, mocap, recording.duration_s)
     notes: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
-    if mocap.rate_hz is None:
+    if mocap.fps is None:
         notes["recordings: no rate in the file, taken from the duration"] += 1
-    elif rate_hz != mocap.rate_hz:
+    elif fps != mocap.fps:
         notes["recordings: wrong rate in the file, put right by the duration"] += 1
     if len(mocap.betas) > source.num_shapes:
         notes[f"recordings: shape coefficients cut to the model's {source.num_shapes}"] += 1
@@ -90,11 +90,11 @@ def _pose(
     if recording.cut is not None:
         start, stop, cut_off_s = recording.cut
         # HumanML3D takes every so many frames, by the header, and calls what comes out 20 Hz
-        every = max(1, int((mocap.rate_hz or rate_hz) / _TEXTS_HZ))
+        every = max(1, int((mocap.fps or fps) / _TEXTS_HZ))
         before = int(cut_off_s * _TEXTS_HZ)
         first, last = (before + start) * every, None if stop < 0 else (before + stop) * every
-        stretch = every * _TEXTS_HZ / rate_hz  # its seconds are this long
-    poses, trans_m = resample(mocap, rate_hz, first, last)
+        stretch = every * _TEXTS_HZ / fps  # its seconds are this long
+    poses, trans_m = resample(mocap, fps, first, last)
     if len(poses) == 0:
         raise UserError(f"its cut lies after the end (frame {first} of {len(mocap.poses)})")
     poses = _or("of another release than the body model", poses_for, source.kind, poses)

@@ -218,13 +218,13 @@ def _joint(
     )
 
 
-def read_amc(path: Path, skeleton: Skeleton, rate_hz: float | None = None) -> Recording:
+def read_amc(path: Path, skeleton: Skeleton, fps: float | None = None) -> Recording:
     """Open a motion of a skeleton. The format has no rate: whoever knows it gives it.
 
     Raises:
         UserError: when the blocks are read: what is no AMC of this skeleton, naming the line.
     """
-    return Recording(path, skeleton.tree, rate_hz, lambda: _blocks(path, skeleton))
+    return Recording(path, skeleton.tree, fps, lambda: _blocks(path, skeleton))
 
 
 def _blocks(path: Path, skeleton: Skeleton) -> Iterator[Floats]:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.prepare.mocap.bvh import read_bvh
-from actionpose.prepare.mocap.common import Left, Take, at_30_hz, find, name_under, without_twins
+from actionpose.prepare.mocap.common import Left, Take, at_30_hz, drop_duplicates, find, name_under
 from actionpose.prepare.mocap.joint_map import load_rig
 
 SOURCE = "Bandai-Namco-Research-Motiondataset"
-LICENCE = "CC BY-NC 4.0"
+LICENSE = "CC BY-NC 4.0"
 
 NAME = re.compile(r"dataset-(\d+)_([a-z-]+)_([a-z-]+)_(\d+)", re.IGNORECASE)
 # Val is the last 5 percent of the takes of a content and style, where there are 5 takes or more.
@@ -74,7 +74,7 @@ def takes(folder: Path, left: Left) -> list[Take]:
         id = f"bn{number}_{content}_{style}_{count}"
         text = text_of(content.lower(), style.lower())
         found.append(Take(path, id, f"bn{number}?", "train", text, _reader(path)))
-    for take in without_twins(found, folder, left):
+    for take in drop_duplicates(found, folder, left):
         *group, count = take.id.split("_")
         groups[tuple(group)].append((int(count), take))
     return [take for group in groups.values() for take in _with_splits(group)]
@@ -92,7 +92,7 @@ def _reader(path: Path) -> Callable[[], NDArray[np.floating]]:
 
     def read() -> NDArray[np.floating]:
         recording = read_bvh(path)
-        assert recording.rate_hz is not None  # a BVH always gives one
-        return at_30_hz(rig.read(recording), recording.rate_hz)
+        assert recording.fps is not None  # a BVH always gives one
+        return at_30_hz(rig.read(recording), recording.fps)
 
     return read

@@ -42,10 +42,10 @@ def read_bvh(path: Path) -> Recording:
         with path.open(encoding="latin-1") as file:
             lines = _lines(file)
             tree = _hierarchy(path, lines)
-            num_frames, rate_hz, line = _motion_head(path, lines)
+            num_frames, fps, line = _motion_head(path, lines)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    return Recording(path, tree, rate_hz, lambda: _blocks(path, tree, num_frames, line))
+    return Recording(path, tree, fps, lambda: _blocks(path, tree, num_frames, line))
 
 
 def _lines(file: Iterable[str]) -> Lines:
@@ -145,10 +145,10 @@ def _motion_head(path: Path, lines: Lines) -> tuple[int, float, int]:
         raise UserError(f"{path}: it has {num_frames:g} frames")
     if not (math.isfinite(frame_s) and frame_s > 0):
         raise UserError(f"{path}, line {number}: a frame cannot last {frame_s:g} s")
-    rate_hz = 1 / frame_s
-    if abs(rate_hz - round(rate_hz)) < RATE_SNAP * rate_hz:
-        rate_hz = round(rate_hz)
-    return int(num_frames), float(rate_hz), number
+    fps = 1 / frame_s
+    if abs(fps - round(fps)) < RATE_SNAP * fps:
+        fps = round(fps)
+    return int(num_frames), float(fps), number
 
 
 def _blocks(path: Path, tree: Tree, num_frames: int, head_lines: int) -> Iterator[Floats]:

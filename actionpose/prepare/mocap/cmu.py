@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from actionpose.prepare.mocap.asfamc import Skeleton, read_amc, read_asf
 from actionpose.prepare.mocap.bvh import read_bvh
-from actionpose.prepare.mocap.common import Left, Take, at_30_hz, find, name_under, without_twins
+from actionpose.prepare.mocap.common import Left, Take, at_30_hz, drop_duplicates, find, name_under
 from actionpose.prepare.mocap.joint_map import load_rig
 from actionpose.utils.errors import UserError
 
@@ -28,7 +28,7 @@ SOURCE = (
     "CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu. The database was created "
     "with funding from NSF EIA-0196217."
 )
-LICENCE = "free for all uses; the data itself may not be resold"
+LICENSE = "free for all uses; the data itself may not be resold"
 # the open benchmark's; all other subjects are train
 VAL, TEST = frozenset({13, 14, 86}), frozenset({2, 5, 49})
 CLAIMED_HZ = 120.0  # by every BVH of the conversions, whatever the trial's rate
@@ -44,15 +44,15 @@ class Entry:
     """What the index says of a trial."""
 
     text: str
-    rate_hz: float | None = None  # None: this index has no rates
+    fps: float | None = None  # None: this index has no rates
 
 
-def takes(folder: Path, index: Path, rate_hz: float | None, left: Left) -> list[Take]:
+def takes(folder: Path, index: Path, fps: float | None, left: Left) -> list[Take]:
     """The trials under a folder that the index knows.
 
     Args:
         index: see `read_index`.
-        rate_hz: of trials whose rate the index does not give; None leaves them out.
+        fps: of trials whose rate the index does not give; None leaves them out.
         left: what is left out is added, with the reason.
 
     Raises:
@@ -76,9 +76,9 @@ def takes(folder: Path, index: Path, rate_hz: float | None, left: Left) -> list[
         if entry is None:
             left.out[name] = f"{path.stem} is not in the index {index.name}"
             continue
-        true_hz = entry.rate_hz or rate_hz
+        true_hz = entry.fps or fps
         if true_hz is None:
-            left.out[name] = f"the index {index.name} does not give its rate (see --rate-hz)"
+            left.out[name] = f"the index {index.name} does not give its rate (see --fps)"
             continue
         if path.suffix.lower() == ".amc":
             asf = path.with_name(f"{match[1]}.asf")
@@ -88,14 +88,14 @@ def takes(folder: Path, index: Path, rate_hz: float | None, left: Left) -> list[
             read = _bvh_reader(path, true_hz)
         split = "val" if key[0] in VAL else "test" if key[0] in TEST else "train"
         found.append(Take(path, f"cmu_{path.stem}", f"cmu_{match[1]}", split, entry.text, read))
-    return without_twins(found, folder, left)
+    return drop_duplicates(found, folder, left)
 
 
 def _amc_reader(
-    path: Path, asf: Path, skeleton_of: Callable[[Path], Skeleton], rate_hz: float
+    path: Path, asf: Path, skeleton_of: Callable[[Path], Skeleton], fps: float
 ) -> Callable[[], NDArray[np.floating]]:
     rig = load_rig("cmu_asf")
-    return lambda: at_30_hz(rig.read(read_amc(path, skeleton_of(asf), rate_hz)), rate_hz)
+    return lambda: at_30_hz(rig.read(read_amc(path, skeleton_of(asf), fps)), fps)
 
 
 def _bvh_reader(path: Path, index_hz: float) -> Callable[[], NDArray[np.floating]]:
@@ -103,10 +103,10 @@ def _bvh_reader(path: Path, index_hz: float) -> Callable[[], NDArray[np.floating
 
     def read() -> NDArray[np.floating]:
         recording = read_bvh(path)
-        assert recording.rate_hz is not None  # a BVH always gives one
+        assert recording.fps is not None  # a BVH always gives one
         # another claim than the one that all make was set by someone who resampled or mended it
-        is_common = recording.rate_hz == CLAIMED_HZ
-        return at_30_hz(rig.read(recording), index_hz if is_common else recording.rate_hz)
+        is_common = recording.fps == CLAIMED_HZ
+        return at_30_hz(rig.read(recording), index_hz if is_common else recording.fps)
 
     return read
 
@@ -116,7 +116,7 @@ def read_index(path: Path) -> dict[Key, Entry]:
 
     - `.html`, `.htm`: a saved page of the database's own search. Its rows have rates.
     - `.txt`: the list that circulates with the BVH conversions: trial, tab, description. No rates.
-    - `.csv`: a table with the columns trial, description and rate_hz.
+    - `.csv`: a table with the columns trial, description and fps.
     - `.json`: `{"01_02": ["playground - climb", 120]}`.
 
     A trial without a description has the subject's, where a heading gives it.
@@ -154,10 +154,10 @@ def _key(text: str) -> Key:
 def _rate(value: object) -> float | None:
     if value is None or value == "":
         return None
-    rate_hz = float(value)  # type: ignore[arg-type]  # what is no number raises ValueError
-    if not 1 <= rate_hz <= 1000:
+    fps = float(value)  # type: ignore[arg-type]  # what is no number raises ValueError
+    if not 1 <= fps <= 1000:
         raise ValueError(f"{value!r} is no rate in Hz")
-    return rate_hz
+    return fps
 
 
 def _json_index(text: str) -> dict[Key, Entry]:
@@ -176,7 +176,7 @@ def _csv_index(text: str) -> dict[Key, Entry]:
     if missing:
         raise ValueError(f"it has no column {', '.join(sorted(missing))}")
     return {
-        _key(row["trial"]): Entry((row["description"] or "").strip(), _rate(row.get("rate_hz")))
+        _key(row["trial"]): Entry((row["description"] or "").strip(), _rate(row.get("fps")))
         for row in rows
     }
 

@@ -25,7 +25,7 @@ class Take:
     subject: str
     split: str
     text: str  # empty: nobody says what is done
-    read: Callable[[], NDArray[np.floating]]  # its joints (T, 17, 3) at 30 Hz: metres, z up
+    read: Callable[[], NDArray[np.floating]]  # its joints (T, 17, 3) at 30 Hz: meters, z up
     spans: tuple[Span, ...] = ()  # labels of parts of it
 
 
@@ -57,14 +57,14 @@ def find(folder: Path, *suffixes: str) -> list[Path]:
     return found
 
 
-def at_30_hz(joints_m: NDArray[np.floating], rate_hz: float) -> NDArray[np.float32]:
+def at_30_hz(joints_m: NDArray[np.floating], fps: float) -> NDArray[np.float32]:
     """Joints (T, 17, 3) at the times 0, 1/30, 2/30, ... s, up to the last frame.
 
     Where no frame has that time, the two beside it are mixed by distance: positions, not angles,
     so that a bone between two frames that turn it by an angle a is short by 1 - cos(a / 2) at most.
     Rates that 30 divides need no mixing.
     """
-    step = rate_hz / RATE_HZ
+    step = fps / RATE_HZ
     tolerance = 1e-6  # of a frame: 120 / 30 may be 4.0000000001
     times = np.arange(int((len(joints_m) - 1) / step + tolerance) + 1) * step
     before = np.minimum((times + tolerance).astype(int), len(joints_m) - 1)
@@ -81,7 +81,7 @@ def write(
     *,
     root: Path,
     source: str,
-    licence: str,
+    license: str,
     left: Left,
     progress: Callable[[], object] = lambda: None,
 ) -> Path:
@@ -112,7 +112,7 @@ def write(
                 f"none of the {len(takes)} files of {root} can be used; {first[0]}: {first[1]}"
             )
 
-    return write_corpus(out, motions(), source=source, licence=licence, skipped=skipped)
+    return write_corpus(out, motions(), source=source, license=license, skipped=skipped)
 
 
 def _motion(take: Take, root: Path, left: Left) -> Motion | None:
@@ -148,7 +148,7 @@ def name_under(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def without_twins(takes: Iterable[Take], root: Path, left: Left) -> list[Take]:
+def drop_duplicates(takes: Iterable[Take], root: Path, left: Left) -> list[Take]:
     """Takes of different ids: of copies of a file, the first in order stays."""
     kept: dict[str, Take] = {}
     for take in takes:

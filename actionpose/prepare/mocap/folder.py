@@ -14,9 +14,9 @@ from actionpose.prepare.mocap.common import (
     Span,
     Take,
     at_30_hz,
+    drop_duplicates,
     find,
     name_under,
-    without_twins,
 )
 from actionpose.prepare.mocap.joint_map import Rig, load_rig, shipped
 from actionpose.utils.errors import UserError
@@ -74,7 +74,7 @@ def takes(folder: Path, rigs: list[str], labels: Path | None, left: Left) -> lis
         )
     for key in sorted(table.keys() - used):
         left.failed[key] = "the table of labels has it, but there is no such file"
-    return without_twins(found, folder, left)
+    return drop_duplicates(found, folder, left)
 
 
 def read_labels(path: Path) -> dict[str, File]:
@@ -147,7 +147,7 @@ def _reader(path: Path, rigs: list[Rig]) -> Callable[[], NDArray[np.floating]]:
                 f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}"
                 f"{f'; it fits the rig {others[0]}' if others else ''}"
             )
-        assert recording.rate_hz is not None  # a BVH always gives one
-        return at_30_hz(fitting[0].read(recording), recording.rate_hz)
+        assert recording.fps is not None  # a BVH always gives one
+        return at_30_hz(fitting[0].read(recording), recording.fps)
 
     return read

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.prepare.mocap.asfamc import Skeleton, read_amc, read_asf
-from actionpose.prepare.mocap.common import Left, Take, at_30_hz, find, name_under, without_twins
+from actionpose.prepare.mocap.common import Left, Take, at_30_hz, drop_duplicates, find, name_under
 from actionpose.prepare.mocap.joint_map import load_rig
 from actionpose.utils.errors import UserError
 
 SOURCE = "HDM05, M. Mueller et al., Universitaet Bonn, 2007"
-LICENCE = "CC BY-SA 3.0"
+LICENSE = "CC BY-SA 3.0"
 SPLITS = {"bd": "val", "tr": "test"}  # the open benchmark's; the other subjects are train
 
 NAME = re.compile(r"HDM_([a-z]+)_([A-Za-z]\w*?)_(\d+)_(\d+)", re.IGNORECASE)
@@ -132,11 +132,11 @@ def takes(folder: Path, left: Left) -> list[Take]:
                 read=_reader(path, asf, skeleton_of, float(rate)),
             )
         )
-    return without_twins(found, folder, left)
+    return drop_duplicates(found, folder, left)
 
 
 def _reader(
-    path: Path, asf: Path | None, skeleton_of: Callable[[Path], Skeleton], rate_hz: float
+    path: Path, asf: Path | None, skeleton_of: Callable[[Path], Skeleton], fps: float
 ) -> Callable[[], NDArray[np.floating]]:
     rig = load_rig("hdm05")
 
@@ -144,8 +144,8 @@ def _reader(
         if asf is None:
             subject = "_".join(path.stem.split("_")[:2])
             raise UserError(f"{path}: its skeleton {subject}.asf is not there")
-        if rate_hz <= 0:
-            raise UserError(f"{path}: its name ends in the rate {rate_hz:g}")
-        return at_30_hz(rig.read(read_amc(path, skeleton_of(asf), rate_hz)), rate_hz)
+        if fps <= 0:
+            raise UserError(f"{path}: its name ends in the rate {fps:g}")
+        return at_30_hz(rig.read(read_amc(path, skeleton_of(asf), fps)), fps)
 
     return read

@@ -45,7 +45,7 @@ class Rig:
     joints: dict[str, tuple[Spot, ...]]
     about: str = ""  # where such files come from
     up: str = "y"
-    unit_m: float | None = None  # metres in a unit of the file; None: the file says it itself
+    unit_m: float | None = None  # meters in a unit of the file; None: the file says it itself
     skip_frames: int = 0  # at the start: a pose of reference that is no motion
     strip: str = ""  # pattern of what is cut off the front of the file's names
     offsets: tuple[tuple[str, str, float], ...] = ()  # (of joint, is that of joint, times)
@@ -68,7 +68,7 @@ class Rig:
         """The joints of every frame, at the file's rate.
 
         Returns:
-            (T, 17, 3) metres, z up, the pelvis of the first frame over x = y = 0.
+            (T, 17, 3) meters, z up, the pelvis of the first frame over x = y = 0.
 
         Raises:
             UserError: the file does not fit, has no frame left, or a body of impossible size.
@@ -114,7 +114,7 @@ class Rig:
         return replace(tree, joints=tuple(joints))
 
     def _points(self, tree: Tree, index: dict[str, int], unit_m: float, values: Floats) -> Floats:
-        """(T, 17, 3) metres in the axes of the file."""
+        """(T, 17, 3) meters in the axes of the file."""
         wanted = {index[spot.joint] for spots in self.joints.values() for spot in spots}
         placed = pose(tree, values, wanted)
         points = np.empty((len(values), len(H36M17), 3))
@@ -141,7 +141,7 @@ def _check_size(joints_m: Floats, path: Path, rig: str) -> None:
     if not LEG_M[0] <= leg_m <= LEG_M[1]:
         raise UserError(
             f"{path}: the legs are {leg_m:.3g} m long by the rig {rig}; "
-            "set its unit_m to the metres in a unit of this file"
+            "set its unit_m to the meters in a unit of this file"
         )
 
 
@@ -205,7 +205,7 @@ def parse_rig(text: str, name: str) -> Rig:
         raise UserError(f"rig {name}: up is y or z, not {up!r}")
     unit_m = given.get("unit_m")
     if unit_m is not None and not _is_number(unit_m, lambda value: value > 0):
-        raise UserError(f"rig {name}: unit_m is the metres in a unit of the file, not {unit_m!r}")
+        raise UserError(f"rig {name}: unit_m is the meters in a unit of the file, not {unit_m!r}")
     skip = given.get("skip_frames", 0)
     if not _is_number(skip, lambda value: value >= 0) or not isinstance(skip, int):
         raise UserError(f"rig {name}: skip_frames is a number of frames, not {skip!r}")

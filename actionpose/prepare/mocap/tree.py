@@ -43,7 +43,7 @@ class Tree:
 
     joints: tuple[Joint, ...]
     num_values: int  # C
-    unit_m: float | None = None  # metres in a unit; None: the file does not say
+    unit_m: float | None = None  # meters in a unit; None: the file does not say
 
     def index(self, name: str) -> int | None:
         return next((i for i, joint in enumerate(self.joints) if joint.name == name), None)
@@ -55,7 +55,7 @@ class Recording:
 
     path: Path
     tree: Tree
-    rate_hz: float | None  # as the file claims; None: it claims nothing
+    fps: float | None  # as the file claims; None: it claims nothing
     blocks: Callable[[], Iterator[Floats]]  # (up to BLOCK_FRAMES, C)
 
 

@@ -1,8 +1,8 @@
 """Human3.6M, from the two forms in which the field passes it on.
 
 - MotionBERT's `h36m_sh_conf_cam_source_final.pkl`: Stacked Hourglass keypoints with confidence,
-  poses in pixels, and the factors and millimetres that MotionBERT's numbers are scored with.
-- VideoPose3D's pair: `data_3d_h36m.npz` (world, metres) and a `data_2d_h36m_*.npz`, such as CPN's.
+  poses in pixels, and the factors and millimeters that MotionBERT's numbers are scored with.
+- VideoPose3D's pair: `data_3d_h36m.npz` (world, meters) and a `data_2d_h36m_*.npz`, such as CPN's.
   World to camera needs the calibration, which neither file holds: a JSON in the widespread form
   {"extrinsics": {"S1": {"54138969": {"R": 3x3, "t": 3 mm}}}}, x_camera = R x_world + t.
 
@@ -36,12 +36,12 @@ IMAGE_SIZES = {
     "58860488": (1000, 1000),
     "60457274": (1000, 1002),
 }
-LICENCE = "Human3.6M: registration needed, academic use only; not to be passed on"
+LICENSE = "Human3.6M: registration needed, academic use only; not to be passed on"
 
 _SH_KEYS = ("joint_2d", "confidence", "joint3d_image", "camera_name", "action", "source")
 _SH_TEST_KEYS = ("joints_2.5d_image", "2.5d_factor")
 _SH_SOURCE = re.compile(r"s_(\d\d)_act_(\d\d)_subact_(\d\d)")
-_LARGEST_RESIDUAL_MM = 100.0  # between factor x pixels and millimetres; beyond, files are mixed up
+_LARGEST_RESIDUAL_MM = 100.0  # between factor x pixels and millimeters; beyond, files are mixed up
 
 # Human3.6M's 32 joints hold 17 that differ; the rest are copies and finger or toe ends
 _OF_32 = {
@@ -97,9 +97,9 @@ def _prepare_motionbert(path: Path, out: Path) -> Path:
         "unit_mm": None,
         "keypoints": "Stacked Hourglass, with confidence",
         "source": path.name,
-        "licence": LICENCE,
+        "license": LICENSE,
         "imitated": bool(content.get("imitated", False)),
-        # the least-squares factors of the file against its own millimetres
+        # the least-squares factors of the file against its own millimeters
         "factor_residual_mm": round(_factor_residual_mm(splits["test"], path.name), 6),
     }
     return write_pairs(out, dict(splits), info)
@@ -138,7 +138,7 @@ def _sh_recordings(table: Any, split: str, where: str) -> Iterator[Recording]:
             action=str(actions[start]),
             camera=str(cameras[start]),
             image_size=IMAGE_SIZES[str(cameras[start])],
-            rate_hz=RATE_HZ,
+            fps=RATE_HZ,
             keypoints_px=keypoints[part],
             pose=arrays["joint3d_image"][part],
             truth_mm=arrays["joints_2.5d_image"][part] if split == "test" else None,
@@ -191,7 +191,7 @@ def _float_array(values: Any) -> Array:
 
 
 def _factor_residual_mm(recordings: list[Recording], where: str) -> float:
-    """Mean distance between `factor x pixels` and the file's millimetres, roots removed.
+    """Mean distance between `factor x pixels` and the file's millimeters, roots removed.
 
     A perfect prediction has this error. It is small but not stated by anyone, so it is measured.
     """
@@ -230,10 +230,10 @@ def _prepare_videopose3d(poses: Path, keypoints: Path, cameras: Path, out: Path)
     info = {
         "kind": "h36m-cpn",
         "pose_unit": "mm",
-        "unit_mm": 1000.0,  # the family predicts metres
+        "unit_mm": 1000.0,  # the family predicts meters
         "keypoints": keypoints.name,
         "source": f"{poses.name}, {keypoints.name}",
-        "licence": LICENCE,
+        "license": LICENSE,
         "imitated": "imitated" in loaded,
     }
     return write_pairs(out, dict(splits), info)
@@ -282,14 +282,14 @@ def _cpn_recordings(
                     action=name.split()[0],
                     camera=camera,
                     image_size=size,
-                    rate_hz=RATE_HZ,
+                    fps=RATE_HZ,
                     keypoints_px=confident,
                     pose=pose_mm.astype(world_m.dtype),
                 )
 
 
 def _read_cameras(path: Path) -> Any:
-    """A function from subject and camera to rotation and translation in millimetres."""
+    """A function from subject and camera to rotation and translation in millimeters."""
     try:
         extrinsics = json.loads(path.read_text(encoding="utf-8"))["extrinsics"]
     except OSError as error:

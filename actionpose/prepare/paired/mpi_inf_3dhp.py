@@ -1,7 +1,7 @@
 """MPI-INF-3DHP, from the files that P-STMO made and its successors share.
 
-`data_train_3dhp.npz` and `data_test_3dhp.npz` hold pixels and millimetres in camera axes. Two
-kinds of millimetres are in circulation: `univ_annot3`, where every actor is scaled to one size
+`data_train_3dhp.npz` and `data_test_3dhp.npz` hold pixels and millimeters in camera axes. Two
+kinds of millimeters are in circulation: `univ_annot3`, where every actor is scaled to one size
 (the field's tables), and `annot3`, the true size. The files look alike; body sizes tell them apart.
 """
 
@@ -33,7 +33,7 @@ TEST_RATE_HZ = 25.0  # not in the file; nothing is computed from it
 # One constant for all sequences. MotionAGFormer's is half the image's width of the training data;
 # it multiplies back by half that of the test sequence, which shrinks TS5 and TS6 by 6 %.
 UNIT_MM = 1024.0
-LICENCE = "MPI-INF-3DHP: research use only; not to be passed on"
+LICENSE = "MPI-INF-3DHP: research use only; not to be passed on"
 # "universal" poses share knee to neck; among real actors it differs by several times this
 _LARGEST_SPREAD = 0.025
 
@@ -49,7 +49,7 @@ def prepare_3dhp(
 
     Args:
         source: the folder of both files.
-        annotation: what the millimetres are; "annot3" is marked in every score.
+        annotation: what the millimeters are; "annot3" is marked in every score.
         splits: which files to read.
 
     Raises:
@@ -75,7 +75,7 @@ def prepare_3dhp(
         "source": ", ".join(
             n for s, n in (("train", TRAIN_FILE), ("test", TEST_FILE)) if s in splits
         ),
-        "licence": LICENCE,
+        "license": LICENSE,
         "imitated": imitated,
         "knee_to_neck_mm": sizes_mm,
     }
@@ -85,9 +85,9 @@ def prepare_3dhp(
 def _train_recordings(data: dict[str, Any], where: str) -> Iterator[Recording]:
     for sequence, entry in data.items():
         try:
-            cameras, rate_hz = entry
+            cameras, fps = entry
             views = list(cameras.items())
-            rate_hz = float(rate_hz)
+            fps = float(fps)
         except (TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{where}: {sequence} is not [cameras, rate]") from error
         for camera, view in views:
@@ -95,7 +95,7 @@ def _train_recordings(data: dict[str, Any], where: str) -> Iterator[Recording]:
                 f"{sequence} camera {camera}",
                 sequence.split()[0],
                 str(camera),
-                rate_hz,
+                fps,
                 view,
                 where,
             )
@@ -110,7 +110,7 @@ def _recording(
     name: str,
     subject: str,
     camera: str,
-    rate_hz: float,
+    fps: float,
     view: Any,
     where: str,
     *,
@@ -150,7 +150,7 @@ def _recording(
         action="",
         camera=camera,
         image_size=OTHER_IMAGE_SIZES.get(name, IMAGE_SIZE),
-        rate_hz=rate_hz,
+        fps=fps,
         keypoints_px=keypoints,
         pose=pose_mm,
         scored=scored,

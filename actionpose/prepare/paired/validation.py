@@ -8,7 +8,7 @@ from actionpose.utils.errors import UserError
 
 Array = NDArray[np.floating]
 
-_LARGEST_NORMALISED = 2.0  # coordinates of no image that has pixels
+_LARGEST_NORMALIZED = 2.0  # coordinates of no image that has pixels
 _SAMPLE = 2000  # frames are enough to tell
 
 
@@ -18,29 +18,29 @@ def sample(values: Array) -> Array:
 
 
 def check_pixels(keypoints: Array, where: str) -> None:
-    """Refuse normalised coordinates where pixels are expected.
+    """Refuse normalized coordinates where pixels are expected.
 
     Raises:
         UserError: no coordinate is beyond 2.
     """
     largest = float(np.nanmax(np.abs(sample(keypoints)[..., :2]), initial=0.0))
-    if largest <= _LARGEST_NORMALISED:
+    if largest <= _LARGEST_NORMALIZED:
         raise UserError(
-            f"{where}: the 2D keypoints are normalised (no coordinate is beyond {largest:.2g}), "
+            f"{where}: the 2D keypoints are normalized (no coordinate is beyond {largest:.2g}), "
             "but pixels are expected: use the original file"
         )
 
 
 def check_metric(pose_mm: Array, where: str) -> None:
-    """Refuse poses that cannot be millimetres: a person measures more than 300 and less than 5000.
+    """Refuse poses that cannot be millimeters: a person measures more than 300 and less than 5000.
 
     Raises:
-        UserError: the median extent of the poses says metres, pixels or something else.
+        UserError: the median extent of the poses says meters, pixels or something else.
     """
     extent = float(np.nanmedian(np.ptp(sample(pose_mm), axis=1).max(axis=-1)))
     if not 300 < extent < 5000:
         raise UserError(
-            f"{where}: people are {extent:.3g} units tall, so these are not millimetres: "
+            f"{where}: people are {extent:.3g} units tall, so these are not millimeters: "
             "convert them, or use the original file"
         )
 
