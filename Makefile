@@ -9,7 +9,7 @@ demo: .venv/.demo  ## lift a real clip; files appear in demo/
 	$(BIN)/actionpose demo --out demo
 
 test: .venv/.dev  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .

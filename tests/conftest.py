@@ -26,7 +26,15 @@ from actionpose.config import (
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import dataset
 
-torch.set_num_threads(1)  # tiny models; more threads only wait for each other
+# Tiny models: more threads only wait for each other
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, and of xdist's workers
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker for each core that this process may use; eight at most, as each imports torch."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, 8)
 
 
 @pytest.fixture(scope="session")
