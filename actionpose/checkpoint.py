@@ -35,7 +35,7 @@ from actionpose.utils.files import atomic_folder
 from actionpose.utils.legacy import RENAMED, current_names
 
 # settings of version 0.1, as its checkpoints hold them
-RENAMED_SETTINGS = {"rep_width": "dim_rep", "embedding_width": "embedding_dim"}
+RENAMED_SETTINGS = {"width": "dim", "rep_width": "dim_rep", "embedding_width": "embedding_dim"}
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 
@@ -288,15 +288,15 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
     """
     weights = motionbert_weights(source)
     if weights["temp_embed"].ndim != 4:
-        raise UserError("these weights are not MotionBERT's: temp_embed is not (1, T, 1, width)")
-    _, max_frames, _, width = weights["temp_embed"].shape
+        raise UserError("these weights are not MotionBERT's: temp_embed is not (1, T, 1, dim)")
+    _, max_frames, _, dim = weights["temp_embed"].shape
     depth = sum(key.startswith("ts_attn.") and key.endswith(".bias") for key in weights)
     try:
         encoder = PoseEncoder(
-            width=width,
+            dim=dim,
             depth=depth,
             num_heads=num_heads,
-            mlp_ratio=weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / width,
+            mlp_ratio=weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / dim,
             dim_rep=weights["head.weight"].shape[1],
             max_frames=max_frames,
             num_joints=weights["pos_embed"].shape[1],

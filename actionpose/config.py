@@ -23,7 +23,7 @@ Config = TypeVar("Config")
 class ModelConfig:
     """Sizes of `PoseEncoder`, which documents them."""
 
-    width: int = 512
+    dim: int = 512
     depth: int = 5
     num_heads: int = 8
     mlp_ratio: float = 2

@@ -26,40 +26,40 @@ from actionpose.training.loop import tune_malloc
 
 SIZES: dict[str, dict[str, Any]] = {
     "full": {},
-    "Lite": {"width": 256, "mlp_ratio": 4},
-    "bundled": {"width": 64, "depth": 4, "num_heads": 2, "dim_rep": 64},
+    "Lite": {"dim": 256, "mlp_ratio": 4},
+    "bundled": {"dim": 64, "depth": 4, "num_heads": 2, "dim_rep": 64},
 }
-# width, frames, clips of a step
+# dim, frames, clips of a step
 STEPS = [(64, 81, 8), (64, 243, 4), (128, 81, 8), (128, 243, 4)]
 TOLERANCE = 1e-5
 
 
 class PlainAttention(nn.Module):
-    def __init__(self, width: int, num_heads: int):
+    def __init__(self, dim: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
-        self.proj = nn.Linear(width, width)
-        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(dim, dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
 
     def forward(self, x: Tensor, over_frames: bool) -> Tensor:  # (B, T, J, D)
-        clips, frames, joints, width = x.shape
-        heads, size = self.num_heads, width // self.num_heads
+        clips, frames, joints, dim = x.shape
+        heads, size = self.num_heads, dim // self.num_heads
         qkv = self.qkv(x).reshape(clips, frames, joints, 3, heads, size)
         # joints: (B, T, H, J, D/H) each; frames: (B, J, H, T, D/H)
         axes = (3, 0, 2, 4, 1, 5) if over_frames else (3, 0, 1, 4, 2, 5)
         q, k, v = qkv.permute(axes)
         weights = ((q @ k.transpose(-2, -1)) * size**-0.5).softmax(dim=-1)
         x = (weights @ v).permute((0, 3, 1, 2, 4) if over_frames else (0, 1, 3, 2, 4))
-        out: Tensor = self.proj(x.reshape(clips, frames, joints, width))
+        out: Tensor = self.proj(x.reshape(clips, frames, joints, dim))
         return out
 
 
 class PlainMLP(nn.Module):
-    def __init__(self, width: int, ratio: float):
+    def __init__(self, dim: int, ratio: float):
         super().__init__()
-        self.fc1 = nn.Linear(width, int(ratio * width))
+        self.fc1 = nn.Linear(dim, int(ratio * dim))
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(int(ratio * width), width)
+        self.fc2 = nn.Linear(int(ratio * dim), dim)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc2(self.act(self.fc1(x)))
@@ -67,14 +67,14 @@ class PlainMLP(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    def __init__(self, width: int, num_heads: int, mlp_ratio: float, frames_first: bool):
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, frames_first: bool):
         super().__init__()
         self.frames_first = frames_first
         for axis in "st":
-            self.add_module(f"norm1_{axis}", nn.LayerNorm(width, eps=NORM_EPS))
-            self.add_module(f"attn_{axis}", PlainAttention(width, num_heads))
-            self.add_module(f"norm2_{axis}", nn.LayerNorm(width, eps=NORM_EPS))
-            self.add_module(f"mlp_{axis}", PlainMLP(width, mlp_ratio))
+            self.add_module(f"norm1_{axis}", nn.LayerNorm(dim, eps=NORM_EPS))
+            self.add_module(f"attn_{axis}", PlainAttention(dim, num_heads))
+            self.add_module(f"norm2_{axis}", nn.LayerNorm(dim, eps=NORM_EPS))
+            self.add_module(f"mlp_{axis}", PlainMLP(dim, mlp_ratio))
 
     def forward(self, x: Tensor) -> Tensor:
         for axis in "ts" if self.frames_first else "st":
@@ -88,24 +88,24 @@ class PlainBlock(nn.Module):
 class PlainDSTformer(nn.Module):
     """MotionBERT's DSTformer, written down as its description reads; names as `PoseEncoder`."""
 
-    def __init__(self, width: int, depth: int, num_heads: int, mlp_ratio: float, dim_rep: int):
+    def __init__(self, dim: int, depth: int, num_heads: int, mlp_ratio: float, dim_rep: int):
         super().__init__()
         joints, max_frames = 17, 243
-        self.temp_embed = nn.Parameter(torch.zeros(1, max_frames, 1, width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, joints, width))
-        self.joints_embed = nn.Linear(3, width)
+        self.temp_embed = nn.Parameter(torch.zeros(1, max_frames, 1, dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, joints, dim))
+        self.joints_embed = nn.Linear(3, dim)
 
         def blocks(frames_first: bool) -> nn.ModuleList:
-            block = (PlainBlock(width, num_heads, mlp_ratio, frames_first) for _ in range(depth))
+            block = (PlainBlock(dim, num_heads, mlp_ratio, frames_first) for _ in range(depth))
             return nn.ModuleList(block)
 
         self.blocks_st, self.blocks_ts = blocks(False), blocks(True)
-        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
         self.pre_logits = nn.Sequential()
-        self.pre_logits.add_module("fc", nn.Linear(width, dim_rep))
+        self.pre_logits.add_module("fc", nn.Linear(dim, dim_rep))
         self.pre_logits.add_module("act", nn.Tanh())
         self.head = nn.Linear(dim_rep, 3)
-        self.ts_attn = nn.ModuleList(nn.Linear(2 * width, 2) for _ in range(depth))
+        self.ts_attn = nn.ModuleList(nn.Linear(2 * dim, 2) for _ in range(depth))
 
     def forward(self, keypoints: Tensor) -> Tensor:  # (B, T, J, 3), and back
         x = self.joints_embed(keypoints) + self.pos_embed
@@ -123,7 +123,7 @@ class PlainDSTformer(nn.Module):
 def make_pair(**size: Any) -> tuple[PlainDSTformer, PoseEncoder]:
     """The two with the same weights, which are shown to give the same poses."""
     torch.manual_seed(0)
-    values = {"width": 512, "depth": 5, "num_heads": 8, "mlp_ratio": 2, "dim_rep": 512, **size}
+    values = {"dim": 512, "depth": 5, "num_heads": 8, "mlp_ratio": 2, "dim_rep": 512, **size}
     ours = PoseEncoder(**values, class_token=False)
     with torch.no_grad():  # the mix at its start hides which stream is which
         for fuse in ours.ts_attn.parameters():
@@ -183,8 +183,8 @@ def inference_row(name: str, size: dict[str, Any], frames: int, seconds: float) 
     return f"| {name} | {frames} | {frames / base:.0f} | {' | '.join(cells)} |"
 
 
-def training_row(width: int, frames: int, clips: int, seconds: float) -> str:
-    plain, ours = make_pair(width=width, dim_rep=width)
+def training_row(dim: int, frames: int, clips: int, seconds: float) -> str:
+    plain, ours = make_pair(dim=dim, dim_rep=dim)
     keypoints, target = torch.randn(2, clips, frames, 17, 3)
 
     def stepper(model: nn.Module, bf16: bool) -> Callable[[], None]:
@@ -203,14 +203,14 @@ def training_row(width: int, frames: int, clips: int, seconds: float) -> str:
     base, times = in_turns(stepper(plain, False), {"bf16": stepper(ours, True)}, seconds)
     time_s, ratio = times["bf16"]
     rates = f"{clips / base:.2f} | {clips / time_s:.2f} ({ratio:.2f})"
-    return f"| {width} | {frames} | {clips} | {rates} |"
+    return f"| {dim} | {frames} | {clips} | {rates} |"
 
 
 def main(quick: bool = False, seconds: float = 15) -> None:
     """Print both tables.
 
     Args:
-        quick: The bundled size and width 64 only, short.
+        quick: The bundled size and dim 64 only, short.
         seconds: CPU time of a row, about.
     """
     torch.set_num_threads(1)
@@ -224,9 +224,9 @@ def main(quick: bool = False, seconds: float = 15) -> None:
             print(inference_row(name, size, frames, seconds), flush=True)
     tune_malloc()  # as `actionpose finetune` does; it is process-wide, so it helps both here
     print("\nTraining steps, clips a second\n")
-    print("| width | frames | clips | plain float32 | ours bf16 |\n|---|---|---|---|---|")
-    for width, frames, clips in STEPS[:1] if quick else STEPS:
-        print(training_row(width, frames, clips, seconds), flush=True)
+    print("| dim | frames | clips | plain float32 | ours bf16 |\n|---|---|---|---|---|")
+    for dim, frames, clips in STEPS[:1] if quick else STEPS:
+        print(training_row(dim, frames, clips, seconds), flush=True)
 
 
 if __name__ == "__main__":

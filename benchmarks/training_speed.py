@@ -67,7 +67,7 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
     torch.set_num_threads(1)
     if kind != "plain":
         tune_malloc()
-    plain, ours = make_pair(width=width, dim_rep=width, num_heads=width // HEAD_WIDTH)
+    plain, ours = make_pair(dim=width, dim_rep=width, num_heads=width // HEAD_WIDTH)
     model = (plain if kind == "plain" else ours).train()
     if kind in FUSED:
         ours.fuse()

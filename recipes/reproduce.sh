@@ -37,7 +37,7 @@ if [ -n "${SMOKE:-}" ]; then
     mkdir -p "$RECIPES"
     for name in h36m 3dhp h36m_baseline 3dhp_baseline; do
         cat > "$RECIPES/$name.yaml" <<'YAML'
-model: {width: 64, depth: 4, num_heads: 2, mlp_ratio: 2, dim_rep: 64, max_frames: 81, middle_layer: 2, embedding_dim: 256}
+model: {dim: 64, depth: 4, num_heads: 2, mlp_ratio: 2, dim_rep: 64, max_frames: 81, middle_layer: 2, embedding_dim: 256}
 data: {frames: 81, stride: 27}
 training: {epochs: 0.2, batch_size: 4, learning_rate: 2e-4, device: cpu}
 YAML

@@ -86,7 +86,7 @@ def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
     """Stage one in seven steps of four clips, without dropout: the same on several processes."""
     return PretrainConfig(
         model=ModelConfig(
-            width=16,
+            dim=16,
             depth=2,
             num_heads=2,
             dim_rep=16,
@@ -114,7 +114,7 @@ def tiny_config(corpus: Corpus) -> FinetuneConfig:
     """Stage two in twelve steps of four clips; dropout only in the pooling that it does not use."""
     return FinetuneConfig(
         model=ModelConfig(
-            width=16, depth=2, num_heads=2, dim_rep=16, max_frames=27, class_token=False
+            dim=16, depth=2, num_heads=2, dim_rep=16, max_frames=27, class_token=False
         ),
         data=ClipConfig(corpora={str(corpus.folder): 1.0}, frames=9, stride=9),
         training=TrainingConfig(

@@ -19,7 +19,7 @@ from actionpose.models.dstformer import PoseEncoder
 from actionpose.utils.errors import UserError
 
 SIZES = ModelConfig(
-    width=8, depth=2, num_heads=2, dim_rep=8, max_frames=9, middle_layer=1, embedding_dim=8
+    dim=8, depth=2, num_heads=2, dim_rep=8, max_frames=9, middle_layer=1, embedding_dim=8
 )
 
 
@@ -323,7 +323,7 @@ def test_some_names_may_be_missing():
 
 def test_meta_is_readable(tmp_path):
     text = (save(tmp_path, 7) / "meta.json").read_text(encoding="utf-8")
-    assert json.loads(text)["model"]["width"] == 8 and text.endswith("}\n")
+    assert json.loads(text)["model"]["dim"] == 8 and text.endswith("}\n")
 
 
 def test_a_temporal_table_is_stretched_over_longer_clips() -> None:
@@ -337,7 +337,7 @@ def test_a_temporal_table_is_stretched_over_longer_clips() -> None:
 
 
 def test_starting_from_shorter_clips(tmp_path: Path) -> None:
-    sizes = {"width": 8, "depth": 1, "num_heads": 1, "dim_rep": 8, "max_frames": 6}
+    sizes = {"dim": 8, "depth": 1, "num_heads": 1, "dim_rep": 8, "max_frames": 6}
     source, target = (PoseEncoder(**sizes, class_token=False) for _ in range(2))
     meta = {"model": {**sizes, "class_token": False}, "frames": 3}
     folder = checkpoint.save(tmp_path, 1, source, meta, {})

@@ -37,7 +37,7 @@ def test_a_recipe_lists_only_differences(tmp_path):
     found = recipe(
         tmp_path,
         """
-        model: {width: 64, class_token: false}
+        model: {dim: 64, class_token: false}
         data:
           corpora: {some/folder: 0.7, other: 1}
           normalization: box
@@ -47,7 +47,7 @@ def test_a_recipe_lists_only_differences(tmp_path):
         """,
     )
     assert found == FinetuneConfig(
-        model=ModelConfig(width=64, class_token=False),
+        model=ModelConfig(dim=64, class_token=False),
         data=ClipConfig(
             corpora={"some/folder": 0.7, "other": 1.0}, normalization="box", distance_m=(2.0, 8.5)
         ),
@@ -71,14 +71,14 @@ def test_null_where_it_is_allowed(tmp_path):
 
 WRONG = {
     "modle: {}": r"recipe\.yaml: unknown key 'modle' in FinetuneConfig; did you mean model\?",
-    "model: {widht: 3}": r"recipe\.yaml, model: unknown key 'widht'.*did you mean width\?",
-    "model: {zzz: 3}": "unknown key 'zzz' in ModelConfig; known are width, depth",
+    "model: {dmi: 3}": r"recipe\.yaml, model: unknown key 'dmi'.*did you mean dim\?",
+    "model: {zzz: 3}": "unknown key 'zzz' in ModelConfig; known are dim, depth",
     "3: 4": "unknown key 3",
     "model: 5": "expected settings of ModelConfig, got 5",
     "- 1": "expected settings of FinetuneConfig",
-    "model: {width: 3.5}": "model, width: 3.5 is not int",
-    "model: {width: wide}": "model, width: 'wide' is not int",
-    "model: {width: true}": "model, width: True is not int",
+    "model: {dim: 3.5}": "model, dim: 3.5 is not int",
+    "model: {dim: wide}": "model, dim: 'wide' is not int",
+    "model: {dim: true}": "model, dim: True is not int",
     "model: {class_token: 1}": "class_token: 1 is not bool",
     "training: {learning_rate: fast}": "training, learning_rate: 'fast' is not float",
     "training: {learning_rate: true}": "learning_rate: True is not float",

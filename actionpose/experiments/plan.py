@@ -67,11 +67,11 @@ class Plan:
 
 def macs(model: ModelConfig, frames: int) -> float:
     """Multiply-adds of lifting one clip, the attention's own products included."""
-    width, rep = model.width, model.dim_rep
+    dim, rep = model.dim, model.dim_rep
     length = frames + (model.class_token and not model.embedding_depth)
     tokens, attended = length * model.num_joints, length + model.num_joints
-    block = 4 * (4 + 2 * model.mlp_ratio) * width**2 + 4 * width * attended + 4 * width
-    return tokens * (model.depth * block + 3 * width + width * rep + 3 * rep)
+    block = 4 * (4 + 2 * model.mlp_ratio) * dim**2 + 4 * dim * attended + 4 * dim
+    return tokens * (model.depth * block + 3 * dim + dim * rep + 3 * rep)
 
 
 def make_plan(

@@ -9,7 +9,7 @@ The paper's <POSE> token goes through all pairs with the frames. With pairs of i
 (`embedding_depth`) it reads the frames of the middle layer and they do not see it: lifting is then
 MotionBERT's too, and the embedding has weights that lifting does not need.
 
-Letters in shapes: B clips, T frames, J joints, D width, H heads, R representation, E embedding.
+Letters in shapes: B clips, T frames, J joints, D channels, H heads, R representation, E embedding.
 """
 
 from typing import NamedTuple, cast
@@ -54,11 +54,11 @@ def _exactly(x: Tensor) -> torch.autocast:
 class Attention(nn.Module):
     """Multi-head self-attention over the middle axis of (N, L, D)."""
 
-    def __init__(self, width: int, num_heads: int):
+    def __init__(self, dim: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
-        self.proj = nn.Linear(width, width)  # before qkv, as in MotionBERT's state dict
-        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(dim, dim)  # before qkv, as in MotionBERT's state dict
+        self.qkv = nn.Linear(dim, 3 * dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`mask` is bool, broadcastable to (N, H, L, L): True where a key may be attended."""
@@ -69,10 +69,10 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    def __init__(self, width: int, ratio: float):
+    def __init__(self, dim: int, ratio: float):
         super().__init__()
-        self.fc1 = nn.Linear(width, round(ratio * width))
-        self.fc2 = nn.Linear(round(ratio * width), width)
+        self.fc1 = nn.Linear(dim, round(ratio * dim))
+        self.fc2 = nn.Linear(round(ratio * dim), dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
@@ -81,16 +81,16 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Attention and MLP over joints (`_s`), attention and MLP over frames (`_t`)."""
 
-    def __init__(self, width: int, num_heads: int, mlp_ratio: float):
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float):
         super().__init__()
-        self.norm1_s = nn.LayerNorm(width, eps=NORM_EPS)
-        self.norm1_t = nn.LayerNorm(width, eps=NORM_EPS)
-        self.attn_s = Attention(width, num_heads)
-        self.attn_t = Attention(width, num_heads)
-        self.norm2_s = nn.LayerNorm(width, eps=NORM_EPS)
-        self.norm2_t = nn.LayerNorm(width, eps=NORM_EPS)
-        self.mlp_s = MLP(width, mlp_ratio)
-        self.mlp_t = MLP(width, mlp_ratio)
+        self.norm1_s = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.norm1_t = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.attn_s = Attention(dim, num_heads)
+        self.attn_t = Attention(dim, num_heads)
+        self.norm2_s = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.norm2_t = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.mlp_s = MLP(dim, mlp_ratio)
+        self.mlp_t = MLP(dim, mlp_ratio)
 
         self.fused = False
 
@@ -105,7 +105,7 @@ class Block(nn.Module):
         return x.view(shape)
 
     def over_frames(self, x: Tensor, mask: Tensor | None) -> Tensor:  # (B, T, J, D)
-        clips, frames, joints, width = x.shape
+        clips, frames, joints, dim = x.shape
         if self.fused:
             valid = None if mask is None else mask[::joints, 0, 0]
             heads = self.attn_t.num_heads
@@ -113,7 +113,7 @@ class Block(nn.Module):
         x = x.transpose(1, 2).flatten(0, 1)  # (B * J, T, D), one copy
         x = x + self.attn_t(self.norm1_t(x), mask)
         x = x + self.mlp_t(self.norm2_t(x))
-        return x.view(clips, joints, frames, width).transpose(1, 2)
+        return x.view(clips, joints, frames, dim).transpose(1, 2)
 
     def _parameters_of(self, half: str) -> list[Tensor]:
         """In the order that `half_block` takes them."""
@@ -125,10 +125,10 @@ class Block(nn.Module):
 class PosePooling(nn.Module):
     """The <POSE> token's features to one global embedding (Figure 6a)."""
 
-    def __init__(self, width: int, num_joints: int, embedding_dim: int, dropout: float):
+    def __init__(self, dim: int, num_joints: int, embedding_dim: int, dropout: float):
         super().__init__()
-        self.norm_in = nn.LayerNorm(width, eps=NORM_EPS)  # the trunk's state is not normalized yet
-        self.fc = nn.Linear(width, embedding_dim)
+        self.norm_in = nn.LayerNorm(dim, eps=NORM_EPS)  # the trunk's state is not normalized yet
+        self.fc = nn.Linear(dim, embedding_dim)
         self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPS)
         self.dropout = nn.Dropout(dropout)
         self.joint_weight = nn.Linear(num_joints, 1)
@@ -142,10 +142,10 @@ class PoseEncoder(nn.Module):
     """2D keypoints over time to 3D poses and one embedding of the motion.
 
     Args:
-        width: of every token (D).
+        dim: channels of every token (D).
         depth: number of block pairs.
-        num_heads: attention heads; divides `width`.
-        mlp_ratio: hidden width of the MLPs over `width`.
+        num_heads: attention heads; divides `dim`.
+        mlp_ratio: hidden size of the MLPs over `dim`.
         dim_rep: of the motion representation under the 3D head (R).
         max_frames: longest clip; the temporal embedding has a row for each.
         num_joints: J.
@@ -162,7 +162,7 @@ class PoseEncoder(nn.Module):
     def __init__(
         self,
         *,
-        width: int = 512,
+        dim: int = 512,
         depth: int = 5,
         num_heads: int = 8,
         mlp_ratio: float = 2,
@@ -176,8 +176,8 @@ class PoseEncoder(nn.Module):
         pooling_dropout: float = 0.1,
     ):
         super().__init__()
-        if width % num_heads:
-            raise UserError(f"num_heads ({num_heads}) must divide width ({width})")
+        if dim % num_heads:
+            raise UserError(f"num_heads ({num_heads}) must divide dim ({dim})")
         if class_token and not 1 <= middle_layer <= depth:
             raise UserError(f"middle_layer ({middle_layer}) must be from 1 to depth ({depth})")
         if embedding_depth < 0:
@@ -187,19 +187,19 @@ class PoseEncoder(nn.Module):
         self.max_frames = max_frames
         self.num_joints = num_joints
         self.middle_layer = middle_layer
-        self.temp_embed = nn.Parameter(torch.empty(1, max_frames, 1, width))
-        self.pos_embed = nn.Parameter(torch.empty(1, num_joints, width))
-        self.joints_embed = nn.Linear(3, width)
-        self.blocks_st = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(pairs))
-        self.blocks_ts = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(pairs))
-        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.pre_logits = nn.ModuleDict({"fc": nn.Linear(width, dim_rep)})
+        self.temp_embed = nn.Parameter(torch.empty(1, max_frames, 1, dim))
+        self.pos_embed = nn.Parameter(torch.empty(1, num_joints, dim))
+        self.joints_embed = nn.Linear(3, dim)
+        self.blocks_st = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(pairs))
+        self.blocks_ts = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(pairs))
+        self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.pre_logits = nn.ModuleDict({"fc": nn.Linear(dim, dim_rep)})
         self.head = nn.Linear(dim_rep, 3)
-        self.ts_attn = nn.ModuleList(nn.Linear(2 * width, 2) for _ in range(pairs))
+        self.ts_attn = nn.ModuleList(nn.Linear(2 * dim, 2) for _ in range(pairs))
         self.token_in_trunk = class_token and not embedding_depth
         if class_token:
-            self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, width))
-            self.pooling = PosePooling(width, num_joints, embedding_dim, pooling_dropout)
+            self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, dim))
+            self.pooling = PosePooling(dim, num_joints, embedding_dim, pooling_dropout)
         self.class_token = class_token
         self.init_weights()
 
@@ -222,7 +222,7 @@ class PoseEncoder(nn.Module):
         """Compute half blocks with `fused`: the same function, faster in training on a CPU.
 
         Raises:
-            UserError: the width does not fit, or the kernels cannot be compiled.
+            UserError: `dim` does not fit, or the kernels cannot be compiled.
         """
         blocks = [cast(Block, block) for block in (*self.blocks_st, *self.blocks_ts)]
         for block in blocks:
@@ -230,7 +230,7 @@ class PoseEncoder(nn.Module):
                 if size % lanes():
                     raise UserError(
                         f"training.fused needs blocks whose widths are multiples of {lanes()}, not "
-                        f"{size}: change model.width or model.mlp_ratio, or leave it false"
+                        f"{size}: change model.dim or model.mlp_ratio, or leave it false"
                     )
             block.fused = True
 

@@ -105,7 +105,7 @@ def test_windows_cover_every_frame(num_frames: int) -> None:
 def test_timelines_look_through_windows_that_were_trained(short: float | None, frames: int) -> None:
     data = {} if short is None else {"short_windows": short}
     meta = {"frames": 81, "fps": 30.0, "config": {"data": data}}
-    sizes = {"width": 16, "depth": 1, "num_heads": 1, "dim_rep": 16, "middle_layer": 1}
+    sizes = {"dim": 16, "depth": 1, "num_heads": 1, "dim_rep": 16, "middle_layer": 1}
     encoder = PoseEncoder(**sizes, max_frames=81)
     whole = Frame2D((0.0, 0.0), 1.0)
     space = ActionSpace(

@@ -167,7 +167,7 @@ def test_prepare_train_evaluate_lift(
     assert call(monkeypatch, "prepare", "synthetic", made, "--num-motions", 12, "-q") == 2
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "model: {width: 16, depth: 1, num_heads: 2, dim_rep: 16, max_frames: 27,"
+        "model: {dim: 16, depth: 1, num_heads: 2, dim_rep: 16, max_frames: 27,"
         " class_token: false}\n"
         f"data: {{corpora: {{{made}: 1}}, frames: 27, stride: 27, normalization: box}}\n"
         "training: {epochs: 1, batch_size: 4, device: cpu, learning_rate: 1e-3}\n"

@@ -216,7 +216,7 @@ def test_h36m_of_a_model_is_the_plain_loop(sh_content, sh):
     """The whole way of a network: normalizing, mirroring, averaging, pelvis to zero."""
     torch.manual_seed(0)
     encoder = PoseEncoder(
-        width=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False
+        dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False
     ).eval()
     torch.nn.init.normal_(encoder.head.weight, std=0.3)
     model = load_model("tiny", "h36m-sh", "cpu")

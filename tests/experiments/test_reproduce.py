@@ -35,7 +35,7 @@ from actionpose.models.dstformer import PoseEncoder
 from actionpose.utils.errors import UserError
 
 FRAMES = 27
-MODEL = "{width: 16, depth: 1, num_heads: 2, dim_rep: 16, max_frames: 27, middle_layer: 1}"
+MODEL = "{dim: 16, depth: 1, num_heads: 2, dim_rep: 16, max_frames: 27, middle_layer: 1}"
 RECIPE = f"""
 init: unused
 model: {MODEL}
@@ -62,7 +62,7 @@ def chain(tmp_path_factory):
         (folder / "recipes" / f"{name}_baseline.yaml").write_text(baseline)
     torch.manual_seed(0)
     encoder = PoseEncoder(
-        width=16, depth=1, num_heads=8, dim_rep=16, max_frames=FRAMES, class_token=False
+        dim=16, depth=1, num_heads=8, dim_rep=16, max_frames=FRAMES, class_token=False
     )
     weights = {f"module.{key}": value for key, value in encoder.state_dict().items()}
     torch.save({"model_pos": weights, "min_loss": np.float64(1)}, folder / "official.bin")
@@ -173,7 +173,7 @@ def test_checkpoints_that_do_not_fit(chain, prepared, monkeypatch, capsys):
     assert "exists" in refused(*h36m, "--checkpoint", "tiny", "--failures", chain)
     assert "no such file" in refused("evaluate", "3dhp", "--data", "no", "--checkpoint", "tiny")
     sixteen = PoseEncoder(
-        width=16, depth=1, num_heads=8, dim_rep=16, max_frames=27, num_joints=16,
+        dim=16, depth=1, num_heads=8, dim_rep=16, max_frames=27, num_joints=16,
         class_token=False,
     )  # fmt: skip
     torch.save({"model_pos": sixteen.state_dict()}, chain / "sixteen.bin")
@@ -251,7 +251,7 @@ def test_recipes_are_the_papers(name):
 
 def test_macs_are_those_of_the_literature():
     full = ModelConfig(class_token=False)
-    lite = ModelConfig(class_token=False, width=256, mlp_ratio=4)
+    lite = ModelConfig(class_token=False, dim=256, mlp_ratio=4)
     for config, frames, giga in ((full, 27, 19.59), (full, 243, 185.40), (lite, 81, 22.54)):
         assert macs(config, frames) / 1e9 == pytest.approx(giga, abs=0.006)
     assert macs(ModelConfig(), 243) / 1e9 == pytest.approx(186.21, abs=0.006)

@@ -27,7 +27,7 @@ def write_checkpoint(
     """Write a checkpoint of an encoder that sees 27 frames at 30 Hz by the person's box."""
     folder.mkdir(parents=True)
     config = ModelConfig(
-        width=16,
+        dim=16,
         depth=2,
         num_heads=2,
         dim_rep=16,

@@ -24,7 +24,7 @@ def model() -> ActionPose:
     """Random weights, larger than at the start of a training, so that inputs matter."""
     torch.manual_seed(0)
     encoder = PoseEncoder(
-        width=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False
+        dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False
     )
     with torch.no_grad():
         for parameter in encoder.parameters():

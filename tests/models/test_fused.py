@@ -32,10 +32,10 @@ def forget():
     fused.library.cache_clear()
 
 
-def encoder_of(width=64, num_heads=2, mlp_ratio=2.0, class_token=True, std=0.2):
+def encoder_of(dim=64, num_heads=2, mlp_ratio=2.0, class_token=True, std=0.2):
     torch.manual_seed(0)
     encoder = PoseEncoder(
-        width=width,
+        dim=dim,
         depth=2,
         num_heads=num_heads,
         mlp_ratio=mlp_ratio,
@@ -69,10 +69,10 @@ def outputs_and_gradients(encoder, keypoints, valid, bf16=False):
         ({}, 1, False),
         ({}, 81, False),
         ({"class_token": False}, 27, True),
-        ({"width": 32, "num_heads": 4}, 20, True),  # heads narrower than a vector
-        ({"width": 48, "num_heads": 1, "mlp_ratio": 1}, 19, False),
-        ({"width": 48, "num_heads": 4}, 19, True),  # heads of 12
-        ({"width": 128, "num_heads": 2, "mlp_ratio": 4}, 33, True),
+        ({"dim": 32, "num_heads": 4}, 20, True),  # heads narrower than a vector
+        ({"dim": 48, "num_heads": 1, "mlp_ratio": 1}, 19, False),
+        ({"dim": 48, "num_heads": 4}, 19, True),  # heads of 12
+        ({"dim": 128, "num_heads": 2, "mlp_ratio": 4}, 33, True),
     ],
 )
 def test_same_poses_embeddings_and_gradients(model, frames, masked, threads):
@@ -95,10 +95,10 @@ def test_same_poses_embeddings_and_gradients(model, frames, masked, threads):
 
 
 @needs_compiler
-@pytest.mark.parametrize("width", [48, 64, 128])
+@pytest.mark.parametrize("dim", [48, 64, 128])
 @pytest.mark.parametrize("frames", [1, 19, 81])
-def test_bf16_is_no_rougher_than_that_of_torch(width, frames):
-    encoder = encoder_of(width=width, num_heads=width // 16, std=0.05)
+def test_bf16_is_no_rougher_than_that_of_torch(dim, frames):
+    encoder = encoder_of(dim=dim, num_heads=dim // 16, std=0.05)
     keypoints = torch.randn(3, frames, 17, 3)
     truth = outputs_and_gradients(deepcopy(encoder).double(), keypoints.double(), None)
     plain = outputs_and_gradients(encoder, keypoints, None, bf16=True)
@@ -172,7 +172,7 @@ def test_training_learns_the_same(tiny_config, tmp_path):
     def losses(run, **training):
         config = replace(
             tiny_config,
-            model=replace(tiny_config.model, width=16, num_heads=2),
+            model=replace(tiny_config.model, dim=16, num_heads=2),
             training=replace(tiny_config.training, log_every=1, **training),
         )
         finetune(config, tmp_path / run, quiet=True)
@@ -201,8 +201,8 @@ def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
     ("model", "training", "message"),
     [
         ({}, {"compile": True}, "compile false"),
-        ({"width": 20, "num_heads": 2}, {}, "multiples of"),
-        ({"width": 32, "mlp_ratio": 0.7}, {}, "multiples of"),
+        ({"dim": 20, "num_heads": 2}, {}, "multiples of"),
+        ({"dim": 32, "mlp_ratio": 0.7}, {}, "multiples of"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(tiny_config, model, training, message):

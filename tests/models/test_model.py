@@ -111,8 +111,8 @@ def weights_by_recipe(shapes):
     return {key: torch.from_numpy(draw(key)).float() for key in keys}
 
 
-FULL = {"width": 512, "mlp_ratio": 2, "class_token": False}
-LITE = {"width": 256, "mlp_ratio": 4, "class_token": False}
+FULL = {"dim": 512, "mlp_ratio": 2, "class_token": False}
+LITE = {"dim": 256, "mlp_ratio": 4, "class_token": False}
 
 
 def on_meta(**sizes):
@@ -228,7 +228,7 @@ def test_weights_that_do_not_fit_are_named():
     wrong = {"norm.weight": torch.zeros(31)}
     with pytest.raises(UserError, match=r"norm\.weight has shape \(31,\), not \(32,\)"):
         load_motionbert(changed() | wrong, num_heads=4)
-    with pytest.raises(UserError, match=r"num_heads \(5\) must divide width \(32\)"):
+    with pytest.raises(UserError, match=r"num_heads \(5\) must divide dim \(32\)"):
         load_motionbert(tiny_weights(), num_heads=5)
 
 
@@ -239,7 +239,7 @@ def test_strange_values_among_the_weights_are_refused(value):
             load_motionbert(tiny_weights() | {key: value}, num_heads=4)
 
 
-SIZES = {"width": 16, "depth": 3, "num_heads": 2, "dim_rep": 16, "max_frames": 27}
+SIZES = {"dim": 16, "depth": 3, "num_heads": 2, "dim_rep": 16, "max_frames": 27}
 SIZES |= {"middle_layer": 2, "embedding_dim": 24}
 
 
@@ -393,7 +393,7 @@ def test_the_encoder_that_starts_mixes_its_streams_equally():
 
 
 def test_sizes_that_do_not_fit_are_refused():
-    with pytest.raises(UserError, match=r"num_heads \(3\) must divide width \(16\)"):
+    with pytest.raises(UserError, match=r"num_heads \(3\) must divide dim \(16\)"):
         PoseEncoder(**(SIZES | {"num_heads": 3}))
     for layer in (0, 4):
         with pytest.raises(UserError, match=rf"middle_layer \({layer}\) must be from 1 to depth"):

@@ -120,7 +120,7 @@ def test_finetuning_on_pairs_learns_and_resumes(prepared, tmp_path):
     def config(minutes):
         return FinetuneConfig(
             model=ModelConfig(
-                width=16, depth=1, num_heads=2, dim_rep=16, max_frames=9, class_token=False
+                dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=9, class_token=False
             ),
             data=ClipConfig(pairs=prepared, frames=9, stride=9),
             training=TrainingConfig(

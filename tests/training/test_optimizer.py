@@ -50,7 +50,7 @@ def test_qkv_is_three_matrices() -> None:
 
 
 def test_which_parameters_muon_takes() -> None:
-    encoder = PoseEncoder(width=16, depth=1, num_heads=2, dim_rep=16, middle_layer=1)
+    encoder = PoseEncoder(dim=16, depth=1, num_heads=2, dim_rep=16, middle_layer=1)
     optimizer = make_optimizer(encoder, TrainingConfig(optimizer="muon"))
     names = {id(p): name for name, p in encoder.named_parameters()}
     taken = {names[id(p)] for g in optimizer.param_groups if g["parts"] for p in g["params"]}
@@ -65,7 +65,7 @@ def test_which_parameters_muon_takes() -> None:
 
 
 def test_state_survives_saving() -> None:
-    encoder = PoseEncoder(width=16, depth=1, num_heads=2, dim_rep=16, middle_layer=1)
+    encoder = PoseEncoder(dim=16, depth=1, num_heads=2, dim_rep=16, middle_layer=1)
     keypoints = torch.randn(2, 5, 17, 3, generator=torch.Generator().manual_seed(0))
 
     def step(model: PoseEncoder, optimizer: torch.optim.Optimizer) -> None:
@@ -75,7 +75,7 @@ def test_state_survives_saving() -> None:
 
     first = make_optimizer(encoder, TrainingConfig(optimizer="muon"))
     step(encoder, first)
-    copy = PoseEncoder(width=16, depth=1, num_heads=2, dim_rep=16, middle_layer=1)
+    copy = PoseEncoder(dim=16, depth=1, num_heads=2, dim_rep=16, middle_layer=1)
     copy.load_state_dict(encoder.state_dict())
     second = make_optimizer(copy, TrainingConfig(optimizer="muon"))
     second.load_state_dict(copy_module.deepcopy(first.state_dict()))

@@ -113,7 +113,7 @@ def test_a_candidate_that_is_left_out_changes_nothing():
 def test_each_label_is_encoded_once(small_bert, monkeypatch):
     text = TextEncoder.from_pretrained(small_bert, layers=1, embedding_dim=8, dropout=0.0)
     labels = ["walk", "run", "sit down on the chair", "kick"]
-    model = MotionText(PoseEncoder(width=8, depth=1, num_heads=1, middle_layer=1), text, labels)
+    model = MotionText(PoseEncoder(dim=8, depth=1, num_heads=1, middle_layer=1), text, labels)
     seen = []
     features = text.features
     monkeypatch.setattr(text, "features", lambda i, v: seen.append(i) or features(i, v))

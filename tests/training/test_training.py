@@ -277,7 +277,7 @@ def test_starting_from_weights(tiny_config, tmp_path):
             copied = name.replace(".2.", ".1.") if ".2." in name else None
             assert torch.equal(state[name], weights[copied] if copied else drawn[name]), name
     with pytest.raises(UserError, match="does not fit"):
-        initialize(encoder_of(tiny_config, width=8), run)
+        initialize(encoder_of(tiny_config, dim=8), run)
     with pytest.raises(UserError, match="no checkpoint"):
         initialize(encoder_of(tiny_config), tmp_path / "none")
     with pytest.raises(UserError, match="no checkpoint"):

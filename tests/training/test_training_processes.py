@@ -30,7 +30,7 @@ from actionpose.training.run_folder import open_run
 def test_other_processes_never_see_half_a_configuration(tmp_path):
     """The main process writes it anew when it goes on, while others read it."""
     main = SimpleNamespace(is_main_process=True, device="cpu", num_processes=1)
-    config = {"model": {"width": 16}}
+    config = {"model": {"dim": 16}}
     open_run(tmp_path / "run", config, main)
     with (tmp_path / "run" / "config.yaml").open() as opened:
         open_run(tmp_path / "run", config, main)
