@@ -114,7 +114,7 @@ class Result:
 
         `.npz` has everything and is what `load` reads; `.json` the same as text, to 0.1 mm; `.csv`
         one row per person, frame and joint; `.png` a picture; `.html` a 3D viewer; `.mp4` a film;
-        `.bvh`, `.trc`, `.c3d` and `.glb` for other tools, see docs/formats.md.
+        `.bvh`, `.trc`, `.c3d` and `.glb` for other tools, see docs/outputs.md.
 
         Returns:
             The files: of several persons, `.bvh` and `.trc` have one each.

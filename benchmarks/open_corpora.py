@@ -3,7 +3,7 @@
     ACTIONPOSE_OPEN_DATA=FOLDER python benchmarks/open_corpora.py OUT
 
 FOLDER holds NAME.npz (int16 differences in millimeters) and NAME.jsonl (a line per sequence).
-OUT/NAME becomes a corpus each; existing ones are kept. See docs/data.md for sources and licenses.
+OUT/NAME becomes a corpus each; existing ones are kept. docs/datasets.md has sources and licenses.
 """
 
 import json

@@ -25,8 +25,9 @@ def amass_babel(
 ) -> None:
     """Make a corpus of AMASS with the labels of BABEL, HumanML3D or KIT-ML.
 
-    The data need a registration of your own; docs/amass-babel.md says what to get, and what each
-    line of the report means. A run that was stopped goes on when the command is given again.
+    The data need a registration of your own; docs/datasets/amass_babel.md says what to get,
+    and what each line of the report means. A run that was stopped goes on when the command is
+    given again.
 
     Args:
         amass: Folder of the data sets (CMU, KIT, ...).

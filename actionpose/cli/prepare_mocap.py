@@ -28,7 +28,7 @@ def cmu(
 
     Args:
         index: Descriptions and true rates of the trials: a saved page of the database's search
-            (.html), or a .csv, .json or .txt; docs/mocap.md tells how.
+            (.html), or a .csv, .json or .txt; docs/datasets/mocap.md tells how.
         fps: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
     """
     from actionpose.prepare.mocap import cmu as reader

@@ -206,7 +206,7 @@ def open_corpus(folder: Path | str) -> Corpus:
     except FileNotFoundError as error:
         raise UserError(
             f"{folder} is not a corpus: {error.filename} is missing; name the folder that an "
-            "actionpose prepare wrote (docs/data.md)"
+            "actionpose prepare wrote (docs/datasets.md)"
         ) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder} cannot be read as a corpus: {error}") from error

@@ -1,7 +1,7 @@
 """Evaluation protocols of Human3.6M and MPI-INF-3DHP as named constants, and their arithmetic.
 
 A protocol says which frames are predicted from which windows, what is done to the root, which
-frames count, and over what the mean is taken. `docs/protocols.md` says who uses which, and who is
+frames count, and over what the mean is taken. `docs/evaluation.md` says who uses which, and who is
 comparable with whom. Nothing here knows of models or files: predictions come in as millimeters.
 """
 

@@ -1,4 +1,4 @@
-"""Motion files of other tools: BVH, TRC and C3D. See docs/formats.md for units, axes and names.
+"""Motion files of other tools: BVH, TRC and C3D. See docs/outputs.md for units, axes and names.
 
 Each is written in the axes and units that its readers expect, whatever those of the result: BVH
 and TRC y up, C3D z up. The animated GLB is in `gltf.py`.

@@ -1,4 +1,4 @@
-"""Joint angles over time, in degrees. The definitions are in docs/angles.md.
+"""Joint angles over time, in degrees. The definitions are in docs/joint_angles.md.
 
 17 joints are points: they tell how far a hinge is bent and where a limb points, but not how a limb
 turns about its own axis, nor anything of hands, feet and the tilt of the pelvis.

@@ -2,7 +2,7 @@
 
 Muon (Jordan et al. 2024) takes the momentum of a matrix's gradient and replaces it by the nearest
 matrix whose singular values are all about 1, so that a step turns every direction of the weights
-by the same amount. A small encoder then needs a fraction of AdamW's steps (`docs/log.md`). Other
+by the same amount. A small encoder then needs a fraction of AdamW's steps (docs/experiments). Other
 parameters (embeddings, norms, biases, the mix of the two blocks, the head) stay with AdamW.
 torch's own `torch.optim.Muon` takes matrices one by one in bf16, which is slow on a CPU; here all
 matrices of a shape are orthogonalised at once.

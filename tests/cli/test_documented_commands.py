@@ -14,8 +14,8 @@ import tyro
 from actionpose.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES = [page for page in PAGES if page.name != "log.md"]  # the log tells of what was
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in PAGES if page.parent.name != "experiments"]  # commands of the past
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
 

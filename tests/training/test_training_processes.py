@@ -87,7 +87,7 @@ def test_killed_it_goes_on_from_the_last_whole_checkpoint(tiny_config, tmp_path,
     assert_same_end(run, tmp_path / "whole")
 
 
-@pytest.mark.parametrize("path", ["docs/pretraining.md", "recipes/paper_pretrain.slurm"])
+@pytest.mark.parametrize("path", ["docs/training.md", "recipes/paper_pretrain.slurm"])
 def test_torchrun_understands_the_commands_that_are_told(path):
     """It takes `--run` for its own `--run-path` unless `--` stands before the module."""
     text = (Path(__file__).parents[2] / path).read_text().replace("\\\n", " ")
