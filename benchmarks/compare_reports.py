@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 from tyro.conf import Positional
 
-from actionpose.evaluation.open_benchmark import bootstrap
+from actionpose.metrics.bootstrap import bootstrap
 from actionpose.utils.errors import UserError, exit_codes
 
 METRICS = ("mpjpe_mm", "mpjpe_height_mm", "p_mpjpe_mm", "mpjve_mm")

@@ -20,9 +20,10 @@ from tyro.conf import UseAppendAction
 from actionpose.config import AugmentationConfig, ClipConfig
 from actionpose.datasets.corpus import Corpus, open_corpus
 from actionpose.datasets.lifting import IMAGE_SIZE, Batches
-from actionpose.evaluation.open_benchmark import bootstrap, window_errors
+from actionpose.evaluation.open_benchmark import window_errors
 from actionpose.geometry.camera import image_frame
 from actionpose.inference.predictor import ActionPose
+from actionpose.metrics.bootstrap import bootstrap
 from actionpose.utils.errors import exit_codes
 
 PLAIN = ClipConfig(

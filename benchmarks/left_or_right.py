@@ -14,11 +14,11 @@ import torch
 import tyro
 from tyro.conf import Positional, arg
 
-from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.evaluation.open_benchmark import bootstrap
-from actionpose.evaluation.recognition import as_keypoints, see
+from actionpose.evaluation.open_benchmark import VIEWS_OF_A_WINDOW
+from actionpose.evaluation.views import as_keypoints, see
 from actionpose.inference.predictor import ActionPose
+from actionpose.metrics.bootstrap import bootstrap
 from actionpose.models.text_encoder import mirror_text
 from actionpose.utils.errors import UserError, exit_codes
 

@@ -19,10 +19,9 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.actions.timeline import OTHER, timeline
 from actionpose.datasets.corpus import open_corpus
-from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
-from actionpose.evaluation.recognition import as_keypoints, labeled_spans, see
+from actionpose.evaluation.calibration import OFFERED
+from actionpose.evaluation.open_benchmark import VIEWS_OF_A_WINDOW
 from actionpose.evaluation.segmentation import (
-    OFFERED,
     Track,
     f1_percent,
     frames_of,
@@ -30,6 +29,7 @@ from actionpose.evaluation.segmentation import (
     segmental_counts,
     segments_of,
 )
+from actionpose.evaluation.views import as_keypoints, labeled_spans, see
 from actionpose.inference.predictor import ActionPose
 from actionpose.utils.errors import UserError, exit_codes
 

@@ -24,16 +24,16 @@ from numpy.typing import NDArray
 from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.datasets.corpus import Corpus, open_corpus
-from actionpose.datasets.lifting import VIEWS_OF_A_WINDOW
-from actionpose.evaluation.open_benchmark import bootstrap
+from actionpose.evaluation.open_benchmark import VIEWS_OF_A_WINDOW
 from actionpose.evaluation.recognition import (
     confusion,
-    labeled_spans,
     nearest,
     recognize,
     statistics_table,
 )
+from actionpose.evaluation.views import labeled_spans
 from actionpose.inference.predictor import ActionPose
+from actionpose.metrics.bootstrap import bootstrap
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError, exit_codes
 

@@ -190,7 +190,7 @@ def calibrate(
 
     from actionpose import checkpoint as checkpoints
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.evaluation.segmentation import calibrate as best_threshold
+    from actionpose.evaluation.calibration import calibrate as best_threshold
     from actionpose.inference.predictor import ActionPose
     from actionpose.utils.files import write_json
 
@@ -206,7 +206,7 @@ def calibrate(
     meta = json.loads(path.read_text(encoding="utf-8"))
     names = ", ".join(corpus.name for corpus in corpora)
     meta |= {"rejection_threshold": found["rejection_threshold"]}
-    meta |= {"other_calibrated_on": f"{names}, {split}"}
+    meta |= {"rejection_calibrated_on": f"{names}, {split}"}
     write_json(path, meta)
     print(
         f"a label has to reach a cosine of {found['rejection_threshold']:.3f}: "

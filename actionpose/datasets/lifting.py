@@ -28,7 +28,6 @@ from actionpose.geometry.camera import (
     Camera,
     Frame2D,
     box_frame,
-    heading_rad,
     image_frame,
     look_at,
     mirror,
@@ -321,32 +320,3 @@ def worker_steps(first: int) -> Iterator[int]:
     return itertools.count(
         first + (worker.id if worker else 0), worker.num_workers if worker else 1
     )
-
-
-VIEWS_OF_A_WINDOW = 4  # azimuths of the open benchmark
-
-
-def benchmark_clips(corpus: Corpus, split: str, frames: int = 81) -> Iterator[tuple[str, Clip]]:
-    """The fixed clips of the open benchmark, with the id of their window.
-
-    Every motion of the split is cut into windows of `frames`; a rest shorter than a third of one
-    is dropped, unless it is the whole motion. Each is seen by four cameras like Human3.6M's: 0,
-    90, 180 and 270 degrees from the heading of the first frame plus a jitter, 3 to 6 m away, 1.2
-    to 2.2 m high, with detector-like noise. All draws are seeded by the clip's id. Units are
-    those of the image.
-    """
-    for motion in corpus.motions(split).values():
-        for start in range(0, len(motion), frames):
-            length = min(frames, len(motion) - start)
-            if length < frames / 3 and start > 0:
-                continue
-            first = motion.start + start
-            joints_m = np.asarray(corpus.joints_m[first : first + length], dtype=np.float64)
-            window = f"{motion.motion}[{start}:{start + length}]"
-            for view in range(VIEWS_OF_A_WINDOW):
-                rng = np.random.default_rng([*window.encode(), view])
-                azimuth = heading_rad(joints_m[0]) + view * np.pi / 2 + rng.normal(0, 0.2)
-                camera = place_camera(
-                    joints_m, azimuth, rng.uniform(3.0, 6.0), rng.uniform(1.2, 2.2)
-                )
-                yield window, make_clip(joints_m, camera, "image", rng)

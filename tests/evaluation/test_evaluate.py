@@ -1,11 +1,21 @@
 """The open benchmark on a made-up corpus."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
+from helpers.motions import some_motion
 
-from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import benchmark_clips
-from actionpose.evaluation.open_benchmark import METRICS, bootstrap, evaluate_open, window_errors
+from actionpose.datasets.corpus import Corpus, open_corpus, write_corpus
+from actionpose.evaluation.open_benchmark import (
+    METRICS,
+    VIEWS_OF_A_WINDOW,
+    benchmark_clips,
+    evaluate_open,
+    window_errors,
+)
+from actionpose.metrics.bootstrap import bootstrap
+from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
 
@@ -48,3 +58,54 @@ def test_interval_covers_the_mean() -> None:
 def test_a_split_that_is_not_there(corpus: Corpus) -> None:
     with pytest.raises(UserError, match="'test'"):
         evaluate_open(lambda keypoints: keypoints, [corpus], "test")
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """192 frames are windows of 81, 81, 30; 101 are one, as 20 are too few; 10 alone are kept."""
+    motions = [some_motion("a", 192), some_motion("b", 101), some_motion("c", 10)]
+    motions.append(some_motion("d", 90, split="val"))
+    folder = tmp_path_factory.mktemp("benchmark") / "x"
+    return open_corpus(write_corpus(folder, motions, source="", license=""))
+
+
+def test_benchmark_windows(benchmark):
+    windows = [window for window, _ in benchmark_clips(benchmark, "train")]
+    expected = ["a[0:81]", "a[81:162]", "a[162:192]", "b[0:81]", "c[0:10]"]
+    assert windows == [window for window in expected for _ in range(VIEWS_OF_A_WINDOW)]
+    assert VIEWS_OF_A_WINDOW == 4
+    short = [window for window, _ in benchmark_clips(benchmark, "val", frames=27)]
+    assert short[::4] == ["d[0:27]", "d[27:54]", "d[54:81]", "d[81:90]"]
+
+
+def test_benchmark_views_are_around_the_person(benchmark):
+    """Front, left, back, right: the left shoulder is right in the image, near, left, far."""
+    shoulders = H36M17.indices("left_shoulder", "right_shoulder")
+    clips = islice(benchmark_clips(benchmark, "train"), 4)
+    of_front, of_left, of_back, of_right = (
+        np.subtract(*clip["pose"][0, shoulders]) for _, clip in clips
+    )
+    assert of_front[0] > 0.05 and of_back[0] < -0.05
+    assert of_left[2] < -0.05 and of_right[2] > 0.05
+
+
+def test_benchmark_is_fixed(benchmark):
+    """Renew these with care: every published number of the open benchmark hangs on them."""
+    clips = [clip for _, clip in benchmark_clips(benchmark, "train")]
+    keypoints = np.concatenate([clip["keypoints"] for clip in clips]).astype(float)
+    pose = np.concatenate([clip["pose"] for clip in clips]).astype(float)
+    scale_m = np.array([clip["scale_m"] for clip in clips], dtype=float)
+    assert len(clips) == 20 and keypoints.shape == (1132, 17, 3)
+    np.testing.assert_allclose(keypoints.mean(axis=(0, 1)), KEYPOINTS_MEAN, atol=1e-5)
+    np.testing.assert_allclose(keypoints.std(axis=(0, 1)), KEYPOINTS_STD, atol=1e-5)
+    np.testing.assert_allclose(pose.std(axis=(0, 1)), POSE_STD, atol=1e-5)
+    assert scale_m.mean() == pytest.approx(SCALE_MEAN_M, abs=1e-5)
+    again = [clip for _, clip in benchmark_clips(benchmark, "train")]
+    for a, b in zip(clips, again, strict=True):
+        assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+KEYPOINTS_MEAN = [-0.000013, -0.030391, 0.777387]
+KEYPOINTS_STD = [0.245114, 0.253426, 0.160707]
+POSE_STD = [0.067418, 0.24394, 0.088593]
+SCALE_MEAN_M = 1.886934

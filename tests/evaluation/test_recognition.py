@@ -13,20 +13,20 @@ from actionpose.actions.timeline import Action
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.evaluation import recognition
+from actionpose.evaluation.calibration import calibrate
 from actionpose.evaluation.recognition import (
-    labeled_spans,
     nearest_labels,
     recognize,
     statistics_of,
 )
 from actionpose.evaluation.segmentation import (
-    calibrate,
     frames_of,
     make_tracks,
     segment,
     segmental_counts,
     segments_of,
 )
+from actionpose.evaluation.views import labeled_spans
 from actionpose.geometry.camera import heading_rad
 from actionpose.utils.errors import UserError
 
@@ -200,7 +200,7 @@ def test_commands(
     assert call(monkeypatch, "models", "calibrate", folder, *base) == 0
     assert "has to reach" in capsys.readouterr().out
     meta = json.loads((folder / "meta.json").read_text())
-    assert meta["other_calibrated_on"] == "four, val"
+    assert meta["rejection_calibrated_on"] == "four, val"
     assert (
         ActionPose.from_pretrained(folder, "cpu").space.rejection_threshold
         == meta["rejection_threshold"]
