@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 .PHONY: demo test lint format clean
 
 demo: .venv/.demo  ## lift a real clip; files appear in demo/
-	$(BIN)/actionpose demo --out demo
+	$(BIN)/actionpose demo --out-dir demo
 
 test: .venv/.dev  ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -47,17 +47,17 @@ fi
 
 # 2. Table 1: fine-tune on Human3.6M (60 epochs, T = 243), score by MotionBERT's protocol.
 $ACTIONPOSE reproduce table1 --h36m "$DATA/h36m" --pretrained "full=$FULL" \
-    --work "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
+    --out-dir "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
 
 # 3. Table 2: fine-tune on MPI-INF-3DHP (90 epochs, T = 81, true 2D), score the valid frames.
 $ACTIONPOSE reproduce table2 --3dhp "$DATA/3dhp" --pretrained "full=$FULL" \
-    --work "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
+    --out-dir "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
 
 # 4. Table 3: the ablation; the rows above are not run again.
 $ACTIONPOSE reproduce table3 --h36m "$DATA/h36m" --3dhp "$DATA/3dhp" \
     --pretrained "baseline=$BASELINE" --pretrained "mmm=$MMM" \
     --pretrained "map=$MAP" --pretrained "full=$FULL" \
-    --work "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
+    --out-dir "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
 
 # 5. Figure 7: two occluded frames and a clear one, ours beside the baseline.
 [ -n "${DRY:-}" ] || $ACTIONPOSE reproduce figure7 --h36m "$DATA/h36m" \

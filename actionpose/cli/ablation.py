@@ -9,9 +9,9 @@ from actionpose.cli.options import Quiet
 
 
 def open_ablation(
-    out: Annotated[Path, arg(aliases=["-o"])] = Path("runs/benchmark_open"),
-    stage_one: Path = Path("recipes/open_pretrain_mmm_map.yaml"),
-    stage_two: Path = Path("recipes/benchmark_open_2.yaml"),
+    out_dir: Path = Path("runs/benchmark_open"),
+    pretraining: Path = Path("recipes/open_pretrain_mmm_map.yaml"),
+    finetuning: Path = Path("recipes/benchmark_open_2.yaml"),
     rows: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0, 1, 2),
     steps: tuple[int, int] = (3000, 1500),
@@ -25,12 +25,12 @@ def open_ablation(
     """Train and score the rows of the ablation on open data; goes on where it stopped.
 
     Args:
-        out: Folder of the runs.
-        stage_one: Recipe of `actionpose pretrain`, with everything on.
-        stage_two: Recipe of `actionpose finetune`; each row starts it from its own stage one.
+        out_dir: Folder of the runs.
+        pretraining: Recipe of `actionpose pretrain`, with everything on.
+        finetuning: Recipe of `actionpose finetune`; each row starts from its own pretraining.
         rows: Some of them; by default all.
         seeds: Each row is trained with each.
-        steps: Of stage one and of stage two.
+        steps: Of pretraining and of fine-tuning.
         data: May be repeated; by default data/open/cmu and data/open/hdm05.
         metric: That the table shows.
         dry_run: Print the plan, and stop.
@@ -43,9 +43,9 @@ def open_ablation(
 
     if not table_only:
         jobs = bench.plan(
-            out,
-            load_recipe(PretrainConfig, stage_one),
-            load_recipe(FinetuneConfig, stage_two),
+            out_dir,
+            load_recipe(PretrainConfig, pretraining),
+            load_recipe(FinetuneConfig, finetuning),
             rows=rows or tuple(bench.ROWS),
             seeds=seeds,
             steps=steps,
@@ -60,9 +60,9 @@ def open_ablation(
         folders = data or (Path("data/open/cmu"), Path("data/open/hdm05"))
         corpora = [open_corpus(folder) for folder in folders]
         bench.run_all(jobs, corpora, split, quiet=quiet, report=print)
-    text = bench.table(bench.summarize(bench.read_all(out), metric), metric)
+    text = bench.table(bench.summarize(bench.read_all(out_dir), metric), metric)
     print(text)
     if not table_only:
-        with atomic_write(out / "table.md") as path:
+        with atomic_write(out_dir / "table.md") as path:
             path.write_text(text + "\n", encoding="utf-8")
-        print(f"wrote   {out / 'table.md'}")
+        print(f"wrote   {out_dir / 'table.md'}")

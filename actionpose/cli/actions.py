@@ -4,10 +4,16 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.cli.options import Checkpoint, Device, Quiet, check_outputs, parse_size
+from actionpose.cli.options import (
+    Checkpoint,
+    Device,
+    Quiet,
+    check_outputs,
+    parse_size,
+    progress_bar,
+)
 from actionpose.utils.errors import UserError
 
 
@@ -75,7 +81,7 @@ def actions(
     if needs_result and isinstance(source, Keypoints):
         source = model.lift(source)
     started = time.perf_counter()
-    with tqdm(unit="window", disable=True if quiet else None) as bar:
+    with progress_bar(quiet=quiet, unit="window") as bar:
         found = model.actions(
             source,
             names,
@@ -155,7 +161,7 @@ def search(
         vector = searching.embed_span(Path(query), model, start, stop)
     else:
         vector = model.embed_text(texts)[0]
-    with tqdm(unit="window", disable=True if quiet else None, leave=False) as bar:
+    with progress_bar(quiet=quiet, unit="window", leave=False) as bar:
         indices = [
             searching.open_index(source, model, folder=index, progress=bar.update)
             for source in sources
@@ -172,45 +178,3 @@ def search(
         plain = [{**asdict(hit), "source": str(hit.source)} for hit in hits]
         write_json(json_out, plain)
         print(f"wrote   {json_out}")
-
-
-def calibrate(
-    checkpoint: Positional[str],
-    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
-    split: str = "val",
-    device: Device = "auto",
-    quiet: Quiet = False,
-) -> None:
-    """Find the cosine under which a moment is "other", and store it in the checkpoint.
-
-    Args:
-        checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold`.
-    """
-    import json
-
-    from actionpose import checkpoint as checkpoints
-    from actionpose.datasets.corpus import open_corpus
-    from actionpose.evaluation.calibration import calibrate as best_threshold
-    from actionpose.inference.predictor import ActionPose
-    from actionpose.utils.files import write_json
-
-    folder = checkpoints.find(checkpoint)
-    model = ActionPose.from_pretrained(folder, device)
-    corpora = [open_corpus(place) for place in data]
-    if not corpora:
-        raise UserError("name the corpora to calibrate on, with --data FOLDER")
-    found = best_threshold(
-        model, corpora, split, lambda tracks: tqdm(tracks, disable=True if quiet else None)
-    )
-    path = folder / checkpoints.META
-    meta = json.loads(path.read_text(encoding="utf-8"))
-    names = ", ".join(corpus.name for corpus in corpora)
-    meta |= {"rejection_threshold": found["rejection_threshold"]}
-    meta |= {"rejection_calibrated_on": f"{names}, {split}"}
-    write_json(path, meta)
-    print(
-        f"a label has to reach a cosine of {found['rejection_threshold']:.3f}: "
-        f"{found['accepted']:.0f} % of moments whose label is offered do, "
-        f"{found['rejected']:.0f} % of those whose label is not do not"
-    )
-    print(f"wrote   {path}")

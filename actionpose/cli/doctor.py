@@ -1,4 +1,4 @@
-"""What is installed, what works, and what could go wrong: the facts behind `actionpose doctor`."""
+"""The command that examines the installation: `actionpose doctor`."""
 
 import os
 import platform
@@ -7,10 +7,7 @@ import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 
-import torch
-
 from actionpose.utils.telemetry import TELEMETRY
-from actionpose.video.detectors import available
 
 # distributions that put files in one place: the last one installed wins, and removing one breaks
 # the other
@@ -21,6 +18,11 @@ _SHARED_FILES = {
     ),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
 }
+
+
+def doctor() -> None:
+    """Show versions, extras, detectors, GPU, network use, and problems of the installation."""
+    print(report())
 
 
 def installed(package: str) -> str:
@@ -74,6 +76,8 @@ def problems() -> list[str]:
 
 def report() -> str:
     """Everything, as text."""
+    import torch
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use"
     lines = [
         f"actionpose    {version('actionpose')}, Python {platform.python_version()}, "
@@ -108,6 +112,8 @@ def _extra_lines() -> Iterable[tuple[str, str]]:
 
 
 def _detector_lines() -> Iterable[tuple[str, str]]:
+    from actionpose.video.detectors import available
+
     for name, lacks in available().items():
         ready = "ready; downloads its models once" if name == "rtmlib" else "ready"
         yield name, lacks or ready

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from tqdm import tqdm
 from tyro.conf import UseAppendAction, arg
 
-from actionpose.cli.options import Checkpoint, Device, Quiet
+from actionpose.cli.options import Checkpoint, Device, Quiet, progress_bar
 from actionpose.utils.errors import UserError
 
 
@@ -42,7 +41,7 @@ def open_benchmark(
         return model.predict(image.denormalize(keypoints), IMAGE_SIZE) / image.unit_px
 
     def progress(items: Any) -> Any:
-        return tqdm(items, disable=True if quiet else None)
+        return progress_bar(items, quiet=quiet)
 
     report = score(predict, corpora, split, progress)
     for name, text in METRICS.items():

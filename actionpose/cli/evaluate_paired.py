@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tqdm import tqdm
 from tyro.conf import arg
 
-from actionpose.cli.options import Device, Quiet
+from actionpose.cli.options import Device, Quiet, progress_bar
 from actionpose.utils.errors import UserError
 
 Scored = Annotated[
@@ -20,8 +19,8 @@ PredictionsFile = Annotated[
     Path | None, arg(help="score this npz of another method in place of a checkpoint")
 ]
 JsonOut = Annotated[Path | None, arg(name="json", help="also write the scores here")]
-Failures = Annotated[
-    Path | None, arg(help="new folder for tables and a picture of what goes wrong where")
+ErrorsDir = Annotated[
+    Path | None, arg(help="new folder for tables and a picture of the largest errors")
 ]
 Frames = Annotated[int | None, arg(help="of a window, where it is not the protocol's")]
 NoFlip = Annotated[bool, arg(help="do not average with the mirror image; not the protocol")]
@@ -33,7 +32,7 @@ def h36m(
     checkpoint: Scored = None,
     predictions: PredictionsFile = None,
     json_out: JsonOut = None,
-    failures: Failures = None,
+    errors_dir: ErrorsDir = None,
     keypoints: Annotated[
         Literal["detected", "truth"], arg(help="the input: of the detector, or of the pose")
     ] = "detected",
@@ -64,7 +63,7 @@ def h36m(
             pairs, frames=frames, all_frames=all_frames, flip=not no_flip, notes=notes
         )
         inputs = {"keypoints": keypoints, "overwrite_xy": overwrite_xy}
-        source, out = (checkpoint, predictions, inputs), (json_out, failures)
+        source, out = (checkpoint, predictions, inputs), (json_out, errors_dir)
         _score(pairs, protocol, source, out, seed, batch_size, device, quiet)
 
 
@@ -73,7 +72,7 @@ def mpi_inf_3dhp(
     checkpoint: Scored = None,
     predictions: PredictionsFile = None,
     json_out: JsonOut = None,
-    failures: Failures = None,
+    errors_dir: ErrorsDir = None,
     joints: Annotated[Literal["paper14", "all17"], arg(help="that PCK and AUC count")] = "paper14",
     average: Annotated[
         Literal["frames", "sequences"], arg(help="what every mean is taken over")
@@ -97,7 +96,7 @@ def mpi_inf_3dhp(
         protocol = protocol_for(
             pairs, frames=frames, flip=not no_flip, average=average, joints=counted
         )
-        source, out = (checkpoint, predictions, dict[str, Any]()), (json_out, failures)
+        source, out = (checkpoint, predictions, dict[str, Any]()), (json_out, errors_dir)
         _score(pairs, protocol, source, out, 0, batch_size, device, quiet)
 
 
@@ -129,7 +128,7 @@ def _score(
     device: str,
     quiet: bool,
 ) -> None:
-    """Score a checkpoint with its inputs, or predictions; print, and write scores and failures."""
+    """Score a checkpoint with its inputs, or predictions; print, and write what is asked for."""
     from dataclasses import replace
 
     from actionpose.evaluation import paired as datasets
@@ -138,13 +137,13 @@ def _score(
     from actionpose.utils.files import write_json
 
     checkpoint, predictions, inputs = source
-    json_out, failures = out
+    json_out, errors_dir = out
     if (checkpoint is None) == (predictions is None):
         raise UserError("give --checkpoint, or --predictions, and not both")
     if json_out and not json_out.absolute().parent.is_dir():  # before the work, not after it
         raise UserError(f"cannot write {json_out}: there is no folder {json_out.parent}")
-    if failures and failures.exists():
-        raise UserError(f"{failures} exists already: remove it, or choose another name")
+    if errors_dir and errors_dir.exists():
+        raise UserError(f"{errors_dir} exists already: remove it, or choose another name")
     if batch_size < 1:
         raise UserError(f"--batch-size must be 1 or more, not {batch_size}")
     if protocol.frames < 1:
@@ -166,16 +165,16 @@ def _score(
         protocol,
         seed=seed,
         batch_size=batch_size,
-        progress=lambda batches: tqdm(batches, unit="batch", disable=True if quiet else None),
+        progress=lambda batches: progress_bar(batches, quiet=quiet, unit="batch"),
     )
     report = {**evaluation.report, **identity}
     _print(report)
     if json_out:
         write_json(json_out, _known(report))
         print(f"wrote   {json_out}")
-    if failures:
-        write_failures(failures, evaluation, predict, pairs)
-        print(f"wrote   {failures}")
+    if errors_dir:
+        write_failures(errors_dir, evaluation, predict, pairs)
+        print(f"wrote   {errors_dir}")
 
 
 def _known(value: Any) -> Any:

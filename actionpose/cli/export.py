@@ -4,10 +4,9 @@ import webbrowser
 from pathlib import Path
 from typing import Annotated
 
-from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.cli.options import Quiet, check_outputs
+from actionpose.cli.options import Quiet, check_outputs, progress_bar
 from actionpose.cli.postprocess import MotionOptions, described
 from actionpose.utils.errors import UserError
 
@@ -47,7 +46,7 @@ def export(
     if "rigid" not in steps and any(path.suffix.lower() in _HAS_RIGID_BONES for path in out):
         for line in described(rigid(loaded).header["processing"][-1:]):
             print(f"{line} (bvh, glb)")
-    with tqdm(unit="frame", disable=True if quiet else None) as bar:
+    with progress_bar(quiet=quiet, unit="frame") as bar:
         files = save_files(loaded, out, film=film, progress=bar.update)
     for file in files:
         print(f"wrote   {file}")
@@ -55,24 +54,24 @@ def export(
 
 def view(
     result: Positional[Path],
-    html: Path | None = None,
+    out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     film: Path | None = None,
     motion: Motion = MotionOptions(),  # noqa: B008
-    open: bool = False,
+    open: bool = True,
 ) -> None:
-    """Write a page with a 3D viewer that needs no network and no other program.
+    """Open a 3D viewer in the browser: a page that needs no network and no other program.
 
     Args:
         result: An npz that `actionpose lift` wrote.
-        html: The page; else beside the result, with the suffix html.
+        out: The page (html); else beside the result, with the suffix html.
         film: The video that was lifted: shown under the keypoints. A small one is put into the
             page, of a large one only the way to it.
-        open: Show it in the browser.
+        open: Show the page; else only write it.
     """
     from actionpose.result import Result
     from actionpose.visualization import html_viewer as viewer
 
-    page = result.with_suffix(".html") if html is None else html
+    page = result.with_suffix(".html") if out is None else out
     check_outputs((page,), [".html", ".htm"], "page.html")
     loaded = motion.apply(Result.load(result))
     viewer.html(loaded, page, film=film)

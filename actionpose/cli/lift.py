@@ -7,7 +7,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tqdm import tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.cli.export import Motion
@@ -18,6 +17,7 @@ from actionpose.cli.options import (
     check_outputs,
     make_folder,
     parse_size,
+    progress_bar,
 )
 from actionpose.cli.postprocess import MotionOptions, described
 from actionpose.utils.errors import UserError
@@ -29,7 +29,7 @@ SOME_FAILED = 3  # exit code
 
 
 def demo(
-    out: Annotated[Path, arg(aliases=["-o"], help="folder for the files")] = Path("demo"),
+    out_dir: Annotated[Path, arg(help="folder of the files")] = Path("demo"),
     html: Annotated[bool, arg(help="also write a 3D viewer for the browser")] = True,
     device: Device = "auto",
 ) -> None:
@@ -43,8 +43,8 @@ def demo(
     started = time.perf_counter()
     result = model.lift(keypoints)
     seconds = time.perf_counter() - started
-    make_folder(out)
-    files = [out / "demo.npz", out / "demo.png", *([out / "demo.html"] if html else [])]
+    make_folder(out_dir)
+    files = [out_dir / f"demo{suffix}" for suffix in (".npz", ".png", *([".html"] if html else []))]
     for path in files:
         result.save(path)
     print(f"input   {keypoints.num_frames} frames at {keypoints.fps:g} Hz")
@@ -55,8 +55,9 @@ def demo(
 
 def lift(
     inputs: Positional[tuple[Path, ...]],
-    out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])],
-    save: str | None = None,
+    out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])] = (),
+    out_dir: Path | None = None,
+    save: str = "npz",
     recursive: Annotated[bool, arg(aliases=["-r"])] = False,
     skip_existing: bool = False,
     jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
@@ -81,8 +82,9 @@ def lift(
         inputs: Videos, images, folders of them, or keypoints: AlphaPose, OpenPose (a folder),
             MMPose, COCO, MediaPipe, DeepLabCut, TRC in pixels, npz.
         out: A file to write; the suffix is the format: npz, json, csv, png, html, mp4, bvh, trc,
-            c3d, glb. May be repeated. With --save, the folder to write to.
-        save: Formats to write for each input, such as npz,csv; for several inputs and folders.
+            c3d, glb. May be repeated.
+        out_dir: Folder for the files of each input; for several inputs and folders of them.
+        save: Formats that go to --out-dir, such as npz,csv.
         recursive: Look into folders inside folders.
         skip_existing: Leave out inputs of which all outputs are there.
         jobs: Processes that work at once; with --engine ray, actors.
@@ -115,18 +117,16 @@ def lift(
     )
     if not inputs:
         raise UserError("say what to lift: actionpose lift dance.mp4 -o dance.npz")
-    if not out:
-        raise UserError("say where to write: -o result.npz")
-    if save is None:
+    if bool(out) == (out_dir is not None):
+        raise UserError("say where to write: files with -o result.npz, or a folder with --out-dir")
+    if out_dir is None:
         _check_outputs(inputs, out)
         if skip_existing and all(path.exists() for path in out):
             print(f"skipped {inputs[0]}: its outputs are there")
             return
         _lift_one(bulk.Job(inputs[0], out), options, quiet)
         return
-    if len(out) > 1:
-        raise UserError("with --save, -o is one folder: -o lifted/ --save npz,csv")
-    work = bulk.find_jobs(inputs, out[0], _suffixes(save), recursive=recursive)
+    work = bulk.find_jobs(inputs, out_dir, _suffixes(save), recursive=recursive)
     _lift_many(work, options, jobs, engine, skip_existing, quiet)
 
 
@@ -149,7 +149,7 @@ def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
     if len(inputs) > 1 or holds_inputs(inputs[0]):
         raise UserError(
             "several inputs or a folder: give the folder to write to and what to save, as in "
-            "-o lifted/ --save npz,csv"
+            "--out-dir lifted/ --save npz,csv"
         )
     check_outputs(out, list(WRITERS), "result.npz")
 
@@ -160,7 +160,7 @@ def _lift_one(job: "bulk.Job", options: "bulk.Options", quiet: bool) -> None:
     from actionpose.inference.predictor import ActionPose
 
     model = ActionPose.from_pretrained(options.checkpoint, options.device)
-    with tqdm(unit="frame", disable=True if quiet else None) as bar:
+    with progress_bar(quiet=quiet, unit="frame") as bar:
         shown = ""
 
         def progress(stage: str, total: int | None, done: int) -> None:
@@ -203,7 +203,7 @@ def _lift_many(
     if left:
         done = bulk.run(left, options, num_workers=num_workers, engine=engine)
         try:
-            outcomes += tqdm(done, total=len(left), unit="file", disable=True if quiet else None)
+            outcomes += progress_bar(done, quiet=quiet, total=len(left), unit="file")
         finally:
             done.close()
     places = {job.source: place for place, job in enumerate(work)}

@@ -1,100 +1,161 @@
-"""The command line: finds the command, calls it, and turns mistakes into one sentence.
+"""The command line: finds a command in one table, runs it, and reports errors in one sentence.
 
-Exit codes: 0 done; 2 the user's mistake, in one sentence; 3 some of several inputs failed; 130
-interrupted; 141 the reader of the output went away.
+Exit codes: 0 success; 2 wrong input; 3 some of several inputs failed; 130 interrupted; 141 the
+reader of the output closed it.
 """
 
+import ast
+import difflib
+import importlib
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from actionpose.cli import ablation as benchmark
-from actionpose.cli import (
-    actions,
-    corpus,
-    evaluate,
-    export,
-    figures,
-    lift,
-    models,
-    prepare_amass,
-    prepare_mocap,
-    reproduce,
-    train,
-)
-from actionpose.cli import doctor_command as doctor
-from actionpose.cli import evaluate_paired as evaluate_datasets
-from actionpose.cli import prepare_paired as prepare_datasets
-from actionpose.cli import prepare_synthetic as prepare
-from actionpose.cli.options import parse
 from actionpose.utils.errors import UserError, exit_codes
 
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "demo": lift.demo,
-    "lift": lift.lift,
-    "actions": actions.actions,
-    "search": actions.search,
-    "angles": export.angles,
-    "export": export.export,
-    "view": export.view,
-    "doctor": doctor.doctor,
-    "models list": models.models_list,
-    "models info": models.models_info,
-    "models convert": models.models_convert,
-    "models calibrate": actions.calibrate,
-    "prepare amass-babel": prepare_amass.amass_babel,
-    "prepare cmu": prepare_mocap.cmu,
-    "prepare hdm05": prepare_mocap.hdm05,
-    "prepare bandai": prepare_mocap.bandai,
-    "prepare bvh": prepare_mocap.bvh,
-    "prepare rigs": prepare_mocap.rigs,
-    "prepare h36m": prepare_datasets.h36m,
-    "prepare 3dhp": prepare_datasets.mpi_inf_3dhp,
-    "prepare synthetic": prepare.synthetic,
-    "corpus info": corpus.info,
-    "corpus show": corpus.show,
-    "evaluate open": evaluate.open_benchmark,
-    "evaluate h36m": evaluate_datasets.h36m,
-    "evaluate 3dhp": evaluate_datasets.mpi_inf_3dhp,
-    "benchmark open": benchmark.open_ablation,
-    "reproduce table1": reproduce.table1,
-    "reproduce table2": reproduce.table2,
-    "reproduce table3": reproduce.table3,
-    "reproduce figure5": figures.figure5,
-    "reproduce figure7": reproduce.figure7,
-    "reproduce figure8": figures.figure8,
+# heading: command: MODULE.FUNCTION in this folder; researchers' commands come last
+GROUPS: dict[str, dict[str, str]] = {
+    "Use": {
+        "demo": "lift.demo",
+        "lift": "lift.lift",
+        "actions": "actions.actions",
+        "search": "actions.search",
+        "angles": "export.angles",
+        "export": "export.export",
+        "view": "export.view",
+    },
+    "Help": {
+        "doctor": "doctor.doctor",
+        "models list": "models.models_list",
+        "models info": "models.models_info",
+    },
+    "Data": {
+        "prepare amass-babel": "prepare_amass.amass_babel",
+        "prepare cmu": "prepare_mocap.cmu",
+        "prepare hdm05": "prepare_mocap.hdm05",
+        "prepare bandai": "prepare_mocap.bandai",
+        "prepare bvh": "prepare_mocap.bvh",
+        "prepare rigs": "prepare_mocap.rigs",
+        "prepare h36m": "prepare_paired.h36m",
+        "prepare 3dhp": "prepare_paired.mpi_inf_3dhp",
+        "prepare synthetic": "prepare_synthetic.synthetic",
+        "corpus info": "corpus.info",
+        "corpus show": "corpus.show",
+    },
+    "Train": {
+        "pretrain": "train.pretrain",
+        "finetune": "train.finetune",
+        "models convert": "models.models_convert",
+        "models calibrate": "models.models_calibrate",
+    },
+    "Evaluate": {
+        "evaluate open": "evaluate.open_benchmark",
+        "evaluate h36m": "evaluate_paired.h36m",
+        "evaluate 3dhp": "evaluate_paired.mpi_inf_3dhp",
+        "benchmark open": "ablation.open_ablation",
+        "reproduce table1": "reproduce.table1",
+        "reproduce table2": "reproduce.table2",
+        "reproduce table3": "reproduce.table3",
+        "reproduce figure5": "reproduce.figure5",
+        "reproduce figure7": "reproduce.figure7",
+        "reproduce figure8": "reproduce.figure8",
+    },
 }
-# These read a recipe before the options, whose defaults it then gives.
-WITH_RECIPE: dict[str, Callable[[list[str]], None]] = {
-    "pretrain": train.pretrain,
-    "finetune": train.finetune,
+COMMANDS = {name: target for group in GROUPS.values() for name, target in group.items()}
+# These parse their own arguments: a recipe gives the defaults of their options.
+WITH_RECIPE = ("pretrain", "finetune")
+
+# Parameters of the library that options of another name set; errors name the option.
+FLAGS = {
+    "fov_deg": "--fov",
+    "focal_px": "--focal-px",
+    "height_m": "--height",
+    "max_gap_s": "--max-gap",
+    "min_length_s": "--min-length",
+    "image_size": "--image-size",
+    "cutoff_hz": "--cutoff",
+    "num_workers": "--jobs",
+    "transition_penalty": "--transition-penalty",
 }
+
+
+def with_flags(message: str) -> str:
+    """A message of the library in the words of the command line."""
+    return re.sub(rf"\b({'|'.join(FLAGS)})\b", lambda match: FLAGS[match[1]], message)
+
+
+def _summary(target: str) -> str:
+    """The first line of a command's docstring, without importing its module."""
+    module, function = target.split(".")
+    source = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    raise AssertionError(f"there is no {target}")
 
 
 def _usage() -> str:
-    lines = ["usage: actionpose COMMAND [OPTIONS]", ""]
-    for name, command in {**COMMANDS, **WITH_RECIPE}.items():
-        lines.append(f"  {name:20} {(command.__doc__ or '').splitlines()[0]}")
-    return "\n".join([*lines, "", "actionpose COMMAND --help tells the options of a command."])
+    lines = ["usage: actionpose COMMAND [OPTIONS]"]
+    for heading, group in GROUPS.items():
+        lines += ["", f"{heading}:", *_listed(group)]
+    about = "actionpose COMMAND --help shows the options of a command; --version the version."
+    return "\n".join([*lines, "", about])
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    return [f"  {name:20} {_summary(COMMANDS[name])}" for name in names]
+
+
+def _load(target: str) -> Callable[..., Any]:
+    module, function = target.split(".")
+    command: Callable[..., Any] = getattr(
+        importlib.import_module(f"actionpose.cli.{module}"), function
+    )
+    return command
 
 
 def run(arguments: list[str]) -> None:
-    """Find the command and call it."""
+    """Find the command and run it.
+
+    Raises:
+        UserError: no such command, or what the command raises.
+    """
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return
+    if arguments[0] == "--version":
+        print(f"actionpose {version('actionpose')}")
+        return
     for words in (2, 1):
         name = " ".join(arguments[:words])
-        if name in WITH_RECIPE:
-            WITH_RECIPE[name](arguments[words:])
-            return
         if name in COMMANDS:
-            parse(COMMANDS[name], name, arguments[words:])
+            _run(name, arguments[words:])
             return
-    names = [*COMMANDS, *WITH_RECIPE]
-    below = [name for name in names if name.startswith(f"{arguments[0]} ")]
-    known = ", ".join(below or names)
-    raise UserError(f"no command {' '.join(arguments[:2])}; there are: {known}")
+    below = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
+    if below and arguments[1:] in ([], ["-h"], ["--help"]):
+        usage = f"usage: actionpose {arguments[0]} COMMAND [OPTIONS]"
+        print("\n".join([usage, "", *_listed(below)]))
+        return
+    given = " ".join(arguments[: 2 if below else 1])
+    near = difflib.get_close_matches(given, below or COMMANDS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(below or COMMANDS)}"
+    raise UserError(f"no command {given}; {hint}")
+
+
+def _run(name: str, arguments: list[str]) -> None:
+    command = _load(COMMANDS[name])
+    try:
+        if name in WITH_RECIPE:
+            command(arguments)
+        else:
+            from actionpose.cli.options import parse
+
+            parse(command, name, arguments)
+    except UserError as error:
+        raise UserError(with_flags(str(error))) from error
 
 
 def main() -> None:

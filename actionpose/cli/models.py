@@ -2,8 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction, arg
+
+from actionpose.cli.options import Device, Quiet, progress_bar
+from actionpose.utils.errors import UserError
 
 
 def models_list() -> None:
@@ -39,3 +43,41 @@ def models_convert(checkpoint: Positional[str], out: Positional[Path], text: boo
     from actionpose.checkpoint import find, publish
 
     print(f"wrote   {publish(find(checkpoint), out, text=text)}")
+
+
+def models_calibrate(
+    checkpoint: Positional[str],
+    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
+    split: str = "val",
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Find the cosine under which a moment is "other", and store it in the checkpoint.
+
+    Args:
+        checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold`.
+    """
+    from actionpose import checkpoint as checkpoints
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.evaluation.calibration import calibrate as best_threshold
+    from actionpose.inference.predictor import ActionPose
+    from actionpose.utils.files import write_json
+
+    folder = checkpoints.find(checkpoint)
+    model = ActionPose.from_pretrained(folder, device)
+    corpora = [open_corpus(place) for place in data]
+    if not corpora:
+        raise UserError("name the corpora to calibrate on, with --data FOLDER")
+    found = best_threshold(model, corpora, split, lambda tracks: progress_bar(tracks, quiet=quiet))
+    path = folder / checkpoints.META
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    names = ", ".join(corpus.name for corpus in corpora)
+    meta |= {"rejection_threshold": found["rejection_threshold"]}
+    meta |= {"rejection_calibrated_on": f"{names}, {split}"}
+    write_json(path, meta)
+    print(
+        f"a label has to reach a cosine of {found['rejection_threshold']:.3f}: "
+        f"{found['accepted']:.0f} % of moments whose label is offered do, "
+        f"{found['rejected']:.0f} % of those whose label is not do not"
+    )
+    print(f"wrote   {path}")

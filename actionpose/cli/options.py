@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -89,3 +89,10 @@ def notices_printed() -> Iterator[None]:
 
         warnings.showwarning = show
         yield
+
+
+def progress_bar(items: Iterable[Any] | None = None, *, quiet: bool, **settings: Any) -> Any:
+    """A tqdm bar on stderr, off with `quiet` and where stderr is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, disable=True if quiet else None, **settings)

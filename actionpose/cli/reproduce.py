@@ -1,11 +1,12 @@
-"""Commands that make the paper's tables and figures: `actionpose reproduce TABLE`."""
+"""Commands that make the paper's tables and figures: `actionpose reproduce`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
 
-from actionpose.cli.options import Device, make_folder
+from actionpose.cli.options import Checkpoint, Device, make_folder
 from actionpose.utils.errors import UserError
 
 Named = UseAppendAction[tuple[str, ...]]
@@ -17,95 +18,81 @@ Pretrained = Annotated[
 Checkpoints = Annotated[
     Named, arg(name="checkpoint", metavar="NAME=PATH", help="only score this one; repeatable")
 ]
-Work = Annotated[Path, arg(help="folder of runs, scores and tables")]
-Recipes = Annotated[Path, arg(help="folder of the fine-tuning recipes")]
-DryRun = Annotated[bool, arg(help="print the plan with its hours, and run nothing")]
-Teraflops = Annotated[float, arg(help="speed that the plan's hours are for")]
-Options = Annotated[str, arg(help="settings for every fine-tuning, as one quoted text")]
-_WORK, _RECIPES = Path("runs/reproduce"), Path("recipes")
+Data = Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")]
+Out = Annotated[Path, arg(aliases=["-o"], help="the picture (png, pdf, svg)")]
+Json = Annotated[Path | None, arg(name="json", help="also write the scores here")]
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What all tables share."""
+
+    pretrained: Pretrained = ()
+    out_dir: Annotated[Path, arg(help="folder of runs, scores and tables")] = Path("runs/reproduce")
+    recipes: Annotated[Path, arg(help="folder of the fine-tuning recipes")] = Path("recipes")
+    options: Annotated[str, arg(help="settings of every fine-tuning, as one quoted text")] = ""
+    dry_run: Annotated[bool, arg(help="print the plan with its hours, and run nothing")] = False
+    teraflops: Annotated[float, arg(help="speed that the plan's hours are for")] = 50.0
+
+    def write(
+        self, name: str, data: dict[str, Path | None], checkpoints: tuple[str, ...] = ()
+    ) -> None:
+        """Train and score what is missing, and write the table."""
+        import shlex
+
+        from actionpose.experiments.plan import check_plan, collect, describe, make_plan, run_plan
+        from actionpose.experiments.tables import write_table
+
+        if self.teraflops <= 0:
+            raise UserError(f"--teraflops must be above 0, not {self.teraflops:g}")
+        weights = {key: Path(path) for key, path in _pairs(self.pretrained, "--pretrained").items()}
+        plan = make_plan(
+            name,
+            self.out_dir,
+            data={kind: folder for kind, folder in data.items() if folder is not None},
+            pretrained=weights,
+            checkpoints=_pairs(checkpoints, "--checkpoint"),
+            recipes=self.recipes,
+            options=shlex.split(self.options),
+        )
+        if self.dry_run:
+            print(describe(plan, self.teraflops))
+            return
+        check_plan(plan, weights)
+        make_folder(self.out_dir)
+        run_plan(plan)
+        print(write_table(name, collect(plan), self.out_dir))
+        print(f"wrote   {self.out_dir / name}.txt, .csv, .tex")
+
+
+Table = Annotated[TableOptions, arg(name="")]
 
 
 def table1(
     h36m: H36M = None,
-    pretrained: Pretrained = (),
     checkpoints: Checkpoints = (),
-    work: Work = _WORK,
-    recipes: Recipes = _RECIPES,
-    options: Options = "",
-    dry_run: DryRun = False,
-    teraflops: Teraflops = 50.0,
+    table: Table = TableOptions(),  # noqa: B008  (frozen)
 ) -> None:
     """Table 1, Human3.6M: our rows under the paper's, as text, CSV and LaTeX."""
-    named = (pretrained, checkpoints)
-    _table("table1", {"h36m": h36m}, *named, work, recipes, options, dry_run, teraflops)
+    table.write("table1", {"h36m": h36m}, checkpoints)
 
 
 def table2(
     mpi_inf_3dhp: MpiInf3dhp = None,
-    pretrained: Pretrained = (),
     checkpoints: Checkpoints = (),
-    work: Work = _WORK,
-    recipes: Recipes = _RECIPES,
-    options: Options = "",
-    dry_run: DryRun = False,
-    teraflops: Teraflops = 50.0,
+    table: Table = TableOptions(),  # noqa: B008  (frozen)
 ) -> None:
     """Table 2, MPI-INF-3DHP: our rows under the paper's, as text, CSV and LaTeX."""
-    named = (pretrained, checkpoints)
-    _table("table2", {"3dhp": mpi_inf_3dhp}, *named, work, recipes, options, dry_run, teraflops)
+    table.write("table2", {"3dhp": mpi_inf_3dhp}, checkpoints)
 
 
 def table3(
     h36m: H36M = None,
     mpi_inf_3dhp: MpiInf3dhp = None,
-    pretrained: Pretrained = (),
-    work: Work = _WORK,
-    recipes: Recipes = _RECIPES,
-    options: Options = "",
-    dry_run: DryRun = False,
-    teraflops: Teraflops = 50.0,
+    table: Table = TableOptions(),  # noqa: B008  (frozen)
 ) -> None:
     """Table 3, the ablation on both data sets, as text, CSV and LaTeX."""
-    data = {"h36m": h36m, "3dhp": mpi_inf_3dhp}
-    _table("table3", data, pretrained, (), work, recipes, options, dry_run, teraflops)
-
-
-def _table(
-    name: str,
-    data: dict[str, Path | None],
-    pretrained: tuple[str, ...],
-    checkpoints: tuple[str, ...],
-    work: Path,
-    recipes: Path,
-    options: str,
-    dry_run: bool,
-    teraflops: float,
-) -> None:
-    import shlex
-
-    from actionpose.experiments.plan import check_plan, collect, describe, make_plan, run_plan
-    from actionpose.experiments.tables import write_table
-
-    if teraflops <= 0:
-        raise UserError(f"--teraflops must be above 0, not {teraflops:g}")
-    weights = {key: Path(path) for key, path in _pairs(pretrained, "--pretrained").items()}
-    plan = make_plan(
-        name,
-        work,
-        data={kind: folder for kind, folder in data.items() if folder is not None},
-        pretrained=weights,
-        checkpoints=_pairs(checkpoints, "--checkpoint"),
-        recipes=recipes,
-        options=shlex.split(options),
-    )
-    if dry_run:
-        print(describe(plan, teraflops))
-        return
-    check_plan(plan, weights)
-    make_folder(work)
-    run_plan(plan)
-    print(write_table(name, collect(plan), work))
-    print(f"wrote   {work / name}.txt, .csv, .tex")
+    table.write("table3", {"h36m": h36m, "3dhp": mpi_inf_3dhp})
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
@@ -117,6 +104,37 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
             raise UserError(f"{option} takes NAME=PATH, not {text!r}")
         result[name] = path
     return result
+
+
+def figure5(
+    data: Data,
+    checkpoint: Checkpoint,
+    baseline: Annotated[str, arg(help="a checkpoint trained without text (average pooling)")],
+    out: Out = Path("figure5.png"),
+    split: str = "val",
+    num_labels: Annotated[int, arg(help="the most frequent labels")] = 12,
+    json_out: Json = None,
+    seed: int = 0,
+) -> None:
+    """Draw motions as t-SNE maps, with and without text, and score how actions separate."""
+    from actionpose.checkpoint import find
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.experiments.embedding_figures import figure5 as draw
+
+    corpora = [open_corpus(folder) for folder in data]
+    report = draw(
+        *(find(checkpoint), find(baseline), corpora, out),
+        split=split,
+        num_labels=num_labels,
+        seed=seed,
+    )
+    print(f"{report['clips']} clips, {report['labels']} labels, split {report['split']}")
+    for name, score in report["scores"].items():
+        print(
+            f"{name:14} 5-NN {score['knn']:.3f} (most frequent label {score['knn_chance']:.3f}), "
+            f"silhouette {score['silhouette']:.3f}"
+        )
+    _finish(report, out, json_out)
 
 
 def figure7(
@@ -145,3 +163,35 @@ def figure7(
     print(f"wrote   {draw_figure7(pairs, chosen, columns, out)}")
     for place, number in chosen:
         print(f"        {pairs.videos[place].name}:{number}")
+
+
+def figure8(
+    data: Data,
+    labels: Annotated[str, arg(help="two or more, with commas between")],
+    checkpoint: Checkpoint,
+    out: Out = Path("figure8.png"),
+    motion: Annotated[UseAppendAction[tuple[str, ...]], arg(help="an id; may be repeated")] = (),
+    split: str = "val",
+    json_out: Json = None,
+) -> None:
+    """Draw clips with the share that each of some labels gets."""
+    from actionpose.checkpoint import find
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.experiments.embedding_figures import figure8 as draw
+
+    corpora = [open_corpus(folder) for folder in data]
+    chosen = [label for label in map(str.strip, labels.split(",")) if label]
+    report = draw(find(checkpoint), corpora, chosen, out, motions=list(motion) or None, split=split)
+    for clip in report:
+        shares = ", ".join(f"{label} {share:.2f}" for label, share in clip["shares"].items())
+        print(f"{clip['clip']} ({clip['label']}): {shares}")
+    _finish(report, out, json_out)
+
+
+def _finish(report: Any, out: Path, json_out: Path | None) -> None:
+    from actionpose.utils.files import write_json
+
+    print(f"wrote   {out}")
+    if json_out:
+        write_json(json_out, report)
+        print(f"wrote   {json_out}")

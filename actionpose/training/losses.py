@@ -77,7 +77,8 @@ def alignment_loss(
     With s the softmax of Eq. 1 over all candidates, a row's loss is
     `miss ** focal_gamma * KL(y || s)`, where miss, the sum of max(s - y, 0), is the probability
     that s puts where y has none. For a one-hot y these are 1 - s and log(1 / s) of the match: Eq. 2
-    to the letter, and cross-entropy if focal_gamma is 0. For a soft y, Eq. 2's single term would fall below zero; this is least, 0, where s is y.
+    to the letter, and cross-entropy if focal_gamma is 0. For a soft y, Eq. 2's single term would
+    fall below zero; this is least, 0, where s is y.
 
     Args:
         pose: (B, E) global motion embeddings.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,37 @@ def test_help_and_no_arguments(
         assert call(monkeypatch, *name.split(), "--help") == 0
 
 
+@pytest.mark.parametrize("name", ["models", "reproduce", "prepare", "evaluate"])
+def test_group_lists_its_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert call(monkeypatch, name) == 0
+    shown = capsys.readouterr().out
+    below = [command for command in cli.COMMANDS if command.startswith(f"{name} ")]
+    assert below and all(command in shown for command in below)
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"actionpose {version('actionpose')}\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from actionpose.cli.main import run; run(['--help'])\n"
+    code += "print({'torch', 'scipy', 'numpy', 'tyro', 'tqdm'} & sys.modules.keys() or 'light')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "light"
+
+
+def test_errors_name_the_options_of_the_command_line() -> None:
+    message = cli.with_flags("fov_deg is 0 to 180, not 200; height_m is given")
+    assert message == "--fov is 0 to 180, not 200; --height is given"
+
+
 def test_demo(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert call(monkeypatch, "demo", "-o", tmp_path / "demo") == 0
+    assert call(monkeypatch, "demo", "--out-dir", tmp_path / "demo") == 0
     result = Result.load(tmp_path / "demo" / "demo.npz")
     assert result.pose_m.shape == (1, 66, 17, 3)
     # the person stands, then lifts both arms: y points down
@@ -119,6 +147,8 @@ def test_wrong_files(
         (["export", "{good}", "-o", "o.csv"], "npz"),
         (["prepare", "nothing"], "prepare synthetic"),
         (["dance"], "no command"),
+        (["lfit", "a.mp4"], "did you mean lift?"),
+        (["models", "lst"], "did you mean models list?"),
         (["finetune", "--config", "missing.yaml", "--run", "r"], "missing.yaml"),
         (["evaluate", "open", "--data", "nowhere"], "not a corpus"),
         (["evaluate", "open"], "--data"),

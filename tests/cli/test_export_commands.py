@@ -67,11 +67,11 @@ def test_export_writes_formats_and_says_what_was_done(call, lifted, tmp_path):
 
 
 def test_view_writes_a_page_beside_the_result(call, lifted, tmp_path):
-    code, printed = call("view", lifted)
+    code, printed = call("view", lifted, "--no-open")
     assert code == 0 and str(tmp_path / "walk.html") in printed
     film = tmp_path / "f.mp4"
     film.write_bytes(b"a film")
-    code, _ = call("view", lifted, "--html", tmp_path / "p.html", "--film", film)
+    code, _ = call("view", lifted, "-o", tmp_path / "p.html", "--no-open", "--film", film)
     assert code == 0 and "data:video/mp4;base64" in (tmp_path / "p.html").read_text()
 
 
@@ -92,7 +92,7 @@ def test_angles_prints_a_table_and_writes_files(call, lifted, tmp_path):
         (["export", "{lifted}", "-o", "x.bvh", "--fov", "60", "--focal-px", "9"], "not both"),
         (["export", "{lifted}", "-o", "x.bvh", "--cutoff", "5"], "--cutoff needs --smooth"),
         (["angles", "{lifted}", "-o", "x.pdf"], "its suffix must be one of .csv, .png"),
-        (["view", "{lifted}", "--html", "x.pdf"], "its suffix must be one of .html"),
+        (["view", "{lifted}", "-o", "x.pdf"], "its suffix must be one of .html"),
         (["view", "{lifted}", "--film", "gone.mp4"], "cannot read the film gone.mp4"),
     ],
 )

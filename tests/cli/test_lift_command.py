@@ -62,7 +62,7 @@ def test_a_folder(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    flags = ["-o", "out", "--save", "npz,csv", "-q"]
+    flags = ["--out-dir", "out", "--save", "npz,csv", "-q"]
     assert call(monkeypatch, "lift", "in", *flags) == 3
     shown = capsys.readouterr().out
     expected = {"a.npz": "done", "openpose": "done", "broken.json": "failed", "empty.mp4": "failed"}
@@ -80,7 +80,7 @@ def test_folders_in_folders_and_what_is_there(
 ) -> None:
     """Outputs inside the folder of inputs are never inputs themselves."""
     monkeypatch.chdir(folder.parent)
-    flags = ["--recursive", "-o", "in/out", "--save", "npz", "-q"]
+    flags = ["--recursive", "--out-dir", "in/out", "--save", "npz", "-q"]
     for bad in ("broken.json", "empty.mp4"):
         (folder / bad).unlink()
     assert call(monkeypatch, "lift", "in", *flags) == 0
@@ -120,9 +120,9 @@ def test_processes_give_the_same_bytes(
 ) -> None:
     monkeypatch.chdir(folder.parent)
     flags = ["in", "-r", "--save", "npz", "-q"]
-    assert call(monkeypatch, "lift", *flags, "-o", "one") == 3
+    assert call(monkeypatch, "lift", *flags, "--out-dir", "one") == 3
     first = capsys.readouterr().out
-    assert call(monkeypatch, "lift", *flags, "-o", "two", "--jobs", "2") == 3
+    assert call(monkeypatch, "lift", *flags, "--out-dir", "two", "--jobs", "2") == 3
     assert table(capsys.readouterr().out) == table(first)
     same_results(folder.parent / "one", folder.parent / "two")
 
@@ -134,7 +134,7 @@ def test_ray_gives_the_same_bytes(folder: Path) -> None:
     program = [sys.executable, "-W", "ignore", "-m", "actionpose", "lift", "in", "-r", "-q"]
     for out, engine in (("one", "local"), ("two", "ray")):
         ran = subprocess.run(
-            [*program, "--save", "npz", "-o", out, "--engine", engine, "--jobs", "2"],
+            [*program, "--save", "npz", "--out-dir", out, "--engine", engine, "--jobs", "2"],
             cwd=folder.parent,
             env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
             capture_output=True,
@@ -195,17 +195,20 @@ MISTAKES = [
     (["lift", "in"], "say where to write"),
     (["lift", "in", "-o", "o.npz"], "--save"),
     (["lift", "in/a.npz", "in/openpose", "-o", "o.npz"], "--save"),
-    (["lift", "in", "-o", "in", "--save", "npz"], "another folder"),
-    (["lift", "in", "-o", "a", "-o", "b", "--save", "npz"], "one folder"),
-    (["lift", "in", "-o", "out", "--save", "npz,xyz"], "xyz"),
-    (["lift", "nothing", "-o", "out", "--save", "npz"], "nothing"),
-    (["lift", "s3://bucket/x", "-o", "out", "--save", "npz"], "mounted"),
-    (["lift", "in/deep er", "nowhere", "-o", "out", "--save", "npz"], "nowhere"),
-    (["lift", "void", "-o", "out", "--save", "npz"], "--recursive"),
-    (["lift", "in", "-o", "out", "--save", "npz", "--jobs", "0"], "--jobs"),
-    (["lift", "in", "-o", "out", "--save", "npz", "--engine", "dask"], "--engine"),
-    (["lift", "in", "-o", "file/out", "--save", "npz"], "cannot make the folder"),
-    (["lift", "in", "-o", "out", "--save", "npz", "--checkpoint", "nothing"], "no checkpoint"),
+    (["lift", "in", "--out-dir", "in", "--save", "npz"], "another folder"),
+    (["lift", "in", "-o", "a.npz", "--out-dir", "b"], "--out-dir"),
+    (["lift", "in", "--out-dir", "out", "--save", "npz,xyz"], "xyz"),
+    (["lift", "nothing", "--out-dir", "out", "--save", "npz"], "nothing"),
+    (["lift", "s3://bucket/x", "--out-dir", "out", "--save", "npz"], "mounted"),
+    (["lift", "in/deep er", "nowhere", "--out-dir", "out", "--save", "npz"], "nowhere"),
+    (["lift", "void", "--out-dir", "out", "--save", "npz"], "--recursive"),
+    (["lift", "in", "--out-dir", "out", "--save", "npz", "--jobs", "0"], "--jobs"),
+    (["lift", "in", "--out-dir", "out", "--save", "npz", "--engine", "dask"], "--engine"),
+    (["lift", "in", "--out-dir", "file/out", "--save", "npz"], "cannot make the folder"),
+    (
+        ["lift", "in", "--out-dir", "out", "--save", "npz", "--checkpoint", "nothing"],
+        "no checkpoint",
+    ),
     (["lift", "in/a.npz", "-o", "o.npz", "--max-gap", "-2"], "gap"),
     (["lift", "in/empty.mp4", "-o", "o.npz"], "0 bytes"),
     (["lift", "in/notes.txt", "-o", "o.npz"], "neither a video nor"),
@@ -237,7 +240,10 @@ def test_the_disk_is_full(
     monkeypatch.chdir(folder.parent)
     Path("out").mkdir()
     Path("out/a.npz").mkdir()  # as good a reason as a full disk, and to be had everywhere
-    assert call(monkeypatch, "lift", "in/a.npz", "in/openpose", "-o", "out", "--save", "npz") == 3
+    assert (
+        call(monkeypatch, "lift", "in/a.npz", "in/openpose", "--out-dir", "out", "--save", "npz")
+        == 3
+    )
     shown = capsys.readouterr().out
     assert table(shown) == {"a.npz": "failed", "openpose": "done"} and "cannot write" in shown
 
@@ -247,7 +253,18 @@ def test_ctrl_c_leaves_nothing_broken(tmp_path: Path) -> None:
     for number in range(16):
         keypoint_file(tmp_path / "in" / f"{number}.npz", number, frames=900)
     process = subprocess.Popen(
-        [sys.executable, "-m", "actionpose", "lift", "in", "-o", "out", "--save", "npz,csv", "-q"]
+        [
+            sys.executable,
+            "-m",
+            "actionpose",
+            "lift",
+            "in",
+            "--out-dir",
+            "out",
+            "--save",
+            "npz,csv",
+            "-q",
+        ]
         + ["--jobs", "2"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},

@@ -168,8 +168,8 @@ def test_command(
 ) -> None:
     for name, config in zip(("one", "two"), stages, strict=True):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(to_dict(config)))
-    base = ["-o", tmp_path / "out", "--stage-one", tmp_path / "one.yaml"]
-    base += ["--stage-two", tmp_path / "two.yaml", "--seeds", "0", "1", "--steps", "3", "2"]
+    base = ["--out-dir", tmp_path / "out", "--pretraining", tmp_path / "one.yaml"]
+    base += ["--finetuning", tmp_path / "two.yaml", "--seeds", "0", "1", "--steps", "3", "2"]
     assert call(monkeypatch, "benchmark", "open", *base, "--dry-run") == 0
     shown = capsys.readouterr().out
     assert "14 jobs" in shown and "mmm_map, seed 1" in shown and not (tmp_path / "out").exists()

@@ -79,7 +79,7 @@ def test_prepare_finetune_evaluate_table_and_figure(chain, monkeypatch, capsys):
     assert "IMITATED DATA" in capsys.readouterr().out
     start = [word for v in ("baseline", "mmm", "map", "full") for word in ("--pretrained", v)]
     start = [f"{w}={chain / 'official.bin'}" if w[0] != "-" else w for w in start]
-    common = ["--work", work, "--recipes", chain / "recipes"]
+    common = ["--out-dir", work, "--recipes", chain / "recipes"]
     data = ["--h36m", h36m, "--3dhp", dhp]
     assert call(monkeypatch, "reproduce", "table3", *data, *start, *common, "--dry-run") == 0
     plan = capsys.readouterr().out
@@ -170,7 +170,7 @@ def test_checkpoints_that_do_not_fit(chain, prepared, monkeypatch, capsys):
     assert "3dhp, not" in refused("evaluate", "h36m", "--data", prepared, "--checkpoint", "tiny")
     there = ["--json", chain / "no" / "o.json"]
     assert "no folder" in refused(*h36m, "--checkpoint", "tiny", "--frames", 81, *there)
-    assert "exists" in refused(*h36m, "--checkpoint", "tiny", "--failures", chain)
+    assert "exists" in refused(*h36m, "--checkpoint", "tiny", "--errors-dir", chain)
     assert "no such file" in refused("evaluate", "3dhp", "--data", "no", "--checkpoint", "tiny")
     sixteen = PoseEncoder(
         dim=16, depth=1, num_heads=8, dim_rep=16, max_frames=27, num_joints=16,
@@ -193,7 +193,7 @@ def test_who_only_scores_needs_nothing_else(chain, monkeypatch, capsys):
 
 
 def test_plans_say_what_is_missing(chain, monkeypatch, capsys):
-    work = ["--work", chain / "nowhere"]
+    work = ["--out-dir", chain / "nowhere"]
     assert call(monkeypatch, "reproduce", "table3", "--dry-run", *work) == 0
     shown = capsys.readouterr().out
     assert "--h36m FOLDER" in shown and "MB_release/latest_epoch.bin" in shown
