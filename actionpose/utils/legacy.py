@@ -1,4 +1,4 @@
-"""Files of version 0.1: names of keys that have changed since."""
+"""Files of version 0.1: keys and words that have changed since."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,4 +22,4 @@ def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
         return {renamed.get(key, key): current_names(value, renamed) for key, value in items}
     if isinstance(document, list):
         return [current_names(value, renamed) for value in document]
-    return document
+    return "meters" if document == "metres" else document
