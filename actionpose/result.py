@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,9 +22,6 @@ from actionpose.utils.legacy import current_names
 
 if TYPE_CHECKING:
     import pandas
-
-    from actionpose.actions.timeline import Action
-    from actionpose.inference.predictor import ActionPose
 
 FORMAT_VERSION = 1  # raised when code that reads the old format would misread the new one
 
@@ -47,8 +44,6 @@ TABLE_COLUMNS = (
     *("person", "frame", "time_s", "joint"),
     *("x_m", "y_m", "z_m", "x_px", "y_px", "confidence", "valid"),
 )
-_METERS, _PIXELS, _CONFIDENCE, _SECONDS = (4, 2, 3, 6)  # decimals in text files: 0.1 mm, ...
-_CSV_FRAMES = 2000  # written at a time
 
 
 @dataclass(eq=False)
@@ -152,33 +147,6 @@ class Result:
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
 
-    def actions(
-        self, labels: "Iterable[str]", *, model: "ActionPose | None" = None
-    ) -> "list[Action]":
-        """What each person does when: segments with start_s, stop_s, label, score and person.
-
-        The embeddings are in the result; the texts are embedded by the model that the header
-        names, or by `model`. To keep the timeline: `result.header["actions"] = [action.to_dict()
-        for action in actions]`; viewers then show it.
-
-        Raises:
-            UserError: that model is not to be found, is no longer the one that made the result, or
-                cannot name actions (`lift.ActionPose.actions`, which has more settings).
-        """
-        from actionpose.inference.predictor import ActionPose
-
-        if model is None:
-            made_by = self.header.get("checkpoint")
-            if not made_by:
-                raise UserError("the result does not say which model made it: give model=...")
-            model = ActionPose.from_pretrained(made_by["name"])
-            if model.checkpoint["sha256"] != made_by["sha256"]:
-                raise UserError(
-                    f"the checkpoint {made_by['name']} has changed since it made this result: "
-                    "lift again, or give model=... to embed the keypoints anew"
-                )
-        return model.actions(self, labels)
-
     def to_dataframe(self) -> "pandas.DataFrame":
         """The tidy table of `.csv` files, unrounded: one row per person, frame and joint.
 
@@ -259,137 +227,15 @@ def _write_npz(result: Result, path: Path) -> None:
         np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
 
 
-def _rounded(array: NDArray[Any], decimals: int) -> list[Any]:
-    """Nested lists for JSON, None for what is not finite."""
-    values = np.round(array.astype(np.float64), decimals) + 0.0  # + 0.0 turns -0.0 into 0.0
-    if not np.isfinite(values).all():
-        unknown = ~np.isfinite(values)
-        values = values.astype(object)
-        values[unknown] = None
-    return values.tolist()
+_Writer = Callable[[Result, Path], list[Path] | None]
+WRITERS: dict[str, _Writer] = {".npz": _write_npz}  # by suffix
 
 
-def _write_json(result: Result, path: Path) -> None:
-    skeleton = result.skeleton
-    persons = []
-    for i, track_id in enumerate(result.track_id):
-        person = {
-            "track_id": int(track_id),
-            "valid": result.valid[i].tolist(),
-            "pose_m": _rounded(result.pose_m[i], _METERS),
-            "keypoints_px": _rounded(result.keypoints_px[i], _CONFIDENCE),
-        }
-        if result.root_m is not None:
-            person["root_m"] = _rounded(result.root_m[i], _METERS)
-        if result.embeddings is not None:
-            person["embeddings"] = _rounded(result.embeddings[i], 6)
-        persons.append(person)
-    document = {
-        "header": result.header,
-        "joints": skeleton.joints,
-        "parents": skeleton.parents,
-        "layout": {
-            "pose_m": "frame, joint, (x, y, z) in meters",
-            "keypoints_px": "frame, joint, (x px, y px, confidence)",
-            "root_m": "frame, (x, y, z) in meters",
-            "valid": "frame",
-        },
-        "time_s": _rounded(result.time_s, _SECONDS),
-        "persons": persons,
-    }
-    with atomic_write(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-        json.dump(document, file, ensure_ascii=False, separators=(",", ":"))
-        file.write("\n")
+def register_writer(suffix: str, writer: _Writer) -> None:
+    """Let `Result.save` write files of a suffix.
 
-
-def _csv_blocks(result: Result) -> Iterator[str]:
-    """The rows of `TABLE_COLUMNS`, some frames at a time so that memory stays bounded."""
-    number = f",%.{_METERS}f" * 3 + f",%.{_PIXELS}f" * 2 + f",%.{_CONFIDENCE}f"
-    decimals = np.array([_METERS] * 3 + [_PIXELS] * 2 + [_CONFIDENCE])
-    smallest = 0.5 * 10.0**-decimals
-    for person, start in np.ndindex(len(result.track_id), -(-len(result.time_s) // _CSV_FRAMES)):
-        frames = slice(start * _CSV_FRAMES, (start + 1) * _CSV_FRAMES)
-        both = (result.pose_m[person, frames], result.keypoints_px[person, frames])
-        values = np.concatenate(both, axis=-1).astype(np.float64)  # (frames, J, 6)
-        values[np.abs(values) < smallest] = 0.0  # no "-0.0000"
-        heads = zip(
-            range(frames.start, frames.stop),
-            result.time_s[frames].tolist(),
-            result.valid[person, frames].tolist(),
-            strict=False,  # the last block is shorter
-        )
-        # one formatting of a whole block is several times faster than one per row
-        template = "".join(
-            f"{person},{frame},{time_s:.{_SECONDS}f},{joint}{number},{valid}\n"
-            for frame, time_s, valid in heads
-            for joint in result.skeleton.joints
-        )
-        yield (template % tuple(values.ravel().tolist())).replace(",nan", ",")
-
-
-def _write_csv(result: Result, path: Path) -> None:
-    with (
-        atomic_write(path) as unfinished,
-        unfinished.open("w", encoding="utf-8", newline="\n") as file,
-    ):
-        file.write(",".join(TABLE_COLUMNS) + "\n")
-        file.writelines(_csv_blocks(result))
-
-
-# The imports upwards: a result can be asked for any of its formats, and needs none of them.
-
-
-def _write_png(result: Result, path: Path) -> None:
-    from actionpose.visualization import html_viewer as view
-
-    view.picture(result, path)
-
-
-def _write_html(result: Result, path: Path) -> None:
-    from actionpose.visualization import html_viewer as view
-
-    view.html(result, path)
-
-
-def _write_bvh(result: Result, path: Path) -> list[Path]:
-    from actionpose.export import bvh as export
-
-    return export.bvh(result, path)
-
-
-def _write_trc(result: Result, path: Path) -> list[Path]:
-    from actionpose.export import bvh as export
-
-    return export.trc(result, path)
-
-
-def _write_c3d(result: Result, path: Path) -> list[Path]:
-    from actionpose.export import bvh as export
-
-    return export.c3d(result, path)
-
-
-def _write_glb(result: Result, path: Path) -> list[Path]:
-    from actionpose.export import gltf
-
-    return gltf.glb(result, path)
-
-
-def _write_mp4(result: Result, path: Path) -> None:
-    from actionpose.visualization import video_overlay as overlay
-
-    overlay.video(result, path)
-
-
-WRITERS: dict[str, Callable[[Result, Path], list[Path] | None]] = {
-    ".npz": _write_npz,
-    ".json": _write_json,
-    ".csv": _write_csv,
-    ".png": _write_png,
-    ".html": _write_html,
-    ".mp4": _write_mp4,
-    ".bvh": _write_bvh,
-    ".trc": _write_trc,
-    ".c3d": _write_c3d,
-    ".glb": _write_glb,
-}
+    Args:
+        suffix: in small letters, with its dot.
+        writer: writes one result to a path; returns the files if they are others than that path.
+    """
+    WRITERS[suffix] = writer

@@ -6,15 +6,17 @@ has a list of joint indices. Left and right are the person's own.
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from actionpose.utils.errors import UserError
 
-Points = TypeVar("Points", NDArray[np.floating], torch.Tensor)
+if TYPE_CHECKING:
+    import torch
+
+Points = TypeVar("Points", NDArray[np.floating], "torch.Tensor")
 
 
 @dataclass(frozen=True)
@@ -286,8 +288,8 @@ def convert(
     table = np.array([(part * most)[:most] for part in parts])
     weights = np.array([[(i < len(part)) / len(part) for i in range(most)] for part in parts])
     gathered = points[..., table, :]  # (..., J_target, most, C)
-    if isinstance(points, torch.Tensor):
-        weight = torch.as_tensor(weights, dtype=points.dtype, device=points.device)
+    if not isinstance(points, np.ndarray):
+        weight = points.new_tensor(weights)
         result = (gathered * weight[..., None]).sum(dim=-2)
         if confidence:
             result[..., -1] = gathered[..., -1].amin(dim=-1)

@@ -58,7 +58,7 @@ def main(checkpoint: str = "tiny") -> None:
     for threads in (1, 2):
         torch.set_num_threads(threads)
         label = seconds(lambda: model.actions(keypoints, LABELS))
-        again = seconds(lambda: result.actions(["jump", "sit"]))
+        again = seconds(lambda: model.actions(result, ["jump", "sit"]))
         lift = seconds(lambda: model.lift(keypoints))
         print(f"| {threads} | {label:.2f} | {again:.2f} | {lift:.2f} |", flush=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actionpose import result as result_module
+from actionpose.export import tabular
 from actionpose.result import ARRAYS, TABLE_COLUMNS, Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
@@ -94,7 +94,7 @@ def test_nobody_was_found(tmp_path):
 
 
 def test_csv_is_tidy_and_equals_the_arrays(tmp_path, monkeypatch):
-    monkeypatch.setattr(result_module, "_CSV_FRAMES", 2)  # 5 frames are then 3 blocks
+    monkeypatch.setattr(tabular, "_CSV_FRAMES", 2)  # 5 frames are then 3 blocks
     result = made_up()
     result.pose_m[0, 0, 0] = [np.nan, -0.00003, -1.23456]
     result.save(tmp_path / "a.csv")
@@ -148,7 +148,7 @@ def test_json_explains_itself(tmp_path):
 
 
 def test_csv_takes_no_more_memory_for_more_frames(tmp_path, monkeypatch):
-    monkeypatch.setattr(result_module, "_CSV_FRAMES", 50)
+    monkeypatch.setattr(tabular, "_CSV_FRAMES", 50)
     peaks = []
     for frames in (200, 800):
         result = made_up(persons=1, frames=frames)

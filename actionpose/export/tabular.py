@@ -1,0 +1,92 @@
+"""Results as text: JSON with everything, CSV with a row per person, frame and joint."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.result import TABLE_COLUMNS, Result
+from actionpose.utils.files import atomic_write
+
+_METERS, _PIXELS, _CONFIDENCE, _SECONDS = (4, 2, 3, 6)  # decimals: 0.1 mm, ...
+_CSV_FRAMES = 2000  # written at a time
+
+
+def _rounded(array: NDArray[Any], decimals: int) -> list[Any]:
+    """Nested lists for JSON, None for what is not finite."""
+    values = np.round(array.astype(np.float64), decimals) + 0.0  # + 0.0 turns -0.0 into 0.0
+    if not np.isfinite(values).all():
+        unknown = ~np.isfinite(values)
+        values = values.astype(object)
+        values[unknown] = None
+    return values.tolist()
+
+
+def write_json(result: Result, path: Path) -> None:
+    skeleton = result.skeleton
+    persons = []
+    for i, track_id in enumerate(result.track_id):
+        person = {
+            "track_id": int(track_id),
+            "valid": result.valid[i].tolist(),
+            "pose_m": _rounded(result.pose_m[i], _METERS),
+            "keypoints_px": _rounded(result.keypoints_px[i], _CONFIDENCE),
+        }
+        if result.root_m is not None:
+            person["root_m"] = _rounded(result.root_m[i], _METERS)
+        if result.embeddings is not None:
+            person["embeddings"] = _rounded(result.embeddings[i], 6)
+        persons.append(person)
+    document = {
+        "header": result.header,
+        "joints": skeleton.joints,
+        "parents": skeleton.parents,
+        "layout": {
+            "pose_m": "frame, joint, (x, y, z) in meters",
+            "keypoints_px": "frame, joint, (x px, y px, confidence)",
+            "root_m": "frame, (x, y, z) in meters",
+            "valid": "frame",
+        },
+        "time_s": _rounded(result.time_s, _SECONDS),
+        "persons": persons,
+    }
+    with atomic_write(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+        json.dump(document, file, ensure_ascii=False, separators=(",", ":"))
+        file.write("\n")
+
+
+def _csv_blocks(result: Result) -> Iterator[str]:
+    """The rows of `TABLE_COLUMNS`, some frames at a time so that memory stays bounded."""
+    number = f",%.{_METERS}f" * 3 + f",%.{_PIXELS}f" * 2 + f",%.{_CONFIDENCE}f"
+    decimals = np.array([_METERS] * 3 + [_PIXELS] * 2 + [_CONFIDENCE])
+    smallest = 0.5 * 10.0**-decimals
+    for person, start in np.ndindex(len(result.track_id), -(-len(result.time_s) // _CSV_FRAMES)):
+        frames = slice(start * _CSV_FRAMES, (start + 1) * _CSV_FRAMES)
+        both = (result.pose_m[person, frames], result.keypoints_px[person, frames])
+        values = np.concatenate(both, axis=-1).astype(np.float64)  # (frames, J, 6)
+        values[np.abs(values) < smallest] = 0.0  # no "-0.0000"
+        heads = zip(
+            range(frames.start, frames.stop),
+            result.time_s[frames].tolist(),
+            result.valid[person, frames].tolist(),
+            strict=False,  # the last block is shorter
+        )
+        # one formatting of a whole block is several times faster than one per row
+        template = "".join(
+            f"{person},{frame},{time_s:.{_SECONDS}f},{joint}{number},{valid}\n"
+            for frame, time_s, valid in heads
+            for joint in result.skeleton.joints
+        )
+        yield (template % tuple(values.ravel().tolist())).replace(",nan", ",")
+
+
+def write_csv(result: Result, path: Path) -> None:
+    with (
+        atomic_write(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write(",".join(TABLE_COLUMNS) + "\n")
+        file.writelines(_csv_blocks(result))
