@@ -93,12 +93,12 @@ def angles(
     """
     import numpy as np
 
-    from actionpose.postprocessing.joint_angles import WRITERS
+    from actionpose.export import joint_angles as writers
     from actionpose.postprocessing.joint_angles import angles as angles_of
     from actionpose.result import Result
 
     if out:
-        check_outputs(out, list(WRITERS), "angles.csv")
+        check_outputs(out, list(writers.WRITERS), "angles.csv")
     table = angles_of(motion.apply(Result.load(result)))
     for person, track in enumerate(table.track_id):
         degrees = table.degrees[person]
@@ -115,5 +115,5 @@ def angles(
     print(f"vertical: {table.header['vertical']}")
     print(table.not_known)
     for path in out:
-        table.save(path)
+        writers.save(table, path)
         print(f"wrote   {path}")

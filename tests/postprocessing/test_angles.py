@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from actionpose.export.joint_angles import save
 from actionpose.geometry.axes import view_axes
 from actionpose.postprocessing import smoothing as motion
 from actionpose.postprocessing.joint_angles import Angles, angles
@@ -165,7 +166,7 @@ def bending() -> Angles:
 def test_csv_equals_the_table(tmp_path):
     pandas = pytest.importorskip("pandas")
     table = bending()
-    table.save(tmp_path / "a.csv")
+    save(table, tmp_path / "a.csv")
     read = pandas.read_csv(tmp_path / "a.csv")
     assert list(read.columns[:4]) == ["person", "track_id", "frame", "time_s"]
     assert read["track_id"].unique().tolist() == [4] and read["valid"].sum() == 29
@@ -176,17 +177,17 @@ def test_csv_equals_the_table(tmp_path):
 
 def test_plot_shows_both_sides(tmp_path):
     image = pytest.importorskip("matplotlib.image")
-    bending().save(tmp_path / "a.png")
+    save(bending(), tmp_path / "a.png")
     pixels = (image.imread(tmp_path / "a.png")[..., :3] * 255).round()
     for rgb in ([213, 94, 0], [0, 114, 178]):  # right, left
         assert (np.abs(pixels - rgb) < 12).all(axis=-1).sum() > 500
-    bending().save(tmp_path / "b.png")
+    save(bending(), tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_mistakes(tmp_path):
     with pytest.raises(UserError, match=r"the suffix must be .csv or .png"):
-        bending().save(tmp_path / "a.xlsx")
+        save(bending(), tmp_path / "a.xlsx")
     nobody = result_of(standing(), valid=np.zeros((1, 1), bool))
     with pytest.raises(UserError, match="nothing to draw"):
-        angles(nobody).save(tmp_path / "a.png")
+        save(angles(nobody), tmp_path / "a.png")
