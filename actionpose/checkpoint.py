@@ -8,21 +8,18 @@ the configuration in `meta.json`, so that a checkpoint needs no flags to be used
 official files are read by name with `weights_only`.
 """
 
-import hashlib
 import json
 import pickle
 import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors
 import torch
-import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes  # `save_file` makes files that only the owner reads
@@ -306,99 +303,3 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
         raise UserError(f"MotionBERT's weights lack {error}") from error
     load_by_name(encoder, weights, "MotionBERT's file")
     return encoder.eval()
-
-
-def initialize(
-    encoder: PoseEncoder, source: Path, ignore: tuple[str, ...] = (), *, frames: int | None = None
-) -> None:
-    """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
-
-    The <POSE> token and its pooling may be missing; they then start as drawn, as does what
-    `ignore` names. Pairs of the embedding's own that are missing start as the trunk's above the
-    middle layer, which lifting has there; further ones as drawn. Everything else must fit.
-
-    Args:
-        frames: of the clips to come. Where the checkpoint was trained on shorter ones, the rows of
-            its temporal embedding that it knows are stretched over as many.
-    """
-    known = None
-    if source.is_file():
-        weights = motionbert_weights(source)
-    else:
-        weights, meta = load(find(source))
-        known = meta.get("frames")
-    if frames and known and known < frames <= weights["temp_embed"].shape[1]:
-        weights["temp_embed"] = stretch(weights["temp_embed"], known, frames)
-    for name, copied in encoder.branch_init_map().items():
-        if copied in weights and not name.startswith(ignore):
-            weights.setdefault(name, weights[copied])
-    load_by_name(
-        encoder,
-        weights,
-        str(source),
-        may_miss=encoder.embedding_parameter_prefixes(),
-        ignore=ignore,
-    )
-
-
-def keeps_embedding(source: Path | None, ignore: tuple[str, ...]) -> bool:
-    """Whether an encoder that starts from `source` has its embedding of motions, too."""
-    if source is None or source.is_file():
-        return False
-    return not any("pooling.fc.".startswith(ignored) for ignored in ignore)
-
-
-def stretch(table: Tensor, known: int, frames: int) -> Tensor:
-    """A temporal embedding (1, T, 1, D) whose first `known` rows are spread over `frames`."""
-    rows = table[0, :known, 0].T[None]  # (1, D, known)
-    spread = F.interpolate(rows, frames, mode="linear", align_corners=True)
-    return torch.cat([spread[0].T[None, :, None], table[:, frames:]], dim=1)
-
-
-def bundled() -> dict[str, Path]:
-    """The checkpoints that ship with the package, by name."""
-    root = Path(str(resources.files("actionpose"))) / "weights"
-    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{META}"))}
-
-
-def find(name: str | Path) -> Path:
-    """The folder of a checkpoint: a bundled name, a folder, a run, or a Hugging Face Hub id.
-
-    Raises:
-        UserError: nothing of that name, or the Hub cannot be reached.
-    """
-    if str(name) in bundled():
-        return bundled()[str(name)]
-    folder = Path(name)
-    if steps := saved_steps(folder):
-        return steps[-1]
-    if folder.exists():
-        return folder
-    if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
-        return _from_hub(str(name))
-    known = ", ".join(bundled()) or "none"
-    raise UserError(f"no checkpoint {name}: give a folder, a Hub id, or a bundled name ({known})")
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, META, LABELS, f"{TEXT}/*"]))
-    except OSError as error:  # as all that the Hub's client raises
-        why = f"failed ({type(error).__name__})"
-        if isinstance(error, LocalEntryNotFoundError):
-            why = "cannot be reached"
-        elif isinstance(error, RepositoryNotFoundError):
-            why = "has no such model, or does not show it to you"
-        raise UserError(
-            f"no folder {name} here, and the Hugging Face Hub {why}: name a run, a checkpoint, or "
-            "a model of `models list`"
-        ) from error
-
-
-def sha256(folder: Path) -> str:
-    """The hash of a checkpoint's weights, for headers of results."""
-    with (folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,10 +15,10 @@ import tyro
 from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.actions.label_bank import Labels
-from actionpose.checkpoint import find
 from actionpose.datasets.corpus import open_corpus
 from actionpose.experiments.embedding_figures import embed_spans
 from actionpose.metrics.retrieval import both_ways, chance_both_ways
+from actionpose.model_hub import find
 from actionpose.utils.errors import UserError, exit_codes
 
 

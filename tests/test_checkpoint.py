@@ -2,18 +2,14 @@
 
 import contextlib
 import errno
-import hashlib
 import json
 import resource
 from dataclasses import asdict
-from pathlib import Path
 
-import huggingface_hub
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
-from actionpose import checkpoint
+from actionpose import checkpoint, model_hub
 from actionpose.config import ModelConfig, to_dict
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.utils.errors import UserError
@@ -119,7 +115,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, after):
     assert "\n" not in str(caught.value)
     assert contents(tmp_path) == before
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0000001"]
-    assert checkpoint.find(tmp_path) == first
+    assert model_hub.find(tmp_path) == first
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), RuntimeError("torch")])
@@ -232,62 +228,6 @@ def test_a_training_state_with_code_is_refused(tmp_path, capsys):
     assert "\n" not in str(caught.value)
 
 
-def test_the_hash_is_of_the_weights(tmp_path):
-    folder = save(tmp_path, 7)
-    digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
-    assert checkpoint.sha256(folder) == digest
-
-
-def test_find_takes_runs_folders_and_bundled_names(tmp_path, monkeypatch):
-    save(tmp_path / "run", 4)
-    newest = save(tmp_path / "run", 30)
-    assert checkpoint.find(tmp_path / "run") == newest
-    assert checkpoint.find(str(newest)) == newest
-    published = checkpoint.publish(newest, tmp_path / "package" / "weights" / "pocket")
-    monkeypatch.setattr(checkpoint.resources, "files", lambda _: tmp_path / "package")
-    assert checkpoint.bundled() == {"pocket": published}
-    assert checkpoint.find("pocket") == published
-
-
-def test_what_is_not_found(tmp_path):
-    with pytest.raises(UserError, match=r"no checkpoint nowhere: give a folder, a Hub id, or a"):
-        checkpoint.find("nowhere")
-    with pytest.raises(UserError, match="no checkpoint"):
-        checkpoint.find(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no checkpoint"):
-        checkpoint.find("./some/where")
-
-
-@pytest.mark.parametrize(
-    ("error", "why"),
-    [
-        (LocalEntryNotFoundError("offline"), "cannot be reached:"),
-        (RepositoryNotFoundError.__new__(RepositoryNotFoundError), "has no such model, or does"),
-        (PermissionError("the cache"), r"failed \(PermissionError\):"),
-    ],
-)
-def test_a_hub_that_does_not_give_it(monkeypatch, error, why):
-    def fail(name, **_):
-        raise error
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(UserError, match=f"no folder some/model here, and the .* Hub {why}"):
-        checkpoint.find("some/model")
-
-
-def test_a_hub_that_answers(tmp_path, monkeypatch):
-    asked = {}
-
-    def give(name, **settings):
-        asked[name] = settings
-        return str(tmp_path)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", give)
-    assert checkpoint.find("someone/model") == Path(tmp_path)
-    files = ["weights.safetensors", "meta.json", "labels.safetensors", "text/*"]
-    assert asked == {"someone/model": {"allow_patterns": files}}
-
-
 def test_loading_lists_every_name_that_does_not_fit():
     model = encoder()
     weights = dict(encoder(1).state_dict())
@@ -324,24 +264,3 @@ def test_some_names_may_be_missing():
 def test_meta_is_readable(tmp_path):
     text = (save(tmp_path, 7) / "meta.json").read_text(encoding="utf-8")
     assert json.loads(text)["model"]["dim"] == 8 and text.endswith("}\n")
-
-
-def test_a_temporal_table_is_stretched_over_longer_clips() -> None:
-    table = torch.zeros(1, 9, 1, 2)
-    table[0, :3, 0, 0] = torch.tensor([1.0, 3.0, 5.0])
-    table[0, 5:, 0, 1] = 7.0
-    stretched = checkpoint.stretch(table, 3, 5)
-    assert stretched.shape == table.shape
-    assert stretched[0, :5, 0, 0].tolist() == [1, 2, 3, 4, 5]
-    assert torch.equal(stretched[:, 5:], table[:, 5:])
-
-
-def test_starting_from_shorter_clips(tmp_path: Path) -> None:
-    sizes = {"dim": 8, "depth": 1, "num_heads": 1, "dim_rep": 8, "max_frames": 6}
-    source, target = (PoseEncoder(**sizes, class_token=False) for _ in range(2))
-    meta = {"model": {**sizes, "class_token": False}, "frames": 3}
-    folder = checkpoint.save(tmp_path, 1, source, meta, {})
-    checkpoint.initialize(target, folder, frames=3)
-    assert torch.equal(target.temp_embed, source.temp_embed)
-    checkpoint.initialize(target, folder, frames=5)
-    assert torch.equal(target.temp_embed[:, [0, 2, 4, 5]], source.temp_embed[:, [0, 1, 2, 5]])

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from actionpose import ActionPose
-from actionpose.checkpoint import bundled, load
+from actionpose.checkpoint import load
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.evaluation.open_benchmark import evaluate_open
+from actionpose.model_hub import bundled
 
 ACTIONS = ("walk", "squat", "punch", "bow", "jump", "wave")
 SCORES = {

@@ -12,7 +12,7 @@ from actionpose.utils.errors import UserError
 
 def models_list() -> None:
     """The models that ship with the package."""
-    from actionpose.checkpoint import bundled
+    from actionpose.model_hub import bundled
 
     for name, folder in bundled().items():
         print(f"{name}\t{folder}")
@@ -24,11 +24,13 @@ def models_info(checkpoint: Positional[str] = "tiny") -> None:
     Args:
         checkpoint: Bundled name, checkpoint or run folder, or Hub id.
     """
-    from actionpose.checkpoint import find, load, sha256
+    from actionpose.checkpoint import WEIGHTS, load
+    from actionpose.model_hub import find
+    from actionpose.utils.files import sha256
 
     folder = find(checkpoint)
     weights, meta = load(folder)
-    print(json.dumps({**meta, "sha256": sha256(folder)}, indent=2))
+    print(json.dumps({**meta, "sha256": sha256(folder / WEIGHTS)}, indent=2))
     print(f"{sum(value.numel() for value in weights.values()):,} parameters")
 
 
@@ -40,7 +42,8 @@ def models_convert(checkpoint: Positional[str], out: Positional[Path], text: boo
         out: Folder to make.
         text: Also the trained text side, for labels that training has not seen.
     """
-    from actionpose.checkpoint import find, publish
+    from actionpose.checkpoint import publish
+    from actionpose.model_hub import find
 
     print(f"wrote   {publish(find(checkpoint), out, text=text)}")
 
@@ -57,19 +60,20 @@ def models_calibrate(
     Args:
         checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold`.
     """
-    from actionpose import checkpoint as checkpoints
+    from actionpose.checkpoint import META
     from actionpose.datasets.corpus import open_corpus
     from actionpose.evaluation.calibration import calibrate as best_threshold
     from actionpose.inference.predictor import ActionPose
+    from actionpose.model_hub import find
     from actionpose.utils.files import write_json
 
-    folder = checkpoints.find(checkpoint)
+    folder = find(checkpoint)
     model = ActionPose.from_pretrained(folder, device)
     corpora = [open_corpus(place) for place in data]
     if not corpora:
         raise UserError("name the corpora to calibrate on, with --data FOLDER")
     found = best_threshold(model, corpora, split, lambda tracks: progress_bar(tracks, quiet=quiet))
-    path = folder / checkpoints.META
+    path = folder / META
     meta = json.loads(path.read_text(encoding="utf-8"))
     names = ", ".join(corpus.name for corpus in corpora)
     meta |= {"rejection_threshold": found["rejection_threshold"]}

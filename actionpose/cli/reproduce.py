@@ -117,9 +117,9 @@ def figure5(
     seed: int = 0,
 ) -> None:
     """Draw motions as t-SNE maps, with and without text, and score how actions separate."""
-    from actionpose.checkpoint import find
     from actionpose.datasets.corpus import open_corpus
     from actionpose.experiments.embedding_figures import figure5 as draw
+    from actionpose.model_hub import find
 
     corpora = [open_corpus(folder) for folder in data]
     report = draw(
@@ -175,9 +175,9 @@ def figure8(
     json_out: Json = None,
 ) -> None:
     """Draw clips with the share that each of some labels gets."""
-    from actionpose.checkpoint import find
     from actionpose.datasets.corpus import open_corpus
     from actionpose.experiments.embedding_figures import figure8 as draw
+    from actionpose.model_hub import find
 
     corpora = [open_corpus(folder) for folder in data]
     chosen = [label for label in map(str.strip, labels.split(",")) if label]

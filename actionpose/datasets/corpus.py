@@ -13,7 +13,6 @@ A corpus is a folder of three files:
 The same input gives the same bytes.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_folder
+from actionpose.utils.files import atomic_folder, sha256
 from actionpose.utils.legacy import current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
@@ -156,7 +155,7 @@ def _write(
         "license": license,
         "skipped": dict(sorted(skipped.items())),
         **({} if report is None else {"report": report}),
-        "sha256": {name: _sha256(folder / name) for name in ("joints.npy", "segments.jsonl")},
+        "sha256": {name: sha256(folder / name) for name in ("joints.npy", "segments.jsonl")},
     }
     text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
     (folder / "corpus.json").write_text(text, encoding="utf-8")
@@ -183,11 +182,6 @@ def _check(motion: Motion) -> int:
                 f"but the motion has {shape[0]}"
             )
     return shape[0]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_corpus(folder: Path | str) -> Corpus:
@@ -228,7 +222,7 @@ def verify_corpus(folder: Path | str) -> Corpus:
     """
     corpus = open_corpus(folder)
     for name, expected in corpus.info["sha256"].items():
-        if _sha256(corpus.folder / name) != expected:
+        if sha256(corpus.folder / name) != expected:
             raise UserError(f"{corpus.folder / name} was changed after the corpus was written")
     for segment in corpus.segments:
         if not 0 <= segment.start < segment.stop <= len(corpus.joints_m):

@@ -15,7 +15,6 @@ motion is in the world. A folder holds:
 Arrays are memory-mapped. The same input gives the same bytes.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_folder
+from actionpose.utils.files import atomic_folder, sha256
 from actionpose.utils.legacy import current_names
 
 Array = NDArray[np.floating]
@@ -192,7 +191,7 @@ def write_pairs(
             for split, recordings in splits.items()
         }
         files = sorted(path for path in unfinished.rglob("*") if path.is_file())
-        hashes = {path.relative_to(unfinished).as_posix(): _sha256(path) for path in files}
+        hashes = {path.relative_to(unfinished).as_posix(): sha256(path) for path in files}
         text = {
             "format": FORMAT,
             "skeleton": H36M17.name,
@@ -279,11 +278,6 @@ def _check(recording: Recording) -> int:
     return length
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 # ---- reading
 
 
@@ -346,6 +340,6 @@ def verify_pairs(folder: Path | str) -> dict[str, Any]:
         if (folder / split).is_dir():
             info = open_pairs(folder, split).info
     for name, expected in info.get("sha256", {}).items():
-        if _sha256(folder / name) != expected:
+        if sha256(folder / name) != expected:
             raise UserError(f"{folder / name} was changed after it was written")
     return info

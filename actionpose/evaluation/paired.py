@@ -4,7 +4,6 @@ Both become one function from windows to millimeters; `protocols` does the arith
 score another than the peers' is written into its protocol line.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionpose import checkpoint
+from actionpose import checkpoint, model_hub
 from actionpose.datasets.paired import Pairs, Rows, Video, centered_rows, clip_rows, covering_rows
 from actionpose.datasets.paired_clips import Keypoints2D, input_of
 from actionpose.evaluation.protocols import (
@@ -34,6 +33,7 @@ from actionpose.inference.predictor import predict as predict_poses
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import sha256
 
 Array = NDArray[np.floating]
 
@@ -161,17 +161,19 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
                 "millimeters: fine-tune on it first, or use MotionBERT's pkl"
             )
         notes = ("unit of 1024 mm assumed",) if metric else ()
-        with open(name, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        identity: dict[str, Any] = {"name": name, "sha256": digest, "format": "MotionBERT"}
+        identity: dict[str, Any] = {"name": name, "sha256": sha256(name), "format": "MotionBERT"}
         unit_mm = _ASSUMED_UNIT_MM if metric else None
         model = Model(encoder, None, "image", unit_mm, None, identity, notes)
         skeleton = H36M17.name
     else:
-        folder = checkpoint.find(name)
+        folder = model_hub.find(name)
         encoder, meta = checkpoint.load_encoder(folder)
         skeleton = meta.get("skeleton", H36M17.name)
-        identity = {"name": name, "sha256": checkpoint.sha256(folder), "step": meta.get("step")}
+        identity = {
+            "name": name,
+            "sha256": sha256(folder / checkpoint.WEIGHTS),
+            "step": meta.get("step"),
+        }
         model = Model(
             encoder,
             meta.get("frames"),

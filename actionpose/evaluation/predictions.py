@@ -10,7 +10,6 @@ image's width, or what the prepared data set calls `unit_mm`). Its shape says wh
 `skeleton` (a string) names the joints' order, where it is not the data set's own.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from actionpose.evaluation.paired import Predict, Windows, to_mm
 from actionpose.evaluation.protocols import Protocol
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, SKELETONS, convert
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import sha256
 
 Array = NDArray[np.floating]
 
@@ -69,9 +69,7 @@ def load_predictions(
         return to_mm(chosen, pairs, rows, videos)
 
     _check_sides(predict, pairs, windows, path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return predict, {"name": str(path), "sha256": digest, "array": key}
+    return predict, {"name": str(path), "sha256": sha256(path), "array": key}
 
 
 def _read(path: Path, pairs: Pairs) -> tuple[Array, str]:

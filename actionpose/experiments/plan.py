@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from actionpose import checkpoint
+from actionpose import checkpoint, model_hub
 from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
 from actionpose.datasets.paired import clip_rows, open_pairs
 from actionpose.experiments.tables import OurRow
@@ -157,7 +157,7 @@ def _window_of(given: str, otherwise: int) -> int:
     """Frames of the clips that a checkpoint was trained with; official files do not say."""
     if Path(given).is_file():
         return otherwise
-    _, meta = checkpoint.load(checkpoint.find(given))
+    _, meta = checkpoint.load(model_hub.find(given))
     return int(meta.get("frames") or otherwise)
 
 
@@ -257,4 +257,4 @@ def check_plan(plan: Plan, pretrained: dict[str, Path]) -> None:
         raise UserError(f"this needs {'; '.join(plan.missing)}; --dry-run shows the whole plan")
     for path in pretrained.values():
         if not path.is_file():
-            checkpoint.find(path)
+            model_hub.find(path)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actionpose import checkpoint
+from actionpose import checkpoint, model_hub
 from actionpose.actions.embedding import ActionSpace
 from actionpose.actions.label_bank import Labels
 from actionpose.actions.timeline import Action
@@ -27,6 +27,7 @@ from actionpose.models.dstformer import PoseEncoder
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import sha256
 from actionpose.utils.resampling import interpolate, resample_keypoints, same_rate
 from actionpose.video.pose_estimation import read_source
 
@@ -135,11 +136,11 @@ class ActionPose:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         elif device == "cuda" and not torch.cuda.is_available():
             raise UserError("device is cuda, but torch finds no GPU: use cpu or auto")
-        folder = checkpoint.find(name)
+        folder = model_hub.find(name)
         encoder, meta = checkpoint.load_encoder(folder)
         if missing := {"frames", "normalization", "fps"} - meta.keys():
             raise UserError(f"{folder / checkpoint.META} lacks {', '.join(sorted(missing))}")
-        digest = checkpoint.sha256(folder)
+        digest = sha256(folder / checkpoint.WEIGHTS)
         labels = Labels(folder)
         return cls(
             encoder, meta, name=str(name), weights_sha256=digest, device=device, labels=labels

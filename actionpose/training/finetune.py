@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actionpose import checkpoint
-from actionpose.checkpoint import initialize
+from actionpose import checkpoint, model_hub
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, to_dict
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.lifting import Batches, open_corpora
@@ -19,8 +18,10 @@ from actionpose.metrics.pose import mpjpe, p_mpjpe
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.training import loop as training
 from actionpose.training import run_folder
+from actionpose.training.initialization import initialize, keeps_embedding
 from actionpose.training.losses import position_loss, scale_loss, velocity_loss
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import sha256
 
 VAL_STEPS, VAL_BATCH = 4, 32  # clips that are scored with each checkpoint
 
@@ -136,17 +137,17 @@ def _pairs_meta(pairs: Pairs) -> dict[str, Any]:
 
 def _text_source(config: FinetuneConfig, run: Path) -> Path | None:
     """Where known labels are: the checkpoint to start from, or the run's own last one."""
-    kept = checkpoint.keeps_embedding(config.init, config.init_ignore)
+    kept = keeps_embedding(config.init, config.init_ignore)
     if not config.init or not kept or not config.model.class_token:
         return None
-    folder = (checkpoint.saved_steps(run) or [checkpoint.find(config.init)])[-1]
+    folder = (checkpoint.saved_steps(run) or [model_hub.find(config.init)])[-1]
     return folder if (folder / checkpoint.LABELS).is_file() else None
 
 
 def _text_meta(config: FinetuneConfig, source: Path) -> dict[str, Any]:
     """Labels and text side stay as pretraining left them, and the metadata say whose they are."""
     _, meta = checkpoint.load(source)
-    started = {"checkpoint": str(config.init), "sha256": checkpoint.sha256(source)}
+    started = {"checkpoint": str(config.init), "sha256": sha256(source / checkpoint.WEIGHTS)}
     return {"text_from": meta.get("text_from", started)}
 
 

@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionpose import checkpoint
+from actionpose import checkpoint, model_hub
 from actionpose.config import (
     AlignmentConfig,
     AugmentationConfig,
@@ -34,6 +34,7 @@ from actionpose.models.dstformer import PAIR, PoseEncoder
 from actionpose.models.text_encoder import COLLAPSED, TextEncoder, spread
 from actionpose.training import loop as training
 from actionpose.training import run_folder
+from actionpose.training.initialization import initialize, keeps_embedding
 from actionpose.training.losses import (
     alignment_loss,
     position_loss,
@@ -243,7 +244,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
     training.apply_compile_and_fusion(pose, config.training, accelerator)
     resume = run_folder.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
-        checkpoint.initialize(pose, config.init, config.init_ignore, frames=config.data.frames)
+        initialize(pose, config.init, config.init_ignore, frames=config.data.frames)
     if not aligned:
         pose.freeze_embedding()
     text = _text_side(config, resume) if aligned else None
@@ -294,12 +295,8 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> train
 def _text_side(config: PretrainConfig, resume: Path | None) -> TextEncoder:
     """That of the run, else of the checkpoint to start from, else BERT with a new pooling."""
     start = resume
-    if (
-        start is None
-        and config.init
-        and checkpoint.keeps_embedding(config.init, config.init_ignore)
-    ):
-        start = checkpoint.find(config.init)
+    if start is None and config.init and keeps_embedding(config.init, config.init_ignore):
+        start = model_hub.find(config.init)
     if start is not None and (start / checkpoint.TEXT).is_dir():
         return TextEncoder.from_checkpoint(start / checkpoint.TEXT)
     return TextEncoder.from_pretrained(

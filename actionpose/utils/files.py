@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: every writer of the library goes through here."""
 
+import hashlib
 import json
 import os
 import secrets
@@ -15,6 +16,12 @@ from actionpose.utils.errors import UserError
 def cache_folder() -> Path:
     """What can be made again lies here: the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actionpose"
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

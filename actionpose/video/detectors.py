@@ -11,7 +11,6 @@ smoothed here, so that it is smoothed once, where the user asks for it.
 """
 
 import contextlib
-import hashlib
 import io
 import os
 import warnings
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from actionpose.skeletons import COCO17, HALPE26, MEDIAPIPE33, Skeleton
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import sha256
 
 Image = NDArray[np.uint8]  # (height, width, 3) RGB, upright
 People = NDArray[np.float32]  # (N, K, 3): x, y in pixels, confidence 0 to 1; N may be 0
@@ -303,7 +303,6 @@ def _onnx_providers() -> list[str]:
 def _digest(path: Path) -> str:
     """Short hash of a file of weights."""
     try:
-        with path.open("rb") as file:
-            return "sha256 " + hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return "sha256 " + sha256(path)[:16]
     except OSError:
         return "sha256 unknown"

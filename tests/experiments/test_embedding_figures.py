@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from helpers.training_runs import changed
 
-from actionpose import checkpoint
+from actionpose import checkpoint, model_hub
 from actionpose.actions.label_bank import Labels
 from actionpose.config import MaskConfig
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
@@ -50,7 +50,7 @@ def held_out(tmp_path_factory):
 @pytest.fixture
 def trained(tiny_pretraining, tmp_path):
     pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "run", quiet=True)
-    return checkpoint.find(tmp_path / "run")
+    return model_hub.find(tmp_path / "run")
 
 
 def test_what_is_embedded(trained, held_out, tiny_pretraining):
@@ -109,10 +109,10 @@ def test_figure_8(trained, held_out, tmp_path):
 def test_without_text_or_token(tiny_pretraining, held_out, tmp_path):
     config = replace(changed(tiny_pretraining, max_minutes=0.0), alignment_weight=0.0)
     pretrain(config, tmp_path / "silent", quiet=True)
-    silent = checkpoint.find(tmp_path / "silent")
+    silent = model_hub.find(tmp_path / "silent")
     with pytest.raises(UserError, match="knows no text"):
         figure8(silent, [held_out], ["walk", "run"], tmp_path / "no.png")
     bare = replace(config, model=replace(config.model, class_token=False))
     pretrain(bare, tmp_path / "bare", quiet=True)
     with pytest.raises(UserError, match="has no motion embedding"):
-        figure5(checkpoint.find(tmp_path / "bare"), silent, [held_out], tmp_path / "no.png")
+        figure5(model_hub.find(tmp_path / "bare"), silent, [held_out], tmp_path / "no.png")

@@ -16,7 +16,7 @@ from helpers.training_runs import (
     rows,
 )
 
-from actionpose import checkpoint
+from actionpose import checkpoint, model_hub
 from actionpose.cli import main as cli
 from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig, load_recipe, to_dict
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
@@ -26,6 +26,7 @@ from actionpose.models.dstformer import PoseEncoder
 from actionpose.models.text_encoder import TextEncoder
 from actionpose.training import pretrain as module
 from actionpose.training.finetune import finetune
+from actionpose.training.initialization import initialize
 from actionpose.training.losses import alignment_loss
 from actionpose.training.pretrain import MotionText, alignment, losses_of, pretrain, shared_trunk
 from actionpose.utils.errors import UserError
@@ -335,7 +336,7 @@ def test_fine_tuning_keeps_the_labels_and_says_whose_they_are(
     tiny_pretraining, tiny_config, tmp_path
 ):
     pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "first", quiet=True)
-    start_from = checkpoint.find(tmp_path / "first")
+    start_from = model_hub.find(tmp_path / "first")
     config = replace(tiny_config, model=tiny_pretraining.model, init=start_from)
     config = changed(config, save_every=4, keep=1)
     finetune(changed(config, max_minutes=0.0), tmp_path / "second", quiet=True)
@@ -408,7 +409,7 @@ def test_pairs_of_the_embedding_learn_in_stage_one_and_stay_in_stage_two(
     lifting = finetune(replace(tiny_config, model=sizes, init=text), tmp_path / "two", quiet=True)
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(sizes))
-    checkpoint.initialize(encoder, begun)
+    initialize(encoder, begun)
     before = encoder.state_dict()
     learned, kept = (checkpoint.load(path)[0] for path in (text, lifting.checkpoint))
     own = [name for name in before if name.startswith(encoder.embedding_parameter_prefixes())]

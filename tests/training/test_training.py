@@ -17,16 +17,14 @@ from helpers.training_runs import (
     rows,
 )
 
-from actionpose import checkpoint
+from actionpose import checkpoint, model_hub
 from actionpose.config import (
     AugmentationConfig,
     FinetuneConfig,
-    ModelConfig,
     TrainingConfig,
     to_dict,
 )
-from actionpose.models.dstformer import PoseEncoder
-from actionpose.training.finetune import finetune, initialize
+from actionpose.training.finetune import finetune
 from actionpose.training.loop import learning_rate, stop_requests
 from actionpose.utils.errors import UserError
 
@@ -252,39 +250,6 @@ def test_a_gpu_that_is_not_there(tiny_config, tmp_path):
         finetune(changed(tiny_config, device="cuda"), tmp_path, quiet=True)
 
 
-def encoder_of(config, **changes):
-    model: ModelConfig = replace(config.model, **changes)
-    sizes = {key: getattr(model, key) for key in model.__dataclass_fields__}
-    return PoseEncoder(**sizes)
-
-
-def test_starting_from_weights(tiny_config, tmp_path):
-    """A run, its checkpoint or a file of MotionBERT's layout, which have no embedding."""
-    run = tmp_path / "run"
-    finetune(changed(tiny_config, max_minutes=0.0), run, quiet=True)
-    weights, _ = checkpoint.load(checkpoint.find(run))
-    official = tmp_path / "official.bin"
-    torch.save({"model_pos": {f"module.{key}": value for key, value in weights.items()}}, official)
-    for source, own in ((run, 0), (checkpoint.find(run), 1), (official, 0), (official, 2)):
-        sizes = {"class_token": True, "middle_layer": 1, "embedding_depth": own}
-        encoder = encoder_of(tiny_config, **sizes)
-        drawn = {name: value.clone() for name, value in encoder.state_dict().items()}
-        initialize(encoder, source)
-        state = encoder.state_dict()
-        assert all(torch.equal(value, state[key]) for key, value in weights.items())
-        for name in set(state) - set(weights):
-            # pair 2 is the embedding's, above pair 0; lifting has pair 1 there, and none above
-            copied = name.replace(".2.", ".1.") if ".2." in name else None
-            assert torch.equal(state[name], weights[copied] if copied else drawn[name]), name
-    with pytest.raises(UserError, match="does not fit"):
-        initialize(encoder_of(tiny_config, dim=8), run)
-    with pytest.raises(UserError, match="no checkpoint"):
-        initialize(encoder_of(tiny_config), tmp_path / "none")
-    with pytest.raises(UserError, match="no checkpoint"):
-        finetune(replace(tiny_config, init=tmp_path / "none"), tmp_path / "new", quiet=True)
-    assert not (tmp_path / "new").exists()
-
-
 def test_a_run_may_start_from_another(tiny_config, tmp_path):
     """The first loss is then not that of a model as drawn."""
     first = tmp_path / "first"
@@ -293,4 +258,4 @@ def test_a_run_may_start_from_another(tiny_config, tmp_path):
     finetune(config, tmp_path / "second", quiet=True)
     fresh, warm = rows(first)[0]["total"], rows(tmp_path / "second")[0]["total"]
     assert warm < 0.95 * fresh  # of the same batch
-    assert checkpoint.load(checkpoint.find(tmp_path / "second"))[1]["config"]["init"] == str(first)
+    assert checkpoint.load(model_hub.find(tmp_path / "second"))[1]["config"]["init"] == str(first)

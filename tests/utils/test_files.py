@@ -1,13 +1,14 @@
 """Writes are whole or leave no trace, and what goes wrong is told in a sentence."""
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write
+from actionpose.utils.files import atomic_write, sha256
 
 
 def names(folder: Path) -> list[str]:
@@ -88,3 +89,9 @@ def test_the_usual_permissions_and_the_longest_name(tmp_path):
     (tmp_path / "plain").touch()
     modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+def test_sha256_is_of_the_content(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 1000
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,50 @@
+"""Where checkpoints are found: in the package, in a folder, or on the Hugging Face Hub."""
+
+from importlib import resources
+from pathlib import Path
+
+from actionpose.checkpoint import LABELS, META, TEXT, WEIGHTS, saved_steps
+from actionpose.utils.errors import UserError
+
+
+def bundled() -> dict[str, Path]:
+    """The checkpoints that ship with the package, by name."""
+    root = Path(str(resources.files("actionpose"))) / "weights"
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{META}"))}
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a checkpoint: a bundled name, a folder, a run, or a Hugging Face Hub id.
+
+    Raises:
+        UserError: nothing of that name, or the Hub cannot be reached.
+    """
+    if str(name) in bundled():
+        return bundled()[str(name)]
+    folder = Path(name)
+    if steps := saved_steps(folder):
+        return steps[-1]
+    if folder.exists():
+        return folder
+    if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
+        return _download(str(name))
+    known = ", ".join(bundled()) or "none"
+    raise UserError(f"no checkpoint {name}: give a folder, a Hub id, or a bundled name ({known})")
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, META, LABELS, f"{TEXT}/*"]))
+    except OSError as error:  # as all that the Hub's client raises
+        why = f"failed ({type(error).__name__})"
+        if isinstance(error, LocalEntryNotFoundError):
+            why = "cannot be reached"
+        elif isinstance(error, RepositoryNotFoundError):
+            why = "has no such model, or does not show it to you"
+        raise UserError(
+            f"no folder {name} here, and the Hugging Face Hub {why}: name a run, a checkpoint, or "
+            "a model of `models list`"
+        ) from error
