@@ -17,13 +17,13 @@ from actionpose.evaluation.open_benchmark import VIEWS_OF_A_WINDOW
 from actionpose.evaluation.views import Span, as_keypoints, labeled_spans, see
 from actionpose.geometry.camera import box_frame
 from actionpose.inference.predictor import ActionPose
-from actionpose.metrics.bootstrap import Score, bootstrap
+from actionpose.metrics.bootstrap import bootstrap
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.utils.typing import Array, IntArray
 from actionpose.visualization.pictures import new_figure
 
-Array = NDArray[np.floating]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 NEIGHBORS = 5  # of the baseline
@@ -120,7 +120,7 @@ def recognize(
     seen = np.array([span.text in known for span in spans])
     scores = {
         "top1": bootstrap(right),
-        "per_class": _per_class(right, truth),
+        "per_class": bootstrap(*_by_class(right, truth)),
         "chance": 100 / len(labels),
     }
     if seen.any():
@@ -131,7 +131,7 @@ def recognize(
     if examples:
         by_statistics = _baseline(examples, spans)
         scores["knn_top1"] = bootstrap(by_statistics)
-        scores["knn_per_class"] = _per_class(by_statistics, truth)
+        scores["knn_per_class"] = bootstrap(*_by_class(by_statistics, truth))
     return {
         "scores": scores,
         "labels": labels,
@@ -157,16 +157,8 @@ def _each_view(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
     return ((span, view) for span in spans for view in range(VIEWS_OF_A_WINDOW))
 
 
-def _per_class(right: Array, truth: NDArray[np.int64]) -> Score:
-    """Mean over classes of the mean over their spans, with an interval over spans of each."""
-    rng = np.random.default_rng(0)
-    groups = [right[truth == label] for label in np.unique(truth)]
-    draws = np.mean(
-        [group[rng.integers(len(group), size=(2000, len(group)))].mean(axis=1) for group in groups],
-        axis=0,
-    )
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Score(float(np.mean([group.mean() for group in groups])), float(low), float(high))
+def _by_class(values: Array, classes: IntArray) -> list[Array]:
+    return [values[classes == each] for each in np.unique(classes)]
 
 
 def confusion(report: dict[str, Any], path: Path) -> None:

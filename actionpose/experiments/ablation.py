@@ -23,6 +23,7 @@ from actionpose.evaluation import recognition, segmentation
 from actionpose.evaluation.open_benchmark import METRICS, evaluate_open
 from actionpose.geometry.camera import image_frame
 from actionpose.inference.predictor import ActionPose
+from actionpose.metrics.bootstrap import Score, bootstrap
 from actionpose.training.finetune import finetune
 from actionpose.training.pretrain import pretrain
 from actionpose.utils.errors import UserError
@@ -31,7 +32,6 @@ from actionpose.utils.files import atomic_write
 Array = NDArray[np.floating]
 Scores = dict[str, Any]
 
-DRAWS = 2000
 SCORES = "scores.json"
 
 
@@ -246,10 +246,9 @@ class Line:
     row: str
     seeds: tuple[int, ...]
     steps: tuple[int, int]
-    mean: float
-    interval: tuple[float, float]
+    score: Score
     deviation: float | None  # of the means of the seeds
-    differences: Mapping[str, tuple[float, float, float]]  # to a row: mean, low, high
+    differences: Mapping[str, Score]  # to other rows
     actions: Mapping[str, float]
 
 
@@ -288,7 +287,7 @@ def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
             both = sorted(by_seed.keys() & tables.get(other, {}).keys())
             if other != row and both:
                 pairs = np.stack([by_seed[seed] - tables[other][seed] for seed in both])
-                differences[other] = (float(pairs.mean()), *interval(pairs))
+                differences[other] = bootstrap(pairs)
         about = [scores["actions"] for scores in own if "actions" in scores]
         terms = about[0].keys() if about else ()
         lines.append(
@@ -296,8 +295,7 @@ def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
                 row=row,
                 seeds=tuple(by_seed),
                 steps=(own[0]["steps"][0], own[0]["steps"][1]),
-                mean=float(values.mean()),
-                interval=interval(values),
+                score=bootstrap(values),
                 deviation=float(values.mean(axis=1).std(ddof=1)) if len(values) > 1 else None,
                 differences=differences,
                 actions={
@@ -308,18 +306,6 @@ def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
     return lines
 
 
-def interval(values: Array, seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of (S, N): seeds and windows are both drawn anew."""
-    rng = np.random.default_rng(seed)
-    seeds, windows = values.shape
-    means = []
-    for _ in range(DRAWS):
-        rows = values[rng.integers(seeds, size=seeds)].mean(axis=0)
-        means.append(rows[rng.integers(windows, size=windows)].mean())
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def table(lines: Sequence[Line], metric: str = "mpjpe_mm") -> str:
     """The lines as Markdown."""
     terms = ("top1", "per_class", "top1_unseen", "knn_top1", "chance", "frames", "f1_50")
@@ -328,13 +314,11 @@ def table(lines: Sequence[Line], metric: str = "mpjpe_mm") -> str:
     head += [f"minus {name}" for name in REFERENCES] + list(shown)
     rows = [head, ["---"] * len(head)]
     for line in lines:
-        low, high = line.interval
         cells = [ROWS[line.row].text, f"{line.steps[0]} + {line.steps[1]}", str(len(line.seeds))]
-        cells += [f"{line.mean:.1f} [{low:.1f}, {high:.1f}]"]
+        cells += [str(line.score)]
         cells += ["" if line.deviation is None else f"{line.deviation:.2f}"]
         for name in REFERENCES:
-            mean, low, high = line.differences.get(name, (np.nan, np.nan, np.nan))
-            cells.append("" if np.isnan(mean) else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+            cells.append(f"{line.differences[name]:+}" if name in line.differences else "")
         cells += [f"{line.actions[term]:.1f}" if term in line.actions else "" for term in shown]
         rows.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)

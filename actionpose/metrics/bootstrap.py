@@ -1,30 +1,48 @@
-"""Bootstrap intervals of means."""
+"""The percentile bootstrap: intervals of means."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array
 
-BOOTSTRAP_DRAWS = 2000
+NUM_DRAWS = 2000
 
 
 @dataclass(frozen=True)
 class Score:
-    """A mean over windows and its 95 % bootstrap interval."""
+    """A mean and its 95 % bootstrap interval."""
 
     mean: float
     low: float
     high: float
 
+    def __format__(self, sign: str) -> str:
+        """With a sign before all numbers if it is "+"."""
+        return f"{self.mean:{sign}.1f} [{self.low:{sign}.1f}, {self.high:{sign}.1f}]"
+
     def __str__(self) -> str:
-        return f"{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        return format(self)
 
 
-def bootstrap(values: Array, seed: int = 0) -> Score:
-    """Mean and 95 % interval of the mean of `values` (N,)."""
+def bootstrap(*groups: Array, seed: int = 0) -> Score:
+    """Mean over groups of the mean of each, with its 95 % interval.
+
+    Args:
+        groups: (N,) or (S, N) each. Values are resampled within their group; of a matrix, its rows
+            and its columns are, so that the interval covers what all values of a row share.
+        seed: of the resampling.
+    """
     rng = np.random.default_rng(seed)
-    draws = values[rng.integers(len(values), size=(BOOTSTRAP_DRAWS, len(values)))].mean(axis=1)
+    draws = np.mean([_resampled_means(np.atleast_2d(group), rng) for group in groups], axis=0)
     low, high = np.percentile(draws, [2.5, 97.5])
-    return Score(float(values.mean()), float(low), float(high))
+    return Score(float(np.mean([group.mean() for group in groups])), float(low), float(high))
+
+
+def _resampled_means(values: Array, rng: np.random.Generator) -> Array:
+    """(NUM_DRAWS,) means of (S, N)."""
+    num_rows, num_columns = values.shape
+    rows = rng.integers(num_rows, size=(NUM_DRAWS, num_rows))
+    columns = rng.integers(num_columns, size=(NUM_DRAWS, num_columns))
+    means: Array = np.take_along_axis(values[rows].mean(axis=1), columns, axis=1).mean(axis=1)
+    return means

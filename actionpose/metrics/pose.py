@@ -28,7 +28,6 @@ AUC_THRESHOLDS_MM = tuple(range(0, 151, 5))  # MPI-INF-3DHP's 31
 
 _AFTER, _BEFORE = slice(1, None), slice(None, -1)  # the two ends of each step in time
 _CHUNK = 2048  # frames at a time: the planes of a chunk stay in a core's cache
-_ILL_CONDITIONED = 1e-2  # below it the closed form of `_rotation` would lose the tenth digit
 
 
 def mpjpe(pred: Poses, target: Poses) -> Poses:
@@ -175,10 +174,9 @@ def _n_mpjpe(x: Planes, y: Planes) -> Array:
 
 def _p_mpjpe(x: Planes, y: Planes) -> Array:
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
-    size = np.einsum("ajf,ajf->f", x, x)
-    rotation, gain = _rotation(np.einsum("ajf,bjf->abf", x, y))
-    rotation *= _ratio(gain, size)  # now rotation and scale
-    return _mean_distance(np.einsum("ajf,abf->bjf", x, rotation) - y)
+    rotation, gain = _rotation(np.einsum("ajf,bjf->fab", x, y))
+    scale = _ratio(gain, np.einsum("ajf,ajf->f", x, x))
+    return _mean_distance(scale * np.einsum("ajf,fab->bjf", x, rotation) - y)
 
 
 def _ratio(dividend: Array, divisor: Array) -> Array:
@@ -187,64 +185,18 @@ def _ratio(dividend: Array, divisor: Array) -> Array:
 
 
 def _rotation(moments: Array) -> tuple[Array, Array]:
-    """The rotations that bring two sets of centered points closest together (Wahba's problem).
+    """The rotations that bring two sets of centered points closest together (Kabsch 1976).
 
     Args:
-        moments: (3, 3, F), the sum over the joints of x_a y_b.
+        moments: (F, 3, 3), the sum over the joints of x_a y_b; one that is not finite counts as 0.
 
     Returns:
-        rotation: (3, 3, F), to be used as sum_a x_a R_ab; the one with the greatest tr(R^T B),
+        rotation: (F, 3, 3), to be used as sum_a x_a R_ab; the one with the greatest tr(R^T B),
             where B are the moments.
-        gain: (F,), that trace. Over the sum of squares of x it is the best scale.
-
-    Let B = U diag(a, b, c) V^T with rotations U, V, so that c may be negative. The answer is
-    R = U V^T with gain a + b + c, which is the largest eigenvalue of Horn's (1987) 4x4 quaternion
-    matrix and so the largest root of its characteristic polynomial. With |B| = 1, that is
-    (g^2 - 1)^2 - 8 g det B - 4 |cof B|^2. From a bound above it, Newton's steps fall onto it
-    (Theobald 2005). Then R is a polynomial in B and g: in the basis of U and V,
-    (1 + k) B + g cof B - B B^T B, k = ab + bc + ca = (g^2 - 1) / 2, is diagonal with three times
-    the same number z = (a + b) (b + c) (c + a) = k g - det B (Markley 1993). Where z is
-    nearly 0 (a straight line, a mirrored pose with two like extents) the SVD answers instead.
+        gain: (F,), that trace. Over the sum of squares of x it is the best scale (Umeyama 1991).
     """
-    norm = np.sqrt(np.einsum("abf,abf->f", moments, moments))
-    unit = moments / norm
-    cofactors = np.stack([_cross(unit[(i + 1) % 3], unit[(i + 2) % 3]) for i in range(3)])
-    determinant = np.einsum("bf,bf->f", unit[0], cofactors[0])
-    constant = 4 * np.einsum("abf,abf->f", cofactors, cofactors)
-
-    gain = np.full_like(norm, np.sqrt(3.0))  # a + b + c where a = b = c: nothing is above it
-    for _ in range(20):  # more are needed only where the SVD takes over
-        excess = gain * gain - 1
-        step = (excess * excess - 8 * gain * determinant - constant) / (
-            4 * gain * excess - 8 * determinant
-        )
-        gain -= step
-        if not (step > 1e-9).any():  # steps shrink quadratically: the next is below rounding
-            break
-
-    k = (gain * gain - 1) / 2
-    z = k * gain - determinant
-    gram = np.einsum("abf,cbf->acf", unit, unit)
-    rotation = (1 + k) * unit + gain * cofactors - np.einsum("acf,cbf->abf", gram, unit)
-    rotation /= z
-    gain *= norm
-
-    rest = (~(z >= _ILL_CONDITIONED)).nonzero()[0]  # this way round for 0 / 0
-    rest = rest[np.isfinite(moments[..., rest]).all(axis=(0, 1))]
-    if rest.size:
-        rotation[..., rest], gain[rest] = _rotation_by_svd(moments[..., rest])
-    return rotation, gain
-
-
-def _rotation_by_svd(moments: Array) -> tuple[Array, Array]:
-    """As `_rotation`, for any finite moments, at a fifth of the speed (Kabsch 1976)."""
-    u, extents, vt = np.linalg.svd(moments.transpose(2, 0, 1))
-    handed = np.sign(np.linalg.det(u) * np.linalg.det(vt))
-    u[..., 2] *= handed[:, None]
-    extents[:, 2] *= handed
-    return (u @ vt).transpose(1, 2, 0), extents.sum(axis=-1)
-
-
-def _cross(a: Array, b: Array) -> Array:
-    """Cross product along the first axis."""
-    return np.stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)])
+    u, extents, vt = np.linalg.svd(np.where(np.isfinite(moments), moments, 0.0))
+    reflected = np.linalg.det(u @ vt) < 0  # then the axis of the least extent is turned over
+    u[reflected, :, 2] *= -1
+    extents[reflected, 2] *= -1
+    return u @ vt, extents.sum(axis=-1)

@@ -64,7 +64,7 @@ def called(monkeypatch):
 
 
 def test_there_are_commands():
-    assert len(CASES) > 60 and len(BENCHMARKS) > 10
+    assert len(CASES) > 60 and len(BENCHMARKS) > 3
     assert {case.id.split(":")[0] for case in CASES} >= {"README.md", "actions.md", "h36m.yaml"}
 
 

@@ -14,7 +14,6 @@ from actionpose.evaluation.open_benchmark import (
     evaluate_open,
     window_errors,
 )
-from actionpose.metrics.bootstrap import bootstrap
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
@@ -44,15 +43,6 @@ def test_window_errors_by_hand() -> None:
     assert errors["mpjpe_mm"] == pytest.approx(by_hand)
     assert errors["mpjpe_height_mm"] == pytest.approx(0, abs=1e-6)
     assert errors["p_mpjpe_mm"] == pytest.approx(0, abs=1e-6)
-
-
-def test_interval_covers_the_mean() -> None:
-    rng = np.random.default_rng(1)
-    inside = 0
-    for seed in range(200):
-        score = bootstrap(rng.normal(3.0, 1.0, size=60), seed)
-        inside += score.low < 3.0 < score.high
-    assert 0.88 < inside / 200 < 0.99
 
 
 def test_a_split_that_is_not_there(corpus: Corpus) -> None:

@@ -16,7 +16,6 @@ from actionpose.experiments import ablation as benchmark_open
 from actionpose.experiments.ablation import (
     ROWS,
     Job,
-    interval,
     plan,
     read_all,
     run_all,
@@ -127,26 +126,19 @@ def test_table_by_hand() -> None:
         fake("mmm_map", s, base + s - 2 + rng.normal(0, 0.5, 50), top1=50.0 + s) for s in (0, 1)
     ]
     lines = {line.row: line for line in summarize(found)}
-    assert lines["baseline"].mean == pytest.approx(base.mean() + 1)
+    score = lines["baseline"].score
+    assert score.mean == pytest.approx(base.mean() + 1)
     assert lines["baseline"].deviation == pytest.approx(1)
-    low, high = lines["baseline"].interval
-    assert low < base.mean() + 1 < high and high - low > 5  # windows differ by much
-    mean, low, high = lines["mmm_map"].differences["baseline"]
+    assert score.low < score.mean < score.high and score.high - score.low > 5  # windows differ
+    change = lines["mmm_map"].differences["baseline"]
     # pairs of the same window and seed: what differs between windows is not in the interval
-    assert low < -2 < high and high - low < 0.6 and mean == pytest.approx(-2, abs=0.2)
+    assert change.low < -2 < change.high and change.high - change.low < 0.6
+    assert change.mean == pytest.approx(-2, abs=0.2)
     assert lines["mmm_map"].actions == {"top1": 50.5}
     text = table(list(lines.values()))
     assert len(text.splitlines()) == 4 and "top1" in text and "-2.0 [" in text
     widths = {line.count(" | ") for line in text.splitlines()}
     assert len(widths) == 1
-
-
-def test_intervals_know_of_seeds() -> None:
-    """Seeds that differ by much widen an interval, however many windows there are."""
-    values = np.zeros((3, 1000)) + np.array([[0.0], [5.0], [10.0]])
-    low, high = interval(values)
-    assert low < 2 and high > 8
-    assert interval(np.ones((3, 20))) == (1, 1)
 
 
 def test_scores_that_do_not_fit(tmp_path: Path) -> None:
