@@ -19,7 +19,8 @@ from tyro.conf import UseAppendAction
 
 from actionpose.config import AugmentationConfig, ClipConfig
 from actionpose.datasets.corpus import Corpus, open_corpus
-from actionpose.datasets.lifting import IMAGE_SIZE, Batches
+from actionpose.datasets.lifting import Batches
+from actionpose.datasets.projection import IMAGE_SIZE
 from actionpose.evaluation.open_benchmark import window_errors
 from actionpose.geometry.camera import image_frame
 from actionpose.inference.predictor import ActionPose

@@ -21,7 +21,7 @@ def open_benchmark(
 ) -> None:
     """Score a model on the open benchmark: subjects never seen in training."""
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.datasets.lifting import IMAGE_SIZE
+    from actionpose.datasets.projection import IMAGE_SIZE
     from actionpose.evaluation import recognition, segmentation
     from actionpose.evaluation.open_benchmark import METRICS
     from actionpose.evaluation.open_benchmark import evaluate_open as score

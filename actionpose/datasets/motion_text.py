@@ -13,7 +13,6 @@ import copy
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,26 +22,19 @@ from torch.utils.data import IterableDataset
 
 from actionpose.config import ClipConfig, TextClipConfig
 from actionpose.datasets import augmentation
-from actionpose.datasets.corpus import Corpus, Segment
-from actionpose.datasets.lifting import (
-    NOISE_PERSON_SIZE,
+from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.loading import collate, worker_steps
+from actionpose.datasets.masking import draw_mask
+from actionpose.datasets.projection import (
     Clip,
-    collate,
     detected_clip,
     every,
+    orthographic_clip,
     pad,
     place_camera,
-    worker_steps,
 )
-from actionpose.datasets.masking import detector_noise, draw_mask
-from actionpose.geometry.camera import (
-    Frame2D,
-    box_frame,
-    heading_rad,
-    mirror,
-    orthographic_view,
-    redraw_bones,
-)
+from actionpose.datasets.spans import Span, draw_negatives, place_window, shuffled, spans_of
+from actionpose.geometry.camera import heading_rad, mirror, redraw_bones
 from actionpose.models.text_encoder import mirror_text, normalize_text
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError, UserNotice
@@ -50,156 +42,6 @@ from actionpose.utils.errors import UserError, UserNotice
 Array = NDArray[np.floating]
 
 _CAMERAS = ClipConfig()  # whose perspective cameras the "perspective" ones are
-_ROUNDING = 1  # frames by which spans that meet in seconds may overlap
-TRANSITION = "transition"  # the text of a change of action that does not say of which
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stretch of one motion with one text: what a clip is made for."""
-
-    corpus: int
-    motion: Segment  # the whole of it
-    start: int  # rows of joints.npy
-    stop: int
-    text: str  # normalized
-    center: float | None = None  # of the window, where the span is too long for one
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-
-def pair_transition(transition: Segment, others: list[Segment]) -> Segment | None:
-    """The span from the start of A to the end of B, as "transit from A to B".
-
-    A is the action that ends nearest before the transition, B the one that starts nearest after
-    it; of several, the longest. None where either is missing.
-    """
-    actions = [s for s in others if s.kind == "action" and normalize_text(s.text) != TRANSITION]
-    before = [s for s in actions if s.stop <= transition.start + _ROUNDING and s.text]
-    after = [s for s in actions if s.start >= transition.stop - _ROUNDING and s.text]
-    if not before or not after:
-        return None
-    a = max(before, key=lambda s: (s.stop, len(s)))
-    b = min(after, key=lambda s: (s.start, -len(s)))
-    text = f"transit from {normalize_text(a.text)} to {normalize_text(b.text)}"
-    return replace(transition, start=a.start, stop=b.stop, text=text)
-
-
-def spans_of(corpora: list[Corpus], config: TextClipConfig, split: str) -> list[Span]:
-    """Every labeled span of a split, in the order of the corpora.
-
-    Spans of one motion may overlap, and each is a pair of its own. Empty texts are left out.
-    """
-    spans: list[Span] = []
-    for number, corpus in enumerate(corpora):
-        of_motion: dict[str, list[Segment]] = {}
-        for segment in corpus.segments:
-            if segment.split == split:
-                of_motion.setdefault(segment.motion, []).append(segment)
-        for motion, segments in of_motion.items():
-            whole = next((s for s in segments if s.kind == "sequence"), None)
-            if whole is None:
-                raise UserError(f"{corpus.folder}: the motion {motion} has no line of its whole")
-            parts = [s for s in segments if s.kind != "sequence"]
-            found = []
-            if config.labels != "sequence":
-                found = [span for s in parts if (span := _span(number, whole, s, parts, config))]
-            if config.labels != "frame" or not found:
-                found += [
-                    Span(number, whole, s.start, s.stop, normalize_text(s.text))
-                    for s in segments
-                    if s.kind == "sequence"
-                ]
-            spans += [span for span in found if span.text]
-    return spans
-
-
-def _span(
-    corpus: int, whole: Segment, segment: Segment, others: list[Segment], config: TextClipConfig
-) -> Span | None:
-    if segment.kind != "transition":
-        return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
-    if not config.transitions:
-        return None
-    if normalize_text(segment.text) != TRANSITION:  # paired when the corpus was made
-        return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
-    paired = pair_transition(segment, others)
-    if paired is None:
-        return None
-    center = (segment.start + segment.stop) / 2
-    return Span(corpus, whole, paired.start, paired.stop, paired.text, center)
-
-
-def place_window(
-    span: Span, frames: int, short: str, rng: Generator | None = None
-) -> tuple[int, int]:
-    """Rows of `joints.npy` that a clip of a span shows, `frames` at most.
-
-    A span that is too long is cropped at random, around its transition if it has one, or in the
-    middle if there is no `rng`. A shorter one has its motion around it ("context"), or is shown
-    alone, to be padded ("padding").
-    """
-    if len(span) >= frames:
-        first, last = span.start, span.stop - frames
-        if span.center is not None:
-            start = int(np.clip(round(span.center - frames / 2), first, last))
-            return start, start + frames
-    elif short == "padding":
-        return span.start, span.stop
-    else:
-        frames = min(frames, len(span.motion))
-        first = max(span.motion.start, span.stop - frames)
-        last = min(span.start, span.motion.stop - frames)
-    start = (first + last) // 2 if rng is None else int(rng.integers(first, last + 1))
-    return start, start + frames
-
-
-def draw_negatives(
-    size: int, true: NDArray[np.int64], count: int, rng: Generator
-) -> NDArray[np.int64]:
-    """`count` different rows of a vocabulary of `size`, none in `true`; all sets alike likely."""
-    drawn = rng.choice(size, min(size, count + len(true)), replace=False)
-    return drawn[~np.isin(drawn, true)][:count]
-
-
-def orthographic_clip(
-    joints_m: Array,
-    yaw_rad: float,
-    units_per_m: float,
-    config: TextClipConfig,
-    rng: Generator | None,
-    *,
-    seen_joints_m: Array | None = None,
-    hidden: NDArray[np.bool_] | None = None,
-) -> Clip:
-    """See a motion without perspective; otherwise as `clips.make_clip`."""
-    true_m = orthographic_view(joints_m, yaw_rad)
-    if seen_joints_m is None:
-        seen_m = true_m
-    else:
-        seen_m = orthographic_view(seen_joints_m, yaw_rad)
-    keypoints = np.ones((*joints_m.shape[:2], 3))
-    origin_m = true_m[0, 0, :2] if config.centring == "first_frame" else 0
-    keypoints[..., :2] = (seen_m[..., :2] - origin_m) * units_per_m
-    if rng is not None:
-        box = box_frame(keypoints)
-        assert box is not None
-        noise, keypoints[..., 2] = detector_noise(len(joints_m), rng)
-        keypoints[..., :2] += noise / NOISE_PERSON_SIZE * box.unit_px
-    if hidden is not None:
-        keypoints[hidden] = 0
-    frame: Frame2D | None = Frame2D((0.0, 0.0), 1.0)
-    if config.normalization == "box":
-        frame = box_frame(keypoints) or frame
-    assert frame is not None
-    scale_m = frame.unit_px / units_per_m
-    return {
-        "keypoints": frame.normalize(keypoints),
-        "pose": ((true_m - true_m[:, :1]) / scale_m).astype(np.float32),
-        "valid": np.ones(len(joints_m), dtype=bool),
-        "scale_m": np.float32(scale_m),
-    }
 
 
 class TextBatches(IterableDataset[dict[str, Any]]):
@@ -413,9 +255,3 @@ class TextBatches(IterableDataset[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self.batch(step) for step in worker_steps(self.first_step))
-
-
-def shuffled(spans: list[Span], seed: int) -> list[Span]:
-    """Every span with the text of another: the control that has all but the meaning."""
-    order = np.random.default_rng([seed, len(spans)]).permutation(len(spans))
-    return [replace(span, text=spans[other].text) for span, other in zip(spans, order, strict=True)]

@@ -299,7 +299,7 @@ def open_pairs(folder: Path | str, split: str) -> Pairs:
         if split not in info["splits"]:
             raise UserError(f"{folder} has no split {split!r}; it has {', '.join(info['splits'])}")
         with (folder / split / "videos.jsonl").open(encoding="utf-8") as lines:
-            videos = [Video(**json.loads(line)) for line in lines]
+            videos = [Video(**current_names(json.loads(line))) for line in lines]
         arrays: dict[str, Any] = {
             name: np.load(path, mmap_mode="r")
             if (path := folder / split / f"{name}.npy").exists() or name not in _OPTIONAL

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import Clip, make_clip, place_camera
+from actionpose.datasets.projection import Clip, make_clip, place_camera
 from actionpose.geometry.camera import heading_rad
 from actionpose.inference.predictor import chain_length
 from actionpose.metrics.bootstrap import bootstrap

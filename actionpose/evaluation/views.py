@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.datasets.corpus import Corpus, Segment
-from actionpose.datasets.lifting import IMAGE_SIZE, make_clip, place_camera
+from actionpose.datasets.projection import IMAGE_SIZE, make_clip, place_camera
 from actionpose.geometry.camera import heading_rad, image_frame
 from actionpose.keypoints.core import Keypoints
 from actionpose.models.text_encoder import normalize_text

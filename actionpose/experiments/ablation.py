@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
 from actionpose.datasets.corpus import Corpus, open_corpus
-from actionpose.datasets.lifting import IMAGE_SIZE, Batches
+from actionpose.datasets.lifting import Batches
 from actionpose.datasets.motion_text import TextBatches
+from actionpose.datasets.projection import IMAGE_SIZE
 from actionpose.evaluation import recognition, segmentation
 from actionpose.evaluation.open_benchmark import METRICS, evaluate_open
 from actionpose.geometry.camera import image_frame

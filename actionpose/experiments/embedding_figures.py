@@ -18,7 +18,7 @@ from actionpose import checkpoint
 from actionpose.actions.label_bank import Labels
 from actionpose.config import MaskConfig, TextClipConfig, from_dict
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import collate
+from actionpose.datasets.loading import collate
 from actionpose.datasets.motion_text import TextBatches
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.models.text_encoder import normalize_text

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from actionpose.actions.label_bank import unit
 from actionpose.actions.timeline import window_spans
 from actionpose.datasets.corpus import open_corpus
-from actionpose.datasets.lifting import make_clip, place_camera
+from actionpose.datasets.projection import make_clip, place_camera
 from actionpose.geometry.camera import heading_rad
 from actionpose.inference.predictor import ActionPose
 from actionpose.result import Result, is_result

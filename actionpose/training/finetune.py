@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from actionpose import checkpoint, model_hub
 from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, to_dict
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import Batches, open_corpora
+from actionpose.datasets.lifting import Batches
+from actionpose.datasets.loading import open_corpora
 from actionpose.datasets.paired import Pairs, open_pairs
 from actionpose.datasets.paired_clips import PairBatches
 from actionpose.metrics.pose import mpjpe, p_mpjpe

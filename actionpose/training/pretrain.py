@@ -27,7 +27,7 @@ from actionpose.config import (
     to_dict,
 )
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import collate, open_corpora
+from actionpose.datasets.loading import collate, open_corpora
 from actionpose.datasets.motion_text import TextBatches
 from actionpose.metrics.retrieval import both_ways, chance_both_ways
 from actionpose.models.dstformer import PAIR, PoseEncoder

@@ -17,7 +17,8 @@ from actionpose.datasets.augmentation import (
     unseen,
 )
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import Batches, place_camera
+from actionpose.datasets.lifting import Batches
+from actionpose.datasets.projection import place_camera
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.postprocessing.joint_angles import between
 from actionpose.skeletons import BODY25, BODY_PARTS, COCO17, H36M17, HALPE26, MPII16, convert

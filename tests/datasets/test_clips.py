@@ -12,15 +12,15 @@ from torch.utils.data import DataLoader
 from actionpose.config import ClipConfig
 from actionpose.datasets.augmentation import as_from_coco
 from actionpose.datasets.corpus import open_corpus, write_corpus
-from actionpose.datasets.lifting import (
+from actionpose.datasets.detector_noise import detector_noise
+from actionpose.datasets.lifting import Batches
+from actionpose.datasets.projection import (
     IMAGE_SIZE,
     NOISE_PERSON_SIZE,
-    Batches,
     make_clip,
     pad,
     place_camera,
 )
-from actionpose.datasets.masking import detector_noise
 from actionpose.geometry.camera import Camera, box_frame, heading_rad, look_at, mirror
 from actionpose.skeletons import COCO17, H36M17, convert
 from actionpose.utils.errors import UserError

@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 
 from actionpose.config import MaskConfig
-from actionpose.datasets.masking import (
-    detector_noise,
-    draw_mask,
-    part_mask,
-    random_mask,
-    window_mask,
-)
+from actionpose.datasets.detector_noise import detector_noise
+from actionpose.datasets.masking import draw_mask, part_mask, random_mask, window_mask
 from actionpose.utils.errors import UserError
 
 # Of some joints, by H36M index: mean x, y, deviation x, y in thousandths of half the image width,

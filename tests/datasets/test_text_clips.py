@@ -10,11 +10,11 @@ import torch
 
 from actionpose.config import AugmentationConfig, MaskConfig, TextClipConfig
 from actionpose.datasets.corpus import Motion, Segment, open_corpus, write_corpus
-from actionpose.datasets.motion_text import (
+from actionpose.datasets.motion_text import TextBatches
+from actionpose.datasets.projection import orthographic_clip
+from actionpose.datasets.spans import (
     Span,
-    TextBatches,
     draw_negatives,
-    orthographic_clip,
     pair_transition,
     place_window,
     shuffled,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from actionpose.datasets.lifting import place_camera
+from actionpose.datasets.projection import place_camera
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.geometry.camera import Camera, redraw_bones
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, convert

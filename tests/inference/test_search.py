@@ -38,7 +38,7 @@ def model(checkpoint: Path) -> ActionPose:
 
 def as_result(corpus: Corpus, motion: str) -> Result:
     """A motion of a corpus as if it had been lifted from its front view, without embeddings."""
-    from actionpose.datasets.lifting import IMAGE_SIZE, place_camera
+    from actionpose.datasets.projection import IMAGE_SIZE, place_camera
     from actionpose.geometry.camera import heading_rad
 
     span = corpus.motions()[motion]
