@@ -19,12 +19,19 @@ PAGES = [page for page in PAGES if page.parent.name != "experiments"]  # command
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
+def lines_of(page: Path) -> list[str]:
+    """Lines of the bash blocks of a page, and of the comments of a recipe, continued ones joined."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    comments = re.findall(r"^#   (.+)$", text, re.MULTILINE) if page.suffix == ".yaml" else []
+    return [line.strip() for block in blocks for line in block.splitlines()] + comments
+
+
 def commands_of(page: Path) -> list[str]:
     """Commands on lines of their own, and in code where they have an option or more."""
-    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = re.findall(r"^(?: {4}|#   )actionpose (.+)$", text, re.MULTILINE)
-    inline = re.findall(r"`actionpose ([^`]* --?[a-z][^`]*)`", text)
-    return [re.sub(r"[\[\]]", "", command) for command in [*lines, *inline]]  # [--optional X]
+    lines = [line[11:] for line in lines_of(page) if line.startswith("actionpose ")]
+    text = page.read_text(encoding="utf-8")
+    return lines + re.findall(r"`actionpose ([^`]* --?[a-z][^`]*)`", text)
 
 
 CASES = [
@@ -37,9 +44,8 @@ CASES = [
 BENCHMARKS = [
     pytest.param(name, options, id=f"{page.name}: {name} {options[:40]}")
     for page in PAGES
-    for name, options in re.findall(
-        r"^ {4}(?:\w+=\w+ )*python (benchmarks/\w+\.py) (.+)$", page.read_text(), re.MULTILINE
-    )
+    for line in lines_of(page)
+    for name, options in re.findall(r"^(?:\w+=\w+ )*python (benchmarks/\w+\.py) (.+)$", line)
 ]
 
 
