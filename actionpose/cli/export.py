@@ -31,7 +31,7 @@ def export(
         film: The video under the overlay of mp4, and in html.
     """
     from actionpose.export.save import save_files
-    from actionpose.postprocessing.smoothing import rigid
+    from actionpose.postprocessing.bone_lengths import rigid
     from actionpose.result import WRITERS, Result
 
     check_outputs(out, list(WRITERS), "result.bvh")

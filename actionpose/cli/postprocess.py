@@ -49,20 +49,22 @@ class MotionOptions:
             UserError: a step cannot be done with this result; see `motion` and `ground`.
         """
         from actionpose.postprocessing import ground_contact as ground
-        from actionpose.postprocessing import smoothing as motion
+        from actionpose.postprocessing.bone_lengths import rigid
+        from actionpose.postprocessing.root_trajectory import trajectory, up_axis
+        from actionpose.postprocessing.smoothing import smooth
 
         if self.fov is not None or self.focal_px is not None:
-            result = motion.trajectory(result, fov_deg=self.fov, focal_px=self.focal_px)
+            result = trajectory(result, fov_deg=self.fov, focal_px=self.focal_px)
         if self.smooth != "none":
-            result = motion.smooth(result, self.smooth, self.cutoff)
+            result = smooth(result, self.smooth, self.cutoff)
         if self.rigid:
-            result = motion.rigid(result)
+            result = rigid(result)
         if self.floor:
             result = ground.floor(result)
         if self.foot_lock:
             result = ground.lock_feet(result)
         if self.up is not None:
-            result = motion.up_axis(result, self.up)
+            result = up_axis(result, self.up)
         return result
 
 

@@ -16,8 +16,7 @@ from actionpose.evaluation.paired import Evaluation, Predict
 from actionpose.evaluation.protocols import group_means
 from actionpose.skeletons import H36M17
 from actionpose.utils.files import atomic_folder
-from actionpose.visualization.drawing import GRAY, draw_bones, turned
-from actionpose.visualization.pictures import new_figure
+from actionpose.visualization.drawing import GRAY, draw_bones, new_figure, turned
 
 Array = NDArray[np.floating]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.projection import Clip, make_clip, place_camera
 from actionpose.geometry.camera import heading_rad
-from actionpose.inference.predictor import chain_length
+from actionpose.geometry.stature import chain_length
 from actionpose.metrics.bootstrap import bootstrap
 from actionpose.metrics.pose import auc, mpjpe, mpjve, p_mpjpe, pck
 from actionpose.utils.errors import UserError

@@ -22,7 +22,7 @@ from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.typing import Array, IntArray
-from actionpose.visualization.pictures import new_figure
+from actionpose.visualization.drawing import new_figure
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 

@@ -25,7 +25,7 @@ from actionpose.models.text_encoder import normalize_text
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.pictures import new_figure
+from actionpose.visualization.drawing import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,7 @@ from actionpose.evaluation.protocols import PROTOCOLS
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import GRAY, draw_bones, turned
-from actionpose.visualization.pictures import new_figure
+from actionpose.visualization.drawing import GRAY, draw_bones, new_figure, turned
 
 Array = NDArray[np.floating]
 

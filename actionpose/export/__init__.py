@@ -11,12 +11,12 @@ from actionpose.result import Result, register_writer
 _WRITERS = {
     ".json": "actionpose.export.tabular:write_json",
     ".csv": "actionpose.export.tabular:write_csv",
-    ".png": "actionpose.visualization.html_viewer:picture",
+    ".png": "actionpose.visualization.picture:picture",
     ".html": "actionpose.visualization.html_viewer:html",
     ".mp4": "actionpose.visualization.video_overlay:video",
     ".bvh": "actionpose.export.bvh:bvh",
-    ".trc": "actionpose.export.bvh:trc",
-    ".c3d": "actionpose.export.bvh:c3d",
+    ".trc": "actionpose.export.markers:trc",
+    ".c3d": "actionpose.export.markers:c3d",
     ".glb": "actionpose.export.gltf:glb",
 }
 

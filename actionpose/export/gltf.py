@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.postprocessing.common import known
 from actionpose.postprocessing.skeleton_fit import NAMES, NODES, PARENTS, RigMotion, fit
-from actionpose.postprocessing.smoothing import known
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.html_viewer import COLORS, side
+from actionpose.visualization.drawing import COLORS, side
 
 Array = NDArray[Any]
 

@@ -8,8 +8,7 @@ from typing import Any
 from actionpose.postprocessing.joint_angles import Angles
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.html_viewer import COLORS, side
-from actionpose.visualization.pictures import new_figure
+from actionpose.visualization.drawing import COLORS, new_figure, side
 
 _CSV_FRAMES = 2000  # written at a time
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from actionpose.actions.timeline import OTHER, Action
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, write_json
-from actionpose.visualization.pictures import new_figure
+from actionpose.visualization.drawing import new_figure
 
 
 def table(actions: Sequence[Action]) -> str:

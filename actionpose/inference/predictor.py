@@ -21,6 +21,7 @@ from actionpose.actions.embedding import ActionSpace
 from actionpose.actions.label_bank import Labels
 from actionpose.actions.timeline import Action
 from actionpose.geometry.camera import Frame2D, box_frame, image_frame
+from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.keypoints.core import Keypoints
 from actionpose.keypoints.tracking import MAX_GAP_S, fill_gaps, person_order
 from actionpose.models.dstformer import PoseEncoder
@@ -33,31 +34,8 @@ from actionpose.video.pose_estimation import read_source
 
 Array = NDArray[np.floating]
 
-AVERAGE_ADULT_M = 1.70  # where the height is not given
-# Stature over the length of the chain ankle, knee, hip, pelvis, spine, thorax, head top: the
-# ankle's height is 3.9 % of the stature (Drillis and Contini 1966).
-STATURE_PER_CHAIN = 1 / (1 - 0.039)
 _BATCH = 8  # windows at a time; more leave the cache of a CPU
 _MIRROR = torch.tensor([-1.0, 1.0, 1.0])
-
-
-def chain_length(pose: Array) -> float:
-    """Length from the ankles to the top of the head along the bones, in the pose's unit.
-
-    Args:
-        pose: (T, 17, 3). A bone has the median of its lengths over time; legs are averaged.
-    """
-
-    def bone(a: str, b: str) -> float:
-        ends = pose[:, H36M17.indices(a, b)]
-        return float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1)))
-
-    trunk = bone("pelvis", "spine") + bone("spine", "thorax") + bone("thorax", "head")
-    legs = [bone(f"{s}_hip", f"{s}_knee") + bone(f"{s}_knee", f"{s}_ankle") for s in SIDES]
-    return trunk + sum(legs) / 2
-
-
-SIDES = ("left", "right")
 
 
 @torch.inference_mode()

@@ -13,27 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.geometry.axes import view_axes
-from actionpose.postprocessing.smoothing import (
-    bone_lengths,
-    butterworth,
-    done,
-    frame_rate_hz,
-    known,
-    renewed,
-    require_h36m17,
-    runs,
-)
+from actionpose.geometry.stature import ANKLE_HEIGHT
+from actionpose.postprocessing.bone_lengths import bone_lengths
+from actionpose.postprocessing.common import done, known, renewed, require_h36m17
+from actionpose.postprocessing.smoothing import butterworth
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.resampling import interpolate
+from actionpose.utils.resampling import frame_rate_hz, interpolate, runs
 
 Array = NDArray[np.floating]
 
 ASSUMES = "the camera does not move, and the floor is flat"
 FEET = ("left", "right")
 _ANKLES = H36M17.indices("left_ankle", "right_ankle")
-_ANKLE_HEIGHT = 0.039  # of the stature
 
 # A foot stands if its ankle is slower than this and not far above the other one, for long enough:
 # at the top of a jump a foot is as slow for 0.07 s.
@@ -65,7 +58,7 @@ def _ankle_height_m(joints_m: Array) -> float:
     lengths = dict(zip(H36M17.joints, bone_lengths(joints_m), strict=True))
     chain = ("left_knee", "left_ankle", "spine", "thorax", "nose", "head")
     chain_m = sum(float(lengths[name]) for name in chain)
-    return _ANKLE_HEIGHT * chain_m / (1 - _ANKLE_HEIGHT)
+    return ANKLE_HEIGHT * chain_m / (1 - ANKLE_HEIGHT)
 
 
 def standing(result: Result) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.geometry.axes import view_axes
-from actionpose.postprocessing.smoothing import known
+from actionpose.postprocessing.common import known
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 

@@ -16,18 +16,12 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from actionpose.geometry.axes import view_axes
-from actionpose.postprocessing.smoothing import (
-    bone_lengths,
-    constant_lengths,
-    frame_rate_hz,
-    is_even,
-    known,
-    require_h36m17,
-)
+from actionpose.postprocessing.bone_lengths import bone_lengths, constant_lengths
+from actionpose.postprocessing.common import known, require_h36m17
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.resampling import interpolate
+from actionpose.utils.resampling import frame_rate_hz, interpolate, is_even
 
 Array = NDArray[np.floating]
 

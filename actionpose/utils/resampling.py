@@ -1,5 +1,7 @@
 """Keypoints and poses at other times: linear, and honest about what is missing."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,3 +38,26 @@ def interpolate(values: Array, times: Array, grid: Array) -> Array:
     share = np.clip((grid - times[after - 1]) / step, 0, 1)
     share = share.reshape(-1, *[1] * (values.ndim - 1))
     return values[after - 1] * (1 - share) + values[after] * share
+
+
+_EVEN = 0.02  # time steps that differ by less than this share are even
+
+
+def runs(mask: NDArray[np.bool_]) -> Iterator[slice]:
+    """The stretches (T,) of True."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    for start, stop in edges.reshape(-1, 2).tolist():
+        yield slice(start, stop)
+
+
+def frame_rate_hz(time_s: Array) -> float:
+    """Frames a second: one over the median time step; 0 if there are not two times."""
+    steps = np.diff(time_s)
+    steps = steps[steps > 0]
+    return float(1 / np.median(steps)) if steps.size else 0.0
+
+
+def is_even(time_s: Array) -> bool:
+    """Whether all frames are equally far apart."""
+    steps = np.diff(time_s)
+    return steps.size == 0 or bool(np.abs(steps - steps.mean()).max() <= _EVEN * steps.mean())

@@ -16,8 +16,7 @@ from actionpose.datasets.statistics import DataSheet, counted, data_sheet
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.html_viewer import COLORS, side
-from actionpose.visualization.pictures import new_figure
+from actionpose.visualization.drawing import COLORS, new_figure, side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,20 +1,49 @@
-"""Skeletons of H36M17 as lines on matplotlib axes: what figures and failure pictures share."""
+"""What everything that draws shares: colors, figures, and skeletons of H36M17 as lines."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
-from actionpose.visualization.html_viewer import COLORS, side
+from actionpose.utils.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.floating]
 
+# blue and vermilion of Okabe and Ito, told apart with any color vision; the trunk is neutral
+COLORS = {"right": "#D55E00", "left": "#0072B2", "middle": "#5B6470"}
 GRAY = "#9AA3AF"  # of the truth behind a prediction
 TURN_RAD = 0.9  # of the second view about the vertical
+
+
+def side(joint: str) -> str:
+    """Which side of the person a joint is on: left, right or middle."""
+    prefix = joint.partition("_")[0]
+    return prefix if prefix in ("left", "right") else "middle"
+
+
+def new_figure(width: float, height: float, **options: Any) -> "Figure":
+    """A white figure that needs no display and leaves matplotlib's global state alone.
+
+    Args:
+        width, height: inches.
+        options: of matplotlib's `Figure`.
+
+    Raises:
+        UserError: matplotlib is missing.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("a picture needs matplotlib: pip install 'actionpose[viz]'") from None
+    figure = Figure(figsize=(width, height), facecolor="white", **options)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def turned(pose: Array, angle_rad: float = TURN_RAD) -> Array:

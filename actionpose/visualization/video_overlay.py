@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.actions.timeline import OTHER
-from actionpose.postprocessing.smoothing import frame_rate_hz
 from actionpose.result import Result
 from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.html_viewer import COLORS, GRID_M, film_offset_s, place, side
+from actionpose.utils.resampling import frame_rate_hz
+from actionpose.visualization.drawing import COLORS, side
+from actionpose.visualization.scene import GRID_M, film_offset_s, place
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.export.bvh import MARKERS
+from actionpose.export.markers import MARKERS
 from actionpose.geometry.axes import CAMERA, UP, rotation_between, view_axes
 from actionpose.postprocessing import skeleton_fit as rig
-from actionpose.postprocessing import smoothing as motion
+from actionpose.postprocessing.bone_lengths import rigid as rigid_bones
+from actionpose.postprocessing.root_trajectory import up_axis
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
@@ -57,7 +58,7 @@ def result() -> Result:
 
 @pytest.fixture(scope="module")
 def rigid(result) -> Result:
-    return motion.rigid(result)
+    return rigid_bones(result)
 
 
 # ---------------------------------------------------------------- the rig
@@ -101,7 +102,7 @@ def test_neighboring_turns_are_near(rigid):
 @pytest.mark.parametrize("up", [None, "z"])
 def test_bvh_read_by_bvhio_equals_the_rigid_result(rigid, tmp_path, up):
     bvhio = pytest.importorskip("bvhio")
-    turned = rigid if up is None else motion.up_axis(rigid, up)
+    turned = rigid if up is None else up_axis(rigid, up)
     assert turned.save(tmp_path / "a.bvh") == [tmp_path / "a.bvh"]
     root = bvhio.readAsHierarchy(str(tmp_path / "a.bvh"))
     expected = in_view(rigid)
@@ -277,7 +278,7 @@ def world_places(glb: Glb, frame: int) -> dict[int, np.ndarray]:
 
 
 def test_glb_equals_the_result_in_meters_and_seconds(tmp_path):
-    result = motion.rigid(made_up(2))
+    result = rigid_bones(made_up(2))
     time_s = np.sort(result.time_s + np.random.default_rng(0).uniform(0, 0.02, 40)) + 1
     result.valid[1, 30:] = False
     result = replace(result, time_s=time_s)

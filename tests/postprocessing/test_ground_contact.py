@@ -9,7 +9,9 @@ from actionpose.cli.postprocess import MotionOptions, described
 from actionpose.datasets.synthetic.generate import dataset
 from actionpose.geometry.axes import CAMERA, UP, rotation_between, view_axes
 from actionpose.geometry.camera import Camera, look_at
+from actionpose.postprocessing import bone_lengths as bones
 from actionpose.postprocessing import ground_contact as ground
+from actionpose.postprocessing import root_trajectory as paths
 from actionpose.postprocessing import smoothing as motion
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
@@ -149,7 +151,7 @@ def rubber(walk) -> np.ndarray:
 
 def test_rigid_gives_bones_one_length_and_says_what_it_cost(rubber):
     result = made_up(rubber)
-    rigid = motion.rigid(result)
+    rigid = bones.rigid(result)
     found = lengths(rigid.pose_m[0])
     np.testing.assert_allclose(found, np.broadcast_to(found[0], found.shape), atol=1e-6)
     step = rigid.header["processing"][-1]
@@ -169,8 +171,8 @@ def test_rigid_gives_bones_one_length_and_says_what_it_cost(rubber):
 
 
 def test_rigid_is_nearer_than_walking_down_the_tree_and_cannot_be_improved(rubber):
-    lengths_m = motion.bone_lengths(rubber)
-    fitted = motion.constant_lengths(rubber, lengths_m)
+    lengths_m = bones.bone_lengths(rubber)
+    fitted = bones.constant_lengths(rubber, lengths_m)
     walked = np.repeat(rubber[:, :1], 17, axis=1)
     for child, parent in H36M17.bones:
         bone = rubber[:, child] - rubber[:, parent]
@@ -188,13 +190,13 @@ def test_rigid_is_nearer_than_walking_down_the_tree_and_cannot_be_improved(rubbe
         turned = bone + rng.normal(0, 0.004, bone.shape)
         turned *= lengths_m[child] / np.linalg.norm(turned, axis=1, keepdims=True)
         other = fitted.copy()
-        other[:, motion._BELOW[child]] += (turned - bone)[:, None]
+        other[:, bones._BELOW[child]] += (turned - bone)[:, None]
         assert (cost(other) >= cost(fitted) - 1e-6).all()
 
 
 def test_what_is_rigid_stays(rubber):
-    once = motion.rigid(made_up(rubber))
-    twice = motion.rigid(once)
+    once = bones.rigid(made_up(rubber))
+    twice = bones.rigid(once)
     np.testing.assert_allclose(twice.pose_m, once.pose_m, atol=1e-5)
     assert twice.header["processing"][-1]["residual_mm"] < 0.01
     assert len(twice.header["processing"]) == 2
@@ -206,7 +208,7 @@ def test_rigid_looks_only_at_frames_where_somebody_is(rubber):
     valid[0, 5:9] = False
     pose[0, 5:9] = np.nan
     valid[1] = False
-    rigid = motion.rigid(made_up(pose, valid=valid))
+    rigid = bones.rigid(made_up(pose, valid=valid))
     assert np.isnan(rigid.pose_m[0, 5:9]).all()
     np.testing.assert_allclose(rigid.pose_m[1], pose[1], atol=1e-6)
     assert rigid.header["processing"][-1]["bone_lengths_m"][1] == {}
@@ -221,9 +223,9 @@ def test_the_path_is_where_the_root_was(walk, up):
     truth = camera.from_world(walk[:, 0])
     result.keypoints_px[0, :, 3] = [5, 5, 0]  # not seen: must not count
     if up is not None:
-        result = motion.up_axis(result, up)
+        result = paths.up_axis(result, up)
         truth = truth @ rotation_between(CAMERA, UP[up]).T
-    found = motion.trajectory(result, focal_px=FOCAL_PX)
+    found = paths.trajectory(result, focal_px=FOCAL_PX)
     np.testing.assert_allclose(found.root_m[0], truth, atol=2e-3)
     step = found.header["processing"][-1]
     assert step["focal_px"] == FOCAL_PX and step["filled_frames"] == 0
@@ -234,19 +236,19 @@ def test_the_path_is_where_the_root_was(walk, up):
 def test_a_field_of_view_is_a_focal_length(walk):
     result, _ = filmed(walk)
     fov_deg = 2 * np.degrees(np.arctan(SIZE[0] / 2 / FOCAL_PX))
-    one = motion.trajectory(result, fov_deg=fov_deg)
-    two = motion.trajectory(result, focal_px=FOCAL_PX)
+    one = paths.trajectory(result, fov_deg=fov_deg)
+    two = paths.trajectory(result, focal_px=FOCAL_PX)
     np.testing.assert_allclose(one.root_m, two.root_m, atol=1e-4)
 
 
 def test_frames_that_see_too_little_are_filled(walk):
     result, camera = filmed(walk)
     result.keypoints_px[0, 40:43, 3:, 2] = 0  # three joints left
-    found = motion.trajectory(result, focal_px=FOCAL_PX)
+    found = paths.trajectory(result, focal_px=FOCAL_PX)
     assert found.header["processing"][-1]["filled_frames"] == 3
     np.testing.assert_allclose(found.root_m[0, 40:43], camera.from_world(walk[40:43, 0]), atol=0.03)
     nobody = replace(result, valid=np.zeros_like(result.valid))
-    assert np.isnan(motion.trajectory(nobody, focal_px=FOCAL_PX).root_m).all()
+    assert np.isnan(paths.trajectory(nobody, focal_px=FOCAL_PX).root_m).all()
 
 
 @pytest.mark.parametrize(
@@ -260,26 +262,26 @@ def test_frames_that_see_too_little_are_filled(walk):
 )
 def test_cameras_that_do_not_exist_are_refused(walk, options, message):
     with pytest.raises(UserError, match=message):
-        motion.trajectory(filmed(walk)[0], **options)
+        paths.trajectory(filmed(walk)[0], **options)
 
 
 def test_a_path_needs_the_size_of_the_image(walk):
     result, _ = filmed(walk)
     result.header["image_size"] = None
     with pytest.raises(UserError, match="lift again with --image-size"):
-        motion.trajectory(result, fov_deg=60)
+        paths.trajectory(result, fov_deg=60)
 
 
 @pytest.mark.parametrize("up", ["y", "z"])
 def test_up_is_up(walk, up):
     result, _ = filmed(walk)
-    turned = motion.up_axis(motion.trajectory(result, focal_px=FOCAL_PX), up)
+    turned = paths.up_axis(paths.trajectory(result, focal_px=FOCAL_PX), up)
     assert turned.header["axes"] == UP[up]
     height = turned.pose_m[0, :, H36M17.joints.index("head"), "xyz".index(up)]
     assert (height > 0.5).all()
     view = turned.pose_m @ view_axes(turned.header["axes"]).T
     np.testing.assert_allclose(view, result.pose_m @ view_axes(CAMERA).T, atol=1e-5)
-    both = motion.up_axis(turned, "y")
+    both = paths.up_axis(turned, "y")
     np.testing.assert_allclose(both.root_m[0], turned.root_m[0] @ _to_y(up).T, atol=1e-5)
 
 
@@ -292,7 +294,7 @@ def _to_y(up: str) -> np.ndarray:
 
 def test_feet_stand_where_the_truth_says(walk):
     result, _ = filmed(walk)
-    result = motion.trajectory(result, focal_px=FOCAL_PX)
+    result = paths.trajectory(result, focal_px=FOCAL_PX)
     stands = ground.standing(result)[0]
     speed = np.linalg.norm(np.gradient(walk[:, ANKLES], 1 / 30, axis=0), axis=-1)
     assert stands[speed < 0.2].mean() > 0.8
@@ -306,7 +308,7 @@ def test_feet_stand_where_the_truth_says(walk):
 @pytest.mark.parametrize("pitch_deg", [0.0, 12.0])
 def test_the_floor_is_found_under_a_tilted_camera(walk, pitch_deg):
     result, _ = filmed(walk, pitch_deg)
-    floor = ground.floor(motion.trajectory(result, focal_px=FOCAL_PX))
+    floor = ground.floor(paths.trajectory(result, focal_px=FOCAL_PX))
     step = floor.header["processing"][-1]
     assert step["tilt_deg"] == pytest.approx(pitch_deg, abs=3)
     assert step["camera_height_m"] == pytest.approx(1.5, abs=0.2)
@@ -318,7 +320,7 @@ def test_the_floor_is_found_under_a_tilted_camera(walk, pitch_deg):
     with pytest.raises(UserError, match="stands on a floor already"):
         ground.floor(floor)
     with pytest.raises(UserError, match="stands on a floor already"):
-        motion.trajectory(floor, focal_px=FOCAL_PX)
+        paths.trajectory(floor, focal_px=FOCAL_PX)
 
 
 def test_without_a_path_the_lower_ankle_stands(walk):
@@ -337,7 +339,7 @@ def test_without_a_path_the_lower_ankle_stands(walk):
 def test_someone_who_never_stands_is_put_on_a_level_floor(walk):
     sliding = walk + np.linspace(0, 30, len(walk))[:, None, None] * np.array([0.1, 0, 0])
     result, _ = filmed(sliding)
-    floor = ground.floor(motion.trajectory(result, focal_px=FOCAL_PX))
+    floor = ground.floor(paths.trajectory(result, focal_px=FOCAL_PX))
     step = floor.header["processing"][-1]
     assert step["tilt_deg"] < 3 and "no foot stands" in step["method"]
     assert step["camera_height_m"] == pytest.approx(1.5, abs=0.3)
@@ -348,12 +350,12 @@ def test_who_stays_at_one_place_is_upright(walk):
     tall = np.repeat(walk[:1], 60, axis=0)
     tall[:, :, :2] = tall[:, :1, :2] + 0.2 * (tall[:, :, :2] - tall[:, :1, :2])  # stretched out
     result, _ = filmed(tall, pitch_deg=15)
-    floor = ground.floor(motion.trajectory(result, focal_px=FOCAL_PX))
+    floor = ground.floor(paths.trajectory(result, focal_px=FOCAL_PX))
     step = floor.header["processing"][-1]
     assert step["tilt_deg"] == pytest.approx(15, abs=3)
     assert step["tilt_from"] == "steps and upright bodies"
     lying = tall[..., [0, 2, 1]] + [0, -0.8, 0.1]
-    floor = ground.floor(motion.trajectory(filmed(lying)[0], focal_px=FOCAL_PX))
+    floor = ground.floor(paths.trajectory(filmed(lying)[0], focal_px=FOCAL_PX))
     assert floor.header["processing"][-1]["tilt_from"] == "steps"
 
 
@@ -362,7 +364,7 @@ def test_locked_feet_do_not_slide_and_legs_keep_their_length(walk):
     rng = np.random.default_rng(0)
     # what a noisy depth does: the whole body sways along the line of sight
     sway = np.cumsum(rng.normal(0, 0.01, (len(walk), 1)), axis=0)
-    result = motion.trajectory(motion.rigid(result), focal_px=FOCAL_PX)
+    result = paths.trajectory(bones.rigid(result), focal_px=FOCAL_PX)
     result.root_m[0, :, 2:] += sway
     floor = ground.floor(motion.smooth(result))
     locked = ground.lock_feet(floor)

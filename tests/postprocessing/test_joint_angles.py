@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from actionpose.export.joint_angles import save
 from actionpose.geometry.axes import view_axes
-from actionpose.postprocessing import smoothing as motion
 from actionpose.postprocessing.joint_angles import Angles, angles
+from actionpose.postprocessing.root_trajectory import up_axis
 from actionpose.result import Result
 from actionpose.skeletons import H36M17, HALPE26
 from actionpose.utils.errors import UserError
@@ -106,7 +106,7 @@ def test_axes_and_units_do_not_matter():
     pose = turned(standing(), LEFT_LEG, "left_hip", (-1, 0, 0), 40)
     result = result_of(pose)
     for up in ("y", "z"):
-        other = motion.up_axis(result, up)
+        other = up_axis(result, up)
         np.testing.assert_allclose(angles(other).degrees, angles(result).degrees, atol=1e-3)
     camera = "x right, y down, z away from the camera"
     header = {**result.header, "axes": camera}

@@ -12,7 +12,12 @@ from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.visualization import html_viewer as view
-from actionpose.visualization.html_viewer import COLORS, html, picture, place
+from actionpose.visualization import picture as pictures
+from actionpose.visualization import scene
+from actionpose.visualization.drawing import COLORS
+from actionpose.visualization.html_viewer import html
+from actionpose.visualization.picture import picture
+from actionpose.visualization.scene import place
 
 CAMERA = "x right, y down, z away from the camera"
 
@@ -105,7 +110,7 @@ def test_persons_stand_upright_on_the_floor(axes, order):
     placed, _ = place(result)
     head, ankle = (placed[0, :, H36M17.joints.index(name)] for name in ("head", "left_ankle"))
     np.testing.assert_allclose(head[:, 1] - ankle[:, 1], 1.64, atol=1e-6)
-    assert ankle[:, 1] == pytest.approx(view.CLEARANCE_M)
+    assert ankle[:, 1] == pytest.approx(scene.CLEARANCE_M)
     nose = placed[0, :, H36M17.joints.index("nose")]
     assert (nose[:, 2] > head[:, 2]).all()  # the face is towards the viewer
     left, right = (
@@ -118,13 +123,13 @@ def test_the_floor_ignores_a_stray_frame():
     result = made_up(frames=100)
     result.pose_m[0, 50, 0, 1] = 9.0
     placed, _ = place(result)
-    assert placed[0, 0, H36M17.joints.index("left_ankle"), 1] == pytest.approx(view.CLEARANCE_M)
+    assert placed[0, 0, H36M17.joints.index("left_ankle"), 1] == pytest.approx(scene.CLEARANCE_M)
 
 
 def test_without_places_persons_stand_in_the_order_of_the_image():
     placed, _ = place(made_up(persons=3))
     x = placed[:, 0, 0, 0]
-    np.testing.assert_allclose(x, [view.SPACING_M, 0, -view.SPACING_M])
+    np.testing.assert_allclose(x, [scene.SPACING_M, 0, -scene.SPACING_M])
 
 
 def test_with_a_trajectory_persons_stay_apart_as_they_are():
@@ -136,7 +141,7 @@ def test_with_a_trajectory_persons_stay_apart_as_they_are():
     np.testing.assert_allclose(placed[1, :, 0, 0] - placed[0, :, 0, 0], 3, atol=1e-6)
     np.testing.assert_allclose(np.diff(placed[0, :, 0, 2]), -0.1, atol=1e-6)
     np.testing.assert_array_equal(offset[0], offset[1])
-    assert placed[..., 1].min() == pytest.approx(view.CLEARANCE_M)
+    assert placed[..., 1].min() == pytest.approx(scene.CLEARANCE_M)
 
 
 def test_nothing_to_draw_is_said(tmp_path):
@@ -251,7 +256,7 @@ def test_a_small_film_is_in_the_page_and_a_large_one_beside_it(tmp_path, monkeyp
 def test_a_picture_has_a_column_per_frame(tmp_path, frames, columns, rows):
     made_up(frames=frames).save(tmp_path / "a.png")
     image = pixels(tmp_path / "a.png")
-    panel = 150 * view._PANEL_IN
+    panel = 150 * pictures._PANEL_IN
     np.testing.assert_allclose(
         image.shape[:2], [rows * panel + 150 * 1.24, columns * panel + 150 * 0.46], atol=1.5
     )

@@ -10,7 +10,7 @@ from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.visualization import video_overlay as overlay
-from actionpose.visualization.html_viewer import COLORS
+from actionpose.visualization.drawing import COLORS
 
 av = pytest.importorskip("av")
 pytest.importorskip("PIL")

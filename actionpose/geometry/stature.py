@@ -1,0 +1,31 @@
+"""The stature of a person, from the length of the bones between ankles and head."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.skeletons import H36M17
+
+Array = NDArray[np.floating]
+
+AVERAGE_ADULT_M = 1.70  # where the height is not given
+ANKLE_HEIGHT = 0.039  # of the stature (Drillis and Contini 1966)
+# Stature over the length of the chain ankle, knee, hip, pelvis, spine, thorax, head top
+STATURE_PER_CHAIN = 1 / (1 - ANKLE_HEIGHT)
+
+
+def chain_length(pose: Array) -> float:
+    """Length from the ankles to the top of the head along the bones, in the pose's unit.
+
+    Args:
+        pose: (T, 17, 3). A bone has the median of its lengths over time; legs are averaged.
+    """
+
+    def bone(a: str, b: str) -> float:
+        ends = pose[:, H36M17.indices(a, b)]
+        return float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1)))
+
+    trunk = bone("pelvis", "spine") + bone("spine", "thorax") + bone("thorax", "head")
+    legs = [
+        bone(f"{s}_hip", f"{s}_knee") + bone(f"{s}_knee", f"{s}_ankle") for s in ("left", "right")
+    ]
+    return trunk + sum(legs) / 2

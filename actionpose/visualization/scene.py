@@ -1,0 +1,66 @@
+"""Where everybody stands: the scene that pictures, pages and videos show.
+
+View axes: x right, y up, z towards the viewer, meters, the floor at y = 0.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actionpose.geometry.axes import view_axes
+from actionpose.result import Result
+from actionpose.utils.errors import UserError
+
+FLOOR_PERCENTILE = 5  # of the lowest joint over time: a stray joint does not lower the floor
+CLEARANCE_M = 0.04  # of the lowest joint's center above the floor, so that limbs are not cut by it
+SPACING_M = 1.2  # between persons whose places are unknown
+GRID_M = 0.5  # between the lines of the floor
+
+
+def place(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where to draw everybody.
+
+    With `root_m`, persons stand where they are, the scene is moved to the origin and there is one
+    floor. Without it nobody's place is known: each stands on the floor, side by side in the order
+    of the image.
+
+    Returns:
+        (P, T, J, 3) meters in view axes, NaN where a person is not there, and the (P, 3) offsets
+        that were subtracted after turning `pose_m` (plus `root_m`) to these axes.
+
+    Raises:
+        UserError: no frame is valid, or the axes are unknown.
+    """
+    pose = np.where(result.valid[..., None, None], result.pose_m.astype(np.float64), np.nan)
+    if result.root_m is not None:
+        pose += result.root_m[:, :, None]
+    if not np.isfinite(pose).all(axis=-1).any():
+        raise UserError("there is nothing to draw: the result has no valid frame")
+    pose = pose @ view_axes(result.header["axes"]).T
+    persons = range(len(pose))
+    groups = [[i] for i in persons] if result.root_m is None else [list(persons)]
+    offset = np.zeros((len(pose), 3))
+    for group in groups:
+        y = pose[group, ..., 1]
+        y = y[np.isfinite(y).any(axis=-1)]  # (frames of all, J)
+        lowest = np.fmin.reduce(y, axis=-1)
+        if lowest.size:
+            offset[group, 1] = np.percentile(lowest, FLOOR_PERCENTILE) - CLEARANCE_M
+    if result.root_m is None:
+        offset[:, 0] = -SPACING_M * (_order_in_image(result) - (len(pose) - 1) / 2)
+    else:
+        offset[:, [0, 2]] = np.nanmedian(pose[..., [0, 2]], axis=(0, 1, 2))
+    return pose - offset[:, None, None], offset
+
+
+def _order_in_image(result: Result) -> NDArray[np.intp]:
+    """(P,) 0 for the person furthest left in the image, and so on."""
+    seen = (result.keypoints_px[..., 2] > 0) & result.valid[..., None]
+    x_px = np.where(seen, result.keypoints_px[..., 0], 0).sum(axis=(1, 2))
+    mean_px = x_px / np.maximum(seen.sum(axis=(1, 2)), 1)
+    return np.argsort(np.argsort(mean_px, kind="stable"), kind="stable")
+
+
+def film_offset_s(result: Result) -> float:
+    """The time in the film of the result's time 0: keypoint files may begin at a later frame."""
+    fps = result.header.get("fps") or 0
+    return float(result.header.get("first_frame") or 0) / fps if fps else 0.0
