@@ -15,14 +15,13 @@ import tyro
 from tyro.conf import Positional, arg
 
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.evaluation.open_benchmark import VIEWS_OF_A_WINDOW
-from actionpose.evaluation.views import as_keypoints, see
+from actionpose.evaluation.views import NUM_VIEWS, project
 from actionpose.inference.predictor import ActionPose
 from actionpose.metrics.bootstrap import bootstrap
 from actionpose.models.text_encoder import mirror_text
 from actionpose.utils.errors import UserError, exit_codes
 
-RATE_HZ = 30.0
+FPS = 30.0
 LONGEST = 150  # frames of a motion
 LABELS = (
     "wave with the left hand",
@@ -73,9 +72,11 @@ def main(
             for text in (label, contrary(label)):
                 texts = model.embed_text([text, contrary(text)])
                 for number, joints_m in enumerate(wanted[text]):
-                    views = range(VIEWS_OF_A_WINDOW)
-                    seen = [see(joints_m, f"{text}/{number}", view) for view in views]
-                    motions = [model.embed_motion(as_keypoints(s, RATE_HZ))[0] for s in seen]
+                    views = (
+                        project(joints_m, f"{text}/{number}", view, FPS)
+                        for view in range(NUM_VIEWS)
+                    )
+                    motions = [model.embed_motion(keypoints)[0] for keypoints in views]
                     own, other = texts @ np.transpose(motions)
                     right.append(100.0 * (own > other).mean())
             rows[label].append(f"{np.mean(right):.0f}")

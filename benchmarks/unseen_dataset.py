@@ -24,14 +24,13 @@ from numpy.typing import NDArray
 from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.datasets.corpus import Corpus, open_corpus
-from actionpose.evaluation.open_benchmark import VIEWS_OF_A_WINDOW
 from actionpose.evaluation.recognition import (
-    confusion,
+    draw_confusion,
     nearest,
     recognize,
-    statistics_table,
+    span_statistics,
 )
-from actionpose.evaluation.views import labeled_spans
+from actionpose.evaluation.views import NUM_VIEWS, labeled_spans
 from actionpose.inference.predictor import ActionPose
 from actionpose.metrics.bootstrap import bootstrap
 from actionpose.models.text_encoder import normalize_text
@@ -60,10 +59,10 @@ def by_neighbors(
 ) -> NDArray[np.int64]:
     """(N, 4) rows of `labels` that the baseline finds."""
     examples, spans = labeled_spans(train, "all"), labeled_spans(corpora, "all")
-    near = nearest(statistics_table(examples), statistics_table(spans)) // VIEWS_OF_A_WINDOW
-    texts = model.embed_text([span.text for span in examples])
+    near = nearest(span_statistics(examples), span_statistics(spans)) // NUM_VIEWS
+    texts = model.embed_text([span.label for span in examples])
     found = (texts[near].mean(axis=1) @ model.embed_text(labels).T).argmax(axis=1)
-    return found.reshape(len(spans), VIEWS_OF_A_WINDOW)
+    return found.reshape(len(spans), NUM_VIEWS)
 
 
 def main(
@@ -98,10 +97,10 @@ def main(
         )
     if examples:
         found = by_neighbors(model, examples, corpora, report["labels"])
-        right = 100.0 * (found == report["truth"][:, None]).mean(axis=1)
+        right = 100.0 * (found == report["target"][:, None]).mean(axis=1)
         print(f"| neighbors and text | | | | {bootstrap(right)} | | |")
     if picture:
-        confusion(report, picture)
+        draw_confusion(report, picture)
 
 
 if __name__ == "__main__":

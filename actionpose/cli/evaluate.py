@@ -21,11 +21,8 @@ def open_benchmark(
 ) -> None:
     """Score a model on the open benchmark: subjects never seen in training."""
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.datasets.projection import IMAGE_SIZE
     from actionpose.evaluation import recognition, segmentation
-    from actionpose.evaluation.open_benchmark import METRICS
-    from actionpose.evaluation.open_benchmark import evaluate_open as score
-    from actionpose.geometry.camera import image_frame
+    from actionpose.evaluation.open_benchmark import METRICS, evaluate_open, model_predict
     from actionpose.inference.predictor import ActionPose
     from actionpose.utils.files import write_json
 
@@ -35,15 +32,11 @@ def open_benchmark(
     if confusion and not (actions and model.knows_actions):
         raise UserError(f"there is no --confusion to draw: {checkpoint} knows no actions")
     corpora = [open_corpus(folder) for folder in data]
-    image = image_frame(IMAGE_SIZE)
-
-    def predict(keypoints: Any) -> Any:
-        return model.predict(image.denormalize(keypoints), IMAGE_SIZE) / image.unit_px
 
     def progress(items: Any) -> Any:
         return progress_bar(items, quiet=quiet)
 
-    report = score(predict, corpora, split, progress)
+    report = evaluate_open(model_predict(model), corpora, split, progress)
     for name, text in METRICS.items():
         print(f"{name:16} {report['scores'][name]!s:24} {text}")
     print(f"{report['num_windows']} windows, {report['num_frames']} frames, {report['protocol']}")
@@ -60,11 +53,11 @@ def open_benchmark(
                 print(f"{name:16} {shown:24} {text}")
         print(
             f"{known['num_spans']} spans of {len(known['labels'])} labels, "
-            f"{known['num_unseen']} of labels not in training; {joined['num_tracks']} tracks"
+            f"{known['num_unseen']} of labels not in training; {len(joined['tracks'])} tracks"
         )
         scores |= about
         if confusion:
-            recognition.confusion(known, confusion)
+            recognition.draw_confusion(known, confusion)
             print(f"wrote   {confusion}")
     if json_out:
         plain = {

@@ -1,4 +1,4 @@
-"""The threshold of "other", calibrated on timelines of joined spans."""
+"""The threshold under which a label is rejected as "other", calibrated on joined spans."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,12 @@ import numpy as np
 
 from actionpose.actions.timeline import scores_over_time
 from actionpose.datasets.corpus import Corpus
-from actionpose.evaluation.open_benchmark import VIEWS_OF_A_WINDOW
 from actionpose.evaluation.recognition import Progress
 from actionpose.evaluation.segmentation import make_tracks
-from actionpose.evaluation.views import as_keypoints, labeled_spans, see
+from actionpose.evaluation.views import NUM_VIEWS, project
 from actionpose.inference.predictor import ActionPose
-from actionpose.utils.errors import UserError
 
-OFFERED = 5  # labels that a timeline has when "other" is calibrated, about as many as users name
+NUM_OFFERED = 5  # labels of a timeline, about as many as users name
 
 
 def calibrate(
@@ -22,47 +20,41 @@ def calibrate(
     split: str = "val",
     progress: Progress = lambda items: items,
 ) -> dict[str, float]:
-    """The cosine that best tells moments whose label is offered from moments whose label is not.
+    """The cosine that best separates time steps whose label is offered from those whose is not.
 
-    Moments are those of timelines of joined spans, seen from four sides. `OFFERED` labels of the
-    split are drawn for each moment, once with its own among them and once without: the more are
-    offered, the higher the best of wrong ones. The threshold maximizes the mean of the two shares
-    that are told rightly.
+    Time steps are those of timelines of joined spans, in four views. `NUM_OFFERED` labels of the
+    split are drawn for each, once with its own among them and once without: the more are offered,
+    the higher the best of wrong ones. The threshold maximizes the balanced accuracy.
 
     Returns:
-        `rejection_threshold` and the shares `accepted` and `rejected` at it, percent.
+        `rejection_threshold`, and at it `accepted` and `rejected`, percent of the time steps with
+        and without their own label.
 
     Raises:
-        UserError: the split has too few labeled spans.
+        UserError: see `make_tracks`; or the model knows no text.
     """
-    spans = labeled_spans(corpora, split)
-    labels = sorted({span.text for span in spans})
-    tracks = make_tracks(spans)
-    if not tracks:
-        raise UserError(f"the split {split!r} has too few labeled spans to join")
+    tracks, labels = make_tracks(corpora, split)
     texts = model.embed_text(labels)
     rng = np.random.default_rng(0)
-    known, other = [], []
+    offered, missing = [], []  # the best score with the own label offered, and without
     for track in progress(tracks):
-        for view in range(VIEWS_OF_A_WINDOW):
-            points_px = see(track.joints_m, track.id, view)
-            keypoints = as_keypoints(points_px, track.fps)
+        for view in range(NUM_VIEWS):
+            keypoints = project(track.joints_m, track.id, view, track.fps)
             embeddings, spans_s = model.space.embed_windows(keypoints)
-            edges_s, scores, there = scores_over_time(embeddings[0], spans_s, texts)
+            edges_s, scores, valid = scores_over_time(embeddings[0], spans_s, texts)
             frames = ((edges_s[:-1] + edges_s[1:]) / 2 * track.fps).astype(int)
-            frames = frames.clip(max=len(track.label_of_frame) - 1)  # the model's rate is another
-            for row in np.flatnonzero(there):
-                own = labels.index(track.label_of_frame[frames[row]])
+            frames = frames.clip(max=len(track.labels) - 1)  # the model's rate is another
+            for row in np.flatnonzero(valid):
+                own = labels.index(track.labels[frames[row]])
                 wrong = rng.permutation(np.delete(scores[row], own))
-                known.append(max(scores[row, own], *wrong[: OFFERED - 1]))
-                other.append(wrong[:OFFERED].max())
-    with_own, without = np.array(known), np.array(other)
-    best = (-1.0, 0.0, 0.0, 0.0)
-    for threshold in np.quantile(np.concatenate([with_own, without]), np.linspace(0, 1, 201)):
-        accepted, rejected = (with_own >= threshold).mean(), (without < threshold).mean()
-        best = max(best, ((accepted + rejected) / 2, float(threshold), accepted, rejected))
+                offered.append(max(scores[row, own], *wrong[: NUM_OFFERED - 1]))
+                missing.append(wrong[:NUM_OFFERED].max())
+    candidates = np.quantile(offered + missing, np.linspace(0, 1, 201))
+    accepted = np.greater_equal.outer(offered, candidates).mean(axis=0)
+    rejected = np.less.outer(missing, candidates).mean(axis=0)
+    best = np.flatnonzero(accepted + rejected == (accepted + rejected).max())[-1]
     return {
-        "rejection_threshold": round(best[1], 4),
-        "accepted": 100 * float(best[2]),
-        "rejected": 100 * float(best[3]),
+        "rejection_threshold": round(float(candidates[best]), 4),
+        "accepted": 100 * float(accepted[best]),
+        "rejected": 100 * float(rejected[best]),
     }

@@ -1,27 +1,25 @@
-"""Are the borders of a timeline where they belong? Held-out spans, joined to tracks.
+"""Segmentation of motion: are the borders of a timeline where they belong?
 
-The spans of a split are joined, in a seeded order, to tracks with known borders; the timeline of
-each is compared with the truth, frame by frame and segment by segment.
+The labeled spans of a split are joined, in a seeded order, to tracks with known borders. The
+timeline of each is compared with the ground truth, frame by frame and segment by segment.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.actions.timeline import Action
 from actionpose.datasets.corpus import Corpus
-from actionpose.evaluation.open_benchmark import VIEWS_OF_A_WINDOW
 from actionpose.evaluation.recognition import Progress
-from actionpose.evaluation.views import Span, as_keypoints, labeled_spans, see
+from actionpose.evaluation.views import NUM_VIEWS, LabeledSpan, labeled_spans, project
 from actionpose.geometry.camera import heading_rad
 from actionpose.inference.predictor import ActionPose
 from actionpose.metrics.bootstrap import bootstrap
 from actionpose.utils.errors import UserError
-
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array
 
 TRACK_SPANS = 6  # that are joined to a track
 TRACK_SPAN_S = 6.0  # longer spans are cut to their middle
@@ -39,11 +37,11 @@ class Track:
 
     id: str
     joints_m: Array  # (T, 17, 3)
-    label_of_frame: list[str]
+    labels: list[str]  # of each frame
     fps: float
 
 
-def join(spans: Sequence[Span], name: str) -> Track:
+def join(spans: Sequence[LabeledSpan], name: str) -> Track:
     """Let each span begin where the one before ended, facing the same way."""
     parts: list[Array] = []
     labels: list[str] = []
@@ -57,73 +55,80 @@ def join(spans: Sequence[Span], name: str) -> Track:
             part = part @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
             part[..., :2] += parts[-1][-1, 0, :2] - part[0, 0, :2]
         parts.append(part)
-        labels += [span.text] * len(part)
+        labels += [span.label] * len(part)
     return Track(name, np.concatenate(parts), labels, spans[0].fps)
 
 
-def make_tracks(spans: Sequence[Span], count: int | None = None) -> list[Track]:
+def make_tracks(corpora: Sequence[Corpus], split: str) -> tuple[list[Track], list[str]]:
     """Tracks of `TRACK_SPANS` spans in a seeded order; no label follows itself.
 
-    Args:
-        count: by default as many as use each span once.
+    Returns:
+        As many as use each span once, and the labels of all spans.
+
+    Raises:
+        UserError: the split has too few labeled spans.
     """
-    rng = np.random.default_rng(0)
-    order = [spans[i] for i in rng.permutation(len(spans))]
+    spans = labeled_spans(corpora, split)
+    order = [spans[i] for i in np.random.default_rng(0).permutation(len(spans))]
     tracks: list[Track] = []
-    while order and (count is None or len(tracks) < count):
-        chosen: list[Span] = []
+    while order:
+        chosen: list[LabeledSpan] = []
         for span in list(order):
-            fits = not chosen or (span.text != chosen[-1].text and span.fps == chosen[0].fps)
+            fits = not chosen or (span.label != chosen[-1].label and span.fps == chosen[0].fps)
             if fits and len(chosen) < TRACK_SPANS:
                 chosen.append(span)
                 order.remove(span)
         if len(chosen) < 2:
             break
         tracks.append(join(chosen, f"track {len(tracks)}"))
-    return tracks
+    if not tracks:
+        raise UserError(f"the split {split!r} has too few labeled spans to join")
+    return tracks, sorted({span.label for span in spans})
 
 
 def segments_of(labels: Sequence[str]) -> list[tuple[int, int, str]]:
-    """Stretches of equal labels of frames: first, one past the last, label."""
-    edges = [0, *(i for i in range(1, len(labels)) if labels[i] != labels[i - 1]), len(labels)]
-    return [(a, b, labels[a]) for a, b in zip(edges[:-1], edges[1:], strict=True) if a < b]
+    """Runs of equal labels of frames: first, one past the last, label."""
+    segments, stop = [], 0
+    for label, frames in groupby(labels):
+        start, stop = stop, stop + len(list(frames))
+        segments.append((start, stop, label))
+    return segments
 
 
 def segmental_counts(
-    found: Sequence[tuple[int, int, str]], truth: Sequence[tuple[int, int, str]], overlap: float
+    predicted: Sequence[tuple[int, int, str]],
+    target: Sequence[tuple[int, int, str]],
+    overlap: float,
 ) -> tuple[int, int, int]:
-    """True positives, false positives and misses of segments (Lea et al. 2017).
+    """True positives, false positives and false negatives of segments (Lea et al. 2017).
 
-    A found segment is right if it overlaps a true one of its label, that no other has taken, by at
-    least `overlap` of their union.
+    A predicted segment is right if its intersection over union with a target segment of its label,
+    that no other has taken, is at least `overlap`.
     """
     taken: set[int] = set()
-    hits = 0
-    for start, stop, label in found:
-        shares = [
+    for start, stop, label in predicted:
+        ious = [
             (min(stop, b) - max(start, a)) / (max(stop, b) - min(start, a)) if own == label else 0
-            for a, b, own in truth
+            for a, b, own in target
         ]
-        best = int(np.argmax(shares)) if shares else 0
-        if shares and shares[best] >= overlap and best not in taken:
+        best = int(np.argmax(ious)) if ious else 0
+        if ious and ious[best] >= overlap and best not in taken:
             taken.add(best)
-            hits += 1
-    return hits, len(found) - hits, len(truth) - hits
+    return len(taken), len(predicted) - len(taken), len(target) - len(taken)
 
 
 def f1_percent(counts: Sequence[float] | Array) -> float:
     """Segmental F1 of summed `segmental_counts`."""
-    hits, wrong, missed = counts
-    return float(200 * hits / (2 * hits + wrong + missed))
+    true_positives, false_positives, false_negatives = counts
+    return float(200 * true_positives / (2 * true_positives + false_positives + false_negatives))
 
 
-def frames_of(actions: Sequence[Action], num_frames: int, fps: float) -> list[str]:
+def frame_labels(actions: Sequence[Action], num_frames: int, fps: float) -> list[str]:
     """The label of each frame of a timeline; "" where there is none."""
     labels = [""] * num_frames
     for action in actions:
-        for frame in range(round(action.start_s * fps), round(action.stop_s * fps)):
-            if frame < num_frames:
-                labels[frame] = action.label
+        frames = slice(round(action.start_s * fps), min(round(action.stop_s * fps), num_frames))
+        labels[frames] = [action.label] * len(labels[frames])
     return labels
 
 
@@ -134,39 +139,39 @@ def segment(
     progress: Progress = lambda items: items,
     threshold: float = -1.0,
 ) -> dict[str, Any]:
-    """Timelines of joined spans against the truth. There is no "other" in them.
+    """Timelines of joined spans against the ground truth. There is no "other" in them.
 
     Args:
         threshold: of `ActionPose.actions`; this one leaves "other" out.
 
     Returns:
         `scores` by the names of `TERMS`, frame-wise with an interval over tracks; `tracks`, for
-        each the true and the found labels of its frames.
+        each the `target` and the `predicted` labels of its frames.
+
+    Raises:
+        UserError: see `make_tracks`; or the model knows no text.
     """
-    spans = labeled_spans(corpora, split)
-    labels = sorted({span.text for span in spans})
-    tracks = make_tracks(spans)
-    if not tracks:
-        raise UserError(f"the split {split!r} has too few labeled spans to join")
-    rows = []
+    tracks, labels = make_tracks(corpora, split)
+    pairs: list[tuple[list[str], list[str]]] = []
     for number, track in enumerate(progress(tracks)):
-        points_px = see(track.joints_m, track.id, number % VIEWS_OF_A_WINDOW)
-        keypoints = as_keypoints(points_px, track.fps)
+        keypoints = project(track.joints_m, track.id, number % NUM_VIEWS, track.fps)
         actions = model.actions(keypoints, labels, threshold=threshold)
-        rows.append((track, frames_of(actions, len(track.label_of_frame), track.fps)))
-    every = [label for track in tracks for label in track.label_of_frame]
-    right = [np.mean([a == b for a, b in zip(f, t.label_of_frame, strict=True)]) for t, f in rows]
+        pairs.append((track.labels, frame_labels(actions, len(track.labels), track.fps)))
+    correct = [np.mean(np.array(target) == np.array(predicted)) for target, predicted in pairs]
+    targets = [label for track in tracks for label in track.labels]
     scores: dict[str, Any] = {
-        "frames": bootstrap(100 * np.array(right)),
-        "frames_one_label": 100 * max(every.count(label) for label in labels) / len(every),
+        "frames": bootstrap(100 * np.array(correct)),
+        "frames_one_label": 100 * max(map(targets.count, labels)) / len(targets),
     }
     for overlap in OVERLAPS:
         counts = [
             segmental_counts(
-                [s for s in segments_of(found) if s[2]], segments_of(track.label_of_frame), overlap
+                [s for s in segments_of(predicted) if s[2]], segments_of(target), overlap
             )
-            for track, found in rows
+            for target, predicted in pairs
         ]
         scores[f"f1_{round(100 * overlap)}"] = f1_percent(np.sum(counts, axis=0))
-    pairs = [{"id": t.id, "truth": t.label_of_frame, "found": f} for t, f in rows]
-    return {"scores": scores, "tracks": pairs, "num_tracks": len(tracks)}
+    return {
+        "scores": scores,
+        "tracks": [{"target": target, "predicted": predicted} for target, predicted in pairs],
+    }

@@ -19,10 +19,8 @@ from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
 from actionpose.datasets.corpus import Corpus, open_corpus
 from actionpose.datasets.lifting import Batches
 from actionpose.datasets.motion_text import TextBatches
-from actionpose.datasets.projection import IMAGE_SIZE
 from actionpose.evaluation import recognition, segmentation
-from actionpose.evaluation.open_benchmark import METRICS, evaluate_open
-from actionpose.geometry.camera import image_frame
+from actionpose.evaluation.open_benchmark import METRICS, evaluate_open, model_predict
 from actionpose.inference.predictor import ActionPose
 from actionpose.metrics.bootstrap import Score, bootstrap
 from actionpose.training.finetune import finetune
@@ -201,12 +199,8 @@ def lifting_errors(
 ) -> dict[str, dict[str, float]]:
     """The errors of every window of the open benchmark, by its id."""
     model = ActionPose.from_pretrained(checkpoint)
-    image = image_frame(IMAGE_SIZE)
-
-    def predict(keypoints: Array) -> Array:
-        return model.predict(image.denormalize(keypoints), IMAGE_SIZE) / image.unit_px
-
-    windows: dict[str, dict[str, float]] = evaluate_open(predict, corpora, split)["windows"]
+    report = evaluate_open(model_predict(model), corpora, split)
+    windows: dict[str, dict[str, float]] = report["windows"]
     return windows
 
 

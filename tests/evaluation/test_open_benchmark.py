@@ -1,26 +1,30 @@
 """The open benchmark on a made-up corpus."""
 
-from itertools import islice
-
 import numpy as np
 import pytest
 from helpers.motions import some_motion
 
 from actionpose.datasets.corpus import Corpus, open_corpus, write_corpus
+from actionpose.datasets.projection import Clip
 from actionpose.evaluation.open_benchmark import (
     METRICS,
-    VIEWS_OF_A_WINDOW,
-    benchmark_clips,
+    benchmark_windows,
     evaluate_open,
     window_errors,
 )
+from actionpose.evaluation.views import project_clip
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
 
+def clips_of(corpus: Corpus, split: str) -> list[Clip]:
+    windows = benchmark_windows(corpus, split)
+    return [project_clip(joints, name, view) for name, joints in windows for view in range(4)]
+
+
 def test_truth_scores_zero(corpus: Corpus) -> None:
     truth = {}
-    for _, clip in benchmark_clips(corpus, "val"):
+    for clip in clips_of(corpus, "val"):
         truth[clip["keypoints"].tobytes()] = clip["pose"]
     report = evaluate_open(
         lambda keypoints: np.stack([truth[view.tobytes()] for view in keypoints]), [corpus], "val"
@@ -60,20 +64,17 @@ def benchmark(tmp_path_factory):
 
 
 def test_benchmark_windows(benchmark):
-    windows = [window for window, _ in benchmark_clips(benchmark, "train")]
-    expected = ["a[0:81]", "a[81:162]", "a[162:192]", "b[0:81]", "c[0:10]"]
-    assert windows == [window for window in expected for _ in range(VIEWS_OF_A_WINDOW)]
-    assert VIEWS_OF_A_WINDOW == 4
-    short = [window for window, _ in benchmark_clips(benchmark, "val", frames=27)]
-    assert short[::4] == ["d[0:27]", "d[27:54]", "d[54:81]", "d[81:90]"]
+    windows = [name for name, _ in benchmark_windows(benchmark, "train")]
+    assert windows == ["a[0:81]", "a[81:162]", "a[162:192]", "b[0:81]", "c[0:10]"]
+    short = [name for name, _ in benchmark_windows(benchmark, "val", frames=27)]
+    assert short == ["d[0:27]", "d[27:54]", "d[54:81]", "d[81:90]"]
 
 
 def test_benchmark_views_are_around_the_person(benchmark):
     """Front, left, back, right: the left shoulder is right in the image, near, left, far."""
     shoulders = H36M17.indices("left_shoulder", "right_shoulder")
-    clips = islice(benchmark_clips(benchmark, "train"), 4)
     of_front, of_left, of_back, of_right = (
-        np.subtract(*clip["pose"][0, shoulders]) for _, clip in clips
+        np.subtract(*clip["pose"][0, shoulders]) for clip in clips_of(benchmark, "train")[:4]
     )
     assert of_front[0] > 0.05 and of_back[0] < -0.05
     assert of_left[2] < -0.05 and of_right[2] > 0.05
@@ -81,7 +82,7 @@ def test_benchmark_views_are_around_the_person(benchmark):
 
 def test_benchmark_is_fixed(benchmark):
     """Renew these with care: every published number of the open benchmark hangs on them."""
-    clips = [clip for _, clip in benchmark_clips(benchmark, "train")]
+    clips = clips_of(benchmark, "train")
     keypoints = np.concatenate([clip["keypoints"] for clip in clips]).astype(float)
     pose = np.concatenate([clip["pose"] for clip in clips]).astype(float)
     scale_m = np.array([clip["scale_m"] for clip in clips], dtype=float)
@@ -90,7 +91,7 @@ def test_benchmark_is_fixed(benchmark):
     np.testing.assert_allclose(keypoints.std(axis=(0, 1)), KEYPOINTS_STD, atol=1e-5)
     np.testing.assert_allclose(pose.std(axis=(0, 1)), POSE_STD, atol=1e-5)
     assert scale_m.mean() == pytest.approx(SCALE_MEAN_M, abs=1e-5)
-    again = [clip for _, clip in benchmark_clips(benchmark, "train")]
+    again = clips_of(benchmark, "train")
     for a, b in zip(clips, again, strict=True):
         assert all(np.array_equal(a[key], b[key]) for key in a)
 
