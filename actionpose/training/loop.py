@@ -30,6 +30,7 @@ from actionpose.models.ops.fused_block import has_bf16
 from actionpose.training import run_folder
 from actionpose.training.losses import weighted_sum
 from actionpose.training.muon import make_optimizer
+from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import write_json
 
@@ -101,8 +102,7 @@ def start_accelerator(config: TrainingConfig) -> Any:
         from accelerate.state import AcceleratorState
     except ModuleNotFoundError as error:
         raise UserError("training needs: pip install 'actionpose[train]'") from error
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("training.device is cuda, but torch finds no GPU: use cpu or auto")
+    choose_device(config.device)
     tune_malloc()
     torch.set_flush_denormal(True)  # attention that has decided is full of them; CPUs crawl there
     AcceleratorState._reset_state()  # else a process keeps the precision of its first run
