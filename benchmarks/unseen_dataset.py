@@ -88,7 +88,7 @@ def main(
     for name in checkpoints:
         model = ActionPose.from_pretrained(name)
         report = recognize(model, corpora, "all")
-        known = sum(model.space.labels.knows(label) for label in report["labels"])
+        known = sum(model.labels.knows(label) for label in report["labels"])
         top1, per_class = (report["scores"][key] for key in ("top1", "per_class"))
         print(
             f"| {name} | {report['num_spans']} | {len(report['labels'])} | {known} | {top1}"

@@ -19,7 +19,7 @@ PHRASINGS = ("{}", "a person: {}", "someone is doing this: {}")
 _BATCH = 64
 
 
-class Labels:
+class LabelBank:
     """What a checkpoint knows of text.
 
     Args:

@@ -28,8 +28,6 @@ TRANSITION_PENALTY = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
 MAX_WORDS = 40  # of a label
-OVERLAP = 2  # windows that cover a moment
-_LEAST_SEEN = 0.5  # share of a window's frames in which the person has to be there
 
 
 @dataclass(frozen=True)
@@ -74,25 +72,6 @@ def clean_labels(labels: Iterable[str]) -> list[str]:
     if not unique:
         raise UserError(f"there is no label: name at least one action (besides {OTHER!r})")
     return list(unique.values())
-
-
-def window_spans(num_frames: int, length: int) -> NDArray[np.int64]:
-    """First and one past the last frame of the windows of a motion: (W, 2).
-
-    Args:
-        length: of the windows; a shorter motion is one window.
-    """
-    length = max(1, min(length, num_frames))
-    last = num_frames - length
-    starts = np.array([*range(0, last, max(1, length // OVERLAP)), last])
-    return starts[:, None] + [0, length]
-
-
-def seen_windows(spans: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(W,) whether the person is there (`valid`, (T,)) in enough of a window to tell."""
-    count = np.concatenate([[0], np.cumsum(valid)])
-    frames = spans[:, 1] - spans[:, 0]
-    return count[spans[:, 1]] - count[spans[:, 0]] >= np.maximum(1, _LEAST_SEEN * frames)
 
 
 def moment_scores(

@@ -74,9 +74,9 @@ def actions(
         source = read_source(input, fps=fps)
     model = ActionPose.from_pretrained(checkpoint, device)
     if names is None:
-        if not model.space.labels.names:
+        if not model.labels.names:
             raise UserError(f"the checkpoint {checkpoint} has no labels: name some with --labels")
-        names = clean_labels(model.space.labels.names)
+        names = clean_labels(model.labels.names)
     needs_result = any(path.suffix.lower() not in timelines.WRITERS for path in out)
     if needs_result and isinstance(source, Keypoints):
         source = model.lift(source)

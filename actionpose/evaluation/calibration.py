@@ -40,7 +40,7 @@ def calibrate(
     for track in progress(tracks):
         for view in range(NUM_VIEWS):
             keypoints = project(track.joints_m, track.id, view, track.fps)
-            embeddings, spans_s = model.space.embed_windows(keypoints)
+            embeddings, spans_s = model.embed_windows(keypoints)
             edges_s, scores, valid = scores_over_time(embeddings[0], spans_s, texts)
             frames = ((edges_s[:-1] + edges_s[1:]) / 2 * track.fps).astype(int)
             frames = frames.clip(max=len(track.labels) - 1)  # the model's rate is another

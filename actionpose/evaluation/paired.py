@@ -29,9 +29,10 @@ from actionpose.evaluation.protocols import (
     scores_by_group,
 )
 from actionpose.geometry.camera import Frame2D, box_frame
-from actionpose.inference.predictor import predict as predict_poses
+from actionpose.inference import flip_averaging
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
+from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 
@@ -148,10 +149,7 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
     Raises:
         UserError: no such checkpoint; one of another skeleton, or whose unit is not the data's.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device is cuda, but torch finds no GPU: use cpu or auto")
+    device = choose_device(device)
     metric = kind != "h36m-sh"
     if Path(name).is_file():
         encoder = checkpoint.load_motionbert(name)
@@ -249,7 +247,7 @@ def model_predict(
             ]
         )
         batch = torch.from_numpy(seen).to(device)
-        pose = predict_poses(model.encoder, batch, flip=protocol.flip, root=protocol.root)
+        pose = flip_averaging.predict(model.encoder, batch, flip=protocol.flip, root=protocol.root)
         result = pose.cpu().numpy().astype(np.float64)
         result *= np.array([f.unit_px for f in frames])[:, None, None, None]
         if overwrite_xy:

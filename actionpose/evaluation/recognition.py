@@ -119,7 +119,7 @@ def recognize(
     predicted = cosines.argmax(axis=-1)
     correct = 100.0 * (predicted == target[:, None]).mean(axis=1)
     train = labeled_spans(corpora, "train")
-    trained = {normalize_text(name) for name in model.space.labels.names}
+    trained = {normalize_text(name) for name in model.labels.names}
     seen = np.isin([s.label for s in spans], list(trained or {s.label for s in train}))
     scores: dict[str, Any] = {
         "top1": bootstrap(correct),

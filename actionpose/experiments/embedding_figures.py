@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from actionpose import checkpoint
-from actionpose.actions.label_bank import Labels
+from actionpose.actions.label_bank import LabelBank
 from actionpose.config import MaskConfig, TextClipConfig, from_dict
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.loading import collate
@@ -237,7 +237,7 @@ def figure8(
     found = embed_spans(folder, corpora, split)
     if found.embedding is None:
         raise UserError(f"{folder} has no motion embedding: it was made without a class token")
-    texts = torch.from_numpy(Labels(folder).embed(labels))
+    texts = torch.from_numpy(LabelBank(folder).embed(labels))
     known = [name.partition("[")[0] for name in found.names]
     if motions is None:
         rows = [found.labels.index(label) for label in labels if label in found.labels]

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.actions.embedding import embed_clips
 from actionpose.actions.label_bank import unit
-from actionpose.actions.timeline import window_spans
 from actionpose.datasets.corpus import open_corpus
 from actionpose.datasets.projection import make_clip, place_camera
 from actionpose.geometry.camera import heading_rad
@@ -26,6 +26,7 @@ from actionpose.inference.predictor import ActionPose
 from actionpose.result import Result, is_result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, cache_folder
+from actionpose.utils.sliding_windows import sliding_windows
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 VIEWS_RAD = (0.0, np.pi / 2)  # from in front, from the side
@@ -158,7 +159,7 @@ def _read(path: Path, source: Path, wanted: dict[str, Any]) -> Index | None:
 
 def _of_result(source: Path, model: ActionPose) -> Index:
     result = Result.load(source)
-    embeddings, spans_s = model.space.windows_of(result)
+    embeddings, spans_s = model.embed_windows(result)
     begin_s = float(result.time_s[0]) if len(result.time_s) else 0.0
     person, window = np.nonzero(np.linalg.norm(embeddings, axis=-1) > _LEAST_NORM)
     motions = [(f"person {number}", "") for number in range(len(embeddings))]
@@ -171,7 +172,7 @@ def _of_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
     rows: list[tuple[int, int, int]] = []  # motion, first row of joints.npy, one past the last
     texts: list[tuple[str, str]] = []
     for number, motion in enumerate(corpus.motions().values()):
-        spans = motion.start + window_spans(len(motion), length)
+        spans = motion.start + sliding_windows(len(motion), length)
         rows += [(number, int(start), int(stop)) for start, stop in spans]
         texts.append((motion.motion, motion.text))
     rows.sort(key=lambda row: row[2] - row[1])  # windows of one length go together
@@ -213,7 +214,7 @@ def embed_motions(
             azimuth_rad = heading_rad(motion_m[0]) + view_rad
             camera = place_camera(motion_m, azimuth_rad, _DISTANCE_M, _HEIGHT_M)
             clips.append(make_clip(motion_m, camera, model.normalization, None)["keypoints"])
-        total = total + model.space.embed_clips(np.stack(clips))
+        total = total + embed_clips(model.encoder, np.stack(clips))
     return unit(np.asarray(total))
 
 

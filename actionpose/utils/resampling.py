@@ -1,4 +1,4 @@
-"""Keypoints and poses at other times: linear, and honest about what is missing."""
+"""Values and masks of frames at other times."""
 
 from collections.abc import Iterator
 
@@ -18,15 +18,10 @@ def same_rate(times: Array, fps: float) -> bool:
     return bool((np.abs(np.diff(times) * fps - 1) <= _SAME_RATE).all())
 
 
-def resample_keypoints(
-    points: Array, valid: NDArray[np.bool_], times: Array, grid: Array
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Keypoints at other times. A joint is there if it is there on both sides of the time."""
+def on_both_sides(mask: NDArray[np.bool_], times: Array, grid: Array) -> NDArray[np.bool_]:
+    """(G, ...) whether a mask (T, ...) at `times` holds on both sides of each time of `grid`."""
     after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
-    seen = points[..., 2] > 0
-    both = seen[after] & seen[after - 1]
-    resampled = interpolate(points, times, grid) * both[..., None]
-    return resampled.astype(np.float32), valid[after] & valid[after - 1] & both.any(axis=1)
+    return mask[after] & mask[after - 1]
 
 
 def interpolate(values: Array, times: Array, grid: Array) -> Array:
@@ -35,12 +30,12 @@ def interpolate(values: Array, times: Array, grid: Array) -> Array:
         return np.repeat(values, len(grid), axis=0)
     after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
     step = np.maximum(times[after] - times[after - 1], 1e-12)  # equal time stamps are allowed
-    share = np.clip((grid - times[after - 1]) / step, 0, 1)
-    share = share.reshape(-1, *[1] * (values.ndim - 1))
-    return values[after - 1] * (1 - share) + values[after] * share
+    alpha = np.clip((grid - times[after - 1]) / step, 0, 1)
+    alpha = alpha.reshape(-1, *[1] * (values.ndim - 1))
+    return values[after - 1] * (1 - alpha) + values[after] * alpha
 
 
-_EVEN = 0.02  # time steps that differ by less than this share are even
+_EVEN = 0.02  # time steps that differ by less than this fraction are even
 
 
 def runs(mask: NDArray[np.bool_]) -> Iterator[slice]:

@@ -12,8 +12,6 @@ from helpers.command_line import call
 from helpers.pretrained import write_checkpoint
 
 from actionpose import ActionPose, Keypoints, Result
-from actionpose.actions.embedding import ActionSpace
-from actionpose.actions.label_bank import Labels
 from actionpose.actions.timeline import (
     OTHER,
     STEP_S,
@@ -24,12 +22,9 @@ from actionpose.actions.timeline import (
     drop_short,
     moment_scores,
     runs,
-    seen_windows,
     timeline,
-    window_spans,
 )
 from actionpose.export import timelines
-from actionpose.geometry.camera import Frame2D
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
@@ -88,29 +83,13 @@ def test_other_can_be_left_out() -> None:
 # --- windows and moments ---
 
 
-@pytest.mark.parametrize("num_frames", [1, 2, 13, 26, 27, 28, 100, 271])
-def test_windows_cover_every_frame(num_frames: int) -> None:
-    spans = window_spans(num_frames, 27)
-    covered = np.zeros(num_frames, bool)
-    for start, stop in spans:
-        assert 0 <= start < stop <= num_frames and stop - start <= 27
-        covered[start:stop] = True
-    assert covered.all()
-    assert len({tuple(span) for span in spans}) == len(spans)
-    if num_frames >= 27:
-        assert set(spans[:, 1] - spans[:, 0]) == {27}
-
-
 @pytest.mark.parametrize(("short", "frames"), [(0.5, 27), (0.0, 81), (None, 81)])
 def test_timelines_look_through_windows_that_were_trained(short: float | None, frames: int) -> None:
     data = {} if short is None else {"short_windows": short}
-    meta = {"frames": 81, "fps": 30.0, "config": {"data": data}}
+    meta = {"frames": 81, "fps": 30.0, "normalization": "box", "config": {"data": data}}
     sizes = {"dim": 16, "depth": 1, "num_heads": 1, "dim_rep": 16, "middle_layer": 1}
     encoder = PoseEncoder(**sizes, max_frames=81)
-    whole = Frame2D((0.0, 0.0), 1.0)
-    space = ActionSpace(
-        encoder.eval(), Labels(None), meta, frame_of=lambda window, size: whole, checkpoint={}
-    )
+    model = ActionPose(encoder.eval(), meta, name="random")
     rng = np.random.default_rng(0)
     seen = Keypoints(
         keypoints_px=rng.random((1, 100, 17, 3), dtype=np.float32),
@@ -120,16 +99,10 @@ def test_timelines_look_through_windows_that_were_trained(short: float | None, f
         image_size=None,
         skeleton=H36M17,
     )
-    _, spans_s = space.embed_windows(seen)
+    _, spans_s = model.embed_windows(seen)
     assert set(np.rint(np.diff(spans_s).ravel() * 30)) == {frames}
-    _, spans_s = space.embed_windows(seen, length=81)
+    _, spans_s = model.embed_windows(seen, length=81)
     assert set(np.rint(np.diff(spans_s).ravel() * 30)) == {81}
-
-
-def test_windows_in_which_the_person_is_seen() -> None:
-    valid = np.array([True] * 5 + [False] * 5)
-    spans = np.array([[0, 4], [3, 7], [4, 8], [6, 10]])
-    assert seen_windows(spans, valid).tolist() == [True, True, False, False]
 
 
 def test_moments_near_a_windows_middle_count_more() -> None:
@@ -239,7 +212,7 @@ def test_embeddings_are_unit_vectors_of_one_space(checkpoint: Path, track: Keypo
     motion, text = model.embed_motion(track), model.embed_text(["arms up", "walk on a chair"])
     assert motion.shape == (1, 16) and text.shape == (2, 16)
     np.testing.assert_allclose(np.linalg.norm([*motion, *text], axis=1), 1, atol=1e-5)
-    windows, spans_s = model.space.embed_windows(track)
+    windows, spans_s = model.embed_windows(track)
     assert windows.shape == (1, len(spans_s), 16)
     # one label at a time gives what all at once give
     one = np.stack([model.embed_text([label])[0] for label in ("arms up", "walk on a chair")])
@@ -302,7 +275,7 @@ def test_shorter_than_a_window(checkpoint: Path) -> None:
 
 def test_one_label_and_five_thousand(checkpoint: Path, track: Keypoints) -> None:
     model = ActionPose.from_pretrained(checkpoint, "cpu")
-    cosines = model.space.embed_windows(track)[0][0] @ model.embed_text(["arms up"])[0]
+    cosines = model.embed_windows(track)[0][0] @ model.embed_text(["arms up"])[0]
     between = float(cosines.min() + cosines.max()) / 2
     found = model.actions(track, ["arms up"], threshold=between, transition_penalty=0)
     assert [a.label for a in found] == [OTHER, "arms up"]

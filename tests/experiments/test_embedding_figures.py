@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from helpers.training_runs import changed
 
 from actionpose import checkpoint, model_hub
-from actionpose.actions.label_bank import Labels
+from actionpose.actions.label_bank import LabelBank
 from actionpose.config import MaskConfig
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import dataset
@@ -87,7 +87,7 @@ def test_figure_8(trained, held_out, tmp_path):
     report = figure8(trained, [held_out], ["Walk", "sit down"], tmp_path / "eight.png")
     assert [clip["label"] for clip in report] == ["walk", "sit down"]
     found = embed_spans(trained, [held_out], "val")
-    texts = torch.from_numpy(Labels(trained).embed(["walk"]))
+    texts = torch.from_numpy(LabelBank(trained).embed(["walk"]))
     for clip in report:
         assert sum(clip["shares"].values()) == pytest.approx(1)
         row = found.names.index(clip["clip"])

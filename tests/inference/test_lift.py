@@ -229,6 +229,6 @@ def test_impossible_heights(model: ActionPose, track: np.ndarray, height_m: floa
 def test_model_of_the_image_needs_its_size(model: ActionPose, track: np.ndarray) -> None:
     other = ActionPose(model.encoder, {**META, "normalization": "image"}, name="random")
     without = Keypoints.from_array(track, skeleton=H36M17, fps=30.0)
-    with pytest.raises(UserError, match="--image-size"):
+    with pytest.raises(UserError, match="image_size"):
         other.lift(without)
     assert np.isfinite(other.lift(keypoints_of(track)).pose_m).all()

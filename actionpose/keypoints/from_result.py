@@ -1,0 +1,25 @@
+"""The 2D keypoints that a result was lifted from."""
+
+import numpy as np
+
+from actionpose.keypoints.core import ASSUMED_RATE_HZ, Keypoints
+from actionpose.result import Result
+
+
+def keypoints_of_result(result: Result) -> Keypoints:
+    """The keypoints in a result, in the joints of its poses."""
+    header = result.header
+    visible = (result.keypoints_px[..., 2:] > 0) & result.valid[..., None, None]
+    duration_s = float(result.time_s[-1] - result.time_s[0]) if len(result.time_s) > 1 else 0.0
+    measured = (len(result.time_s) - 1) / duration_s if duration_s > 0 else ASSUMED_RATE_HZ
+    size = header.get("image_size")
+    return Keypoints(
+        keypoints_px=np.where(visible, result.keypoints_px, 0).astype(np.float32),
+        valid=result.valid,
+        track_id=result.track_id,
+        fps=header.get("fps") or measured,
+        image_size=None if size is None else (int(size[0]), int(size[1])),
+        skeleton=result.skeleton,
+        detector=header.get("detector") or "",
+        source=header.get("source") or "",
+    )
