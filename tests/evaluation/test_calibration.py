@@ -39,4 +39,4 @@ def test_calibrate_command_writes_the_checkpoint(
     meta = json.loads((action_checkpoint / "meta.json").read_text())
     assert meta["rejection_calibrated_on"] == "four, val"
     model = ActionPose.from_pretrained(action_checkpoint, "cpu")
-    assert model.space.rejection_threshold == meta["rejection_threshold"]
+    assert model.rejection_threshold == meta["rejection_threshold"]
