@@ -20,7 +20,7 @@ RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
 def lines_of(page: Path) -> list[str]:
-    """Lines of the bash blocks of a page, and of the comments of a recipe, continued ones joined."""
+    """Lines of the bash blocks of a page, of the comments of a recipe; continued ones joined."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     comments = re.findall(r"^#   (.+)$", text, re.MULTILINE) if page.suffix == ".yaml" else []
