@@ -29,10 +29,7 @@ from actionpose.config import ModelConfig, from_dict
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder
-from actionpose.utils.legacy import RENAMED, current_names
-
-# settings of version 0.1, as its checkpoints hold them
-RENAMED_SETTINGS = {"width": "dim", "rep_width": "dim_rep", "embedding_width": "embedding_dim"}
+from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 
@@ -166,7 +163,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         meta = current_names(
-            json.loads((folder / META).read_text(encoding="utf-8")), RENAMED | RENAMED_SETTINGS
+            json.loads((folder / META).read_text(encoding="utf-8")), RENAMED | RENAMED_MODEL
         )
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:

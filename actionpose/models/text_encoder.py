@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.legacy import RENAMED_MODEL, current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 Pooling = Literal["cls", "mean"]
@@ -160,7 +161,9 @@ class TextEncoder(nn.Module):
             )
         transformers = _transformers()
         try:
-            meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+            meta = current_names(
+                json.loads((folder / _META).read_text(encoding="utf-8")), RENAMED_MODEL
+            )
             if meta["format"] != FORMAT:
                 raise UserError(f"{folder} is of format {meta['format']}; this reads {FORMAT}")
             settings = {name: meta[name] for name in _SETTINGS}

@@ -9,6 +9,8 @@ RENAMED = {
     "other_threshold": "rejection_threshold",
     "other_calibrated_on": "rejection_calibrated_on",
 }
+# of models
+RENAMED_MODEL = {"width": "dim", "rep_width": "dim_rep", "embedding_width": "embedding_dim"}
 
 
 def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:

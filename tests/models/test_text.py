@@ -125,6 +125,13 @@ def test_the_first_layers_are_those_of_the_source(small_bert):
     assert not any(".layer.1." in key for key in ours.bert.state_dict())
 
 
+def test_text_side_of_version_0_1_is_read(encoder, tmp_path):
+    encoder.save(tmp_path / "text")
+    meta = tmp_path / "text" / "meta.json"
+    meta.write_text(meta.read_text().replace("embedding_dim", "embedding_width"))
+    TextEncoder.from_checkpoint(tmp_path / "text")
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_saved_and_read_again(encoder, tmp_path, half):
     encoder.save(tmp_path / "text")
