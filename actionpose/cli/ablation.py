@@ -38,29 +38,38 @@ def open_ablation(
     """
     from actionpose.config import FinetuneConfig, PretrainConfig, load_recipe
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.experiments import ablation as bench
+    from actionpose.experiments.ablation import (
+        ROWS,
+        markdown,
+        plan_trials,
+        read_all,
+        run_trial,
+        summarize,
+    )
     from actionpose.utils.files import atomic_write
 
     if not table_only:
-        jobs = bench.plan(
+        trials = plan_trials(
             out_dir,
             load_recipe(PretrainConfig, pretraining),
             load_recipe(FinetuneConfig, finetuning),
-            rows=rows or tuple(bench.ROWS),
+            rows=rows or tuple(ROWS),
             seeds=seeds,
             steps=steps,
         )
         if dry_run:
-            for job in jobs:
-                state = "done" if job.done else "to do"
-                print(f"{state:6} {job.name:24} {job.steps[0]:6} + {job.steps[1]:6} steps")
-            total = sum(sum(job.steps) for job in jobs if not job.done)
-            print(f"{len(jobs)} jobs, {total} steps to do")
+            for trial in trials:
+                state = "done" if trial.done else "to do"
+                print(f"{state:6} {trial.name:24} {trial.steps[0]:6} + {trial.steps[1]:6} steps")
+            total = sum(sum(trial.steps) for trial in trials if not trial.done)
+            print(f"{len(trials)} trials, {total} steps to do")
             return
         folders = data or (Path("data/open/cmu"), Path("data/open/hdm05"))
         corpora = [open_corpus(folder) for folder in folders]
-        bench.run_all(jobs, corpora, split, quiet=quiet, report=print)
-    text = bench.table(bench.summarize(bench.read_all(out_dir), metric), metric)
+        for trial in trials:
+            print(f"{trial.name}: {'done' if trial.done else 'training'}")
+            run_trial(trial, corpora, split, quiet=quiet)
+    text = markdown(summarize(read_all(out_dir), metric), metric)
     print(text)
     if not table_only:
         with atomic_write(out_dir / "table.md") as path:

@@ -1,34 +1,35 @@
 """The ablation on open data: what masks and alignment give, with equal budgets and intervals.
 
-Every row of the ablation and every seed is a job: stage one as the row says, stage two, which is
-the same for all, and the scores of the open benchmark. Jobs lie in one folder and go on where they
-stopped; the table is made of those that are done. A budget is a number of steps, so that neither
-the machine nor its other work changes it.
+Every row of the ablation and every seed is a trial: pretraining as the row says, fine-tuning, which
+is the same for all, and the scores of the open benchmark. Trials lie in one folder and go on where
+they stopped; the table is made of those that are done. A budget is a number of steps, so that
+neither the machine nor its other work changes it.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
-from actionpose.datasets.corpus import Corpus, open_corpus
+from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.lifting import Batches
+from actionpose.datasets.loading import open_corpora
 from actionpose.datasets.motion_text import TextBatches
-from actionpose.evaluation import recognition, segmentation
 from actionpose.evaluation.open_benchmark import METRICS, evaluate_open, model_predict
+from actionpose.evaluation.recognition import recognize
+from actionpose.evaluation.segmentation import segment
 from actionpose.inference.predictor import ActionPose
 from actionpose.metrics.bootstrap import Score, bootstrap
 from actionpose.training.finetune import finetune
 from actionpose.training.pretrain import pretrain
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write
+from actionpose.utils.files import write_json
+from actionpose.utils.typing import Array
 
-Array = NDArray[np.floating]
 Scores = dict[str, Any]
 
 SCORES = "scores.json"
@@ -39,16 +40,17 @@ class Row:
     """A row of the ablation.
 
     Args:
-        stage_one: whether there is one.
-        masks: of stage one: the random kind for all clips, or the recipe's mixture with masked
+        title: in the table.
+        pretrained: whether there is pretraining.
+        masks: of pretraining: the random kind for all clips, or the recipe's mixture with masked
             body parts and windows.
         aligned: with text.
         shuffled: every span has the text of another: what alignment gives without the meaning.
-        long: stage two has the budget of both stages.
+        long: fine-tuning has the budget of both.
     """
 
-    text: str
-    stage_one: bool = True
+    title: str
+    pretrained: bool = True
     masks: bool = False
     aligned: bool = False
     shuffled: bool = False
@@ -56,8 +58,8 @@ class Row:
 
 
 ROWS: dict[str, Row] = {
-    "alone": Row("stage two alone", stage_one=False),
-    "alone_long": Row("stage two alone, for the steps of both", stage_one=False, long=True),
+    "alone": Row("fine-tuning alone", pretrained=False),
+    "alone_long": Row("fine-tuning alone, for the steps of both", pretrained=False, long=True),
     "baseline": Row("joint and frame masks, noise, no text"),
     "mmm": Row("+ masked parts and windows", masks=True),
     "map": Row("+ alignment with text", aligned=True),
@@ -68,15 +70,15 @@ REFERENCES = ("alone_long", "baseline", "shuffled")  # that differences are take
 
 
 @dataclass(frozen=True)
-class Job:
+class Trial:
     """One row with one seed."""
 
     row: str
     seed: int
     folder: Path
-    stage_one: PretrainConfig | None
-    stage_two: FinetuneConfig
-    steps: tuple[int, int]  # of the stages
+    pretraining: PretrainConfig | None
+    finetuning: FinetuneConfig
+    steps: tuple[int, int]  # of pretraining and of fine-tuning
 
     @property
     def name(self) -> str:
@@ -87,16 +89,16 @@ class Job:
         return (self.folder / SCORES).is_file()
 
 
-def plan(
+def plan_trials(
     folder: Path,
-    stage_one: PretrainConfig,
-    stage_two: FinetuneConfig,
+    pretraining: PretrainConfig,
+    finetuning: FinetuneConfig,
     *,
     rows: Sequence[str],
     seeds: Sequence[int],
     steps: tuple[int, int],
-) -> list[Job]:
-    """The jobs, seed by seed, so that an early stop leaves whole comparisons.
+) -> list[Trial]:
+    """The trials, seed by seed, so that an early stop leaves whole comparisons.
 
     Raises:
         UserError: a row that is not known, no seed, or no step.
@@ -104,67 +106,56 @@ def plan(
     if unknown := [row for row in rows if row not in ROWS]:
         raise UserError(f"there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
     if not rows or not seeds or min(steps) < 1:
-        raise UserError("name at least one row and one seed, and 1 step or more of each stage")
-    per_epoch = (_steps_per_epoch_one(stage_one), _steps_per_epoch_two(stage_two))
-    return [
-        _job(folder, row, seed, stage_one, stage_two, steps, per_epoch)
-        for seed in seeds
-        for row in rows
-    ]
+        raise UserError("name at least one row and one seed, and 1 step or more of each training")
+    per_epoch = (_steps_per_epoch(pretraining), _steps_per_epoch(finetuning))
+    trials = []
+    for seed in seeds:
+        for name in rows:
+            row, place = ROWS[name], folder / name / f"seed_{seed}"
+            own_steps = (steps[0] if row.pretrained else 0, sum(steps) if row.long else steps[1])
+            epochs = (own_steps[0] / per_epoch[0], own_steps[1] / per_epoch[1])
+            second = replace(
+                finetuning,
+                init=place / "pretraining" if row.pretrained else finetuning.init,
+                training=replace(finetuning.training, seed=seed, epochs=epochs[1]),
+            )
+            first = _pretraining_of(row, pretraining, seed, epochs[0]) if row.pretrained else None
+            trials.append(Trial(name, seed, place, first, second, own_steps))
+    return trials
 
 
-def _job(
-    folder: Path,
-    name: str,
-    seed: int,
-    one: PretrainConfig,
-    two: FinetuneConfig,
-    steps: tuple[int, int],
-    per_epoch: tuple[int, int],
-) -> Job:
-    row = ROWS[name]
-    place = folder / name / f"seed_{seed}"
-    own_steps = (steps[0] if row.stage_one else 0, sum(steps) if row.long else steps[1])
-    two = replace(
-        two,
-        init=place / "stage_one" if row.stage_one else two.init,
-        training=replace(two.training, seed=seed, epochs=own_steps[1] / per_epoch[1]),
-    )
-    if not row.stage_one:
-        return Job(name, seed, place, None, two, own_steps)
-    masks = one.data.masks
+def _pretraining_of(row: Row, config: PretrainConfig, seed: int, epochs: float) -> PretrainConfig:
+    masks = config.data.masks
+    if row.masks and masks.part + masks.window == 0:
+        raise UserError("the recipe of pretraining has no masked parts or windows to ablate")
+    if row.aligned and not config.alignment_weight:
+        raise UserError("the recipe of pretraining has alignment_weight 0: nothing to ablate")
     if not row.masks:
         masks = replace(masks, random=1.0, part=0.0, window=0.0)
-    one = replace(
-        one,
-        data=replace(one.data, masks=masks, shuffle_texts=row.shuffled),
-        alignment_weight=one.alignment_weight if row.aligned else 0.0,
-        training=replace(one.training, seed=seed, epochs=own_steps[0] / per_epoch[0]),
+    return replace(
+        config,
+        data=replace(config.data, masks=masks, shuffle_texts=row.shuffled),
+        alignment_weight=config.alignment_weight if row.aligned else 0.0,
+        training=replace(config.training, seed=seed, epochs=epochs),
     )
-    if row.masks and masks.part + masks.window == 0:
-        raise UserError("the recipe of stage one has no masked parts or windows to ablate")
-    if row.aligned and not one.alignment_weight:
-        raise UserError("the recipe of stage one has alignment_weight 0: nothing to ablate")
-    return Job(name, seed, place, one, two, own_steps)
 
 
-def _steps_per_epoch_one(config: PretrainConfig) -> int:
-    corpora = [(open_corpus(folder), weight) for folder, weight in config.data.corpora.items()]
-    size = config.training.batch_size
-    batches = TextBatches(
-        corpora, config.data, batch_size=size, seed=0, negatives=0, need_texts=False
-    )
-    return max(1, len(batches.spans) // size)
+def _steps_per_epoch(config: PretrainConfig | FinetuneConfig) -> int:
+    corpora, size = open_corpora(config.data.corpora), config.training.batch_size
+    if isinstance(config, FinetuneConfig):
+        clips = Batches(corpora, config.data, size, seed=0).windows
+    else:
+        batches = TextBatches(
+            corpora, config.data, batch_size=size, seed=0, negatives=0, need_texts=False
+        )
+        clips = len(batches.spans)
+    return max(1, clips // size)
 
 
-def _steps_per_epoch_two(config: FinetuneConfig) -> int:
-    corpora = [(open_corpus(folder), weight) for folder, weight in config.data.corpora.items()]
-    size = config.training.batch_size
-    return max(1, Batches(corpora, config.data, batch_size=size, seed=0).windows // size)
-
-
-def run(job: Job, corpora: Sequence[Corpus], split: str, *, quiet: bool = False) -> Scores:
-    """Train and score a job, or go on with it.
+def run_trial(
+    trial: Trial, corpora: Sequence[Corpus], split: str, *, quiet: bool = False
+) -> Scores:
+    """Train and score a trial, or go on with it; one that is done is read.
 
     Returns:
         What is stored in its folder as `scores.json`.
@@ -173,47 +164,40 @@ def run(job: Job, corpora: Sequence[Corpus], split: str, *, quiet: bool = False)
         KeyboardInterrupt: a training was asked to stop; it is saved.
         UserError: see `pretrain`, `finetune` and `evaluate_open`.
     """
-    if job.done:
-        return read_scores(job.folder / SCORES)
-    if job.stage_one is not None:
-        _finish(pretrain(job.stage_one, job.folder / "stage_one", quiet=quiet))
-    _finish(finetune(job.stage_two, job.folder / "stage_two", quiet=quiet))
-    scores: Scores = {"row": job.row, "seed": job.seed, "steps": list(job.steps)}
-    scores |= {"split": split, "corpora": [corpus.name for corpus in corpora]}
-    scores["windows"] = lifting_errors(job.folder / "stage_two", corpora, split)
-    if job.stage_one is not None and job.stage_one.alignment_weight:
-        scores["actions"] = action_scores(job.folder / "stage_one", corpora, split)
-    scores["stage_two"] = to_dict(job.stage_two)
-    with atomic_write(job.folder / SCORES) as path:
-        path.write_text(json.dumps(scores) + "\n", encoding="utf-8")
+    if trial.done:
+        return read_scores(trial.folder / SCORES)
+    first, second = trial.folder / "pretraining", trial.folder / "finetuning"
+    if trial.pretraining is not None:
+        _require_finished(pretrain(trial.pretraining, first, quiet=quiet))
+    _require_finished(finetune(trial.finetuning, second, quiet=quiet))
+    predict = model_predict(ActionPose.from_pretrained(second))
+    scores: Scores = {
+        "row": trial.row,
+        "seed": trial.seed,
+        "steps": list(trial.steps),
+        "split": split,
+        "corpora": [corpus.name for corpus in corpora],
+        "windows": evaluate_open(predict, corpora, split)["windows"],
+    }
+    if trial.pretraining is not None and trial.pretraining.alignment_weight:
+        scores["actions"] = action_scores(ActionPose.from_pretrained(first), corpora, split)
+    write_json(trial.folder / SCORES, {**scores, "finetuning": to_dict(trial.finetuning)})
     return scores
 
 
-def _finish(outcome: Any) -> None:
+def _require_finished(outcome: Any) -> None:
     if outcome.status != "finished":
         raise KeyboardInterrupt
 
 
-def lifting_errors(
-    checkpoint: Path, corpora: Sequence[Corpus], split: str
-) -> dict[str, dict[str, float]]:
-    """The errors of every window of the open benchmark, by its id."""
-    model = ActionPose.from_pretrained(checkpoint)
-    report = evaluate_open(model_predict(model), corpora, split)
-    windows: dict[str, dict[str, float]] = report["windows"]
-    return windows
-
-
-def action_scores(checkpoint: Path, corpora: Sequence[Corpus], split: str) -> dict[str, float]:
+def action_scores(model: ActionPose, corpora: Sequence[Corpus], split: str) -> dict[str, float]:
     """Recognition and segmentation, the means alone."""
-    model = ActionPose.from_pretrained(checkpoint)
-    about = recognition.recognize(model, corpora, split)["scores"]
-    about |= segmentation.segment(model, corpora, split)["scores"]
-    return {name: float(getattr(value, "mean", value)) for name, value in about.items()}
+    scores = recognize(model, corpora, split)["scores"] | segment(model, corpora, split)["scores"]
+    return {name: float(getattr(value, "mean", value)) for name, value in scores.items()}
 
 
 def read_scores(path: Path) -> Scores:
-    """The scores of a job.
+    """The scores of a trial.
 
     Raises:
         UserError: the file is damaged.
@@ -223,12 +207,12 @@ def read_scores(path: Path) -> Scores:
         if not isinstance(scores["windows"], dict):
             raise ValueError("no windows")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: remove it, and the job is scored again") from error
+        raise UserError(f"{path} is damaged: remove it, and the trial is scored again") from error
     return scores
 
 
 def read_all(folder: Path) -> list[Scores]:
-    """The scores of all jobs in a folder that are done, rows in the order of `ROWS`."""
+    """The scores of all trials in a folder that are done, rows in the order of `ROWS`."""
     found = [read_scores(path) for path in sorted(folder.glob(f"*/seed_*/{SCORES}"))]
     known = [scores for scores in found if scores["row"] in ROWS]
     return sorted(known, key=lambda scores: (list(ROWS).index(scores["row"]), scores["seed"]))
@@ -250,27 +234,24 @@ class Line:
 def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
     """The table of what is done.
 
-    Intervals are 95 % bootstrap intervals over windows and seeds, drawn anew together. A difference
-    is taken window by window between runs of the same seed; it counts the seeds that both have.
+    Intervals are 95 % bootstrap intervals over windows and seeds, resampled together. A difference
+    is taken window by window between trials of the same seed, of the seeds that both rows have.
 
     Args:
-        metric: one of `evaluate.METRICS`.
+        metric: one of `open_benchmark.METRICS`.
 
     Raises:
-        UserError: no such metric, or jobs that were scored on other windows.
+        UserError: no such metric, or trials that were scored on other windows.
     """
     if metric not in METRICS:
         raise UserError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}")
     tables: dict[str, dict[int, Array]] = {}
-    windows: list[str] | None = None
     for scores in found:
-        names = list(scores["windows"])
-        if windows is not None and names != windows:
+        if list(scores["windows"]) != list(found[0]["windows"]):
             raise UserError(
                 f"{scores['row']}, seed {scores['seed']} was scored on other windows than the rest:"
-                " give all jobs the same --data and --split"
+                " give all trials the same corpora and split"
             )
-        windows = names
         values = np.array([errors[metric] for errors in scores["windows"].values()])
         tables.setdefault(scores["row"], {})[scores["seed"]] = values
     lines = []
@@ -283,8 +264,8 @@ def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
             if other != row and both:
                 pairs = np.stack([by_seed[seed] - tables[other][seed] for seed in both])
                 differences[other] = bootstrap(pairs)
-        about = [scores["actions"] for scores in own if "actions" in scores]
-        terms = about[0].keys() if about else ()
+        actions = [scores["actions"] for scores in own if "actions" in scores]
+        terms = actions[0] if actions else ()
         lines.append(
             Line(
                 row=row,
@@ -294,42 +275,25 @@ def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
                 deviation=float(values.mean(axis=1).std(ddof=1)) if len(values) > 1 else None,
                 differences=differences,
                 actions={
-                    term: float(np.mean([a[term] for a in about if term in a])) for term in terms
+                    term: float(np.mean([a[term] for a in actions if term in a])) for term in terms
                 },
             )
         )
     return lines
 
 
-def table(lines: Sequence[Line], metric: str = "mpjpe_mm") -> str:
-    """The lines as Markdown."""
+def markdown(lines: Sequence[Line], metric: str = "mpjpe_mm") -> str:
+    """The lines as a Markdown table."""
     terms = ("top1", "per_class", "top1_unseen", "knn_top1", "chance", "frames", "f1_50")
     shown = [term for term in terms if any(term in line.actions for line in lines)]
     head = ["row", "steps", "seeds", metric, "sd of seeds"]
-    head += [f"minus {name}" for name in REFERENCES] + list(shown)
+    head += [f"minus {name}" for name in REFERENCES] + shown
     rows = [head, ["---"] * len(head)]
     for line in lines:
-        cells = [ROWS[line.row].text, f"{line.steps[0]} + {line.steps[1]}", str(len(line.seeds))]
-        cells += [str(line.score)]
-        cells += ["" if line.deviation is None else f"{line.deviation:.2f}"]
+        cells = [ROWS[line.row].title, f"{line.steps[0]} + {line.steps[1]}", str(len(line.seeds))]
+        cells += [str(line.score), "" if line.deviation is None else f"{line.deviation:.2f}"]
         for name in REFERENCES:
             cells.append(f"{line.differences[name]:+}" if name in line.differences else "")
         cells += [f"{line.actions[term]:.1f}" if term in line.actions else "" for term in shown]
         rows.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
-def run_all(
-    jobs: Sequence[Job],
-    corpora: Sequence[Corpus],
-    split: str,
-    *,
-    quiet: bool = False,
-    report: Callable[[str], object] = lambda line: None,
-) -> list[Scores]:
-    """All jobs, one after another; those that are done are read."""
-    found = []
-    for job in jobs:
-        report(f"{job.name}: {'done' if job.done else 'training'}")
-        found.append(run(job, corpora, split, quiet=quiet))
-    return found

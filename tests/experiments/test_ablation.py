@@ -12,15 +12,15 @@ from helpers.command_line import call
 from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
 from actionpose.datasets.corpus import Corpus
 from actionpose.evaluation.open_benchmark import METRICS
-from actionpose.experiments import ablation as benchmark_open
+from actionpose.experiments import ablation
 from actionpose.experiments.ablation import (
     ROWS,
-    Job,
-    plan,
+    Trial,
+    markdown,
+    plan_trials,
     read_all,
-    run_all,
+    run_trial,
     summarize,
-    table,
 )
 from actionpose.utils.errors import UserError
 
@@ -36,23 +36,23 @@ def stages(
     return replace(tiny_pretraining, data=replace(data, normalization="box")), two
 
 
-def jobs(
+def trials(
     folder: Path,
     stages: tuple[PretrainConfig, FinetuneConfig],
     rows: tuple[str, ...] = tuple(ROWS),
     seeds: tuple[int, ...] = (0,),
     steps: tuple[int, int] = (3, 2),
-) -> list[Job]:
-    return plan(folder, *stages, rows=rows, seeds=seeds, steps=steps)
+) -> list[Trial]:
+    return plan_trials(folder, *stages, rows=rows, seeds=seeds, steps=steps)
 
 
-def test_rows_differ_in_what_they_say(
+def test_plan_trials_varies_only_what_a_row_says(
     tmp_path: Path, stages: tuple[PretrainConfig, FinetuneConfig]
 ) -> None:
-    made = {job.row: job for job in jobs(tmp_path, stages)}
-    assert made["alone"].stage_one is None and made["alone"].stage_two.init is None
+    made = {trial.row: trial for trial in trials(tmp_path, stages)}
+    assert made["alone"].pretraining is None and made["alone"].finetuning.init is None
     assert made["alone"].steps == (0, 2) and made["alone_long"].steps == (0, 5)
-    ones = {row: job.stage_one for row, job in made.items() if job.stage_one}
+    ones = {row: trial.pretraining for row, trial in made.items() if trial.pretraining}
     masks = {row: (one.data.masks.part, one.data.masks.window) for row, one in ones.items()}
     assert masks["baseline"] == masks["map"] == (0, 0)
     assert masks["mmm"] == masks["mmm_map"] == masks["shuffled"] == (0.25, 0.25)
@@ -70,45 +70,47 @@ def test_rows_differ_in_what_they_say(
     }
     assert all(one == plain["baseline"] for one in plain.values())
     for row in ones:
-        assert made[row].stage_two.init == tmp_path / row / "seed_0" / "stage_one"
+        assert made[row].finetuning.init == tmp_path / row / "seed_0" / "pretraining"
         assert made[row].steps == (3, 2)
 
 
-def test_what_the_plan_refuses(
+def test_plan_trials_refuses_what_cannot_be_ablated(
     tmp_path: Path, stages: tuple[PretrainConfig, FinetuneConfig]
 ) -> None:
     with pytest.raises(UserError, match="no row 'b'"):
-        jobs(tmp_path, stages, rows=("mmm_map", "b"))
+        trials(tmp_path, stages, rows=("mmm_map", "b"))
     with pytest.raises(UserError, match="one seed"):
-        jobs(tmp_path, stages, seeds=())
+        trials(tmp_path, stages, seeds=())
     silent = (replace(stages[0], alignment_weight=0.0), stages[1])
     with pytest.raises(UserError, match="alignment_weight 0"):
-        jobs(tmp_path, silent, rows=("map",))
+        trials(tmp_path, silent, rows=("map",))
 
 
-def test_trains_scores_and_goes_on(
+def test_run_trial_trains_scores_and_resumes(
     tmp_path: Path,
     stages: tuple[PretrainConfig, FinetuneConfig],
     corpus: Corpus,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    planned = jobs(tmp_path, stages, rows=("alone_long", "mmm_map"))
-    assert [job.done for job in planned] == [False, False]
-    run_all(planned[:1], [corpus], "val", quiet=True)
+    planned = trials(tmp_path, stages, rows=("alone_long", "mmm_map"))
+    assert [trial.done for trial in planned] == [False, False]
+    run_trial(planned[0], [corpus], "val", quiet=True)
     first = read_all(tmp_path)
     assert len(first) == 1 and first[0]["row"] == "alone_long" and "actions" not in first[0]
-    run_all(planned, [corpus], "val", quiet=True)
+    for trial in planned:
+        run_trial(trial, [corpus], "val", quiet=True)
     both = read_all(tmp_path)
     assert [scores["row"] for scores in both] == ["alone_long", "mmm_map"]
     assert both[0] == first[0]
     assert both[0]["windows"].keys() == both[1]["windows"].keys()
     assert {"top1", "frames", "f1_50"} <= both[1]["actions"].keys()
-    for job in planned:  # as many steps as planned
-        (step,) = (job.folder / "stage_two" / "checkpoints").iterdir()
-        assert int(step.name) == job.steps[1]
+    for trial in planned:  # as many steps as planned
+        (step,) = (trial.folder / "finetuning" / "checkpoints").iterdir()
+        assert int(step.name) == trial.steps[1]
     # what is done is not trained again
-    monkeypatch.setattr(benchmark_open, "finetune", None)
-    run_all(planned, [corpus], "val", quiet=True)
+    monkeypatch.setattr(ablation, "finetune", None)
+    for trial in planned:
+        run_trial(trial, [corpus], "val", quiet=True)
 
 
 def fake(row: str, seed: int, values: np.ndarray, **actions: float) -> dict:
@@ -118,7 +120,7 @@ def fake(row: str, seed: int, values: np.ndarray, **actions: float) -> dict:
     return about | ({"actions": actions} if actions else {})
 
 
-def test_table_by_hand() -> None:
+def test_summarize_by_hand() -> None:
     rng = np.random.default_rng(0)
     base = rng.normal(60, 20, size=50)
     found = [fake("baseline", s, base + s) for s in range(3)]
@@ -135,24 +137,27 @@ def test_table_by_hand() -> None:
     assert change.low < -2 < change.high and change.high - change.low < 0.6
     assert change.mean == pytest.approx(-2, abs=0.2)
     assert lines["mmm_map"].actions == {"top1": 50.5}
-    text = table(list(lines.values()))
+    text = markdown(list(lines.values()))
     assert len(text.splitlines()) == 4 and "top1" in text and "-2.0 [" in text
     widths = {line.count(" | ") for line in text.splitlines()}
     assert len(widths) == 1
 
 
-def test_scores_that_do_not_fit(tmp_path: Path) -> None:
+def test_summarize_refuses_scores_of_other_windows() -> None:
     with pytest.raises(UserError, match="other windows"):
         summarize([fake("mmm_map", 0, np.ones(3)), fake("baseline", 0, np.ones(4))])
     with pytest.raises(UserError, match="no metric"):
         summarize([], "mpjpe")
+
+
+def test_read_all_refuses_damaged_scores(tmp_path: Path) -> None:
     (tmp_path / "mmm_map" / "seed_0").mkdir(parents=True)
     (tmp_path / "mmm_map" / "seed_0" / "scores.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
         read_all(tmp_path)
 
 
-def test_command(
+def test_benchmark_open_command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     stages: tuple[PretrainConfig, FinetuneConfig],
@@ -164,7 +169,7 @@ def test_command(
     base += ["--finetuning", tmp_path / "two.yaml", "--seeds", "0", "1", "--steps", "3", "2"]
     assert call(monkeypatch, "benchmark", "open", *base, "--dry-run") == 0
     shown = capsys.readouterr().out
-    assert "14 jobs" in shown and "mmm_map, seed 1" in shown and not (tmp_path / "out").exists()
+    assert "14 trials" in shown and "mmm_map, seed 1" in shown and not (tmp_path / "out").exists()
     for seed in (0, 1):
         folder = tmp_path / "out" / "baseline" / f"seed_{seed}"
         folder.mkdir(parents=True)
