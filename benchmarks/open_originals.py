@@ -17,7 +17,7 @@ from open_corpora import read, source_folder
 
 from actionpose.datasets.corpus import open_corpus
 from actionpose.prepare.mocap import bandai, cmu, hdm05
-from actionpose.prepare.mocap.common import Left, Take, write
+from actionpose.prepare.mocap.common import SourceFolder, SourceSequence, write_sequences
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import exit_codes
 
@@ -25,26 +25,19 @@ LIMIT_MM = 3.0
 FREE = ("spine", "nose", "head")  # each converter's own choice
 
 
-def takes_of(folder: Path, name: str, left: Left) -> list[Take]:
+def list_sequences(folder: Path, name: str, source: SourceFolder) -> list[SourceSequence]:
     """The original files of a set."""
-    source = folder / "raw" / name
     if name == "cmu":
-        return cmu.takes(source, folder / "cmu_index.json", None, left)
-    return {"hdm05": hdm05, "bandai": bandai}[name].takes(source, left)
+        return cmu.list_sequences(source, folder / "cmu_index.json")
+    return {"hdm05": hdm05, "bandai": bandai}[name].list_sequences(source)
 
 
 def differences_mm(folder: Path, name: str, out: Path) -> dict[str, np.ndarray]:
     """(T, 17) for each motion: how far each joint is from the converted set's."""
-    left = Left()
-    write(
-        takes_of(folder, name, left),
-        out / name,
-        root=folder / "raw" / name,
-        source="originals",
-        license="theirs",
-        left=left,
-    )
-    for file, reason in (left.failed | left.out).items():
+    source = SourceFolder(folder / "raw" / name)
+    sequences = list_sequences(folder, name, source)
+    write_sequences(sequences, source, out / name, title="originals", license="theirs")
+    for file, reason in (source.failed | source.excluded).items():
         print(f"{name}: {file} was not read: {reason}")
     corpus = open_corpus(out / name)
     found = corpus.motions()

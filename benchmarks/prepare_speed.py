@@ -3,7 +3,7 @@
     PYTHONPATH=tests python benchmarks/prepare_speed.py            # 2,000 files, 2 processes
     PYTHONPATH=tests python benchmarks/prepare_speed.py --quick    # 100 files, to see that it runs
 
-The tree is made up (`tests/imitations/amass.py`: files of 1 to 4 seconds, all defects among them)
+The tree is made up (`tests/helpers/amass.py`: files of 1 to 4 seconds, all defects among them)
 with a body of SMPL-H's size. It is prepared in parts of growing size, each by a new process. A
 second is of wall time, which another load on the machine stretches, or of CPU time of all processes
 (main, fork server, workers, their start included). Memory is the highest of the main process and of

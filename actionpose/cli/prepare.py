@@ -1,71 +1,155 @@
-"""Commands that make corpora of motion capture files: `actionpose prepare cmu|hdm05|bandai|bvh`."""
+"""`actionpose prepare SOURCE`: corpora and paired data sets from the files of others."""
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.cli.options import Quiet
+from actionpose.cli.options import Quiet, progress_bar
+from actionpose.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from actionpose.prepare.mocap.common import Left, Take
+    from actionpose.prepare.mocap.common import SourceFolder, SourceSequence
 
-Out = Annotated[Path, arg(aliases=["-o"], help="folder of the new corpus")]
-Source = Annotated[Positional[Path], arg(help="folder of the original files; searched through")]
+Source = Annotated[
+    Positional[Path], arg(metavar="FOLDER", help="the original files, anywhere below it")
+]
+Corpus = Annotated[Positional[Path], arg(metavar="OUT", help="folder of the new corpus")]
+Paired = Annotated[Positional[Path], arg(metavar="OUT", help="folder of the prepared data")]
 
 SHOWN = 10  # files named on the screen; the corpus names them all
 
 
-def cmu(
-    source: Source,
-    out: Out,
-    index: Path,
-    fps: float | None = None,
+def amass_babel(
+    amass: Positional[Path],
+    annotations: Positional[Path],
+    out_dir: Annotated[
+        Positional[Path | None], arg(metavar="OUT", help="folder of the new corpus")
+    ] = None,
+    *,
+    body_model: Path,
+    regressor: Path | None = None,
+    approximate: bool = False,
+    text: Literal["proc_label", "raw_label"] = "proc_label",
+    workers: int | None = None,
+    check: bool = False,
     quiet: Quiet = False,
+) -> None:
+    """Make a corpus of AMASS with the labels of BABEL, HumanML3D or KIT-ML.
+
+    The data need a registration of your own; docs/datasets/amass_babel.md explains what to get and
+    the lines of the report. A run that was stopped goes on when the command is given again.
+
+    Args:
+        amass: Folder of the data sets (CMU, KIT, ...).
+        annotations: Folder of BABEL (train.json, ...) or HumanML3D (index.csv, texts), or a json
+            of AMASS-Annotation-Unifier.
+        body_model: Folder with male/model.npz and female/model.npz of SMPL-H.
+        regressor: J_regressor_h36m_correct.npy.
+        approximate: Without a regressor: joints of the body model instead, some centimeters off.
+        text: BABEL's own cleaned label, or what the annotator typed.
+        workers: Processes; else one for each core.
+        check: Only look at the inputs, and name what is missing and where to get it.
+    """
+    if regressor is not None and approximate:
+        raise UserError("give --regressor or --approximate, not both")
+    if check:
+        _check_amass(amass, annotations, body_model, regressor, approximate)
+        return
+    from actionpose.prepare.amass.build import prepare
+
+    if out_dir is None:
+        raise UserError("name the folder of the new corpus after the annotations")
+    if workers is None:
+        # not every core of the machine may be this process's
+        here = getattr(os, "sched_getaffinity", None)
+        workers = len(here(0)) if here else os.cpu_count() or 1
+    if workers < 1:
+        raise UserError(f"--workers must be 1 or more, not {workers}")
+    with progress_bar(quiet=quiet, unit="file") as bar:
+
+        def progress(done: int, total: int) -> None:
+            if bar.total is None:
+                bar.reset(total)
+                bar.initial = done  # so that the rate is of this run
+            bar.update(done - bar.n)
+
+        report = prepare(
+            amass,
+            annotations,
+            out_dir,
+            body_model=body_model,
+            regressor=regressor,
+            approximate=approximate,
+            text=text,
+            workers=workers,
+            progress=progress,
+        )
+    for line in report.lines():
+        print(line)
+    print(f"wrote       {out_dir}")
+
+
+def _check_amass(
+    amass: Path, annotations: Path, body_model: Path, regressor: Path | None, approximate: bool
+) -> None:
+    from actionpose.prepare.amass.preflight import check
+
+    findings = check(amass, annotations, body_model, regressor, approximate)
+    for finding in findings:
+        mark = {True: "ok", False: "WRONG", None: "note"}[finding.ok]
+        print(f"{mark:6} {finding.subject:18} {finding.message}")
+    wrong = sum(finding.ok is False for finding in findings)
+    if wrong:
+        raise UserError(f"{wrong} of {len(findings)} checks failed, see above")
+
+
+def cmu(
+    source: Source, out_dir: Corpus, *, index: Path, fps: float | None = None, quiet: Quiet = False
 ) -> None:
     """Make a corpus of the CMU database: ASF and AMC, or BVH conversions.
 
     Args:
         index: Descriptions and true rates of the trials: a saved page of the database's search
-            (.html), or a .csv, .json or .txt; docs/datasets/mocap.md tells how.
+            (.html), or a .csv, .json or .txt; docs/datasets/mocap.md has the forms.
         fps: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
     """
     from actionpose.prepare.mocap import cmu as reader
-    from actionpose.prepare.mocap.common import Left
-    from actionpose.utils.errors import UserError
+    from actionpose.prepare.mocap.common import SourceFolder
 
     if fps is not None and not 1 <= fps <= 1000:
         raise UserError(f"--fps is frames a second, such as 120, not {fps:g}")
-    left = Left()
-    takes = reader.takes(source, index, fps, left)
-    _write(takes, source, out, reader.SOURCE, reader.LICENSE, left, quiet)
+    folder = SourceFolder(source)
+    sequences = reader.list_sequences(folder, index, fps)
+    _write(sequences, folder, out_dir, reader.SOURCE, reader.LICENSE, quiet)
 
 
-def hdm05(source: Source, out: Out, quiet: Quiet = False) -> None:
+def hdm05(source: Source, out_dir: Corpus, quiet: Quiet = False) -> None:
     """Make a corpus of HDM05: the cut AMC files and their skeletons."""
     from actionpose.prepare.mocap import hdm05 as reader
-    from actionpose.prepare.mocap.common import Left
+    from actionpose.prepare.mocap.common import SourceFolder
 
-    left = Left()
-    takes = reader.takes(source, left)
-    _write(takes, source, out, reader.SOURCE, reader.LICENSE, left, quiet)
+    folder = SourceFolder(source)
+    sequences = reader.list_sequences(folder)
+    _write(sequences, folder, out_dir, reader.SOURCE, reader.LICENSE, quiet)
 
 
-def bandai(source: Source, out: Out, quiet: Quiet = False) -> None:
+def bandai(source: Source, out_dir: Corpus, quiet: Quiet = False) -> None:
     """Make a corpus of the Bandai-Namco-Research-Motiondataset (not for commercial use)."""
     from actionpose.prepare.mocap import bandai as reader
-    from actionpose.prepare.mocap.common import Left
+    from actionpose.prepare.mocap.common import SourceFolder
 
-    left = Left()
-    takes = reader.takes(source, left)
-    _write(takes, source, out, reader.SOURCE, reader.LICENSE, left, quiet)
+    folder = SourceFolder(source)
+    sequences = reader.list_sequences(folder)
+    _write(sequences, folder, out_dir, reader.SOURCE, reader.LICENSE, quiet)
 
 
 def bvh(
     source: Source,
-    out: Out,
-    rig: UseAppendAction[tuple[str, ...]] = (),
+    out_dir: Corpus,
+    joint_map: UseAppendAction[tuple[str, ...]] = (),
     labels: Path | None = None,
     title: str = "BVH files",
     license: str = "unknown",
@@ -74,74 +158,146 @@ def bvh(
     """Make a corpus of any folder of BVH files.
 
     Args:
-        rig: Which joints are which: a name (see `actionpose prepare rigs`) or a YAML file. May be
-            repeated; the first that fits a file reads it.
+        joint_map: Which joints are which: a name (see `actionpose prepare joint-maps`) or a YAML
+            file. May be repeated; the first that fits a file reads it.
         labels: A CSV with the columns file and text, and perhaps subject, split, start_s, stop_s.
-        title: What the corpus says of its source.
-        license: What the corpus says of its license.
+        title: Source, for the corpus.
+        license: License, for the corpus.
     """
-    from actionpose.prepare.mocap import folder as reader
-    from actionpose.prepare.mocap.common import Left
+    from actionpose.prepare.mocap.common import SourceFolder
+    from actionpose.prepare.mocap.folder import list_sequences
 
-    left = Left()
-    takes = reader.takes(source, list(rig), labels, left)
-    _write(takes, source, out, title, license, left, quiet)
+    folder = SourceFolder(source)
+    sequences = list_sequences(folder, list(joint_map), labels)
+    _write(sequences, folder, out_dir, title, license, quiet)
 
 
-def rigs(name: Positional[str | None] = None) -> None:
-    """Rigs that ship with the package; with a name, its YAML, to copy and change.
+def joint_maps(name: Positional[str | None] = None) -> None:
+    """List the joint maps of the package; with a name, print its YAML, to copy and change.
 
     Args:
         name: One of them.
     """
-    from actionpose.prepare.mocap.joint_map import load_rig, shipped, shipped_text
+    from actionpose.prepare.mocap.joint_map import load_joint_map, shipped, shipped_text
 
     if name is not None:
         print(shipped_text(name), end="")
         return
     for each in shipped():
-        print(f"{each:10} {load_rig(each).about}")
+        print(f"{each:10} {load_joint_map(each).about}")
 
 
 def _write(
-    takes: list["Take"],
-    root: Path,
-    out: Path,
-    source: str,
+    sequences: list["SourceSequence"],
+    source: "SourceFolder",
+    out_dir: Path,
+    title: str,
     license: str,
-    left: "Left",
     quiet: bool,
 ) -> None:
     """Write the corpus, print what is in it and what is not; exit code 3 if a file failed."""
-    from tqdm import tqdm
-
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.prepare.mocap.common import write
+    from actionpose.prepare.mocap.common import write_sequences
 
-    with tqdm(total=len(takes), unit="file", disable=True if quiet else None) as bar:
-        write(
-            takes,
-            out,
-            root=root,
-            source=source,
-            license=license,
-            left=left,
-            progress=bar.update,
+    with progress_bar(quiet=quiet, total=len(sequences), unit="file") as bar:
+        write_sequences(
+            sequences, source, out_dir, title=title, license=license, progress=bar.update
         )
-    corpus = open_corpus(out)
-    motions = corpus.motions()
-    splits = [segment.split for segment in motions.values()]
+    corpus = open_corpus(out_dir)
+    splits = [segment.split for segment in corpus.motions().values()]
     counts = ", ".join(f"{splits.count(name)} {name}" for name in dict.fromkeys(splits))
     hours = corpus.info["frames"] / corpus.fps / 3600
-    print(f"read    {len(motions)} of {len(takes) + len(left.out)} files: {counts}")
+    print(f"read    {len(splits)} of {len(sequences) + len(source.excluded)} files: {counts}")
     print(f"        {hours:.2f} hours at {corpus.fps:g} Hz")
-    for what, reasons in (("left out", left.out), ("failed", left.failed)):
+    for heading, reasons in (("left out", source.excluded), ("failed", source.failed)):
         if reasons:
-            print(f"{what:7} {len(reasons)}", file=sys.stderr)
+            print(f"{heading:7} {len(reasons)}", file=sys.stderr)
         for name, reason in list(reasons.items())[:SHOWN]:
             print(f"        {name}: {reason}", file=sys.stderr)
         if len(reasons) > SHOWN:
-            print(f"        ... all are named in {out / 'corpus.json'}", file=sys.stderr)
-    print(f"wrote   {out}")
-    if left.failed:
+            print(f"        ... all are named in {out_dir / 'corpus.json'}", file=sys.stderr)
+    print(f"wrote   {out_dir}")
+    if source.failed:
         sys.exit(3)
+
+
+def synthetic(
+    out_dir: Corpus, num_motions: int = 4000, seed: int = 0, quiet: Quiet = False
+) -> None:
+    """Make a corpus of procedural motion, which needs no license.
+
+    Args:
+        num_motions: How many; a motion has about 110 frames.
+        seed: Other seeds give other motions.
+    """
+    from actionpose.datasets.corpus import Motion, write_corpus
+    from actionpose.datasets.synthetic.generate import dataset
+
+    if num_motions < 1:
+        raise UserError(f"--num-motions must be 1 or more, not {num_motions}")
+    made = progress_bar(dataset(num_motions, seed), quiet=quiet, total=num_motions)
+    motions = (
+        Motion(
+            id=f"synthetic_{number:06d}",
+            subject=motion.subject,
+            split="train",
+            joints_m=motion.joints_m,
+            text=motion.text,
+            labels=list(motion.labels),
+        )
+        for number, motion in enumerate(made)
+    )
+    source = f"actionpose prepare synthetic --num-motions {num_motions} --seed {seed}"
+    folder = write_corpus(out_dir, motions, source=source, license="none needed: procedural")
+    print(f"wrote   {folder}")
+
+
+def h36m(
+    source: Positional[Path],
+    out_dir: Paired,
+    keypoints: Annotated[Path | None, arg(help="2D file that goes with VideoPose3D's npz")] = None,
+    cameras: Annotated[Path | None, arg(help="JSON of extrinsics that goes with it")] = None,
+) -> None:
+    """Prepare Human3.6M, from MotionBERT's pkl or VideoPose3D's npz files.
+
+    Args:
+        source: h36m_sh_conf_cam_source_final.pkl, or data_3d_h36m.npz.
+    """
+    from actionpose.prepare.paired.h36m import prepare_h36m
+
+    _report(prepare_h36m(source, out_dir, keypoints=keypoints, cameras=cameras))
+
+
+def mpi_inf_3dhp(
+    source: Positional[Path],
+    out_dir: Paired,
+    annotation: Annotated[
+        Literal["univ_annot3", "annot3"], arg(help="what the millimeters are made from")
+    ] = "univ_annot3",
+) -> None:
+    """Prepare MPI-INF-3DHP, from P-STMO's data_train_3dhp.npz and data_test_3dhp.npz.
+
+    Args:
+        source: Folder of both files.
+    """
+    from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
+
+    _report(prepare_3dhp(source, out_dir, annotation=annotation))
+
+
+def _report(folder: Path) -> None:
+    """What was found, from the folder itself."""
+    from actionpose.datasets.paired import verify_pairs
+
+    info = verify_pairs(folder)
+    print(f"wrote   {folder}: {info['kind']}, keypoints {info['keypoints']}")
+    for split, count in info["splits"].items():
+        print(f"{split:7} {count['videos']} videos, {count['frames']} frames")
+    if "factor_residual_mm" in info:
+        residual = info["factor_residual_mm"]
+        print(f"factors {residual:.4f} mm between factor x pixels and millimeters")
+    if "knee_to_neck_mm" in info:
+        sizes = [mm for split in info["knee_to_neck_mm"].values() for mm in split.values()]
+        print(f"bodies  knee to neck {min(sizes):.0f} to {max(sizes):.0f} mm: {info['annotation']}")
+    if info["imitated"]:
+        print("IMITATED DATA: numbers mean nothing")

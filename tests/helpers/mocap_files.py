@@ -1,4 +1,4 @@
-"""Small imitations of mocap files, with the names and the defects of the real ones."""
+"""Small synthetic motion capture files, with the names and the defects of the real ones."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -3,7 +3,7 @@
 They let the whole chain run without the data; scores on them mean nothing, and every table made
 from them says so, because the files carry the key `imitated`.
 
-    python tests/imitated.py raw          # writes all of them into raw/
+    python tests/helpers/synthetic_fixtures.py raw          # writes all of them into raw/
 """
 
 import json

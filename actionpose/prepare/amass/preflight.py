@@ -26,8 +26,8 @@ class Finding:
     """One thing looked at. `ok` is None where something is missing that one can do without."""
 
     ok: bool | None
-    what: str
-    says: str
+    subject: str
+    message: str
 
 
 def check(

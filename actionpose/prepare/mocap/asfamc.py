@@ -9,34 +9,35 @@ what the capturing program aimed at, and real motions exceed them.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from actionpose.prepare.mocap.tree import (
-    BLOCK_FRAMES,
     Channel,
     Floats,
     Joint,
-    Recording,
-    Tree,
+    KinematicTree,
+    MocapFile,
     Vector,
-    about,
+    axis_rotation,
+    in_blocks,
+    parse_numbers,
+    parse_vector,
 )
 from actionpose.utils.errors import UserError
 
 INCH_M = 0.0254  # CMU: a length in the file, over its unit `length`, is inches
 
-Lines = list[tuple[int, str]]  # with their numbers
+Lines = list[tuple[str, list[str]]]  # where each is, for errors, and its words
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """What an ASF says: joints, and which values each has in a frame of an AMC."""
+    """Content of an ASF: joints, and which values each has in a frame of an AMC."""
 
     path: Path
-    tree: Tree
+    tree: KinematicTree
     columns: dict[str, tuple[int, ...]]  # of each bone that moves, in the order of its AMC line
     in_radians: bool
     angles: tuple[int, ...]  # the columns that are angles
@@ -58,28 +59,25 @@ def read_asf(path: Path) -> Skeleton:
         UserError: not an ASF, or with what is not supported, naming the line.
     """
     sections = _sections(path)
-    units = {line.split()[0]: line.split()[-1] for _, line in sections["units"]}
+    units = {words[0]: words[-1] for _, words in sections["units"]}
     in_radians = units.get("angle", "deg").lower().startswith("rad")
-    length = _numbers(f"{path}, units", [units.get("length", "1")], 1)[0]
+    length = parse_numbers(f"{path}, units", [units.get("length", "1")], 1)[0]
     if length <= 0:
         raise UserError(f"{path}: its unit of length is {length:g}, which cannot be")
     root_order = _root_order(path, sections["root"])
-    bones = _bones(path, sections["bonedata"], in_radians)
-    parents = _hierarchy(path, sections["hierarchy"], bones)
+    bones = _bones(sections["bonedata"], in_radians)
 
-    joints = [_joint("root", None, (0.0, 0.0, 0.0), root_order, 0, None)]
+    joints = [_joint("root", None, (0.0, 0.0, 0.0), root_order, 0)]
     columns = {"root": tuple(range(len(root_order)))}
     index, num_values = {"root": 0}, len(root_order)
-    for name, parent in parents.items():
-        above, bone = joints[index[parent]], bones[name]
-        index[name] = len(joints)
-        start = above.end or (0.0, 0.0, 0.0)
-        made = _joint(name, index[parent], start, bone.dof, num_values, bone)
-        joints.append(made)
+    for name, parent in _parents(path, sections["hierarchy"], bones).items():
+        bone, index[name] = bones[name], len(joints)
+        start = joints[index[parent]].end or (0.0, 0.0, 0.0)
+        joints.append(_joint(name, index[parent], start, bone.dof, num_values, bone))
         if bone.dof:
             columns[name] = tuple(range(num_values, num_values + len(bone.dof)))
             num_values += len(bone.dof)
-    tree = Tree(tuple(joints), num_values, unit_m=INCH_M / length)
+    tree = KinematicTree(tuple(joints), num_values, unit_m=INCH_M / length)
     angles = tuple(channel.column for joint in joints for channel in joint.rotations)
     return Skeleton(path, tree, columns, in_radians, angles)
 
@@ -99,7 +97,7 @@ def _sections(path: Path) -> dict[str, Lines]:
             name = name.lower()
             sections.setdefault(name, [])
         if name and line.strip():
-            sections[name].append((number, line.strip()))
+            sections[name].append((f"{path}, line {number}", line.split()))
     missing = {"units", "root", "bonedata", "hierarchy"} - sections.keys()
     if missing:
         raise UserError(f"{path} is no ASF: it has no section {', '.join(sorted(missing))}")
@@ -108,38 +106,34 @@ def _sections(path: Path) -> dict[str, Lines]:
 
 def _root_order(path: Path, lines: Lines) -> list[str]:
     order: list[str] = []
-    for number, line in lines:
-        word, *values = line.split()
+    for where, (word, *values) in lines:
         if word.lower() == "order":
             order = [value.lower() for value in values]
             if not set(order) <= {"tx", "ty", "tz", "rx", "ry", "rz"}:
-                raise UserError(f"{path}, line {number}: the root cannot have the order {line!r}")
-        elif word.lower() == "orientation":
-            if any(_numbers(f"{path}, line {number}", values, 3)):
-                raise UserError(
-                    f"{path}, line {number}: a root that is turned at rest is not supported; "
-                    "write the skeleton with orientation 0 0 0"
-                )
+                raise UserError(f"{where}: the root cannot have the order {' '.join(values)}")
+        elif word.lower() == "orientation" and any(parse_numbers(where, values, 3)):
+            raise UserError(
+                f"{where}: a root that is turned at rest is not supported; "
+                "write the skeleton with orientation 0 0 0"
+            )
     if not order:
         raise UserError(f"{path}: the root has no order")
     return order
 
 
-def _bones(path: Path, lines: Lines, in_radians: bool) -> dict[str, _Bone]:
+def _bones(lines: Lines, in_radians: bool) -> dict[str, _Bone]:
     bones: dict[str, _Bone] = {}
     bone = _Bone()
-    for number, line in lines:
-        word, *values = line.split()
-        where = f"{path}, line {number}"
+    for where, (word, *values) in lines:
         match word.lower():
             case "begin":
                 bone = _Bone()
             case "name":
                 bone.name = " ".join(values)
             case "direction":
-                bone.direction = _vector(where, values)
+                bone.direction = parse_vector(where, values)
             case "length":
-                bone.length = _numbers(where, values, 1)[0]
+                bone.length = parse_numbers(where, values, 1)[0]
             case "axis":
                 bone.axes = _axes(where, values, in_radians)
             case "dof":
@@ -149,8 +143,7 @@ def _bones(path: Path, lines: Lines, in_radians: bool) -> dict[str, _Bone]:
             case "end":
                 if not bone.name or bone.name in bones:
                     raise UserError(f"{where}: a bone ends that has no name, or one that was used")
-                norm = math.hypot(*bone.direction)
-                if bone.length and not norm:
+                if bone.length and not any(bone.direction):
                     raise UserError(f"{where}: bone {bone.name} has a length but no direction")
                 bones[bone.name] = bone
             case _:  # id, limits and the lines that go on with them, masses
@@ -159,28 +152,25 @@ def _bones(path: Path, lines: Lines, in_radians: bool) -> dict[str, _Bone]:
 
 
 def _axes(where: str, values: list[str], in_radians: bool) -> Floats:
-    *angles, order = values if values else [""]
+    *angles, order = values or [""]
     if sorted(order.lower()) != ["x", "y", "z"]:
         raise UserError(f"{where}: {order!r} is no order of axes such as XYZ")
     axes = np.eye(3)
-    for letter, angle in zip(order.lower(), _numbers(where, angles, 3), strict=True):
+    for letter, angle in zip(order.lower(), parse_numbers(where, angles, 3), strict=True):
         angle_deg = math.degrees(angle) if in_radians else angle
-        axes = about("xyz".index(letter), np.array(angle_deg)) @ axes
+        axes = axis_rotation("xyz".index(letter), np.array(angle_deg)) @ axes
     return axes
 
 
-def _hierarchy(path: Path, lines: Lines, bones: dict[str, _Bone]) -> dict[str, str]:
-    """The parent of each bone that hangs on the root, parents before children."""
+def _parents(path: Path, lines: Lines, bones: dict[str, _Bone]) -> dict[str, str]:
+    """The parent of each bone that is connected to the root, parents before children."""
     children: dict[str, list[str]] = {}
-    above: set[str] = set()
-    for number, line in lines:
-        if line in ("begin", "end"):
-            continue
-        parent, *names = line.split()
+    used: set[str] = set()
+    for where, (parent, *names) in lines:
         for name in names:
-            if name not in bones or name in above:
-                raise UserError(f"{path}, line {number}: {name} is no bone, or has two parents")
-            above.add(name)
+            if name not in bones or name in used:
+                raise UserError(f"{where}: {name} is no bone, or has two parents")
+            used.add(name)
         children.setdefault(parent, []).extend(names)
     parents: dict[str, str] = {}
     waiting = ["root"]
@@ -190,17 +180,21 @@ def _hierarchy(path: Path, lines: Lines, bones: dict[str, _Bone]) -> dict[str, s
             parents[name] = parent
             waiting.append(name)
     if not parents:
-        raise UserError(f"{path}: nothing hangs on the root")
+        raise UserError(f"{path}: no bone is connected to the root")
     return parents
 
 
 def _joint(
-    name: str, parent: int | None, offset: Vector, order: list[str], column: int, bone: _Bone | None
+    name: str,
+    parent: int | None,
+    offset: Vector,
+    order: list[str],
+    column: int,
+    bone: _Bone | None = None,
 ) -> Joint:
     channels = [
         (kind[0], Channel(column + i, "xyz".index(kind[1]))) for i, kind in enumerate(order)
     ]
-    rotations = tuple(channel for kind, channel in channels if kind == "r")
     rest = end = None
     if bone is not None:
         rest = bone.axes
@@ -212,92 +206,71 @@ def _joint(
         parent,
         offset,
         positions=tuple(channel for kind, channel in channels if kind == "t"),
-        rotations=rotations[::-1],  # what turns first is innermost
+        # the one that turns first is innermost
+        rotations=tuple(channel for kind, channel in reversed(channels) if kind == "r"),
         rest=rest,
         end=end,
     )
 
 
-def read_amc(path: Path, skeleton: Skeleton, fps: float | None = None) -> Recording:
-    """Open a motion of a skeleton. The format has no rate: whoever knows it gives it.
+def read_amc(path: Path, skeleton: Skeleton, fps: float) -> MocapFile:
+    """Open a motion of a skeleton. The format has no rate.
 
     Raises:
         UserError: when the blocks are read: what is no AMC of this skeleton, naming the line.
     """
-    return Recording(path, skeleton.tree, fps, lambda: _blocks(path, skeleton))
+    return MocapFile(path, skeleton.tree, fps, lambda: in_blocks(_rows(path, skeleton)))
 
 
-def _blocks(path: Path, skeleton: Skeleton) -> Iterator[Floats]:
-    frames = _frames(path, skeleton)
-    while rows := list(islice(frames, BLOCK_FRAMES)):
-        yield np.array(rows)
-
-
-def _frames(path: Path, skeleton: Skeleton) -> Iterator[list[float]]:
+def _rows(path: Path, skeleton: Skeleton) -> Iterator[list[float]]:
     """One row of values a frame. A bone that the first frame lacks stays at rest throughout."""
     in_radians = skeleton.in_radians
     expected: set[str] | None = None
-    row, seen, last = [0.0] * skeleton.tree.num_values, set[str](), 0
+    row, seen, frame, number = [0.0] * skeleton.tree.num_values, set[str](), 0, 0
 
-    def complete(number: int) -> list[float]:
+    def complete() -> list[float]:
         nonlocal expected
-        if expected is None:
-            expected = set(seen)
+        expected = set(seen) if expected is None else expected
         if seen != expected or not seen:
             names = ", ".join(sorted(seen ^ expected)) or "all"
             raise UserError(
-                f"{path}, line {number}: frame {last} does not have the bones of the first: {names}"
+                f"{path}, line {number}: frame {frame} does not have the bones of the first: "
+                f"{names}"
             )
         if in_radians:
             for column in skeleton.angles:
                 row[column] = math.degrees(row[column])
         return row
 
-    number = 0
     try:
         with path.open(encoding="latin-1") as file:
             for number, line in enumerate(file, 1):
-                words = line.split()
-                if not words or words[0].startswith("#"):
-                    continue
-                if words[0].startswith(":"):
-                    if words[0].upper() in (":DEGREES", ":RADIANS"):
-                        in_radians = words[0].upper() == ":RADIANS"
-                    continue
+                name, *values = line.split() or ["#"]
                 where = f"{path}, line {number}"
-                if len(words) == 1 and words[0].isdigit():
-                    if last:
-                        yield complete(number)
-                    if last and int(words[0]) != last + 1:
-                        raise UserError(f"{where}: frame {words[0]} follows frame {last}")
-                    last = int(words[0])
+                if name.startswith("#"):
+                    continue
+                if name.startswith(":"):
+                    if name.upper() in (":DEGREES", ":RADIANS"):
+                        in_radians = name.upper() == ":RADIANS"
+                    continue
+                if name.isdigit() and not values:
+                    if frame:
+                        yield complete()
+                    if frame and int(name) != frame + 1:
+                        raise UserError(f"{where}: frame {name} follows frame {frame}")
+                    frame = int(name)
                     row, seen = [0.0] * skeleton.tree.num_values, set()
                     continue
-                name, columns = words[0], skeleton.columns.get(words[0])
-                if columns is None or name in seen or not last:
+                columns = skeleton.columns.get(name)
+                if columns is None or name in seen or not frame:
                     raise UserError(
                         f"{where}: {name[:40]!r} is not a moving bone of {skeleton.path.name}, "
                         "comes twice, or comes before the first frame"
                     )
                 seen.add(name)
-                row[columns[0] : columns[-1] + 1] = _numbers(where, words[1:], len(columns))
+                row[columns[0] : columns[-1] + 1] = parse_numbers(where, values, len(columns))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    if not last:
+    if not frame:
         raise UserError(f"{path} has no frame")
-    yield complete(number)
-
-
-def _vector(where: str, words: list[str]) -> Vector:
-    x, y, z = _numbers(where, words, 3)
-    return x, y, z
-
-
-def _numbers(where: str, words: list[str], count: int) -> list[float]:
-    try:
-        values = [float(word) for word in words]
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
-    if len(values) != count or not all(map(math.isfinite, values)):
-        raise UserError(f"{where}: {' '.join(words)[:60]!r} is not {count} finite numbers")
-    return values
+    yield complete()

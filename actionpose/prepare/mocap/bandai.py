@@ -3,24 +3,20 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from actionpose.prepare.mocap.bvh import read_bvh
-from actionpose.prepare.mocap.common import Left, Take, at_30_hz, drop_duplicates, find, name_under
-from actionpose.prepare.mocap.joint_map import load_rig
+from actionpose.prepare.mocap.common import Joints, SourceFolder, SourceSequence, read_joints
 
 SOURCE = "Bandai-Namco-Research-Motiondataset"
 LICENSE = "CC BY-NC 4.0"
 
 NAME = re.compile(r"dataset-(\d+)_([a-z-]+)_([a-z-]+)_(\d+)", re.IGNORECASE)
-# Val is the last 5 percent of the takes of a content and style, where there are 5 takes or more.
+# Val is the last 5 percent of the sequences of a content and style, where there are 5 or more.
 # The source names no subjects, so this val has the actors of train in it.
-VAL_SHARE, VAL_FROM = 0.05, 5
+VAL_FRACTION, VAL_FROM = 0.05, 5
 
 TEXTS = {
     "bow": "bow",
@@ -57,42 +53,35 @@ def text_of(content: str, style: str) -> str:
     return text if style == "normal" else f"{text}, {style} style"
 
 
-def takes(folder: Path, left: Left) -> list[Take]:
-    """The takes under a folder.
+def list_sequences(source: SourceFolder) -> list[SourceSequence]:
+    """The sequences in a folder.
 
     Raises:
         UserError: there is no BVH file.
     """
-    groups: defaultdict[tuple[str, ...], list[tuple[int, Take]]] = defaultdict(list)
     found = []
-    for path in find(folder, ".bvh"):
+    for path in source.find(".bvh"):
         match = NAME.fullmatch(path.stem)
         if match is None:
-            left.out[name_under(folder, path)] = "its name is not dataset-N_CONTENT_STYLE_NUMBER"
+            source.exclude(path, "its name is not dataset-N_CONTENT_STYLE_NUMBER")
             continue
         number, content, style, count = match.groups()
         id = f"bn{number}_{content}_{style}_{count}"
         text = text_of(content.lower(), style.lower())
-        found.append(Take(path, id, f"bn{number}?", "train", text, _reader(path)))
-    for take in drop_duplicates(found, folder, left):
-        *group, count = take.id.split("_")
-        groups[tuple(group)].append((int(count), take))
-    return [take for group in groups.values() for take in _with_splits(group)]
+        read = partial(_read, path)
+        found.append(SourceSequence(path, id, f"bn{number}?", "train", text, read))
+    groups: defaultdict[str, list[SourceSequence]] = defaultdict(list)
+    for sequence in source.drop_duplicates(found):
+        groups[sequence.id.rpartition("_")[0]].append(sequence)
+    return [sequence for group in groups.values() for sequence in _with_splits(group)]
 
 
-def _with_splits(group: list[tuple[int, Take]]) -> list[Take]:
-    ordered = [take for _, take in sorted(group, key=lambda each: each[0])]
-    num_val = math.ceil(VAL_SHARE * len(ordered)) if len(ordered) >= VAL_FROM else 0
+def _read(path: Path) -> Joints:
+    return read_joints(read_bvh(path), "bandai")
+
+
+def _with_splits(group: list[SourceSequence]) -> list[SourceSequence]:
+    ordered = sorted(group, key=lambda sequence: int(sequence.id.rpartition("_")[2]))
+    num_val = math.ceil(VAL_FRACTION * len(ordered)) if len(ordered) >= VAL_FROM else 0
     first = len(ordered) - num_val
-    return [*ordered[:first], *(replace(take, split="val") for take in ordered[first:])]
-
-
-def _reader(path: Path) -> Callable[[], NDArray[np.floating]]:
-    rig = load_rig("bandai")
-
-    def read() -> NDArray[np.floating]:
-        recording = read_bvh(path)
-        assert recording.fps is not None  # a BVH always gives one
-        return at_30_hz(rig.read(recording), recording.fps)
-
-    return read
+    return ordered[:first] + [replace(sequence, split="val") for sequence in ordered[first:]]

@@ -1,24 +1,19 @@
-"""Any folder of BVH files: rigs say where the joints are, a table what is done."""
+"""Any folder of BVH files: joint maps locate the joints, a table has the labels."""
 
 import csv
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.prepare.mocap.bvh import read_bvh
 from actionpose.prepare.mocap.common import (
-    Left,
-    Span,
-    Take,
-    at_30_hz,
-    drop_duplicates,
-    find,
-    name_under,
+    Joints,
+    SourceFolder,
+    SourceSequence,
+    TimedLabel,
+    read_joints,
 )
-from actionpose.prepare.mocap.joint_map import Rig, load_rig, shipped
+from actionpose.prepare.mocap.joint_map import JointMap, load_joint_map, shipped
 from actionpose.utils.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -26,58 +21,68 @@ COLUMNS = ("file", "text", "subject", "split", "start_s", "stop_s")
 
 
 @dataclass
-class File:
-    """What the table says of a file."""
+class FileLabels:
+    """A file in the table of labels."""
 
     text: str = ""  # of the whole file
     subject: str = ""
     split: str = "train"
-    spans: list[Span] = field(default_factory=list)
+    parts: list[TimedLabel] = field(default_factory=list)
 
 
-def takes(folder: Path, rigs: list[str], labels: Path | None, left: Left) -> list[Take]:
-    """All BVH files under a folder. The id of a motion is its path without the suffix.
+def list_sequences(
+    source: SourceFolder, joint_maps: list[str], labels: Path | None = None
+) -> list[SourceSequence]:
+    """All BVH files in a folder. The id of a motion is its path without the suffix.
 
     Args:
-        rigs: names or paths; the first that fits a file reads it.
+        source: files that the table has and the folder lacks are added to its failures.
+        joint_maps: names or paths; the first that fits a file reads it.
         labels: see `read_labels`. A file that it lacks has no text and the split train.
-        left: files that the table names and the folder lacks are added.
 
     Raises:
-        UserError: no rig, no BVH, or a table that cannot be read.
+        UserError: no joint map, no BVH, or a table that cannot be read.
     """
-    if not rigs:
+    if not joint_maps:
         raise UserError(
-            f"say which rig the files have: --rig {' | '.join(shipped())}, or a YAML file of "
-            "your own (actionpose prepare rigs example prints one to start from)"
+            f"joint_map is missing: give {' | '.join(shipped())}, or a YAML file of your own "
+            "(actionpose prepare joint-maps example prints one to start from)"
         )
-    loaded = [load_rig(rig) for rig in rigs]
-    paths = find(folder, ".bvh")
+    loaded = [load_joint_map(name) for name in joint_maps]
+    paths = source.find(".bvh")
     table = {} if labels is None else read_labels(labels)
     used, found = set(), []
     for path in paths:
-        name = name_under(folder, path)
-        key = next((each for each in (name, path.name, path.stem) if each in table), name)
+        name = source.name(path)
+        key = next((key for key in (name, path.name, path.stem) if key in table), name)
         used.add(key)
-        row = table.get(key, File())
+        row = table.get(key, FileLabels())
         id = name[: -len(path.suffix)]
-        found.append(
-            Take(
-                path,
-                id,
-                subject=row.subject or id,  # nobody says that two files are of one person
-                split=row.split,
-                text=row.text,
-                read=_reader(path, loaded),
-                spans=tuple(row.spans),
-            )
-        )
+        subject = row.subject or id  # two files may be of two people
+        read, parts = partial(_read, path, loaded), tuple(row.parts)
+        found.append(SourceSequence(path, id, subject, row.split, row.text, read, parts))
     for key in sorted(table.keys() - used):
-        left.failed[key] = "the table of labels has it, but there is no such file"
-    return drop_duplicates(found, folder, left)
+        source.failed[key] = "the table of labels has it, but there is no such file"
+    return source.drop_duplicates(found)
 
 
-def read_labels(path: Path) -> dict[str, File]:
+def _read(path: Path, joint_maps: list[JointMap]) -> Joints:
+    file = read_bvh(path)
+    missing = {joint_map.name: joint_map.missing(file.tree) for joint_map in joint_maps}
+    fitting = [joint_map for joint_map in joint_maps if not missing[joint_map.name]]
+    if not fitting:
+        nearest = min(missing, key=lambda name: len(missing[name]))
+        names = missing[nearest]
+        others = [name for name in shipped() if not load_joint_map(name).missing(file.tree)]
+        raise UserError(
+            f"{path} fits no given joint map; nearest is {nearest}, which needs "
+            f"{', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
+            f"{f'; it fits the joint map {others[0]}' if others else ''}"
+        )
+    return read_joints(file, fitting[0])
+
+
+def read_labels(path: Path) -> dict[str, FileLabels]:
     """A table of labels (CSV), by file.
 
     Columns: file (its path under the folder, or its name), text, and perhaps subject, split, and
@@ -96,58 +101,35 @@ def read_labels(path: Path) -> dict[str, File]:
                     f"{path}: its columns are {', '.join(names) or 'missing'}; it needs file and "
                     f"text, and may have {', '.join(COLUMNS[2:])}"
                 )
-            table: dict[str, File] = {}
+            table: dict[str, FileLabels] = {}
             for row in rows:
-                _add(table, row, f"{path}, line {rows.line_num}")
+                _add_row(table, row, f"{path}, line {rows.line_num}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     return table
 
 
-def _add(table: dict[str, File], row: dict[str, str], where: str) -> None:
+def _add_row(table: dict[str, FileLabels], row: dict[str, str], where: str) -> None:
     if None in row:
         raise UserError(f"{where} has too many values: put a text with commas in quotes")
-    value = {name: (row.get(name) or "").strip() for name in COLUMNS}
-    name = value["file"].replace("\\", "/")
+    name, text, subject, split, *span = ((row.get(column) or "").strip() for column in COLUMNS)
+    name, split = name.replace("\\", "/"), split or "train"
     if not name:
         raise UserError(f"{where} names no file")
-    split = value["split"] or "train"
     if split not in SPLITS:
         raise UserError(f"{where}: a split is {', '.join(SPLITS)}, not {split!r}")
-    span = (value["start_s"], value["stop_s"])
-    known = table.get(name)
-    if known is not None and (value["subject"], split) != (known.subject, known.split):
+    file = table.setdefault(name, FileLabels(subject=subject, split=split))
+    if (subject, split) != (file.subject, file.split):
         raise UserError(f"{where}: {name} has another subject or split in a row above")
-    file = table.setdefault(name, File(subject=value["subject"], split=split))
     if not any(span):
         if file.text:
             raise UserError(f"{where}: {name} has a text for the whole file in a row above")
-        file.text = value["text"]
+        file.text = text
         return
     try:
         start_s, stop_s = map(float, span)
     except ValueError:
         raise UserError(f"{where}: start_s and stop_s are seconds, not {span}") from None
-    if not 0 <= start_s < stop_s or not value["text"]:
+    if not 0 <= start_s < stop_s or not text:
         raise UserError(f"{where}: a span has a text, and 0 <= start_s < stop_s")
-    file.spans.append((start_s, stop_s, value["text"]))
-
-
-def _reader(path: Path, rigs: list[Rig]) -> Callable[[], NDArray[np.floating]]:
-    def read() -> NDArray[np.floating]:
-        recording = read_bvh(path)
-        lacks = {rig.name: rig.missing(recording.tree) for rig in rigs}
-        fitting = [rig for rig in rigs if not lacks[rig.name]]
-        if not fitting:
-            nearest = min(lacks, key=lambda name: len(lacks[name]))
-            missing = lacks[nearest]
-            others = [name for name in shipped() if not load_rig(name).missing(recording.tree)]
-            raise UserError(
-                f"{path} fits no given rig; nearest is {nearest}, which needs "
-                f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}"
-                f"{f'; it fits the rig {others[0]}' if others else ''}"
-            )
-        assert recording.fps is not None  # a BVH always gives one
-        return at_30_hz(fitting[0].read(recording), recording.fps)
-
-    return read
+    file.parts.append((start_s, stop_s, text))

@@ -1,16 +1,12 @@
-"""HDM05: the cut takes (HDM_SUBJECT_CLASS_NUMBER_RATE.amc), a class of motion each."""
+"""HDM05: the cut sequences (HDM_SUBJECT_CLASS_NUMBER_RATE.amc), a class of motion each."""
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from actionpose.prepare.mocap.asfamc import Skeleton, read_amc, read_asf
-from actionpose.prepare.mocap.common import Left, Take, at_30_hz, drop_duplicates, find, name_under
-from actionpose.prepare.mocap.joint_map import load_rig
+from actionpose.prepare.mocap.common import Joints, SourceFolder, SourceSequence, read_joints
 from actionpose.utils.errors import UserError
 
 SOURCE = "HDM05, M. Mueller et al., Universitaet Bonn, 2007"
@@ -99,53 +95,42 @@ def text_of(class_name: str) -> str:
     return TEXTS.get(stem, words)
 
 
-def takes(folder: Path, left: Left) -> list[Take]:
-    """The cut takes under a folder; skeletons (HDM_SUBJECT.asf) lie anywhere in it.
+def list_sequences(source: SourceFolder) -> list[SourceSequence]:
+    """The cut sequences in a folder; skeletons (HDM_SUBJECT.asf) lie anywhere in it.
 
     Raises:
         UserError: there is no AMC file.
     """
-    paths = find(folder, ".amc")
-    asfs = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".asf")
-    skeletons = {path.stem.lower(): path for path in reversed(asfs)}
-    skeleton_of = cache(read_asf)
+    paths, skeletons = source.find(".amc"), source.find_skeletons()
+    read_skeleton = cache(read_asf)
     found = []
     for path in paths:
         match = NAME.fullmatch(path.stem)
         if match is None:
-            is_uncut = UNCUT.fullmatch(path.stem) is not None
-            left.out[name_under(folder, path)] = (
-                "a whole scene, which has no single text"
-                if is_uncut
-                else "its name is not HDM_SUBJECT_CLASS_NUMBER_RATE"
-            )
+            is_uncut = UNCUT.fullmatch(path.stem)
+            reason = "its name is not HDM_SUBJECT_CLASS_NUMBER_RATE"
+            source.exclude(path, "a whole scene, which has no single text" if is_uncut else reason)
             continue
-        subject, class_name, number, rate = match.groups()
+        subject, class_name, number, fps = match.groups()
         asf = skeletons.get(f"hdm_{subject}".lower())
-        found.append(
-            Take(
-                path,
-                id=f"hdm_{subject}_{class_name}_{number}",
-                subject=f"hdm_{subject}",
-                split=SPLITS.get(subject.lower(), "train"),
-                text=text_of(class_name),
-                read=_reader(path, asf, skeleton_of, float(rate)),
-            )
+        sequence = SourceSequence(
+            path,
+            id=f"hdm_{subject}_{class_name}_{number}",
+            subject=f"hdm_{subject}",
+            split=SPLITS.get(subject.lower(), "train"),
+            text=text_of(class_name),
+            read=partial(_read, path, asf, float(fps), read_skeleton),
         )
-    return drop_duplicates(found, folder, left)
+        found.append(sequence)
+    return source.drop_duplicates(found)
 
 
-def _reader(
-    path: Path, asf: Path | None, skeleton_of: Callable[[Path], Skeleton], fps: float
-) -> Callable[[], NDArray[np.floating]]:
-    rig = load_rig("hdm05")
-
-    def read() -> NDArray[np.floating]:
-        if asf is None:
-            subject = "_".join(path.stem.split("_")[:2])
-            raise UserError(f"{path}: its skeleton {subject}.asf is not there")
-        if fps <= 0:
-            raise UserError(f"{path}: its name ends in the rate {fps:g}")
-        return at_30_hz(rig.read(read_amc(path, skeleton_of(asf), fps)), fps)
-
-    return read
+def _read(
+    path: Path, asf: Path | None, fps: float, read_skeleton: Callable[[Path], Skeleton]
+) -> Joints:
+    if asf is None:
+        subject = "_".join(path.stem.split("_")[:2])
+        raise UserError(f"{path}: its skeleton {subject}.asf is not there")
+    if fps <= 0:
+        raise UserError(f"{path}: its name ends in the rate {fps:g}")
+    return read_joints(read_amc(path, read_skeleton(asf), fps), "hdm05")

@@ -1,14 +1,18 @@
-"""A tree of joints and its forward kinematics: what BVH and ASF/AMC have in common.
+"""Kinematic trees and their forward kinematics, which BVH and ASF/AMC share.
 
 Letters: T frames, C values of a frame. Lengths are in the file's own unit, angles in degrees.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from actionpose.utils.errors import UserError
 
 Vector = tuple[float, float, float]
 Floats = NDArray[np.float64]
@@ -38,29 +42,60 @@ class Joint:
 
 
 @dataclass(frozen=True)
-class Tree:
+class KinematicTree:
     """Joints, parents before children."""
 
     joints: tuple[Joint, ...]
     num_values: int  # C
-    unit_m: float | None = None  # meters in a unit; None: the file does not say
-
-    def index(self, name: str) -> int | None:
-        return next((i for i, joint in enumerate(self.joints) if joint.name == name), None)
+    unit_m: float | None = None  # meters in a unit; None: not in the file
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A motion file whose head was read; `blocks` reads the frames, anew at each call."""
+class MocapFile:
+    """A motion file whose header was read; `blocks` reads the frames, anew at each call."""
 
     path: Path
-    tree: Tree
-    fps: float | None  # as the file claims; None: it claims nothing
+    tree: KinematicTree
+    fps: float
     blocks: Callable[[], Iterator[Floats]]  # (up to BLOCK_FRAMES, C)
 
 
-def pose(tree: Tree, values: Floats, wanted: Iterable[int]) -> dict[int, tuple[Floats, Floats]]:
-    """Where joints are.
+def in_blocks(rows: Iterator[list[float]]) -> Iterator[Floats]:
+    """Rows of C values as arrays of up to `BLOCK_FRAMES` of them."""
+    while block := list(islice(rows, BLOCK_FRAMES)):
+        yield np.array(block)
+
+
+def parse_numbers(where: str, words: list[str], count: int) -> list[float]:
+    """Finite numbers.
+
+    Args:
+        where: file and line, for errors.
+
+    Raises:
+        UserError: a word is no number, a number is not finite, or there are more or fewer.
+    """
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    if len(numbers) != count:
+        raise UserError(f"{where}: it has {len(numbers)} numbers, not {count}")
+    if not all(map(math.isfinite, numbers)):
+        raise UserError(f"{where}: a number is not finite")
+    return numbers
+
+
+def parse_vector(where: str, words: list[str]) -> Vector:
+    """Three finite numbers; raises as `parse_numbers` does."""
+    x, y, z = parse_numbers(where, words, 3)
+    return x, y, z
+
+
+def forward_kinematics(
+    tree: KinematicTree, values: Floats, wanted: Iterable[int]
+) -> dict[int, tuple[Floats, Floats]]:
+    """Positions and orientations of joints.
 
     Args:
         values: (T, C).
@@ -81,31 +116,25 @@ def pose(tree: Tree, values: Floats, wanted: Iterable[int]) -> dict[int, tuple[F
         offset = np.tile(np.array(joint.offset), (len(values), 1))
         for channel in joint.positions:
             offset[:, channel.axis] = values[:, channel.column]
-        turn = _turn(joint, values)
+        rotation = np.tile(np.eye(3), (len(values), 1, 1))
+        for channel in joint.rotations:
+            rotation = rotation @ axis_rotation(channel.axis, values[:, channel.column])
+        if joint.rest is not None:
+            rotation = joint.rest @ rotation @ joint.rest.T
         if joint.parent is None:
-            placed[index] = (offset, turn)
+            placed[index] = (offset, rotation)
         else:
             origin, axes = placed[joint.parent]
-            placed[index] = (origin + (axes @ offset[..., None])[..., 0], axes @ turn)
+            placed[index] = (origin + (axes @ offset[..., None])[..., 0], axes @ rotation)
     return placed
 
 
-def _turn(joint: Joint, values: Floats) -> Floats:
-    """(T, 3, 3) the rotation of a joint in its parent's axes."""
-    turn = np.tile(np.eye(3), (len(values), 1, 1))
-    for channel in joint.rotations:
-        turn = turn @ about(channel.axis, values[:, channel.column])
-    if joint.rest is None:
-        return turn
-    return joint.rest @ turn @ joint.rest.T
-
-
-def about(axis: int, angle_deg: Floats) -> Floats:
+def axis_rotation(axis: int, angle_deg: Floats) -> Floats:
     """(T, 3, 3) rotations about one axis, right-handed, acting on column vectors."""
     cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
-    after, last = (axis + 1) % 3, (axis + 2) % 3
-    turn = np.zeros((*angle_deg.shape, 3, 3))
-    turn[..., axis, axis] = 1
-    turn[..., after, after] = turn[..., last, last] = cos
-    turn[..., last, after], turn[..., after, last] = sin, -sin
-    return turn
+    second, third = (axis + 1) % 3, (axis + 2) % 3
+    rotation = np.zeros((*angle_deg.shape, 3, 3))
+    rotation[..., axis, axis] = 1
+    rotation[..., second, second] = rotation[..., third, third] = cos
+    rotation[..., third, second], rotation[..., second, third] = sin, -sin
+    return rotation

@@ -274,7 +274,7 @@ def test_what_exists_is_not_written_over(small, tmp_path):
 
 
 def test_the_command(small, tmp_path, capsys):
-    cli.run(small.command("-o", tmp_path / "out", "--workers", "1", "-q"))
+    cli.run(small.command(tmp_path / "out", "--workers", "1", "-q"))
     printed = capsys.readouterr().out
     assert "9  written, train" in printed and f"wrote       {tmp_path / 'out'}" in printed
     verify_corpus(tmp_path / "out")
@@ -293,7 +293,7 @@ def test_the_command_checks_first(tree, capsys):
 
 def test_the_check_sees_the_other_release(tmp_path, capsys):
     own = Tree(tmp_path, 4, defects=("smplx", "cut", "missing"))
-    with pytest.raises(UserError, match="1 of 6 things are to be put right"):
+    with pytest.raises(UserError, match="1 of 6 checks failed"):
         cli.run(own.command("--check"))
     printed = capsys.readouterr().out
     assert "is of SMPL-X, and the body model is SMPL-H: download the SMPL-H release" in printed
@@ -303,7 +303,7 @@ def test_the_check_sees_the_other_release(tmp_path, capsys):
 
 def test_the_check_finds_everything_at_once(small, tmp_path, capsys):
     nothing = tmp_path / "nothing"
-    with pytest.raises(UserError, match="3 of 3 things"):
+    with pytest.raises(UserError, match="3 of 3 checks"):
         cli.run(["prepare", "amass-babel", str(nothing), str(nothing), "--body-model",
                  str(nothing), "--check"])  # fmt: skip
     printed = capsys.readouterr().out
@@ -316,9 +316,9 @@ def test_the_check_finds_everything_at_once(small, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ((), "say where to write"),
-        (("-o", "x", "--workers", "0"), "--workers must be 1 or more"),
-        (("-o", "x", "--approximate"), "not both"),
+        ((), "name the folder of the new corpus"),
+        (("x", "--workers", "0"), "--workers must be 1 or more"),
+        (("x", "--approximate"), "not both"),
     ],
 )
 def test_wrong_options(small, more, message):

@@ -8,13 +8,12 @@ import pytest
 from helpers.mocap_files import SMALL, Bone, body_amc, body_asf, bones, bvh, z_up
 from scipy.spatial.transform import Rotation
 
-from actionpose.prepare.mocap import asfamc, tree
-from actionpose.prepare.mocap import bvh as bvh_module
+from actionpose.prepare.mocap import tree
 from actionpose.prepare.mocap.asfamc import read_amc, read_asf
 from actionpose.prepare.mocap.bvh import read_bvh
-from actionpose.prepare.mocap.common import at_30_hz
-from actionpose.prepare.mocap.joint_map import load_rig
-from actionpose.prepare.mocap.tree import pose
+from actionpose.prepare.mocap.common import resample
+from actionpose.prepare.mocap.joint_map import load_joint_map
+from actionpose.prepare.mocap.tree import axis_rotation, forward_kinematics
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
@@ -28,10 +27,10 @@ COMPARED = [joint for joint in H36M17.joints if joint not in FREE | {"pelvis"}]
 
 def places(path: Path) -> dict[str, np.ndarray]:
     """Where each joint of a BVH is, (T, 3), by our reader."""
-    recording = read_bvh(path)
-    values = np.concatenate(list(recording.blocks()))
-    placed = pose(recording.tree, values, range(len(recording.tree.joints)))
-    return {recording.tree.joints[i].name: origin for i, (origin, _) in placed.items()}
+    file = read_bvh(path)
+    values = np.concatenate(list(file.blocks()))
+    placed = forward_kinematics(file.tree, values, range(len(file.tree.joints)))
+    return {file.tree.joints[i].name: origin for i, (origin, _) in placed.items()}
 
 
 # BVH
@@ -84,14 +83,15 @@ def test_blocks_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     body_asf(tmp_path / "x.asf")
     body_amc(amc, frames=11)
     skeleton = read_asf(tmp_path / "x.asf")
-    whole = next(read_amc(amc, skeleton).blocks())
+    whole = next(read_amc(amc, skeleton, 120.0).blocks())
     for size in (1, 4, 11, 12):
-        monkeypatch.setattr(bvh_module, "BLOCK_FRAMES", size)
-        monkeypatch.setattr(asfamc, "BLOCK_FRAMES", size)
+        monkeypatch.setattr(tree, "BLOCK_FRAMES", size)
         blocks = list(read_bvh(path).blocks())
         assert max(map(len, blocks)) == min(size, 11)
         np.testing.assert_allclose(np.concatenate(blocks), values, atol=1e-5)
-        np.testing.assert_array_equal(np.concatenate(list(read_amc(amc, skeleton).blocks())), whole)
+        np.testing.assert_array_equal(
+            np.concatenate(list(read_amc(amc, skeleton, 120.0).blocks())), whole
+        )
 
 
 def test_bvh_dialects(tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_rate(tmp_path: Path, written: str, fps: float) -> None:
 BROKEN = {
     "is no BVH: line 1 is not HIERARCHY": ("HIERARCHY", "Content-Type: text/html"),
     "line 8: a brace closes that was not opened": ("  {\n    OFFSET 0 1 0", "  }\n } }\n{"),
-    "line 4: '0 0' is not three numbers": ("OFFSET 0 0 0", "OFFSET 0 0"),
-    "line 4: '0,0 0 0' is not three numbers": ("OFFSET 0 0 0", "OFFSET 0,0 0 0"),
-    "line 4: 'nan 0 0' is not finite": ("OFFSET 0 0 0", "OFFSET nan 0 0"),
+    "line 4: it has 2 numbers, not 3": ("OFFSET 0 0 0", "OFFSET 0 0"),
+    "line 4: could not convert string to float: '0,0'": ("OFFSET 0 0 0", "OFFSET 0,0 0 0"),
+    "line 4: a number is not finite": ("OFFSET 0 0 0", "OFFSET nan 0 0"),
     "line 5: 'CHANNELS 4 .*' does not name as many": ("CHANNELS 3", "CHANNELS 4"),
     "line 9: no channel is called 'Wrotation'": ("1 Xrotation", "1 Wrotation"),
     "line 6: a second joint is called 'hips'": ("JOINT knee", "JOINT hips"),
@@ -151,15 +151,15 @@ BROKEN = {
     "ends in its hierarchy, at line 15": (SMALL[SMALL.index("MOTION") :], ""),
     "line 6: 'JIONT knee' is no part of a hierarchy": ("JOINT knee", "JIONT knee"),
     "line 17: 'Frames:' is missing": ("Frames: 2\n", "Frame: 2\n"),
-    "line 17: 'Frames: two' is no number": ("Frames: 2", "Frames: two"),
+    "line 17: could not convert string to float: ' two'": ("Frames: 2", "Frames: two"),
     "it has 0 frames": ("Frames: 2", "Frames: 0"),
     "line 18: a frame cannot last 0 s": ("Time: 0.1", "Time: 0"),
-    "line 20 has 3 values, but the channels are 4": ("5 6 7 8", "5 6 7"),
-    "line 20 has 5 values": ("5 6 7 8", "5 6 7 8 9"),
+    "line 20: it has 3 numbers, not 4": ("5 6 7 8", "5 6 7"),
+    "line 20: it has 5 numbers, not 4": ("5 6 7 8", "5 6 7 8 9"),
     "line 19: could not convert string to float: '2,5'": ("1 2 3 4", "1 2,5 3 4"),
-    "line 20: a value is not finite": ("5 6 7 8", "5 6 nan 8"),
-    "has 2 frames up to line 20, but says 3": ("Frames: 2", "Frames: 3"),
-    "has 2 frames up to line 20, but says 1": ("Frames: 2", "Frames: 1"),
+    "line 20: a number is not finite": ("5 6 7 8", "5 6 nan 8"),
+    "has 2 frames up to line 20, but claims 3": ("Frames: 2", "Frames: 3"),
+    "has 2 frames up to line 20, but claims 1": ("Frames: 2", "Frames: 1"),
 }
 
 
@@ -230,9 +230,9 @@ def asf_places(folder: Path, asf: str = ASF, amc: str = AMC) -> dict[str, np.nda
     """Where the bones end, (T, 3)."""
     (folder / "x.asf").write_text(asf)
     (folder / "x.amc").write_text(amc)
-    recording = read_amc(folder / "x.amc", read_asf(folder / "x.asf"))
-    joints = recording.tree.joints
-    placed = pose(recording.tree, np.concatenate(list(recording.blocks())), range(len(joints)))
+    file = read_amc(folder / "x.amc", read_asf(folder / "x.asf"), 120.0)
+    joints = file.tree.joints
+    placed = forward_kinematics(file.tree, np.concatenate(list(file.blocks())), range(len(joints)))
     return {
         joints[i].name: origin + axes @ np.array(joints[i].end or (0, 0, 0))
         for i, (origin, axes) in placed.items()
@@ -281,8 +281,8 @@ def test_asf_of_a_body(tmp_path: Path, angle: str) -> None:
     body_asf(tmp_path / "x.asf", angle=angle)
     flag = "DEGREES" if angle == "deg" else "RADIANS"
     truth = body_amc(tmp_path / "x.amc", angle=flag)
-    recording = read_amc(tmp_path / "x.amc", read_asf(tmp_path / "x.asf"), 120.0)
-    joints_m = load_rig("cmu_asf").read(recording)
+    file = read_amc(tmp_path / "x.amc", read_asf(tmp_path / "x.asf"), 120.0)
+    joints_m = load_joint_map("cmu_asf").read(file)
     start = z_up((truth["left_hip"][0] + truth["right_hip"][0]) / 2) * (1, 1, 0)
     for joint in [*COMPARED, "spine"]:
         expected = z_up(truth[joint]) - start
@@ -298,12 +298,12 @@ def test_bone_without_values_stays_at_rest(tmp_path: Path) -> None:
 
 
 BROKEN_AMC = {
-    "x.amc, line 6: '0' is not 2 finite numbers": ("thigh 0 0", "thigh 0"),
+    "x.amc, line 6: it has 1 numbers, not 2": ("thigh 0 0", "thigh 0"),
     "x.amc, line 6: .*could not convert string to float: '-1.#IND'": (
         "thigh 0 0",
         "thigh 0 -1.#IND",
     ),
-    "x.amc, line 6: '0 inf' is not 2 finite": ("thigh 0 0", "thigh 0 inf"),
+    "x.amc, line 6: a number is not finite": ("thigh 0 0", "thigh 0 inf"),
     "line 6: 'tail' is not a moving bone of x.asf": ("thigh 0 0", "tail 0 0"),
     "line 6: 'shin' is not a moving bone": ("thigh 0 0", "shin 0 0"),
     "line 6: 'root' is not .*comes twice": ("thigh 0 0", "root 0 0 0 0 0 0"),
@@ -329,14 +329,14 @@ BROKEN_ASF = {
         "orientation 0 0",
         "orientation 0 9",
     ),
-    "line 13: '0 -2' is not 3 finite numbers": ("0 -2 0", "0 -2"),
+    "line 13: it has 2 numbers, not 3": ("0 -2 0", "0 -2"),
     "line 15: 'XY' is no order of axes": ("90 XYZ", "90 XY"),
     "line 16: of degrees of freedom, only rx, ry, rz": ("dof rx rz", "dof rx l"),
     "line 19: bone thigh has a length but no direction": ("0 -2 0", "0 0 0"),
     "line 25: a bone ends that has no name": ("name shin", "name thigh"),
     "line 29: foot is no bone": ("thigh shin", "thigh foot"),
     "line 29: thigh is no bone, or has two parents": ("thigh shin", "shin thigh"),
-    "nothing hangs on the root": ("root thigh", "hips thigh"),
+    "no bone is connected to the root": ("root thigh", "hips thigh"),
 }
 
 
@@ -358,7 +358,7 @@ def test_elementary_turns() -> None:
     angles = np.array([-200.0, -30, 0, 90, 400])
     for axis, name in enumerate("xyz"):
         expected = Rotation.from_euler(name, angles[:, None], degrees=True).as_matrix()
-        np.testing.assert_allclose(tree.about(axis, angles), expected, atol=1e-12)
+        np.testing.assert_allclose(axis_rotation(axis, angles), expected, atol=1e-12)
 
 
 # time
@@ -367,7 +367,7 @@ def test_elementary_turns() -> None:
 @pytest.mark.parametrize("step", [1, 2, 4, 8])
 def test_whole_steps_take_frames_as_they_are(step: int) -> None:
     joints = np.random.default_rng(0).normal(0, 1, (41, 17, 3))
-    made = at_30_hz(joints, 30.0 * step)
+    made = resample(joints, 30.0 * step)
     np.testing.assert_array_equal(made, joints[::step].astype(np.float32))
 
 
@@ -375,7 +375,7 @@ def test_whole_steps_take_frames_as_they_are(step: int) -> None:
 @pytest.mark.parametrize("frames", [1, 2, 60])
 def test_other_rates_are_resampled_by_time(fps: float, frames: int) -> None:
     joints = np.random.default_rng(0).normal(0, 1, (frames, 17, 3))
-    made = at_30_hz(joints, fps)
+    made = resample(joints, fps)
     times = np.arange(len(made)) / 30
     duration = (frames - 1) / fps
     assert times[-1] <= duration + 1e-6 < times[-1] + 1 / 30 + 1e-6

@@ -9,7 +9,7 @@ from helpers.mocap_files import body_amc, body_asf, body_bvh
 
 from actionpose.datasets.corpus import open_corpus, verify_corpus
 from actionpose.prepare.mocap import cmu, hdm05
-from actionpose.prepare.mocap.common import Left
+from actionpose.prepare.mocap.common import SourceFolder
 from actionpose.utils.errors import UserError
 
 # CMU
@@ -54,7 +54,7 @@ def test_cmu(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "cmu"
-    assert call(monkeypatch, "prepare", "cmu", cmu_folder, "-o", out, "--index", index) == 0
+    assert call(monkeypatch, "prepare", "cmu", cmu_folder, out, "--index", index) == 0
     corpus = verify_corpus(out)
     motions = corpus.motions()
     assert {id: segment.split for id, segment in motions.items()} == {
@@ -69,7 +69,7 @@ def test_cmu(
         "cmu_34_02": "throw",
     }
     assert {segment.subject for segment in corpus.segments} >= {"cmu_01", "cmu_34"}
-    twin = "subjects/01/01_01.amc is the same take and was read"
+    twin = "subjects/01/01_01.amc is the same sequence and was read"
     assert corpus.info["skipped"] == {"bvh/01_01.bvh": twin}
     assert "NSF EIA-0196217" in corpus.info["source"]
     assert str(tmp_path) not in (out / "corpus.json").read_text()
@@ -77,7 +77,7 @@ def test_cmu(
     assert "read    5 of 6 files: 3 train, 1 test, 1 val" in shown.out
     assert twin in shown.err
     again = tmp_path / "again"
-    assert call(monkeypatch, "prepare", "cmu", cmu_folder, "-o", again, "--index", index, "-q") == 0
+    assert call(monkeypatch, "prepare", "cmu", cmu_folder, again, "--index", index, "-q") == 0
     for file in out.iterdir():
         assert file.read_bytes() == (again / file.name).read_bytes()
 
@@ -97,7 +97,7 @@ def test_cmu_names_what_fails(
     (subjects / "13" / "notes.amc").write_bytes(amc)
     (subjects / "13" / ".13_04.amc").write_bytes(amc)  # what file managers leave
     out = tmp_path / "cmu"
-    assert call(monkeypatch, "prepare", "cmu", cmu_folder, "-o", out, "--index", index) == 3
+    assert call(monkeypatch, "prepare", "cmu", cmu_folder, out, "--index", index) == 3
     skipped = open_corpus(out).info["skipped"]
     assert skipped["subjects/13/13_05.amc"] == "13_05 is not in the index index.json"
     assert "not SUBJECT_TRIAL" in skipped["subjects/13/notes.amc"]
@@ -111,7 +111,7 @@ def test_cmu_names_what_fails(
 def test_cmu_without_usable_files(
     tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("prepare", "cmu", tmp_path / "none", "-o", tmp_path / "x", "--index")
+    command = ("prepare", "cmu", tmp_path / "none", tmp_path / "x", "--index")
     assert call(monkeypatch, *command, index) == 2
     assert "is not a folder" in capsys.readouterr().err
     (tmp_path / "none").mkdir()
@@ -204,11 +204,11 @@ def test_bad_index(tmp_path: Path, name: str, text: str, message: str) -> None:
 def test_index_without_rates(cmu_folder: Path, tmp_path: Path) -> None:
     index = tmp_path / "index.txt"
     index.write_text(TXT)
-    left = Left()
-    assert not cmu.takes(cmu_folder, index, None, left)
-    assert "does not give its rate (see --fps)" in left.out["subjects/01/01_01.amc"]
-    found = cmu.takes(cmu_folder, index, 60.0, Left())
-    assert [take.id for take in found] == ["cmu_01_01", "cmu_13_04", "cmu_33_01"]
+    source = SourceFolder(cmu_folder)
+    assert not cmu.list_sequences(source, index)
+    assert "does not give its rate, nor does fps" in source.excluded["subjects/01/01_01.amc"]
+    found = cmu.list_sequences(SourceFolder(cmu_folder), index, 60.0)
+    assert [sequence.id for sequence in found] == ["cmu_01_01", "cmu_13_04", "cmu_33_01"]
     assert len(found[0].read()) == 21
 
 
@@ -216,8 +216,8 @@ def test_bvh_of_cmu_with_a_rate_of_its_own(cmu_folder: Path, index: Path) -> Non
     """Who resampled a conversion wrote the rate in: then the file is right, and not the index."""
     path = cmu_folder / "bvh" / "34_02.bvh"
     path.write_text(path.read_text().replace("0083333", "0333333"))
-    take = next(t for t in cmu.takes(cmu_folder, index, None, Left()) if t.id == "cmu_34_02")
-    assert len(take.read()) == 41
+    found = cmu.list_sequences(SourceFolder(cmu_folder), index)
+    assert len(next(each for each in found if each.id == "cmu_34_02").read()) == 41
 
 
 # HDM05 and Bandai-Namco
@@ -233,7 +233,7 @@ def test_hdm05(
         body_amc(cuts / "squat1Reps" / f"HDM_{subject}_squat1Reps_007_120.amc", frames=41)
     body_amc(cuts / "HDM_dg_kickLFront1Reps_001_120.amc")
     body_amc(source / "HDM_bd_01-01_01_120.amc")
-    assert call(monkeypatch, "prepare", "hdm05", source, "-o", out) == 3
+    assert call(monkeypatch, "prepare", "hdm05", source, out) == 3
     corpus = verify_corpus(out)
     assert {id: (s.split, s.subject, len(s)) for id, s in corpus.motions().items()} == {
         "hdm_bd_squat1Reps_007": ("val", "hdm_bd", 11),
@@ -275,7 +275,7 @@ def test_bandai(
         body_bvh("bandai", source / "dataset-2" / "data" / name, positions=True, seed=number)
     body_bvh("bandai", source / "dataset-1_bow_normal_001.bvh", positions=True)
     body_bvh("bandai", source / "readme.bvh", positions=True)
-    assert call(monkeypatch, "prepare", "bandai", source, "-o", out) == 0
+    assert call(monkeypatch, "prepare", "bandai", source, out) == 0
     corpus = verify_corpus(out)
     motions = corpus.motions()
     assert [id for id, s in motions.items() if s.split == "val"] == [

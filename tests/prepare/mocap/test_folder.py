@@ -1,4 +1,4 @@
-"""A folder of any BVH files to a corpus, by rig files."""
+"""A folder of any BVH files to a corpus, by joint maps."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +10,16 @@ from helpers.mocap_files import SMALL, body_bvh
 from actionpose.config import FinetuneConfig
 from actionpose.datasets.corpus import Corpus, verify_corpus
 from actionpose.prepare.mocap import folder as any_folder
-from actionpose.prepare.mocap.common import Left
-from actionpose.prepare.mocap.joint_map import load_rig
-from actionpose.prepare.mocap.tree import Recording
+from actionpose.prepare.mocap.common import SourceFolder
+from actionpose.prepare.mocap.joint_map import load_joint_map
+from actionpose.prepare.mocap.tree import MocapFile
 from actionpose.training.finetune import finetune
 from actionpose.utils.errors import UserError
 
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """Two rigs, a broken file and one of neither rig."""
+    """Files of two joint maps, a broken one, and one of neither."""
     source = tmp_path / "mixed"
     body_bvh("mixamo", source / "ann" / "walk.bvh", frames=31)
     body_bvh("bandai", source / "bow.BVH", positions=True, frames=31)
@@ -42,9 +42,9 @@ def test_any_folder(
         "bow,bow,,,,\n"
         "gone.bvh,x,,,,\n"
     )
-    rigs = ("--rig", "bandai", "--rig", "mixamo")
-    command = ("prepare", "bvh", mixed, "-o", out, "--labels", labels, "--license", "mine")
-    assert call(monkeypatch, *command, *rigs) == 3
+    joint_maps = ("--joint-map", "bandai", "--joint-map", "mixamo")
+    command = ("prepare", "bvh", mixed, out, "--labels", labels, "--license", "mine")
+    assert call(monkeypatch, *command, *joint_maps) == 3
     corpus: Corpus = verify_corpus(out)
     rows = [(s.motion, s.subject, s.split, s.text, s.kind, len(s)) for s in corpus.segments]
     assert rows == [
@@ -59,7 +59,7 @@ def test_any_folder(
     assert skipped.keys() == {"ann/walk.bvh, 8 to 9 s", "cut.bvh", "gone.bvh", "snake.bvh"}
     assert "lies outside the motion" in skipped["ann/walk.bvh, 8 to 9 s"]
     assert skipped["cut.bvh"].startswith("line ") or "cut.bvh has" in skipped["cut.bvh"]
-    assert "fits no given rig; nearest is" in skipped["snake.bvh"]
+    assert "fits no given joint map; nearest is" in skipped["snake.bvh"]
     assert corpus.info["license"] == "mine"
     capsys.readouterr()
 
@@ -69,11 +69,11 @@ def test_interrupted(
 ) -> None:
     """Ctrl-C after the first file leaves nothing; the next try is as if nothing had been."""
     out = tmp_path / "out"
-    command = ("prepare", "bvh", mixed, "-o", out, "--rig", "mixamo", "--rig", "bandai")
+    command = ("prepare", "bvh", mixed, out, "--joint-map", "mixamo", "--joint-map", "bandai")
     with monkeypatch.context() as patch:
         read, calls = any_folder.read_bvh, []
 
-        def stop(path: Path) -> Recording:
+        def stop(path: Path) -> MocapFile:
             calls.append(path)
             if len(calls) == 2:
                 raise KeyboardInterrupt
@@ -88,15 +88,15 @@ def test_interrupted(
     assert "exists already: remove it, or choose another name" in capsys.readouterr().err
 
 
-def test_mixed_rigs_are_named(mixed: Path) -> None:
-    left = Left()
-    takes = {take.id: take for take in any_folder.takes(mixed, ["bandai"], None, left)}
-    assert takes.keys() == {"ann/walk", "bow", "cut", "snake"} and not left.failed
-    assert len(takes["bow"].read()) == 31
+def test_list_sequences_names_the_nearest_joint_map(mixed: Path) -> None:
+    source = SourceFolder(mixed)
+    found = {each.id: each for each in any_folder.list_sequences(source, ["bandai"])}
+    assert found.keys() == {"ann/walk", "bow", "cut", "snake"} and not source.failed
+    assert len(found["bow"].read()) == 31
     with pytest.raises(
-        UserError, match="nearest is bandai, which needs .*; it fits the rig mixamo"
+        UserError, match="nearest is bandai, which needs .*; it fits the joint map mixamo"
     ):
-        takes["ann/walk"].read()
+        found["ann/walk"].read()
 
 
 BAD_LABELS = {
@@ -124,18 +124,18 @@ def test_labels_that_are_not_there(tmp_path: Path) -> None:
         any_folder.read_labels(tmp_path / "x.csv")
 
 
-def test_rigs_command(
+def test_joint_maps_command(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "prepare", "rigs") == 0
+    assert call(monkeypatch, "prepare", "joint-maps") == 0
     assert "mixamo     Mixamo characters, BVH" in capsys.readouterr().out
-    assert call(monkeypatch, "prepare", "rigs", "example") == 0
+    assert call(monkeypatch, "prepare", "joint-maps", "example") == 0
     (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
-    assert load_rig(tmp_path / "mine.yaml").joints == load_rig("example").joints
-    assert call(monkeypatch, "prepare", "rigs", "nobody") == 2
-    assert "the package has no rig nobody; it has bandai" in capsys.readouterr().err
-    assert call(monkeypatch, "prepare", "bvh", mixed, "-o", tmp_path / "x") == 2
-    assert "say which rig the files have: --rig bandai |" in capsys.readouterr().err
+    assert load_joint_map(tmp_path / "mine.yaml").joints == load_joint_map("example").joints
+    assert call(monkeypatch, "prepare", "joint-maps", "nobody") == 2
+    assert "the package has no joint map nobody; it has bandai" in capsys.readouterr().err
+    assert call(monkeypatch, "prepare", "bvh", mixed, tmp_path / "x") == 2
+    assert "joint_map is missing: give bandai |" in capsys.readouterr().err
 
 
 def test_training_reads_it(
@@ -148,7 +148,7 @@ def test_training_reads_it(
     for number in range(3):
         body_bvh("mixamo", tmp_path / "src" / f"{number}.bvh", frames=40, seed=number)
     out = tmp_path / "out"
-    command = ("prepare", "bvh", tmp_path / "src", "-o", out, "--rig", "mixamo")
+    command = ("prepare", "bvh", tmp_path / "src", out, "--joint-map", "mixamo")
     assert call(monkeypatch, *command) == 0
     capsys.readouterr()
     data = replace(tiny_config.data, corpora={str(out): 1.0})

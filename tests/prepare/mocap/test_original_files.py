@@ -10,8 +10,8 @@ from helpers.mocap_files import ASF_NAMES
 
 from actionpose.datasets.corpus import verify_corpus
 from actionpose.prepare.mocap import bandai, cmu, hdm05
-from actionpose.prepare.mocap.common import Left
-from actionpose.prepare.mocap.joint_map import load_rig
+from actionpose.prepare.mocap.common import SourceFolder
+from actionpose.prepare.mocap.joint_map import load_joint_map
 from actionpose.skeletons import H36M17
 
 FREE = {"spine", "nose", "head"}  # whose place is a choice
@@ -43,7 +43,7 @@ def test_originals_equal_the_converted_sets(
     """Within a millimeter, to which the sets are rounded, where a joint's place is no choice."""
     options = ("--index", open_data / "cmu_index.json") if name == "cmu" else ()
     out = tmp_path / name
-    command = ("prepare", name, open_data / "raw" / name, "-o", out, *options)
+    command = ("prepare", name, open_data / "raw" / name, out, *options)
     assert call(monkeypatch, *command) == 0
     corpus = verify_corpus(out)
     motions = corpus.motions()
@@ -68,26 +68,24 @@ def test_texts_and_splits_equal_the_converted_sets(open_data: Path, tmp_path: Pa
     }
     for row in rows["bandai"]:
         (tmp_path / f"{row['id'].replace('bn', 'dataset-', 1)}.bvh").touch()
-    found = {take.id: take for take in bandai.takes(tmp_path, Left())}
+    found = {each.id: each for each in bandai.list_sequences(SourceFolder(tmp_path))}
     assert found.keys() == {row["id"] for row in rows["bandai"]}
     for row in rows["bandai"]:
-        take = found[row["id"]]
-        assert (take.text, take.split) == (row["text"], row["split"]), row["id"]
+        sequence = found[row["id"]]
+        assert (sequence.text, sequence.split) == (row["text"], row["split"]), row["id"]
     for row in rows["hdm05"]:
         (tmp_path / f"{row['id'].replace('hdm', 'HDM', 1)}_120.amc").touch()
-    left = Left()
-    found = {take.id: take for take in hdm05.takes(tmp_path, left)}
+    found = {each.id: each for each in hdm05.list_sequences(SourceFolder(tmp_path))}
     for row in rows["hdm05"]:
-        take = found[row["id"]]
-        assert (take.text, take.split, take.subject) == (row["text"], row["split"], row["subject"])
+        one = found[row["id"]]
+        assert (one.text, one.split, one.subject) == (row["text"], row["split"], row["subject"])
     index = cmu.read_index(open_data / "cmu_index.json")
     assert len(index) == 2435
     assert sum(entry.fps == 60 for entry in index.values()) == 326
 
 
-def test_asf_names_of_the_imitation_are_the_rigs() -> None:
-    """The imitation stands for CMU's files: it has every bone that the rig asks for."""
-    rig = load_rig("cmu_asf")
-    assert {spot.joint for spots in rig.joints.values() for spot in spots} <= set(
+def test_synthetic_asf_has_the_bones_of_the_joint_map() -> None:
+    joint_map = load_joint_map("cmu_asf")
+    assert {point.joint for points in joint_map.joints.values() for point in points} <= set(
         ASF_NAMES.values()
     )
