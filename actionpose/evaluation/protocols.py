@@ -5,19 +5,17 @@ frames count, and over what the mean is taken. `docs/evaluation.md` says who use
 comparable with whom. Nothing here knows of models or files: predictions come in as millimeters.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.metrics.pose import auc, n_mpjpe, p_mpjpe, pck
+from actionpose.metrics import auc, n_mpjpe, p_mpjpe, pck
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, convert
 from actionpose.utils.errors import UserError
-
-Array = NDArray[np.floating]
-Rows = NDArray[np.int64]
+from actionpose.utils.typing import Array, IntArray
 
 # ---- the protocols
 
@@ -87,9 +85,9 @@ PROTOCOLS = {"h36m-sh": H36M_SH, "h36m-cpn": H36M_CPN, "3dhp": MPI_INF_3DHP}
 
 @dataclass(frozen=True)
 class FrameErrors:
-    """Errors of the scored frames, millimeters; a frame seen by several windows has their mean."""
+    """Errors of the scored frames, millimeters; a frame of several windows has their mean."""
 
-    rows: Rows  # (N,) ascending
+    rows: IntArray  # (N,) ascending
     mpjpe_mm: Array  # (N,)
     p_mpjpe_mm: Array
     n_mpjpe_mm: Array
@@ -108,13 +106,13 @@ METRICS_OF = {
     "h36m-cpn": _METRICS[:4],
     "3dhp": ("pck", "auc", "mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "mpjve_mm"),
 }
-_CHUNK = 1024  # frames at a time, so that memory does not grow with the data
+_SCALE = {"pck": 100, "auc": 100}  # percent
 
 
 def frame_errors(
-    predictions: Iterable[tuple[Rows, Array]],
-    truth_mm: Array,
-    video_of_rows: Rows,
+    predictions: Iterable[tuple[IntArray, Array]],
+    target_mm: Array,
+    video_of_rows: IntArray,
     *,
     joints: tuple[str, ...] = ALL17,
     with_pck: bool = False,
@@ -122,88 +120,63 @@ def frame_errors(
     """The errors of every frame that was predicted.
 
     Args:
-        predictions: rows (n,) and poses (n, 17, 3) in millimeters, root-relative or not: joint 0
-            is subtracted from both sides. Rows of one video come in their order, so that
-            velocities are those of the stitched motion, across the borders of windows too.
-        truth_mm: (F, 17, 3), memory-mapped or not.
+        predictions: batches of rows (n,) and poses (n, 17, 3) in millimeters, root-relative or
+            not: joint 0 is subtracted from both sides. Rows of one video come in their order, so
+            that velocities are those of the stitched motion, across the borders of windows too.
+        target_mm: (F, 17, 3), memory-mapped or not.
         video_of_rows: (F,) which video a row belongs to; no velocity crosses two.
         joints: names (of MPI-INF-3DHP) that PCK and AUC count.
         with_pck: whether they are wanted; else they are NaN.
 
     Raises:
-        UserError: a prediction that is not finite.
+        UserError: a prediction that is not finite, or no prediction.
     """
-    num_rows = len(truth_mm)
     counted = h36m_indices(joints)
-    names = [name for name in _METRICS if with_pck or name not in ("pck", "auc")]
-    sums = {name: np.zeros(num_rows) for name in names}
-    joint_sums = np.zeros((num_rows, len(H36M17)))
-    counts, velocity_counts = (np.zeros(num_rows, np.int32) for _ in range(2))
-    before = np.array([-2]), np.zeros((1, len(H36M17), 3))  # the frame before the chunk: none yet
-    for rows, pred_mm in _chunks(predictions):
-        truth = np.asarray(truth_mm[rows], dtype=np.float64)
-        truth = truth - truth[:, :1]
+    sums = {name: np.zeros(len(target_mm)) for name in _METRICS}
+    joint_sums = np.zeros((len(target_mm), len(H36M17)))
+    counts, velocity_counts = (np.zeros(len(target_mm), np.int32) for _ in range(2))
+    before = np.array([-2]), np.zeros((1, len(H36M17), 3))  # the frame before the batch: none yet
+    for rows, pred_mm in predictions:
+        if not len(rows):
+            continue
+        target = np.asarray(target_mm[rows], dtype=np.float64)
+        target = target - target[:, :1]
         pred = np.asarray(pred_mm, dtype=np.float64)
         pred = pred - pred[:, :1]
         if not np.isfinite(pred).all():
             lost = rows[~np.isfinite(pred).all(axis=(1, 2))][0]
             raise UserError(f"the prediction of frame {lost} is not finite")
-        offsets = pred - truth
-        distances = _norm(offsets)  # (n, 17)
+        offsets = pred - target
+        distances = np.linalg.norm(offsets, axis=-1)  # (n, 17)
         values = {
             "mpjpe_mm": distances.mean(axis=-1),
-            "p_mpjpe_mm": p_mpjpe(pred, truth),
-            "n_mpjpe_mm": n_mpjpe(pred, truth),
+            "p_mpjpe_mm": p_mpjpe(pred, target),
+            "n_mpjpe_mm": n_mpjpe(pred, target),
         }
         if with_pck:
-            limbs, true_limbs = pred[:, counted], truth[:, counted]
-            values["pck"] = pck(limbs, true_limbs, PCK_THRESHOLD_MM)
-            values["auc"] = auc(limbs, true_limbs)
+            limbs, target_limbs = pred[:, counted], target[:, counted]
+            values["pck"] = pck(limbs, target_limbs, PCK_THRESHOLD_MM)
+            values["auc"] = auc(limbs, target_limbs)
         for name, value in values.items():
-            _add(sums[name], rows, value)
-        _add(joint_sums, rows, distances)
-        _add(counts, rows, 1)
+            np.add.at(sums[name], rows, value)
+        np.add.at(joint_sums, rows, distances)
+        np.add.at(counts, rows, 1)
         # the error of a velocity is the difference of two frames' offsets
-        steps = _norm(np.diff(offsets, axis=0, prepend=before[1])).mean(axis=-1)
+        steps = np.linalg.norm(np.diff(offsets, axis=0, prepend=before[1]), axis=-1).mean(axis=-1)
         from_rows = np.concatenate([before[0], rows[:-1]])
         follows = (rows - from_rows == 1) & (video_of_rows[rows] == video_of_rows[from_rows])
-        _add(sums["mpjve_mm"], rows[follows], steps[follows])
-        _add(velocity_counts, rows[follows], 1)
+        np.add.at(sums["mpjve_mm"], rows[follows], steps[follows])
+        np.add.at(velocity_counts, rows[follows], 1)
         before = rows[-1:], offsets[-1:]
     scored = np.flatnonzero(counts)
     if not len(scored):
         raise UserError("there is no frame to score")
-    times = counts[scored]
-    nothing = np.full(len(scored), np.nan)
-    means = {name: sums[name][scored] / times for name in names if name != "mpjve_mm"}
-    with np.errstate(invalid="ignore"):  # 0 / 0 where there is no velocity
-        means["mpjve_mm"] = sums["mpjve_mm"][scored] / velocity_counts[scored]
-    return FrameErrors(
-        rows=scored,
-        joints_mm=joint_sums[scored] / times[:, None],
-        **{name: means.get(name, nothing) for name in _METRICS},
-    )
-
-
-def _norm(vectors: Array) -> Array:
-    """(..., 3) to (...): twice as fast as a sum over so short an axis."""
-    x, y, z = np.moveaxis(np.square(vectors), -1, 0)
-    return np.sqrt(x + y + z)
-
-
-def _add(total: NDArray[Any], rows: Rows, values: Any) -> None:
-    """Add to rows, those that come twice included."""
-    if (np.diff(rows) > 0).all():  # once each: NumPy's shorter way
-        total[rows] += values
-    else:
-        np.add.at(total, rows, values)
-
-
-def _chunks(predictions: Iterable[tuple[Rows, Array]]) -> Iterator[tuple[Rows, Array]]:
-    for rows, poses in predictions:
-        for start in range(0, len(rows), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            yield rows[part], poses[part]
+    divisors = dict.fromkeys(_METRICS, counts[scored]) | {"mpjve_mm": velocity_counts[scored]}
+    if not with_pck:
+        divisors |= dict.fromkeys(("pck", "auc"), np.zeros(len(scored), np.int32))
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no velocity, no PCK
+        means = {name: sums[name][scored] / divisors[name] for name in _METRICS}
+    return FrameErrors(rows=scored, joints_mm=joint_sums[scored] / counts[scored, None], **means)
 
 
 def h36m_indices(joints: tuple[str, ...]) -> list[int]:
@@ -216,23 +189,22 @@ def h36m_indices(joints: tuple[str, ...]) -> list[int]:
 # ---- from frames to a table's numbers
 
 
+def _mean(values: Array) -> float:
+    """NaN left out."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
 def group_means(values: Array, groups: NDArray[np.str_]) -> dict[str, float]:
     """Mean of `values` (N,) in each group (N,), NaN left out; sorted by name."""
-    result = {}
-    for name in np.unique(groups):
-        chosen = values[groups == name]
-        known = chosen[~np.isnan(chosen)]
-        result[str(name)] = float(known.mean()) if len(known) else float("nan")
-    return result
+    return {str(name): _mean(values[groups == name]) for name in np.unique(groups)}
 
 
 def overall(values: Array, groups: NDArray[np.str_], average: str) -> float:
     """The number that a table prints: over frames, or over the means of groups."""
     if average == "frames":
-        known = values[~np.isnan(values)]
-        return float(known.mean()) if len(known) else float("nan")
-    means = [mean for mean in group_means(values, groups).values() if not np.isnan(mean)]
-    return float(np.mean(means)) if means else float("nan")
+        return _mean(values)
+    return _mean(np.array(list(group_means(values, groups).values())))
 
 
 def scores(
@@ -243,11 +215,10 @@ def scores(
     Args:
         groups: (N,) the action or sequence of each scored frame.
     """
-    result = {}
-    for name in metrics:
-        value = overall(getattr(errors, name), groups, protocol.average)
-        result[name] = 100 * value if name in ("pck", "auc") else value
-    return result
+    return {
+        name: _SCALE.get(name, 1) * overall(getattr(errors, name), groups, protocol.average)
+        for name in metrics
+    }
 
 
 def scores_by_group(
@@ -256,9 +227,8 @@ def scores_by_group(
     """As `scores`, for the frames of each group alone; with their number."""
     table: dict[str, dict[str, float]] = {}
     for name in metrics:
-        percent = 100 if name in ("pck", "auc") else 1
         for group, mean in group_means(getattr(errors, name), groups).items():
-            table.setdefault(group, {})[name] = percent * mean
+            table.setdefault(group, {})[name] = _SCALE.get(name, 1) * mean
     for group, row in table.items():
         row["frames"] = int((groups == group).sum())
     return table
