@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from actionpose.datasets.paired import Pairs, Rows
 from actionpose.evaluation.paired import Evaluation, Predict
-from actionpose.evaluation.protocols import group_means
+from actionpose.evaluation.protocols import SYNTHETIC, group_means
 from actionpose.skeletons import H36M17
 from actionpose.utils.files import atomic_folder
 from actionpose.visualization.drawing import GRAY, draw_bones, new_figure, turned
@@ -186,7 +186,7 @@ def _draw(
                     f"{clip['video']}\nframe {clip['worst_frame']}: {clip['worst_frame_mm']:.0f} mm"
                 )
                 axes.set_title(text, fontsize=7.5, loc="left")
-    mark = "IMITATED DATA, numbers mean nothing. " if pairs.info.get("imitated") else ""
+    mark = f"{SYNTHETIC}. " if pairs.info.get("imitated") else ""
     figure.suptitle(
         f"{mark}Mean errors in mm; below, the worst frames of the worst clips, from the camera and "
         "turned:\ngrey is the truth, orange the person's right, blue the left",

@@ -20,6 +20,7 @@ from actionpose.datasets.paired_clips import Keypoints2D, input_of
 from actionpose.evaluation.protocols import (
     METRICS_OF,
     PROTOCOLS,
+    SYNTHETIC,
     FrameErrors,
     Protocol,
     frame_errors,
@@ -84,7 +85,7 @@ def protocol_for(
     if pairs.info.get("annotation") == "annot3":
         notes += ("annot3: NOT comparable with the tables, which use univ_annot3",)
     if pairs.info.get("imitated"):
-        notes += ("IMITATED DATA, numbers mean nothing",)
+        notes += (SYNTHETIC,)
     changes: dict[str, Any] = {"flip": flip}
     if frames is not None:
         changes["frames"] = frames

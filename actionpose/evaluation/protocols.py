@@ -24,6 +24,7 @@ H36M_BLOCKED = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_s
 # Missing in VideoPose3D's archive; skipped where another archive has it.
 H36M_CPN_BLOCKED = ("S11 Directions/",)  # not "S11 Directions 1"
 PCK_THRESHOLD_MM = 150.0
+SYNTHETIC = "SYNTHETIC FIXTURES, numbers mean nothing"  # of files that tests made
 # The data set's own tool counts 14 joints: without pelvis, spine and head. An aligned root is
 # always right, so that counting all 17, as one circulated script does, lifts PCK and AUC.
 PAPER14 = MPI_INF_3DHP17.joints[:14]

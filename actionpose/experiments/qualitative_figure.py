@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from actionpose.datasets.paired import Pairs, covering_rows
 from actionpose.evaluation.paired import Predict, Windows
-from actionpose.evaluation.protocols import PROTOCOLS
+from actionpose.evaluation.protocols import PROTOCOLS, SYNTHETIC
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
@@ -106,7 +106,7 @@ def draw_figure7(
                 draw_bones(axes, front, reach=reach)
                 if view == 0:
                     axes.set_title(f"{name}\n{error:.0f} mm", fontsize=7.5, loc="left")
-    mark = "IMITATED DATA. " if pairs.info.get("imitated") else ""
+    mark = f"{SYNTHETIC}. " if pairs.info.get("imitated") else ""
     figure.suptitle(
         f"{mark}Orange is the person's right, blue the left, gray the truth; each 3D from the "
         "camera and turned. Circles: confidence below 0.5",

@@ -8,17 +8,18 @@ What is only known from memory is not among them. Our rows come from the JSON th
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from actionpose.evaluation.protocols import SYNTHETIC
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 
 TABLES = ("table1", "table2", "table3")
-IMITATED = "IMITATED DATA, numbers mean nothing"
 
 
 @dataclass
@@ -42,8 +43,8 @@ def load_table(name: str) -> dict[str, Any]:
     """
     if name not in TABLES:
         raise UserError(f"there is no {name}; there are {', '.join(TABLES)}")
-    path = Path(str(resources.files("actionpose"))) / "assets" / f"{name}.json"
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    file = resources.files("actionpose") / "assets" / f"{name}.json"
+    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return table
 
 
@@ -52,28 +53,30 @@ def as_rows(table: dict[str, Any], ours: Sequence[OurRow]) -> list[dict[str, Any
     columns = list(table["columns"])
 
     def row(group: str, entry: dict[str, Any]) -> dict[str, Any]:
-        marks = "".join(entry.get("marks", ""))
-        fixed = {
+        return {
             "group": group,
             "method": entry["method"],
             "venue": entry.get("venue", ""),
             "protocol": entry["protocol"],
-            "marks": marks,
+            "marks": "".join(entry.get("marks", "")),
+            **{column: entry.get(column) for column in columns},
+            "source": entry["source"],
         }
-        return {**fixed, **{c: entry.get(c) for c in columns}, "source": entry["source"]}
 
-    rows = [row("paper", entry) for entry in table["rows"]]
-    rows += [row("other", entry) for entry in table["others"]]
-    for number, model in enumerate(ours, start=1):
-        values: dict[str, Any] = {column: model.value(column) for column in columns}
-        entry = {"method": model.name, "protocol": f"ours {number}", "source": "this run"}
-        rows.append(row("ours", {**entry, **values}))
-    return rows
+    entries = [
+        {"method": model.name, "protocol": f"ours {number}", "source": "this run"}
+        | {column: model.value(column) for column in columns}
+        for number, model in enumerate(ours, start=1)
+    ]
+    groups = {"paper": table["rows"], "other": table["others"], "ours": entries}
+    return [row(group, entry) for group, rows in groups.items() for entry in rows]
 
 
-def _lines_below(table: dict[str, Any], ours: Sequence[OurRow]) -> list[str]:
+def _notes(table: dict[str, Any], ours: Sequence[OurRow]) -> list[str]:
     """The protocol legend, the marks, and under which protocol each of our rows was scored."""
-    lines = [f"{key}: {text}." for key, text in table["legend"].items()]
+    reports = [report for model in ours for report in model.reports.values()]
+    lines = [SYNTHETIC] if any(report.get("imitated") for report in reports) else []
+    lines += [f"{key}: {text}." for key, text in table["legend"].items()]
     if table["marks"]:
         lines.append("; ".join(f"{key}: {text}" for key, text in table["marks"].items()) + ".")
     for number, model in enumerate(ours, start=1):
@@ -86,10 +89,6 @@ def _lines_below(table: dict[str, Any], ours: Sequence[OurRow]) -> list[str]:
     return lines
 
 
-def _imitated(ours: Sequence[OurRow]) -> bool:
-    return any(report.get("imitated") for model in ours for report in model.reports.values())
-
-
 def as_text(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
     """For a terminal."""
     columns: dict[str, str] = table["columns"]
@@ -97,7 +96,7 @@ def as_text(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
     width = max(len(row["method"]) for row in rows)
     used = max(8, *(len(row["protocol"]) for row in rows))
     titles = {"paper": "as the paper prints", "other": "not in the paper", "ours": "ours"}
-    lines = [table["title"], *([IMITATED] if _imitated(ours) else []), ""]
+    lines = [table["title"], ""]
     head = " ".join(f"{name:>8}" for name in columns.values())
     lines.append(f"{'':{width}}  {'protocol':{used}} marks {head}  source")
     group = ""
@@ -112,7 +111,7 @@ def as_text(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
         )
     if not ours:
         lines.append("-- ours: nothing was run")
-    return "\n".join([*lines, "", *_lines_below(table, ours)]) + "\n"
+    return "\n".join([*lines, "", *_notes(table, ours)]) + "\n"
 
 
 def as_csv(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
@@ -122,8 +121,7 @@ def as_csv(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
     writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    comments = [*([IMITATED] if _imitated(ours) else []), *_lines_below(table, ours)]
-    return buffer.getvalue() + "".join(f"# {line}\n" for line in comments)
+    return buffer.getvalue() + "".join(f"# {line}\n" for line in _notes(table, ours))
 
 
 def as_latex(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
@@ -131,7 +129,6 @@ def as_latex(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
     columns: dict[str, str] = table["columns"]
     lines = [
         f"% {table['title']}",
-        *([f"% {IMITATED}"] if _imitated(ours) else []),
         r"\begin{tabular}{ll" + "r" * len(columns) + "}",
         r"\hline",
         " & ".join(["Method", "Protocol", *map(_tex, columns.values())]) + r" \\",
@@ -147,8 +144,7 @@ def as_latex(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
             " & ".join([_tex(row["method"]) + marks, _tex(row["protocol"]), *values]) + r" \\"
         )
     lines += [r"\hline", r"\end{tabular}"]
-    below = [*([IMITATED] if _imitated(ours) else []), *_lines_below(table, ours)]
-    lines += [r"\par\footnotesize", *(_tex(line) + r"\\" for line in below)]
+    lines += [r"\par\footnotesize", *(_tex(line) + r"\\" for line in _notes(table, ours))]
     return "\n".join(lines) + "\n"
 
 
@@ -158,20 +154,14 @@ def _number(value: float | None) -> str:
 
 
 def _tex(text: str) -> str:
-    for character in "&%_#$":
-        text = text.replace(character, f"\\{character}")
-    return text
+    return re.sub(r"([&%_#$])", r"\\\1", text)
 
 
 def write_table(name: str, ours: Sequence[OurRow], folder: Path) -> str:
     """Write `NAME.txt`, `.csv` and `.tex` into a folder; return the text."""
     table = load_table(name)
-    texts = {
-        "txt": as_text(table, ours),
-        "csv": as_csv(table, ours),
-        "tex": as_latex(table, ours),
-    }
-    for suffix, text in texts.items():
+    for suffix, render in (("csv", as_csv), ("tex", as_latex), ("txt", as_text)):
+        text = render(table, ours)
         with atomic_write(folder / f"{name}.{suffix}") as path:
             path.write_text(text, encoding="utf-8")
-    return texts["txt"]
+    return text

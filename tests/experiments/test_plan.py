@@ -21,9 +21,9 @@ from helpers.command_line import call
 from helpers.synthetic_fixtures import write_all
 
 from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
+from actionpose.evaluation.protocols import SYNTHETIC
 from actionpose.experiments.plan import macs, run_process
 from actionpose.experiments.tables import (
-    IMITATED,
     TABLES,
     OurRow,
     as_csv,
@@ -92,7 +92,7 @@ def test_prepare_finetune_evaluate_table_and_figure(chain, monkeypatch, capsys):
     scores = json.loads((work / "h36m_actionpose.json").read_text())
     assert f"{scores['mpjpe_mm']:.1f}" in shown
     for path in (work / "table1.txt", work / "table1.csv", work / "table1.tex"):
-        assert IMITATED in path.read_text()
+        assert SYNTHETIC in path.read_text()
     rows = list(csv.DictReader((work / "table1.csv").read_text().split("\n#")[0].splitlines()))
     ours = [row for row in rows if row["group"] == "ours"]
     assert len(ours) == 1 and float(ours[0]["h36m.mpjpe_mm"]) == scores["mpjpe_mm"]
@@ -122,7 +122,7 @@ def test_evaluate_reads_the_originals_and_official_files(chain, monkeypatch, cap
     ):
         assert key in report
     assert len(report["checkpoint"]["sha256"]) == 64
-    assert IMITATED in report["protocol"] and report["imitated"]
+    assert SYNTHETIC in report["protocol"] and report["imitated"]
     arguments = ["evaluate", "3dhp", "--data", raw, *official, "--json", out]
     assert call(monkeypatch, *arguments, "--joints", "all17", "--average", "sequences") == 0
     report = json.loads(out.read_text())
@@ -278,7 +278,7 @@ def test_our_rows_carry_their_protocol():
     ours = [OurRow("Our_model", {"3dhp": report})]
     text, latex = as_text(table, ours), as_latex(table, ours)
     assert "97.2" in text and "ours 1: P & Q, T = 9; 7 frames." in text
-    assert r"Our\_model" in latex and r"P \& Q" in latex and IMITATED not in text
+    assert r"Our\_model" in latex and r"P \& Q" in latex and SYNTHETIC not in text
     assert latex.count(r"\\") > len(table["rows"])
     lines = as_csv(table, ours).splitlines()
     assert [line for line in lines if line.startswith("ours,")][0].split(",")[5] == "97.25"
