@@ -57,7 +57,7 @@ def actions(
     from actionpose.export import timelines
     from actionpose.inference.predictor import ActionPose
     from actionpose.keypoints.core import Keypoints
-    from actionpose.video.pose_estimation import is_keypoint_file, read_source
+    from actionpose.video.source import read_source
 
     known = [*timelines.WRITERS, *(s for s in results.WRITERS if s not in timelines.WRITERS)]
     if out:
@@ -67,11 +67,9 @@ def actions(
     source: Any
     if results.is_result(input):
         source = results.Result.load(input)
-    elif is_keypoint_file(input):
-        size = None if image_size is None else parse_size(image_size)
-        source = Keypoints.read(input, format=format, skeleton=skeleton, image_size=size, fps=fps)
     else:
-        source = read_source(input, fps=fps)
+        size = None if image_size is None else parse_size(image_size)
+        source = read_source(input, format=format, skeleton=skeleton, image_size=size, fps=fps)
     model = ActionPose.from_pretrained(checkpoint, device)
     if names is None:
         if not model.labels.names:

@@ -23,7 +23,7 @@ from actionpose.cli.postprocess import MotionOptions, described
 from actionpose.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from actionpose.inference import batch as bulk
+    from actionpose.inference import batch
 
 SOME_FAILED = 3  # exit code
 
@@ -99,9 +99,9 @@ def lift(
         image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
         fps: Frames a second, where the file does not say it, or not the camera's.
     """
-    from actionpose.inference import batch as bulk
+    from actionpose.inference import batch
 
-    options = bulk.Options(
+    options = batch.LiftOptions(
         checkpoint=checkpoint,
         device=device,
         detector=detector,
@@ -124,9 +124,9 @@ def lift(
         if skip_existing and all(path.exists() for path in out):
             print(f"skipped {inputs[0]}: its outputs are there")
             return
-        _lift_one(bulk.Job(inputs[0], out), options, quiet)
+        _lift_one(batch.LiftJob(inputs[0], out), options, quiet)
         return
-    work = bulk.find_jobs(inputs, out_dir, _suffixes(save), recursive=recursive)
+    work = batch.find_jobs(inputs, out_dir, _suffixes(save), recursive=recursive)
     _lift_many(work, options, jobs, engine, skip_existing, quiet)
 
 
@@ -154,7 +154,7 @@ def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
     check_outputs(out, list(WRITERS), "result.npz")
 
 
-def _lift_one(job: "bulk.Job", options: "bulk.Options", quiet: bool) -> None:
+def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -> None:
     """One input, with a bar over its frames; its error ends the program."""
     from actionpose.inference.batch import lift_file
     from actionpose.inference.predictor import ActionPose
@@ -185,23 +185,23 @@ def _lift_one(job: "bulk.Job", options: "bulk.Options", quiet: bool) -> None:
 
 
 def _lift_many(
-    work: "list[bulk.Job]",
-    options: "bulk.Options",
+    work: "list[batch.LiftJob]",
+    options: "batch.LiftOptions",
     num_workers: int | None,
     engine: str,
     skip_existing: bool,
     quiet: bool,
 ) -> None:
     """Many inputs, with a bar over them and a table of what became of each."""
-    from actionpose.inference import batch as bulk
+    from actionpose.inference import batch
 
     there = [job for job in work if skip_existing and all(p.exists() for p in job.outputs)]
     left = [job for job in work if job not in there]
-    outcomes = [bulk.Outcome(job.source, "skipped", "its outputs are there") for job in there]
+    outcomes = [batch.LiftOutcome(job.source, "skipped", "its outputs are there") for job in there]
     for job in left:
         make_folder(job.outputs[0].parent)
     if left:
-        done = bulk.run(left, options, num_workers=num_workers, engine=engine)
+        done = batch.lift_files(left, options, num_workers=num_workers, engine=engine)
         try:
             outcomes += progress_bar(done, quiet=quiet, total=len(left), unit="file")
         finally:
@@ -213,7 +213,7 @@ def _lift_many(
         sys.exit(SOME_FAILED)
 
 
-def _print_table(outcomes: "list[bulk.Outcome]") -> None:
+def _print_table(outcomes: "list[batch.LiftOutcome]") -> None:
     width = max(len(str(outcome.source)) for outcome in outcomes)
     print(f"{'input':{width}}  result   people  frames  frames/s  remarks")
     for o in outcomes:

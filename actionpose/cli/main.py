@@ -78,6 +78,7 @@ FLAGS = {
     "image_size": "--image-size",
     "cutoff_hz": "--cutoff",
     "num_workers": "--jobs",
+    "recursive=True": "--recursive",
     "transition_penalty": "--transition-penalty",
 }
 

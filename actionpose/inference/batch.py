@@ -21,23 +21,18 @@ import torch
 from actionpose.export.save import save_files
 from actionpose.inference.predictor import ActionPose
 from actionpose.keypoints import json_formats as keypoint_files
-from actionpose.keypoints.core import Keypoints
 from actionpose.keypoints.tracking import MAX_GAP_S
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.timing import Stopwatch
-from actionpose.video.decoding import VIDEO_SUFFIXES, Video
-from actionpose.video.detectors import make_detector
-from actionpose.video.pose_estimation import KEYPOINT_SUFFIXES, is_keypoint_file, watch
+from actionpose.video.decoding import VIDEO_SUFFIXES
+from actionpose.video.source import KEYPOINT_SUFFIXES, Progress, is_keypoint_file, read_source
 
 ENGINES = ("local", "ray")
 
-# called with a stage, its frames (None if unknown) and the number done since the last call
-Progress = Callable[[str, int | None, int], object]
-
 
 @dataclass(frozen=True)
-class Job:
+class LiftJob:
     """One input and the files to make of it."""
 
     source: Path
@@ -45,8 +40,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to lift; the same for all inputs of a run."""
+class LiftOptions:
+    """How to lift; the same for all inputs."""
 
     checkpoint: str = "tiny"
     device: str = "auto"
@@ -65,7 +60,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LiftOutcome:
     """What became of a job."""
 
     source: Path
@@ -78,23 +73,31 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
 
-def _no_progress(stage: str, total: int | None, done: int) -> None:
-    pass
-
-
 def lift_file(
-    model: ActionPose, job: Job, options: Options, progress: Progress = _no_progress
-) -> tuple[Result, Outcome]:
+    model: ActionPose,
+    job: LiftJob,
+    options: LiftOptions,
+    progress: Progress = lambda stage, total, done: None,
+) -> tuple[Result, LiftOutcome]:
     """Lift one file and write its outputs.
 
     Raises:
         UserError: the input cannot be used, or an output cannot be written.
     """
     started, stopwatch = time.perf_counter(), Stopwatch()
-    keypoints = _keypoints(job.source, options, stopwatch, progress)
-    people = keypoints.num_persons
-    people = people if options.persons == "all" else min(int(options.persons), people)
-    total = people * keypoints.num_frames
+    keypoints = read_source(
+        job.source,
+        detector=options.detector,
+        format=options.format,
+        skeleton=options.skeleton,
+        image_size=options.image_size,
+        fps=options.fps,
+        progress=progress,
+        stopwatch=stopwatch,
+    )
+    persons = keypoints.num_persons
+    persons = persons if options.persons == "all" else min(int(options.persons), persons)
+    total = persons * keypoints.num_frames
     with stopwatch.stage("lift"):
         result = model.lift(
             keypoints,
@@ -107,9 +110,9 @@ def lift_file(
         for step in options.steps:
             result = step(result)
     with stopwatch.stage("files"):
-        film = None if is_keypoint_file(job.source) else job.source
-        files = save_files(result, job.outputs, film=film)
-    outcome = Outcome(
+        video = None if is_keypoint_file(job.source) else job.source
+        files = save_files(result, job.outputs, film=video)
+    outcome = LiftOutcome(
         source=job.source,
         status="done" if keypoints.complete else "damaged",
         message="; ".join(keypoints.notes),
@@ -122,82 +125,60 @@ def lift_file(
     return result, outcome
 
 
-def _keypoints(
-    source: Path, options: Options, stopwatch: Stopwatch, progress: Progress
-) -> Keypoints:
-    if is_keypoint_file(source):
-        with stopwatch.stage("read"):
-            return Keypoints.read(
-                source,
-                format=options.format,
-                skeleton=options.skeleton,
-                image_size=options.image_size,
-                fps=options.fps,
-            )
-    with Video(source) as video:
-        with stopwatch.stage("start"):
-            detector = make_detector(options.detector)
-        total = video.num_frames_said or None
-        try:
-            return watch(
-                video,
-                detector,
-                fps=options.fps,
-                progress=lambda frames: progress("detect", total, frames),
-                stopwatch=stopwatch,
-            )
-        finally:
-            detector.close()
-
-
 class Worker:
     """A loaded model that lifts files and reports; what a process or an actor holds."""
 
-    def __init__(self, options: Options, num_workers: int = 1):
+    def __init__(self, options: LiftOptions, num_workers: int = 1):
         if num_workers > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // num_workers))
         self.options = options
         self.model = ActionPose.from_pretrained(options.checkpoint, options.device)
 
-    def lift(self, job: Job) -> Outcome:
+    def lift(self, job: LiftJob) -> LiftOutcome:
         """The outcome of a job, whatever goes wrong with it: the other jobs go on."""
         try:
             return lift_file(self.model, job, self.options)[1]
         except UserError as error:
-            return Outcome(job.source, "failed", str(error))
+            message = str(error)
         except Exception as error:  # a fault of ours or of a library, reported as such
-            return Outcome(job.source, "failed", f"internal error, {type(error).__name__}: {error}")
+            message = f"internal error, {type(error).__name__}: {error}"
+        return LiftOutcome(job.source, "failed", message)
 
 
-def run(
-    jobs: Sequence[Job], options: Options, *, num_workers: int | None = None, engine: str = "local"
-) -> Generator[Outcome, None, None]:
+def lift_files(
+    jobs: Sequence[LiftJob],
+    options: LiftOptions,
+    *,
+    num_workers: int | None = None,
+    engine: str = "local",
+) -> Generator[LiftOutcome, None, None]:
     """Lift many files; outcomes come as they are ready.
 
     Args:
         num_workers: processes or actors; else one process, or an actor per CPU of the cluster.
+        engine: one of `ENGINES`.
 
     Raises:
         UserError: no such engine, its package is missing, or the model cannot be loaded.
     """
     if engine not in ENGINES:
-        raise UserError(f"--engine is {' or '.join(ENGINES)}, not {engine}")
+        raise UserError(f"no engine {engine!r}: there are {', '.join(ENGINES)}")
     if num_workers is not None and num_workers < 1:
-        raise UserError(f"--jobs is a number from 1, not {num_workers}")
+        raise UserError(f"num_workers is 1 or more, not {num_workers}")
     if engine == "ray":
-        return _run_ray(jobs, options, num_workers)
+        return _lift_on_ray(jobs, options, num_workers)
     num_workers = min(num_workers or 1, len(jobs))
     if num_workers == 1:
         worker = Worker(options)
         return (worker.lift(job) for job in jobs)
     Worker(options)  # a model that cannot be loaded is one error, not one per job
-    return _run_processes(jobs, options, num_workers)
+    return _lift_in_processes(jobs, options, num_workers)
 
 
-_worker: Worker | None = None  # of this process, if it is one of `_run_processes`
+_worker: Worker | None = None  # of this process, if it is one of `_lift_in_processes`
 
 
-def _start_worker(options: Options, num_workers: int) -> None:
+def _start_worker(options: LiftOptions, num_workers: int) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
     _worker = Worker(options, num_workers)
@@ -208,7 +189,7 @@ def _end_worker(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _lift_in_worker(job: Job) -> Outcome:
+def _lift_in_worker(job: LiftJob) -> LiftOutcome:
     assert _worker is not None
     try:
         return _worker.lift(job)
@@ -216,9 +197,9 @@ def _lift_in_worker(job: Job) -> Outcome:
         os._exit(1)
 
 
-def _run_processes(
-    jobs: Sequence[Job], options: Options, num_workers: int
-) -> Generator[Outcome, None, None]:
+def _lift_in_processes(
+    jobs: Sequence[LiftJob], options: LiftOptions, num_workers: int
+) -> Generator[LiftOutcome, None, None]:
     pool = concurrent.futures.ProcessPoolExecutor(
         num_workers,
         multiprocessing.get_context("spawn"),  # a forked torch or MediaPipe may hang
@@ -231,8 +212,8 @@ def _run_processes(
             try:
                 yield future.result()
             except concurrent.futures.process.BrokenProcessPool:
-                why = "a worker process died, perhaps for want of memory: try fewer --jobs"
-                yield Outcome(futures[future].source, "failed", why)
+                why = "a worker process died, perhaps out of memory: try a smaller num_workers"
+                yield LiftOutcome(futures[future].source, "failed", why)
     except BaseException:
         for process in multiprocessing.active_children():
             process.terminate()
@@ -241,22 +222,22 @@ def _run_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _run_ray(
-    jobs: Sequence[Job], options: Options, num_workers: int | None
-) -> Generator[Outcome, None, None]:
+def _lift_on_ray(
+    jobs: Sequence[LiftJob], options: LiftOptions, num_workers: int | None
+) -> Generator[LiftOutcome, None, None]:
     """An actor per worker. Inputs and outputs must have the same paths on all machines."""
     try:
         import ray
         from ray.util import ActorPool
     except ImportError:
-        raise UserError("--engine ray needs: pip install 'actionpose[cluster]'") from None
+        raise UserError("the engine ray needs: pip install 'actionpose[cluster]'") from None
     if not ray.is_initialized():
         # RAY_ADDRESS names a cluster; without it, one is started on this machine
         try:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray's own are of many kinds
             raise UserError(
-                f"--engine ray: no cluster can be reached or started ({error})"
+                f"the engine ray: no cluster can be reached or started ({error})"
             ) from error
     cluster: Any = ray
     cpus: dict[str, float] = cluster.cluster_resources()
@@ -264,11 +245,11 @@ def _run_ray(
     actor: Any = ray.remote(num_cpus=1)(Worker)
     pool = ActorPool([actor.remote(options, num_workers) for _ in range(num_workers)])
     given = {job.source.absolute(): job.source for job in jobs}
-    away = [
-        Job(source, tuple(path.absolute() for path in job.outputs))
+    absolute = [
+        LiftJob(source, tuple(path.absolute() for path in job.outputs))
         for source, job in zip(given, jobs, strict=True)
     ]
-    for outcome in pool.map_unordered(lambda worker, job: worker.lift.remote(job), away):
+    for outcome in pool.map_unordered(lambda worker, job: worker.lift.remote(job), absolute):
         yield replace(outcome, source=given[outcome.source])
 
 
@@ -279,7 +260,7 @@ def holds_inputs(path: Path) -> bool:
 
 def find_jobs(
     inputs: Sequence[Path], folder: Path, suffixes: Sequence[str], *, recursive: bool = False
-) -> list[Job]:
+) -> list[LiftJob]:
     """The jobs of files and folders, whose outputs go to one folder.
 
     In a folder, files with the suffix of a video or of keypoints are inputs; hidden ones and those
@@ -292,7 +273,7 @@ def find_jobs(
         UserError: an input is not there, nothing is found, or two inputs would be written to one
             place.
     """
-    away = folder.resolve()
+    excluded = folder.resolve()
     found: dict[Path, Path] = {}  # input: name of its outputs, relative, without a suffix
     for given in inputs:
         if not given.exists():
@@ -301,14 +282,14 @@ def find_jobs(
                 + (" (a bucket has to be mounted as a folder)" if _is_address(given) else "")
             )
         if holds_inputs(given):
-            if given.resolve() == away:
+            if given.resolve() == excluded:
                 raise UserError(f"{given} is an input: choose another folder for the outputs")
-            for path in _inputs_in(given, recursive, away):
+            for path in _inputs_in(given, recursive, excluded):
                 found.setdefault(path, path.relative_to(given).with_suffix(""))
         else:
             found.setdefault(given, Path(given.name if given.is_dir() else given.stem))
     if not found:
-        deeper = "" if recursive else "; --recursive looks into folders inside"
+        deeper = "" if recursive else "; recursive=True looks into folders inside"
         raise UserError(f"no video or keypoint file in {', '.join(map(str, inputs))}{deeper}")
     alike = Counter(found.values())
     for path, name in found.items():
@@ -321,7 +302,7 @@ def find_jobs(
             f"{' and '.join(same)} would both be written to {folder / name}.*: lift them apart"
         )
     return [
-        Job(path, tuple(folder / f"{name}{suffix}" for suffix in suffixes))
+        LiftJob(path, tuple(folder / f"{name}{suffix}" for suffix in suffixes))
         for path, name in found.items()
     ]
 
@@ -331,15 +312,15 @@ def _is_address(path: Path) -> bool:
     return re.match(r"[a-z0-9]{2,}:/", str(path)) is not None
 
 
-def _inputs_in(folder: Path, recursive: bool, away: Path) -> Iterator[Path]:
-    """Inputs in a folder, in the order of their names; nothing in the folder `away`."""
+def _inputs_in(folder: Path, recursive: bool, excluded: Path) -> Iterator[Path]:
+    """Inputs in a folder, in the order of their names; nothing in the folder `excluded`."""
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.resolve() == away:
+        if path.name.startswith(".") or path.resolve() == excluded:
             continue
         if path.is_dir():
             if keypoint_files.is_folder_of_frames(path):
                 yield path
             elif recursive:
-                yield from _inputs_in(path, recursive, away)
+                yield from _inputs_in(path, recursive, excluded)
         elif path.suffix.lower() in VIDEO_SUFFIXES | KEYPOINT_SUFFIXES:
             yield path

@@ -7,7 +7,6 @@ into its neighbors (`sliding_windows`).
 Letters in shapes: P persons, T frames, W windows, E embedding.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -42,10 +41,9 @@ from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 from actionpose.utils.sliding_windows import blend, sliding_windows
-from actionpose.video.pose_estimation import read_source
+from actionpose.video.source import Source, read_source
 
 Array = NDArray[np.floating]
-Source = Keypoints | str | os.PathLike[str]  # keypoints, or the path of a video or keypoint file
 Progress = Callable[[int], object]
 
 LIFTING_OVERLAP = 3  # windows that cover a frame, while lifting
@@ -143,7 +141,7 @@ class ActionPose:
             raise UserError(f"height_m is {height_m:g}, not a person's: give meters, such as 1.75")
         if not max_gap_s >= 0:
             raise UserError(f"max_gap_s is 0 or more, not {max_gap_s:g}")
-        keypoints = _read(source, detector)
+        keypoints = read_source(source, detector=detector)
         mapped = _select_persons(keypoints, persons, order).to_skeleton(H36M17)
         tracks = prepare_tracks(mapped, self.fps, max_gap_s)
         pose = np.stack([self._lift_track(track, progress) for track in tracks])
@@ -181,7 +179,7 @@ class ActionPose:
         Raises:
             UserError: this model has no embedding of motions.
         """
-        embeddings, _ = self.embed_windows(_read(source), length=self.frames)
+        embeddings, _ = self.embed_windows(read_source(source), length=self.frames)
         return unit(embeddings.sum(axis=1))
 
     def embed_windows(
@@ -259,7 +257,7 @@ class ActionPose:
         """
         start_s = 0.0
         if not isinstance(source, Result):
-            source = _read(source)
+            source = read_source(source)
         elif len(source.time_s):
             start_s = float(source.time_s[0])
         names = clean_labels(labels)
@@ -348,10 +346,6 @@ class ActionPose:
         clips, unit_px = normalize_windows(windows, self.normalization, image_size)
         pose = flip_averaging.predict(self.encoder, torch.from_numpy(clips).to(self.device))
         return pose.cpu().numpy().astype(np.float64) * unit_px[:, None, None, None]
-
-
-def _read(source: Source, detector: str = "mediapipe") -> Keypoints:
-    return source if isinstance(source, Keypoints) else read_source(source, detector=detector)
 
 
 def _select_persons(keypoints: Keypoints, persons: str | int, order: str) -> Keypoints:

@@ -1,0 +1,7 @@
+"""Videos to keypoints: decoding, detectors, pose estimation."""
+
+from actionpose.video.decoding import VideoReader
+from actionpose.video.pose_estimation import estimate_poses
+from actionpose.video.source import read_source
+
+__all__ = ["VideoReader", "estimate_poses", "read_source"]

@@ -2,7 +2,7 @@
 
 Files of phones are rotated, have frames of uneven duration, end in the middle, and say wrong
 numbers of frames. So: frames are decoded and counted, never believed from the header; times are
-those of the frames; what can be decoded is given, and `Video.problems` says what could not.
+those of the frames; what can be decoded is given, and `VideoReader.problems` says what could not.
 """
 
 import os
@@ -32,7 +32,7 @@ class Frame(NamedTuple):
     image: NDArray[np.uint8]  # (height, width, 3) RGB, upright, square pixels
 
 
-class Video:
+class VideoReader:
     """A video file, or an image, which is a video of one frame.
 
     Iterate once; `problems` is complete when the iteration has ended. Use it as a context manager,
@@ -86,7 +86,7 @@ class Video:
         height, width = self._first.image.shape[:2]
         self.size = (width, height)  # upright
 
-    def __enter__(self) -> "Video":
+    def __enter__(self) -> "VideoReader":
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -15,7 +15,7 @@ from helpers.command_line import call
 from actionpose import Keypoints, Result
 from actionpose.cli import doctor
 from actionpose.cli import main as cli
-from actionpose.inference import batch as bulk
+from actionpose.inference import batch
 from actionpose.skeletons import COCO17
 from actionpose.utils.errors import UserError
 from actionpose.utils.telemetry import TELEMETRY
@@ -98,14 +98,14 @@ def test_folders_in_folders_and_what_is_there(
 def test_inputs_of_one_name(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.mov", "b.mp4"):
         (tmp_path / name).touch()
-    jobs = bulk.find_jobs([tmp_path], tmp_path / "out", [".npz"])
+    jobs = batch.find_jobs([tmp_path], tmp_path / "out", [".npz"])
     names = {job.source.name: job.outputs[0].name for job in jobs}
     assert names == {"a.mp4": "a.mp4.npz", "a.mov": "a.mov.npz", "b.mp4": "b.npz"}
     other = tmp_path / "other"
     other.mkdir()
     (other / "b.mp4").touch()
     with pytest.raises(UserError, match="both be written"):
-        bulk.find_jobs([tmp_path, other], tmp_path / "out", [".npz"])
+        batch.find_jobs([tmp_path, other], tmp_path / "out", [".npz"])
 
 
 def same_results(a: Path, b: Path) -> None:
@@ -148,11 +148,11 @@ def test_ray_gives_the_same_bytes(folder: Path) -> None:
 def test_steps_between_lifting_and_saving(tmp_path: Path) -> None:
     """Where post-processing goes."""
     source = keypoint_file(tmp_path / "a.npz")
-    job = bulk.Job(source, (tmp_path / "out.npz",))
-    plain = bulk.Worker(bulk.Options())
+    job = batch.LiftJob(source, (tmp_path / "out.npz",))
+    plain = batch.Worker(batch.LiftOptions())
     assert plain.lift(job).status == "done"
     before = Result.load(job.outputs[0]).pose_m
-    stepped = bulk.Worker(bulk.Options(steps=(_doubled, _doubled)))
+    stepped = batch.Worker(batch.LiftOptions(steps=(_doubled, _doubled)))
     outcome = stepped.lift(job)
     assert (outcome.status, outcome.persons, outcome.frames) == ("done", 1, 30)
     assert outcome.seconds.keys() == {"read", "lift", "files"}
@@ -203,7 +203,7 @@ MISTAKES = [
     (["lift", "in/deep er", "nowhere", "--out-dir", "out", "--save", "npz"], "nowhere"),
     (["lift", "void", "--out-dir", "out", "--save", "npz"], "--recursive"),
     (["lift", "in", "--out-dir", "out", "--save", "npz", "--jobs", "0"], "--jobs"),
-    (["lift", "in", "--out-dir", "out", "--save", "npz", "--engine", "dask"], "--engine"),
+    (["lift", "in", "--out-dir", "out", "--save", "npz", "--engine", "dask"], "no engine 'dask'"),
     (["lift", "in", "--out-dir", "file/out", "--save", "npz"], "cannot make the folder"),
     (
         ["lift", "in", "--out-dir", "out", "--save", "npz", "--checkpoint", "nothing"],

@@ -15,9 +15,10 @@ import pytest
 
 from actionpose.skeletons import COCO17, HALPE26, MEDIAPIPE33
 from actionpose.utils.errors import UserError
-from actionpose.video.decoding import Video
+from actionpose.video.decoding import VideoReader
 from actionpose.video.detectors import MediaPipe, OnnxPose, RtmLib, available, make_detector
-from actionpose.video.pose_estimation import is_keypoint_file, read_source, watch
+from actionpose.video.pose_estimation import estimate_poses
+from actionpose.video.source import is_keypoint_file, read_source
 
 av = pytest.importorskip("av")
 pytest.importorskip("mediapipe")
@@ -183,15 +184,15 @@ def test_rtmlib_gives_everybody_and_nobody(tmp_path: Path) -> None:
     assert nobody.detect(drawn(*places)).shape == (0, 26, 3)
 
 
-def test_watch_a_video(model_file: Path, tmp_path: Path) -> None:
+def test_estimate_poses_keeps_times_and_gaps(model_file: Path, tmp_path: Path) -> None:
     """Uneven times, an absence, and the keypoints where they were drawn."""
     times_ms = np.cumsum([0, *([33, 70] * 12)])[:20].tolist()
     ways = [(30 + 4 * n, 60) for n in range(20)]
     images = [drawn(p) if not 8 <= n < 11 else drawn() for n, p in enumerate(ways)]
     path = film(tmp_path / "a.mkv", images, times_ms)
     done: list[int] = []
-    with Video(path) as video:
-        found = watch(video, OnnxPose(model_file, WholePicture()), progress=done.append)
+    with VideoReader(path) as video:
+        found = estimate_poses(video, OnnxPose(model_file, WholePicture()), progress=done.append)
     assert sum(done) == found.num_frames == 20 and found.num_persons == 1
     assert np.flatnonzero(~found.valid[0]).tolist() == [8, 9, 10]
     np.testing.assert_allclose(found.times_s, np.array(times_ms) / 1000, atol=1e-3)
@@ -200,22 +201,22 @@ def test_watch_a_video(model_file: Path, tmp_path: Path) -> None:
     for frame in (0, 7, 19):
         error = found.keypoints_px[0, frame, :, :2] - (BODY[:17] + ways[frame])
         assert np.abs(error).max() < 4
-    with Video(path) as video:
-        given = watch(video, OnnxPose(model_file, WholePicture()), fps=120)
+    with VideoReader(path) as video:
+        given = estimate_poses(video, OnnxPose(model_file, WholePicture()), fps=120)
     assert (given.fps, given.rate_source, given.time_s) == (120, "given", None)
 
 
 def test_even_times_are_a_rate(model_file: Path, tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", [drawn((30, 60))] * 10)  # times in whole milliseconds
-    with Video(path) as video:
-        found = watch(video, OnnxPose(model_file, WholePicture()))
+    with VideoReader(path) as video:
+        found = estimate_poses(video, OnnxPose(model_file, WholePicture()))
     assert found.fps == pytest.approx(30) and found.time_s is None and found.complete
 
 
 def test_one_picture_is_a_pose_and_says_so(model_file: Path, tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", [drawn((30, 60))])
-    with Video(path) as video:
-        found = watch(video, OnnxPose(model_file, WholePicture()))
+    with VideoReader(path) as video:
+        found = estimate_poses(video, OnnxPose(model_file, WholePicture()))
     assert found.num_frames == 1 and "one frame only" in found.notes[0]
 
 
@@ -224,8 +225,8 @@ def test_what_was_decoded_of_a_cut_video_is_kept_and_marked(
 ) -> None:
     path = film(tmp_path / "a.mkv", [drawn((30 + n, 60)) for n in range(90)])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with Video(path) as video:
-        found = watch(video, OnnxPose(model_file, WholePicture()))
+    with VideoReader(path) as video:
+        found = estimate_poses(video, OnnxPose(model_file, WholePicture()))
     assert 30 < found.num_frames < 60
     assert not found.complete and "a.mkv: it ends after" in " ".join(found.notes)
     found.save(tmp_path / "k.npz")
@@ -235,8 +236,11 @@ def test_what_was_decoded_of_a_cut_video_is_kept_and_marked(
 
 def test_nobody(model_file: Path, tmp_path: Path) -> None:
     path = film(tmp_path / "empty.mkv", [drawn()] * 6)
-    with Video(path) as video, pytest.raises(UserError, match=r"no person.*6 frames.*empty.mkv"):
-        watch(video, OnnxPose(model_file, WholePicture()))
+    with (
+        VideoReader(path) as video,
+        pytest.raises(UserError, match=r"no person.*6 frames.*empty.mkv"),
+    ):
+        estimate_poses(video, OnnxPose(model_file, WholePicture()))
 
 
 def test_mediapipe_on_the_real_clip(video_data: Path) -> None:
@@ -244,7 +248,7 @@ def test_mediapipe_on_the_real_clip(video_data: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         detector = make_detector()
-        with Video(video_data / "sports2d_demo.mp4") as video:
+        with VideoReader(video_data / "sports2d_demo.mp4") as video:
             people = [detector.detect(f.image) for f in itertools.islice(video, 5, 17)]
             width, height = video.size
         detector.close()

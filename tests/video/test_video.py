@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from actionpose.utils.errors import UserError
-from actionpose.video.decoding import Video
-from actionpose.video.pose_estimation import _ahead
+from actionpose.video.decoding import VideoReader
+from actionpose.video.pose_estimation import _prefetch
 
 av = pytest.importorskip("av")
 WIDTH, HEIGHT = 96, 64
@@ -68,7 +68,7 @@ def rotated(path: Path, quarters: int) -> Path:
 
 
 def read(path: Path) -> tuple[list[float], list[np.ndarray], list[str]]:
-    with Video(path) as video:
+    with VideoReader(path) as video:
         frames = list(video)
     times, images = zip(*frames, strict=True)
     return list(times), list(images), video.problems
@@ -76,7 +76,7 @@ def read(path: Path) -> tuple[list[float], list[np.ndarray], list[str]]:
 
 def test_frames_and_times(tmp_path: Path) -> None:
     path = make_video(tmp_path / "ein tanz ☃ né.mp4")
-    with Video(path) as video:
+    with VideoReader(path) as video:
         assert (video.size, video.fps, video.is_image) == ((WIDTH, HEIGHT), 30.0, False)
         frames = list(video)
         assert video.problems == []
@@ -92,7 +92,7 @@ def test_frames_and_times(tmp_path: Path) -> None:
 def test_phones_that_were_held_otherwise(tmp_path: Path, quarters: int) -> None:
     """What is stored lies on its side; the matrix says how to show it."""
     path = rotated(make_video(tmp_path / "a.mp4", 3), quarters)
-    with Video(path) as video:
+    with VideoReader(path) as video:
         size = video.size
         shown = next(iter(video)).image
     assert size == ((WIDTH, HEIGHT) if quarters % 2 == 0 else (HEIGHT, WIDTH))
@@ -115,7 +115,7 @@ def test_a_video_that_does_not_begin_at_zero(tmp_path: Path) -> None:
 
 
 def test_pixels_that_are_not_square(tmp_path: Path) -> None:
-    with Video(make_video(tmp_path / "a.mp4", 2, aspect=Fraction(4, 3))) as video:
+    with VideoReader(make_video(tmp_path / "a.mp4", 2, aspect=Fraction(4, 3))) as video:
         assert video.size == (WIDTH * 4 // 3, HEIGHT)
         assert next(iter(video)).image.shape == (HEIGHT, WIDTH * 4 // 3, 3)
 
@@ -127,7 +127,7 @@ def test_one_frame_and_images(tmp_path: Path) -> None:
         stream = container.add_stream("mjpeg", rate=1)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
         container.mux(stream.encode(image.reformat(format="yuvj420p")))
-    with Video(tmp_path / "b.jpg") as still:
+    with VideoReader(tmp_path / "b.jpg") as still:
         assert still.is_image and still.fps is None and still.size == (WIDTH, HEIGHT)
         assert [frame.time_s for frame in still] == [0.0]
 
@@ -195,10 +195,10 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     sound_only(tmp_path / "sound.m4a")
     for name, words in wrong.items():
         with pytest.raises(UserError, match=words) as caught:
-            Video(tmp_path / name)
+            VideoReader(tmp_path / name)
         assert name in str(caught.value)
     with pytest.raises(UserError, match="folder"):
-        Video(tmp_path)
+        VideoReader(tmp_path)
 
 
 def test_a_playlist_does_not_reach_the_net(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_playlist_does_not_reach_the_net(tmp_path: Path) -> None:
         path = tmp_path / "list.m3u8"
         path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{url}\n#EXT-X-ENDLIST\n")
         with pytest.raises(UserError):
-            Video(path)
+            VideoReader(path)
         with pytest.raises(TimeoutError):
             server.accept()
 
@@ -223,7 +223,7 @@ def test_frames_are_made_ahead_in_a_thread_that_ends() -> None:
             yield number
 
     before = threading.active_count()
-    ahead = _ahead(items(), 3)
+    ahead = _prefetch(items(), 3)
     assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
     ahead.close()
     assert threading.active_count() == before
@@ -235,7 +235,7 @@ def test_errors_of_the_thread_are_raised_here() -> None:
         yield 1
         raise UserError("broken")
 
-    ahead = _ahead(items(), 3)
+    ahead = _prefetch(items(), 3)
     assert next(ahead) == 1
     with pytest.raises(UserError, match="broken"):
         next(ahead)
