@@ -118,11 +118,11 @@ def figure5(
 ) -> None:
     """Draw motions as t-SNE maps, with and without text, and score how actions separate."""
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.experiments.embedding_figures import figure5 as draw
+    from actionpose.experiments.embedding_figures import draw_figure5
     from actionpose.model_hub import find
 
     corpora = [open_corpus(folder) for folder in data]
-    report = draw(
+    report = draw_figure5(
         *(find(checkpoint), find(baseline), corpora, out),
         split=split,
         num_labels=num_labels,
@@ -174,17 +174,19 @@ def figure8(
     split: str = "val",
     json_out: Json = None,
 ) -> None:
-    """Draw clips with the share that each of some labels gets."""
+    """Draw clips with the probability of each of some labels."""
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.experiments.embedding_figures import figure8 as draw
+    from actionpose.experiments.embedding_figures import draw_figure8
     from actionpose.model_hub import find
 
     corpora = [open_corpus(folder) for folder in data]
     chosen = [label for label in map(str.strip, labels.split(",")) if label]
-    report = draw(find(checkpoint), corpora, chosen, out, motions=list(motion) or None, split=split)
+    report = draw_figure8(
+        find(checkpoint), corpora, chosen, out, motions=list(motion) or None, split=split
+    )
     for clip in report:
-        shares = ", ".join(f"{label} {share:.2f}" for label, share in clip["shares"].items())
-        print(f"{clip['clip']} ({clip['label']}): {shares}")
+        table = ", ".join(f"{label} {p:.2f}" for label, p in clip["probabilities"].items())
+        print(f"{clip['clip']} ({clip['label']}): {table}")
     _finish(report, out, json_out)
 
 

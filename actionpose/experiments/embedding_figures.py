@@ -1,6 +1,6 @@
 """The paper's pictures of the embedding, with numbers beside them: Figures 5 and 8.
 
-Clips are held-out spans of corpora, seen as the checkpoint was trained, without masks.
+Clips are held-out spans of corpora, projected as in the checkpoint's training, without masks.
 """
 
 from collections import Counter
@@ -22,17 +22,16 @@ from actionpose.datasets.loading import collate
 from actionpose.datasets.motion_text import TextBatches
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.models.text_encoder import normalize_text
-from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import new_figure
+from actionpose.visualization.drawing import COLORS, draw_bones, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NEIGHBORS = 5
-TEMPERATURE = 0.1  # tau of Eq. 1: of the shares in Figure 8
+TEMPERATURE = 0.1  # tau of Eq. 1: of the probabilities in Figure 8
 POSES = 6  # drawn of a clip in Figure 8
 _BATCH = 32
 # Okabe and Ito's eight, then the same as rings
@@ -41,35 +40,31 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 
 @dataclass(frozen=True)
 class Embedded:
-    """Clips of labeled spans, as one encoder sees them."""
+    """Clips of labeled spans, and their features by one encoder."""
 
     labels: list[str]  # of each clip
     names: list[str]
     keypoints: NDArray[np.float32]  # (N, T, 17, 3)
     embedding: Tensor | None  # (N, E) unit vectors; None without a <POSE> token
-    pooled: Tensor  # (N, D) unit vectors: the trunk's features, averaged over frames and joints
+    pooled: Tensor  # (N, D) unit vectors: the backbone's features, averaged over frames and joints
 
 
-def embed_spans(
-    folder: Path, corpora: list[Corpus], split: str, *, seen_as: Path | None = None
-) -> Embedded:
-    """See every labeled span of a split with the encoder of a checkpoint.
+def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
+    """Embed every labeled span of a split with the encoder of a checkpoint.
 
-    Args:
-        seen_as: the checkpoint whose clips are shown; left out, the same. One of stage one has
-            clips like those it was trained on, without masks; one of stage two, perspective views.
+    A pretrained one gets clips like those it was trained on, without masks; a fine-tuned one,
+    perspective views.
 
     Raises:
         UserError: a corpus without texts in that split, or not a checkpoint.
     """
     encoder, meta = checkpoint.load_encoder(folder)
-    _, shown = checkpoint.load(seen_as) if seen_as else ({}, meta)
     config = TextClipConfig(camera="perspective")
-    if shown.get("stage") == "pretrain":
-        config = from_dict(TextClipConfig, shown["config"]["data"], f"{folder}/meta.json")
+    if meta.get("stage") == "pretrain":
+        config = from_dict(TextClipConfig, meta["config"]["data"], f"{folder}/meta.json")
     config = replace(
         config,
-        frames=shown["frames"],
+        frames=meta["frames"],
         normalization=meta["normalization"],
         masks=MaskConfig(random=0, part=0, window=0),
         mirror=0.0,
@@ -102,15 +97,15 @@ def embed_spans(
 
 @torch.no_grad()
 def _embed(encoder: PoseEncoder, keypoints: Tensor, valid: Tensor) -> tuple[Tensor | None, Tensor]:
-    """Unit embeddings, and unit means of the trunk's last features over real frames and joints."""
-    seen: list[Tensor] = []
-    hook = encoder.norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    """Unit embeddings, and unit means of the last features over valid frames and joints."""
+    features: list[Tensor] = []
+    hook = encoder.norm.register_forward_hook(lambda module, args, out: features.append(out))
     try:
         embedding = encoder(keypoints, valid).embedding
     finally:
         hook.remove()
     weight = valid[:, :, None, None].float()
-    pooled = (seen[0] * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)) / seen[0].shape[2]
+    pooled = (features[0] * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)) / features[0].shape[2]
     unit = None if embedding is None else F.normalize(embedding, dim=-1)
     return unit, F.normalize(pooled, dim=-1)
 
@@ -119,8 +114,8 @@ def separation(features: Tensor, labels: list[str]) -> dict[str, float]:
     """How well labels lie apart in unit features (N, D), by cosine distance.
 
     Returns:
-        `silhouette`, -1 to 1; `knn`, the share of clips whose label most of their five nearest
-        others have; and `knn_chance`, the share of the most frequent label.
+        `silhouette`, -1 to 1; `knn`, the fraction of clips whose label most of their five nearest
+        others have; and `knn_chance`, the fraction of the most frequent label.
 
     Raises:
         UserError: scikit-learn is missing.
@@ -140,7 +135,7 @@ def separation(features: Tensor, labels: list[str]) -> dict[str, float]:
     }
 
 
-def figure5(
+def draw_figure5(
     ours: Path,
     baseline: Path,
     corpora: list[Corpus],
@@ -178,13 +173,14 @@ def figure5(
     labels = [found.labels[row] for row in rows]
     features = {"without text": other.pooled[rows], "with text": found.embedding[rows]}
     scores = {name: separation(values, labels) for name, values in features.items()}
-    figure, axes = _figure(1, 2, (11, 5.6))
-    for axis, (name, values) in zip(axes[0], features.items(), strict=True):
+    figure = new_figure(11, 5.6)
+    axes = figure.subplots(1, 2)
+    for axis, (name, values) in zip(axes, features.items(), strict=True):
         _scatter(axis, _tsne(values, seed), labels, kept)
         score = scores[name]
         axis.set_title(f"{name}: {NEIGHBORS}-NN {score['knn']:.0%}, "
                        f"silhouette {score['silhouette']:.2f}", fontsize=10)  # fmt: skip
-    handles, names = axes[0][1].get_legend_handles_labels()
+    handles, names = axes[1].get_legend_handles_labels()
     figure.legend(handles, names, loc="lower center", ncols=3, fontsize=7, frameon=False)
     height = 0.035 * -(-len(kept) // 3)
     figure.subplots_adjust(left=0.02, right=0.98, top=0.93, bottom=0.05 + height, wspace=0.06)
@@ -210,7 +206,7 @@ def _scatter(axis: "Axes", at: NDArray[np.floating], labels: list[str], kept: li
     axis.set_yticks([])
 
 
-def figure8(
+def draw_figure8(
     folder: Path,
     corpora: list[Corpus],
     labels: list[str],
@@ -219,14 +215,14 @@ def figure8(
     motions: list[str] | None = None,
     split: str = "val",
 ) -> list[dict[str, Any]]:
-    """Draw clips with the share that each chosen label gets: softmax of cosine over tau.
+    """Draw clips with the probability of each chosen label: softmax of cosine over tau.
 
     Args:
         labels: two or more; any text if the checkpoint carries its text side.
         motions: ids of motions; left out, one held-out clip of each label.
 
     Returns:
-        For each clip its name, its label, and the share and cosine of each chosen label.
+        For each clip its name, its label, and the probability and cosine of each chosen label.
 
     Raises:
         UserError: fewer than two labels, no clip for them, or unknown labels without a text side.
@@ -248,14 +244,16 @@ def figure8(
             raise UserError(f"no labeled motion {missing[0]} in the split {split!r}")
         rows = [known.index(motion) for motion in motions]
     cosines = found.embedding[rows] @ texts.T
-    shares = (cosines / TEMPERATURE).softmax(dim=-1)
-    figure, axes = _figure(len(rows), POSES + 1, (1.3 * POSES + 4, 1.5 * len(rows) + 0.4))
+    probabilities = (cosines / TEMPERATURE).softmax(dim=-1)
+    height = 1.5 * len(rows) + 0.4
+    figure = new_figure(1.3 * POSES + 4, height)
+    axes = figure.subplots(len(rows), POSES + 1, squeeze=False)
     report = []
     for line, row in enumerate(rows):
         _draw_clip(axes[line][:POSES], found.keypoints[row])
         axes[line][0].set_title(f"{found.names[row]}: {found.labels[row]}", fontsize=8, loc="left")
         bars = axes[line][POSES]
-        bars.barh(range(len(labels)), shares[line].numpy(), color=_COLORS[0])
+        bars.barh(range(len(labels)), probabilities[line].numpy(), color=COLORS["left"])
         bars.set_yticks(range(len(labels)), labels, fontsize=7)
         bars.set_xlim(0, 1)
         bars.invert_yaxis()
@@ -265,11 +263,10 @@ def figure8(
             {
                 "clip": found.names[row],
                 "label": found.labels[row],
-                "shares": dict(zip(labels, shares[line].tolist(), strict=True)),
+                "probabilities": dict(zip(labels, probabilities[line].tolist(), strict=True)),
                 "cosines": dict(zip(labels, cosines[line].tolist(), strict=True)),
             }
         )
-    height = 1.5 * len(rows) + 0.4
     figure.subplots_adjust(
         left=0.01, right=0.76, top=1 - 0.35 / height, bottom=0.3 / height, hspace=0.35, wspace=0.02
     )
@@ -279,23 +276,13 @@ def figure8(
 
 def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:
     """Some frames of a clip's 2D input, in one scale."""
-    seen = keypoints[keypoints[..., 2].any(axis=1)]
-    low = np.quantile(seen[..., :2], 0.01, axis=(0, 1))
-    high = np.quantile(seen[..., :2], 0.99, axis=(0, 1))
-    for axis, frame in zip(axes, np.linspace(0, len(seen) - 1, len(axes)), strict=True):
-        xy = seen[round(frame), :, :2]
-        for child, parent in H36M17.bones:
-            axis.plot(*xy[[child, parent]].T, color="#5B6470", linewidth=1)
-        middle, size = (low + high) / 2, float((high - low).max()) / 2 + 0.1
-        axis.set_xlim(middle[0] - size, middle[0] + size)
-        axis.set_ylim(middle[1] + size, middle[1] - size)
-        axis.set_aspect("equal")
-        axis.set_axis_off()
-
-
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
-    figure = new_figure(*size)
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    visible = keypoints[keypoints[..., 2].any(axis=1)]
+    low, high = np.quantile(visible[..., :2], [0.01, 0.99], axis=(0, 1))
+    middle, reach = (low + high) / 2, float((high - low).max()) / 2 + 0.1
+    for axis, frame in zip(axes, np.linspace(0, len(visible) - 1, len(axes)), strict=True):
+        draw_bones(axis, visible[round(frame)], color=COLORS["middle"], width=1)
+        axis.set_xlim(middle[0] - reach, middle[0] + reach)
+        axis.set_ylim(middle[1] + reach, middle[1] - reach)
 
 
 def _write(figure: "Figure", picture: Path) -> None:

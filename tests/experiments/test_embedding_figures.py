@@ -1,6 +1,7 @@
 """Figures 5 and 8: their scores at the extremes, and the whole path on a tiny model."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,17 +11,22 @@ from helpers.training_runs import changed
 
 from actionpose import checkpoint, model_hub
 from actionpose.actions.label_bank import LabelBank
-from actionpose.config import MaskConfig
-from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
+from actionpose.config import MaskConfig, PretrainConfig
+from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.experiments.embedding_figures import embed_spans, figure5, figure8, separation
+from actionpose.experiments.embedding_figures import (
+    draw_figure5,
+    draw_figure8,
+    embed_spans,
+    separation,
+)
 from actionpose.training.pretrain import pretrain
 from actionpose.utils.errors import UserError
 
 pytest.importorskip("sklearn")
 
 
-def test_separation_at_its_extremes():
+def test_separation_at_its_extremes() -> None:
     axes = F.normalize(torch.eye(3).repeat_interleave(8, dim=0) + 0.01 * torch.rand(24, 3), dim=-1)
     labels = [label for label in "abc" for _ in range(8)]
     apart = separation(axes, labels)
@@ -30,14 +36,14 @@ def test_separation_at_its_extremes():
     assert mixed["silhouette"] < 0.1 and mixed["knn"] < 0.6
 
 
-def test_a_clip_is_no_neighbor_of_its_own():
+def test_separation_leaves_a_clip_out_of_its_neighbors() -> None:
     """Two clips in the same place with two labels: each one's neighbor is the other."""
     features = F.normalize(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]]), dim=-1)
     assert separation(features, ["a", "b", "a", "b"])["knn"] <= 0.5
 
 
 @pytest.fixture(scope="module")
-def held_out(tmp_path_factory):
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Sixteen held-out motions of two labels."""
     motions = [
         Motion(f"m{i:02d}", "s", "val", made.joints_m[:30], "walk" if i % 2 else "sit down")
@@ -48,12 +54,14 @@ def held_out(tmp_path_factory):
 
 
 @pytest.fixture
-def trained(tiny_pretraining, tmp_path):
+def trained(tiny_pretraining: PretrainConfig, tmp_path: Path) -> Path:
     pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "run", quiet=True)
     return model_hub.find(tmp_path / "run")
 
 
-def test_what_is_embedded(trained, held_out, tiny_pretraining):
+def test_embed_spans_sees_whole_clips(
+    trained: Path, held_out: Corpus, tiny_pretraining: PretrainConfig
+) -> None:
     found = embed_spans(trained, [held_out], "val")
     assert found.labels == ["sit down", "walk"] * 8 and found.names[0] == "m00[10:19]"
     torch.testing.assert_close(found.embedding.norm(dim=1), torch.ones(16))
@@ -62,7 +70,7 @@ def test_what_is_embedded(trained, held_out, tiny_pretraining):
     # nothing is hidden, though training hides
     assert tiny_pretraining.data.masks != MaskConfig(random=0, part=0, window=0)
     assert (found.keypoints[..., 2] > 0).all()
-    # the mean of the trunk's features, over frames and joints
+    # the mean of the backbone's features, over frames and joints
     encoder, _ = checkpoint.load_encoder(trained)
     with torch.no_grad():
         x = encoder.embed(torch.from_numpy(found.keypoints[:1]))
@@ -72,30 +80,36 @@ def test_what_is_embedded(trained, held_out, tiny_pretraining):
     torch.testing.assert_close(found.pooled[:1], expected, atol=1e-4, rtol=0)
 
 
-def test_figure_5(trained, held_out, tmp_path):
-    report = figure5(trained, trained, [held_out], tmp_path / "five.png")
+def test_draw_figure5_scores_both_embeddings(
+    trained: Path, held_out: Corpus, tmp_path: Path
+) -> None:
+    report = draw_figure5(trained, trained, [held_out], tmp_path / "five.png")
     assert (report["clips"], report["labels"]) == (16, 2)
     assert set(report["scores"]) == {"without text", "with text"}
     assert all(0 <= score["knn"] <= 1 for score in report["scores"].values())
     assert (tmp_path / "five.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UserError, match="needs two labels and eight clips"):
-        figure5(trained, trained, [held_out], tmp_path / "no.png", num_labels=1)
+        draw_figure5(trained, trained, [held_out], tmp_path / "no.png", num_labels=1)
     assert not (tmp_path / "no.png").exists()
 
 
-def test_figure_8(trained, held_out, tmp_path):
-    report = figure8(trained, [held_out], ["Walk", "sit down"], tmp_path / "eight.png")
+def test_draw_figure8_gives_softmax_of_cosines(
+    trained: Path, held_out: Corpus, tmp_path: Path
+) -> None:
+    report = draw_figure8(trained, [held_out], ["Walk", "sit down"], tmp_path / "eight.png")
     assert [clip["label"] for clip in report] == ["walk", "sit down"]
     found = embed_spans(trained, [held_out], "val")
     texts = torch.from_numpy(LabelBank(trained).embed(["walk"]))
     for clip in report:
-        assert sum(clip["shares"].values()) == pytest.approx(1)
+        assert sum(clip["probabilities"].values()) == pytest.approx(1)
         row = found.names.index(clip["clip"])
         assert clip["cosines"]["walk"] == pytest.approx(float(found.embedding[row] @ texts[0]))
-        odds = clip["shares"]["walk"] / clip["shares"]["sit down"]
+        ratio = clip["probabilities"]["walk"] / clip["probabilities"]["sit down"]
         difference = clip["cosines"]["walk"] - clip["cosines"]["sit down"]
-        assert np.log(odds) == pytest.approx(difference / 0.1, rel=1e-3)
-    named = figure8(trained, [held_out], ["walk", "fly"], tmp_path / "named.pdf", motions=["m03"])
+        assert np.log(ratio) == pytest.approx(difference / 0.1, rel=1e-3)
+    named = draw_figure8(
+        trained, [held_out], ["walk", "fly"], tmp_path / "named.pdf", motions=["m03"]
+    )
     assert named[0]["label"] == "walk" and (tmp_path / "named.pdf").stat().st_size > 1000
     for match, labels, motions in (
         ("two or more that differ", ["walk", "Walk."], None),
@@ -103,16 +117,18 @@ def test_figure_8(trained, held_out, tmp_path):
         ("no labeled motion nobody", ["fly", "swim"], ["nobody"]),
     ):
         with pytest.raises(UserError, match=match):
-            figure8(trained, [held_out], labels, tmp_path / "no.png", motions=motions)
+            draw_figure8(trained, [held_out], labels, tmp_path / "no.png", motions=motions)
 
 
-def test_without_text_or_token(tiny_pretraining, held_out, tmp_path):
+def test_figures_refuse_models_without_text_or_token(
+    tiny_pretraining: PretrainConfig, held_out: Corpus, tmp_path: Path
+) -> None:
     config = replace(changed(tiny_pretraining, max_minutes=0.0), alignment_weight=0.0)
     pretrain(config, tmp_path / "silent", quiet=True)
     silent = model_hub.find(tmp_path / "silent")
     with pytest.raises(UserError, match="knows no text"):
-        figure8(silent, [held_out], ["walk", "run"], tmp_path / "no.png")
+        draw_figure8(silent, [held_out], ["walk", "run"], tmp_path / "no.png")
     bare = replace(config, model=replace(config.model, class_token=False))
     pretrain(bare, tmp_path / "bare", quiet=True)
     with pytest.raises(UserError, match="has no motion embedding"):
-        figure5(model_hub.find(tmp_path / "bare"), silent, [held_out], tmp_path / "no.png")
+        draw_figure5(model_hub.find(tmp_path / "bare"), silent, [held_out], tmp_path / "no.png")
