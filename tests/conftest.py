@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.training_runs import SCRIPT, environment
+from helpers.command_line import environment
+from helpers.training_runs import SCRIPT
 
 from actionpose.config import (
     AlignmentConfig,

@@ -3,15 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
+import termios
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
-from helpers.command_line import call
+from helpers.command_line import PATIENCE_S, call, start_python
 
 from actionpose import Keypoints, Result
 from actionpose.cli import main as cli
@@ -64,8 +63,8 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from actionpose.cli.main import run; run(['--help'])\n"
     code += "print({'torch', 'scipy', 'numpy', 'tyro', 'tqdm'} & sys.modules.keys() or 'light')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "light"
+    with start_python("-c", code, stdout=PIPE) as process:
+        assert process.communicate()[0].splitlines()[-1] == b"light"
 
 
 def test_errors_name_the_options_of_the_command_line() -> None:
@@ -218,35 +217,57 @@ def test_prepare_train_evaluate_lift(
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a long lift: exit code 130, no file, no traceback."""
-    rng = np.random.default_rng(0)
-    points = rng.uniform(100, 900, size=(1, 60_000, 17, 3)).astype(np.float32)
+    points = np.random.default_rng(0).uniform(100, 900, size=(1, 20_000, 17, 3))
     points[..., 2] = 1
     long = tmp_path / "long.npz"
     Keypoints.from_array(points, skeleton=COCO17, fps=30.0).save(long)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "actionpose", "lift", str(long), "-o", str(tmp_path / "o.npz")],
-        stderr=subprocess.PIPE,
-        # a shell that runs the tests in the background has its children ignore SIGINT
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        time.sleep(6)
-        assert process.poll() is None, "the lift ended before it was interrupted"
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert b"interrupted" in error and b"Traceback" not in error
+    screen, terminal = os.openpty()  # where the progress bar tells that the work has begun
+    termios.tcsetwinsize(terminal, (24, 80))
+    arguments = ("-m", "actionpose", "lift", long, "-o", tmp_path / "o.npz")
+    with start_python(*arguments, stderr=terminal) as process:
+        try:
+            os.close(terminal)
+            shown = read_until(b"lift:", screen)
+            process.send_signal(signal.SIGINT)
+            shown += read_until(b"interrupted", screen)
+            assert process.wait(PATIENCE_S) == 130
+        finally:
+            process.kill()
+            os.close(screen)
+    assert b"Traceback" not in shown
     assert [path.name for path in tmp_path.iterdir()] == ["long.npz"]
 
 
-def test_output_that_nobody_reads_to_its_end(tmp_path: Path) -> None:
+def test_ctrl_c_during_imports() -> None:
+    """Before the work begins, too: exit code 130, no traceback."""
+    arguments = "-X importtime -m actionpose models info tiny".split()
+    with start_python(*arguments, stderr=PIPE) as process:
+        try:
+            assert process.stderr
+            shown = read_until(b" torch.", process.stderr.fileno())
+            process.send_signal(signal.SIGINT)
+            shown += process.communicate(timeout=PATIENCE_S)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert b"interrupted" in shown and b"Traceback" not in shown
+
+
+def read_until(word: bytes, file: int) -> bytes:
+    """What a process writes, up to a word that it must write before it ends."""
+    shown = b""
+    while word not in shown:
+        more = os.read(file, 4096)
+        assert more, shown
+        shown += more
+    return shown
+
+
+def test_output_that_nobody_reads_to_its_end() -> None:
     """As `actionpose ... | head`: no traceback."""
-    command = [sys.executable, "-m", "actionpose", "models", "info", "tiny"]
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(writing)
-    assert done.returncode == 141
-    assert done.stderr == ""
+    with start_python("-m", "actionpose", "--help", stdout=writing, stderr=PIPE) as process:
+        os.close(writing)
+        assert process.communicate(timeout=PATIENCE_S) == (None, b"")
+    assert process.returncode == 141

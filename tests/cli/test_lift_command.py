@@ -3,18 +3,16 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import numpy as np
 import pytest
-from helpers.command_line import call
+from helpers.command_line import PATIENCE_S, call, environment, start_python
 
 from actionpose import Keypoints, Result
 from actionpose.cli import doctor
-from actionpose.cli import main as cli
 from actionpose.inference import batch
 from actionpose.skeletons import COCO17
 from actionpose.utils.errors import UserError
@@ -131,17 +129,13 @@ def test_processes_give_the_same_bytes(
 def test_ray_gives_the_same_bytes(folder: Path) -> None:
     """On a cluster of this machine; in a process of its own, which Ray may keep busy."""
     pytest.importorskip("ray")
-    program = [sys.executable, "-W", "ignore", "-m", "actionpose", "lift", "in", "-r", "-q"]
+    program = "-W ignore -m actionpose lift in -r -q --save npz --jobs 2".split()
     for out, engine in (("one", "local"), ("two", "ray")):
-        ran = subprocess.run(
-            [*program, "--save", "npz", "--out-dir", out, "--engine", engine, "--jobs", "2"],
-            cwd=folder.parent,
-            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
-            capture_output=True,
-            text=True,
-        )
-        assert ran.returncode == 3, ran.stderr
-        assert len(table(ran.stdout)) == 5
+        arguments = (*program, "--out-dir", out, "--engine", engine)
+        process = start_python(*arguments, cwd=folder.parent, stdout=PIPE, stderr=PIPE)
+        shown, error = process.communicate()
+        assert process.returncode == 3, error.decode()
+        assert len(table(shown.decode())) == 5
     same_results(folder.parent / "one", folder.parent / "two")
 
 
@@ -250,45 +244,28 @@ def test_the_disk_is_full(
 
 def test_ctrl_c_leaves_nothing_broken(tmp_path: Path) -> None:
     """Exit code 130, no traceback, no process left, and every file there is a whole one."""
-    for number in range(16):
-        keypoint_file(tmp_path / "in" / f"{number}.npz", number, frames=900)
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "actionpose",
-            "lift",
-            "in",
-            "--out-dir",
-            "out",
-            "--save",
-            "npz,csv",
-            "-q",
-        ]
-        + ["--jobs", "2"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        out = tmp_path / "out"
-        limit = time.monotonic() + 200
-        while not list(out.glob("*.csv")) and time.monotonic() < limit:
-            time.sleep(0.05)
-        assert process.poll() is None, "the lift ended before it was interrupted"
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=100)
-    finally:
-        process.kill()
+    frames = 120
+    for number in range(24):
+        keypoint_file(tmp_path / "in" / f"{number}.npz", number, frames)
+    arguments = "-m actionpose lift in --out-dir out --save npz,csv --jobs 2 -q".split()
+    out = tmp_path / "out"
+    with start_python(*arguments, cwd=tmp_path, stderr=PIPE) as process:
+        try:
+            while not list(out.glob("*.csv")):
+                assert process.poll() is None, "the lift ended before it was interrupted"
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert b"interrupted" in error and b"Traceback" not in error
     for path in out.iterdir():
         assert not path.name.startswith(".")
         if path.suffix == ".npz":
-            assert Result.load(path).pose_m.shape == (1, 900, 17, 3)
+            assert Result.load(path).pose_m.shape == (1, frames, 17, 3)
         else:
-            assert len(path.read_text().splitlines()) == 1 + 900 * 17
+            assert len(path.read_text().splitlines()) == 1 + frames * 17
 
 
 WATCHED = """
@@ -331,17 +308,17 @@ def test_no_socket_is_opened_and_telemetry_is_off(tmp_path: Path) -> None:
     if os.environ.get("ACTIONPOSE_VIDEO"):
         sources.append(beginning(tmp_path / "clip.mp4", 12))
     switches = {variable for variable, _ in TELEMETRY.values()}
-    clean = {name: value for name, value in os.environ.items() if name not in switches}
-    clean |= {"RAY_USAGE_STATS_ENABLED": "1", "PYTHONPATH": str(Path(cli.__file__).parents[2])}
-    ran = subprocess.run(
-        [sys.executable, "-c", WATCHED, str(tmp_path / "o.npz"), *map(str, sources)],
-        env=clean,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
+    clean = {name: value for name, value in environment().items() if name not in switches}
+    process = start_python(
+        *("-c", WATCHED, tmp_path / "o.npz", *sources),
+        env=clean | {"RAY_USAGE_STATS_ENABLED": "1"},
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert eval(ran.stdout.splitlines()[-1]) == {
+    shown, error = process.communicate()
+    assert process.returncode == 0, error.decode()
+    assert eval(shown.splitlines()[-1]) == {
         "ORT_DISABLE_TELEMETRY": "1",
         "GRADIO_ANALYTICS_ENABLED": "False",
         "RAY_USAGE_STATS_ENABLED": "1",

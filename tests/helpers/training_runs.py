@@ -1,18 +1,14 @@
 """What tests of training share: short settings, what a run left, processes that train."""
 
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-import actionpose
 from actionpose import checkpoint
 
 STEPS_OF_AN_EPOCH = 11  # of `tiny_config`
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-PATIENCE_S = 240  # a busy machine imports torch slowly
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -61,9 +57,3 @@ def assert_same_end(run, other):
     assert rows(run) == rows(other)
     metas = [checkpoint.load(end)[1] for end in ends]
     assert metas[0]["val_mpjpe_mm"] == metas[1]["val_mpjpe_mm"]
-
-
-def environment():
-    """Of a process that finds this package, whether installed or not."""
-    path = [str(Path(actionpose.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}

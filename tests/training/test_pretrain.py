@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.command_line import PATIENCE_S
 from helpers.training_runs import (
-    PATIENCE_S,
     TORCHRUN,
     assert_same,
     changed,

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from helpers.command_line import PATIENCE_S
 from helpers.training_runs import (
-    PATIENCE_S,
     STEPS_OF_AN_EPOCH,
     TORCHRUN,
     assert_same_end,
