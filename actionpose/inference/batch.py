@@ -20,7 +20,7 @@ import torch
 
 from actionpose.export.save import save_files
 from actionpose.inference.predictor import ActionPose
-from actionpose.keypoints import json_formats as keypoint_files
+from actionpose.keypoints import detections as keypoint_files
 from actionpose.keypoints.tracking import MAX_GAP_S
 from actionpose.result import Result
 from actionpose.utils.errors import UserError

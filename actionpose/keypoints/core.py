@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from actionpose.keypoints import json_formats as keypoint_files
-from actionpose.keypoints import table_formats as keypoint_tables
-from actionpose.keypoints.json_formats import Detections
+from actionpose.keypoints import detections as keypoint_files
+from actionpose.keypoints import tables as keypoint_tables
+from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.layout import layout, named
 from actionpose.keypoints.tracking import track
 from actionpose.keypoints.validation import (

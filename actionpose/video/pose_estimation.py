@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.keypoints.core import Keypoints, from_detections
-from actionpose.keypoints.json_formats import Detections
+from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.tracking import track
 from actionpose.utils.errors import UserError
 from actionpose.utils.timing import Stopwatch

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.keypoints.json_formats import Detections, frame_number
+from actionpose.keypoints.detections import Detections, frame_number
 from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
 from actionpose.utils.errors import UserError
 
