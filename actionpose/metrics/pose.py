@@ -19,14 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array, IntArray
 
 Poses = TypeVar("Poses", NDArray[Any], torch.Tensor)
-Array = NDArray[np.float64]
 Planes = Array  # (3, J, F): an operation on one coordinate runs along the frames
 
 AUC_THRESHOLDS_MM = tuple(range(0, 151, 5))  # MPI-INF-3DHP's 31
 
-_AFTER, _BEFORE = slice(1, None), slice(None, -1)  # the two ends of each step in time
 _CHUNK = 2048  # frames at a time: the planes of a chunk stay in a core's cache
 
 
@@ -59,10 +58,10 @@ def mpjve(pred: Poses, target: Poses) -> Poses:
     """
     _check(pred, target)
 
-    def error(after: Planes, before: Planes, true_after: Planes, true_before: Planes) -> Array:
-        return _mean_distance((after - before) - (true_after - true_before))
+    def error(after: Planes, before: Planes, target_after: Planes, target_before: Planes) -> Array:
+        return _mean_distance((after - before) - (target_after - target_before))
 
-    ends = [poses[..., part, :, :] for poses in (pred, target) for part in (_AFTER, _BEFORE)]
+    ends = (poses[..., part, :, :] for poses in (pred, target) for part in np.s_[1:, :-1])
     return _by_frame(error, *ends)
 
 
@@ -95,9 +94,9 @@ def auc(
 
     def fraction(x: Planes, y: Planes) -> Array:
         distances = _distances(x - y)
-        near: NDArray[np.int32] = np.zeros(distances.shape[1], np.int32)
+        near: IntArray = np.zeros(distances.shape[1], np.int64)
         for limit in limits:  # a third of the time of np.searchsorted
-            near += (distances < limit).sum(axis=0, dtype=np.int32)
+            near += (distances < limit).sum(axis=0)
         known = np.isfinite(distances).all(axis=0)
         return np.where(known, near / (limits.size * len(distances)), np.nan)
 

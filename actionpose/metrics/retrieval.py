@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def recall(similarity: Tensor, true: Tensor, k: int) -> float:
-    """Share of rows with a true column among the k most similar.
+    """Fraction of rows with a true column among the k most similar.
 
     A false column that is as similar as the best true one stands before it, so that a collapsed
     embedding, which finds all alike, scores 0. Rows without a true column do not count.
@@ -39,17 +39,11 @@ def both_ways(similarity: Tensor, true: Tensor, ks: tuple[int, ...] = (1, 5)) ->
     Args:
         similarity, true: (motions, texts).
     """
-    scores = {}
-    for k in ks:
-        scores[f"motion_to_text_r{k}"] = recall(similarity, true, k)
-        scores[f"text_to_motion_r{k}"] = recall(similarity.T, true.T, k)
-    return scores
+    ways = {"motion_to_text": (similarity, true), "text_to_motion": (similarity.T, true.T)}
+    return {f"{way}_r{k}": recall(*tables, k) for k in ks for way, tables in ways.items()}
 
 
 def chance_both_ways(true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
     """`both_ways` for similarities drawn at random, on average."""
-    scores = {}
-    for k in ks:
-        scores[f"motion_to_text_r{k}"] = chance(true, k)
-        scores[f"text_to_motion_r{k}"] = chance(true.T, k)
-    return scores
+    ways = {"motion_to_text": true, "text_to_motion": true.T}
+    return {f"{way}_r{k}": chance(table, k) for k in ks for way, table in ways.items()}

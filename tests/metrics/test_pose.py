@@ -1,33 +1,39 @@
 """The metrics against plain transcriptions, an SVD, and what MotionBERT's own functions gave."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from actionpose.metrics import auc, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
 from actionpose.metrics import pose as metrics
-from actionpose.metrics.pose import auc, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
 from actionpose.utils.errors import UserError
+
+Metric = Callable[..., Any]
 
 ALL = (mpjpe, p_mpjpe, n_mpjpe, mpjve, pck, auc)
 GOLDEN = np.load(Path(__file__).parents[1] / "reference_outputs" / "losses.npz")
 
 
 @pytest.fixture
-def rng():
+def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def pair_mm(rng, *frames, joints=17, noise_mm=40.0):
+def pair_mm(
+    rng: np.random.Generator, *frames: int, joints: int = 17, noise_mm: float = 40.0
+) -> tuple[np.ndarray, np.ndarray]:
     """A person-sized target and a prediction that is turned, shrunk, moved and noisy."""
     target = rng.normal(size=(*frames, joints, 3)) * [150, 80, 450]
     turn = Rotation.random(rng=rng).as_matrix()
     return 0.8 * (target + noise_mm * rng.normal(size=target.shape)) @ turn + 3000, target
 
 
-def procrustes_error(x, y):
+def procrustes_error(x: np.ndarray, y: np.ndarray) -> float:
     """One frame by SVD, with determinants in place of case distinctions."""
     x0, y0 = x - x.mean(axis=0), y - y.mean(axis=0)
     u, s, vt = np.linalg.svd(x0.T @ y0)
@@ -39,7 +45,7 @@ def procrustes_error(x, y):
 # ---- against MotionBERT and plain loops
 
 
-def test_motionbert_gave_the_same():
+def test_metrics_equal_those_of_motionbert() -> None:
     pred, target = GOLDEN["pred"], GOLDEN["gt"]
     np.testing.assert_allclose(mpjpe(pred, target).mean(), 0.4980212, rtol=1e-6)
     np.testing.assert_allclose(n_mpjpe(pred, target).mean(), 0.4218529, rtol=1e-6)
@@ -49,7 +55,7 @@ def test_motionbert_gave_the_same():
     np.testing.assert_allclose(p_mpjpe(pred, target)[0], GOLDEN["p_mpjpe_per_frame"], rtol=1e-6)
 
 
-def test_plain_loops_give_the_same(rng):
+def test_metrics_equal_plain_loops(rng: np.random.Generator) -> None:
     pred, target = pair_mm(rng, 2, 5)
     pred = pred - pred[..., :1, :] + target[..., :1, :]
     for clip in range(2):
@@ -71,7 +77,7 @@ def test_plain_loops_give_the_same(rng):
             assert np.isclose(mpjve(pred, target)[clip, t], velocity_error, rtol=1e-12)
 
 
-def test_a_joint_at_the_threshold_is_wrong():
+def test_pck_counts_a_joint_at_the_threshold_as_wrong() -> None:
     target = np.zeros((1, 4, 3))
     pred = target.copy()
     pred[0, :, 1] = [0, np.nextafter(5, 0), 5, 150]
@@ -87,7 +93,9 @@ def test_a_joint_at_the_threshold_is_wrong():
 
 @pytest.mark.parametrize("noise_mm", [1, 40, 1000])
 @pytest.mark.parametrize("shape", ["body", "planar", "thin", "mirrored", "isotropic", "two joints"])
-def test_p_mpjpe_is_the_svds(rng, shape, noise_mm):
+def test_p_mpjpe_equals_procrustes_by_svd(
+    rng: np.random.Generator, shape: str, noise_mm: float
+) -> None:
     pred, target = pair_mm(rng, 400, joints=2 if shape == "two joints" else 17, noise_mm=noise_mm)
     squeeze = {"planar": [1, 1, 1e-6], "thin": [1, 0.02, 1e-3], "mirrored": [-1, 1, 1]}
     if shape == "isotropic":
@@ -99,7 +107,7 @@ def test_p_mpjpe_is_the_svds(rng, shape, noise_mm):
     np.testing.assert_allclose(p_mpjpe(pred, target), oracle, rtol=1e-9, atol=1e-9)
 
 
-def test_rotation_is_the_exact_one(rng):
+def test_rotation_is_the_exact_one(rng: np.random.Generator) -> None:
     """Moments of chosen condition: c runs through -b, where the best rotation becomes ambiguous."""
     a, b, scale = rng.uniform(0.05, 1, size=(3, 20_000))
     a, b = np.maximum(a, b), np.minimum(a, b)
@@ -116,7 +124,9 @@ def test_rotation_is_the_exact_one(rng):
 
 
 @pytest.mark.parametrize("extents", [(1, 0, 0), (1, 1, -1), (1, 0.5, -0.5), (1, 1, 1), (0, 0, 0)])
-def test_rotation_reaches_its_gain_where_it_is_ambiguous(rng, extents):
+def test_rotation_reaches_its_gain_where_it_is_ambiguous(
+    rng: np.random.Generator, extents: tuple[float, float, float]
+) -> None:
     left, right = (Rotation.random(1000, rng=rng).as_matrix() for _ in range(2))
     left[0] = right[0] = np.eye(3)
     moments = left @ np.diag(extents) @ right
@@ -127,7 +137,7 @@ def test_rotation_reaches_its_gain_where_it_is_ambiguous(rng, extents):
     np.testing.assert_allclose(reached, gain, rtol=1e-12, atol=4e-15)
 
 
-def test_p_mpjpe_ignores_turn_scale_and_place_but_not_a_mirror(rng):
+def test_p_mpjpe_ignores_turn_scale_and_place_but_not_a_mirror(rng: np.random.Generator) -> None:
     pred, target = pair_mm(rng, 50)
     turns = Rotation.random(50, rng=rng).as_matrix()
     moved = rng.uniform(0.01, 100, size=(50, 1, 1)) * pred @ turns + 1e4 * rng.normal(
@@ -139,7 +149,7 @@ def test_p_mpjpe_ignores_turn_scale_and_place_but_not_a_mirror(rng):
     assert (p_mpjpe(pred, target) <= mpjpe(pred, target)).all()
 
 
-def test_poses_without_volume_are_exact():
+def test_p_mpjpe_of_poses_without_volume_is_exact() -> None:
     rng = np.random.default_rng(1)
     target = rng.normal(size=(300, 17, 3))
     spread = np.linalg.norm(target - target.mean(axis=1, keepdims=True), axis=-1).mean(axis=-1)
@@ -165,7 +175,7 @@ def test_poses_without_volume_are_exact():
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_a_broken_frame_is_nan_alone(rng, metric):
+def test_metric_of_a_broken_frame_is_nan_alone(rng: np.random.Generator, metric: Metric) -> None:
     pred, target = pair_mm(rng, 12)
     clean = metric(pred, target)
     pred[2, 3, 1], pred[5, 0, 0], target[8, 16, 2] = np.nan, np.inf, -np.inf
@@ -179,7 +189,7 @@ def test_a_broken_frame_is_nan_alone(rng, metric):
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_the_result_is_of_the_inputs_kind(rng, metric):
+def test_metric_keeps_type_and_precision(rng: np.random.Generator, metric: Metric) -> None:
     pred, target = pair_mm(rng, 2, 3, 4)
     expected = metric(pred, target)
     assert expected.shape == ((2, 3, 3) if metric is mpjve else (2, 3, 4))
@@ -200,7 +210,9 @@ def test_the_result_is_of_the_inputs_kind(rng, metric):
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_the_input_stays_and_its_layout_does_not_matter(rng, metric):
+def test_metric_leaves_its_input_and_ignores_layout(
+    rng: np.random.Generator, metric: Metric
+) -> None:
     pred, target = pair_mm(rng, 6, 4)
     before = pred.copy(), target.copy()
     expected = metric(pred, target)
@@ -214,14 +226,14 @@ def test_the_input_stays_and_its_layout_does_not_matter(rng, metric):
     np.testing.assert_allclose(metric(*tensors), expected, rtol=1e-12)
 
 
-def test_one_frame_and_no_frame(rng):
+def test_metrics_of_one_frame_and_of_none(rng: np.random.Generator) -> None:
     pred, target = pair_mm(rng, 1)
     for metric in ALL:
         assert metric(pred, target).shape == ((0,) if metric is mpjve else (1,))
         assert metric(pred[:0], target[:0]).shape == (0,)
 
 
-def test_chunks_do_not_show(rng, monkeypatch):
+def test_metrics_ignore_chunks(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     pred, target = pair_mm(rng, 100)
     whole = [metric(pred, target) for metric in ALL]
     monkeypatch.setattr(metrics, "_CHUNK", 7)
@@ -243,12 +255,14 @@ def test_chunks_do_not_show(rng, monkeypatch):
         (np.zeros((4, 0, 3)), np.zeros((4, 0, 3)), r"\(frames, joints, 3\)"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(metric, pred, target, words):
+def test_metric_refuses_what_cannot_be_compared(
+    metric: Metric, pred: Any, target: Any, words: str
+) -> None:
     with pytest.raises(UserError, match=words):
         metric(pred, target)
 
 
 @pytest.mark.parametrize("thresholds", [(), (5, np.nan), [[1, 2]]])
-def test_thresholds_are_finite_numbers(thresholds):
+def test_auc_refuses_thresholds_that_are_not_finite(thresholds: Any) -> None:
     with pytest.raises(UserError, match="finite"):
         auc(np.zeros((1, 17, 3)), np.zeros((1, 17, 3)), thresholds)

@@ -7,7 +7,7 @@ import torch
 from actionpose.metrics.retrieval import both_ways, chance, chance_both_ways, recall
 
 
-def test_by_hand():
+def test_recall_by_hand() -> None:
     similarity = torch.tensor([[0.9, 0.5, 0.1], [0.2, 0.1, 0.3], [0.3, 0.2, 0.1]])
     true = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 1, 1]]).bool()
     assert recall(similarity, true, 1) == pytest.approx(1 / 3)
@@ -18,21 +18,21 @@ def test_by_hand():
     assert scores == {"motion_to_text_r1": pytest.approx(1 / 3), "text_to_motion_r1": 1 / 3}
 
 
-def test_rows_without_a_truth_do_not_count():
+def test_recall_leaves_rows_without_a_target_out() -> None:
     true = torch.tensor([[True, False], [False, False]])
     assert recall(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), true, 1) == 1
     assert recall(torch.zeros(2, 2), torch.zeros(2, 2, dtype=torch.bool), 1) == 0
     assert chance(torch.zeros(2, 2, dtype=torch.bool), 1) == 0
 
 
-def test_a_collapsed_embedding_finds_nothing():
+def test_recall_of_a_collapsed_embedding_is_zero() -> None:
     true = torch.eye(4).bool()
     assert recall(torch.ones(4, 4), true, 1) == 0
     assert recall(torch.ones(4, 4), true, 4) == 1
 
 
 @pytest.mark.parametrize("k", [1, 5])
-def test_chance_is_that_of_random_similarities(k):
+def test_chance_is_that_of_random_similarities(k: int) -> None:
     generator = torch.Generator().manual_seed(0)
     true = torch.rand(30, 12, generator=generator) < 0.15
     draws = [both_ways(torch.rand(30, 12, generator=generator), true, (k,)) for _ in range(600)]
@@ -41,5 +41,5 @@ def test_chance_is_that_of_random_similarities(k):
         assert abs(values.mean() - expected) < 5 * values.std() / np.sqrt(len(values)), name
 
 
-def test_chance_with_fewer_columns_than_k():
+def test_chance_with_fewer_columns_than_k() -> None:
     assert chance(torch.eye(3).bool(), 5) == 1
