@@ -25,10 +25,12 @@ from actionpose.datasets.synthetic.generate import dataset
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.models.text_encoder import TextEncoder
 from actionpose.training import pretrain as module
+from actionpose.training.contrastive import alignment
 from actionpose.training.finetune import finetune
 from actionpose.training.initialization import initialize
 from actionpose.training.losses import alignment_loss
-from actionpose.training.pretrain import MotionText, alignment, losses_of, pretrain, shared_trunk
+from actionpose.training.motion_text_model import MotionText
+from actionpose.training.pretrain import losses_of, pretrain, shared_trunk
 from actionpose.utils.errors import UserError
 
 STEPS = 7  # of `tiny_pretraining`
