@@ -26,7 +26,7 @@ from safetensors.torch import save as as_bytes  # `save_file` makes files that o
 from torch import Tensor, nn
 
 from actionpose.config import ModelConfig, from_dict
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder
 from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
@@ -48,12 +48,12 @@ def save(
     meta: dict[str, Any],
     training: dict[str, Any],
     *,
-    beside: Callable[[Path], None] | None = None,
+    write_extras: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write `run/checkpoints/STEP`. The folder appears whole or, if interrupted, not at all.
 
     Args:
-        beside: writes what else belongs into the folder: labels, a text side.
+        write_extras: writes into the folder what else belongs there: labels, a text encoder.
 
     Raises:
         UserError: the disk is full or not writable; earlier checkpoints stay as they are.
@@ -63,8 +63,8 @@ def save(
         with atomic_folder(folder, replace=True) as unfinished:
             _write(unfinished, model.state_dict(), {"step": step, **meta})
             torch.save(training, unfinished / "training.pt")
-            if beside:
-                beside(unfinished)
+            if write_extras:
+                write_extras(unfinished)
     except (UserError, RuntimeError, safetensors.SafetensorError) as error:  # RuntimeError: torch's
         raise UserError(
             f"cannot save {folder}: {error.__cause__ or error}; "

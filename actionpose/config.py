@@ -166,9 +166,7 @@ class TrainingConfig:
     max_minutes: float | None = None
     """Save and stop after this time; the same command goes on."""
     log_grad_norms_every: int = 500
-    """Steps between two logs of each loss's gradient on the shared trunk (stage one); 0: never."""
-    compile: bool = False
-    """Compile the pose encoder with torch.compile; costs minutes at the start."""
+    """Steps between two logs of each loss's gradient on the backbone (pretraining); 0: never."""
     fused: bool = False
     """Compute the encoder's blocks with C++ kernels: on a CPU, needs g++ or clang++."""
 

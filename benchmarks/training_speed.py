@@ -1,7 +1,6 @@
 """How fast a training step and its batches are, against a plain transcription of the reference.
 
-    python benchmarks/training_speed.py             # about 5 minutes on one quiet core
-    python benchmarks/training_speed.py --compile   # and torch.compile, which takes minutes more
+    python benchmarks/training_speed.py    # about 5 minutes on one quiet core
 
 Plain: `encoder_speed.PlainDSTformer`, float32, torch's and the C library's defaults. Ours:
 `PoseEncoder` as `actionpose pretrain` and `finetune` run it, freed memory kept: in float32, with
@@ -37,7 +36,7 @@ from actionpose.training.loop import tune_malloc
 RATE = 1e-3
 HEAD_WIDTH = 32
 FUSED = ["fused", "fused bf16"]
-IN_BF16 = ["bf16", "fused bf16", "compiled"]
+IN_BF16 = ["bf16", "fused bf16"]
 
 
 class Stepper:
@@ -71,8 +70,6 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
     model = (plain if kind == "plain" else ours).train()
     if kind in FUSED:
         ours.fuse()
-    if kind == "compiled":
-        model.compile()
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     generator = torch.Generator().manual_seed(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -93,9 +90,9 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
         print(seconds, float(loss.detach()), memory, flush=True)
 
 
-def row(width: int, frames: int, clips: int, seconds: float, compiled: bool) -> tuple[str, float]:
+def row(width: int, frames: int, clips: int, seconds: float) -> tuple[str, float]:
     """One line of the first table, and the most clips a second."""
-    kinds = ["plain", "float32", "bf16", *FUSED, *(["compiled"] if compiled else [])]
+    kinds = ["plain", "float32", "bf16", *FUSED]
     steppers = {kind: Stepper(kind, width, frames, clips) for kind in kinds}
     rounds: list[dict[str, tuple[float, float, float]]] = []
     spent = 0.0
@@ -104,7 +101,7 @@ def row(width: int, frames: int, clips: int, seconds: float, compiled: bool) -> 
         spent += sum(time_s for time_s, _, _ in rounds[-1].values())
     for stepper in steppers.values():
         stepper.close()
-    timed = rounds[2:]  # the first ones warm up, or compile
+    timed = rounds[2:]  # the first ones warm up
     rates = {kind: clips / median(each[kind][0] for each in timed) for kind in kinds}
     cells = [f"{rates['plain']:.2f}"]
     for kind in kinds[1:]:
@@ -140,26 +137,23 @@ def batch_rate(frames: int, config: dict[str, Any], seconds: float) -> float:
 def main(
     quick: bool = False,
     seconds: float = 20,
-    compile: bool = False,
 ) -> None:
     """Print both tables.
 
     Args:
         quick: Only the smallest size, short.
         seconds: CPU time of a row, about.
-        compile: Also with training.compile.
     """
     torch.set_num_threads(1)
     seconds = 3 if quick else seconds
     print(f"torch {torch.__version__}, one thread; ratio to plain float32 in brackets\n")
     print("Training steps, clips a second\n")
     kinds = ["plain float32", "ours float32", "ours bf16", "ours fused", "ours fused bf16"]
-    kinds += ["ours compiled"] if compile else []
     print(f"| width | frames | clips | {' | '.join(kinds)} | losses differ by | GiB of each |")
     print("|---" * (5 + len(kinds)) + "|")
     rates = {}
     for width, frames, clips in STEPS[:1] if quick else STEPS:
-        line, rates[width, frames] = row(width, frames, clips, seconds, compile)
+        line, rates[width, frames] = row(width, frames, clips, seconds)
         print(line, flush=True)
     print("\nBatches, clips a second of one worker; over those of our step in brackets\n")
     print("| frames | orthographic, as the paper | perspective, redrawn bones | \n|---|---|---|")

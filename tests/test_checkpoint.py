@@ -11,7 +11,7 @@ import torch
 
 from actionpose import checkpoint, model_hub
 from actionpose.config import ModelConfig, to_dict
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.utils.errors import UserError
 
 SIZES = ModelConfig(

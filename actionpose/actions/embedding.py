@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose.keypoints.model_input import PreparedTrack, normalize_windows
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.utils.errors import UserError
 from actionpose.utils.sliding_windows import sliding_windows, visible_windows
 

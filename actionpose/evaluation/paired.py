@@ -31,7 +31,7 @@ from actionpose.evaluation.protocols import (
 )
 from actionpose.geometry.camera import Frame2D, box_frame
 from actionpose.inference import flip_averaging
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError

@@ -20,7 +20,7 @@ from actionpose.config import MaskConfig, TextClipConfig, from_dict
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.loading import collate
 from actionpose.datasets.motion_text import TextBatches
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write

@@ -2,7 +2,7 @@
 
 import torch
 
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.skeletons import H36M17
 
 _MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, confidence or depth

@@ -34,7 +34,7 @@ from actionpose.keypoints.core import Keypoints
 from actionpose.keypoints.from_result import keypoints_of_result
 from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, prepare_tracks
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.device import choose_device

@@ -5,9 +5,9 @@ joints of a frame and then over the frames of a joint, the other the other way r
 learned weight per token mixes the two. Parameter names follow MotionBERT's DSTformer, so that
 its weights load by name; without the class token the function is MotionBERT's exactly.
 
-The paper's <POSE> token goes through all pairs with the frames. With pairs of its own
-(`embedding_depth`) it reads the frames of the middle layer and they do not see it: lifting is then
-MotionBERT's too, and the embedding has weights that lifting does not need.
+The paper's <POSE> token goes through all pairs with the frames. With `embedding_depth` above 0, the
+embedding has a branch of its own: further pairs, in which the token attends to the frames of the
+middle layer, while the backbone does not contain the token. Lifting is then MotionBERT's too.
 
 Letters in shapes: B clips, T frames, J joints, D channels, H heads, R representation, E embedding.
 """
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionpose.models.ops.fused_block import half_block, lanes
+from actionpose.models.ops.fused_block import half_block, simd_width
 from actionpose.utils.errors import UserError
 
 PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # the lists that hold a pair's parts
@@ -46,8 +46,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     return logits.softmax(dim=-1).to(v.dtype) @ v
 
 
-def _exactly(x: Tensor) -> torch.autocast:
-    """No autocast: bf16 would round keypoints to two pixels of 1000, and poses to millimeters."""
+def autocast_disabled(x: Tensor) -> torch.autocast:
+    """Full precision: bf16 would round keypoints to 2 pixels of 1000, and poses to millimeters."""
     return torch.autocast(x.device.type, enabled=False)
 
 
@@ -127,7 +127,7 @@ class PosePooling(nn.Module):
 
     def __init__(self, dim: int, num_joints: int, embedding_dim: int, dropout: float):
         super().__init__()
-        self.norm_in = nn.LayerNorm(dim, eps=NORM_EPS)  # the trunk's state is not normalized yet
+        self.norm_in = nn.LayerNorm(dim, eps=NORM_EPS)  # the backbone does not normalize
         self.fc = nn.Linear(dim, embedding_dim)
         self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPS)
         self.dropout = nn.Dropout(dropout)
@@ -196,7 +196,7 @@ class PoseEncoder(nn.Module):
         self.pre_logits = nn.ModuleDict({"fc": nn.Linear(dim, dim_rep)})
         self.head = nn.Linear(dim_rep, 3)
         self.ts_attn = nn.ModuleList(nn.Linear(2 * dim, 2) for _ in range(pairs))
-        self.token_in_trunk = class_token and not embedding_depth
+        self.token_in_backbone = class_token and not embedding_depth
         if class_token:
             self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, dim))
             self.pooling = PosePooling(dim, num_joints, embedding_dim, pooling_dropout)
@@ -219,54 +219,67 @@ class PoseEncoder(nn.Module):
             nn.init.constant_(self.pooling.joint_weight.weight, 1 / self.num_joints)
 
     def fuse(self) -> None:
-        """Compute half blocks with `fused`: the same function, faster in training on a CPU.
+        """Compute half blocks with `ops.fused_block`: the same function, faster in CPU training.
 
         Raises:
-            UserError: `dim` does not fit, or the kernels cannot be compiled.
+            UserError: the widths do not fit, or the kernels cannot be compiled.
         """
-        blocks = [cast(Block, block) for block in (*self.blocks_st, *self.blocks_ts)]
-        for block in blocks:
+        for module in (*self.blocks_st, *self.blocks_ts):
+            block = cast(Block, module)
             for size in block.mlp_s.fc1.weight.shape:
-                if size % lanes():
+                if size % simd_width():
                     raise UserError(
-                        f"training.fused needs blocks whose widths are multiples of {lanes()}, not "
+                        f"training.fused needs widths that are multiples of {simd_width()}, not "
                         f"{size}: change model.dim or model.mlp_ratio, or leave it false"
                     )
             block.fused = True
 
     def freeze_embedding(self) -> None:
-        """Leave what only the embedding needs as it is, where no loss looks at it."""
+        """Exclude from training what only the embedding uses, if no loss uses the embedding."""
         for name, parameter in self.named_parameters():
             if name.startswith(self.embedding_parameter_prefixes()):
-                parameter.requires_grad_(name == "pose_token" and self.token_in_trunk)
+                parameter.requires_grad_(name == "pose_token" and self.token_in_backbone)
 
     def embedding_parameter_prefixes(self) -> tuple[str, ...]:
-        """Beginnings of the names that an encoder without an embedding does not have."""
-        layers = range(self.depth, len(self.ts_attn))
-        own = (f"{part}.{layer}." for part in PAIR for layer in layers)
-        return ("pose_token", "pooling.", *own)
+        """Prefixes of the names that an encoder without an embedding does not have."""
+        branch = range(self.depth, len(self.ts_attn))
+        return ("pose_token", "pooling.", *(f"{part}.{n}." for part in PAIR for n in branch))
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Parameters under the embedding, which alignment and lifting both train."""
+        names = ["temp_embed", "pos_embed", "joints_embed."]
+        names += ["pose_token"] * self.token_in_backbone
+        names += [f"{part}.{layer}." for part in PAIR for layer in range(self.middle_layer)]
+        return [
+            parameter
+            for name, parameter in self.named_parameters()
+            if name.startswith(tuple(names)) and parameter.requires_grad
+        ]
 
     def branch_init_map(self) -> dict[str, str]:
-        """Names in the embedding's own pairs, and those that the trunk has as far above l1."""
+        """Parameters of the embedding branch, each with the one of the backbone it starts as.
+
+        That one lies as far above the middle layer; further pairs of the branch start as drawn.
+        """
         shift = self.depth - self.middle_layer
         layers = range(self.depth, min(len(self.ts_attn), self.depth + shift))
-        beginnings = {f"{part}.{n}.": f"{part}.{n - shift}." for part in PAIR for n in layers}
+        prefixes = {f"{part}.{n}.": f"{part}.{n - shift}." for part in PAIR for n in layers}
         return {
-            name: name.replace(own, trunk, 1)
+            name: name.replace(branch, backbone, 1)
             for name, _ in self.named_parameters()
-            for own, trunk in beginnings.items()
-            if name.startswith(own)
+            for branch, backbone in prefixes.items()
+            if name.startswith(branch)
         }
 
     def embed(self, keypoints: Tensor) -> Tensor:
         """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first."""
-        with _exactly(keypoints):
+        with autocast_disabled(keypoints):
             x = self.joints_embed(keypoints) + self.temp_embed[:, : keypoints.shape[1]]
             x = x + self.pos_embed
-        return self._behind_token(x) if self.token_in_trunk else x
+        return self._prepend_token(x) if self.token_in_backbone else x
 
-    def _behind_token(self, x: Tensor) -> Tensor:
-        """With <POSE> first, which has no row of the temporal table: that stays MotionBERT's."""
+    def _prepend_token(self, x: Tensor) -> Tensor:
+        """<POSE> has no row in the temporal embedding, which stays MotionBERT's."""
         token = (self.pose_token + self.pos_embed).to(x.dtype)
         return torch.cat([token.expand(x.shape[0], -1, -1, -1), x], dim=1)
 
@@ -277,12 +290,12 @@ class PoseEncoder(nn.Module):
         ts = second.over_joints(second.over_frames(x, mask))
         fuse = cast(nn.Linear, self.ts_attn[layer])
         # softmax over two logits is a sigmoid of their difference; MotionBERT's order: st, then ts
-        of_st, of_ts = (fuse.weight[0] - fuse.weight[1]).chunk(2)
-        share = torch.sigmoid(st @ of_st + ts @ of_ts + (fuse.bias[0] - fuse.bias[1]))
-        return torch.lerp(ts, st, share[..., None].to(ts.dtype))
+        w_st, w_ts = (fuse.weight[0] - fuse.weight[1]).chunk(2)
+        alpha = torch.sigmoid(st @ w_st + ts @ w_ts + (fuse.bias[0] - fuse.bias[1]))
+        return torch.lerp(ts, st, alpha[..., None].to(ts.dtype))
 
     def representation(self, x: Tensor) -> Tensor:
-        """The motion representation under the head, (B, T, J, R)."""
+        """The motion representation that the head reads, (B, T, J, R)."""
         return torch.tanh(self.pre_logits["fc"](self.norm(x)))
 
     def forward(
@@ -291,51 +304,50 @@ class PoseEncoder(nn.Module):
         """Lift clips of keypoints.
 
         Args:
-            keypoints: (B, T, J, 3) normalized x (right), y (down) and confidence; a hidden or
+            keypoints: (B, T, J, 3) normalized x (right), y (down) and confidence; a masked or
                 missing joint is (0, 0, 0). T is at most `max_frames`.
             valid: (B, T) bool, False on padding, which no frame then attends to.
-            embed: return the embedding; False saves its own layers.
+            embed: return the embedding; False skips the layers that only it needs.
 
         Raises:
             UserError: another number of joints or channels, or more frames than `max_frames`.
         """
-        x, embedding = self._through(keypoints, valid, self.depth, embed and self.class_token)
-        if self.token_in_trunk:
+        x, embedding = self._backbone(keypoints, valid, self.depth, embed and self.class_token)
+        if self.token_in_backbone:
             x = x[:, 1:]
-        with _exactly(x):
+        with autocast_disabled(x):
             return PoseOutput(self.head(self.representation(x)), embedding)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
         """The embedding of `forward`, without the layers that only lifting needs."""
         if not self.class_token:
             return None
-        return self._through(keypoints, valid, self.middle_layer, True)[1]
+        return self._backbone(keypoints, valid, self.middle_layer, True)[1]
 
-    def _through(
+    def _backbone(
         self, keypoints: Tensor, valid: Tensor | None, layers: int, embed: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """The tokens after so many pairs, and the embedding."""
+        """The tokens (B, T, J, D) after `layers` pairs, and the embedding."""
         frames, *rest = keypoints.shape[1:]
         if rest != [self.num_joints, 3] or frames > self.max_frames:
             raise UserError(
                 f"keypoints are {tuple(keypoints.shape)}; this encoder takes "
                 f"(B, T <= {self.max_frames}, {self.num_joints}, 3)"
             )
-        of_frames, with_token = self._mask(valid), self._mask(valid, token=True)
-        mask = with_token if self.token_in_trunk else of_frames
-        x = self.embed(keypoints)
-        embedding = None
+        token_mask = self._mask(valid, token=True)
+        mask = token_mask if self.token_in_backbone else self._mask(valid)
+        x, embedding = self.embed(keypoints), None
         for layer in range(layers):
             x = self.pair(layer, x, mask)
             if embed and layer + 1 == self.middle_layer:
-                read = x if self.token_in_trunk else self._behind_token(x)
+                branch = x if self.token_in_backbone else self._prepend_token(x)
                 for own in range(self.depth, len(self.ts_attn)):
-                    read = self.pair(own, read, with_token)
-                embedding = self.pooling(read[:, 0])
+                    branch = self.pair(own, branch, token_mask)
+                embedding = self.pooling(branch[:, 0])
         return x, embedding
 
     def _mask(self, valid: Tensor | None, *, token: bool = False) -> Tensor | None:
-        """Of frames that may be attended to, and <POSE>, for `Attention` over (B * J, L, D)."""
+        """Mask of the frames, and of <POSE>, for `Attention` over (B * J, L, D)."""
         if valid is None:
             return None
         if token:

@@ -1,6 +1,7 @@
 """Alignment of motions and texts (Equation 2): which texts a motion is compared with.
 
-Letters in shapes: B clips of this process, G clips of all processes, K negatives, E embedding.
+Letters in shapes: B clips of this process, G clips of all processes, K negatives, E embedding, M
+labels of a clip.
 """
 
 from typing import Any
@@ -13,33 +14,33 @@ from actionpose.config import AlignmentConfig
 from actionpose.training.losses import alignment_loss, soft_target
 
 
-def _gather(rows: Tensor) -> Tensor:
-    gathered: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]
-    return gathered
+class _GatherRows(torch.autograd.Function):
+    """All-gather whose gradients return to the process of the row.
 
-
-class _Gather(torch.autograd.Function):
-    """Rows of every process, one after another. Gradients come back to the process of the row."""
+    Of torch's own two, one is deprecated in its newest version and the other missing in older ones.
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        return torch.cat(_of_all(rows))
+        gathered = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, rows.contiguous())
+        return torch.cat(gathered)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].contiguous()
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous()
         dist.all_reduce(total)
         return total.chunk(dist.get_world_size())[dist.get_rank()]
 
 
-def _of_all(rows: Tensor) -> list[Tensor]:
-    found = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-    dist.all_gather(found, rows.contiguous())
-    return found
+def rows_of_all_processes(rows: Tensor) -> Tensor:
+    """The rows (B, ...) of every process, one process after another: (G, ...), differentiable."""
+    gathered: Tensor = _GatherRows.apply(rows)  # type: ignore[no-untyped-call]
+    return gathered
 
 
 def alignment(
-    motion: Tensor, text: Tensor, candidates: Tensor, truth: Tensor, config: AlignmentConfig
+    motion: Tensor, text: Tensor, candidates: Tensor, positives: Tensor, config: AlignmentConfig
 ) -> Tensor:
     """Equation 2 with the negatives that the configuration names, in one direction or both.
 
@@ -47,49 +48,50 @@ def alignment(
         motion: (B, E) unit vectors.
         text: (B, K + 1, E) unit vectors; the first is the clip's own label.
         candidates: (B, K + 1) the labels' rows of the vocabulary.
-        truth: (B, M) rows that are true somewhere in each clip; -1 is none.
+        positives: (B, M) rows of the labels that hold somewhere in each clip; -1 is none.
+
+    Returns:
+        The mean over the clips of this process.
     """
     own, label, first = text[:, 0], candidates[:, 0], 0
-    motions, texts, labels, truths = motion, own, label, truth
+    motions, texts, all_labels, all_positives = motion, own, label, positives
     if config.source == "ranks" and dist.is_initialized():
         first = dist.get_rank() * len(motion)
-        motions, texts = _gather(motion), _gather(own)
-        labels, truths = torch.cat(_of_all(label)), torch.cat(_of_all(truth))
+        motions, texts, all_labels, all_positives = map(
+            rows_of_all_processes, (motion, own, label, positives)
+        )
     if config.source == "vocabulary":
-        true = torch.zeros_like(candidates, dtype=torch.bool)
-        true[:, 0] = True
-        loss = _one_way(motion, text, true, true, config)
+        match = torch.zeros_like(candidates, dtype=torch.bool)
+        match[:, 0] = True
+        loss = _one_way(motion, text, match, match, config)
     else:
-        true = (truth[:, :, None] == labels).any(dim=1)  # (B, G)
-        everyone = texts.expand(len(motion), -1, -1)
-        loss = _one_way(motion, everyone, true, _diagonal(true, first), config)
+        holds = (positives[:, :, None] == all_labels).any(dim=1)  # (B, G)
+        expanded = texts.expand(len(motion), -1, -1)
+        loss = _one_way(motion, expanded, holds, _diagonal(holds, first), config)
     if config.direction == "symmetric":
-        true = (label[:, None, None] == truths).any(dim=2)  # (B, G), texts by motions
-        everyone = motions.expand(len(own), -1, -1)
-        loss = (loss + _one_way(own, everyone, true, _diagonal(true, first), config)) / 2
+        holds = (label[:, None, None] == all_positives).any(dim=2)  # (B, G), texts by motions
+        expanded = motions.expand(len(own), -1, -1)
+        loss = (loss + _one_way(own, expanded, holds, _diagonal(holds, first), config)) / 2
     return loss
 
 
-def _diagonal(true: Tensor, first: int) -> Tensor:
-    own = torch.zeros_like(true)
-    own[range(len(true)), range(first, first + len(true))] = True
-    return own
+def _diagonal(like: Tensor, first: int) -> Tensor:
+    """True where column `first + i` meets row i."""
+    diagonal = torch.zeros_like(like)
+    diagonal[range(len(like)), range(first, first + len(like))] = True
+    return diagonal
 
 
 def _one_way(
-    query: Tensor,
-    others: Tensor,
-    true: Tensor,
-    own: Tensor,
-    config: AlignmentConfig,
+    query: Tensor, others: Tensor, holds: Tensor, match: Tensor, config: AlignmentConfig
 ) -> Tensor:
-    """Hard: the own match against all that are false. Soft: every true one counts."""
+    """Hard target: the own match against all that do not hold. Soft: all that hold count."""
     soft = config.target == "soft"
     return alignment_loss(
         query,
         others,
-        soft_target(true, config.sharpness) if soft else own.float(),
+        soft_target(holds, config.sharpness) if soft else match.float(),
         temperature=config.temperature,
         focal_gamma=config.focal_gamma,
-        allowed=None if soft else own | ~true,
+        allowed=None if soft else match | ~holds,
     )

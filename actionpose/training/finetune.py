@@ -1,68 +1,46 @@
-"""Stage two: train the pose encoder on 2D keypoints with 3D truth, without text."""
+"""Fine-tuning: train the pose encoder on 2D keypoints with 3D targets, without text."""
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from actionpose import checkpoint, model_hub
-from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, to_dict
+from actionpose.config import ClipConfig, FinetuneConfig
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.lifting import Batches
 from actionpose.datasets.loading import open_corpora
 from actionpose.datasets.paired import Pairs, open_pairs
 from actionpose.datasets.paired_clips import PairBatches
-from actionpose.metrics.pose import mpjpe, p_mpjpe
-from actionpose.models.dstformer import PoseEncoder
-from actionpose.training import loop as training
-from actionpose.training import run_folder
-from actionpose.training.initialization import initialize, keeps_embedding
-from actionpose.training.losses import position_loss, scale_loss, velocity_loss
+from actionpose.training import loop, run_folder
+from actionpose.training.initialization import keeps_embedding, start_encoder
+from actionpose.training.losses import lifting_losses
+from actionpose.training.validation import lifting_validation
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
-
-VAL_STEPS, VAL_BATCH = 4, 32  # clips that are scored with each checkpoint
 
 
 def losses_of(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Equations 3 and 4, and MotionBERT's loss after the best scale."""
     valid = batch["valid"]
     mask = None if bool(valid.all()) else valid
-    pose = model(batch["keypoints"], mask, embed=False).pose.float()
-    return {
-        "position": position_loss(pose, batch["pose"], valid),
-        "velocity": velocity_loss(pose, batch["pose"], valid),
-        "scale": scale_loss(pose, batch["pose"], valid),
-    }
+    return lifting_losses(model(batch["keypoints"], mask, embed=False).pose, batch)
 
 
-def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> training.Outcome:
-    """Train, or go on training, in the folder `run`.
+def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.Outcome:
+    """Train, or resume a training, in the folder `run`.
 
     Raises:
-        UserError: see `run_folder.last_checkpoint`, `training.fit`, `Batches` and `open_corpus`.
+        UserError: see `start_encoder`, `loop.fit`, `Batches` and `open_corpora`.
     """
-    if config.data.frames > config.model.max_frames:
-        raise UserError(
-            f"data.frames ({config.data.frames}) is more than model.max_frames "
-            f"({config.model.max_frames})"
-        )
     corpora, pairs = _open_data(config.data)
-    accelerator = training.start_accelerator(config.training)
-    torch.manual_seed(config.training.seed)
-    encoder = PoseEncoder(**asdict(config.model))
+    accelerator = loop.start_accelerator(config.training)
+    encoder, resume = start_encoder(config, run, accelerator)
     encoder.freeze_embedding()
-    training.apply_compile_and_fusion(encoder, config.training, accelerator)
-    resume = run_folder.last_checkpoint(run, to_dict(config))
-    known = _text_source(config, run)
-    if config.init and not resume:
-        initialize(encoder, config.init, config.init_ignore, frames=config.data.frames)
+    text_source = _text_source(config, resume)
 
     def batches(first_step: int) -> Batches | PairBatches:
-        share = {
+        common = {
             "batch_size": config.training.batch_size,
             "seed": config.training.seed,
             "first_step": first_step,
@@ -70,25 +48,25 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
             "world_size": accelerator.num_processes,
         }
         if pairs is None:
-            return Batches(corpora, config.data, **share)
+            return Batches(corpora, config.data, **common)
         return PairBatches(
             pairs,
             config.data.frames,
             config.data.stride,
             keypoints=config.data.pairs_keypoints,
             mirror=config.data.mirror,
-            **share,
+            **common,
         )
 
-    def copy_text(_: nn.Module, folder: Path) -> None:
-        # the last checkpoint's own copy: the one that training started from may be gone by then
-        if source := _text_source(config, run):
+    def copy_text(folder: Path) -> None:
+        # from the last checkpoint: the one that training started from may be gone by then
+        if source := _text_source(config, next(reversed(checkpoint.saved_steps(run)), None)):
             checkpoint.copy_text(source, folder)
 
-    steps_per_epoch = max(1, batches(0).windows // config.training.batch_size)
-    return training.fit(
+    return loop.fit(
         encoder,
-        lambda step: training.in_workers(batches(step), config.training.workers),
+        encoder,
+        lambda step: loop.in_workers(batches(step), config.training.workers),
         losses_of,
         {
             "position": config.position_weight,
@@ -101,10 +79,10 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> train
         resume=resume,
         meta=run_folder.meta_of("finetune", config, corpora)
         | (_pairs_meta(pairs) if pairs is not None else {})
-        | (_text_meta(config, known) if known else {}),
-        steps_per_epoch=steps_per_epoch,
-        validate=_validation(corpora, config.data),
-        write_beside=copy_text if known else None,
+        | (_text_meta(config, text_source) if text_source else {}),
+        steps_per_epoch=max(1, batches(0).windows // config.training.batch_size),
+        validate=lifting_validation(encoder, corpora, config.data),
+        write_extras=copy_text if text_source else None,
         quiet=quiet,
     )
 
@@ -125,64 +103,28 @@ def _open_data(config: ClipConfig) -> tuple[list[tuple[Corpus, float]], Pairs | 
 
 
 def _pairs_meta(pairs: Pairs) -> dict[str, Any]:
-    """What a checkpoint says of pairs that it was trained on."""
+    """What a checkpoint states about the paired dataset that it was trained on."""
     known = ("kind", "keypoints", "annotation", "source", "license", "imitated")
     source = {key: pairs.info[key] for key in known if key in pairs.info}
-    name, sha256 = pairs.folder.name, pairs.info["sha256"]["train/pose.npy"]
+    name, digest = pairs.folder.name, pairs.info["sha256"]["train/pose.npy"]
     return {
         "fps": pairs.fps,
         "unit_mm": pairs.unit_mm,  # millimeters in a unit of the pose; None: that of the keypoints
-        "data": [{"name": name, **source, "sha256": sha256}],
+        "data": [{"name": name, **source, "sha256": digest}],
     }
 
 
-def _text_source(config: FinetuneConfig, run: Path) -> Path | None:
-    """Where known labels are: the checkpoint to start from, or the run's own last one."""
+def _text_source(config: FinetuneConfig, resume: Path | None) -> Path | None:
+    """The checkpoint with the known labels: that of the run, else the one to start from."""
     kept = keeps_embedding(config.init, config.init_ignore)
     if not config.init or not kept or not config.model.class_token:
         return None
-    folder = (checkpoint.saved_steps(run) or [model_hub.find(config.init)])[-1]
+    folder = resume or model_hub.find(config.init)
     return folder if (folder / checkpoint.LABELS).is_file() else None
 
 
 def _text_meta(config: FinetuneConfig, source: Path) -> dict[str, Any]:
-    """Labels and text side stay as pretraining left them, and the metadata say whose they are."""
+    """Fine-tuning leaves labels and text encoder alone; the metadata name where they are from."""
     _, meta = checkpoint.load(source)
     started = {"checkpoint": str(config.init), "sha256": sha256(source / checkpoint.WEIGHTS)}
     return {"text_from": meta.get("text_from", started)}
-
-
-def _validation(
-    corpora: list[tuple[Corpus, float]], config: ClipConfig
-) -> Callable[[nn.Module], dict[str, float]] | None:
-    """Scores on a fixed draw of held-out clips, in millimeters at true scale.
-
-    The draw is the same for every seed; bodies are not redrawn and nothing is hidden.
-    """
-    held_out = [(corpus, weight) for corpus, weight in corpora if corpus.motions("val")]
-    if not held_out:
-        return None
-    plain = replace(
-        config, bone_length_jitter=0, coco_joint_convention=0, hidden_joints=0, hidden_frames=0
-    )
-    plain = replace(plain, augmentation=AugmentationConfig())
-    batches = Batches(held_out, plain, VAL_BATCH, seed=0, split="val")
-
-    @torch.no_grad()
-    def validate(model: nn.Module) -> dict[str, float]:
-        model.eval()
-        device = next(model.parameters()).device
-        errors = []
-        for step in range(VAL_STEPS):
-            batch = batches.batch(step)
-            valid, to_mm = batch["valid"], batch["scale_m"][:, None, None, None] * 1000
-            keypoints, mask = batch["keypoints"].to(device), valid.to(device)
-            pose = model(keypoints, mask, embed=False).pose.float().cpu()
-            pose = (pose - pose[:, :, :1]) * to_mm
-            truth = batch["pose"] * to_mm
-            pair = [mpjpe(pose, truth)[valid], p_mpjpe(pose, truth)[valid]]
-            errors.append(torch.stack(pair).mean(dim=1))
-        mean = torch.stack(errors).mean(dim=0)
-        return {"val_mpjpe_mm": float(mean[0]), "val_p_mpjpe_mm": float(mean[1])}
-
-    return validate

@@ -1,6 +1,9 @@
-"""Starting a training from weights: one of our checkpoints, or an official MotionBERT file."""
+"""The encoder of a training, and the weights that it starts from."""
 
+import warnings
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +11,55 @@ from torch import Tensor
 
 from actionpose import model_hub
 from actionpose.checkpoint import load, load_by_name, motionbert_weights
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig, to_dict
+from actionpose.models import PoseEncoder
+from actionpose.models.ops.fused_block import has_bf16
+from actionpose.training import run_folder
+from actionpose.utils.errors import UserError
+
+
+def start_encoder(
+    config: FinetuneConfig | PretrainConfig, run: Path, accelerator: Any
+) -> tuple[PoseEncoder, Path | None]:
+    """The encoder with the weights that it starts from, and the checkpoint that the run resumes.
+
+    `loop.fit` loads the weights of the latter.
+
+    Raises:
+        UserError: see `run_folder.last_checkpoint`, `apply_fusion` and `initialize`; or clips that
+            are too long for the model.
+    """
+    if config.data.frames > config.model.max_frames:
+        raise UserError(
+            f"data.frames ({config.data.frames}) is more than model.max_frames "
+            f"({config.model.max_frames})"
+        )
+    torch.manual_seed(config.training.seed)
+    encoder = PoseEncoder(**asdict(config.model))
+    apply_fusion(encoder, config.training, accelerator)
+    resume = run_folder.last_checkpoint(run, to_dict(config))
+    if config.init and not resume:
+        initialize(encoder, config.init, config.init_ignore, frames=config.data.frames)
+    return encoder, resume
+
+
+def apply_fusion(encoder: PoseEncoder, config: TrainingConfig, accelerator: Any) -> None:
+    """Apply `training.fused`.
+
+    Raises:
+        UserError: the device is not the CPU; see `PoseEncoder.fuse`.
+    """
+    if not config.fused:
+        return
+    if accelerator.device.type != "cpu":
+        raise UserError("training.fused needs training.device cpu: change it, or leave fused false")
+    encoder.fuse()
+    if config.precision == "bf16" and not has_bf16():
+        warnings.warn(
+            "this processor multiplies no bf16 (avx512_bf16): training.fused computes the "
+            "encoder's blocks in float32",
+            stacklevel=2,
+        )
 
 
 def initialize(
@@ -17,21 +68,25 @@ def initialize(
     """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
 
     The <POSE> token and its pooling may be missing; they then start as drawn, as does what
-    `ignore` names. Pairs of the embedding's own that are missing start as the trunk's above the
-    middle layer, which lifting has there; further ones as drawn. Everything else must fit.
+    `ignore` names. Missing pairs of the embedding branch start as the backbone's above the middle
+    layer; further ones as drawn. Everything else must fit.
 
     Args:
-        frames: of the clips to come. Where the checkpoint was trained on shorter ones, the rows of
-            its temporal embedding that it knows are stretched over as many.
+        ignore: prefixes of names.
+        frames: of the clips to come. Where the checkpoint was trained on shorter ones, the trained
+            rows of its temporal embedding are stretched over as many.
+
+    Raises:
+        UserError: no such weights, or names or shapes that do not fit.
     """
-    known = None
+    trained_frames = None
     if source.is_file():
         weights = motionbert_weights(source)
     else:
         weights, meta = load(model_hub.find(source))
-        known = meta.get("frames")
-    if frames and known and known < frames <= weights["temp_embed"].shape[1]:
-        weights["temp_embed"] = stretch(weights["temp_embed"], known, frames)
+        trained_frames = meta.get("frames")
+    if frames and trained_frames and trained_frames < frames <= weights["temp_embed"].shape[1]:
+        weights["temp_embed"] = stretch(weights["temp_embed"], trained_frames, frames)
     for name, copied in encoder.branch_init_map().items():
         if copied in weights and not name.startswith(ignore):
             weights.setdefault(name, weights[copied])
@@ -51,8 +106,8 @@ def keeps_embedding(source: Path | None, ignore: tuple[str, ...]) -> bool:
     return not any("pooling.fc.".startswith(ignored) for ignored in ignore)
 
 
-def stretch(table: Tensor, known: int, frames: int) -> Tensor:
-    """A temporal embedding (1, T, 1, D) whose first `known` rows are spread over `frames`."""
-    rows = table[0, :known, 0].T[None]  # (1, D, known)
+def stretch(table: Tensor, trained: int, frames: int) -> Tensor:
+    """A temporal embedding (1, T, 1, D) whose first `trained` rows are spread over `frames`."""
+    rows = table[0, :trained, 0].T[None]  # (1, D, trained)
     spread = F.interpolate(rows, frames, mode="linear", align_corners=True)
     return torch.cat([spread[0].T[None, :, None], table[:, frames:]], dim=1)

@@ -1,18 +1,16 @@
-"""The one training loop. Stages differ in the model, the batches and the `losses_of` they pass in.
+"""The training loop of pretraining and fine-tuning, which pass in model, batches and `losses_of`.
 
-`run_folder` says what a run leaves. The same command goes on where a run stopped. Several processes
-under torchrun need no other code: accelerate wraps the model.
+`run_folder` documents what a run leaves. The same command resumes a run. Several processes under
+torchrun need no other code: accelerate wraps the model.
 """
 
 import contextlib
 import ctypes
-import functools
 import math
 import shutil
 import signal
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, MappingProxyType
@@ -25,8 +23,7 @@ from tqdm import tqdm
 
 from actionpose import checkpoint
 from actionpose.config import TrainingConfig
-from actionpose.models.dstformer import PoseEncoder
-from actionpose.models.ops.fused_block import has_bf16
+from actionpose.models import PoseEncoder
 from actionpose.training import run_folder
 from actionpose.training.losses import weighted_sum
 from actionpose.training.muon import make_optimizer
@@ -48,7 +45,7 @@ class Outcome:
 
 
 def learning_rate(step: int, config: TrainingConfig, *, total: int, steps_per_epoch: int) -> float:
-    """The rate of one step: linear warm-up, then the schedule.
+    """The learning rate of one step: linear warm-up, then the schedule.
 
     Exponential multiplies by `epoch_decay` after each epoch (MotionBERT); cosine falls to zero.
     """
@@ -61,7 +58,7 @@ def learning_rate(step: int, config: TrainingConfig, *, total: int, steps_per_ep
 
 
 def tune_malloc() -> None:
-    """Tell glibc to keep freed memory: activations come and go in every step.
+    """Make glibc keep freed memory, because every step allocates the same activations.
 
     Returning them to the system and faulting them in again costs up to two fifths of a step on
     CPU. Does nothing with another C library.
@@ -75,7 +72,7 @@ def tune_malloc() -> None:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """While inside, Ctrl-C and SIGTERM ask to stop after the step instead of ending the process."""
+    """Inside, Ctrl-C and SIGTERM request a stop after the step instead of ending the process."""
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -92,7 +89,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
 
 def start_accelerator(config: TrainingConfig) -> Any:
-    """The accelerator of this process; knows rank, device and precision.
+    """The accelerator of this process, with its rank, device and precision.
 
     Raises:
         UserError: the extra is missing, or there is no GPU where one was asked for.
@@ -104,7 +101,7 @@ def start_accelerator(config: TrainingConfig) -> Any:
         raise UserError("training needs: pip install 'actionpose[train]'") from error
     choose_device(config.device)
     tune_malloc()
-    torch.set_flush_denormal(True)  # attention that has decided is full of them; CPUs crawl there
+    torch.set_flush_denormal(True)  # saturated attention is full of denormals, which are slow
     AcceleratorState._reset_state()  # else a process keeps the precision of its first run
     return Accelerator(
         cpu=config.device == "cpu",
@@ -112,33 +109,9 @@ def start_accelerator(config: TrainingConfig) -> Any:
     )
 
 
-def apply_compile_and_fusion(
-    encoder: PoseEncoder, config: TrainingConfig, accelerator: Any
-) -> None:
-    """Apply `training.fused` and `training.compile`.
-
-    Raises:
-        UserError: they do not fit each other, the device or the precision; see `PoseEncoder.fuse`.
-    """
-    if config.fused:
-        if config.compile or accelerator.device.type != "cpu":
-            raise UserError(
-                "training.fused needs training.device cpu and training.compile false: change "
-                "these, or leave it false"
-            )
-        encoder.fuse()
-        if config.precision == "bf16" and not has_bf16():
-            warnings.warn(
-                "this processor multiplies no bf16 (avx512_bf16): training.fused computes the "
-                "encoder's blocks in float32",
-                stacklevel=2,
-            )
-    if config.compile:
-        encoder.compile()
-
-
 def fit(
     model: nn.Module,
+    encoder: PoseEncoder,
     batches_from: Callable[[int], Iterable[Batch]],
     losses_of: Callable[[nn.Module, Batch], Losses],
     loss_weights: dict[str, float],
@@ -149,11 +122,10 @@ def fit(
     resume: Path | None,
     meta: dict[str, Any],
     steps_per_epoch: int,
-    validate: Callable[[nn.Module], dict[str, float]] | None = None,
-    encoder_of: Callable[[nn.Module], nn.Module] = lambda model: model,
-    write_beside: Callable[[nn.Module, Path], None] | None = None,
+    validate: Callable[[], dict[str, float]] | None = None,
+    write_extras: Callable[[Path], None] | None = None,
     rate_factor: Callable[[str], float] = lambda name: 1.0,
-    trunk_of: Callable[[nn.Module], list[nn.Parameter]] | None = None,
+    shared_parameters: Sequence[nn.Parameter] = (),
     report: Mapping[str, Any] = MappingProxyType({}),
     quiet: bool = False,
 ) -> Outcome:
@@ -161,16 +133,17 @@ def fit(
 
     Args:
         model: moved to the device and wrapped here.
+        encoder: the part of the model whose weights the checkpoint holds, and resumes from.
         batches_from: this process's batches from a step on.
         losses_of: the named losses of a batch; their weighted sum is minimized (Equation 5).
-        resume: the checkpoint to go on from; bit for bit as if it had never stopped.
-        meta: what `meta.json` says of the model; see `run_folder.meta_of`.
+        resume: the checkpoint to resume from; bit for bit as if the run had never stopped.
+        meta: the metadata of the checkpoints; see `run_folder.meta_of`.
         validate: named scores of the model, taken with every checkpoint.
-        encoder_of: the part of the model that is the checkpoint's weights, and resumes from them.
-        write_beside: writes the other parts into a checkpoint; who calls reads them again.
+        write_extras: writes the other parts of the model into the folder of a checkpoint; the
+            caller reads them again.
         rate_factor: of the learning rate, by the name of a parameter.
-        trunk_of: parameters that all losses share; their gradients are compared in the log.
-        report: what else `report.json` tells.
+        shared_parameters: those that all losses train; the norms of their gradients are logged.
+        report: further entries of `report.json`.
 
     Raises:
         UserError: the run cannot be written; a loss or gradient is not finite (the message names
@@ -181,7 +154,7 @@ def fit(
     step = 0
     if resume:
         weights, saved = checkpoint.load(resume)
-        encoder_of(model).load_state_dict(weights)
+        encoder.load_state_dict(weights)
         step = saved["step"]
     model, optimizer = accelerator.prepare(model, optimizer)
     if resume:
@@ -190,10 +163,9 @@ def fit(
     if main:
         run_folder.open_run(run, meta["config"], accelerator)
     log = run_folder.Log(run, step) if main else None
-    started = clock = time.monotonic()
-    first_step, status, scores = step, "finished", dict[str, float]()
+    clock = _Clock(step, total, config)
+    status, scores, folder = "finished", dict[str, float](), resume
     batches = iter(batches_from(step))
-    folder = resume
     with (
         tqdm(
             total=total, initial=step, unit="step", disable=True if quiet or not main else None
@@ -209,42 +181,29 @@ def fit(
             # dropout, too, is a function of seed, step and rank
             torch.manual_seed(config.seed + 1_000_003 * step + 7919 * accelerator.process_index)
             every = config.log_grad_norms_every
-            look = trunk_of is not None and every > 0 and step % every == 0
-            trunk = trunk_of(accelerator.unwrap_model(model)) if trunk_of and look else []
-            losses, norm, trunk_norms = _step(
-                model, optimizer, batch, losses_of, loss_weights, config, accelerator, step, trunk
+            shared = shared_parameters if every > 0 and step % every == 0 else ()
+            losses, norm, shared_norms = _step(
+                model, optimizer, batch, losses_of, loss_weights, config, accelerator, step, shared
             )
             step += 1
             bar.update()
-            if log and trunk_norms:
-                log.write(step, trunk_norms)
+            if log and shared_norms:
+                log.write(step, shared_norms)
             if step % config.log_every == 0:
                 row = {key: float(loss) for key, loss in _global_mean(losses, accelerator).items()}
-                seconds = (time.monotonic() - clock) / config.log_every
-                clock = time.monotonic()
-                row |= {"grad_norm": float(norm), "learning_rate": rate}
-                row |= {"clips_per_s": config.batch_size / seconds}
-                row |= {"minutes_left": _minutes_left(step, first_step, total, started, config)}
+                row |= {"grad_norm": float(norm), "learning_rate": rate, **clock.row(step)}
                 bar.set_postfix(loss=f"{row['total']:.4f}")
                 if log:
                     log.write(step, row)
-            minutes = (time.monotonic() - started) / 60
-            late = config.max_minutes is not None and minutes >= config.max_minutes
-            stopping = _any_rank(stop_asked() or late, accelerator)
+            stopping = _any_process(stop_asked() or clock.is_late(), accelerator)
             if stopping or step == total or step % config.save_every == 0:
-                scores = validate(accelerator.unwrap_model(model)) if validate and main else {}
-                if log and scores:
-                    log.write(step, scores)
-                if main:
+                if log:
+                    scores = validate() if validate else {}
+                    if scores:
+                        log.write(step, scores)
                     state = {"optimizer": optimizer.state_dict()}
-                    inner = accelerator.unwrap_model(model)
                     folder = checkpoint.save(
-                        run,
-                        step,
-                        encoder_of(inner),
-                        {**meta, **scores},
-                        state,
-                        beside=functools.partial(write_beside, inner) if write_beside else None,
+                        run, step, encoder, {**meta, **scores}, state, write_extras=write_extras
                     )
                     for old in checkpoint.saved_steps(run)[: -config.keep]:
                         shutil.rmtree(old)
@@ -252,23 +211,36 @@ def fit(
             if stopping:
                 status = "interrupted" if stop_asked() else "out of time"
                 break
-    folder = folder or run / "checkpoints" / f"{step:07d}"
     if main:
-        minutes = round((time.monotonic() - started) / 60, 2)
-        end = {"status": status, "step": step, "of": total, "minutes_of_this_call": minutes}
+        end = {"status": status, "step": step, "of": total}
+        end["minutes_of_this_call"] = round(clock.minutes(), 2)
         write_json(run / "report.json", {**end, **report, "scores": scores})
-    return Outcome(step, status, folder)
+    return Outcome(step, status, folder or run / "checkpoints" / f"{step:07d}")
 
 
-def _minutes_left(
-    step: int, first: int, total: int, started: float, config: TrainingConfig
-) -> float:
-    """Until the last step, or until the minutes of this call are over."""
-    minutes = (time.monotonic() - started) / 60
-    left = minutes / (step - first) * (total - step)
-    if config.max_minutes is not None:
-        left = min(left, max(0.0, config.max_minutes - minutes))
-    return round(left, 2)
+class _Clock:
+    """The time of a call of `fit`: its speed, and what is left."""
+
+    def __init__(self, step: int, total: int, config: TrainingConfig):
+        self._first_step, self._total, self._config = step, total, config
+        self._started = self._last = time.monotonic()
+
+    def minutes(self) -> float:
+        return (time.monotonic() - self._started) / 60
+
+    def is_late(self) -> bool:
+        limit = self._config.max_minutes
+        return limit is not None and self.minutes() >= limit
+
+    def row(self, step: int) -> dict[str, float]:
+        """Speed since the last row, and minutes until the last step or the limit of this call."""
+        seconds, self._last = time.monotonic() - self._last, time.monotonic()
+        minutes = self.minutes()
+        left = minutes / (step - self._first_step) * (self._total - step)
+        if self._config.max_minutes is not None:
+            left = min(left, max(0.0, self._config.max_minutes - minutes))
+        clips = self._config.batch_size * self._config.log_every
+        return {"clips_per_s": clips / seconds, "minutes_left": round(left, 2)}
 
 
 def _step(
@@ -280,14 +252,18 @@ def _step(
     config: TrainingConfig,
     accelerator: Any,
     step: int,
-    trunk: list[nn.Parameter],
+    shared: Sequence[nn.Parameter],
 ) -> tuple[Losses, Tensor, dict[str, float]]:
-    """One step of the optimizer; refuses to take it on what is not finite."""
+    """One step of the optimizer; refused if the loss or the gradient is not finite.
+
+    Returns:
+        The losses, the norm of the gradient, and the norms of `_shared_norms`.
+    """
     model.train()
     optimizer.zero_grad(set_to_none=True)
     parts = _split(batch, config.accumulate)
     sums: Losses = {}
-    trunk_norms: dict[str, float] = {}
+    shared_norms: dict[str, float] = {}
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         names = part.pop("name")
@@ -298,8 +274,8 @@ def _step(
             losses["total"] = weighted_sum(losses, loss_weights)
             if not torch.isfinite(losses["total"]):
                 raise UserError(_not_finite("loss", losses, step, names))
-            if last and trunk:
-                trunk_norms = _trunk_norms(losses, loss_weights, trunk, accelerator)
+            if last and shared:
+                shared_norms = _shared_norms(losses, loss_weights, shared, accelerator)
             accelerator.backward(losses["total"] / len(parts))
         for key, loss in losses.items():
             sums[key] = sums.get(key, torch.zeros(())) + loss.detach().float().cpu() / len(parts)
@@ -307,13 +283,13 @@ def _step(
     if not torch.isfinite(norm):
         raise UserError(_not_finite("gradient", sums, step, names))
     optimizer.step()
-    return sums, norm, trunk_norms
+    return sums, norm, shared_norms
 
 
-def _trunk_norms(
-    losses: Losses, loss_weights: dict[str, float], trunk: list[nn.Parameter], accelerator: Any
+def _shared_norms(
+    losses: Losses, loss_weights: dict[str, float], shared: Sequence[nn.Parameter], accelerator: Any
 ) -> dict[str, float]:
-    """Length of each weighted loss's gradient on the parameters that all of them share.
+    """Norm of each weighted loss's gradient on the parameters that all of them train.
 
     With gradient accumulation, of the last part of the batch.
     """
@@ -321,21 +297,23 @@ def _trunk_norms(
     for name, weight in loss_weights.items():
         if weight:
             loss = weight * losses[name]
-            found = torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True)
-            flat = torch.cat([g.flatten().float() for g in found if g is not None])
-            norms[f"trunk_grad_{name}"] = float(accelerator.reduce(flat, reduction="mean").norm())
+            gradients = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
+            flat = torch.cat([g.flatten().float() for g in gradients if g is not None])
+            norms[f"backbone_grad_{name}"] = float(
+                accelerator.reduce(flat, reduction="mean").norm()
+            )
     return norms
 
 
 def _split(batch: Batch, parts: int) -> list[Batch]:
-    """A batch in equal parts, each a batch."""
+    """A batch in equal parts, each of them a batch."""
     size = len(batch["name"])
     if size % parts:
         raise UserError(f"training.accumulate ({parts}) must divide the {size} clips of a process")
-    width = size // parts
+    length = size // parts
     return [
-        {key: value[first : first + width] for key, value in batch.items()}
-        for first in range(0, size, width)
+        {key: value[first : first + length] for key, value in batch.items()}
+        for first in range(0, size, length)
     ]
 
 
@@ -343,13 +321,13 @@ def _not_finite(what: str, losses: Losses, step: int, names: list[str]) -> str:
     values = ", ".join(f"{name} {float(loss.detach()):.3g}" for name, loss in losses.items())
     return (
         f"the {what} is not finite at step {step} ({values}); its batch has the clips "
-        f"{', '.join(names)}: look at these, or lower training.learning_rate; "
-        "the last checkpoint is whole"
+        f"{', '.join(names)}: check these, or lower training.learning_rate; "
+        "the last checkpoint is complete"
     )
 
 
 def _global_mean(losses: Losses, accelerator: Any) -> Losses:
-    """The losses of the global batch: each process has those of its part."""
+    """The losses of the global batch; each process has those of its part."""
     if accelerator.num_processes == 1:
         return losses
     stacked = torch.stack(list(losses.values())).to(accelerator.device)
@@ -357,8 +335,8 @@ def _global_mean(losses: Losses, accelerator: Any) -> Losses:
     return dict(zip(losses, mean, strict=True))
 
 
-def _any_rank(flag: bool, accelerator: Any) -> bool:
-    """Whether any process says so: all stop after the same step."""
+def _any_process(flag: bool, accelerator: Any) -> bool:
+    """Whether the flag is set in any process, so that all stop after the same step."""
     if accelerator.num_processes == 1:
         return flag
     votes = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device))
@@ -366,5 +344,5 @@ def _any_rank(flag: bool, accelerator: Any) -> bool:
 
 
 def in_workers(batches: IterableDataset[Batch], workers: int) -> Iterable[Batch]:
-    """The same batches, made in `workers` processes beside this one."""
+    """The same batches, made by `workers` other processes if there are any."""
     return DataLoader(batches, batch_size=None, num_workers=workers) if workers else batches

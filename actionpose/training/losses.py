@@ -44,6 +44,21 @@ def scale_loss(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return _mean_distance(_difference(scale * pred, target), valid)
 
 
+def lifting_losses(pose: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The three losses above, by name.
+
+    Args:
+        pose: (B, T, J, 3), predicted.
+        batch: has `pose` (B, T, J, 3), the target, and `valid` (B, T) bool.
+    """
+    arguments = (pose, batch["pose"], batch["valid"])
+    return {
+        "position": position_loss(*arguments),
+        "velocity": velocity_loss(*arguments),
+        "scale": scale_loss(*arguments),
+    }
+
+
 def keypoint_loss(
     pred_xy: Tensor, target_xy: Tensor, confidence: Tensor, valid: Tensor | None = None
 ) -> Tensor:

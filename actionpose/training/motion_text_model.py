@@ -1,4 +1,4 @@
-"""The pose encoder and, beside it, the text encoder with the vocabulary it reads.
+"""The model of pretraining: the pose encoder and the text encoder with its vocabulary.
 
 Letters in shapes: B clips, T frames, J joints, K negatives, E embedding.
 """
@@ -9,20 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.models.text_encoder import TextEncoder
 
+_BATCH = 256  # labels whose features are computed at once
 
-class Output(NamedTuple):
-    """What both sides say of a batch."""
+
+class MotionTextOutput(NamedTuple):
+    """What both encoders return for a batch."""
 
     pose: Tensor  # (B, T, J, 3)
-    motion: Tensor | None  # (B, E) unit vectors; None without a text side
+    motion: Tensor | None  # (B, E) unit vectors; None without a text encoder
     text: Tensor | None  # (B, K + 1, E) unit vectors, of each clip's candidates
 
 
-class MotionText(nn.Module):
-    """The pose encoder, and beside it the text encoder with the vocabulary it reads.
+class MotionTextModel(nn.Module):
+    """The pose encoder and the text encoder, which reads labels of a vocabulary.
 
     Args:
         labels: the vocabulary, whose rows a batch's `candidates` are. Each that occurs in a batch
@@ -34,27 +36,28 @@ class MotionText(nn.Module):
         self.pose = pose
         self.text = text
         self.labels = labels
-        self.num_cut = 0
+        self.num_truncated = 0
         self._features: Tensor | None = None
         if text is not None:
-            self._token_ids, self._token_valid, self.num_cut = text.tokenize(labels)
+            self._token_ids, self._token_valid, self.num_truncated = text.tokenize(labels)
 
+    @torch.no_grad()
     def freeze_text(self) -> None:
-        """Keep BERT as it is; its features of the vocabulary are then computed once, here."""
+        """Exclude BERT from training; its features of the vocabulary are computed here, once."""
         assert self.text is not None
         self.text.freeze()
         self.text.eval()
-        with torch.no_grad():
-            parts = [
-                self.text.features(self._token_ids[i : i + 256], self._token_valid[i : i + 256])
-                for i in range(0, len(self.labels), 256)
-            ]
-        self._features = torch.cat(parts)
+        tokens = zip(
+            torch.split(self._token_ids, _BATCH),
+            torch.split(self._token_valid, _BATCH),
+            strict=True,
+        )
+        self._features = torch.cat([self.text.features(ids, valid) for ids, valid in tokens])
 
     def encode(self, rows: Tensor) -> Tensor:
         """Unit vectors (..., E) of rows of the vocabulary."""
         assert self.text is not None
-        distinct, where = torch.unique(rows, return_inverse=True)
+        distinct, inverse = torch.unique(rows, return_inverse=True)
         at = distinct.cpu()
         if self._features is not None:
             encoded = self.text.project(self._features[at].to(rows.device))
@@ -63,10 +66,20 @@ class MotionText(nn.Module):
             longest = int(valid.sum(dim=1).max())
             ids, valid = self._token_ids[at, :longest], valid[:, :longest]
             encoded = self.text(ids.to(rows.device), valid.to(rows.device))
-        return F.normalize(encoded.float(), dim=-1)[where]
+        return F.normalize(encoded.float(), dim=-1)[inverse]
 
-    def forward(self, keypoints: Tensor, valid: Tensor | None, candidates: Tensor) -> Output:
+    def forward(
+        self, keypoints: Tensor, valid: Tensor | None, candidates: Tensor
+    ) -> MotionTextOutput:
+        """Lift and embed clips, and embed their candidates.
+
+        Args:
+            keypoints: (B, T, J, 3), as for `PoseEncoder`.
+            valid: (B, T) bool, False on padding.
+            candidates: (B, K + 1) rows of the vocabulary.
+        """
         pose, embedding = self.pose(keypoints, valid, embed=self.text is not None)
         if self.text is None or embedding is None:
-            return Output(pose, None, None)
-        return Output(pose, F.normalize(embedding.float(), dim=-1), self.encode(candidates))
+            return MotionTextOutput(pose, None, None)
+        motion = F.normalize(embedding.float(), dim=-1)
+        return MotionTextOutput(pose, motion, self.encode(candidates))

@@ -1,27 +1,86 @@
-"""Scores of held-out clips, taken with every checkpoint of a training."""
+"""Scores of held-out clips, taken with every checkpoint of a training.
 
+The clips are the same for every seed and every checkpoint. Errors are in millimeters at true
+scale, relative to the pelvis.
+"""
+
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor
 
-from actionpose.config import AugmentationConfig, MaskConfig, PretrainConfig
+from actionpose.config import AugmentationConfig, ClipConfig, MaskConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.lifting import Batches
 from actionpose.datasets.loading import collate
 from actionpose.datasets.motion_text import TextBatches
+from actionpose.metrics.pose import mpjpe, p_mpjpe
 from actionpose.metrics.retrieval import both_ways, chance_both_ways
+from actionpose.models import PoseEncoder
+from actionpose.training.motion_text_model import MotionTextModel
 
-VAL_CLIPS, VAL_BATCH = 512, 32  # spans scored with each checkpoint, and how many at once
+VAL_STEPS, VAL_BATCH = 4, 32  # batches scored in fine-tuning, and clips in each
+VAL_CLIPS = 512  # spans scored in pretraining, at most
+Corpora = list[tuple[Corpus, float]]
 
 
-class Validation:
-    """Scores on fixed clips of held-out spans: retrieval both ways, and 3D behind masks.
+def held_out(corpora: Corpora) -> Corpora:
+    """Those of the corpora that have motion of the split "val"."""
+    return [(corpus, weight) for corpus, weight in corpora if corpus.motions("val")]
 
-    Retrieval sees whole clips with a detector's noise; the labels are all that the held-out spans
-    have. Masks are those of training; the error is that of the hidden joints alone.
+
+def poses_mm(pose: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Predicted and true poses (B, T, J, 3) of a batch, in millimeters relative to the pelvis."""
+    pose = pose.float().cpu()
+    to_mm = batch["scale_m"][:, None, None, None] * 1000
+    return (pose - pose[:, :, :1]) * to_mm, batch["pose"] * to_mm
+
+
+def lifting_validation(
+    encoder: PoseEncoder, corpora: Corpora, config: ClipConfig
+) -> Callable[[], dict[str, float]] | None:
+    """The scores of fine-tuning: errors on clips without augmentation or hidden keypoints.
+
+    None if no corpus has held-out motion.
+    """
+    if not (corpora := held_out(corpora)):
+        return None
+    plain = replace(
+        config,
+        bone_length_jitter=0,
+        coco_joint_convention=0,
+        hidden_joints=0,
+        hidden_frames=0,
+        augmentation=AugmentationConfig(),
+    )
+    batches = Batches(corpora, plain, VAL_BATCH, seed=0, split="val")
+
+    @torch.no_grad()
+    def scores() -> dict[str, float]:
+        encoder.eval()
+        device = next(encoder.parameters()).device
+        errors = []
+        for step in range(VAL_STEPS):
+            batch = batches.batch(step)
+            valid = batch["valid"]
+            output = encoder(batch["keypoints"].to(device), valid.to(device), embed=False)
+            poses = poses_mm(output.pose, batch)
+            errors.append(torch.stack([mpjpe(*poses)[valid], p_mpjpe(*poses)[valid]]).mean(dim=1))
+        mean = torch.stack(errors).mean(dim=0)
+        return {"val_mpjpe_mm": float(mean[0]), "val_p_mpjpe_mm": float(mean[1])}
+
+    return scores
+
+
+class MotionTextValidation:
+    """The scores of pretraining: retrieval both ways, and errors with and without masks.
+
+    Retrieval reads whole clips with detector noise; its labels are all that the held-out spans
+    have. Masks are those of training; their error is that of the hidden joints alone.
     """
 
     def __init__(self, batches: TextBatches, masks: MaskConfig):
@@ -29,18 +88,17 @@ class Validation:
         plain = replace(batches.config, masks=MaskConfig(random=0, part=0, window=0))
         self.clean = self._draw(batches, plain, numbers)
         self.masked = self._draw(batches, replace(batches.config, masks=masks), numbers)
-        truth = torch.cat([batch["truth"] for batch in self.clean])
+        positives = torch.cat([batch["truth"] for batch in self.clean])
         named = [row for row, label in enumerate(batches.labels) if label]  # "" is no label
         self.labels = [batches.labels[row] for row in named]
-        self.true = (truth[:, :, None] == torch.tensor(named)).any(dim=1)
-        found = chance_both_ways(self.true) if named else {}
-        self.chance = {f"val_{name}": value for name, value in found.items()}
+        self.holds = (positives[:, :, None] == torch.tensor(named)).any(dim=1)
+        chance = chance_both_ways(self.holds) if named else {}
+        self.chance = {f"val_{name}": value for name, value in chance.items()}
 
     @classmethod
-    def of(cls, corpora: list[tuple[Corpus, float]], config: PretrainConfig) -> "Validation | None":
+    def of(cls, corpora: Corpora, config: PretrainConfig) -> "MotionTextValidation | None":
         """None if no corpus has held-out motion."""
-        held_out = [(corpus, weight) for corpus, weight in corpora if corpus.motions("val")]
-        if not held_out:
+        if not (corpora := held_out(corpora)):
             return None
         data = replace(
             config.data,
@@ -51,7 +109,7 @@ class Validation:
             scale_jitter=0.0,
             shuffle_texts=False,
         )
-        batches = TextBatches(held_out, data, batch_size=1, seed=0, split="val", need_texts=False)
+        batches = TextBatches(corpora, data, batch_size=1, seed=0, split="val", need_texts=False)
         return cls(batches, config.data.masks)
 
     @staticmethod
@@ -63,32 +121,30 @@ class Validation:
         return [collate(clips[i : i + VAL_BATCH]) for i in range(0, len(clips), VAL_BATCH)]
 
     @torch.no_grad()
-    def scores(self, model: nn.Module) -> dict[str, float]:
-        """Named scores; errors in millimeters at true scale."""
+    def scores(self, model: MotionTextModel) -> dict[str, float]:
+        """Named scores of a model."""
         model.eval()
-        pose = model.get_submodule("pose")
-        device = next(pose.parameters()).device
-        text = getattr(model, "text", None)
+        device = next(model.pose.parameters()).device
         found, motions = {}, []
-        for name, drawn in {"val_mpjpe_mm": self.clean, "val_hidden_mpjpe_mm": self.masked}.items():
+        for name, batches in {
+            "val_mpjpe_mm": self.clean,
+            "val_hidden_mpjpe_mm": self.masked,
+        }.items():
             errors = []
-            for batch in drawn:
+            for batch in batches:
                 valid = batch["valid"]
-                out = pose(batch["keypoints"].to(device), valid.to(device))
-                to_mm = batch["scale_m"][:, None, None, None] * 1000
-                scored = valid[:, :, None].expand(-1, -1, out.pose.shape[2])
-                if drawn is self.masked:
+                out = model.pose(batch["keypoints"].to(device), valid.to(device))
+                pose, target = poses_mm(out.pose, batch)
+                scored = valid[:, :, None].expand(target.shape[:3])
+                if batches is self.masked:
                     scored = scored & batch["hidden"]
-                elif text is not None:
+                elif model.text is not None:
                     motions.append(out.embedding.float().cpu())
-                predicted = out.pose.float().cpu()
-                predicted = (predicted - predicted[:, :, :1]) * to_mm
-                distance = (predicted - batch["pose"] * to_mm).norm(dim=-1)
-                errors.append(distance[scored])
+                errors.append((pose - target).norm(dim=-1)[scored])
             flat = torch.cat(errors)
             if len(flat):
                 found[name] = float(flat.mean())
-        if text is not None and self.labels:
-            similarity = F.normalize(torch.cat(motions), dim=-1) @ text.encode(self.labels).T
-            found |= {f"val_{k}": v for k, v in both_ways(similarity, self.true).items()}
+        if model.text is not None and self.labels:
+            similarity = F.normalize(torch.cat(motions), dim=-1) @ model.text.encode(self.labels).T
+            found |= {f"val_{k}": v for k, v in both_ways(similarity, self.holds).items()}
         return found

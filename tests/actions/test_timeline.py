@@ -25,7 +25,7 @@ from actionpose.actions.timeline import (
     timeline,
 )
 from actionpose.export import timelines
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 

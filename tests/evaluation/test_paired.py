@@ -23,7 +23,7 @@ from actionpose.evaluation.paired import (
 from actionpose.evaluation.predictions import load_predictions
 from actionpose.evaluation.protocols import ALL17, PAPER14, frame_errors, h36m_indices
 from actionpose.geometry.camera import mirror
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.prepare.paired.h36m import prepare_h36m
 from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 from actionpose.utils.errors import UserError

@@ -31,7 +31,7 @@ from actionpose.experiments.tables import (
     as_text,
     load_table,
 )
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.utils.errors import UserError
 
 FRAMES = 27

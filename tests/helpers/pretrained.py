@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from actionpose.config import ModelConfig
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 
 WIDTH = 16
 WORDS = "walk run sit down stand up on a the chair person someone is doing this wave hand".split()

@@ -11,7 +11,7 @@ from actionpose import ActionPose, Keypoints, Result
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.projection import make_clip, place_camera
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.skeletons import COCO17, H36M17
 from actionpose.utils.errors import UserError
 

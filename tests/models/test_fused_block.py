@@ -3,25 +3,23 @@
 import contextlib
 import json
 import os
-import shutil
+import platform
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.compiler import needs_compiler
 
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.models.ops import fused_block as fused
 from actionpose.models.ops.fused_block import half_block
 from actionpose.training.finetune import finetune
-from actionpose.training.loop import apply_compile_and_fusion, start_accelerator
+from actionpose.training.initialization import apply_fusion
+from actionpose.training.loop import start_accelerator
 from actionpose.utils.errors import UserError
-
-needs_compiler = pytest.mark.skipif(
-    not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")),
-    reason="no C++ compiler",
-)
 
 
 @pytest.fixture
@@ -190,17 +188,16 @@ def test_training_learns_the_same(tiny_config, tmp_path):
 @needs_compiler
 @pytest.mark.filterwarnings("error")
 def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
-    monkeypatch.setattr("actionpose.training.loop.has_bf16", lambda: False)
+    monkeypatch.setattr("actionpose.training.initialization.has_bf16", lambda: False)
     config = replace(tiny_config.training, fused=True, precision="bf16")
     with pytest.warns(UserWarning, match="computes the encoder's blocks in float32"):
-        apply_compile_and_fusion(encoder_of(), config, start_accelerator(config))
+        apply_fusion(encoder_of(), config, start_accelerator(config))
 
 
 @needs_compiler
 @pytest.mark.parametrize(
     ("model", "training", "message"),
     [
-        ({}, {"compile": True}, "compile false"),
         ({"dim": 20, "num_heads": 2}, {}, "multiples of"),
         ({"dim": 32, "mlp_ratio": 0.7}, {}, "multiples of"),
     ],
@@ -208,7 +205,7 @@ def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
 def test_settings_that_do_not_fit_are_refused(tiny_config, model, training, message):
     config = replace(tiny_config.training, fused=True, **training)
     with pytest.raises(UserError, match=message):
-        apply_compile_and_fusion(encoder_of(**model), config, start_accelerator(config))
+        apply_fusion(encoder_of(**model), config, start_accelerator(config))
 
 
 def test_without_a_compiler(monkeypatch, forget):
@@ -244,3 +241,33 @@ def test_compiled_once(monkeypatch, tmp_path, forget):
     fused.library.cache_clear()
     encoder_of().fuse()
     assert library.stat().st_mtime_ns == made
+
+
+@needs_compiler
+def test_cxxflags_are_appended_and_name_another_library(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, forget: None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    encoder_of().fuse()
+    fused.library.cache_clear()
+    monkeypatch.setenv("CXXFLAGS", f"{os.environ.get('CXXFLAGS', '')} -DUNUSED -O1")
+    encoder_of().fuse()
+    assert len(list((tmp_path / "actionpose").iterdir())) == 2
+    fused.library.cache_clear()
+    monkeypatch.setenv("CXXFLAGS", "-no-such-flag")
+    with pytest.raises(UserError, match="cannot compile the fused kernels.*no-such-flag"):
+        encoder_of().fuse()
+
+
+@needs_compiler
+def test_cxxflags_turn_bf16_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, forget: None
+) -> None:
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("flags of x86")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXXFLAGS", "-mno-avx512bf16")
+    assert not fused.has_bf16()
+    fused.library.cache_clear()
+    monkeypatch.setenv("CXXFLAGS", "-march=x86-64-v3")
+    assert fused.simd_width() == 8 and not fused.has_bf16()

@@ -9,7 +9,7 @@ from helpers.training_runs import changed
 
 from actionpose import checkpoint, model_hub
 from actionpose.config import FinetuneConfig
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.training.finetune import finetune
 from actionpose.training.initialization import initialize, stretch
 from actionpose.utils.errors import UserError

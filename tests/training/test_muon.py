@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from actionpose.config import TrainingConfig
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.training.muon import MUON_RATE_FACTOR, Muon, make_optimizer, orthogonalize
 
 

@@ -22,15 +22,15 @@ from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig, load_
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
 from actionpose.datasets.motion_text import TextBatches
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models import PoseEncoder
 from actionpose.models.text_encoder import TextEncoder
 from actionpose.training import pretrain as module
 from actionpose.training.contrastive import alignment
 from actionpose.training.finetune import finetune
 from actionpose.training.initialization import initialize
 from actionpose.training.losses import alignment_loss
-from actionpose.training.motion_text_model import MotionText
-from actionpose.training.pretrain import losses_of, pretrain, shared_trunk
+from actionpose.training.motion_text_model import MotionTextModel
+from actionpose.training.pretrain import losses_of, pretrain
 from actionpose.utils.errors import UserError
 
 STEPS = 7  # of `tiny_pretraining`
@@ -116,7 +116,7 @@ def test_a_candidate_that_is_left_out_changes_nothing():
 def test_each_label_is_encoded_once(small_bert, monkeypatch):
     text = TextEncoder.from_pretrained(small_bert, layers=1, embedding_dim=8, dropout=0.0)
     labels = ["walk", "run", "sit down on the chair", "kick"]
-    model = MotionText(PoseEncoder(dim=8, depth=1, num_heads=1, middle_layer=1), text, labels)
+    model = MotionTextModel(PoseEncoder(dim=8, depth=1, num_heads=1, middle_layer=1), text, labels)
     seen = []
     features = text.features
     monkeypatch.setattr(text, "features", lambda i, v: seen.append(i) or features(i, v))
@@ -132,15 +132,15 @@ def test_each_label_is_encoded_once(small_bert, monkeypatch):
 
 
 @pytest.mark.parametrize("own_pairs", [0, 1])
-def test_the_trunk_is_what_both_losses_train(tiny_pretraining, own_pairs):
+def test_shared_parameters_are_those_that_both_losses_train(tiny_pretraining, own_pairs):
     sizes = replace(tiny_pretraining.model, embedding_depth=own_pairs)
     encoder = PoseEncoder(**asdict(sizes))
     out = encoder(torch.rand(1, 9, 17, 3))
-    trunk = shared_trunk(encoder)
+    shared = encoder.shared_parameters()
     for loss in (out.pose.sum(), out.embedding.sum()):
-        grads = torch.autograd.grad(loss, trunk, retain_graph=True)
+        grads = torch.autograd.grad(loss, shared, retain_graph=True)
         assert all(grad is not None for grad in grads)
-    rest = [p for p in encoder.parameters() if all(p is not t for t in trunk)]
+    rest = [p for p in encoder.parameters() if all(p is not t for t in shared)]
     for p in rest:
         grads = [
             torch.autograd.grad(loss, p, retain_graph=True, allow_unused=True)[0]
@@ -159,7 +159,7 @@ def test_it_aligns_a_batch(tiny_pretraining, corpus, small_bert):
     torch.manual_seed(0)
     settings = {"layers": 1, "pooling": "mean", "embedding_dim": 8, "dropout": 0.0}
     text = TextEncoder.from_pretrained(small_bert, **settings)
-    model = MotionText(PoseEncoder(**asdict(config.model)), text, made.labels)
+    model = MotionTextModel(PoseEncoder(**asdict(config.model)), text, made.labels)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     batch = made.batch(0)
@@ -184,9 +184,9 @@ def test_what_a_run_leaves(tiny_pretraining, tmp_path, corpus):
     total = row["position"] + 20 * row["velocity"] + row["alignment"]
     assert row["total"] == pytest.approx(total, rel=1e-5)
     assert row["minutes_left"] >= 0 and row["clips_per_s"] > 0
-    norms = rows(tmp_path, "trunk_grad_alignment")
+    norms = rows(tmp_path, "backbone_grad_alignment")
     assert [row["step"] for row in norms] == [1, 4, 7]
-    names = {f"trunk_grad_{name}" for name in ("position", "velocity", "alignment")}
+    names = {f"backbone_grad_{name}" for name in ("position", "velocity", "alignment")}
     assert names == set(norms[0]) - {"step"} and all(norms[0][name] > 0 for name in names)
 
     report = json.loads((tmp_path / "report.json").read_text())
@@ -426,9 +426,9 @@ def test_it_goes_on_with_the_text_side_of_its_start(tiny_pretraining, tmp_path):
     first = pretrain(tiny_pretraining, tmp_path / "first", quiet=True).checkpoint
     trained = TextEncoder.from_checkpoint(first / checkpoint.TEXT).encode(["walk", "sit"])
     goes_on = replace(tiny_pretraining, init=first)
-    assert torch.equal(module._text_side(goes_on, None).encode(["walk", "sit"]), trained)
+    assert torch.equal(module._text_encoder(goes_on, None).encode(["walk", "sit"]), trained)
     torch.manual_seed(1)
-    drawn = module._text_side(tiny_pretraining, None).encode(["walk", "sit"])
+    drawn = module._text_encoder(tiny_pretraining, None).encode(["walk", "sit"])
     assert not torch.allclose(drawn, trained, atol=0.1)
 
 

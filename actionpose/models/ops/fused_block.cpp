@@ -1,5 +1,5 @@
-// Half a block of the pose encoder on the CPU: attention and MLP over one axis, each pre-norm with a
-// residual, forward and backward. In float32; factors of products in bf16, if asked for.
+// Half a block of the pose encoder on the CPU: attention and MLP over one axis, each pre-norm with
+// a residual, forward and backward. In float32; factors of products in bf16, if asked for.
 //
 // Step by step, as torch does it, every step reads and writes the whole batch; at the widths of
 // small encoders that takes longer than the arithmetic. Here a thread takes a few sequences through
@@ -7,7 +7,7 @@
 // computes the rest again: cheaper than fetching it from memory.
 //
 // Letters: L tokens of a sequence, D width, H heads, S = D / H, F hidden width of the MLP, R rows
-// of a tile. D and F are multiples of kLanes. Matrices are row-major.
+// of a tile. D and F are multiples of kSimdWidth. Matrices are row-major.
 
 #include <algorithm>
 #include <cmath>
@@ -18,19 +18,19 @@
 
 #ifdef __AVX512F__
 #include <immintrin.h>
-#define LANES 16
+#define SIMD_WIDTH 16
 #else
-#define LANES 8
+#define SIMD_WIDTH 8
 #endif
 
 namespace {
 
-constexpr int kLanes = LANES;
-typedef float Vec __attribute__((vector_size(4 * LANES)));
-typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+constexpr int kSimdWidth = SIMD_WIDTH;
+typedef float Vec __attribute__((vector_size(4 * SIMD_WIDTH)));
+typedef int32_t Ints __attribute__((vector_size(4 * SIMD_WIDTH)));
 typedef std::vector<float> Floats;
 
-constexpr float kEps = 1e-6f;  // of the layer norms, as in model.py
+constexpr float kEps = 1e-6f;  // of the layer norms, as in dstformer.py
 constexpr long kTileRows = 96;
 constexpr float kHidden = -1e30f;  // the logit of a key that may not be attended to
 
@@ -49,7 +49,7 @@ inline float sum_of(Vec v) {
   return _mm512_reduce_add_ps((__m512)v);
 #else
   float sum = 0;
-  for (int i = 0; i < kLanes; ++i) sum += v[i];
+  for (int i = 0; i < kSimdWidth; ++i) sum += v[i];
   return sum;
 #endif
 }
@@ -59,7 +59,7 @@ inline float largest_of(Vec v) {
   return _mm512_reduce_max_ps((__m512)v);
 #endif
   float top = v[0];
-  for (int i = 1; i < kLanes; ++i) top = std::max(top, v[i]);
+  for (int i = 1; i < kSimdWidth; ++i) top = std::max(top, v[i]);
   return top;
 }
 
@@ -122,7 +122,7 @@ inline void multiply_add(Pair a, const Pair* b, Vec& sum) {
                               (__m512bh)_mm512_loadu_si512(b));
 }
 
-// kLanes numbers of two rows, taken in turns.
+// kSimdWidth numbers of two rows, taken in turns.
 inline void store_pairs(Pair* to, __m512 first, __m512 second) {
   const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
   const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
@@ -130,16 +130,16 @@ inline void store_pairs(Pair* to, __m512 first, __m512 second) {
 }
 
 inline __m512 load_some(const float* from, long some) {
-  const __mmask16 mask = some >= kLanes ? 0xffff : some > 0 ? (1 << some) - 1 : 0;
+  const __mmask16 mask = some >= kSimdWidth ? 0xffff : some > 0 ? (1 << some) - 1 : 0;
   return _mm512_maskz_loadu_ps(mask, from);
 }
 
 // Rows p and p + 1 of a (k, n) matrix beside each other: (k / 2 up, n padded to `ld`).
 Matrix<Pair> pair_rows(long k, long n, const float* from, long rows, Pairs& to) {
-  const long ld = (n + kLanes - 1) / kLanes * kLanes;
+  const long ld = (n + kSimdWidth - 1) / kSimdWidth * kSimdWidth;
   to.resize(std::max<size_t>(to.size(), (k + 1) / 2 * ld));
   for (long p = 0; p < k; p += 2) {
-    for (long j = 0; j < n; j += kLanes) {
+    for (long j = 0; j < n; j += kSimdWidth) {
       const float* at = from + p * rows + j;
       store_pairs(&to[p / 2 * ld + j], load_some(at, n - j),
                   load_some(at + (p + 1 < k ? rows : 0), p + 1 < k ? n - j : 0));
@@ -150,10 +150,10 @@ Matrix<Pair> pair_rows(long k, long n, const float* from, long rows, Pairs& to) 
 
 // Columns p and p + 1 of an (m, k) matrix in one: (m, k / 2, padded).
 Matrix<Pair> pair_columns(long m, long k, const float* from, long rows, Pairs& to) {
-  const long ld = (k + kLanes - 1) / kLanes * (kLanes / 2);
+  const long ld = (k + kSimdWidth - 1) / kSimdWidth * (kSimdWidth / 2);
   to.resize(std::max<size_t>(to.size(), m * ld));
   for (long i = 0; i < m; ++i) {
-    for (long p = 0; p < k; p += kLanes) {
+    for (long p = 0; p < k; p += kSimdWidth) {
       const __m256bh low = _mm512_cvtneps_pbh(load_some(from + i * rows + p, k - p));
       _mm256_storeu_si256((__m256i*)&to[i * ld + p / 2], (__m256i)low);
     }
@@ -164,10 +164,11 @@ Matrix<Pair> pair_columns(long m, long k, const float* from, long rows, Pairs& t
 constexpr bool kHasPairs = false;
 #endif
 
-// M rows and V vectors of C, whose sums stay in registers. Of the last vector, `lanes` belong to C.
+// M rows and V vectors of C, whose sums stay in registers. The first `used` numbers of the last
+// vector belong to C.
 template <int M, int V, typename T>
 inline void block(long steps, Matrix<T> a, const T* b, long b_rows, Target c, long i0, long j0,
-                  long lanes) {
+                  long used) {
   Vec sums[M][V] = {};
   const T* left = a.data + i0 * a.rows;
   b += j0;
@@ -175,21 +176,21 @@ inline void block(long steps, Matrix<T> a, const T* b, long b_rows, Target c, lo
 #pragma GCC unroll 12
     for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) multiply_add(left[i * a.rows], b + v * kLanes, sums[i][v]);
+      for (int v = 0; v < V; ++v) multiply_add(left[i * a.rows], b + v * kSimdWidth, sums[i][v]);
     }
   }
 #pragma GCC unroll 12
   for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      const long j = j0 + v * kLanes, here = (i0 + i) * c.rows + j;
+      const long j = j0 + v * kSimdWidth, here = (i0 + i) * c.rows + j;
       Vec sum = c.scale * sums[i][v];
       if (c.row) sum += load(c.row + j);
       if (c.base) sum += load(c.base + here);
-      if (v + 1 < V || lanes == kLanes) {
+      if (v + 1 < V || used == kSimdWidth) {
         store(c.data + here, sum);
       } else {
-        std::memcpy(c.data + here, &sum, lanes * sizeof(float));
+        std::memcpy(c.data + here, &sum, used * sizeof(float));
       }
     }
   }
@@ -198,23 +199,25 @@ inline void block(long steps, Matrix<T> a, const T* b, long b_rows, Target c, lo
 // Rows i to m, M at a time, then what is left.
 template <int M, int V, typename T>
 inline void strip(long m, long steps, Matrix<T> a, Matrix<T> b, Target c, long i, long j,
-                  long lanes = kLanes) {
-  for (; i + M <= m; i += M) block<M, V>(steps, a, b.data, b.rows, c, i, j, lanes);
+                  long used = kSimdWidth) {
+  for (; i + M <= m; i += M) block<M, V>(steps, a, b.data, b.rows, c, i, j, used);
   if constexpr (M > 1) {
-    if (i < m) strip<(M + 1) / 2, V>(m, steps, a, b, c, i, j, lanes);
+    if (i < m) strip<(M + 1) / 2, V>(m, steps, a, b, c, i, j, used);
   }
 }
 
-// C (m, n) of A (m, steps) and B (steps, n). B has unit columns; where n is no multiple of kLanes,
-// up to kLanes - 1 numbers behind the end of B, and of the row of C, are read.
+// C (m, n) of A (m, steps) and B (steps, n). B has unit columns; where n is no multiple of
+// kSimdWidth, up to kSimdWidth - 1 numbers behind the end of B, and of the row of C, are read.
 template <typename T>
 void multiply(long m, long n, long steps, Matrix<T> a, Matrix<T> b, Target c) {
-  constexpr int wide = kLanes == 16 ? 4 : 2, tall = kLanes == 16 ? 12 : 6;
+  constexpr int wide = kSimdWidth == 16 ? 4 : 2, tall = kSimdWidth == 16 ? 12 : 6;
   long j = 0;
-  for (; j + wide * kLanes <= n; j += wide * kLanes) strip<6, wide>(m, steps, a, b, c, 0, j);
-  for (; j + 2 * kLanes <= n; j += 2 * kLanes) strip<tall, 2>(m, steps, a, b, c, 0, j);
-  for (; j < n; j += kLanes) {
-    strip<12, 1>(m, steps, a, b, c, 0, j, std::min<long>(kLanes, n - j));
+  for (; j + wide * kSimdWidth <= n; j += wide * kSimdWidth) {
+    strip<6, wide>(m, steps, a, b, c, 0, j);
+  }
+  for (; j + 2 * kSimdWidth <= n; j += 2 * kSimdWidth) strip<tall, 2>(m, steps, a, b, c, 0, j);
+  for (; j < n; j += kSimdWidth) {
+    strip<12, 1>(m, steps, a, b, c, 0, j, std::min<long>(kSimdWidth, n - j));
   }
 }
 
@@ -249,14 +252,14 @@ void transpose(long m, long n, const float* in, long ld_in, float* out, long ld)
 void standardize(const float* x, long rows, long D, float* out, float* inverse) {
   for (long r = 0; r < rows; ++r, x += D, out += D) {
     Vec sum{}, squares{};
-    for (long d = 0; d < D; d += kLanes) sum += load(x + d);
+    for (long d = 0; d < D; d += kSimdWidth) sum += load(x + d);
     const float mean = sum_of(sum) / D;
-    for (long d = 0; d < D; d += kLanes) {
+    for (long d = 0; d < D; d += kSimdWidth) {
       const Vec off = load(x + d) - mean;
       squares += off * off;
     }
     inverse[r] = 1.f / std::sqrt(sum_of(squares) / D + kEps);
-    for (long d = 0; d < D; d += kLanes) store(out + d, (load(x + d) - mean) * inverse[r]);
+    for (long d = 0; d < D; d += kSimdWidth) store(out + d, (load(x + d) - mean) * inverse[r]);
   }
 }
 
@@ -265,19 +268,19 @@ void add_standardize_backward(const float* d_norm, const float* norm, const floa
                               long rows, long D, float* d_x) {
   for (long r = 0; r < rows; ++r, d_norm += D, norm += D, d_x += D) {
     Vec sum{}, along{};
-    for (long d = 0; d < D; d += kLanes) {
+    for (long d = 0; d < D; d += kSimdWidth) {
       sum += load(d_norm + d);
       along += load(d_norm + d) * load(norm + d);
     }
-    const float mean = sum_of(sum) / D, share = sum_of(along) / D;
-    for (long d = 0; d < D; d += kLanes) {
-      add_to(d_x + d, inverse[r] * (load(d_norm + d) - mean - load(norm + d) * share));
+    const float mean = sum_of(sum) / D, slope = sum_of(along) / D;
+    for (long d = 0; d < D; d += kSimdWidth) {
+      add_to(d_x + d, inverse[r] * (load(d_norm + d) - mean - load(norm + d) * slope));
     }
   }
 }
 
 void add_column_sums(const float* x, long rows, long n, float* out) {
-  for (long i = 0; i < n; i += kLanes) {
+  for (long i = 0; i < n; i += kSimdWidth) {
     Vec sum = load(out + i);
     for (long r = 0; r < rows; ++r) sum += load(x + r * n + i);
     store(out + i, sum);
@@ -286,7 +289,7 @@ void add_column_sums(const float* x, long rows, long n, float* out) {
 
 // Exact GELU and, if asked for, its slope. erf is Abramowitz and Stegun 7.1.26, error below 1.5e-7.
 void gelu(const float* x, long n, float* out, float* slope) {
-  for (long i = 0; i < n; i += kLanes) {
+  for (long i = 0; i < n; i += kSimdWidth) {
     const Vec h = load(x + i), size = h < 0.f ? -h : h;
     const Vec density = exp_of(-0.5f * h * h);
     const Vec t = inverse_of(1.f + 0.3275911f * 0.70710678f * size);
@@ -305,14 +308,14 @@ void gelu(const float* x, long n, float* out, float* slope) {
 void softmax(float* x, long rows, long n) {
   for (long r = 0; r < rows; ++r, x += n) {
     Vec top = load(x), sum{};
-    for (long j = kLanes; j < n; j += kLanes) top = larger(top, load(x + j));
+    for (long j = kSimdWidth; j < n; j += kSimdWidth) top = larger(top, load(x + j));
     const float largest = largest_of(top);
-    for (long j = 0; j < n; j += kLanes) {
+    for (long j = 0; j < n; j += kSimdWidth) {
       store(x + j, exp_of(load(x + j) - largest));
       sum += load(x + j);
     }
-    const float share = 1.f / sum_of(sum);
-    for (long j = 0; j < n; j += kLanes) store(x + j, load(x + j) * share);
+    const float scale = 1.f / sum_of(sum);
+    for (long j = 0; j < n; j += kSimdWidth) store(x + j, load(x + j) * scale);
   }
 }
 
@@ -320,9 +323,9 @@ void softmax(float* x, long rows, long n) {
 void softmax_backward(const float* p, float* d_p, long rows, long n) {
   for (long r = 0; r < rows; ++r, p += n, d_p += n) {
     Vec along{};
-    for (long j = 0; j < n; j += kLanes) along += load(p + j) * load(d_p + j);
-    const float share = sum_of(along);
-    for (long j = 0; j < n; j += kLanes) store(d_p + j, load(p + j) * (load(d_p + j) - share));
+    for (long j = 0; j < n; j += kSimdWidth) along += load(p + j) * load(d_p + j);
+    const float mean = sum_of(along);
+    for (long j = 0; j < n; j += kSimdWidth) store(d_p + j, load(p + j) * (load(d_p + j) - mean));
   }
 }
 
@@ -335,7 +338,7 @@ struct Sizes {
   long L, D, H, F;
   bool bf16;
   long head() const { return D / H; }
-  long padded() const { return (L + kLanes - 1) / kLanes * kLanes; }
+  long padded() const { return (L + kSimdWidth - 1) / kSimdWidth * kSimdWidth; }
   long offset(int parameter) const {  // of its gradient in one flat buffer
     const long sizes[] = {D, D, 3 * D * D, 3 * D, D * D, D, D, D, F * D, F, D * F, D};
     long sum = 0;
@@ -395,7 +398,7 @@ struct Tile {
   Floats d_mid, d_active, d_norm, d_mixed, d_qkv, d_p, flipped;
   Products product;
   Tile(long R, const Sizes& n, bool backward)
-      : n(n), x(R * n.D), norm1(R * n.D), inverse1(R), qkv(R * 3 * n.D + kLanes),
+      : n(n), x(R * n.D), norm1(R * n.D), inverse1(R), qkv(R * 3 * n.D + kSimdWidth),
         p(R * n.H * n.padded()),
         mixed(R * n.D), mid(R * n.D), norm2(R * n.D), inverse2(R), hidden(R * n.F),
         active(R * n.F), flipped(n.head() * n.padded()), product{n.bf16} {
@@ -404,7 +407,7 @@ struct Tile {
     d_mid.resize(R * n.D);
     d_active.resize(R * n.F);
     d_norm.resize(R * n.D);
-    d_mixed.resize(R * n.D + kLanes);
+    d_mixed.resize(R * n.D + kSimdWidth);
     d_qkv.resize(R * 3 * n.D);
     d_p.resize(n.L * n.padded());
   }
@@ -424,11 +427,11 @@ struct Tile {
     for (long s = 0; s < rows / L; ++s) {
       for (long h = 0; h < n.H; ++h) {
         const float* q = qkv.data() + s * L * 3 * D + h * S;
-        float* share = p.data() + (s * n.H + h) * L * P;
+        float* weights = p.data() + (s * n.H + h) * L * P;
         transpose(L, S, q + D, 3 * D, flipped.data(), P);
-        product(L, P, S, {q, 3 * D}, {flipped.data(), P}, {share, P, biases[s], nullptr, scale});
-        softmax(share, L, P);
-        product(L, S, L, {share, P}, {q + 2 * D, 3 * D}, {mixed.data() + s * L * D + h * S, D});
+        product(L, P, S, {q, 3 * D}, {flipped.data(), P}, {weights, P, biases[s], nullptr, scale});
+        softmax(weights, L, P);
+        product(L, S, L, {weights, P}, {q + 2 * D, 3 * D}, {mixed.data() + s * L * D + h * S, D});
       }
     }
     product(rows, D, D, {mixed.data(), D}, {w.proj.data(), D},
@@ -452,7 +455,7 @@ struct Tile {
     add_column_sums(d_y, rows, D, of(kFc2B));
     add_product(D, F, rows, transposed({d_y, D}), {active.data(), F}, of(kFc2W), F);
     product(rows, F, D, {d_y, D}, {w.p[kFc2W], F}, {d_active.data(), F});
-    for (long i = 0; i < rows * F; i += kLanes) {
+    for (long i = 0; i < rows * F; i += kSimdWidth) {
       store(&d_active[i], load(&d_active[i]) * load(&slope[i]));
     }
     add_column_sums(d_active.data(), rows, F, of(kFc1B));
@@ -468,12 +471,12 @@ struct Tile {
       for (long h = 0; h < n.H; ++h) {
         const Matrix<float> q{qkv.data() + s * L * 3 * D + h * S, 3 * D}, k{q.data + D, 3 * D};
         const Matrix<float> d_out{d_mixed.data() + s * L * D + h * S, D}, d_logits{d_p.data(), P};
-        const Matrix<float> share{p.data() + (s * n.H + h) * L * P, P};
+        const Matrix<float> weights{p.data() + (s * n.H + h) * L * P, P};
         float* d_q = d_qkv.data() + s * L * 3 * D + h * S;
-        product(L, S, L, transposed(share), d_out, {d_q + 2 * D, 3 * D});
+        product(L, S, L, transposed(weights), d_out, {d_q + 2 * D, 3 * D});
         transpose(L, S, k.data + D, 3 * D, flipped.data(), P);
         product(L, P, S, d_out, {flipped.data(), P}, {d_p.data(), P});
-        softmax_backward(share.data, d_p.data(), L, P);
+        softmax_backward(weights.data, d_p.data(), L, P);
         product(L, S, L, d_logits, k, {d_q, 3 * D, nullptr, nullptr, scale});
         product(L, S, L, transposed(d_logits), q, {d_q + D, 3 * D, nullptr, nullptr, scale});
       }
@@ -543,7 +546,7 @@ void for_tiles(const Batch& batch, const Sizes& n, const uint8_t* valid, long th
 
 extern "C" {
 
-int lanes() { return kLanes; }
+int simd_width() { return kSimdWidth; }
 
 // Whether products can be in bf16.
 int has_bf16() { return kHasPairs; }

@@ -1,9 +1,11 @@
 """Half a block of the encoder at once, for training on a CPU.
 
 At the widths of small encoders, most of a training step goes into writing every intermediate
-result to memory and reading it back. `fused.cpp` takes a few sequences through attention and MLP
-while they stay in the cache, and computes them again for the gradient. It is compiled on first
-use, for the machine it runs on, and kept in the user's cache folder.
+result to memory and reading it back. `fused_block.cpp` computes attention and MLP of a few
+sequences at a time while they stay in the cache, and computes them again for the gradient. It is
+compiled on first use, for the processor it runs on, and kept in the user's cache folder. The
+environment variables CXX and CXXFLAGS name another compiler and further flags, such as
+-mno-avx512bf16.
 """
 
 import ctypes
@@ -29,9 +31,9 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     _FLAGS.append("-mprefer-vector-width=512")
 
 
-def lanes() -> int:
-    """Widths have to be multiples of this."""
-    return int(library().lanes())
+def simd_width() -> int:
+    """Floats in a vector register; widths have to be multiples of it."""
+    return int(library().simd_width())
 
 
 def has_bf16() -> bool:
@@ -68,8 +70,8 @@ class _HalfBlock(torch.autograd.Function):
         x = x.float().contiguous()
         valid = None if valid is None else valid.contiguous()
         ctx.save_for_backward(x, valid, *rest)
-        half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-        bf16 = half == torch.bfloat16
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+        bf16 = dtype == torch.bfloat16
         ctx.num_heads, ctx.over_frames, ctx.bf16 = num_heads, over_frames, bf16
         y = torch.empty_like(x)
         arguments = _arguments(x, num_heads, valid, over_frames, bf16, rest)
@@ -113,23 +115,23 @@ def _pointer(x: Tensor) -> ctypes.c_void_p:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The compiled `fused.cpp`; the first call on a machine compiles it, in a few seconds.
+    """The compiled `fused_block.cpp`; the first call on a machine takes a few seconds.
 
     Raises:
         UserError: there is no C++ compiler, or it fails, or the cache folder cannot be used.
     """
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
+    if not compiler:
         raise UserError(
-            "training.fused needs a C++ compiler (g++ or clang++): install one, or leave it false"
+            "training.fused needs a C++ compiler (g++ or clang++): install one, or set it to false"
         )
-    name = f"fused-{_fingerprint(compiler)}.so"
-    path = cache_folder() / name
+    command = [compiler, *_FLAGS, *os.environ.get("CXXFLAGS", "").split()]
+    path = cache_folder() / f"fused-{_fingerprint(command)}.so"
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as unfinished:
-                _compile(compiler, unfinished)
+                _compile(command, unfinished)
         return ctypes.CDLL(os.fspath(path))
     except OSError as error:
         raise UserError(
@@ -138,23 +140,23 @@ def library() -> ctypes.CDLL:
         ) from error
 
 
-def _compile(compiler: str, target: Path) -> None:
-    command = [compiler, *_FLAGS, "-o", os.fspath(target), os.fspath(SOURCE)]
+def _compile(command: list[str], target: Path) -> None:
+    files = ["-o", os.fspath(target), os.fspath(SOURCE)]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        subprocess.run([*command, *files], check=True, capture_output=True, text=True)
     except OSError as error:
-        raise UserError(f"cannot run the C++ compiler {compiler}: {error.strerror}") from error
+        raise UserError(f"cannot run the C++ compiler {command[0]}: {error.strerror}") from error
     except subprocess.CalledProcessError as error:
         first = next(iter(error.stderr.strip().splitlines()), "no message")
         raise UserError(
-            f"{compiler} cannot compile the fused kernels ({first}): set CXX to another compiler, "
-            "or training.fused to false"
+            f"{command[0]} cannot compile the fused kernels ({first}): set CXX to another "
+            "compiler, or training.fused to false"
         ) from error
 
 
-def _fingerprint(compiler: str) -> str:
-    """Of the source, the compiler and the processor, which -march=native depends on."""
-    facts = [SOURCE.read_bytes(), compiler.encode(), *map(str.encode, _FLAGS)]
+def _fingerprint(command: list[str]) -> str:
+    """Of the source, the compiler, its flags and the processor, on which -march=native depends."""
+    facts = [SOURCE.read_bytes(), *map(str.encode, command)]
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         facts += [line.encode() for line in lines if line.startswith(("flags", "Features"))][:1]
