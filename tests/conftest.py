@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ from actionpose.datasets.synthetic.generate import dataset
 # Tiny models: more threads only wait for each other
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, and of xdist's workers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Caches are written to a folder of the session: a home may be read-only, or hold old ones."""
+    if not hasattr(config, "workerinput"):  # workers of xdist share the folder of their parent
+        folder = tempfile.TemporaryDirectory(prefix="actionpose-tests-")
+        os.environ |= {"XDG_CACHE_HOME": folder.name, "MPLCONFIGDIR": folder.name}
+        config.add_cleanup(folder.cleanup)
 
 
 def pytest_xdist_auto_num_workers() -> int:
