@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from actionpose.prepare.amass.npz_files import NpzReader
+from actionpose.utils.npz_files import NpzReader
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.safe_pickle import NUMPY, Kept, load_pickle

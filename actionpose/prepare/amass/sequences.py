@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from actionpose.prepare.amass.body_models import GENDERS, NAMES
 from actionpose.prepare.amass.labels import Key, recording_key
-from actionpose.prepare.amass.npz_files import NpzReader
+from actionpose.utils.npz_files import NpzReader
 from actionpose.utils.errors import UserError
 
 Array = NDArray[np.float64]
