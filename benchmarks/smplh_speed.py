@@ -1,4 +1,4 @@
-"""Joints of SMPL-H bodies a second: from moments, against posing the whole mesh.
+"""Joints of SMPL-H bodies a second: by the reduced body, against posing the whole mesh.
 
     PYTHONPATH=tests python benchmarks/smplh_speed.py          # about 2 minutes on one quiet core
     PYTHONPATH=tests python benchmarks/smplh_speed.py --quick  # a few seconds, to see that it runs
@@ -28,7 +28,7 @@ from helpers.bodies import regressor, write_bodies
 from torch import Tensor
 
 from actionpose.prepare.amass.body_models import BodyModel, load_body
-from actionpose.prepare.amass.smplh import moments, pose_joints
+from actionpose.prepare.amass.smplh import pose_joints, reduce_body
 
 VERTICES = 6890
 
@@ -125,7 +125,7 @@ def table(folder: Path, local: bool, rounds: int) -> list[str]:
     body = load_body(folder / "smplh" / "female" / "model.npz")
     matrix = regressor(body.template_m, local)
     started = time.process_time()
-    made = moments(body, matrix)
+    made = reduce_body(body, matrix)
     once = time.process_time() - started
     rng = np.random.default_rng(0)
     poses, trans_m = rng.normal(0, 0.4, (16384, 156)), rng.normal(0, 1, (16384, 3))
@@ -148,8 +148,8 @@ def table(folder: Path, local: bool, rounds: int) -> list[str]:
     ways: dict[str, tuple[Callable[[], Any], int]] = {
         "full mesh, batch 64": (on_mesh(mesh, 256, 64), 256),
         "full mesh, batch 1": (on_mesh(mesh, 32, 1), 32),
-        "moments, float32": (lambda: pose_joints(made, poses, betas, trans_m), len(poses)),
-        "moments, float64": (
+        "reduced body, float32": (lambda: pose_joints(made, poses, betas, trans_m), len(poses)),
+        "reduced body, float64": (
             lambda: pose_joints(made, poses[:4096], betas, trans_m[:4096], torch.float64),
             4096,
         ),
@@ -174,7 +174,7 @@ def table(folder: Path, local: bool, rounds: int) -> list[str]:
         ]
     lines = [
         f"\n{'Local' if local else 'Dense'} regressor: {len(made.joint)} pairs of joint and bone, "
-        f"moments made in {once:.2f} s; against the mesh in float64 at most "
+        f"reduced in {once:.2f} s; against the mesh in float64 at most "
         f"{apart[torch.float32]:.1e} m off in float32, {apart[torch.float64]:.1e} m in float64\n",
         "| way | frames a second | against full mesh, batch 64 |\n|---|---|---|",
     ]

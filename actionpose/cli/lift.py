@@ -15,12 +15,12 @@ from actionpose.cli.options import (
     Device,
     Quiet,
     check_outputs,
-    make_folder,
     parse_size,
     progress_bar,
 )
 from actionpose.cli.postprocess import MotionOptions, described
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import make_folder
 
 if TYPE_CHECKING:
     from actionpose.inference import batch

@@ -48,14 +48,6 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of outputs, with its parents."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
-
-
 def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> None:
     """Refuse what cannot be written before the work, not after it."""
     if not out:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
 
-from actionpose.cli.options import Checkpoint, Device, make_folder
+from actionpose.cli.options import Checkpoint, Device
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import make_folder
 
 Named = UseAppendAction[tuple[str, ...]]
 H36M = Annotated[Path | None, arg(help="prepared Human3.6M")]

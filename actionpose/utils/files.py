@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: every writer of the library goes through here."""
+"""Files that appear whole or not at all; every writer of the library uses this module."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from actionpose.utils.errors import UserError
 
 
 def cache_folder() -> Path:
-    """What can be made again lies here: the user's cache."""
+    """The user's cache, for what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actionpose"
 
 
@@ -66,6 +66,34 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path, max_bytes: int) -> Any:
+    """The content of a JSON file of unknown origin.
+
+    Raises:
+        UserError: it is larger, cannot be read, or is no JSON.
+    """
+    try:
+        if path.stat().st_size <= max_bytes:
+            return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+    raise UserError(f"{path} is larger than {max_bytes:,} bytes")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with its parents, if it is not there.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Pickles of others, read without running what is in them.
+"""Pickles of unknown origin, read without running what is in them.
 
 A pickle is a program: it may import and call anything. Here it gets only the names on a list, and
 none of these runs code of its own: arrays are made from their bytes, and classes of packages that
@@ -8,7 +8,6 @@ are not needed are replaced by `Kept`, which holds their state and does nothing.
 import io
 import pickle
 import pickletools
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.npz_files import NpzReader
 
 MAX_BYTES = 4 << 30
 
@@ -71,10 +71,6 @@ def _reconstruct(cls: Any, _base: Any, _state: Any) -> Any:
     return Kept()
 
 
-def _under(modules: tuple[str, ...], **names: Any) -> dict[str, Any]:
-    return {f"{module}.{name}": value for module in modules for name, value in names.items()}
-
-
 PLAIN: dict[str, Any] = {
     "builtins.set": set,
     "builtins.frozenset": frozenset,
@@ -89,12 +85,15 @@ NUMPY: dict[str, Any] = {
     **PLAIN,
     "numpy.ndarray": _ArrayType,
     "numpy.dtype": _dtype,
-    **_under(
-        ("numpy.core.multiarray", "numpy._core.multiarray"),
-        _reconstruct=_empty_array,
-        scalar=_scalar,
-    ),
-    **_under(("numpy.core.numeric", "numpy._core.numeric"), _frombuffer=_from_buffer),
+    **{  # the names of NumPy 1 and 2
+        f"numpy.{core}.{name}": function
+        for core in ("core", "_core")
+        for name, function in {
+            "multiarray._reconstruct": _empty_array,
+            "multiarray.scalar": _scalar,
+            "numeric._frombuffer": _from_buffer,
+        }.items()
+    },
 }
 """Arrays and scalars, written by any version of NumPy."""
 
@@ -102,7 +101,7 @@ NUMPY: dict[str, Any] = {
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # since Python 2
 
 
-class _Listed(pickle.Unpickler):
+class _Restricted(pickle.Unpickler):
     def __init__(self, file: Any, path: Path, allowed: Mapping[str, Any], encoding: str) -> None:
         super().__init__(file, encoding=encoding)
         self.path, self.allowed = path, allowed
@@ -139,19 +138,12 @@ def load_pickle(
     path = Path(path)
     try:
         size = path.stat().st_size
+        if size > max_bytes:
+            raise UserError(f"{path} has {size:,} bytes; more than {max_bytes:,} are not read")
+        with path.open("rb") as file:
+            return _unpickle(file, path, allowed, encoding)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if size > max_bytes:
-        raise UserError(f"{path} has {size:,} bytes; more than {max_bytes:,} are not read")
-    try:
-        with path.open("rb") as file:
-            _check_lengths(file)
-            file.seek(0)
-            return _Listed(file, path, allowed, encoding).load()
-    except UserError:
-        raise
-    except Exception as error:  # a damaged pickle raises anything
-        raise UserError(f"{path} cannot be read as a pickle: {error or 'damaged'}") from error
 
 
 def load_npz(path: Path | str) -> dict[str, Any]:
@@ -166,34 +158,24 @@ def load_npz(path: Path | str) -> dict[str, Any]:
         UserError: as for `load_pickle`.
     """
     path = Path(path)
+
+    def unpickle(content: bytes) -> Any:
+        value = _unpickle(io.BytesIO(content), path, NUMPY, "latin1")
+        return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+    with NpzReader(path, MAX_BYTES, unpickle) as archive:
+        return {name: archive.read(name) for name in archive.names}
+
+
+def _unpickle(file: Any, path: Path, allowed: Mapping[str, Any], encoding: str) -> Any:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [name for name in archive.namelist() if name.endswith(".npy")]
-            if (size := sum(archive.getinfo(name).file_size for name in members)) > MAX_BYTES:
-                raise UserError(f"{path} unpacks to {size:,} bytes; that is not read")
-            return {name.removesuffix(".npy"): _member(archive, name, path) for name in members}
+        _check_lengths(file)
+        file.seek(0)
+        return _Restricted(file, path, allowed, encoding).load()
     except UserError:
         raise
-    except FileNotFoundError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except Exception as error:  # a damaged archive, header or pickle raises anything
-        raise UserError(f"{path} cannot be read as an npz: {error or 'damaged'}") from error
-
-
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
-    with archive.open(name) as file:
-        version = np.lib.format.read_magic(file)
-        first = version == (1, 0)
-        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-        *_, dtype = read(file)
-        if dtype.hasobject:
-            content = io.BytesIO(file.read())
-            _check_lengths(content)
-            content.seek(0)
-            value = _Listed(content, path, NUMPY, "latin1").load()
-            return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
-    with archive.open(name) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # a damaged pickle raises anything
+        raise UserError(f"{path} cannot be read as a pickle: {error or 'damaged'}") from error
 
 
 def _check_lengths(file: Any) -> None:

@@ -1,11 +1,10 @@
-"""Body models (SMPL, SMPL-H, SMPL-X) and joint regressors, read from the files people have.
+"""Body models (SMPL, SMPL-H, SMPL-X) and joint regressors, read from the files in circulation.
 
 Neither is part of this project: both need a registration of one's own.
 """
 
 import re
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from actionpose.utils.npz_files import NpzReader
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
+from actionpose.utils.npz_files import NpzReader
 from actionpose.utils.safe_pickle import NUMPY, Kept, load_pickle
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")
 GENDERS = ("female", "male", "neutral")
@@ -51,11 +50,11 @@ class BodyModel:
 
     name: str
     kind: str  # smpl, smplh, smplx
-    template_m: Array  # (V, 3)
-    shape_dirs: Array  # (V, 3, S)
-    pose_dirs: Array  # (V, 3, 9 (J - 1)) the last axis: joint, then entry of its R - 1
-    joint_regressor: Array  # (J, V)
-    weights: Array  # (V, J)
+    template_m: Floats  # (V, 3)
+    shape_dirs: Floats  # (V, 3, S)
+    pose_dirs: Floats  # (V, 3, 9 (J - 1)) the last axis: joint, then entry of its R - 1
+    joint_regressor: Floats  # (J, V)
+    weights: Floats  # (V, J)
     parents: NDArray[np.intp]  # (J,) before their children; the root's is -1
 
 
@@ -121,55 +120,41 @@ def load_body(path: Path | str) -> BodyModel:
             f"{path} is DMPL's file (soft tissue), which is not needed; the body is the other "
             "model.npz, in the archive of SMPL-H"
         )
-    read = _from_pickle(path) if path.suffix == ".pkl" else _from_npz(path)
-    template = read("v_template")
-    weights = read("weights")
-    num_vertices, num_joints = template.shape[0], weights.shape[-1]
-    kind = KINDS.get(num_joints)
-    if kind is None:
+    arrays = _read_arrays(path)
+    num_vertices, num_joints = len(arrays["v_template"]), arrays["weights"].shape[-1]
+    if num_joints not in KINDS:
         raise UserError(
             f"{path} has {num_joints} joints; SMPL has 24, SMPL-H 52 and SMPL-X 55: {WHERE_BODY}"
         )
-    tree = read("kintree_table", kind="iu").astype(np.int64)
-    body = BodyModel(
-        name=str(Path(*path.parts[-3:])),
-        kind=kind,
-        template_m=template,
-        shape_dirs=read("shapedirs")[..., :_MAX_SHAPES],
-        pose_dirs=read("posedirs"),
-        joint_regressor=read("J_regressor"),
-        weights=weights,
-        # the root's parent is 2^32 - 1, which is -1 in the type it was written from
-        parents=np.array([-1, *tree[0, 1:]], dtype=np.intp),
-    )
-    expected = {
-        "v_template": (body.template_m, (num_vertices, 3)),
-        "weights": (body.weights, (num_vertices, num_joints)),
-        "J_regressor": (body.joint_regressor, (num_joints, num_vertices)),
-        "posedirs": (body.pose_dirs, (num_vertices, 3, 9 * (num_joints - 1))),
-        "shapedirs": (body.shape_dirs, (num_vertices, 3, body.shape_dirs.shape[-1])),
-        "kintree_table": (tree, (2, num_joints)),
+    shapes = {
+        "v_template": (num_vertices, 3),
+        "weights": (num_vertices, num_joints),
+        "J_regressor": (num_joints, num_vertices),
+        "posedirs": (num_vertices, 3, 9 * (num_joints - 1)),
+        "shapedirs": (num_vertices, 3, arrays["shapedirs"].shape[-1]),
+        "kintree_table": (2, num_joints),
     }
-    for name, (array, shape) in expected.items():
-        if array.shape != shape:
-            raise UserError(f"{path}: {name} has shape {array.shape}, not {shape}")
-        if not np.isfinite(array).all():
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise UserError(f"{path}: {name} has shape {arrays[name].shape}, not {shape}")
+        if not np.isfinite(arrays[name]).all():
             raise UserError(f"{path}: {name} is not finite; get the file again")
-    if not all(0 <= parent < child for child, parent in enumerate(body.parents) if child):
+    # the root's parent is 2^32 - 1, which is -1 in the type it was written from
+    parents = np.array([-1, *arrays["kintree_table"][0, 1:].astype(np.int64)], dtype=np.intp)
+    if not all(0 <= parent < child for child, parent in enumerate(parents) if child):
         raise UserError(f"{path}: kintree_table does not list parents before their children")
-    if np.abs(body.weights.sum(axis=1) - 1).max() > 1e-3:
+    if np.abs(arrays["weights"].sum(axis=1) - 1).max() > 1e-3:
         raise UserError(f"{path}: the skinning weights of a vertex do not sum to 1")
-    return body
-
-
-Reader = Callable[..., NDArray[Any]]
-
-
-def _from_npz(path: Path) -> Reader:
-    with NpzReader(path, _MAX_BYTES) as archive:
-        loaded = {name: archive.read(name) for name in _KEYS if name in archive.names}
-        there = archive.names
-    return _reader(path, loaded, there)
+    return BodyModel(
+        name=str(Path(*path.parts[-3:])),
+        kind=KINDS[num_joints],
+        template_m=arrays["v_template"],
+        shape_dirs=arrays["shapedirs"],
+        pose_dirs=arrays["posedirs"],
+        joint_regressor=arrays["J_regressor"],
+        weights=arrays["weights"],
+        parents=parents,
+    )
 
 
 _SPARSE = {
@@ -184,29 +169,33 @@ _CHUMPY = {
 }
 
 
-def _from_pickle(path: Path) -> Reader:
-    loaded = load_pickle(path, {**NUMPY, **_SPARSE, **_CHUMPY}, max_bytes=_MAX_BYTES)
-    if not isinstance(loaded, dict):
-        raise UserError(f"{path} holds {type(loaded).__name__}, not a body model")
-    return _reader(path, loaded, [str(key) for key in loaded])
-
-
-def _reader(path: Path, loaded: dict[str, Any], there: list[str]) -> Reader:
-    def read(name: str, kind: str = "f") -> NDArray[Any]:
+def _read_arrays(path: Path) -> dict[str, Floats]:
+    """The arrays of a body model by their names in the file, in float64."""
+    if path.suffix == ".pkl":
+        loaded = load_pickle(path, {**NUMPY, **_SPARSE, **_CHUMPY}, max_bytes=_MAX_BYTES)
+        if not isinstance(loaded, dict):
+            raise UserError(f"{path} holds {type(loaded).__name__}, not a body model")
+        names = [str(key) for key in loaded]
+    else:
+        with NpzReader(path, _MAX_BYTES) as archive:
+            names = archive.names
+            loaded = {name: archive.read(name) for name in _KEYS if name in names}
+    arrays = {}
+    for name in _KEYS:
         if name not in loaded:
             raise UserError(
-                f"{path} has no {name}, only {', '.join(sorted(there)[:8])}: it is not a body "
+                f"{path} has no {name}, only {', '.join(sorted(names)[:8])}: it is not a body "
                 f"model; {WHERE_BODY}"
             )
         try:
             array = np.asarray(_unwrap(loaded[name]))
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise UserError(f"{path}: {name} cannot be read: {error!r}") from error
-        if array.dtype.kind not in f"{kind}f":
+        if array.dtype.kind not in "iuf":
             raise UserError(f"{path}: {name} holds {array.dtype}, not numbers")
-        return array.astype(np.float64) if kind == "f" else array
-
-    return read
+        arrays[name] = array.astype(np.float64)
+    arrays["shapedirs"] = arrays["shapedirs"][..., :_MAX_SHAPES]
+    return arrays
 
 
 def _unwrap(value: Any) -> Any:
@@ -226,7 +215,7 @@ def _unwrap(value: Any) -> Any:
     return _unwrap(state["x"])
 
 
-def load_regressor(path: Path | str, body: BodyModel) -> Array:
+def load_regressor(path: Path | str, body: BodyModel) -> Floats:
     """Read a regressor of Human3.6M's 17 joints and check its order on the body's template.
 
     Returns:
@@ -234,7 +223,7 @@ def load_regressor(path: Path | str, body: BodyModel) -> Array:
 
     Raises:
         UserError: another shape, rows that do not sum to 1, or joints in another order: SPIN's
-            file, whose left and right legs are swapped, is told by name.
+            file, whose left and right legs are swapped, is named.
     """
     path = Path(path)
     try:
@@ -262,7 +251,7 @@ def load_regressor(path: Path | str, body: BodyModel) -> Array:
     return regressor
 
 
-def _check_order(path: Path, rest_m: Array) -> None:
+def _check_order(path: Path, rest_m: Floats) -> None:
     """Left is +x and up is +y on a template; the person looks along +z."""
     at = dict(zip(H36M17.joints, rest_m, strict=True))
 
@@ -286,14 +275,14 @@ def _check_order(path: Path, rest_m: Array) -> None:
         )
 
 
-def approximate_regressor(body: BodyModel) -> tuple[Array, Array]:
-    """Joints like Human3.6M's for those who have no regressor: some centimeters off.
+def approximate_regressor(body: BodyModel) -> tuple[Floats, Floats]:
+    """Joints like Human3.6M's without a regressor: some centimeters off.
 
     Limbs are the model's own joints, the thorax its neck, the spine the middle of pelvis and
     thorax. Nose and head are the vertices farthest ahead and highest on the head of the template.
 
     Returns:
-        Regressor (17, V) and joint mix (17, J): see `smplh.moments`.
+        Regressor (17, V) and joint mix (17, J): see `smplh.reduce_body`.
     """
     regressor = np.zeros((len(H36M17), len(body.template_m)))
     mix = np.zeros((len(H36M17), len(body.parents)))

@@ -1,6 +1,6 @@
 """AMASS and its annotations into a corpus: many processes, flat memory, and nothing done twice.
 
-Each recording becomes a part, a file of its own beside the corpus, named after all that it depends
+Each sequence becomes a part, a file of its own beside the corpus, named after all that it depends
 on. When all are there, they are written into the corpus in the order of their ids, and removed. So
 a run that was killed goes on where it was, and the corpus is the same for any number of processes.
 """
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from actionpose.datasets.corpus import Motion, write_corpus
+from actionpose.prepare import CORPUS_FPS
 from actionpose.prepare.amass.babel import read_babel
 from actionpose.prepare.amass.body_models import (
     WHERE_REGRESSOR,
@@ -26,12 +27,13 @@ from actionpose.prepare.amass.body_models import (
     load_bodies,
     load_regressor,
 )
-from actionpose.prepare.amass.labels import Texts
+from actionpose.prepare.amass.labels import Annotations
 from actionpose.prepare.amass.motion_text import read_humanml3d, read_unified
-from actionpose.prepare.amass.sequences import RATE_HZ, Tree, find_files
-from actionpose.prepare.amass.smplh import Moments, moments
-from actionpose.prepare.amass.workers import PART_FORMAT, Job, run
+from actionpose.prepare.amass.sequences import AmassFolder, scan_folder
+from actionpose.prepare.amass.smplh import reduce_body
+from actionpose.prepare.amass.workers import PART_FORMAT, Bodies, PartTask, make_parts
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import make_folder
 
 LICENSE = (
     "AMASS and its annotations: research only, not to be passed on; see the agreements you accepted"
@@ -47,23 +49,21 @@ class Report:
     read: dict[str, int]
     recordings: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)  # by split
-    lost_s: float = 0.0  # of recordings that were left out, as the annotations say
+    lost_s: float = 0.0  # of sequences that were left out, by the annotations
     labels: Counter[str] = field(default_factory=Counter)  # by kind
-    different: set[str] = field(default_factory=set)
+    distinct: set[str] = field(default_factory=set)  # texts
     left_out: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
+        seconds = {**dict(sorted(self.seconds.items())), "left out": self.lost_s}
         return {
             "texts": self.texts,
             "keypoints": self.keypoints,
             "read": dict(sorted(self.read.items())),
             "recordings": dict(sorted(self.recordings.items())),
-            "hours": {
-                name: round(seconds / 3600, 4)
-                for name, seconds in [*sorted(self.seconds.items()), ("left out", self.lost_s)]
-            },
-            "labels": {**dict(sorted(self.labels.items())), "different texts": len(self.different)},
+            "hours": {name: round(value / 3600, 4) for name, value in seconds.items()},
+            "labels": {**dict(sorted(self.labels.items())), "different texts": len(self.distinct)},
             "left out": dict(sorted(self.left_out.items())),
             "notes": dict(sorted(self.notes.items())),
         }
@@ -73,12 +73,34 @@ class Report:
             if not isinstance(values, dict):
                 yield f"{name:11} {values}"
                 continue
-            for place, (key, value) in enumerate(values.items()):
+            for key, value in values.items():
                 number = f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
-                yield f"{name if place == 0 else '':11} {number:>9}  {key}"
+                yield f"{name:11} {number:>9}  {key}"
+                name = ""
+
+    def add(self, part: PartTask) -> Motion:
+        """Count a part, and return its motion."""
+        with np.load(part.part, allow_pickle=False) as file:
+            joints_m, about = file["joints_m"], json.loads(str(file["about"]))
+        sequence, labels = part.sequence, [tuple(label) for label in about["labels"]]
+        self.left_out.update(about["left_out"])
+        self.notes.update(about["notes"])
+        self.labels.update(kind for *_, kind in labels)
+        self.distinct.update(text for _, _, text, _ in labels)
+        self.recordings[f"written, {sequence.split}"] += 1
+        seconds = self.seconds.get(sequence.split, 0.0) + len(joints_m) / CORPUS_FPS
+        self.seconds[sequence.split] = seconds
+        return Motion(
+            id=sequence.id,
+            subject="/".join(sequence.path.split("/")[-3:-1]),
+            split=sequence.split,
+            joints_m=joints_m,
+            text=sequence.text,
+            labels=labels,
+        )
 
 
-def read_texts(path: Path, text: str = "proc_label") -> Texts:
+def read_annotations(path: Path, text: str = "proc_label") -> Annotations:
     """Annotations of any kind that is known: a folder of BABEL or HumanML3D, or a json.
 
     Raises:
@@ -99,69 +121,71 @@ def read_texts(path: Path, text: str = "proc_label") -> Texts:
     )
 
 
-def keypoint_source(
+def reduce_bodies(
     bodies: dict[str, BodyModel], regressor: Path | None, approximate: bool
-) -> tuple[dict[str, Moments], str]:
-    """How joints come from each body, and in words.
+) -> tuple[Bodies, str]:
+    """Each body reduced to its joints, and in words where these come from.
 
     Raises:
         UserError: no regressor and no consent to do without.
     """
-    if approximate and regressor is None:
-        made = {name: moments(body, *approximate_regressor(body)) for name, body in bodies.items()}
-        return made, (
-            "APPROXIMATE: the body model's own joints in the place of Human3.6M's, some "
-            "centimeters off; no regressor was given"
-        )
-    if regressor is None:
+    if regressor is not None:
+        reduced = {
+            name: reduce_body(body, load_regressor(regressor, body))
+            for name, body in bodies.items()
+        }
+        kind = next(iter(bodies.values())).kind
+        return reduced, f"exact: {regressor.name} on the mesh of {kind}"
+    if not approximate:
         raise UserError(
-            f"give --regressor FILE: {WHERE_REGRESSOR}; or --approximate for joints like them, "
+            f"give regressor=FILE: {WHERE_REGRESSOR}; or approximate=True for joints like them, "
             "some centimeters off"
         )
-    made = {name: moments(body, load_regressor(regressor, body)) for name, body in bodies.items()}
-    kind = next(iter(bodies.values())).kind
-    return made, f"exact: {regressor.name} on the mesh of {kind}"
+    reduced = {
+        name: reduce_body(body, *approximate_regressor(body)) for name, body in bodies.items()
+    }
+    return reduced, (
+        "APPROXIMATE: the body model's own joints in the place of Human3.6M's, some "
+        "centimeters off; no regressor was given"
+    )
 
 
-def match(
-    texts: Texts, tree: Tree, kind: str, parts: Path, seal: str
-) -> tuple[list[Job], list[str]]:
-    """The file of each recording, and the ids of those that have none, both in order.
+def match_files(
+    annotations: Annotations, folder: AmassFolder, kind: str, parts: Path, fingerprint: str
+) -> tuple[list[PartTask], list[str]]:
+    """The file of each sequence, and the ids of those that have none, both in order.
 
     Raises:
         UserError: not one is there.
     """
-    jobs, missing = [], []
-    for recording in sorted(texts.recordings, key=lambda recording: recording.id):
-        file = tree.find(recording.key, kind)
+    tasks, missing = [], []
+    for sequence in sorted(annotations.sequences, key=lambda sequence: sequence.id):
+        file = folder.find(sequence.key, kind)
         if file is None:
-            missing.append(recording.id)
+            missing.append(sequence.id)
             continue
-        stat = file.stat()
-        depends = [
-            *(seal, asdict(recording), str(file.relative_to(tree.folder))),
-            *(stat.st_size, stat.st_mtime_ns),
-        ]
-        name = hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:32]
-        jobs.append(Job(recording, file, parts / f"{name}.npz"))
-    if not jobs:
-        ours = [path for files in tree.files.values() for path in files]
-        here = [str(path.relative_to(tree.folder)) for path in sorted(ours)[:3]]
-        there = [recording.path for recording in texts.recordings[:3]]
+        stat, name = file.stat(), str(file.relative_to(folder.path))
+        depends = [fingerprint, asdict(sequence), name, stat.st_size, stat.st_mtime_ns]
+        digest = hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:32]
+        tasks.append(PartTask(sequence, file, parts / f"{digest}.npz"))
+    if not tasks:
+        files = sorted(path for paths in folder.files.values() for path in paths)[:3]
+        here = ", ".join(str(path.relative_to(folder.path)) for path in files)
+        wanted = ", ".join(sequence.path for sequence in annotations.sequences[:3])
         raise UserError(
-            f"none of the {len(texts.recordings):,} recordings of {texts.name} is in "
-            f"{tree.folder}: it names {', '.join(there) or 'nothing'}; there is "
-            f"{', '.join(here) or 'no motion file'}; give the folder that holds the data sets"
+            f"none of the {len(annotations.sequences):,} recordings of {annotations.name} is in "
+            f"{folder.path}: it names {wanted or 'nothing'}; there is "
+            f"{here or 'no motion file'}; give the folder that holds the data sets"
         )
-    return jobs, missing
+    return tasks, missing
 
 
-def _seal(sources: dict[str, Moments], about: str) -> str:
+def _fingerprint(bodies: Bodies, about: str) -> str:
     """A hash of everything that all parts depend on."""
     digest = hashlib.sha256(f"{PART_FORMAT} {about} {np.__version__} {torch.__version__}".encode())
-    for gender, made in sorted(sources.items()):
+    for gender, body in sorted(bodies.items()):
         digest.update(gender.encode())
-        for value in vars(made).values():
+        for value in vars(body).values():
             if isinstance(value, np.ndarray):
                 digest.update(value.tobytes())
     return digest.hexdigest()
@@ -170,7 +194,7 @@ def _seal(sources: dict[str, Moments], about: str) -> str:
 def prepare(
     amass: Path,
     annotations: Path,
-    out: Path,
+    out_dir: Path,
     *,
     body_model: Path,
     regressor: Path | None = None,
@@ -183,76 +207,46 @@ def prepare(
 
     Args:
         workers: processes. 1 is this one.
-        progress: is told how many recordings are done, and of how many.
+        progress: called with the number of sequences that are done, and of all.
 
     Raises:
         UserError: something is missing or wrong; parts that are finished stay for the next run.
     """
-    if out.exists():
-        raise UserError(f"{out} exists already: remove it, or choose another name")
-    texts, tree = read_texts(annotations, text), find_files(amass)
-    bodies = load_bodies(body_model)
-    sources, about = keypoint_source(bodies, regressor, approximate)
-    parts = out.with_name(f"{out.name}.parts")
-    kind = next(iter(bodies.values())).kind
-    jobs, missing = match(texts, tree, kind, parts, _seal(sources, about))
+    if out_dir.exists():
+        raise UserError(f"{out_dir} exists already: remove it, or choose another name")
+    found, folder = read_annotations(annotations, text), scan_folder(amass)
+    models = load_bodies(body_model)
+    bodies, about = reduce_bodies(models, regressor, approximate)
+    parts = out_dir.with_name(f"{out_dir.name}.parts")
+    kind = next(iter(models.values())).kind
+    tasks, missing = match_files(found, folder, kind, parts, _fingerprint(bodies, about))
 
     skipped = dict.fromkeys(missing, "no file of it in AMASS")
-    report = Report(texts.name, about, dict(texts.read), left_out=Counter(texts.left_out))
-    _make_folder(parts)
-    run(jobs, sources, workers, skipped, progress)
+    report = Report(found.name, about, dict(found.read), left_out=Counter(found.left_out))
+    make_folder(parts)
+    make_parts(tasks, bodies, workers, skipped, progress)
     kept: dict[str, Any] = {}
 
     def motions() -> Iterator[Motion]:
-        for job in jobs:
-            if job.recording.id not in skipped:
-                yield _load_part(job, report)
-        report.recordings["with a text"] = len(texts.recordings)
-        report.recordings["AMASS files without a text"] = len(tree.files) - len(
-            {job.recording.key for job in jobs}
-        )
-        report.recordings["files that are no motion"] = tree.not_motion
-        for recording in texts.recordings:
-            if recording.id in skipped:
-                report.lost_s += recording.duration_s or 0.0
-                report.left_out["labels: of recordings left out"] += len(recording.labels)
+        for task in tasks:
+            if task.sequence.id not in skipped:
+                yield report.add(task)
+        num_used = len({task.sequence.key for task in tasks})
+        report.recordings["with a text"] = len(found.sequences)
+        report.recordings["AMASS files without a text"] = len(folder.files) - num_used
+        report.recordings["files that are no motion"] = folder.num_others
+        for sequence in found.sequences:
+            if sequence.id in skipped:
+                report.lost_s += sequence.duration_s or 0.0
+                report.left_out["labels: of recordings left out"] += len(sequence.labels)
         for reason in skipped.values():
             report.left_out[f"recordings: {reason.split(' (')[0]}"] += 1
         kept.update(report.as_dict())
 
-    if len(skipped) == len(jobs) + len(missing):
-        first = next(job.recording.id for job in jobs)
+    if len(skipped) == len(tasks) + len(missing):
+        first = tasks[0].sequence.id
         raise UserError(f"no recording could be used; the first, {first}: {skipped[first]}")
-    source = f"AMASS with {texts.name}"
-    write_corpus(out, motions(), source=source, license=LICENSE, skipped=skipped, report=kept)
+    source = f"AMASS with {found.name}"
+    write_corpus(out_dir, motions(), source=source, license=LICENSE, skipped=skipped, report=kept)
     shutil.rmtree(parts, ignore_errors=True)
     return report
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
-
-
-def _load_part(job: Job, report: Report) -> Motion:
-    with np.load(job.part, allow_pickle=False) as part:
-        joints_m, about = part["joints_m"], json.loads(str(part["about"]))
-    recording = job.recording
-    for name in ("left_out", "notes"):
-        getattr(report, name).update(about[name])
-    labels = [(start, stop, text, kind) for start, stop, text, kind in about["labels"]]
-    report.labels.update(kind for *_, kind in labels)
-    report.different.update(text for _, _, text, _ in labels)
-    report.recordings[f"written, {recording.split}"] += 1
-    seconds = report.seconds.get(recording.split, 0.0) + len(joints_m) / RATE_HZ
-    report.seconds[recording.split] = seconds
-    return Motion(
-        id=recording.id,
-        subject="/".join(recording.path.split("/")[-3:-1]),
-        split=recording.split,
-        joints_m=joints_m,
-        text=recording.text,
-        labels=labels,
-    )

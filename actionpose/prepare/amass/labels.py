@@ -1,4 +1,4 @@
-"""What a source of texts says of a recording: labels in seconds, whatever the source's format."""
+"""Annotations of sequences: labels in seconds, whatever the format of their source."""
 
 import re
 import unicodedata
@@ -10,7 +10,12 @@ from pathlib import PurePosixPath
 from actionpose.datasets.corpus import Kind
 
 SPLITS = ("train", "val", "test")
+MAX_JSON_BYTES = 1 << 30  # larger than any file of annotations
 _SLACK_S = 1e-4  # seconds are rounded to milliseconds: 0.1 * 30 must not become frame 2
+
+# reasons for leaving something out
+NO_TEXT = "labels: without text (hidden in the test set)"
+NO_LABEL = "recordings: without any label (as in the test set)"
 
 # AMASS has had several names for a data set: of its archives, its folders, and its newer release.
 _ALIASES = {
@@ -28,12 +33,12 @@ _CANONICAL = {
     alias.lower(): name.lower() for name, aliases in _ALIASES.items() for alias in (name, *aliases)
 }
 
-Key = tuple[str, str, str]  # data set, subject, recording
+SequenceKey = tuple[str, str, str]  # data set, subject, sequence
 
 
 @dataclass(frozen=True)
 class Label:
-    """A text of a span in seconds of the recording."""
+    """A text of a span in seconds of the sequence."""
 
     start_s: float
     stop_s: float
@@ -42,36 +47,36 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A recording of AMASS, or a cut of one, and what is said of it."""
+class AnnotatedSequence:
+    """A sequence of AMASS, or a cut of one, with its labels."""
 
     id: str
-    path: str  # data set/subject/recording, as the source spells it
+    path: str  # data set/subject/sequence, as the source spells it
     split: str
     text: str = ""  # of the whole
-    duration_s: float | None = None  # as the source knows it
+    duration_s: float | None = None  # in the source
     labels: tuple[Label, ...] = ()
-    # HumanML3D counts frames of recordings thinned to about 20 Hz: a first and last one, and how
+    # HumanML3D counts frames of sequences thinned to about 20 Hz: a first and last one, and how
     # many seconds were cut off before
     cut: tuple[int, int, float] | None = None
 
     @property
-    def key(self) -> Key:
-        return recording_key(self.path)
+    def key(self) -> SequenceKey:
+        return sequence_key(self.path)
 
 
 @dataclass
-class Texts:
-    """All that a source says."""
+class Annotations:
+    """Content of a source of labels."""
 
     name: str
-    recordings: list[Recording]
+    sequences: list[AnnotatedSequence]
     read: Counter[str] = field(default_factory=Counter)  # files and entries
-    left_out: Counter[str] = field(default_factory=Counter)  # labels and recordings, by reason
+    left_out: Counter[str] = field(default_factory=Counter)  # labels and sequences, by reason
 
 
-def recording_key(path: str) -> Key:
-    """The same for every spelling of a recording's path.
+def sequence_key(path: str) -> SequenceKey:
+    """The same for every spelling of a sequence's path.
 
     The last three parts count; data sets have aliases, spaces may be underscores, and the newer
     release calls `_poses` `_stageii`.
@@ -97,26 +102,26 @@ def clean_text(text: object) -> str:
 
 
 def frame_spans(
-    labels: Iterable[Label], frames: int, fps: float, left_out: Counter[str]
+    labels: Iterable[Label], num_frames: int, fps: float, left_out: Counter[str]
 ) -> list[tuple[int, int, str, Kind]]:
     """Labels in frames of the motion, in the order of time; what cannot be used is counted.
 
     A label may end after the motion, by rounding or at infinity: it is clipped.
     """
-    spans: dict[tuple[int, int, str, Kind], None] = {}
+    spans: set[tuple[int, int, str, Kind]] = set()
     for label in labels:
-        start = int((label.start_s + _SLACK_S) * fps)
-        stop = frames
-        if label.stop_s < frames / fps:  # it may be infinite: the end of the motion
-            stop = min(int((label.stop_s + _SLACK_S) * fps), frames)
+        start, stop = int((label.start_s + _SLACK_S) * fps), num_frames
+        if label.stop_s < num_frames / fps:  # it may be infinite: the end of the motion
+            stop = min(int((label.stop_s + _SLACK_S) * fps), num_frames)
+        span = (start, stop, label.text, label.kind)
         if label.start_s < 0 or label.stop_s < label.start_s:
             left_out["labels: end before they start"] += 1
-        elif start >= frames:
+        elif start >= num_frames:
             left_out["labels: start after the recording ends"] += 1
         elif stop <= start:
             left_out["labels: shorter than a frame"] += 1
-        elif (span := (start, stop, label.text, label.kind)) in spans:
+        elif span in spans:
             left_out["labels: said twice of the same frames"] += 1
         else:
-            spans[span] = None
+            spans.add(span)
     return sorted(spans, key=lambda span: (span[0], span[1], span[3], span[2]))

@@ -1,5 +1,5 @@
-"""A look at everything `prepare amass-babel` needs, before hours are spent: what is there, what is
-missing, and where one gets it."""
+"""A check of everything `prepare amass-babel` needs, before hours are spent: what is there, what is
+missing, and where to get it."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from actionpose.prepare.amass.body_models import NAMES, BodyModel, load_bodies
-from actionpose.prepare.amass.build import keypoint_source, read_texts
-from actionpose.prepare.amass.labels import Texts
-from actionpose.prepare.amass.sequences import Tree, find_files, poses_for, read_mocap
+from actionpose.prepare.amass.build import read_annotations, reduce_bodies
+from actionpose.prepare.amass.labels import Annotations
+from actionpose.prepare.amass.sequences import AmassFolder, poses_for, read_sequence, scan_folder
 from actionpose.utils.errors import UserError
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ WHERE_AMASS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `ok` is None where something is missing that one can do without."""
+    """Result of one check. `ok` is None where something optional is missing."""
 
     ok: bool | None
     subject: str
@@ -37,54 +37,55 @@ def check(
     regressor: Path | None,
     approximate: bool,
 ) -> list[Finding]:
-    """Look at every input; nothing is written."""
-    found: list[Finding] = []
+    """Check every input; nothing is written."""
+    findings: list[Finding] = []
 
-    def tried(what: str, function: Callable[[], T]) -> T | None:
+    def attempt(subject: str, function: Callable[[], T]) -> T | None:
         try:
             return function()
         except UserError as error:
-            found.append(Finding(False, what, str(error)))
+            findings.append(Finding(False, subject, str(error)))
             return None
 
-    bodies = tried("body model", lambda: load_bodies(body_model))
+    bodies = attempt("body model", lambda: load_bodies(body_model))
     if bodies is not None:
         kind = NAMES[next(iter(bodies.values())).kind]
-        found.append(Finding(True, "body model", f"{kind}, {', '.join(bodies)}"))
-        source = tried("regressor", lambda: keypoint_source(bodies, regressor, approximate))
-        if source is not None:
-            found.append(Finding(None if regressor is None else True, "regressor", source[1]))
-    texts = tried("annotations", lambda: read_texts(annotations))
-    if texts is not None:
-        read = ", ".join(f"{name} {count:,}" for name, count in texts.read.items())
-        found.append(Finding(True, "annotations", f"{texts.name}: {read}"))
-    tree = tried("AMASS", lambda: find_files(amass))
-    if tree is not None and texts is not None:
-        found += _by_data_set(tree, texts, bodies)
-    return found
+        findings.append(Finding(True, "body model", f"{kind}, {', '.join(bodies)}"))
+        reduced = attempt("regressor", lambda: reduce_bodies(bodies, regressor, approximate))
+        if reduced is not None:
+            findings.append(Finding(None if regressor is None else True, "regressor", reduced[1]))
+    found = attempt("annotations", lambda: read_annotations(annotations))
+    if found is not None:
+        read = ", ".join(f"{name} {count:,}" for name, count in found.read.items())
+        findings.append(Finding(True, "annotations", f"{found.name}: {read}"))
+    folder = attempt("AMASS", lambda: scan_folder(amass))
+    if folder is not None and found is not None:
+        findings += _by_data_set(folder, found, bodies)
+    return findings
 
 
-def _by_data_set(tree: Tree, texts: Texts, bodies: dict[str, BodyModel] | None) -> list[Finding]:
+def _by_data_set(
+    folder: AmassFolder, annotations: Annotations, bodies: dict[str, BodyModel] | None
+) -> list[Finding]:
     """How much of each data set is there, and whether the body model can pose a file of it."""
     kind = "smplh" if bodies is None else next(iter(bodies.values())).kind
     wanted: dict[str, list[Path | None]] = defaultdict(list)
-    for recording in texts.recordings:
-        name = recording.path.split("/")[-3:][0]
-        wanted[name].append(tree.find(recording.key, kind))
+    for sequence in annotations.sequences:
+        wanted[sequence.path.split("/")[-3:][0]].append(folder.find(sequence.key, kind))
     findings = []
     for name, files in sorted(wanted.items()):
-        there = [file for file in files if file is not None]
-        count = f"{len(there):,} of {len(files):,} recordings with a text"
-        if not there:
-            findings.append(Finding(None, name, f"{count}: {WHERE_AMASS}"))
-        elif bodies is None:
-            findings.append(Finding(True, name, count))
-        else:
-            ok, says = _try(there, kind, bodies)
-            findings.append(Finding(ok, name, f"{count}{says}"))
-    if not any(finding.ok is not None for finding in findings):
-        says = f"no recording of {texts.name} is in {tree.folder}: give the folder of the data sets"
-        findings.append(Finding(False, "AMASS", says))
+        present = [file for file in files if file is not None]
+        ok, message = (True, "") if bodies is None else _try(present, kind, bodies)
+        if not present:
+            ok, message = None, f": {WHERE_AMASS}"
+        count = f"{len(present):,} of {len(files):,} recordings with a text"
+        findings.append(Finding(ok, name, f"{count}{message}"))
+    if all(finding.ok is None for finding in findings):
+        message = (
+            f"no recording of {annotations.name} is in {folder.path}: give the folder of the data "
+            "sets"
+        )
+        findings.append(Finding(False, "AMASS", message))
     return findings
 
 
@@ -93,15 +94,15 @@ def _try(files: list[Path], kind: str, bodies: dict[str, BodyModel]) -> tuple[bo
     error: UserError | None = None
     for file in files[:_TRIES]:
         try:
-            mocap = read_mocap(file)
+            sequence = read_sequence(file)
         except UserError as damaged:
             error = error or damaged
             continue
         try:
-            poses_for(kind, mocap.poses[:1])
+            poses_for(kind, sequence.poses[:1])
         except UserError as other:
             return False, f"; {file} is of {other}"
-        if mocap.gender not in bodies:
-            return None, f"; {file} needs a body model for {mocap.gender}, which is not there"
+        if sequence.gender not in bodies:
+            return None, f"; {file} needs a body model for {sequence.gender}, which is not there"
         return True, ""
     return False, f"; the first {min(len(files), _TRIES)} cannot be used: {error}"

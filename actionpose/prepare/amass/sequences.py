@@ -16,52 +16,52 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from actionpose.prepare import CORPUS_FPS
 from actionpose.prepare.amass.body_models import GENDERS, NAMES
-from actionpose.prepare.amass.labels import Key, recording_key
-from actionpose.utils.npz_files import NpzReader
+from actionpose.prepare.amass.labels import SequenceKey, sequence_key
 from actionpose.utils.errors import UserError
+from actionpose.utils.npz_files import NpzReader
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
-RATE_HZ = 30.0
-_MAX_BYTES = 1 << 30  # of an array; the longest recording of AMASS has a tenth of that
-_RATES_HZ = (60.0, 100.0, 120.0, 150.0, 240.0, 250.0)  # that AMASS has
+_MAX_BYTES = 1 << 30  # of an array; the longest sequence of AMASS has a tenth of that
+_AMASS_FPS = (60.0, 100.0, 120.0, 150.0, 240.0, 250.0)
 _WHOLE_FRAME = 0.02  # nearer to a frame than this is that frame: 59.99999 Hz, 120.00005 Hz
 _WIDTHS = {156: "smplh", 165: "smplx", 72: "smpl"}
 _BODY = 66  # values of the root and the 21 joints that all models share
 
 
 @dataclass(frozen=True)
-class Mocap:
-    """A recording as AMASS has it: world axes, z up, meters; rotations as axis-angle."""
+class AmassSequence:
+    """A sequence as AMASS has it: world axes, z up, meters; rotations as axis-angle."""
 
-    poses: Array  # (N, 156) of SMPL-H, (N, 165) of SMPL-X
-    trans_m: Array  # (N, 3)
-    betas: Array
+    poses: Floats  # (N, 156) of SMPL-H, (N, 165) of SMPL-X
+    trans_m: Floats  # (N, 3)
+    betas: Floats
     gender: str
-    fps: float | None  # as its header says; None if it says nothing usable
+    fps: float | None  # in its header; None if that is not usable
 
 
 @dataclass(frozen=True)
-class Tree:
-    """The files of a local AMASS, by recording."""
+class AmassFolder:
+    """The files of a local AMASS, by sequence."""
 
-    folder: Path
-    files: dict[Key, list[Path]]
-    not_motion: int  # shape.npz, stage-one files, licenses
+    path: Path
+    files: dict[SequenceKey, list[Path]]
+    num_others: int  # shape.npz, stage-one files, licenses
 
-    def find(self, key: Key, kind: str) -> Path | None:
-        """The file of a recording; of several the one of the body model's release."""
-        newer = kind == "smplx"
+    def find(self, key: SequenceKey, kind: str) -> Path | None:
+        """The file of a sequence; of several the one of the body model's release."""
+        is_newer = kind == "smplx"
         return min(
             self.files.get(key, []),
-            key=lambda path: (path.stem.endswith("_stageii") != newer, str(path)),
+            key=lambda path: (path.stem.endswith("_stageii") != is_newer, str(path)),
             default=None,
         )
 
 
-def find_files(folder: Path) -> Tree:
-    """Look through a folder.
+def scan_folder(folder: Path) -> AmassFolder:
+    """Find all sequences in a folder.
 
     Raises:
         UserError: it is not there.
@@ -71,60 +71,59 @@ def find_files(folder: Path) -> Tree:
             f"there is no folder {folder}: give the one that holds the data sets of AMASS (CMU, "
             "KIT, ...)"
         )
-    files: dict[Key, list[Path]] = {}
-    not_motion = 0
+    files: dict[SequenceKey, list[Path]] = {}
+    num_others = 0
     for path in _walk(folder):
         if path.suffix == ".npz" and not path.stem.endswith("stagei") and path.stem != "shape":
-            files.setdefault(recording_key(path.relative_to(folder).as_posix()), []).append(path)
+            files.setdefault(sequence_key(path.relative_to(folder).as_posix()), []).append(path)
         else:
-            not_motion += 1
-    return Tree(folder, files, not_motion)
+            num_others += 1
+    return AmassFolder(folder, files, num_others)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    seen = set()  # data sets may be links, and links may lead back
+    visited = set()  # data sets may be links, and links may lead back
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        folders[:] = [] if real in seen else sorted(folders)
-        if real in seen:
+        if real in visited:
+            folders.clear()
             continue
-        seen.add(real)
-        for name in sorted(names):
-            yield Path(parent) / name
+        visited.add(real)
+        folders.sort()
+        yield from (Path(parent) / name for name in sorted(names))
 
 
-def read_mocap(path: Path) -> Mocap:
+def read_sequence(path: Path) -> AmassSequence:
     """Read one file of either release.
 
     Raises:
         UserError: damaged, a key is missing, pickled objects, shapes that do not fit, not finite.
     """
     with NpzReader(path, _MAX_BYTES) as archive:
-        there = archive.names
         for name in ("poses", "trans", "betas", "gender"):
-            if name not in there:
+            if name not in archive.names:
                 raise UserError(f"{path} has no {name}: it is not a motion of AMASS")
         poses, trans_m, betas = (
             _numbers(path, name, archive.read(name)) for name in ("poses", "trans", "betas")
         )
         gender = _gender(path, archive.read("gender"))
-        rate = next((name for name in ("mocap_framerate", "mocap_frame_rate") if name in there), "")
-        fps = _rate(archive.read(rate)) if rate else None
-    frames = len(poses)
-    if poses.ndim != 2 or poses.shape[1] not in _WIDTHS or trans_m.shape != (frames, 3):
+        rates = [n for n in ("mocap_framerate", "mocap_frame_rate") if n in archive.names]
+        fps = _rate(archive.read(rates[0])) if rates else None
+    num_frames = len(poses)
+    if poses.ndim != 2 or poses.shape[1] not in _WIDTHS or trans_m.shape != (num_frames, 3):
         raise UserError(
             f"{path}: poses {poses.shape} and trans {trans_m.shape} are not (N, 156) of SMPL-H or "
             "(N, 165) of SMPL-X, and (N, 3)"
         )
-    if frames == 0:
+    if num_frames == 0:
         raise UserError(f"{path} has no frame")
     finite = np.isfinite(poses).all(axis=1) & np.isfinite(trans_m).all(axis=1)
     if not finite.all() or not np.isfinite(betas).all():
         raise UserError(f"{path} is not finite at frame {int(finite.argmin())}")
-    return Mocap(poses, trans_m, betas.reshape(-1, betas.shape[-1])[0], gender, fps)
+    return AmassSequence(poses, trans_m, betas.reshape(-1, betas.shape[-1])[0], gender, fps)
 
 
-def _numbers(path: Path, name: str, array: NDArray[Any]) -> Array:
+def _numbers(path: Path, name: str, array: NDArray[Any]) -> Floats:
     if array.dtype.kind not in "fiu" or array.ndim == 0 or (name == "betas" and array.size == 0):
         raise UserError(f"{path}: {name} is {array.dtype} {array.shape}, not a list of numbers")
     return array.astype(np.float64)
@@ -150,8 +149,8 @@ def _rate(array: NDArray[Any]) -> float | None:
     return fps if 1 <= fps <= 1000 else None
 
 
-def true_rate(mocap: Mocap, duration_s: float | None) -> float:
-    """The rate at which the recording lasts as long as the annotators saw.
+def true_fps(sequence: AmassSequence, duration_s: float | None) -> float:
+    """The rate at which the sequence has the duration of the annotations.
 
     Headers are wrong by a factor of two in places, so the duration decides between the header's
     rate, its double and half, and the rates that AMASS has.
@@ -159,64 +158,63 @@ def true_rate(mocap: Mocap, duration_s: float | None) -> float:
     Raises:
         UserError: there is no rate and no duration, or no such rate fits.
     """
-    frames = len(mocap.poses)
+    num_frames, header = len(sequence.poses), sequence.fps
     if duration_s is None:
-        if mocap.fps is None:
+        if header is None:
             raise UserError("no frame rate, and no duration in the annotations")
-        return mocap.fps
+        return header
     allowed_s = 0.05 + min(0.25, 0.1 * duration_s)
 
-    def off(fps: float) -> float:
-        return abs(frames / fps - duration_s)
+    def error_s(fps: float) -> float:
+        return abs(num_frames / fps - duration_s)
 
-    header = [] if mocap.fps is None else [mocap.fps]
-    if header and off(header[0]) <= allowed_s:
-        return header[0]
-    multiples = [rate * factor for rate in header for factor in (0.5, 2.0)]
-    best = min([*multiples, *_RATES_HZ], key=off)
-    if off(best) > allowed_s:
+    if header is not None and error_s(header) <= allowed_s:
+        return header
+    multiples = () if header is None else (0.5 * header, 2 * header)
+    best = min([*multiples, *_AMASS_FPS], key=error_s)
+    if error_s(best) > allowed_s:
         raise UserError(
-            f"{frames} frames at {mocap.fps} Hz, and the annotations say {duration_s:g} s"
+            f"{num_frames} frames at {header} Hz, and the annotations say {duration_s:g} s"
         )
     return best
 
 
 def resample(
-    mocap: Mocap, fps: float, start: float = 0, stop: float | None = None
-) -> tuple[Array, Array]:
-    """Poses and path at 30 Hz.
+    sequence: AmassSequence, fps: float, start: float = 0, stop: float | None = None
+) -> tuple[Floats, Floats]:
+    """Poses and translations at 30 Hz.
 
     Args:
-        fps: of the recording.
-        start, stop: in frames of the recording; the result begins at `start` and ends before
+        fps: of the sequence.
+        start, stop: in frames of the sequence; the result begins at `start` and ends before
             `stop`.
 
     Returns:
         (T, 3 J) and (T, 3); empty if nothing lies between.
     """
-    last = len(mocap.poses) - 1
+    last = len(sequence.poses) - 1
     last = last if stop is None else min(last, int(np.ceil(stop)) - 1)
-    step = fps / RATE_HZ
+    step = fps / CORPUS_FPS
     count = max(0, int((last - start) / step + _WHOLE_FRAME) + 1) if last >= start else 0
     at = start + step * np.arange(count)
     nearest = np.round(at)
     at = np.minimum(np.where(np.abs(at - nearest) < _WHOLE_FRAME, nearest, at), last)
     before = at.astype(np.intp)
-    share = at - before
-    poses, trans_m = mocap.poses[before], mocap.trans_m[before]
-    between = share > 0
+    weight = at - before
+    poses, trans_m = sequence.poses[before], sequence.trans_m[before]
+    between = weight > 0
     if between.any():
-        after, share = before[between] + 1, share[between, None]
+        after, weight = before[between] + 1, weight[between, None]
         first = Rotation.from_rotvec(poses[between].reshape(-1, 3))
-        second = Rotation.from_rotvec(mocap.poses[after].reshape(-1, 3))
-        turn = (first.inv() * second).as_rotvec().reshape(len(after), -1) * share
-        turned = first * Rotation.from_rotvec(turn.reshape(-1, 3))
-        poses[between] = turned.as_rotvec().reshape(len(after), -1)
-        trans_m[between] += share * (mocap.trans_m[after] - trans_m[between])
+        second = Rotation.from_rotvec(sequence.poses[after].reshape(-1, 3))
+        rotation = (first.inv() * second).as_rotvec().reshape(len(after), -1) * weight
+        mixed = first * Rotation.from_rotvec(rotation.reshape(-1, 3))
+        poses[between] = mixed.as_rotvec().reshape(len(after), -1)
+        trans_m[between] += weight * (sequence.trans_m[after] - trans_m[between])
     return poses, trans_m
 
 
-def poses_for(kind: str, poses: Array) -> Array:
+def poses_for(kind: str, poses: Floats) -> Floats:
     """The poses that a body model takes: its own, or of SMPL-H those of SMPL, without fingers.
 
     Raises:

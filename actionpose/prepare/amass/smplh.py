@@ -4,7 +4,7 @@ Linear blend skinning moves vertex v to sum_k w_vk (R_k x_v + o_k), where k runs
 (R_k, o_k) is the bone's motion and x_v = template + shape + pose offsets, linear in their
 coefficients. A regressed joint is sum_v r_jv of that, so it only needs, for each pair of joint and
 bone, the sums over the vertices of r_jv w_vk times template, shape and pose directions. They are
-computed once for a body and a regressor (`moments`); posing (`pose_joints`) never sees a vertex.
+computed once for a body and a regressor (`reduce_body`); posing (`pose_joints`) needs no vertex.
 
 DMPL, the soft tissue of AMASS, is left out: it moves joints by less than millimeters.
 """
@@ -18,14 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from actionpose.prepare.amass.body_models import BodyModel
+from actionpose.prepare.amass.body_models import BodyModel, Floats
 
-Array = NDArray[np.float64]
 _CHUNK = 1024  # frames at a time: their arrays stay in the cache
 
 
 @dataclass(frozen=True)
-class Moments:
+class ReducedBody:
     """All that posing needs of a body and a regressor. J bones: first the M that move a joint, or
     a bone that does, in the order of the tree's depth; then the others, fingers mostly, which only
     bend the surface. P pairs of a regressed joint and a bone that has a part in it, S shapes."""
@@ -34,22 +33,22 @@ class Moments:
     order: NDArray[np.intp]  # (J,) the model's joint at each place
     parents: NDArray[np.intp]  # (M,) places; the root's is -1
     levels: tuple[tuple[int, int], ...]  # spans of places at the same depth
-    rest_m: Array  # (3, M) the template's own joints
-    rest_shape: Array  # (3, M, S)
+    rest_m: Floats  # (3, M) the template's own joints
+    rest_shape: Floats  # (3, M, S)
     joint: NDArray[np.intp]  # (P,) regressed joint of each pair
     bone: NDArray[np.intp]  # (P,) place of its bone
-    template: Array  # (3, P)
-    shape: Array  # (3, P, S)
-    pose: Array  # (3, P, 9 J) the last axis: entry of R - 1, then place
-    share: Array  # (17, M) part of each bone in each joint
-    carried: Array  # (17,) how much of the path a joint follows: 1, if its row sums to 1
+    template: Floats  # (3, P)
+    shape: Floats  # (3, P, S)
+    pose: Floats  # (3, P, 9 J) the last axis: entry of R - 1, then place
+    weights: Floats  # (17, M) part of each bone in each joint
+    translation: Floats  # (17,) how much of it a joint follows: 1, if its row sums to 1
 
     @property
     def num_shapes(self) -> int:
         return self.shape.shape[-1]
 
 
-def moments(body: BodyModel, regressor: Array, joint_mix: Array | None = None) -> Moments:
+def reduce_body(body: BodyModel, regressor: Floats, joint_mix: Floats | None = None) -> ReducedBody:
     """Sum a body over its vertices.
 
     Args:
@@ -82,9 +81,9 @@ def moments(body: BodyModel, regressor: Array, joint_mix: Array | None = None) -
     pose = np.zeros((len(joint), 3, len(parents), 9))
     pose[:, :, 1:] = _sums(rows, body.pose_dirs).reshape(len(joint), 3, -1, 9)
     pose = pose[:, :, order].transpose(1, 0, 3, 2)
-    share = mix.copy()
-    share[joint, bone] += np.asarray(rows.sum(axis=1)).ravel()
-    return Moments(
+    weights = mix.copy()
+    weights[joint, bone] += np.asarray(rows.sum(axis=1)).ravel()
+    return ReducedBody(
         kind=body.kind,
         order=order,
         parents=np.where(parents[moved] < 0, -1, place[parents[moved]]),
@@ -96,24 +95,24 @@ def moments(body: BodyModel, regressor: Array, joint_mix: Array | None = None) -
         template=template.T,
         shape=shape.swapaxes(0, 1),
         pose=pose.reshape(3, len(joint), -1),
-        share=share[:, moved],
-        carried=regressor.sum(axis=1) + mix.sum(axis=1),
+        weights=weights[:, moved],
+        translation=regressor.sum(axis=1) + mix.sum(axis=1),
     )
 
 
-def _sums(rows: Any, directions: Array) -> Array:
+def _sums(rows: Any, directions: Floats) -> Floats:
     """(P, V) times (V, ...)."""
     flat = np.ascontiguousarray(directions.reshape(len(directions), -1))
     return np.asarray(rows @ flat).reshape(-1, *directions.shape[1:])
 
 
 def pose_joints(
-    moments: Moments,
+    body: ReducedBody,
     poses: NDArray[np.floating],
     betas: NDArray[np.floating],
     trans_m: NDArray[np.floating],
     dtype: torch.dtype = torch.float32,
-) -> Array:
+) -> Floats:
     """The regressed joints of a body in motion.
 
     Args:
@@ -125,33 +124,33 @@ def pose_joints(
     Returns:
         (T, 17, 3) meters, in the axes of the input.
     """
-    given = np.zeros(moments.num_shapes)
-    used = min(len(betas), moments.num_shapes)
+    given = np.zeros(body.num_shapes)
+    used = min(len(betas), body.num_shapes)
     given[:used] = betas[:used]
-    rest = moments.rest_m + moments.rest_shape @ given
-    fixed = moments.template + moments.shape @ given
-    fixed -= moments.share[moments.joint, moments.bone] * rest[:, moments.bone]
+    rest = body.rest_m + body.rest_shape @ given
+    fixed = body.template + body.shape @ given
+    fixed -= body.weights[body.joint, body.bone] * rest[:, body.bone]
 
     def tensor(value: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(value)).to(dtype)
 
-    rows = torch.from_numpy((3 * moments.order + np.arange(3)[:, None]).ravel())  # axis, then place
+    rows = torch.from_numpy((3 * body.order + np.arange(3)[:, None]).ravel())  # axis, then place
     tensors = _Fixed(
         rest=tensor(rest),
         fixed=tensor(fixed.reshape(-1, 1)),
-        pose=tensor(moments.pose.reshape(3 * len(moments.joint), -1)),
-        share=tensor(moments.share),
-        gather=tensor(np.eye(len(moments.share))[:, moments.joint]),
-        bone=torch.from_numpy(moments.bone),
-        parents=torch.from_numpy(moments.parents),
+        pose=tensor(body.pose.reshape(3 * len(body.joint), -1)),
+        weights=tensor(body.weights),
+        gather=tensor(np.eye(len(body.weights))[:, body.joint]),
+        bone=torch.from_numpy(body.bone),
+        parents=torch.from_numpy(body.parents),
     )
     # the path is added in float64: far from the origin, float32 would lose the pose in it
     path = torch.from_numpy(np.ascontiguousarray(trans_m, dtype=np.float64))
-    out = path[:, None] * torch.from_numpy(moments.carried)[:, None]
+    out = path[:, None] * torch.from_numpy(body.translation)[:, None]
     for start in range(0, len(poses), _CHUNK):
         stop = start + _CHUNK
         values = tensor(poses[start:stop]).T.contiguous().index_select(0, rows)  # (3 J, T)
-        joints = _pose_chunk(moments, tensors, values.view(3, len(moments.order), -1))
+        joints = _pose_chunk(body, tensors, values.view(3, len(body.order), -1))
         out[start:stop] += joints.permute(2, 1, 0).to(dtype, memory_format=torch.contiguous_format)
     return out.numpy()
 
@@ -161,38 +160,38 @@ class _Fixed:
     """What stays the same from frame to frame."""
 
     rest: Tensor  # (3, M)
-    fixed: Tensor  # (3 P, 1) template and shape, less what turns about the bone's rest place
+    fixed: Tensor  # (3 P, 1) template and shape, less what rotates about the bone's rest place
     pose: Tensor  # (3 P, 9 J)
-    share: Tensor  # (17, M)
+    weights: Tensor  # (17, M)
     gather: Tensor  # (17, P) of ones: sums pairs into joints
     bone: Tensor  # (P,)
     parents: Tensor  # (M,)
 
 
-def _pose_chunk(moments: Moments, given: _Fixed, poses: Tensor) -> Tensor:
+def _pose_chunk(body: ReducedBody, given: _Fixed, poses: Tensor) -> Tensor:
     """(3, J, T) axis-angle to (3, 17, T) joints. Frames are last, so that each sum is long."""
-    turned = _rotation_less_one(poses)  # (3, 3, J, T)
+    rotation = _rotation_less_one(poses)  # (3, 3, J, T)
     frames, moved = poses.shape[-1], len(given.parents)
-    local = torch.addmm(given.fixed, given.pose, turned.view(-1, frames)).view(3, -1, frames)
-    turned = turned[:, :, :moved]
+    local = torch.addmm(given.fixed, given.pose, rotation.view(-1, frames)).view(3, -1, frames)
+    rotation = rotation[:, :, :moved]
     for axis in range(3):
-        turned[axis, axis] += 1
+        rotation[axis, axis] += 1
 
     world = poses.new_empty(3, 3, moved, frames)
     place_m = poses.new_empty(3, moved, frames)
-    for start, stop in moments.levels:
+    for start, stop in body.levels:
         here = slice(start, stop)
         if start == 0:
-            world[:, :, here] = turned[:, :, here]
+            world[:, :, here] = rotation[:, :, here]
             place_m[:, here] = given.rest[:, here, None]
             continue
         parents = given.parents[here]
         above = world.index_select(2, parents)
-        world[:, :, here] = _product(above, turned[:, :, here])
+        world[:, :, here] = _matmul(above, rotation[:, :, here])
         bone_m = (given.rest[:, here] - given.rest[:, parents])[..., None]
-        place_m[:, here] = place_m.index_select(1, parents) + _turn(above, bone_m)
-    parts = _turn(world.index_select(2, given.bone), local)  # (3, P, T)
-    return given.gather @ parts + given.share @ place_m
+        place_m[:, here] = place_m.index_select(1, parents) + _apply(above, bone_m)
+    parts = _apply(world.index_select(2, given.bone), local)  # (3, P, T)
+    return given.gather @ parts + given.weights @ place_m
 
 
 def _rotation_less_one(poses: Tensor) -> Tensor:
@@ -216,7 +215,7 @@ def _rotation_less_one(poses: Tensor) -> Tensor:
     return out
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
+def _matmul(left: Tensor, right: Tensor) -> Tensor:
     """(3, 3, ...) times (3, 3, ...), matrix by matrix."""
     out = left[:, 0, None] * right[None, 0]
     for inner in (1, 2):
@@ -224,7 +223,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     return out
 
 
-def _turn(matrix: Tensor, vector: Tensor) -> Tensor:
+def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
     """(3, 3, ...) times (3, ...)."""
     out = matrix[:, 0] * vector[0]
     for inner in (1, 2):

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from actionpose.cli import main as cli
 from actionpose.datasets.corpus import open_corpus, verify_corpus
-from actionpose.prepare.amass.build import prepare, read_texts
+from actionpose.prepare.amass.build import prepare, read_annotations
 from actionpose.prepare.amass.labels import clean_text
 from actionpose.skeletons import H36M17
 from actionpose.training.finetune import finetune
@@ -92,14 +92,14 @@ def test_the_report_counts_everything_once(tree, prepared):
 
 def test_every_label_is_used_or_told_of(tree, prepared):
     corpus, report = prepared
-    texts, left_out = read_texts(tree.folder / "BABEL"), report.left_out
+    texts, left_out = read_annotations(tree.folder / "BABEL"), report.left_out
     # what BABEL says of parts, in all files and of all annotators
     said = 0
     for name in texts.read:
         for entry in json.loads((tree.folder / "BABEL" / name).read_text()).values():
             several = [entry.get("frame_ann"), *(entry.get("frame_anns") or [])]
             said += sum(len(parts["labels"]) for parts in several if parts)
-    read = [label for recording in texts.recordings for label in recording.labels]
+    read = [label for recording in texts.sequences for label in recording.labels]
     of_parts = [label for label in read if label.stop_s < math.inf]
     told = {name: n for name, n in left_out.items() if name.startswith("transitions")}
     hidden = 3  # of wholes, in the test file
@@ -108,7 +108,7 @@ def test_every_label_is_used_or_told_of(tree, prepared):
     # and of what was read, in the corpus
     gone = left_out["labels: of recordings left out"]
     lost = corpus.info["skipped"]
-    assert gone == sum(len(each.labels) for each in texts.recordings if each.id in lost) > 0
+    assert gone == sum(len(each.labels) for each in texts.sequences if each.id in lost) > 0
     in_frames = [name for name in left_out if name.startswith("labels")]
     dropped = sum(left_out[name] for name in in_frames) - without - hidden - gone
     assert len(read) == sum(report.labels.values()) + dropped + gone
@@ -260,7 +260,7 @@ def test_no_recording_can_be_used(tmp_path):
 
 
 def test_without_a_regressor(small, tmp_path):
-    with pytest.raises(UserError, match=r"give --regressor FILE.*Pose2Mesh.*--approximate"):
+    with pytest.raises(UserError, match=r"give regressor=FILE.*Pose2Mesh.*approximate=True"):
         small.prepare(tmp_path / "out", regressor=None)
     report = small.prepare(tmp_path / "out", regressor=None, approximate=True)
     assert report.keypoints.startswith("APPROXIMATE")
@@ -397,7 +397,7 @@ def test_unified_annotations(small, tmp_path):
 def test_other_json(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(UserError, match="not a json of AMASS-Annotation-Unifier"):
-        read_texts(tmp_path / "x.json")
+        read_annotations(tmp_path / "x.json")
 
 
 @pytest.mark.parametrize(
@@ -408,10 +408,10 @@ def test_other_indices(tmp_path, index):
     (tmp_path / "texts" / ".txt").write_text("a#b#0#0")
     (tmp_path / "index.csv").write_text(index)
     with pytest.raises(UserError, match="not an index of HumanML3D"):
-        read_texts(tmp_path)
+        read_annotations(tmp_path)
 
 
 def test_an_index_without_texts(tmp_path):
     (tmp_path / "index.csv").write_text("")
     with pytest.raises(UserError, match="unpack texts.zip"):
-        read_texts(tmp_path)
+        read_annotations(tmp_path)

@@ -10,15 +10,15 @@ from helpers.amass import annotation, label
 from scipy.spatial.transform import Rotation
 
 from actionpose.prepare.amass.babel import neighbors, read_babel
-from actionpose.prepare.amass.build import read_texts
-from actionpose.prepare.amass.labels import Label, clean_text, frame_spans, recording_key
+from actionpose.prepare.amass.build import read_annotations
+from actionpose.prepare.amass.labels import Label, clean_text, frame_spans, sequence_key
 from actionpose.prepare.amass.sequences import (
-    Mocap,
-    find_files,
+    AmassSequence,
     poses_for,
-    read_mocap,
+    read_sequence,
     resample,
-    true_rate,
+    scan_folder,
+    true_fps,
 )
 from actionpose.utils.errors import UserError
 
@@ -45,8 +45,8 @@ from actionpose.utils.errors import UserError
     ],
 )  # fmt: skip
 def test_a_path_under_all_its_names(babel, local):
-    assert recording_key(babel) == recording_key(local)
-    assert recording_key(babel) != recording_key(babel.replace("_poses.npz", "2_poses.npz"))
+    assert sequence_key(babel) == sequence_key(local)
+    assert sequence_key(babel) != sequence_key(babel.replace("_poses.npz", "2_poses.npz"))
 
 
 def test_links_that_lead_back(tmp_path):
@@ -55,14 +55,14 @@ def test_links_that_lead_back(tmp_path):
     (tmp_path / "AMASS").mkdir()
     (tmp_path / "AMASS" / "CMU").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "01" / "up").symlink_to(tmp_path / "AMASS")
-    tree = find_files(tmp_path / "AMASS")
+    tree = scan_folder(tmp_path / "AMASS")
     assert tree.files == {("cmu", "01", "a"): [tmp_path / "AMASS" / "CMU" / "01" / "a_poses.npz"]}
 
 
 def mocap(fps, frames, width=156):
     rng = np.random.default_rng(0)
-    return Mocap(rng.normal(0, 1, (frames, width)), rng.normal(0, 1, (frames, 3)), np.zeros(16),
-                 "male", fps)  # fmt: skip
+    poses, trans_m = rng.normal(0, 1, (frames, width)), rng.normal(0, 1, (frames, 3))
+    return AmassSequence(poses, trans_m, np.zeros(16), "male", fps)
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def mocap(fps, frames, width=156):
     ],
 )
 def test_the_duration_decides_about_the_rate(header, frames, duration, expected):
-    assert true_rate(mocap(header, frames), duration) == expected
+    assert true_fps(mocap(header, frames), duration) == expected
 
 
 @pytest.mark.parametrize(("header", "frames", "duration"), [(120, 300, 10.0), (None, 9, None)])
 def test_no_rate_fits(header, frames, duration):
     with pytest.raises(UserError, match="annotations"):
-        true_rate(mocap(header, frames), duration)
+        true_fps(mocap(header, frames), duration)
 
 
 @pytest.mark.parametrize("fps", [60, 120, 150, 240, 59.99999, 120.00005, 30])
@@ -105,7 +105,7 @@ def test_other_rates_turn_evenly(fps):
     frames = np.arange(fps * 2)
     turn = Rotation.from_euler("z", 2.5 * frames[:, None] / fps, degrees=False).as_rotvec()
     path = frames[:, None] * [0.01, 0.02, 0]
-    poses, trans_m = resample(Mocap(turn, path, np.zeros(1), "male", fps), fps)
+    poses, trans_m = resample(AmassSequence(turn, path, np.zeros(1), "male", fps), fps)
     assert len(poses) == int((len(frames) - 1) * 30 / fps + 1e-9) + 1
     at = np.arange(len(poses)) / 30
     expected = Rotation.from_euler("z", 2.5 * at[:, None])
@@ -138,7 +138,7 @@ def test_poses_of_one_model_for_another():
 def test_genders_as_they_come(tmp_path, gender):
     arrays = {"poses": np.zeros((2, 156)), "trans": np.zeros((2, 3)), "betas": np.zeros((1, 16))}
     np.savez(tmp_path / "x.npz", gender=gender, mocap_frame_rate=np.array([120]), **arrays)
-    read = read_mocap(tmp_path / "x.npz")
+    read = read_sequence(tmp_path / "x.npz")
     assert (read.gender, read.fps, read.betas.shape) == ("male", 120.0, (16,))
 
 
@@ -199,7 +199,7 @@ def test_transitions_of_different_annotators_do_not_mix(tmp_path):
     one = annotation(label("walk", 0, 1), label("transition", 1, 2))
     two = annotation(label("sit", 2, 3))
     texts = read_babel(write_babel(tmp_path, a={"frame_anns": [one, two]}))
-    assert [each.text for each in texts.recordings[0].labels] == ["walk", "sit"]
+    assert [each.text for each in texts.sequences[0].labels] == ["walk", "sit"]
     assert texts.left_out["transitions: no action before or after"] == 1
 
 
@@ -216,14 +216,14 @@ def test_transitions_of_different_annotators_do_not_mix(tmp_path):
 def test_a_long_transition_is_a_clip_around_the_change(tmp_path, a, between, b, span):
     labels = annotation(label("walk", *a), label("transition", *between), label("sit", *b))
     texts = read_babel(write_babel(tmp_path, a={"frame_ann": labels}))
-    made = texts.recordings[0].labels[-1]
+    made = texts.sequences[0].labels[-1]
     assert (made.start_s, made.stop_s) == pytest.approx(span)
     assert (made.text, made.kind) == ("transit from walk to sit", "transition")
 
 
 def test_as_typed(tmp_path):
     folder = write_babel(tmp_path, a={"frame_ann": annotation(label("walk", 0, 1))})
-    assert read_babel(folder, "raw_label").recordings[0].labels[0].text == "walk (as typed)"
+    assert read_babel(folder, "raw_label").sequences[0].labels[0].text == "walk (as typed)"
 
 
 @pytest.mark.parametrize("entry", [{"seq_ann": []}, {"frame_ann": {"labels": [3]}}])
@@ -242,4 +242,4 @@ def test_other_files_called_train(tmp_path, content):
 def test_no_annotations(tmp_path):
     for path in (tmp_path / "nothing", tmp_path):
         with pytest.raises(UserError, match="BABEL"):
-            read_texts(path)
+            read_annotations(path)

@@ -1,4 +1,4 @@
-"""Joints from moments against a plain full mesh, and every way a body or regressor can be wrong."""
+"""Joints of a reduced body against a plain full mesh."""
 
 import pickle
 import sys
@@ -23,7 +23,7 @@ from actionpose.prepare.amass.body_models import (
     load_body,
     load_regressor,
 )
-from actionpose.prepare.amass.smplh import moments, pose_joints
+from actionpose.prepare.amass.smplh import pose_joints, reduce_body
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.safe_pickle import NUMPY, load_pickle
@@ -52,7 +52,7 @@ def test_equals_the_full_mesh(tmp_path, kind, local):
     matrix = regressor(arrays["v_template"], local)
     poses, betas, trans_m = motion(len(body.parents))
     expected = np.einsum("jv,tvc->tjc", matrix, mesh(arrays, poses, betas, trans_m)[0])
-    made = moments(body, matrix)
+    made = reduce_body(body, matrix)
     exact = pose_joints(made, poses, betas, trans_m, torch.float64)
     np.testing.assert_allclose(exact, expected, rtol=0, atol=1e-12)
     fast = pose_joints(made, poses, betas, trans_m)
@@ -68,13 +68,13 @@ def test_exact_for_sums_that_are_not_quite_one(tmp_path):
     matrix = regressor(arrays["v_template"]) * np.linspace(0.99, 1.01, 17)[:, None]
     poses, betas, trans_m = motion(52)
     expected = np.einsum("jv,tvc->tjc", matrix, mesh(arrays, poses, betas, trans_m)[0])
-    exact = pose_joints(moments(body, matrix), poses, betas, trans_m, torch.float64)
+    exact = pose_joints(reduce_body(body, matrix), poses, betas, trans_m, torch.float64)
     np.testing.assert_allclose(exact, expected, rtol=0, atol=1e-12)
 
 
 def test_chunks_do_not_matter(folder):
     body = load_bodies(folder / "smplh")["male"]
-    made = moments(body, regressor(body.template_m))
+    made = reduce_body(body, regressor(body.template_m))
     poses, betas, trans_m = motion(52, frames=2100)
     whole = pose_joints(made, poses, betas, trans_m, torch.float64)
     for part in (slice(0, 3), slice(1000, 1100), slice(2095, 2100)):
@@ -86,7 +86,7 @@ def test_chunks_do_not_matter(folder):
 @pytest.mark.parametrize("given", [1, 10, 16, 300])
 def test_betas_of_any_length(folder, given):
     body = load_bodies(folder / "smplh")["male"]
-    made = moments(body, regressor(body.template_m))
+    made = reduce_body(body, regressor(body.template_m))
     poses, _, trans_m = motion(52)
     betas = np.random.default_rng(3).normal(0, 1, given)
     padded = np.zeros(16)
@@ -103,7 +103,7 @@ def test_the_fallback_is_the_models_own_joints(folder):
     poses, betas, trans_m = motion(52)
     vertices, joints = mesh(arrays, poses, betas, trans_m)
     expected = np.einsum("jv,tvc->tjc", matrix, vertices) + np.einsum("jk,tkc->tjc", mix, joints)
-    exact = pose_joints(moments(body, matrix, mix), poses, betas, trans_m, torch.float64)
+    exact = pose_joints(reduce_body(body, matrix, mix), poses, betas, trans_m, torch.float64)
     np.testing.assert_allclose(exact, expected, rtol=0, atol=1e-12)
     at = H36M17.joints.index
     np.testing.assert_allclose(exact[:, at("left_knee")], joints[:, 4], atol=1e-12)
@@ -113,7 +113,7 @@ def test_the_fallback_is_the_models_own_joints(folder):
 
 def test_the_fallback_looks_like_a_person(folder):
     body = load_bodies(folder / "smplh")["female"]
-    made = moments(body, *approximate_regressor(body))
+    made = reduce_body(body, *approximate_regressor(body))
     rest = pose_joints(made, np.zeros((1, 156)), np.zeros(16), np.zeros((1, 3)))[0]
     apart = dict(zip(H36M17.joints, np.linalg.norm(rest - h36m_places(), axis=1), strict=True))
     assert max(apart.values()) < 0.25, apart

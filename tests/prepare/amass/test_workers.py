@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers.tree import Tree, files
 
-from actionpose.prepare.amass import workers as amass_parts
+from actionpose.prepare.amass import workers
 from actionpose.utils.errors import UserError
 
 
@@ -35,11 +35,11 @@ def worked(monkeypatch):
     """The recordings that were posed, in this process."""
     done = []
 
-    def counted(job, sources, make=amass_parts.make_part):
-        done.append(job.recording.id)
-        return make(job, sources)
+    def counted(task, bodies, make=workers.make_part):
+        done.append(task.sequence.id)
+        return make(task, bodies)
 
-    monkeypatch.setattr(amass_parts, "make_part", counted)
+    monkeypatch.setattr(workers, "make_part", counted)
     return done
 
 
@@ -138,13 +138,13 @@ def test_a_killed_worker(small, tmp_path, monkeypatch):
     def broken(*_):
         raise BrokenProcessPool
 
-    monkeypatch.setattr(amass_parts, "_in_pool", broken)
-    with pytest.raises(UserError, match="fewer --workers: what is finished is kept"):
+    monkeypatch.setattr(workers, "_in_pool", broken)
+    with pytest.raises(UserError, match="fewer workers: what is finished is kept"):
         small.prepare(tmp_path / "out", workers=2)
 
 
 def test_a_slip_of_ours_names_the_file(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(amass_parts, "pose_joints", lambda *_: 1 / 0)
+    monkeypatch.setattr(workers, "pose_joints", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError) as caught:
         small.prepare(tmp_path / "out")
     assert f"while {small.folder}" in caught.value.__notes__[0]
