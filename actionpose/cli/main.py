@@ -78,14 +78,21 @@ FLAGS = {
     "image_size": "--image-size",
     "cutoff_hz": "--cutoff",
     "num_workers": "--jobs",
-    "recursive=True": "--recursive",
     "transition_penalty": "--transition-penalty",
 }
 
 
 def with_flags(message: str) -> str:
-    """A message of the library in the words of the command line."""
-    return re.sub(rf"\b({'|'.join(FLAGS)})\b", lambda match: FLAGS[match[1]], message)
+    """A message of the library in the words of the command line.
+
+    `regressor=FILE` becomes `--regressor FILE`, and `approximate=True` becomes `--approximate`.
+    """
+    message = re.sub(rf"\b({'|'.join(FLAGS)})\b", lambda match: FLAGS[match[1]], message)
+
+    def option(match: re.Match[str]) -> str:
+        return f"--{match[1].replace('_', '-')}{'' if match[2] else ' '}"
+
+    return re.sub(r"\b([a-z_]+)=(?:(True\b)|(?=[A-Z]))", option, message)
 
 
 def _summary(target: str) -> str:

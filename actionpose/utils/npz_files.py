@@ -1,4 +1,4 @@
-"""npz archives of unknown origin: nothing is unpickled freely, and nothing unpacks beyond a limit."""
+"""npz archives of unknown origin: no pickle runs freely, and nothing unpacks beyond a limit."""
 
 import math
 import zipfile

@@ -70,6 +70,8 @@ def test_help_imports_nothing_heavy() -> None:
 def test_errors_name_the_options_of_the_command_line() -> None:
     message = cli.with_flags("fov_deg is 0 to 180, not 200; height_m is given")
     assert message == "--fov is 0 to 180, not 200; --height is given"
+    message = cli.with_flags("give joint_map=FILE; or recursive=True for folders")
+    assert message == "give --joint-map FILE; or --recursive for folders"
 
 
 def test_demo(

@@ -132,9 +132,10 @@ def make_parts(
     torch.set_num_threads(1)  # so that sums have the same order, and so bits, everywhere
     try:
         with closing(_results(waiting, bodies, workers)) as results:
-            for done, (task, reason) in enumerate(results, done + 1):
+            for task, reason in results:
                 if reason is not None:
                     skipped[task.sequence.id] = reason
+                done += 1
                 progress(done, len(tasks))
     finally:
         torch.set_num_threads(threads)
