@@ -33,14 +33,14 @@ def test_page_runs_as_typed(
     monkeypatch.setattr(webbrowser, "open", lambda address, *_: opened.append(address) or True)
     ran = 0
     for language, text in blocks_of(page):
-        if language == "python":
-            exec(compile(text, page, "exec"), {"__name__": "__main__"})
+        for typed in [text] if language == "python" else text.splitlines():
+            if any(need in typed for need in NEEDS_FILES):
+                continue
+            if language == "python":
+                exec(compile(typed, page, "exec"), {"__name__": "__main__"})
+            elif typed.startswith("actionpose "):
+                assert call(monkeypatch, *shlex.split(typed, comments=True)[1:]) == 0, typed
             ran += 1
-            continue
-        for line in text.splitlines():
-            if line.startswith("actionpose ") and not any(need in line for need in NEEDS_FILES):
-                assert call(monkeypatch, *shlex.split(line, comments=True)[1:]) == 0, line
-                ran += 1
     assert ran > 1
     assert "Traceback" not in capsys.readouterr().err
     assert len(opened) == sum("actionpose view" in text for _, text in blocks_of(page))
