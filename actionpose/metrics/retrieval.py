@@ -14,7 +14,7 @@ def recall(similarity: Tensor, true: Tensor, k: int) -> float:
 
     Args:
         similarity: (N, L).
-        true: (N, L) bool.
+        true: (N, L) bool, the columns that match.
     """
     rows = true.any(dim=1)
     similarity, true = similarity[rows], true[rows]
@@ -33,7 +33,7 @@ def chance(true: Tensor, k: int) -> float:
     return 1 - sum(missed) / len(counts) if counts else 0.0
 
 
-def both_ways(similarity: Tensor, true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
+def recalls(similarity: Tensor, true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
     """Recall of texts by motions and of motions by texts, by name.
 
     Args:
@@ -43,7 +43,7 @@ def both_ways(similarity: Tensor, true: Tensor, ks: tuple[int, ...] = (1, 5)) ->
     return {f"{way}_r{k}": recall(*tables, k) for k in ks for way, tables in ways.items()}
 
 
-def chance_both_ways(true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
-    """`both_ways` for similarities drawn at random, on average."""
+def chance_recalls(true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
+    """`recalls` for similarities drawn at random, on average."""
     ways = {"motion_to_text": true, "text_to_motion": true.T}
     return {f"{way}_r{k}": chance(table, k) for k in ks for way, table in ways.items()}

@@ -19,7 +19,7 @@ from actionpose.datasets.lifting import Batches
 from actionpose.datasets.loading import collate
 from actionpose.datasets.motion_text import TextBatches
 from actionpose.metrics.pose import mpjpe, p_mpjpe
-from actionpose.metrics.retrieval import both_ways, chance_both_ways
+from actionpose.metrics.retrieval import chance_recalls, recalls
 from actionpose.models import PoseEncoder
 from actionpose.training.motion_text_model import MotionTextModel
 
@@ -92,7 +92,7 @@ class MotionTextValidation:
         named = [row for row, label in enumerate(batches.labels) if label]  # "" is no label
         self.labels = [batches.labels[row] for row in named]
         self.holds = (positives[:, :, None] == torch.tensor(named)).any(dim=1)
-        chance = chance_both_ways(self.holds) if named else {}
+        chance = chance_recalls(self.holds) if named else {}
         self.chance = {f"val_{name}": value for name, value in chance.items()}
 
     @classmethod
@@ -146,5 +146,5 @@ class MotionTextValidation:
                 found[name] = float(flat.mean())
         if model.text is not None and self.labels:
             similarity = F.normalize(torch.cat(motions), dim=-1) @ model.text.encode(self.labels).T
-            found |= {f"val_{k}": v for k, v in both_ways(similarity, self.holds).items()}
+            found |= {f"val_{k}": v for k, v in recalls(similarity, self.holds).items()}
         return found

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from actionpose.metrics.retrieval import both_ways, chance, chance_both_ways, recall
+from actionpose.metrics.retrieval import chance, chance_recalls, recall, recalls
 
 
 def test_recall_by_hand() -> None:
@@ -13,7 +13,7 @@ def test_recall_by_hand() -> None:
     assert recall(similarity, true, 1) == pytest.approx(1 / 3)
     assert recall(similarity, true, 2) == pytest.approx(2 / 3)
     assert recall(similarity, true, 3) == 1
-    scores = both_ways(similarity, true, ks=(1,))
+    scores = recalls(similarity, true, ks=(1,))
     # texts: the first finds its motion; the second ranks motion 0 first; the third, motion 1
     assert scores == {"motion_to_text_r1": pytest.approx(1 / 3), "text_to_motion_r1": 1 / 3}
 
@@ -35,8 +35,8 @@ def test_recall_of_a_collapsed_embedding_is_zero() -> None:
 def test_chance_is_that_of_random_similarities(k: int) -> None:
     generator = torch.Generator().manual_seed(0)
     true = torch.rand(30, 12, generator=generator) < 0.15
-    draws = [both_ways(torch.rand(30, 12, generator=generator), true, (k,)) for _ in range(600)]
-    for name, expected in chance_both_ways(true, (k,)).items():
+    draws = [recalls(torch.rand(30, 12, generator=generator), true, (k,)) for _ in range(600)]
+    for name, expected in chance_recalls(true, (k,)).items():
         values = np.array([draw[name] for draw in draws])
         assert abs(values.mean() - expected) < 5 * values.std() / np.sqrt(len(values)), name
 
