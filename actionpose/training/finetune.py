@@ -20,7 +20,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 
 
-def losses_of(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def compute_losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Equations 3 and 4, and MotionBERT's loss after the best scale."""
     valid = batch["valid"]
     mask = None if bool(valid.all()) else valid
@@ -67,7 +67,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
         encoder,
         encoder,
         lambda step: loop.in_workers(batches(step), config.training.workers),
-        losses_of,
+        compute_losses,
         {
             "position": config.position_weight,
             "velocity": config.velocity_weight,
@@ -77,7 +77,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
         accelerator=accelerator,
         run=run,
         resume=resume,
-        meta=run_folder.meta_of("finetune", config, corpora)
+        meta=run_folder.metadata("finetune", config, corpora)
         | (_pairs_meta(pairs) if pairs is not None else {})
         | (_text_meta(config, text_source) if text_source else {}),
         steps_per_epoch=max(1, batches(0).windows // config.training.batch_size),

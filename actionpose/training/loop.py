@@ -1,4 +1,4 @@
-"""The training loop of pretraining and fine-tuning, which pass in model, batches and `losses_of`.
+"""The training loop of pretraining and fine-tuning, which pass in model, batches and `compute_losses`.
 
 `run_folder` documents what a run leaves. The same command resumes a run. Several processes under
 torchrun need no other code: accelerate wraps the model.
@@ -113,7 +113,7 @@ def fit(
     model: nn.Module,
     encoder: PoseEncoder,
     batches_from: Callable[[int], Iterable[Batch]],
-    losses_of: Callable[[nn.Module, Batch], Losses],
+    compute_losses: Callable[[nn.Module, Batch], Losses],
     loss_weights: dict[str, float],
     config: TrainingConfig,
     *,
@@ -135,9 +135,9 @@ def fit(
         model: moved to the device and wrapped here.
         encoder: the part of the model whose weights the checkpoint holds, and resumes from.
         batches_from: this process's batches from a step on.
-        losses_of: the named losses of a batch; their weighted sum is minimized (Equation 5).
+        compute_losses: the named losses of a batch; their weighted sum is minimized (Equation 5).
         resume: the checkpoint to resume from; bit for bit as if the run had never stopped.
-        meta: the metadata of the checkpoints; see `run_folder.meta_of`.
+        meta: the metadata of the checkpoints; see `run_folder.metadata`.
         validate: named scores of the model, taken with every checkpoint.
         write_extras: writes the other parts of the model into the folder of a checkpoint; the
             caller reads them again.
@@ -183,7 +183,15 @@ def fit(
             every = config.log_grad_norms_every
             shared = shared_parameters if every > 0 and step % every == 0 else ()
             losses, norm, shared_norms = _step(
-                model, optimizer, batch, losses_of, loss_weights, config, accelerator, step, shared
+                model,
+                optimizer,
+                batch,
+                compute_losses,
+                loss_weights,
+                config,
+                accelerator,
+                step,
+                shared,
             )
             step += 1
             bar.update()
@@ -247,7 +255,7 @@ def _step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
-    losses_of: Callable[[nn.Module, Batch], Losses],
+    compute_losses: Callable[[nn.Module, Batch], Losses],
     loss_weights: dict[str, float],
     config: TrainingConfig,
     accelerator: Any,
@@ -270,7 +278,7 @@ def _step(
         part = {key: value.to(accelerator.device) for key, value in part.items()}
         with contextlib.nullcontext() if last else accelerator.no_sync(model):
             with accelerator.autocast():
-                losses = losses_of(model, part)
+                losses = compute_losses(model, part)
             losses["total"] = weighted_sum(losses, loss_weights)
             if not torch.isfinite(losses["total"]):
                 raise UserError(_not_finite("loss", losses, step, names))

@@ -1,11 +1,11 @@
 """AdamW, and Muon for the matrices of the encoder's blocks.
 
-Muon (Jordan et al. 2024) takes the momentum of a matrix's gradient and replaces it by the nearest
-matrix whose singular values are all about 1, so that a step turns every direction of the weights
-by the same amount. A small encoder then needs a fraction of AdamW's steps (docs/experiments). Other
-parameters (embeddings, norms, biases, the mix of the two blocks, the head) stay with AdamW.
-torch's own `torch.optim.Muon` takes matrices one by one in bf16, which is slow on a CPU; here all
-matrices of a shape are orthogonalised at once.
+Muon (Jordan et al. 2024) replaces the momentum of a matrix's gradient by the nearest matrix whose
+singular values are all about 1, so that a step changes every direction of the weights by the same
+amount. A small encoder then needs a fraction of AdamW's steps (docs/experiments). Other parameters
+(embeddings, norms, biases, the mix of the two blocks, the head) stay with AdamW. `torch.optim.Muon`
+processes matrices one by one in bf16, which is slow on a CPU; here all matrices of a shape are
+orthogonalized at once.
 """
 
 from collections import defaultdict
@@ -53,7 +53,7 @@ def make_optimizer(
 
 
 def _matrices_in(name: str) -> int:
-    """How many matrices a parameter of the encoder holds for Muon; 0 leaves it to AdamW."""
+    """Matrices that a parameter of the encoder consists of for Muon; 0 leaves it to AdamW."""
     if "blocks_" not in name or not name.endswith("weight") or "norm" in name:
         return 0
     return 3 if "qkv" in name else 1
@@ -71,7 +71,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step on the gradients there are."""
+        """Update the parameters that have a gradient."""
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
@@ -84,28 +84,24 @@ class Muon(torch.optim.Optimizer):
         by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
         for parameter in parameters:
             by_shape[parameter.shape].append(parameter)
-        for (rows, columns), alike in by_shape.items():
-            gradients = torch.stack([p.grad for p in alike if p.grad is not None])
+        for (rows, columns), same_shape in by_shape.items():
+            gradients = torch.stack([p.grad for p in same_shape if p.grad is not None])
             momenta = []
-            for p, gradient in zip(alike, gradients, strict=True):
+            for p, gradient in zip(same_shape, gradients, strict=True):
                 momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
                 momenta.append(momentum.lerp_(gradient, 1 - _MOMENTUM))
             ahead = gradients.lerp(torch.stack(momenta), _MOMENTUM)  # Nesterov
             matrices = ahead.view(-1, rows // group["parts"], columns)
             scale = max(1.0, matrices.shape[1] / columns) ** 0.5
-            turns = orthogonalize(matrices).reshape(ahead.shape)
-            for p, turn in zip(alike, turns, strict=True):
-                p.add_(turn, alpha=-group["lr"] * scale)
+            updates = orthogonalize(matrices).reshape(ahead.shape)
+            for p, update in zip(same_shape, updates, strict=True):
+                p.add_(update, alpha=-group["lr"] * scale)
 
     def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         for p in parameters:
-            if not self.state[p]:
-                self.state[p] = {
-                    "step": 0,
-                    "mean": torch.zeros_like(p),
-                    "square": torch.zeros_like(p),
-                }
             state, gradient = self.state[p], p.grad
+            if not state:
+                state |= {"step": 0, "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
             assert gradient is not None
             state["step"] += 1
             state["mean"].lerp_(gradient, 1 - _BETAS[0])

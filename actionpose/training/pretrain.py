@@ -25,7 +25,7 @@ from actionpose.training.validation import MotionTextValidation
 from actionpose.utils.errors import UserError, UserNotice
 
 
-def losses_of(
+def compute_losses(
     model: nn.Module, batch: dict[str, Tensor], config: AlignmentConfig
 ) -> dict[str, Tensor]:
     """Equations 2 to 4, and MotionBERT's loss after the best scale."""
@@ -64,7 +64,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         report["negatives"] = batches.negatives or "the other clips of the step"
         if config.text.frozen:
             model.freeze_text()
-    validation = MotionTextValidation.of(corpora, config)
+    validation = MotionTextValidation.from_corpora(corpora, config)
     if validation:
         report["chance"] = validation.chance
     weights = {
@@ -84,13 +84,13 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         model,
         encoder,
         lambda step: loop.in_workers(batches.starting_at(step), config.training.workers),
-        lambda model, batch: losses_of(model, batch, config.alignment),
+        lambda model, batch: compute_losses(model, batch, config.alignment),
         weights,
         config.training,
         accelerator=accelerator,
         run=run,
         resume=resume,
-        meta=run_folder.meta_of("pretrain", config, corpora),
+        meta=run_folder.metadata("pretrain", config, corpora),
         steps_per_epoch=max(1, len(batches.spans) // config.training.batch_size),
         validate=(lambda: validation.scores(model)) if validation else None,
         write_extras=write_text,

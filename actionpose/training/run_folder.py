@@ -1,4 +1,4 @@
-"""The folder of a run, and what it says of itself.
+"""The folder of a run, with the record of its configuration, environment and scores.
 
 `config.yaml`, `environment.json`, `log.jsonl`, TensorBoard events, `checkpoints/STEP/` and, at the
 end, `report.json`.
@@ -22,7 +22,7 @@ from actionpose.utils.files import atomic_write, write_json
 
 
 def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
-    """The checkpoint that a run goes on from, if it has one.
+    """The checkpoint that a run resumes from, if it has one.
 
     Raises:
         UserError: the run was made with another configuration.
@@ -35,13 +35,13 @@ def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
         if changed:
             raise UserError(
                 f"{run} was made with another configuration ({', '.join(changed)}): "
-                "use the same one to go on, or another --run"
+                "use the same one to resume it, or another --run"
             )
     return steps[-1] if steps else None
 
 
 def open_run(run: Path, config: dict[str, Any], accelerator: Any) -> None:
-    """Make the folder of a run, and write into it what is run where."""
+    """Make the folder of a run, and record its configuration and environment."""
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -51,7 +51,7 @@ def open_run(run: Path, config: dict[str, Any], accelerator: Any) -> None:
     write_json(run / "environment.json", environment(accelerator))
 
 
-# What may change between two calls that belong to one run.
+# Settings that may differ between two calls that belong to one run.
 _FREE = {"training.max_minutes", "training.log_every", "training.save_every", "training.keep"}
 _FREE |= {"training.workers", "training.device", "training.log_grad_norms_every"}
 
@@ -64,14 +64,14 @@ def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:
             for key in a.keys() | b.keys()
             for name in _differences(a.get(key), b.get(key), f"{prefix}.{key}".lstrip("."))
         }
-    # a setting that an older run does not know is off in it
-    return set() if a == b or prefix in _FREE or (a is None and not b) else {prefix}
+    # a setting that only one of two versions has is off in the other
+    return set() if a == b or prefix in _FREE or (None in (a, b) and not (a or b)) else {prefix}
 
 
-def meta_of(
+def metadata(
     stage: str, config: FinetuneConfig | PretrainConfig, corpora: list[tuple[Corpus, float]]
 ) -> dict[str, Any]:
-    """What a checkpoint says of itself."""
+    """The `meta.json` of a run's checkpoints, without step and scores."""
     return {
         "stage": stage,
         "model": to_dict(config.model),

@@ -96,7 +96,9 @@ class MotionTextValidation:
         self.chance = {f"val_{name}": value for name, value in chance.items()}
 
     @classmethod
-    def of(cls, corpora: Corpora, config: PretrainConfig) -> "MotionTextValidation | None":
+    def from_corpora(
+        cls, corpora: Corpora, config: PretrainConfig
+    ) -> "MotionTextValidation | None":
         """None if no corpus has held-out motion."""
         if not (corpora := held_out(corpora)):
             return None

@@ -30,7 +30,7 @@ from actionpose.training.finetune import finetune
 from actionpose.training.initialization import initialize
 from actionpose.training.losses import alignment_loss
 from actionpose.training.motion_text_model import MotionTextModel
-from actionpose.training.pretrain import losses_of, pretrain
+from actionpose.training.pretrain import compute_losses, pretrain
 from actionpose.utils.errors import UserError
 
 STEPS = 7  # of `tiny_pretraining`
@@ -165,7 +165,7 @@ def test_it_aligns_a_batch(tiny_pretraining, corpus, small_bert):
     batch = made.batch(0)
     history = []
     for _ in range(60):
-        losses = losses_of(model, batch, config.alignment)
+        losses = compute_losses(model, batch, config.alignment)
         history.append({name: float(loss.detach()) for name, loss in losses.items()})
         optimizer.zero_grad()
         (losses["alignment"] + losses["position"]).backward()
