@@ -343,14 +343,23 @@ def load_recipe(cls: type[Config], path: Path | str) -> Config:
     Raises:
         UserError: no such file, not YAML, an unknown key, or a value of another type.
     """
+    return from_dict(cls, read_yaml(path), str(path))
+
+
+def read_yaml(path: Path | str) -> Any:
+    """The plain values of a YAML file; an empty one has no settings.
+
+    Raises:
+        UserError: no such file, or not YAML.
+    """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         first = " ".join(str(error).split())
         raise UserError(f"{path} is not YAML: {first}") from error
-    return from_dict(cls, values, str(path))
+    return {} if values is None else values
 
 
 def from_dict(cls: type[Config], values: Any, where: str) -> Config:

@@ -14,7 +14,11 @@ def bundled() -> dict[str, Path]:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a checkpoint: a bundled name, a folder, a run, or a Hugging Face Hub id.
+    """The folder of a checkpoint.
+
+    Args:
+        name: a bundled name, the folder of a checkpoint, of a run or of a run with stages, or a
+            Hugging Face Hub id. Of a run the last checkpoint is taken, of stages the last one's.
 
     Raises:
         UserError: nothing of that name, or the Hub cannot be reached.
@@ -22,8 +26,9 @@ def find(name: str | Path) -> Path:
     if str(name) in bundled():
         return bundled()[str(name)]
     folder = Path(name)
-    if steps := saved_steps(folder):
-        return steps[-1]
+    for run in (folder, *reversed(stage_folders(folder))):
+        if steps := saved_steps(run):
+            return steps[-1]
     if folder.exists():
         return folder
     if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
@@ -48,3 +53,9 @@ def _download(name: str) -> Path:
             f"no folder {name} here, and the Hugging Face Hub {why}: name a run, a checkpoint, or "
             "a model of `models list`"
         ) from error
+
+
+def stage_folders(run: Path) -> list[Path]:
+    """The folders N-NAME of a run with stages, in their order; see `training.stages`."""
+    found = [path for path in run.glob("[0-9]*-*") if path.name.split("-")[0].isdigit()]
+    return sorted(found, key=lambda path: int(path.name.split("-")[0]))

@@ -46,6 +46,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "corpus show": "corpus.show",
     },
     "Train": {
+        "train": "train_recipe.train",
         "pretrain": "train.pretrain",
         "finetune": "train.finetune",
         "models convert": "models.models_convert",

@@ -1,4 +1,4 @@
-"""The training loop of pretraining and fine-tuning, which pass in model, batches and `compute_losses`.
+"""The loop of pretraining and fine-tuning, which pass in the model, batches and `compute_losses`.
 
 `run_folder` documents what a run leaves. The same command resumes a run. Several processes under
 torchrun need no other code: accelerate wraps the model.

@@ -1,0 +1,236 @@
+"""The training of a released model: one recipe with stages, each starting from the one before.
+
+A recipe is a YAML file with a list `stages`. A stage has a `name`, a `command` (pretrain or
+finetune), the settings of that command that differ, and may have `based_on`, `expected_minutes` and
+`expected_score`. Settings beside `stages` hold for every stage; those of the stage `based_on` hold
+where a stage has none of its own. `data.corpora` is replaced as a whole.
+
+Stage N of the run FOLDER lies in FOLDER/N-NAME and starts from the last checkpoint of stage N - 1.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from actionpose import checkpoint
+from actionpose.config import FinetuneConfig, PretrainConfig, from_dict, read_yaml, to_dict
+from actionpose.model_hub import stage_folders
+from actionpose.training import run_folder
+from actionpose.training.finetune import finetune
+from actionpose.training.loop import Outcome
+from actionpose.training.pretrain import pretrain
+from actionpose.utils.errors import UserError
+
+_CONFIGS: dict[str, type[FinetuneConfig] | type[PretrainConfig]] = {
+    "finetune": FinetuneConfig,
+    "pretrain": PretrainConfig,
+}
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """What a recipe states about a stage besides its settings."""
+
+    name: str = ""
+    command: str = ""
+    based_on: str = ""
+    expected_minutes: float = 0.0
+    expected_score: dict[str, float] = field(default_factory=dict)
+    """By name: those of training's validation, or of `actionpose evaluate open`."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run."""
+
+    info: StageInfo
+    folder: Path
+    config: FinetuneConfig | PretrainConfig
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The `report.json` of the stage; empty if no call of it has ended.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        path = self.folder / "report.json"
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is damaged: remove it, and the stage is resumed") from error
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to train.
+
+        Raises:
+            UserError: the stage was trained with another configuration, or its report is damaged.
+        """
+        trained = run_folder.last_checkpoint(self.folder, to_dict(self.config))
+        return trained is not None and self.report.get("status") == "finished"
+
+
+def read_stages(path: Path, run: Path) -> list[Stage]:
+    """The stages of a recipe, for a run in the folder `run`.
+
+    Raises:
+        UserError: not a recipe with stages, or a stage that is not well defined.
+    """
+    recipe = read_yaml(path)
+    listed = recipe.pop("stages", None) if isinstance(recipe, dict) else None
+    if not isinstance(listed, list) or not listed:
+        raise UserError(
+            f"{path} has no list of stages: train a recipe of one stage with actionpose pretrain "
+            "or actionpose finetune, --config"
+        )
+    stages: list[Stage] = []
+    settings: dict[str, dict[str, Any]] = {}  # by the name of a stage
+    for number, values in enumerate(listed, 1):
+        where = f"{path}, stage {number}"
+        if not isinstance(values, dict):
+            raise UserError(f"{where} is not a mapping of settings")
+        known = StageInfo.__dataclass_fields__.keys() & values.keys()
+        info = from_dict(StageInfo, {key: values[key] for key in known}, where)
+        own = {key: value for key, value in values.items() if key not in known}
+        _check(info, own, settings, stages, where)
+        base = settings.get(info.based_on, recipe)
+        settings[info.name] = _merged(base, own)
+        config = from_dict(_CONFIGS[info.command], settings[info.name], f"{where} ({info.name})")
+        if stages:
+            config = replace(config, init=stages[-1].folder)
+        stages.append(Stage(info, run / f"{number}-{info.name}", config))
+    return [_with_recorded_init(stage) for stage in stages]
+
+
+def _check(
+    info: StageInfo,
+    settings: Mapping[str, Any],
+    others: Mapping[str, Any],
+    before: list[Stage],
+    where: str,
+) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", info.name) or info.name in others:
+        raise UserError(
+            f"{where}: name must be of a-z, 0-9, - and _, and not that of another stage, not "
+            f"{info.name!r}"
+        )
+    if info.command not in _CONFIGS:
+        raise UserError(f"{where}: command must be pretrain or finetune, not {info.command!r}")
+    if info.based_on:
+        commands = {stage.info.name: stage.info.command for stage in before}
+        if commands.get(info.based_on) != info.command:
+            raise UserError(
+                f"{where}: based_on must name an earlier stage with the command {info.command}, "
+                f"not {info.based_on!r}"
+            )
+    if before and "init" in settings:
+        raise UserError(f"{where}: only the first stage has init; others start from the one before")
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and key != "corpora":
+            value = _merged(old, value)
+        merged[key] = value
+    return merged
+
+
+def _with_recorded_init(stage: Stage) -> Stage:
+    """With the folder before as the run recorded it: it may have been moved since."""
+    saved = stage.folder / "config.yaml"
+    if not stage.config.init or not saved.is_file():
+        return stage
+    init = (yaml.safe_load(saved.read_text(encoding="utf-8")) or {}).get("init")
+    if not init or Path(init).name != stage.config.init.name:
+        return stage
+    return replace(stage, config=replace(stage.config, init=Path(init)))
+
+
+def train(
+    recipe: Path,
+    run: Path,
+    *,
+    quiet: bool = False,
+    report: Callable[[str], object] = lambda line: None,
+) -> Outcome:
+    """Train the stages of a recipe, or resume at the stage and step where a call stopped.
+
+    Args:
+        report: called with a line before and after each stage.
+
+    Returns:
+        How the last stage that was trained ended; those after one that was stopped are not begun.
+
+    Raises:
+        UserError: see `read_stages`, `pretrain` and `finetune`; or `run` is that of other stages,
+            or of another configuration.
+    """
+    stages = read_stages(recipe, run)
+    _check_folder(run, recipe, stages)
+    for number, stage in enumerate(stages, 1):
+        title = f"stage {number} of {len(stages)}, {stage.folder.name}"
+        if stage.is_finished:
+            report(f"{title}: finished")
+            continue
+        minutes = stage.info.expected_minutes
+        report(f"{title}: {stage.info.command}" + (f", {minutes:g} minutes" if minutes else ""))
+        if isinstance(stage.config, PretrainConfig):
+            outcome = pretrain(stage.config, stage.folder, quiet=quiet)
+        else:
+            outcome = finetune(stage.config, stage.folder, quiet=quiet)
+        report(f"{title}: {outcome.status} at step {outcome.step}{_scores(stage)}")
+        if outcome.status != "finished":
+            return outcome
+    last = checkpoint.saved_steps(stages[-1].folder)[-1]
+    return Outcome(int(last.name), "finished", last)
+
+
+def _check_folder(run: Path, recipe: Path, stages: Sequence[Stage]) -> None:
+    """Refuse the folder of another training."""
+    others = [path.name for path in stage_folders(run)] + ["checkpoints"]
+    for name in others:
+        if (run / name).is_dir() and name not in {stage.folder.name for stage in stages}:
+            raise UserError(
+                f"{run} has {name}, which is no stage of {recipe}: use the recipe that it was "
+                "made with, or another --run"
+            )
+
+
+def _scores(stage: Stage) -> str:
+    """The scores of a trained stage that have an expected value, beside it."""
+    scores = stage.report.get("scores", {})
+    found = [
+        f"{name} {scores[name]:.1f} (expected {value:g})"
+        for name, value in stage.info.expected_score.items()
+        if name in scores
+    ]
+    return ": " + ", ".join(found) if found else ""
+
+
+def plan(stages: Sequence[Stage]) -> list[str]:
+    """A line for each stage, with its expected minutes and scores and what is done, and the sum.
+
+    Raises:
+        UserError: see `Stage.is_finished`.
+    """
+    lines = []
+    for stage in stages:
+        info, steps = stage.info, checkpoint.saved_steps(stage.folder)
+        state = "finished" if stage.is_finished else "to do"
+        if steps and state == "to do":
+            state = f"resumes at step {int(steps[-1].name)}"
+        scores = ", ".join(f"{name} {value:g}" for name, value in info.expected_score.items())
+        line = f"{stage.folder.name:16} {info.command:9} {info.expected_minutes:5g} minutes"
+        lines.append(f"{line}  {state:12} {scores}".rstrip())
+    total = sum(stage.info.expected_minutes for stage in stages)
+    return [*lines, f"{len(stages)} stages, {total:g} minutes"]
