@@ -7,6 +7,7 @@ it stopped, and rows can be added one by one.
 
 import contextlib
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ VARIANTS = {
 _VARIANTS_OF = {"table1": ("full",), "table2": ("full",), "table3": tuple(VARIANTS)}
 _DATA_OF = {"table1": ("h36m",), "table2": ("3dhp",), "table3": ("h36m", "3dhp")}
 _TRAINING = 3  # forward and backward cost three forward passes
-_LABELS, _PRETRAIN_EPOCHS = 63_000, 300  # of BABEL's frames; the paper's stage one
+_LABELS, _PRETRAIN_EPOCHS = 63_000, 300  # of BABEL's frames; the paper's pretraining
 _FLIPPED = 2  # a prediction and that of the mirror image
 
 
@@ -105,16 +106,27 @@ def make_plan(
             plan.missing.append(f"--{kind} FOLDER: make it with actionpose prepare {kind}")
     # who only scores has nothing to train; the ablation is about all four
     needed = () if checkpoints else _VARIANTS_OF[table]
-    names = dict.fromkeys((*needed, *pretrained))
-    for variant in names:
+    variants = dict.fromkeys((*needed, *pretrained))
+    for variant in variants:
         if variant not in pretrained:
             plan.missing.append(f"--pretrained {variant}=FILE: {_how_to_pretrain(variant)}")
+
+    def add_score(name: str, kind: str, given: str, config: FinetuneConfig, window: int) -> None:
+        slug = "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_")
+        scores = work / f"{kind}_{slug}.json"
+        command = ["evaluate", kind, "--data", str(folder), "--checkpoint", given]
+        command += ["--frames", str(window), "--json", str(scores)]
+        clips = _clips(folder, "test", window, window if kind == "h36m" else 1)
+        cost = 2 * macs(config.model, window) * _FLIPPED * clips
+        plan.steps.append(Step(command, scores, cost, f"score {name} on {kind}"))
+        plan.rows.append((name, kind, scores))
+
     for kind in _DATA_OF[table]:
-        for variant in names:
+        folder = data.get(kind, Path(f"data/{kind}"))
+        for variant in variants:
             recipe = recipes / f"{kind}{'_baseline' if variant == 'baseline' else ''}.yaml"
             config = load_recipe(FinetuneConfig, recipe)
             run = work / f"{kind}_{variant}"
-            folder = data.get(kind, Path(f"data/{kind}"))
             start = pretrained.get(variant, Path(f"PRETRAINED_{variant}"))
             train = ["finetune", "--config", str(recipe), "--run", str(run), "--init", str(start)]
             train += ["--data.pairs", str(folder), *options]
@@ -122,35 +134,11 @@ def make_plan(
             cost = 2 * macs(config.model, config.data.frames) * _TRAINING
             why = f"fine-tune {VARIANTS[variant]} on {kind}"
             plan.steps.append(Step(train, run, cost * clips * config.training.epochs, why))
-            window = config.data.frames
-            _add_score(plan, VARIANTS[variant], kind, str(run), folder, config, window, work)
+            add_score(VARIANTS[variant], kind, str(run), config, config.data.frames)
         for name, given in checkpoints.items():
             config = load_recipe(FinetuneConfig, recipes / f"{kind}.yaml")
-            folder = data.get(kind, Path(f"data/{kind}"))
-            window = _window_of(given, config.data.frames)
-            _add_score(plan, name, kind, given, folder, config, window, work)
+            add_score(name, kind, given, config, _window_of(given, config.data.frames))
     return plan
-
-
-def _add_score(
-    plan: Plan,
-    name: str,
-    kind: str,
-    given: str,
-    folder: Path,
-    config: FinetuneConfig,
-    window: int,
-    work: Path,
-) -> None:
-    """Add the step that scores a checkpoint with its window, and its row."""
-    slug = "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_")
-    scores = work / f"{kind}_{slug}.json"
-    command = ["evaluate", kind, "--data", str(folder), "--checkpoint", given]
-    command += ["--frames", str(window), "--json", str(scores)]
-    clips = _clips(folder, "test", window, window if kind == "h36m" else 1)
-    cost = 2 * macs(config.model, window) * _FLIPPED * clips
-    plan.steps.append(Step(command, scores, cost, f"score {name} on {kind}"))
-    plan.rows.append((name, kind, scores))
 
 
 def _window_of(given: str, otherwise: int) -> int:
@@ -190,17 +178,16 @@ def describe(plan: Plan, teraflops: float) -> str:
     """The plan as text: what is done, what is to do, with hours at a given speed."""
     lines, total = [], 0.0
     for step in plan.steps:
-        hours = step.flop / (teraflops * 1e12) / 3600
-        state = "done" if step.done else _duration(hours)
-        total += 0.0 if step.done or hours != hours else hours
-        lines.append(f"{state:>10}  {step.why}")
+        hours = 0.0 if step.done else step.flop / (teraflops * 1e12) / 3600
+        total += 0.0 if math.isnan(hours) else hours
+        lines.append(f"{'done' if step.done else _duration(hours):>10}  {step.why}")
         lines.append(f"{'':10}  actionpose {' '.join(step.command)}")
     lines.append(f"{_duration(total):>10}  in all, at {teraflops:g} TFLOP/s (--teraflops)")
     return "\n".join([*lines, *(f"   missing  {text}" for text in plan.missing)])
 
 
 def _duration(hours: float) -> str:
-    if hours != hours:
+    if math.isnan(hours):
         return "?"
     return f"{hours:.1f} h" if hours >= 0.1 else f"{hours * 60:.1f} min"
 
@@ -225,16 +212,16 @@ def run_plan(plan: Plan) -> None:
 
 def run_process(command: list[str]) -> tuple[int, bool]:
     """Run a process; a signal goes to it, and it may save before it ends."""
-    with stop_requests() as asked:
+    with stop_requests() as requested:
         process = subprocess.Popen(command)
-        told = False
+        forwarded = False
         while (status := process.poll()) is None:
-            if asked() and not told:
+            if requested() and not forwarded:
                 process.send_signal(signal.SIGINT)  # as Ctrl-C did; a SIGTERM reached only us
-                told = True
+                forwarded = True
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.5)
-        return status, asked() or status == 130
+        return status, requested() or status == 130
 
 
 def collect(plan: Plan) -> list[OurRow]:
