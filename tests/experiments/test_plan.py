@@ -1,4 +1,4 @@
-"""The whole chain on imitated files: prepare, fine-tune, evaluate, tables, figure; its errors.
+"""The whole chain on synthetic fixtures: prepare, fine-tune, evaluate, tables, figure; its errors.
 
 Numbers mean nothing here, and everything that prints one must say so.
 """
@@ -23,16 +23,8 @@ from helpers.synthetic_fixtures import write_all
 from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
 from actionpose.evaluation.protocols import SYNTHETIC
 from actionpose.experiments.plan import macs, run_process
-from actionpose.experiments.tables import (
-    TABLES,
-    OurRow,
-    as_csv,
-    as_latex,
-    as_text,
-    load_table,
-)
 from actionpose.models import PoseEncoder
-from actionpose.utils.errors import UserError
+from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 
 FRAMES = 27
 MODEL = "{dim: 16, depth: 1, num_heads: 2, dim_rep: 16, max_frames: 27, middle_layer: 1}"
@@ -46,7 +38,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory):
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Raw files, prepared data, recipes, and an official-looking file to start from."""
     folder = tmp_path_factory.mktemp("chain")
     small = {"frames": 40, "actions": {2: "Directions", 5: "Greeting"}}
@@ -69,7 +61,9 @@ def chain(tmp_path_factory):
     return folder
 
 
-def test_prepare_finetune_evaluate_table_and_figure(chain, monkeypatch, capsys):
+def test_reproduce_goes_from_raw_files_to_tables_and_figure(
+    chain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     raw, work = chain / "raw", chain / "work"
     h36m, dhp = chain / "h36m", chain / "3dhp"
@@ -109,7 +103,9 @@ def test_prepare_finetune_evaluate_table_and_figure(chain, monkeypatch, capsys):
     assert picture.stat().st_size > 20_000
 
 
-def test_evaluate_reads_the_originals_and_official_files(chain, monkeypatch, capsys):
+def test_evaluate_reads_the_originals_and_official_files(
+    chain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     raw = chain / "raw"
     pkl = raw / "h36m_sh_conf_cam_source_final.pkl"
     official = ["--checkpoint", chain / "official.bin", "--frames", FRAMES, "-q"]
@@ -140,13 +136,13 @@ def test_evaluate_reads_the_originals_and_official_files(chain, monkeypatch, cap
 
 
 @pytest.fixture(scope="module")
-def prepared(chain):
-    from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
-
+def prepared(chain: Path) -> Path:
     return prepare_3dhp(chain / "raw", chain / "prepared_3dhp")
 
 
-def wrong(monkeypatch, capsys, *arguments):
+def error_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> str:
     """The one sentence of a call that must fail."""
     assert call(monkeypatch, *arguments) == 2
     error = capsys.readouterr().err
@@ -154,12 +150,17 @@ def wrong(monkeypatch, capsys, *arguments):
     return error
 
 
-def test_checkpoints_that_do_not_fit(chain, prepared, monkeypatch, capsys):
+def test_evaluate_refuses_checkpoints_that_do_not_fit(
+    chain: Path,
+    prepared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     pkl = chain / "raw" / "h36m_sh_conf_cam_source_final.pkl"
     h36m, dhp = ["evaluate", "h36m", "--data", pkl], ["evaluate", "3dhp", "--data", prepared]
 
-    def refused(*arguments):
-        return wrong(monkeypatch, capsys, *arguments)
+    def refused(*arguments: object) -> str:
+        return error_of(monkeypatch, capsys, *arguments)
 
     assert "--frames 81" in refused(*h36m, "--checkpoint", "tiny")
     assert "--frames 27" in refused(*h36m, "--checkpoint", chain / "official.bin")
@@ -184,7 +185,9 @@ def test_checkpoints_that_do_not_fit(chain, prepared, monkeypatch, capsys):
     assert "could run code" in refused(*h36m, "--checkpoint", chain / "code.bin")
 
 
-def test_who_only_scores_needs_nothing_else(chain, monkeypatch, capsys):
+def test_reproduce_that_only_scores_needs_nothing_else(
+    chain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--checkpoint", "tiny=tiny", "--dry-run", "--recipes", RECIPES]
     assert call(monkeypatch, "reproduce", "table1", "--h36m", chain / "h", *arguments) == 0
     shown = capsys.readouterr().out
@@ -192,7 +195,9 @@ def test_who_only_scores_needs_nothing_else(chain, monkeypatch, capsys):
     assert "finetune" not in shown and "missing" not in shown
 
 
-def test_plans_say_what_is_missing(chain, monkeypatch, capsys):
+def test_reproduce_says_what_is_missing(
+    chain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     work = ["--out-dir", chain / "nowhere"]
     assert call(monkeypatch, "reproduce", "table3", "--dry-run", *work) == 0
     shown = capsys.readouterr().out
@@ -205,11 +210,13 @@ def test_plans_say_what_is_missing(chain, monkeypatch, capsys):
         (["table2", "--recipes", "nowhere"], "cannot read the recipe"),
         (["table1", "--teraflops", "0"], "--teraflops"),
     ):
-        assert message in wrong(monkeypatch, capsys, "reproduce", *arguments, *work)
+        assert message in error_of(monkeypatch, capsys, "reproduce", *arguments, *work)
     assert not (chain / "nowhere").exists()
 
 
-def test_the_script_calls_commands_that_exist(chain, monkeypatch, capsys):
+def test_reproduce_script_calls_commands_that_exist(
+    chain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each line of `reproduce.sh` as it would be called, the tables as plans."""
     for mode in ({}, {"DRY": "1"}, {"SMOKE": "1"}):
         places = {
@@ -238,7 +245,7 @@ def test_the_script_calls_commands_that_exist(chain, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["h36m", "h36m_baseline", "3dhp", "3dhp_baseline"])
-def test_recipes_are_the_papers(name):
+def test_recipes_are_the_papers(name: str) -> None:
     config = load_recipe(FinetuneConfig, RECIPES / f"{name}.yaml")
     h36m = name.startswith("h36m")
     assert (config.data.frames, config.data.stride) == ((243, 81) if h36m else (81, 9))
@@ -249,7 +256,7 @@ def test_recipes_are_the_papers(name):
     assert config.scale_weight == (0.5 if "baseline" in name else 0)
 
 
-def test_macs_are_those_of_the_literature():
+def test_macs_are_those_of_the_literature() -> None:
     full = ModelConfig(class_token=False)
     lite = ModelConfig(class_token=False, dim=256, mlp_ratio=4)
     for config, frames, giga in ((full, 27, 19.59), (full, 243, 185.40), (lite, 81, 22.54)):
@@ -257,40 +264,7 @@ def test_macs_are_those_of_the_literature():
     assert macs(ModelConfig(), 243) / 1e9 == pytest.approx(186.21, abs=0.006)
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_tables_are_whole(name):
-    table = load_table(name)
-    for row in table["rows"] + table["others"]:
-        assert row["source"] and row["protocol"] in table["legend"]
-        assert row["marks"] == "" or set(row["marks"]) <= set(table["marks"])
-        assert all(row[column] is None or row[column] > 0 for column in table["columns"])
-    text = as_text(table, [])
-    assert "nothing was run" in text and table["title"] in text
-    for row in table["rows"]:
-        for column in table["columns"]:
-            if row[column] is not None:
-                assert f"{row[column]:.1f}" in text
-
-
-def test_our_rows_carry_their_protocol():
-    table = load_table("table2")
-    report = {"pck": 97.25, "auc": 80.0, "mpjpe_mm": 20.0, "protocol": "P & Q, T = 9", "frames": 7}
-    ours = [OurRow("Our_model", {"3dhp": report})]
-    text, latex = as_text(table, ours), as_latex(table, ours)
-    assert "97.2" in text and "ours 1: P & Q, T = 9; 7 frames." in text
-    assert r"Our\_model" in latex and r"P \& Q" in latex and SYNTHETIC not in text
-    assert latex.count(r"\\") > len(table["rows"])
-    lines = as_csv(table, ours).splitlines()
-    assert [line for line in lines if line.startswith("ours,")][0].split(",")[5] == "97.25"
-    assert any(line.startswith("# ours 1: ") for line in lines)
-
-
-def test_no_such_table():
-    with pytest.raises(UserError, match="there are table1"):
-        load_table("table9")
-
-
-def test_a_signal_reaches_the_step_which_may_save(tmp_path):
+def test_run_process_forwards_a_signal_and_waits(tmp_path: Path) -> None:
     """Killed at once, as `subprocess.run` does it, a training would lose its last checkpoint."""
     mark = tmp_path / "mark"
     script = """
@@ -305,7 +279,7 @@ mark.write_text("ready")
 time.sleep(60)
 """
 
-    def interrupt():
+    def interrupt() -> None:
         while not mark.exists() or mark.read_text() != "ready":
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
