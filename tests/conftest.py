@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,17 +136,21 @@ def tiny_config(corpus: Corpus) -> FinetuneConfig:
 
 
 @pytest.fixture
-def start(tmp_path):
+def start_training(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts processes that train in `tmp_path`; none outlives the test."""
     started = []
 
-    def start(config, *launcher):
-        kind = type(config).__name__
+    def start(*runs: tuple[str, Any], launcher: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Train in each folder with its configuration, one after another."""
+        kind = type(runs[0][1]).__name__
         stage = kind.removesuffix("Config").lower()
         (tmp_path / "script.py").write_text(SCRIPT.format(kind=kind, stage=stage))
-        (tmp_path / "recipe.yaml").write_text(json.dumps(to_dict(config)))
+        arguments = []
+        for number, (run, config) in enumerate(runs):
+            (tmp_path / f"{number}.yaml").write_text(json.dumps(to_dict(config)))
+            arguments += [f"{number}.yaml", run]
         process = subprocess.Popen(
-            [sys.executable, *launcher, "script.py", "recipe.yaml", "run"],
+            [sys.executable, *launcher, "script.py", *arguments],
             cwd=tmp_path,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -185,10 +191,10 @@ def video_data() -> Path:
 
 
 @pytest.fixture
-def write_keypoints(tmp_path):
+def write_keypoints(tmp_path: Path) -> Callable[..., Path]:
     """Writes a file of keypoints, as JSON if it is no text, and returns its path."""
 
-    def write(data, name="clip.json"):
+    def write(data: Any, name: str = "clip.json") -> Path:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(data if isinstance(data, str) else json.dumps(data))

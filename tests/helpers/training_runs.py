@@ -11,13 +11,14 @@ STEPS_OF_AN_EPOCH = 11  # of `tiny_config`
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 SCRIPT = """
 import sys
-from pathlib import Path
 import torch
+from pathlib import Path
 from actionpose.config import {kind}, load_recipe
 from actionpose.training.{stage} import {stage}
 torch.set_num_threads(1)
-outcome = {stage}(load_recipe({kind}, sys.argv[1]), Path(sys.argv[2]), quiet=True)
-sys.stdout.write(f"{{outcome.step}} {{outcome.status}}\\n")
+for recipe, run in zip(sys.argv[1::2], sys.argv[2::2]):
+    outcome = {stage}(load_recipe({kind}, recipe), Path(run), quiet=True)
+    print(outcome.step, outcome.status, flush=True)
 """
 
 

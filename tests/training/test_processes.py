@@ -52,39 +52,37 @@ def logged_steps(run):
     return log.read_text().count("\n") if log.exists() else 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_it_saves_and_stops(tiny_config, tmp_path, start, number):
+def test_stopped_or_killed_it_goes_on_where_it_saved(tiny_config, tmp_path, start_training):
+    """Asked to stop, it saves and stops; killed, it goes on from the last whole checkpoint."""
     config = changed(tiny_config, epochs=10_000)
-    run = tmp_path / "run"
-    process = start(config)
-    wait_for(lambda: logged_steps(run) >= 5, process)
-    process.send_signal(number)
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, errors
-    step, status = output.split()
-    assert status == "interrupted" and int(step) >= 5
-    assert [path.name for path in (run / "checkpoints").iterdir()] == [f"{int(step):07d}"]
-    assert json.loads((run / "report.json").read_text())["status"] == "interrupted"
-    outcome = finetune(changed(config, max_minutes=0.0), run, quiet=True)
-    assert outcome.step == int(step) + 1
-
-
-def test_killed_it_goes_on_from_the_last_whole_checkpoint(tiny_config, tmp_path, start):
-    config = changed(tiny_config, epochs=10_000, save_every=3)
-    run = tmp_path / "run"
-    process = start(config)
-    wait_for(lambda: len(checkpoint.saved_steps(run)) >= 2, process)
+    saving = changed(config, save_every=3)
+    # one process for all three: it takes seconds to import PyTorch
+    process = start_training(("SIGTERM", config), ("SIGINT", config), ("SIGKILL", saving))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        wait_for(lambda run=tmp_path / number.name: logged_steps(run) >= 5, process)
+        process.send_signal(number)
+    killed = tmp_path / "SIGKILL"
+    wait_for(lambda: len(checkpoint.saved_steps(killed)) >= 2, process)
     time.sleep(0.05)  # somewhere between two checkpoints, or in one
     process.kill()
-    process.communicate()
+    output, _ = process.communicate()
     assert process.returncode == -signal.SIGKILL
-    saved = int(checkpoint.saved_steps(run)[-1].name)
-    outcome = finetune(changed(config, max_minutes=0.0), run, quiet=True)
+
+    for line, number in zip(output.splitlines(), (signal.SIGTERM, signal.SIGINT), strict=True):
+        run, (step, status) = tmp_path / number.name, line.split()
+        assert status == "interrupted" and int(step) >= 5
+        assert [path.name for path in (run / "checkpoints").iterdir()] == [f"{int(step):07d}"]
+        assert json.loads((run / "report.json").read_text())["status"] == "interrupted"
+        outcome = finetune(changed(config, max_minutes=0.0), run, quiet=True)
+        assert outcome.step == int(step) + 1
+
+    saved = int(checkpoint.saved_steps(killed)[-1].name)
+    outcome = finetune(changed(saving, max_minutes=0.0), killed, quiet=True)
     assert outcome.step == saved + 1
     # the same steps in one go; the exponential schedule does not look at the end
-    steps = outcome.step / STEPS_OF_AN_EPOCH
-    assert finetune(changed(config, epochs=steps), tmp_path / "whole", quiet=True).step == saved + 1
-    assert_same_end(run, tmp_path / "whole")
+    whole = changed(saving, epochs=outcome.step / STEPS_OF_AN_EPOCH)
+    assert finetune(whole, tmp_path / "whole", quiet=True).step == saved + 1
+    assert_same_end(killed, tmp_path / "whole")
 
 
 @pytest.mark.parametrize("path", ["docs/training.md", "recipes/paper_pretrain.slurm"])
@@ -101,14 +99,14 @@ def test_torchrun_understands_the_commands_that_are_told(path):
         assert "--run" in parsed.training_script_args
 
 
-def test_two_processes_train_as_one(tiny_config, tmp_path, start):
+def test_two_processes_train_as_one(tiny_config, tmp_path, start_training):
     """The same global batches, so the same losses, whatever each process sees of them.
 
     With the <POSE> token's pooling, as by default, which no loss of this stage sees.
     """
     model = replace(tiny_config.model, class_token=True, middle_layer=1)
     config = changed(replace(tiny_config, model=model), epochs=10 / STEPS_OF_AN_EPOCH)
-    process = start(config, *TORCHRUN)
+    process = start_training(("run", config), launcher=TORCHRUN)
     assert finetune(config, tmp_path / "one", quiet=True).step == 10
     output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors[-3000:]
