@@ -2,9 +2,9 @@
 
     python benchmarks/left_or_right.py tiny
 
-Procedural motions of another seed than the training's, each seen by the open benchmark's four
-cameras with a detector's noise, are given one of two labels: their own, or the one with left and
-right changed (forward and backward, where the label has no side). A coin gets half of them right.
+Procedural motions of another seed than the training's, each in the open benchmark's four views,
+are given one of two labels: their own, or the one with left and right exchanged (forward and
+backward, where the label has no side). Chance is 50 %.
 """
 
 from typing import Annotated
@@ -39,8 +39,8 @@ LABELS = (
 )
 
 
-def contrary(label: str) -> str:
-    """The label that says the opposite."""
+def opposite(label: str) -> str:
+    """The label with its side, or its direction, exchanged."""
     mirrored = mirror_text(label)
     if mirrored != label:
         return mirrored
@@ -50,14 +50,14 @@ def contrary(label: str) -> str:
 
 def main(
     checkpoints: Positional[tuple[str, ...]],
-    of_each: Annotated[int, arg(help="motions of a label and of its contrary")] = 8,
+    of_each: Annotated[int, arg(help="motions of a label and of its opposite")] = 8,
     seed: int = 77,
 ) -> None:
     """Print a Markdown table: percent right, and over all labels with a 95 % interval."""
     if of_each < 1:
         raise UserError(f"--of-each is a number of motions, 1 or more, not {of_each}")
     torch.set_num_threads(1)
-    wanted = {text: [] for label in LABELS for text in (label, contrary(label))}
+    wanted = {text: [] for label in LABELS for text in (label, opposite(label))}
     for made in dataset(of_each * 1500, seed):
         if made.text in wanted and len(wanted[made.text]) < of_each:
             wanted[made.text].append(made.joints_m[:LONGEST].astype(float))
@@ -69,8 +69,8 @@ def main(
         everything = []
         for label in LABELS:
             right = []
-            for text in (label, contrary(label)):
-                texts = model.embed_text([text, contrary(text)])
+            for text in (label, opposite(label)):
+                texts = model.embed_text([text, opposite(text)])
                 for number, joints_m in enumerate(wanted[text]):
                     views = (
                         project(joints_m, f"{text}/{number}", view, FPS)
@@ -82,7 +82,7 @@ def main(
             rows[label].append(f"{np.mean(right):.0f}")
             everything += right
         rows["all"].append(str(bootstrap(np.array(everything))))
-    print(f"| label, or its contrary | {' | '.join(checkpoints)} |")
+    print(f"| label, or its opposite | {' | '.join(checkpoints)} |")
     print(f"|---{'|---' * len(checkpoints)}|")
     for label, cells in rows.items():
         print(f"| {label} | {' | '.join(cells)} |")

@@ -1,12 +1,12 @@
-"""Zero-shot recognition on a set of motions that a checkpoint never saw, under labels of its own.
+"""Recognition on a dataset that a checkpoint never saw, under labels of its own.
 
     python benchmarks/unseen_dataset.py tiny --data data/open/bandai --train data/open/cmu \
         --train data/open/hdm05 --train data/open/synthetic
 
 What follows a comma in a label is dropped: with Bandai-Namco the style ("run, elderly style").
-Spans of both splits count, at most so many of a label, each seen by the open benchmark's four
-cameras with a detector's noise. Spans go to the most similar label of the set; intervals are over
-spans, 95 %. `known` counts the labels that the checkpoint was trained with, letter by letter.
+Spans of both splits count, at most so many of a label, each in the open benchmark's four views.
+Spans get the most similar label of the dataset; intervals are over spans, 95 %. `trained` counts
+the labels that the checkpoint was trained with, letter by letter: the rest is zero-shot.
 
 The baseline has no motion encoder: a span's five nearest neighbors by joint statistics among the
 `--train` spans stand for it, by the mean of their labels' embeddings in the last checkpoint's text
@@ -37,7 +37,7 @@ from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError, exit_codes
 
 
-def few_of_each(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: int = 0) -> Corpus:
+def subsample(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: int = 0) -> Corpus:
     """Actions of the splits as one split "all", labels up to a comma, a few of each."""
     spans = [
         s
@@ -79,26 +79,26 @@ def main(
         picture: Where the confusion of the last checkpoint goes, a png.
     """
     torch.set_num_threads(1)
-    corpora = [few_of_each(open_corpus(folder), per_label, ("train", "val")) for folder in data]
+    corpora = [subsample(open_corpus(folder), per_label, ("train", "val")) for folder in data]
     if not any(corpus.segments for corpus in corpora):
         raise UserError("these corpora have no labeled spans")
-    examples = [few_of_each(open_corpus(folder), per_label, ("train",)) for folder in train]
-    print("| checkpoint | spans | labels | known | top-1 % | mean per class % | chance % |")
+    examples = [subsample(open_corpus(folder), per_label, ("train",)) for folder in train]
+    print("| checkpoint | spans | labels | trained | top-1 % | mean per class % | chance % |")
     print("|---|---|---|---|---|---|---|")
     for name in checkpoints:
         model = ActionPose.from_pretrained(name)
         report = recognize(model, corpora, "all")
-        known = sum(model.labels.knows(label) for label in report["labels"])
+        trained = sum(model.labels.knows(label) for label in report["labels"])
         top1, per_class = (report["scores"][key] for key in ("top1", "per_class"))
         print(
-            f"| {name} | {report['num_spans']} | {len(report['labels'])} | {known} | {top1}"
+            f"| {name} | {report['num_spans']} | {len(report['labels'])} | {trained} | {top1}"
             f" | {per_class} | {report['scores']['chance']:.1f} |",
             flush=True,
         )
     if examples:
         found = by_neighbors(model, examples, corpora, report["labels"])
-        right = 100.0 * (found == report["target"][:, None]).mean(axis=1)
-        print(f"| neighbors and text | | | | {bootstrap(right)} | | |")
+        correct = 100.0 * (found == report["target"][:, None]).mean(axis=1)
+        print(f"| neighbors and text | | | | {bootstrap(correct)} | | |")
     if picture:
         draw_confusion(report, picture)
 
