@@ -20,7 +20,7 @@ import torch
 
 from actionpose.export.save import save_files
 from actionpose.inference.predictor import ActionPose
-from actionpose.keypoints import detections as keypoint_files
+from actionpose.keypoints.formats import is_folder_of_frames
 from actionpose.keypoints.tracking import MAX_GAP_S
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
@@ -255,7 +255,7 @@ def _lift_on_ray(
 
 def holds_inputs(path: Path) -> bool:
     """Whether a path is a folder of inputs, not one input."""
-    return path.is_dir() and not keypoint_files.is_folder_of_frames(path)
+    return path.is_dir() and not is_folder_of_frames(path)
 
 
 def find_jobs(
@@ -318,7 +318,7 @@ def _inputs_in(folder: Path, recursive: bool, excluded: Path) -> Iterator[Path]:
         if path.name.startswith(".") or path.resolve() == excluded:
             continue
         if path.is_dir():
-            if keypoint_files.is_folder_of_frames(path):
+            if is_folder_of_frames(path):
                 yield path
             elif recursive:
                 yield from _inputs_in(path, recursive, excluded)

@@ -1,10 +1,8 @@
-"""2D keypoints of one or more people over time: every container and layout in, one type out.
+"""2D keypoints of one or more people over time: every file format and layout in, one type out.
 
-`Keypoints.read` takes what AlphaPose, OpenPose, MMPose, COCO, MediaPipe, DeepLabCut and Sports2D
-tools write, bare NumPy arrays, and what `Keypoints.save` wrote; `keypoint_files.py` has the
-containers, `keypoint_tables.py` those that are tables, `keypoint_layout.py` says which index is
-which joint, `keypoint_checks.py` what values are possible. Here are the type, its own file, and the
-sorting of detections into people.
+Here are the type, its own file, and the sorting of detections into people. `formats.py` lists what
+`Keypoints.read` takes, `layout.py` says which index is which joint, `validation.py` what values are
+possible.
 """
 
 import json
@@ -17,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from actionpose.keypoints import detections as keypoint_files
-from actionpose.keypoints import tables as keypoint_tables
+from actionpose.keypoints import formats, npz
 from actionpose.keypoints.detections import Detections
-from actionpose.keypoints.layout import layout, named
+from actionpose.keypoints.keypoint_file import KeypointFile
+from actionpose.keypoints.layout import joint_layout, skeleton_by_name
 from actionpose.keypoints.tracking import track
 from actionpose.keypoints.validation import (
     check_pixels,
@@ -30,20 +28,14 @@ from actionpose.keypoints.validation import (
     checked_times,
     cleaned,
 )
-from actionpose.skeletons import (
-    H36M17,
-    SKELETONS,
-    Skeleton,
-    convert,
-)
+from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.legacy import current_names
 
-FORMATS = ("auto", *keypoint_files.FORMATS, *keypoint_tables.FORMATS)
 FORMAT = 1  # raised when code that reads the old format would misread the new one
-ASSUMED_RATE_HZ = 30.0
-ASSUMED = f"assumed {ASSUMED_RATE_HZ:g} Hz"
+ASSUMED_FPS = 30.0
+ASSUMED = f"assumed {ASSUMED_FPS:g} Hz"
 MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame numbers
 
 # what the npz's header holds besides skeleton and format_version
@@ -139,13 +131,13 @@ class Keypoints:
         """Read a keypoint file, or a folder with one json per frame.
 
         Frames are put in the order of their numbers, from the least number that the file has;
-        frames in between that it lacks are there and not valid. Confidence above 1, which
+        frames in between that it lacks are present and not valid. Confidence above 1, which
         AlphaPose gives, is 1. COCO's visibility 1 (hidden, but labeled) is a confidence of 0.5.
         Without track numbers in the file, `tracking` says who is who; with them, of two detections
         of one person in one frame the more confident stays.
 
         Args:
-            format: one of `FORMATS`; "auto" goes by the content.
+            format: one of `formats.NAMES`; "auto" goes by the content.
             skeleton: the layout, where the number of joints leaves it open: one of `SKELETONS`
                 or its name. 17 joints in a detector's json are COCO's, in a bare array anybody's.
             image_size: width and height in pixels; else what the file says, which may be nothing.
@@ -158,27 +150,19 @@ class Keypoints:
         if not path.exists():
             raise UserError(f"no such file: {path}")
         try:
-            if format not in FORMATS:
-                raise UserError(f"format {format!r} is none of {', '.join(FORMATS)}")
-            skeleton = named(skeleton)
-            arrays = keypoint_files.load_arrays(path)
-            if format != "auto" and (format == "npz") != (arrays is not None):
-                raise UserError(f"not what {format} writes: leave the format to be found")
-            if arrays is None:
-                table = keypoint_tables.table_format(path)
-                if format in keypoint_tables.FORMATS and format != table:
-                    raise UserError(f"not what {format} writes: leave the format to be found")
-                if table and format in ("auto", table):
-                    found = keypoint_tables.read_table(path, table)
-                else:
-                    found = keypoint_files.read_json(path, format, checked_size(image_size))
-                keypoints = from_detections(found, skeleton, image_size)
-            elif "header" in arrays:
-                keypoints = _from_saved(arrays, skeleton)
+            if format not in formats.NAMES:
+                raise UserError(f"format {format!r} is none of {', '.join(formats.NAMES)}")
+            skeleton = skeleton_by_name(skeleton)
+            file = KeypointFile(path, checked_size(image_size))
+            is_npz = npz.matches(file)
+            if format != "auto" and (format == npz.NAME) != is_npz:
+                raise file.refusal(format)
+            if is_npz:
+                keypoints = cls._from_arrays(npz.load_arrays(file), skeleton)
             else:
-                points = arrays["keypoints_px" if "keypoints_px" in arrays else "keypoints"]
-                keypoints = cls.from_array(points, skeleton=skeleton, fps=ASSUMED_RATE_HZ)
-                keypoints = replace(keypoints, rate_source=ASSUMED)
+                found = formats.read_detections(file, format)
+                found = replace(found, image_size=image_size or found.image_size)
+                keypoints = cls.from_detections(found, skeleton)
             if image_size is not None:
                 keypoints = replace(keypoints, image_size=image_size)
             if fps is not None:  # which replaces the times of the file
@@ -217,7 +201,9 @@ class Keypoints:
         people, frames, joints, channels = array.shape
         if channels == 2:
             array = np.concatenate([array, (array != 0).any(-1, keepdims=True)], axis=-1)
-        skeleton, columns = layout(joints, named(skeleton), names=None, coco=False)
+        skeleton, columns = joint_layout(
+            joints, skeleton_by_name(skeleton), names=None, assume_coco=False
+        )
         rows = array[:, :, columns].reshape(people * frames, len(skeleton), 3)
         points = cleaned(rows, np.tile(np.arange(frames), people), skeleton)
         if not points.any():
@@ -232,6 +218,107 @@ class Keypoints:
             skeleton=skeleton,
             detector=detector,
         )
+
+    @classmethod
+    def from_detections(
+        cls, found: Detections, skeleton: Skeleton | None = None, **about: Any
+    ) -> "Keypoints":
+        """Detections in any order -> people over all frames.
+
+        Args:
+            skeleton: the layout, where the number of joints leaves it open.
+            about: further fields.
+
+        Raises:
+            UserError: a value is impossible, no layout fits, or no joint is detected.
+        """
+        skeleton, columns = joint_layout(
+            found.keypoints.shape[1], skeleton, names=found.joints, assume_coco=True
+        )
+        points = cleaned(found.keypoints[:, columns], found.frame, skeleton)
+        # a detection without a joint says nothing
+        visible = np.asarray((points[..., 2] > 0).any(-1))
+        if not visible.any():
+            raise UserError("no joint is detected in any frame: every confidence is 0")
+        points, frame = points[visible], found.frame[visible] - found.span[0]
+        person = None if found.person is None else found.person[visible]
+        # AlphaPose without tracking gives everybody the number 0
+        several = len(np.unique(frame)) < len(frame)
+        if person is None or (len(np.unique(person)) == 1 and several):
+            fps = found.fps or ASSUMED_FPS
+            person = track(frame / fps, points) if several else np.zeros_like(frame)
+        track_id, row = np.unique(person, return_inverse=True)
+        num_frames = found.span[1] - found.span[0] + 1
+        shape = (len(track_id), num_frames, len(skeleton), 3)
+        if math.prod(shape) * points.itemsize > MAX_BYTES:
+            raise UserError(
+                f"{len(track_id)} people over {num_frames} frames ({found.span[0]} to "
+                f"{found.span[1]}) are too much for memory: check that the image names count "
+                "frames, or split the video"
+            )
+        about = {"rate_source": "file" if found.fps else ASSUMED} | about
+        # where a person is twice in a frame the more confident one stays: it is assigned last
+        order = np.argsort(points[..., 2].mean(-1), kind="stable")
+        keypoints_px = np.zeros(shape, dtype=np.float32)
+        keypoints_px[row[order], frame[order]] = points[order]
+        valid = np.zeros(shape[:2], dtype=np.bool_)
+        valid[row, frame] = True
+        return cls(
+            keypoints_px=keypoints_px,
+            valid=valid,
+            track_id=track_id,
+            fps=found.fps or ASSUMED_FPS,
+            time_s=found.time_s,
+            image_size=found.image_size,
+            skeleton=skeleton,
+            detector=found.detector,
+            source=found.source,
+            first_frame=found.span[0],
+            **about,
+        )
+
+    @classmethod
+    def _from_arrays(
+        cls, arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None
+    ) -> "Keypoints":
+        """A bare array, or what `save` writes; a Result's file has the same and more."""
+        if "header" not in arrays:
+            points = arrays["keypoints_px" if "keypoints_px" in arrays else "keypoints"]
+            keypoints = cls.from_array(points, skeleton=skeleton, fps=ASSUMED_FPS)
+            return replace(keypoints, rate_source=ASSUMED)
+        if missing := {"valid", "track_id"} - arrays.keys():
+            raise UserError(f"has a header, but no array {' or '.join(sorted(missing))}")
+        try:
+            header = current_names(json.loads(str(arrays["header"])))
+            if header["format_version"] != FORMAT:
+                raise UserError(
+                    f"is in format {header['format_version']}; this version reads {FORMAT}"
+                )
+            points, valid = arrays["keypoints_px"], arrays["valid"]
+            points[~valid] = 0  # a Result's numbers mean nothing there
+            points[points[..., -1] == 0] = 0
+            known = {name: header[name] for name in HEADER if header.get(name) is not None}
+            keypoints = cls(
+                keypoints_px=points,
+                valid=valid,
+                track_id=arrays["track_id"],
+                fps=known.get("fps", ASSUMED_FPS),
+                rate_source=known.get("rate_source", "file" if "fps" in known else ASSUMED),
+                image_size=known.get("image_size"),
+                skeleton=skeleton or SKELETONS[header["skeleton"]],
+                detector=str(known.get("detector", "")),
+                source=str(known.get("source", "")),
+                first_frame=int(known.get("first_frame", 0)),
+                time_s=_uneven(arrays.get("time_s"), known.get("fps")),
+                notes=tuple(known.get("notes", ())),
+                complete=bool(known.get("complete", True)),
+            )
+        except UserError:
+            raise
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"not as actionpose writes it, or damaged ({error!r})") from None
+        check_pixels(keypoints.keypoints_px)
+        return keypoints
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an npz that needs no pickle. Same keypoints, same bytes; whole or not at all.
@@ -267,96 +354,6 @@ class Keypoints:
         points = np.stack([convert(person, self.skeleton, target) for person in self.keypoints_px])
         points[points[..., 2] == 0] = 0
         return replace(self, keypoints_px=points, skeleton=target)
-
-
-def _from_saved(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> Keypoints:
-    """From the arrays that `Keypoints.save` writes; a Result's file has the same and more."""
-    if missing := {"valid", "track_id"} - arrays.keys():
-        raise UserError(f"has a header, but no array {' or '.join(sorted(missing))}")
-    try:
-        header = current_names(json.loads(str(arrays["header"])))
-        if header["format_version"] != FORMAT:
-            raise UserError(f"is in format {header['format_version']}; this version reads {FORMAT}")
-        points, valid = arrays["keypoints_px"], arrays["valid"]
-        points[~valid] = 0  # a Result's numbers mean nothing there
-        points[points[..., -1] == 0] = 0
-        known = {name: header[name] for name in HEADER if header.get(name) is not None}
-        keypoints = Keypoints(
-            keypoints_px=points,
-            valid=valid,
-            track_id=arrays["track_id"],
-            fps=known.get("fps", ASSUMED_RATE_HZ),
-            rate_source=known.get("rate_source", "file" if "fps" in known else ASSUMED),
-            image_size=known.get("image_size"),
-            skeleton=skeleton or SKELETONS[header["skeleton"]],
-            detector=str(known.get("detector", "")),
-            source=str(known.get("source", "")),
-            first_frame=int(known.get("first_frame", 0)),
-            time_s=_uneven(arrays.get("time_s"), known.get("fps")),
-            notes=tuple(known.get("notes", ())),
-            complete=bool(known.get("complete", True)),
-        )
-    except UserError:
-        raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"not as actionpose writes it, or damaged ({error!r})") from None
-    check_pixels(keypoints.keypoints_px)
-    return keypoints
-
-
-def from_detections(
-    found: Detections,
-    skeleton: Skeleton | None = None,
-    image_size: tuple[int, int] | None = None,
-    **about: Any,
-) -> Keypoints:
-    """Detections in any order -> people over all frames.
-
-    Args:
-        skeleton, image_size: as in `Keypoints.read`.
-        about: further fields of `Keypoints`.
-    """
-    skeleton, columns = layout(found.keypoints.shape[1], skeleton, found.joints, coco=True)
-    points = cleaned(found.keypoints[:, columns], found.frame, skeleton)
-    there = np.asarray((points[..., 2] > 0).any(-1))  # a detection without a joint says nothing
-    if not there.any():
-        raise UserError("no joint is detected in any frame: every confidence is 0")
-    points, frame = points[there], found.frame[there] - found.span[0]
-    person = None if found.person is None else found.person[there]
-    # AlphaPose without tracking gives everybody the number 0
-    several = len(np.unique(frame)) < len(frame)
-    if person is None or (len(np.unique(person)) == 1 and several):
-        fps = found.fps or ASSUMED_RATE_HZ
-        person = track(frame / fps, points) if several else np.zeros_like(frame)
-    track_id, row = np.unique(person, return_inverse=True)
-    num_frames = found.span[1] - found.span[0] + 1
-    shape = (len(track_id), num_frames, len(skeleton), 3)
-    if math.prod(shape) * points.itemsize > MAX_BYTES:
-        raise UserError(
-            f"{len(track_id)} people over {num_frames} frames ({found.span[0]} to "
-            f"{found.span[1]}) are too much for memory: check that the image names count frames, "
-            "or split the video"
-        )
-    about = {"rate_source": "file" if found.fps else ASSUMED} | about
-    # where a person is twice in a frame the more confident one stays: it is assigned last
-    order = np.argsort(points[..., 2].mean(-1), kind="stable")
-    keypoints_px = np.zeros(shape, dtype=np.float32)
-    keypoints_px[row[order], frame[order]] = points[order]
-    valid = np.zeros(shape[:2], dtype=np.bool_)
-    valid[row, frame] = True
-    return Keypoints(
-        keypoints_px=keypoints_px,
-        valid=valid,
-        track_id=track_id,
-        fps=found.fps or ASSUMED_RATE_HZ,
-        time_s=found.time_s,
-        image_size=found.image_size if image_size is None else image_size,
-        skeleton=skeleton,
-        detector=found.detector,
-        source=found.source,
-        first_frame=found.span[0],
-        **about,
-    )
 
 
 def _uneven(time_s: Any, fps: float | None) -> Any:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from actionpose.keypoints.core import ASSUMED_RATE_HZ, Keypoints
+from actionpose.keypoints.core import ASSUMED_FPS, Keypoints
 from actionpose.result import Result
 
 
@@ -11,7 +11,7 @@ def keypoints_of_result(result: Result) -> Keypoints:
     header = result.header
     visible = (result.keypoints_px[..., 2:] > 0) & result.valid[..., None, None]
     duration_s = float(result.time_s[-1] - result.time_s[0]) if len(result.time_s) > 1 else 0.0
-    measured = (len(result.time_s) - 1) / duration_s if duration_s > 0 else ASSUMED_RATE_HZ
+    measured = (len(result.time_s) - 1) / duration_s if duration_s > 0 else ASSUMED_FPS
     size = header.get("image_size")
     return Keypoints(
         keypoints_px=np.where(visible, result.keypoints_px, 0).astype(np.float32),

@@ -11,15 +11,22 @@ WHOLE_BODY = {133: COCO17, 136: HALPE26}
 OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
 
 
-def layout(
-    num_joints: int, given: Skeleton | None, names: tuple[str, ...] | None, coco: bool
+def joint_layout(
+    num_joints: int,
+    given: Skeleton | None,
+    *,
+    names: tuple[str, ...] | None,
+    assume_coco: bool,
 ) -> tuple[Skeleton, list[int]]:
     """The skeleton of a file with so many joints, and where in the file its joints are.
 
     Args:
-        given: what the user says.
+        given: what the user says that it is.
         names: what the file calls its joints, if it does.
-        coco: whether 17 joints are COCO's, for want of a better word.
+        assume_coco: whether 17 joints are COCO's, where nothing tells them apart.
+
+    Raises:
+        UserError: no skeleton fits, or several do.
     """
     fitting = {s: list(range(len(s))) for s in SKELETONS.values() if len(s) == num_joints}
     if num_joints in WHOLE_BODY:
@@ -43,11 +50,8 @@ def layout(
         )
     if len(fitting) > 1 and names in (joints := {s.joints: s for s in fitting}):
         return joints[names], fitting[joints[names]]
-    if len(fitting) > 1 and (names or not coco):
-        raise UserError(
-            f"{num_joints} joints can be {_or(fitting)}: say which, with --skeleton NAME "
-            "(in Python, skeleton=)"
-        )
+    if len(fitting) > 1 and (names or not assume_coco):
+        raise UserError(f"{num_joints} joints can be {_or(fitting)}: say which, with skeleton=NAME")
     only = COCO17 if COCO17 in fitting else next(iter(fitting))
     return only, fitting[only]
 
@@ -56,7 +60,12 @@ def _or(skeletons: Iterable[Skeleton]) -> str:
     return " or ".join(skeleton.name for skeleton in skeletons)
 
 
-def named(skeleton: Skeleton | str | None) -> Skeleton | None:
+def skeleton_by_name(skeleton: Skeleton | str | None) -> Skeleton | None:
+    """The skeleton of a name; a skeleton or None is returned as it is.
+
+    Raises:
+        UserError: no such skeleton.
+    """
     if not isinstance(skeleton, str):
         return skeleton
     if skeleton not in SKELETONS:

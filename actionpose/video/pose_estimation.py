@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.keypoints.core import Keypoints, from_detections
+from actionpose.keypoints.core import Keypoints
 from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.tracking import track
 from actionpose.utils.errors import UserError
@@ -113,7 +113,7 @@ def _follow(
         fps=fps,
         time_s=uneven,
     )
-    return from_detections(
+    return Keypoints.from_detections(
         found, detector.skeleton, notes=notes, complete=not video.problems, rate_source=rate_source
     )
 

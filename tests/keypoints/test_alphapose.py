@@ -190,7 +190,7 @@ def test_mmpose_names_its_joints(write_keypoints):
 
     assert Keypoints.read(file(COCO17.joints)).skeleton is COCO17
     other = file(["head_bottom", *COCO17.joints[1:]])  # PoseTrack has 17 joints of its own
-    refused(other, "coco17", "h36m17", "--skeleton")
+    refused(other, "coco17", "h36m17", "skeleton=NAME")
     assert Keypoints.read(other, skeleton=COCO17).skeleton is COCO17
 
 
@@ -269,7 +269,7 @@ def test_bare_arrays(tmp_path):
 def test_seventeen_joints_in_a_bare_array_are_ambiguous(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, keypoints=body(0, 0, 17)[None])
-    refused(path, "coco17", "h36m17", "mpi_inf_3dhp17", "--skeleton")
+    refused(path, "coco17", "h36m17", "mpi_inf_3dhp17", "skeleton=NAME")
     assert Keypoints.read(path, skeleton="h36m17").skeleton is H36M17
     refused(path, "halpe26", "17", skeleton="halpe26")
     refused(path, "'coco18'", "coco17", skeleton="coco18")

@@ -148,7 +148,7 @@ def test_mediapipe(tmp_path: Path, form: str) -> None:
     found = Keypoints.read(path, image_size=(1000, 500))
     assert found.skeleton is MEDIAPIPE33 and found.detector == "MediaPipe"
     np.testing.assert_allclose(found.keypoints_px[0], bodies, atol=1e-3)
-    with pytest.raises(UserError, match="--image-size"):
+    with pytest.raises(UserError, match="image_size"):
         Keypoints.read(path)
 
 

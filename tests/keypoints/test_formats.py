@@ -1,12 +1,26 @@
 """What every 2D container has in common: the defects that real files have."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.keypoint_writers import SHAPE, alphapose, body, instance, openpose, refused
 
+from actionpose import keypoints as package
+from actionpose.keypoints import formats
 from actionpose.keypoints.core import Keypoints
 from actionpose.skeletons import COCO17, HALPE26, Skeleton
 from actionpose.utils.errors import UserError
+
+
+def test_formats_list_every_reader() -> None:
+    folder = Path(package.__file__).parent
+    readers = {
+        path.stem
+        for path in folder.glob("*.py")
+        if "\ndef matches(" in (text := path.read_text()) and "\ndef read(" in text
+    }
+    assert readers == formats.FORMATS.keys()
 
 
 @pytest.mark.parametrize("joints", [5, 21, 68])

@@ -1,0 +1,56 @@
+"""TRC in pixels: tab-separated; markers with X, Y, Z, Z always 0, as Sports2D writes it."""
+
+import math
+
+import numpy as np
+
+from actionpose.keypoints.detections import Detections
+from actionpose.keypoints.keypoint_file import KeypointFile
+from actionpose.keypoints.tables import detections_of_bodies, numbers, skeleton_of
+from actionpose.utils.errors import UserError
+
+NAME = "trc"
+_METERS = 50.0  # nobody's coordinate is beyond it in meters, somebody's is in pixels
+
+
+def matches(file: KeypointFile) -> bool:
+    return file.start.lower().startswith(b"pathfiletype")
+
+
+def read(file: KeypointFile) -> Detections:
+    if not matches(file):
+        raise file.refusal(NAME)
+    cells = [line.split("\t") for line in file.lines]
+    if len(cells) < 5 or cells[3][0].strip().lower() != "frame#":
+        raise UserError("not a TRC table: its fourth line does not begin with Frame#")
+    about = dict(zip((word.strip() for word in cells[1]), cells[2], strict=False))
+    names = [cell.strip() for cell in cells[3][2:] if cell.strip()]
+    rows = [row for row in cells[5:] if row and row[0].strip()]
+    if not rows:
+        raise UserError("the table has no frames")
+    markers = numbers([row[2:] for row in rows], 3 * len(names)).reshape(len(rows), -1, 3)
+    if np.nanmax(np.abs(markers[..., 2]), initial=0) > 0:
+        raise UserError("the markers have a depth: this is 3D, and only 2D can be lifted")
+    if np.nanmax(np.abs(markers[..., :2]), initial=0) <= _METERS:
+        raise UserError(
+            "the markers look like meters: give them in pixels (Sports2D writes such a file, "
+            "..._px_person00.trc)"
+        )
+    skeleton, sources = skeleton_of(names)
+    body = np.zeros((len(rows), len(skeleton), 3))
+    for joint, name in sources.items():
+        marker = markers[:, names.index(name), :2]
+        body[:, joint, :2] = marker
+        body[:, joint, 2] = (marker != 0).any(-1)
+    row_names = [row[0].strip() for row in rows]
+    return detections_of_bodies(
+        row_names, [body], joints=skeleton.joints, fps=_rate(about.get("DataRate", ""))
+    )
+
+
+def _rate(text: str) -> float | None:
+    try:
+        rate = float(text)
+    except ValueError:
+        return None
+    return rate if rate > 0 and math.isfinite(rate) else None
