@@ -78,7 +78,9 @@ def _follow(
     count = len(time_s)
     if not (points[..., 2] > 0).any():
         where = "it" if count == 1 else f"any of its {count} frames"
-        raise UserError(f"no person is found in {where}: {video.path}; try another detector")
+        raise UserError(
+            f"no person is found in {where}: {video.path}; another detector=NAME may find one"
+        )
     lone = np.bincount(frame).max() == 1
     person = track(time_s[frame], points, lone=bool(lone))
     num_frames = np.bincount(person)
