@@ -34,7 +34,6 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from actionpose.cli.options import make_folder
 from actionpose.config import FinetuneConfig, load_recipe
 from actionpose.datasets.corpus import open_corpus
 from actionpose.datasets.lifting import Batches
@@ -43,7 +42,7 @@ from actionpose.geometry.camera import box_frame, mirror
 from actionpose.skeletons import H36M17
 from actionpose.training.loop import tune_malloc
 from actionpose.utils.errors import exit_codes
-from actionpose.utils.files import atomic_write
+from actionpose.utils.files import atomic_write, make_folder
 
 RECIPE = Path("recipes/open_tiny_1.yaml")
 VAL = [Path("data/open/cmu"), Path("data/open/hdm05")]
