@@ -288,6 +288,7 @@ def mpi_inf_3dhp(
 def _report(folder: Path) -> None:
     """What was found, from the folder itself."""
     from actionpose.datasets.paired import verify_pairs
+    from actionpose.evaluation.protocols import SYNTHETIC
 
     info = verify_pairs(folder)
     print(f"wrote   {folder}: {info['kind']}, keypoints {info['keypoints']}")
@@ -299,5 +300,5 @@ def _report(folder: Path) -> None:
     if "knee_to_neck_mm" in info:
         sizes = [mm for split in info["knee_to_neck_mm"].values() for mm in split.values()]
         print(f"bodies  knee to neck {min(sizes):.0f} to {max(sizes):.0f} mm: {info['annotation']}")
-    if info["imitated"]:
-        print("IMITATED DATA: numbers mean nothing")
+    if info["synthetic"]:
+        print(SYNTHETIC)

@@ -186,7 +186,7 @@ def _draw(
                     f"{clip['video']}\nframe {clip['worst_frame']}: {clip['worst_frame_mm']:.0f} mm"
                 )
                 axes.set_title(text, fontsize=7.5, loc="left")
-    mark = f"{SYNTHETIC}. " if pairs.info.get("imitated") else ""
+    mark = f"{SYNTHETIC}. " if pairs.info.get("synthetic") else ""
     figure.suptitle(
         f"{mark}Mean errors in mm; below, the worst frames of the worst clips, from the camera and "
         "turned:\ngrey is the truth, orange the person's right, blue the left",

@@ -84,7 +84,7 @@ def protocol_for(
     protocol = PROTOCOLS[pairs.kind]
     if pairs.info.get("annotation") == "annot3":
         notes += ("annot3: NOT comparable with the tables, which use univ_annot3",)
-    if pairs.info.get("imitated"):
+    if pairs.info.get("synthetic"):
         notes += (SYNTHETIC,)
     changes: dict[str, Any] = {"flip": flip}
     if frames is not None:
@@ -351,7 +351,7 @@ def _report(
         },
         "protocol": protocol.title,
         "protocol_details": asdict(protocol),
-        "imitated": bool(pairs.info.get("imitated")),
+        "synthetic": bool(pairs.info.get("synthetic")),
         "frames": len(errors),
         "clips": len(windows.rows),
         "frames_not_scored": countable - sum(map(len, blocked)) - len(errors),

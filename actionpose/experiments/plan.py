@@ -22,6 +22,7 @@ from actionpose.datasets.paired import clip_rows, open_pairs
 from actionpose.experiments.tables import OurRow
 from actionpose.training.loop import stop_requests
 from actionpose.utils.errors import UserError
+from actionpose.utils.legacy import current_names
 
 # the pretrained encoders that rows start from, by the name of the row's variant
 VARIANTS = {
@@ -229,7 +230,7 @@ def collect(plan: Plan) -> list[OurRow]:
     rows: dict[str, OurRow] = {}
     for name, kind, path in plan.rows:
         if path.exists():
-            report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            report: dict[str, Any] = current_names(json.loads(path.read_text("utf-8")))
             rows.setdefault(name, OurRow(name)).reports[kind] = report
     return list(rows.values())
 

@@ -106,7 +106,7 @@ def draw_figure7(
                 draw_bones(axes, front, reach=reach)
                 if view == 0:
                     axes.set_title(f"{name}\n{error:.0f} mm", fontsize=7.5, loc="left")
-    mark = f"{SYNTHETIC}. " if pairs.info.get("imitated") else ""
+    mark = f"{SYNTHETIC}. " if pairs.info.get("synthetic") else ""
     figure.suptitle(
         f"{mark}Orange is the person's right, blue the left, gray the truth; each 3D from the "
         "camera and turned. Circles: confidence below 0.5",

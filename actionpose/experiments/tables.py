@@ -75,7 +75,7 @@ def as_rows(table: dict[str, Any], ours: Sequence[OurRow]) -> list[dict[str, Any
 def _notes(table: dict[str, Any], ours: Sequence[OurRow]) -> list[str]:
     """The protocol legend, the marks, and under which protocol each of our rows was scored."""
     reports = [report for model in ours for report in model.reports.values()]
-    lines = [SYNTHETIC] if any(report.get("imitated") for report in reports) else []
+    lines = [SYNTHETIC] if any(report.get("synthetic") for report in reports) else []
     lines += [f"{key}: {text}." for key, text in table["legend"].items()]
     if table["marks"]:
         lines.append("; ".join(f"{key}: {text}" for key, text in table["marks"].items()) + ".")

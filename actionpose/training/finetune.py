@@ -104,7 +104,7 @@ def _open_data(config: ClipConfig) -> tuple[list[tuple[Corpus, float]], Pairs | 
 
 def _pairs_meta(pairs: Pairs) -> dict[str, Any]:
     """What a checkpoint states about the paired dataset that it was trained on."""
-    known = ("kind", "keypoints", "annotation", "source", "license", "imitated")
+    known = ("kind", "keypoints", "annotation", "source", "license", "synthetic")
     source = {key: pairs.info[key] for key in known if key in pairs.info}
     name, digest = pairs.folder.name, pairs.info["sha256"]["train/pose.npy"]
     return {

@@ -5,6 +5,7 @@ from typing import Any
 
 RENAMED = {
     "rate_hz": "fps",
+    "imitated": "synthetic",
     "licence": "license",
     "other_threshold": "rejection_threshold",
     "other_calibrated_on": "rejection_calibrated_on",

@@ -70,7 +70,7 @@ def test_reproduce_goes_from_raw_files_to_tables_and_figure(
     pkl = raw / "h36m_sh_conf_cam_source_final.pkl"
     assert call(monkeypatch, "prepare", "h36m", pkl, h36m) == 0
     assert call(monkeypatch, "prepare", "3dhp", raw, dhp) == 0
-    assert "IMITATED DATA" in capsys.readouterr().out
+    assert SYNTHETIC in capsys.readouterr().out
     start = [word for v in ("baseline", "mmm", "map", "full") for word in ("--pretrained", v)]
     start = [f"{w}={chain / 'official.bin'}" if w[0] != "-" else w for w in start]
     common = ["--out-dir", work, "--recipes", chain / "recipes"]
@@ -118,7 +118,7 @@ def test_evaluate_reads_the_originals_and_official_files(
     ):
         assert key in report
     assert len(report["checkpoint"]["sha256"]) == 64
-    assert SYNTHETIC in report["protocol"] and report["imitated"]
+    assert SYNTHETIC in report["protocol"] and report["synthetic"]
     arguments = ["evaluate", "3dhp", "--data", raw, *official, "--json", out]
     assert call(monkeypatch, *arguments, "--joints", "all17", "--average", "sequences") == 0
     report = json.loads(out.read_text())

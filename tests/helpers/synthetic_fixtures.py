@@ -1,7 +1,7 @@
 """Files with the keys, shapes and units of the licensed data sets, made from procedural motion.
 
 They let the whole chain run without the data; scores on them mean nothing, and every table made
-from them says so, because the files carry the key `imitated`.
+from them says so, because the files carry the key `synthetic`.
 
     python tests/helpers/synthetic_fixtures.py raw          # writes all of them into raw/
 """
@@ -68,7 +68,7 @@ def h36m_sh(
     frames: int = 300, cameras: int = 2, actions: dict[int, str] = ACTIONS, seed: int = 0
 ) -> dict[str, Any]:
     """The content of MotionBERT's pkl. S9 has one of the blocked sequences."""
-    content: dict[str, Any] = {"imitated": True}
+    content: dict[str, Any] = {"synthetic": True}
     rng = np.random.default_rng(seed)
     for split, subjects in (("train", (1, 5, 6, 7, 8)), ("test", (9, 11))):
         table: dict[str, list[Any]] = {
@@ -208,12 +208,12 @@ def write_all(folder: Path, **sizes: Any) -> Path:
     with (folder / "h36m_sh_conf_cam_source_final.pkl").open("wb") as file:
         pickle.dump(h36m_sh(**sizes.get("h36m_sh", {})), file)
     positions_m, positions_px, cameras = h36m_videopose3d()
-    save_npz(folder / "data_3d_h36m.npz", positions_3d=positions_m, imitated=True)
+    save_npz(folder / "data_3d_h36m.npz", positions_3d=positions_m, synthetic=True)
     save_npz(folder / "data_2d_h36m_cpn_ft_h36m_dbb.npz", positions_2d=positions_px)
     (folder / "camera-parameters.json").write_text(json.dumps(cameras))
     train, test = mpi_inf_3dhp(**sizes.get("mpi_inf_3dhp", {}))
-    save_npz(folder / "data_train_3dhp.npz", data=train, imitated=True)
-    save_npz(folder / "data_test_3dhp.npz", data=test, imitated=True)
+    save_npz(folder / "data_train_3dhp.npz", data=train, synthetic=True)
+    save_npz(folder / "data_test_3dhp.npz", data=test, synthetic=True)
     return folder
 
 

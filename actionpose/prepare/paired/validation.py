@@ -1,4 +1,7 @@
-"""What is wrong with a file of keypoints and poses that looks right: units, sides, body sizes."""
+"""Checks of keypoints and poses that look right: keys, shapes, units, sides, body sizes."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,18 +9,56 @@ from numpy.typing import NDArray
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
-Array = NDArray[np.floating]
+Floats = NDArray[np.floating]
 
 _LARGEST_NORMALIZED = 2.0  # coordinates of no image that has pixels
 _SAMPLE = 2000  # frames are enough to tell
 
 
-def sample(values: Array) -> Array:
+def missing_keys(table: Any, keys: Iterable[str]) -> str:
+    """The keys that a dict lacks, in words; empty if it has them all."""
+    if not isinstance(table, dict):
+        return "everything"
+    return ", ".join(key for key in keys if key not in table)
+
+
+def is_synthetic(content: Mapping[str, Any]) -> bool:
+    """Whether a file was made by the tests; those of version 0.1 say `imitated`."""
+    return any(bool(content.get(key, False)) for key in ("synthetic", "imitated"))
+
+
+def float_array(values: Any, where: str) -> Floats:
+    """In its own precision; whole numbers and objects become float64.
+
+    Raises:
+        UserError: these are no numbers.
+    """
+    array = np.asarray(values)
+    try:
+        return array if array.dtype.kind == "f" else array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: it does not hold numbers: {error}") from error
+
+
+def check_shape(array: Floats, shape: tuple[int, ...], where: str) -> None:
+    """Raises a `UserError` if it has another shape; the first axis is frames."""
+    if array.shape != shape:
+        expected = ", ".join(map(str, ("N", *shape[1:])))
+        raise UserError(f"{where} has shape {array.shape}, not ({expected}) with {shape[0]} frames")
+
+
+def with_confidence(points: Floats, confidence: Floats | None = None) -> Floats:
+    """(..., 2) coordinates to (..., 3) with a confidence, which is 1 by default."""
+    confidence = np.ones(points.shape[:-1]) if confidence is None else confidence
+    return np.concatenate([points, confidence[..., None]], axis=-1)
+
+
+def sample(values: Floats) -> Floats:
     """At most `_SAMPLE` frames, evenly spread."""
     return np.asarray(values[:: max(1, len(values) // _SAMPLE)], dtype=np.float64)
 
 
-def check_pixels(keypoints: Array, where: str) -> None:
+def check_pixels(keypoints: Floats, where: str) -> None:
     """Refuse normalized coordinates where pixels are expected.
 
     Raises:
@@ -31,7 +72,7 @@ def check_pixels(keypoints: Array, where: str) -> None:
         )
 
 
-def check_metric(pose_mm: Array, where: str) -> None:
+def check_metric(pose_mm: Floats, where: str) -> None:
     """Refuse poses that cannot be millimeters: a person measures more than 300 and less than 5000.
 
     Raises:
@@ -45,7 +86,7 @@ def check_metric(pose_mm: Array, where: str) -> None:
         )
 
 
-def check_sides(keypoints_px: Array, pose: Array, where: str) -> None:
+def check_sides(keypoints_px: Floats, pose: Floats, where: str) -> None:
     """Refuse swapped sides: of the 2D against the 3D, or of both against how knees bend.
 
     Args:
@@ -55,10 +96,10 @@ def check_sides(keypoints_px: Array, pose: Array, where: str) -> None:
     Raises:
         UserError: left and right are swapped.
     """
-    seen, body = sample(keypoints_px), sample(pose)
+    points_px, body = sample(keypoints_px), sample(pose)
     left, right = H36M17.indices("left_hip", "right_hip")
     across = (body[:, left] - body[:, right])[:, 0]
-    across_px = (seen[:, left] - seen[:, right])[:, 0]
+    across_px = (points_px[:, left] - points_px[:, right])[:, 0]
     if np.nansum(across * across_px) < 0:
         raise UserError(f"{where}: left and right of the 2D keypoints are swapped against the 3D")
     if knees_ahead(body) < 0:
@@ -68,25 +109,25 @@ def check_sides(keypoints_px: Array, pose: Array, where: str) -> None:
         )
 
 
-def knees_ahead(pose: Array) -> float:
-    """How far the knees are ahead of hips and ankles, on average, as a share of the trunk.
+def knees_ahead(pose: Floats) -> float:
+    """How far the knees are ahead of hips and ankles, on average, as a fraction of the torso.
 
     "Ahead" follows from what is called left and right, so that swapped sides make it negative;
     the axes must be right-handed.
     """
     joint = dict(zip(H36M17.joints, pose.swapaxes(0, 1), strict=True))
-    trunk = joint["thorax"] - joint["pelvis"]
-    ahead = np.cross(joint["left_hip"] - joint["right_hip"], trunk)
+    torso = joint["thorax"] - joint["pelvis"]
+    ahead = np.cross(joint["left_hip"] - joint["right_hip"], torso)
     ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-12)
-    size = np.maximum(np.linalg.norm(trunk, axis=-1), 1e-12)
-    shares = []
+    size = np.maximum(np.linalg.norm(torso, axis=-1), 1e-12)
+    fractions = []
     for side in ("left", "right"):
         middle = (joint[f"{side}_hip"] + joint[f"{side}_ankle"]) / 2
-        shares.append(((joint[f"{side}_knee"] - middle) * ahead).sum(axis=-1) / size)
-    return float(np.nanmean(shares))
+        fractions.append(((joint[f"{side}_knee"] - middle) * ahead).sum(axis=-1) / size)
+    return float(np.nanmean(fractions))
 
 
-def knee_neck_mm(pose_mm: Array) -> float:
+def knee_neck_mm(pose_mm: Floats) -> float:
     """Median length of the chain knee, hip, pelvis to spine to neck, which "universal" poses share.
 
     Args:

@@ -1,4 +1,4 @@
-"""Human3.6M's files, imitated key by key, with what can be wrong with them."""
+"""Human3.6M's files, made key by key, with what can be wrong with them."""
 
 import copy
 import json
@@ -40,7 +40,7 @@ def prepared(content, tmp_path_factory):
 
 def test_every_number_arrives(content, prepared):
     info = verify_pairs(prepared)
-    assert (info["kind"], info["imitated"]) == ("h36m-sh", True)
+    assert (info["kind"], info["synthetic"]) == ("h36m-sh", True)
     assert info["factor_residual_mm"] < 1e-3
     for split in ("train", "test"):
         pairs, table = open_pairs(prepared, split), content[split]
@@ -291,7 +291,7 @@ def test_world_to_camera_and_detections_cut(videopose3d, tmp_path):
 
 def test_defects_of_videopose3ds_files(videopose3d, tmp_path):
     folder, positions_m, positions_px = videopose3d
-    with pytest.raises(UserError, match="--keypoints"):
+    with pytest.raises(UserError, match="give keypoints=FILE"):
         prepare_h36m(folder / "data_3d_h36m.npz", tmp_path / "out")
     with pytest.raises(UserError, match="no positions_2d"):
         prepare(folder, tmp_path / "out", keypoints="data_3d_h36m.npz")

@@ -1,4 +1,4 @@
-"""MPI-INF-3DHP's files, imitated key by key."""
+"""MPI-INF-3DHP's files, made key by key."""
 
 import copy
 
@@ -36,12 +36,12 @@ def write(folder, content, **extra):
 @pytest.fixture(scope="module")
 def prepared(content, tmp_path_factory):
     folder = tmp_path_factory.mktemp("3dhp")
-    return prepare_3dhp(write(folder, content, imitated=True), folder / "out")
+    return prepare_3dhp(write(folder, content, synthetic=True), folder / "out")
 
 
 def test_joints_are_mapped_by_name(content, prepared):
     info = verify_pairs(prepared)
-    assert (info["kind"], info["unit_mm"], info["imitated"]) == ("3dhp", 1024, True)
+    assert (info["kind"], info["unit_mm"], info["synthetic"]) == ("3dhp", 1024, True)
     order = [TO_H36M[joint] for joint in H36M17.joints]
     test = open_pairs(prepared, "test")
     for video in test.videos:
