@@ -19,7 +19,6 @@ Writes OUT/mlp/{weights.pt,open_val.json,open_val_no_flip.json} and OUT/mean_pos
 """
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +41,7 @@ from actionpose.geometry.camera import box_frame, mirror
 from actionpose.skeletons import H36M17
 from actionpose.training.loop import tune_malloc
 from actionpose.utils.errors import exit_codes
-from actionpose.utils.files import atomic_write, make_folder
+from actionpose.utils.files import make_folder, write_json
 
 RECIPE = Path("recipes/open_tiny_1.yaml")
 VAL = [Path("data/open/cmu"), Path("data/open/hdm05")]
@@ -143,10 +142,8 @@ def write(path: Path, report: dict[str, Any], **about: Any) -> None:
     scores = {name: vars(score) for name, score in report["scores"].items()}
     for name, score in report["scores"].items():
         print(f"  {name:16} {score}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as unfinished:
-        text = json.dumps({**report, "scores": scores, **about}, indent=2) + "\n"
-        unfinished.write_text(text, encoding="utf-8")
+    make_folder(path.parent)
+    write_json(path, {**report, "scores": scores, **about})
 
 
 def main(
