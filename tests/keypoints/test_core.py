@@ -1,19 +1,21 @@
-"""The one type that every 2D container becomes: saved, read, and brought to other joints."""
+"""`Keypoints`: saved, read, and converted to other joints."""
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.keypoint_writers import body, refused
 
 from actionpose.keypoints.core import Keypoints
-from actionpose.skeletons import COCO17, H36M17, SKELETONS
+from actionpose.skeletons import COCO17, H36M17, SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 
 
 @pytest.fixture
-def keypoints():
+def keypoints() -> Keypoints:
     points = np.stack([[body(x, n, 17) for n in range(6)] for x in (50, 600)])
     points[1, 2:4] = 0
     points[0, :, COCO17.joints.index("left_hip")] = 0
@@ -23,14 +25,14 @@ def keypoints():
     return found
 
 
-def test_from_array(keypoints):
+def test_from_array(keypoints: Keypoints) -> None:
     assert (keypoints.num_persons, keypoints.num_frames) == (2, 6)
     assert keypoints.valid.tolist() == [[True] * 6, [True, True, False, False, True, True]]
     with pytest.raises(UserError, match="numbers"):
         Keypoints.from_array([[["a"]]], skeleton=None, fps=30)
 
 
-def test_save_and_read(keypoints, tmp_path):
+def test_save_and_read_are_inverse(keypoints: Keypoints, tmp_path: Path) -> None:
     first, second = tmp_path / "first.npz", tmp_path / "second.npz"
     keypoints.save(first)
     found = Keypoints.read(first)
@@ -49,20 +51,24 @@ def test_save_and_read(keypoints, tmp_path):
     assert header["format_version"] == 1
 
 
-def test_save_faults(keypoints, tmp_path):
+def test_save_refuses_other_suffixes_and_missing_folders(
+    keypoints: Keypoints, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=r"\.npz"):
         keypoints.save(tmp_path / "a.json")
     with pytest.raises(UserError, match="folder"):
         keypoints.save(tmp_path / "none" / "a.npz")
 
 
-def saved_arrays(keypoints, path):
+def saved_arrays(keypoints: Keypoints, path: Path) -> dict[str, Any]:
     keypoints.save(path)
     with np.load(path) as file:
         return dict(file)
 
 
-def test_keypoints_in_a_result(keypoints, tmp_path):
+def test_read_of_a_result_leaves_out_frames_that_are_not_valid(
+    keypoints: Keypoints, tmp_path: Path
+) -> None:
     """A result keeps what the detector said, also where nobody was: that reads as missing."""
     path = tmp_path / "result.npz"
     arrays = saved_arrays(keypoints.to_skeleton(), path)
@@ -87,7 +93,9 @@ def test_keypoints_in_a_result(keypoints, tmp_path):
         ({"first_frame": "a"}, "damaged"),
     ],
 )
-def test_saved_files_with_a_faulty_header(keypoints, tmp_path, change, word):
+def test_read_refuses_a_faulty_header(
+    keypoints: Keypoints, tmp_path: Path, change: dict[str, Any], word: str
+) -> None:
     path = tmp_path / "a.npz"
     arrays = saved_arrays(keypoints, path)
     header = json.loads(str(arrays["header"])) | change
@@ -110,20 +118,22 @@ def test_saved_files_with_a_faulty_header(keypoints, tmp_path, change, word):
         ({"keypoints_px": np.zeros((2, 6, 17, 2), dtype=np.float32)}, "(2, 6, 17, 2)"),
     ],
 )
-def test_saved_files_with_faulty_arrays(keypoints, tmp_path, change, word):
+def test_read_refuses_faulty_arrays(
+    keypoints: Keypoints, tmp_path: Path, change: dict[str, Any], word: str
+) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, **saved_arrays(keypoints, path) | change)
     refused(path, word)
 
 
-def test_what_is_missing_must_be_zero(keypoints):
+def test_keypoints_refuse_values_of_missing_joints(keypoints: Keypoints) -> None:
     points = keypoints.keypoints_px.copy()
     points[1, 2, 0] = (1, 1, 1)  # that frame is not valid
     with pytest.raises(UserError, match="0, 0, 0"):
         replace(keypoints, keypoints_px=points)
 
 
-def test_to_skeleton(keypoints):
+def test_to_skeleton_needs_all_parts_of_a_joint(keypoints: Keypoints) -> None:
     found = keypoints.to_skeleton()
     assert found.skeleton is H36M17
     assert (found.fps, found.detector) == (keypoints.fps, keypoints.detector)
@@ -139,7 +149,7 @@ def test_to_skeleton(keypoints):
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=list(SKELETONS))
-def test_every_skeleton_becomes_h36m(skeleton):
+def test_to_skeleton_from_every_skeleton(skeleton: Skeleton) -> None:
     points = body(10, 10, len(skeleton))[None]
     found = Keypoints.from_array(points, skeleton=skeleton, fps=30).to_skeleton()
     assert (found.keypoints_px[..., 2] > 0).all()

@@ -1,10 +1,18 @@
-"""What every 2D container has in common: the defects that real files have."""
+"""What all formats of keypoints have in common: defects of real files, who is who."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.keypoint_writers import SHAPE, alphapose, body, instance, openpose, refused
+from helpers.keypoint_writers import (
+    SHAPE,
+    KeypointsWriter,
+    alphapose,
+    body,
+    instance,
+    openpose,
+    refused,
+)
 
 from actionpose import keypoints as package
 from actionpose.keypoints import formats
@@ -24,7 +32,9 @@ def test_formats_list_every_reader() -> None:
 
 
 @pytest.mark.parametrize("joints", [5, 21, 68])
-def test_unknown_number_of_joints(write_keypoints, joints):
+def test_read_refuses_an_unknown_number_of_joints(
+    write_keypoints: KeypointsWriter, joints: int
+) -> None:
     refused(write_keypoints([alphapose("0.jpg", body(0, 0, joints))]), str(joints), "halpe26")
 
 
@@ -55,11 +65,13 @@ def test_unknown_number_of_joints(write_keypoints, joints):
         ('{"images": [], "annotations": []}', "nobody"),
     ],
 )
-def test_faulty_json(write_keypoints, content, word):
+def test_read_refuses_faulty_json(
+    write_keypoints: KeypointsWriter, content: str, word: str
+) -> None:
     refused(write_keypoints(content), word)
 
 
-def test_damaged_numpy_files_are_never_a_crash(tmp_path):
+def test_read_damaged_numpy_files_never_crashes(tmp_path: Path) -> None:
     """Cut off or with a bit flipped, it is read or refused in a sentence."""
     whole = Keypoints.from_array(body(0, 0, 16)[None], skeleton=None, fps=30)
     whole.save(tmp_path / "a.npz")
@@ -77,7 +89,7 @@ def test_damaged_numpy_files_are_never_a_crash(tmp_path):
             refused(path)
 
 
-def test_binary_and_absent_files(tmp_path):
+def test_read_refuses_binary_and_absent_files(tmp_path: Path) -> None:
     video = tmp_path / "dance.mp4"
     video.write_bytes(b"\x00\x00\x00\x20ftypisom\xff\xfe")
     refused(video, "neither")
@@ -85,33 +97,39 @@ def test_binary_and_absent_files(tmp_path):
         Keypoints.read(tmp_path / "gone.json")
 
 
-def test_people_with_different_numbers_of_joints(write_keypoints):
+def test_read_refuses_people_with_different_numbers_of_joints(
+    write_keypoints: KeypointsWriter,
+) -> None:
     entries = [alphapose("0.jpg", body(0, 0)), alphapose("8.jpg", body(0, 0, 17))]
     refused(write_keypoints(entries), "frame 8", "51", "78")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, 1e300])
 @pytest.mark.parametrize("column", [0, 1, 2])
-def test_values_that_are_not_finite(write_keypoints, value, column):
+def test_read_refuses_values_that_are_not_finite(
+    write_keypoints: KeypointsWriter, value: float | None, column: int
+) -> None:
     entries = [alphapose(f"{n}.jpg", body(0, 0)) for n in range(12)]
     entries[7]["keypoints"][3 * HALPE26.joints.index("left_hip") + column] = value
     refused(write_keypoints(entries), "frame 7", "left_hip", "0, 0, 0")
 
 
-def test_coordinates_of_a_missing_joint_do_not_matter(write_keypoints):
+def test_read_ignores_coordinates_of_a_missing_joint(write_keypoints: KeypointsWriter) -> None:
     points = body(0, 0)
     points[3] = (np.nan, np.inf, 0)
     found = Keypoints.read(write_keypoints([alphapose("0.jpg", points)]))
     assert not found.keypoints_px[0, 0, 3].any()
 
 
-def test_negative_confidence(write_keypoints):
+def test_read_refuses_negative_confidence(write_keypoints: KeypointsWriter) -> None:
     points = body(0, 0)
     points[0, 2] = -0.5
     refused(write_keypoints([alphapose("4.jpg", points)]), "frame 4", "nose", "-0.5")
 
 
-def test_normalized_coordinates(write_keypoints, tmp_path):
+def test_read_refuses_normalized_coordinates(
+    write_keypoints: KeypointsWriter, tmp_path: Path
+) -> None:
     points = body(0, 0) / (200, 200, 1)
     points[4] = (50, 50, 0)  # not detected, so it does not count
     refused(write_keypoints([alphapose("4.jpg", points)]), "normalized", "width")
@@ -119,29 +137,33 @@ def test_normalized_coordinates(write_keypoints, tmp_path):
     refused(tmp_path / "a.npy", "normalized")
 
 
-def test_detections_without_a_joint_are_nobody(write_keypoints):
+def test_read_ignores_detections_without_a_joint(write_keypoints: KeypointsWriter) -> None:
     nothing = np.zeros((26, 3))
     entries = [alphapose("0.jpg", nothing), alphapose("1.jpg", body(0, 0))]
     assert Keypoints.read(write_keypoints(entries)).valid.tolist() == [[False, True]]
     refused(write_keypoints([alphapose("0.jpg", nothing)]), "every confidence is 0")
 
 
-def test_image_names_that_do_not_count_frames(write_keypoints):
+def test_read_refuses_image_names_that_do_not_count_frames(
+    write_keypoints: KeypointsWriter,
+) -> None:
     entries = [alphapose(f"{n}.jpg", body(0, 0)) for n in (1, 1_700_000_000_000)]
     refused(write_keypoints(entries), "1700000000000", "memory")
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1001, True, "30"])
-def test_impossible_rates(write_keypoints, fps):
+def test_read_refuses_impossible_rates(write_keypoints: KeypointsWriter, fps: object) -> None:
     refused(write_keypoints([alphapose("0.jpg", body(0, 0))]), "fps", fps=fps)
 
 
 @pytest.mark.parametrize("size", [(0, 1), (-5, 5), (1920,), (1.5, 2), 1920, "hd", (1, 2, 3)])
-def test_impossible_image_sizes(write_keypoints, size):
+def test_read_refuses_impossible_image_sizes(
+    write_keypoints: KeypointsWriter, size: object
+) -> None:
     refused(write_keypoints([alphapose("0.jpg", body(0, 0))]), "image_size", image_size=size)
 
 
-def test_given_rate_and_size(write_keypoints):
+def test_read_takes_the_given_rate_and_size(write_keypoints: KeypointsWriter) -> None:
     path = write_keypoints([alphapose("0.jpg", body(0, 0))])
     found = Keypoints.read(path)
     assert (found.fps, found.rate_source, found.image_size) == (30, "assumed 30 Hz", None)
@@ -149,7 +171,7 @@ def test_given_rate_and_size(write_keypoints):
     assert (found.fps, found.rate_source, found.image_size) == (50, "given", (1920, 1080))
 
 
-def test_the_format_may_be_said(write_keypoints, tmp_path):
+def test_the_format_may_be_said(write_keypoints: KeypointsWriter, tmp_path: Path) -> None:
     path = write_keypoints([alphapose("0.jpg", body(0, 0))])
     assert Keypoints.read(path, format="alphapose").num_frames == 1
     refused(path, "openpose", format="openpose")
@@ -160,14 +182,16 @@ def test_the_format_may_be_said(write_keypoints, tmp_path):
     assert Keypoints.read(tmp_path / "a.npy", format="npz").num_frames == 1
 
 
-def test_other_joints_of_the_same_number(write_keypoints):
+def test_read_takes_another_skeleton_of_the_same_number_of_joints(
+    write_keypoints: KeypointsWriter,
+) -> None:
     own = Skeleton("own", tuple(f"j{i}" for i in range(26)), (None,) * 26)
     path = write_keypoints([alphapose("0.jpg", body(0, 0))])
     assert Keypoints.read(path, skeleton=own).skeleton is own
     refused(path, "halpe26", "coco17 has 17", skeleton=COCO17)
 
 
-def test_a_broken_file_is_never_a_crash(write_keypoints):
+def test_read_broken_json_never_crashes(write_keypoints: KeypointsWriter) -> None:
     """Whatever replaces a value of a good file, it is read or refused in a sentence."""
     good = [
         [alphapose("0.jpg", body(0, 0, 16), idx=[1.0])] * 2,
@@ -205,10 +229,7 @@ def test_a_broken_file_is_never_a_crash(write_keypoints):
     assert min(outcomes.values()) > 50
 
 
-# who is who
-
-
-def test_a_stray_detection_takes_nobodys_identity(write_keypoints):
+def test_read_gives_a_stray_detection_its_own_identity(write_keypoints: KeypointsWriter) -> None:
     people = [
         [body(0, 0), body(400, 0)],
         [body(5000, 0), body(3, 0), body(403, 0)],
@@ -221,18 +242,20 @@ def test_a_stray_detection_takes_nobodys_identity(write_keypoints):
     np.testing.assert_allclose(x, [[0, 3, 6], [400, 403, 406]], atol=1e-3)
 
 
-def test_one_detection_in_each_frame_is_one_person(write_keypoints):
+def test_read_takes_one_detection_a_frame_for_one_person(write_keypoints: KeypointsWriter) -> None:
     entries = [alphapose(f"{n}.jpg", body(900 * n, 0)) for n in range(4)]
     assert Keypoints.read(write_keypoints(entries)).num_persons == 1
 
 
-def test_an_assumed_rate_stays_assumed(write_keypoints, tmp_path):
+def test_save_keeps_that_a_rate_is_assumed(
+    write_keypoints: KeypointsWriter, tmp_path: Path
+) -> None:
     Keypoints.read(write_keypoints([alphapose("3.jpg", body(0, 0))])).save(tmp_path / "a.npz")
     found = Keypoints.read(tmp_path / "a.npz")
     assert (found.rate_source, found.first_frame) == ("assumed 30 Hz", 3)
 
 
-def test_a_long_recording(write_keypoints):
+def test_read_long_recording(write_keypoints: KeypointsWriter) -> None:
     entries = [alphapose(f"{n}.jpg", body(n % 100, 0, 17)) for n in range(5000)]
     found = Keypoints.read(write_keypoints(entries))
     assert found.keypoints_px.shape == (1, 5000, 17, 3)
