@@ -1,4 +1,6 @@
-"""What lifting gives: 3D poses, the 2D they came from, and what the numbers mean.
+"""The result of lifting: 3D poses, the 2D keypoints they came from, and a header of facts.
+
+The package `export` registers the writers of all formats.
 
 Letters in shapes: P persons, T frames, J joints, W windows, E embedding.
 """
@@ -7,26 +9,86 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Required, Self, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.geometry.axes import Axes
 from actionpose.skeletons import SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.utils.legacy import current_names
+from actionpose.utils.legacy import current_header
+from actionpose.utils.writers import WRITERS
 
 if TYPE_CHECKING:
     import pandas
 
 FORMAT_VERSION = 1  # raised when code that reads the old format would misread the new one
 
-# what the numbers cannot be understood without
-REQUIRED_HEADER = ("units", "axes", "root", "skeleton", "scale_source")
+
+class RootOrigin(StrEnum):
+    """Where the origin of `root_m` is. The pelvis is at the origin of `pose_m` in every frame."""
+
+    PELVIS = "pelvis"
+    CAMERA = "camera"
+    FLOOR = "floor"
+    HEIGHT = "height"
+
+    @property
+    def words(self) -> str:
+        """For people to read."""
+        path = {
+            "pelvis": "",
+            "camera": "; root_m is its place, the camera at the origin",
+            "floor": "; root_m is its place, the origin on the floor below the camera",
+            "height": "; root_m is its height above the floor; its place on the floor is not known",
+        }
+        return f"pelvis at the origin of every frame{path[self]}"
+
+
+class Header(TypedDict, total=False):
+    """What the numbers of a result mean and where they come from: plain JSON in files.
+
+    An action is {"start_s", "stop_s", "label", "score", "person"}; `person` counts along P and is
+    absent where the action is everybody's. A step of `processing` is {"step", ...} with what it
+    was told and what it cost. More keys are allowed.
+    """
+
+    format_version: int
+    units: Required[Literal["meters"]]
+    axes: Required[Axes]
+    root: Required[RootOrigin]
+    skeleton: Required[str]  # a key of `SKELETONS`
+    scale_source: Required[str]  # "given_height", "average_adult", or another source
+    stature_m: float  # that of `scale_source`
+    fps: float
+    rate_source: str
+    first_frame: int
+    image_size: Sequence[int] | None  # width, height
+    detector: str
+    source: str
+    input_skeleton: str
+    notes: list[str]
+    complete: bool
+    checkpoint: dict[str, str]  # name, sha256
+    versions: dict[str, str]
+    actions: list[dict[str, Any]]
+    embedding_windows_s: list[list[float]]  # begin and end, (W, 2), from the first frame
+    processing: list[dict[str, Any]]
+    foot_contacts: list[dict[str, Any]]
+
+
+_ALLOWED: dict[str, Iterable[str]] = {
+    "units": ("meters",),
+    "axes": Axes,
+    "root": RootOrigin,
+    "skeleton": SKELETONS,
+}
 
 # name: shape, dtype; P, T and J must agree between the arrays
 ARRAYS: dict[str, tuple[str, type]] = {
@@ -51,22 +113,19 @@ class Result:
     """3D motion of one or several persons.
 
     Args:
-        pose_m: (P, T, J, 3) meters. `header` says which way the axes point and where the root is.
+        pose_m: (P, T, J, 3) meters, in the axes of `header["axes"]`, the pelvis at the origin.
         keypoints_px: (P, T, J, 3) x, y in pixels and the confidence of the 2D input, in the order
-            of the joints of `pose_m`. Confidence 0: the joint was not seen.
-        valid: (P, T), False where the person was not there; the numbers then mean nothing.
+            of the joints of `pose_m`. Confidence 0: the joint was not detected.
+        valid: (P, T), False where the person is not visible; the numbers then mean nothing.
         track_id: (P,) the tracker's number of each person.
         time_s: (T,) seconds, not decreasing.
-        header: what a reader needs to know, as plain JSON: units, axes, root, skeleton and
-            scale_source always; fps, image_size, detector, checkpoint, versions, actions as
-            known. An action is {"start_s", "stop_s", "label", "score", "person"}; `person` counts
-            along P and is absent where the action is everybody's. With `embeddings`,
-            embedding_windows_s has begin and end of each window in seconds, from the first frame.
-        root_m: (P, T, 3) where the root is in camera space, if a trajectory was asked for.
+        header: facts, see `Header`.
+        root_m: (P, T, 3) meters, the position of the pelvis, if it is known; `header["root"]` says
+            what it is relative to.
         embeddings: (P, W, E) unit vectors of the motion, one per window.
 
     Raises:
-        UserError: shapes that do not fit each other, or a header that lacks something.
+        UserError: shapes that do not fit each other, or a header that lacks or contradicts a fact.
     """
 
     pose_m: NDArray[np.float32]
@@ -74,7 +133,7 @@ class Result:
     valid: NDArray[np.bool_]
     track_id: NDArray[np.int64]
     time_s: NDArray[np.float64]
-    header: dict[str, Any]
+    header: Header
     root_m: NDArray[np.float32] | None = None
     embeddings: NDArray[np.float32] | None = None
 
@@ -104,11 +163,27 @@ class Result:
     def skeleton(self) -> Skeleton:
         return SKELETONS[self.header["skeleton"]]
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """Units, axes, root and scale source of the header in words, for people to read."""
+        header = self.header
+        source = header["scale_source"]
+        scale = {"average_adult": "average adult", "given_height": "height given"}.get(
+            source, source
+        )
+        stature_m = header.get("stature_m")
+        return {
+            "units": header["units"],
+            "axes": header["axes"].words,
+            "root": header["root"].words,
+            "scale_source": scale if stature_m is None else f"{scale}, {stature_m:.2f} m",
+        }
+
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write a file of the format that the suffix names, replacing one that is there.
 
         `.npz` has everything and is what `load` reads; `.json` the same as text, to 0.1 mm; `.csv`
-        one row per person, frame and joint; `.png` a picture; `.html` a 3D viewer; `.mp4` a film;
+        one row per person, frame and joint; `.png` a picture; `.html` a 3D viewer; `.mp4` a video;
         `.bvh`, `.trc`, `.c3d` and `.glb` for other tools, see docs/outputs.md.
 
         Returns:
@@ -136,7 +211,7 @@ class Result:
         if "header" not in arrays:
             raise UserError(f"{path} is not a result of actionpose: it has no header")
         try:
-            header = current_names(json.loads(str(arrays.pop("header"))))
+            header = json.loads(str(arrays.pop("header")))
         except json.JSONDecodeError as error:
             raise UserError(f"{path}: the header is not JSON ({error})") from None
         if missing := [name for name in ARRAYS if name not in arrays and name not in OPTIONAL]:
@@ -175,28 +250,28 @@ def is_result(path: Path) -> bool:
         return "pose_m.npy" in file.namelist()
 
 
-def _checked_header(header: dict[str, Any]) -> dict[str, Any]:
-    """The header with the format version, after making sure that it can be written and read."""
+def _checked_header(header: Any) -> Header:
+    """The header with the format version and typed facts, which can be written and read."""
     if not isinstance(header, dict):
         raise UserError(f"the header must be a dict, not {type(header).__name__}")
-    header = {"format_version": FORMAT_VERSION, **header}
+    header = {"format_version": FORMAT_VERSION, **current_header(header)}
     if header["format_version"] != FORMAT_VERSION:
         raise UserError(
             f"the result is in format {header['format_version']!r}, but this version of actionpose "
             f"reads format {FORMAT_VERSION}: install the version that wrote it, or lift again"
         )
-    if missing := [key for key in REQUIRED_HEADER if key not in header]:
+    if missing := [key for key in (*_ALLOWED, "scale_source") if key not in header]:
         raise UserError(f"the header lacks {', '.join(missing)}")
-    if header["skeleton"] not in SKELETONS:
-        raise UserError(
-            f"the header names an unknown skeleton {header['skeleton']!r}; "
-            f"known are {', '.join(SKELETONS)}"
-        )
+    for key, allowed in _ALLOWED.items():
+        if header[key] not in list(allowed):
+            known = ", ".join(allowed)
+            raise UserError(f"the header's {key} is one of {known}, but not {header[key]!r}")
+    header |= {"axes": Axes(header["axes"]), "root": RootOrigin(header["root"])}
     try:
         json.dumps(header, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UserError(f"the header cannot be written as JSON: {error}") from None
-    return header
+    return cast(Header, header)
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
@@ -219,23 +294,10 @@ def _read_npz(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _write_npz(result: Result, path: Path) -> None:
+def write_npz(result: Result, path: Path) -> None:
+    """Write all arrays and the header, as `Result.load` reads them."""
     arrays = {name: getattr(result, name) for name in ARRAYS}
     arrays["header"] = np.array(json.dumps(result.header))
     with atomic_write(path) as unfinished, unfinished.open("wb") as file:
         # NumPy dates every member 1980, so the same result gives the same bytes
         np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
-
-
-_Writer = Callable[[Result, Path], list[Path] | None]
-WRITERS: dict[str, _Writer] = {".npz": _write_npz}  # by suffix
-
-
-def register_writer(suffix: str, writer: _Writer) -> None:
-    """Let `Result.save` write files of a suffix.
-
-    Args:
-        suffix: in small letters, with its dot.
-        writer: writes one result to a path; returns the files if they are others than that path.
-    """
-    WRITERS[suffix] = writer

@@ -14,16 +14,16 @@ async function bundle(entry) {
     minify: true,
     format: "iife",
     target: "es2022",
-    legalComments: "none", // three.js's licence is put in whole, below
+    legalComments: "none", // three.js's license is put in whole, below
     write: false,
   });
   return outputFiles[0].text.trim();
 }
 
-const licence = `/* This page contains three.js:\n\n${read("node_modules/three/LICENSE").trim()}\n*/\n`;
+const license = `/* This page contains three.js:\n\n${read("node_modules/three/LICENSE").trim()}\n*/\n`;
 const parts = {
   "/*STYLE*/": await bundle("src/viewer.css"),
-  "/*SCRIPT*/": licence + (await bundle("src/viewer.js")),
+  "/*SCRIPT*/": license + (await bundle("src/viewer.js")),
 };
 let page = read("src/viewer.html");
 for (const [slot, text] of Object.entries(parts)) page = page.replace(slot, () => text);

@@ -51,22 +51,23 @@ def actions(
         image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
         fps: Frames a second, where the file does not say it; else 30.
     """
-    from actionpose import result as results
     from actionpose.actions.timeline import MIN_LENGTH_S, TRANSITION_PENALTY, clean_labels
     from actionpose.datasets.statistics import counted
     from actionpose.export import timelines
     from actionpose.inference.predictor import ActionPose
     from actionpose.keypoints.core import Keypoints
+    from actionpose.result import Result, is_result
+    from actionpose.utils.writers import WRITERS
     from actionpose.video.source import read_source
 
-    known = [*timelines.WRITERS, *(s for s in results.WRITERS if s not in timelines.WRITERS)]
+    known = [*timelines.WRITERS, *(s for s in WRITERS if s not in timelines.WRITERS)]
     if out:
         check_outputs(out, known, "timeline.csv")
     given = _labels(labels, labels_file)
     names = None if given is None else clean_labels(given)
     source: Any
-    if results.is_result(input):
-        source = results.Result.load(input)
+    if is_result(input):
+        source = Result.load(input)
     else:
         size = None if image_size is None else parse_size(image_size)
         source = read_source(input, format=format, skeleton=skeleton, image_size=size, fps=fps)

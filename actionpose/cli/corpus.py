@@ -39,10 +39,10 @@ def show(
     """
     from actionpose.datasets.corpus import open_corpus
     from actionpose.utils.errors import UserError
-    from actionpose.visualization.corpus_sheet import contact_sheet
+    from actionpose.visualization.corpus_sheet import write_corpus_sheet
 
     if out.suffix.lower() != ".png":
         raise UserError(f"a contact sheet is a .png, not {out.name}")
     opened = open_corpus(corpus)
-    contact_sheet(opened, out, split=split, num_segments=segments, seed=seed)
+    write_corpus_sheet(opened, out, split=split, num_segments=segments, seed=seed)
     print(f"wrote   {out}")

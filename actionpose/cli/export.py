@@ -12,14 +12,14 @@ from actionpose.utils.errors import UserError
 
 Outputs = Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])]
 Motion = Annotated[MotionOptions, arg(name="")]
-_HAS_RIGID_BONES = (".bvh", ".glb")
+_FIXED = (".bvh", ".glb")  # formats of constant bone lengths
 
 
 def export(
     result: Positional[Path],
     out: Outputs = (),
     motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
-    film: Path | None = None,
+    video: Path | None = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a result in other formats, without lifting again.
@@ -28,26 +28,27 @@ def export(
         result: An npz that `actionpose lift` wrote.
         out: A file to write; the suffix is the format: npz, json, csv, png, html, mp4, bvh, trc,
             c3d, glb. May be repeated.
-        film: The video under the overlay of mp4, and in html.
+        video: That was lifted: under the overlay of mp4, and in html.
     """
     from actionpose.export.save import save_files
-    from actionpose.postprocessing.bone_lengths import rigid
-    from actionpose.result import WRITERS, Result
+    from actionpose.postprocessing.bone_lengths import fix_bone_lengths
+    from actionpose.postprocessing.common import steps
+    from actionpose.result import Result
+    from actionpose.utils.writers import WRITERS
 
     check_outputs(out, list(WRITERS), "result.bvh")
-    if film is not None and not film.is_file():
-        raise UserError(f"there is no film {film}")
+    if video is not None and not video.is_file():
+        raise UserError(f"there is no video {video}")
     loaded = Result.load(result)
-    known = len(loaded.header.get("processing", []))
+    num_done = len(steps(loaded))
     loaded = motion.apply(loaded)
-    for line in described(loaded.header.get("processing", [])[known:]):
+    for line in described(loaded.header.get("processing", [])[num_done:]):
         print(line)
-    steps = [step["step"] for step in loaded.header.get("processing", [])]
-    if "rigid" not in steps and any(path.suffix.lower() in _HAS_RIGID_BONES for path in out):
-        for line in described(rigid(loaded).header["processing"][-1:]):
+    if "fix bone lengths" not in steps(loaded) and any(p.suffix.lower() in _FIXED for p in out):
+        for line in described(fix_bone_lengths(loaded).header["processing"][-1:]):
             print(f"{line} (bvh, glb)")
     with progress_bar(quiet=quiet, unit="frame") as bar:
-        files = save_files(loaded, out, film=film, progress=bar.update)
+        files = save_files(loaded, out, video=video, progress=bar.update)
     for file in files:
         print(f"wrote   {file}")
 
@@ -55,7 +56,7 @@ def export(
 def view(
     result: Positional[Path],
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
-    film: Path | None = None,
+    video: Path | None = None,
     motion: Motion = MotionOptions(),  # noqa: B008
     open: bool = True,
 ) -> None:
@@ -64,17 +65,17 @@ def view(
     Args:
         result: An npz that `actionpose lift` wrote.
         out: The page (html); else beside the result, with the suffix html.
-        film: The video that was lifted: shown under the keypoints. A small one is put into the
-            page, of a large one only the way to it.
+        video: That was lifted: shown under the keypoints. A small one is embedded in the page, to
+            a large one there is a link.
         open: Show the page; else only write it.
     """
     from actionpose.result import Result
-    from actionpose.visualization import html_viewer as viewer
+    from actionpose.visualization.html_viewer import write_html
 
     page = result.with_suffix(".html") if out is None else out
     check_outputs((page,), [".html", ".htm"], "page.html")
     loaded = motion.apply(Result.load(result))
-    viewer.html(loaded, page, film=film)
+    write_html(loaded, page, video=video)
     print(f"wrote   {page}")
     if open:
         webbrowser.open(page.absolute().as_uri())
@@ -94,12 +95,12 @@ def angles(
     import numpy as np
 
     from actionpose.export import joint_angles as writers
-    from actionpose.postprocessing.joint_angles import angles as angles_of
+    from actionpose.postprocessing.joint_angles import joint_angles
     from actionpose.result import Result
 
     if out:
         check_outputs(out, list(writers.WRITERS), "angles.csv")
-    table = angles_of(motion.apply(Result.load(result)))
+    table = joint_angles(motion.apply(Result.load(result)))
     for person, track in enumerate(table.track_id):
         degrees = table.degrees[person]
         if len(table.track_id) > 1:
@@ -112,8 +113,7 @@ def angles(
             )
             share = values.size / max(len(degrees), 1)
             print(f"{name:28}{low:8.1f}{middle:8.1f}{high:8.1f}{share:8.0%}")
-    print(f"vertical: {table.header['vertical']}")
-    print(table.not_known)
+    print("\n".join(writers.notes(table)))
     for path in out:
         writers.save(table, path)
         print(f"wrote   {path}")

@@ -132,7 +132,7 @@ def lift(
 
 def _suffixes(save: str) -> list[str]:
     """The suffixes of "npz,csv"."""
-    from actionpose.result import WRITERS
+    from actionpose.utils.writers import WRITERS
 
     suffixes = [f".{word.strip().lower().removeprefix('.')}" for word in save.split(",")]
     if wrong := [suffix for suffix in suffixes if suffix not in WRITERS]:
@@ -144,7 +144,7 @@ def _suffixes(save: str) -> list[str]:
 def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
     """Before the work, not after it."""
     from actionpose.inference.batch import holds_inputs
-    from actionpose.result import WRITERS
+    from actionpose.utils.writers import WRITERS
 
     if len(inputs) > 1 or holds_inputs(inputs[0]):
         raise UserError(
@@ -244,8 +244,9 @@ def _print_result(result: Any, files: list[Path]) -> None:
         f"{'frame' if frames == 1 else 'frames'} at {header['fps']:g} Hz "
         f"({header['rate_source']}); {seen} detections"
     )
-    print(f"        {header['units']}; {header['axes']}; {header['root']}")
-    print(f"scale   {header['scale_source']}")
+    facts = result.facts
+    print(f"        {facts['units']}; {facts['axes']}; {facts['root']}")
+    print(f"scale   {facts['scale_source']}")
     for path in files:
         print(f"wrote   {path}")
 

@@ -24,11 +24,11 @@ class MotionOptions:
     """Butterworth has no lag; one-euro is causal."""
     cutoff: Annotated[float | None, arg(metavar="HZ")] = None
     """Cutoff of the smoothing; else 6 (butterworth) or 1.5 (one-euro)."""
-    rigid: bool = False
+    fix_bone_lengths: bool = False
     """Give bones constant lengths; BVH and GLB always have them."""
     floor: bool = False
     """Put people on the floor: static camera, flat floor."""
-    foot_lock: bool = False
+    lock_feet: bool = False
     """Keep standing feet where they stand; needs --fov or --focal-px."""
     up: Literal["y", "z"] | None = None
     """Axis that points up; else those of the camera, y down."""
@@ -39,45 +39,53 @@ class MotionOptions:
             raise UserError("give --fov or --focal-px, not both: each says the same")
         if self.cutoff is not None and self.smooth == "none":
             raise UserError("--cutoff needs --smooth butterworth or --smooth one-euro")
-        if self.foot_lock and not has_path:
-            raise UserError("--foot-lock needs the path of the root: give --fov or --focal-px")
+        if self.lock_feet and not has_path:
+            raise UserError("--lock-feet needs the path of the root: give --fov or --focal-px")
 
     def apply(self, result: "Result") -> "Result":
         """The result after the steps that were asked for.
 
         Raises:
-            UserError: a step cannot be done with this result; see `motion` and `ground`.
+            UserError: a step cannot be done with this result; see `postprocessing`.
         """
-        from actionpose.postprocessing import ground_contact as ground
-        from actionpose.postprocessing.bone_lengths import rigid
-        from actionpose.postprocessing.root_trajectory import trajectory, up_axis
+        from actionpose.postprocessing.bone_lengths import fix_bone_lengths
+        from actionpose.postprocessing.ground_contact import align_to_floor, lock_feet
+        from actionpose.postprocessing.root_trajectory import estimate_trajectory, set_up_axis
         from actionpose.postprocessing.smoothing import smooth
 
         if self.fov is not None or self.focal_px is not None:
-            result = trajectory(result, fov_deg=self.fov, focal_px=self.focal_px)
+            result = estimate_trajectory(result, fov_deg=self.fov, focal_px=self.focal_px)
         if self.smooth != "none":
             result = smooth(result, self.smooth, self.cutoff)
-        if self.rigid:
-            result = rigid(result)
+        if self.fix_bone_lengths:
+            result = fix_bone_lengths(result)
         if self.floor:
-            result = ground.floor(result)
-        if self.foot_lock:
-            result = ground.lock_feet(result)
+            result = align_to_floor(result)
+        if self.lock_feet:
+            result = lock_feet(result)
         if self.up is not None:
-            result = up_axis(result, self.up)
+            result = set_up_axis(result, self.up)
         return result
+
+
+_FLOOR_METHODS = {
+    "foot contacts": "the plane through feet that stand",
+    "lowest ankles": "no foot stands: through the lowest ankles",
+    "lower ankle of each frame": "the lower ankle stands in every frame; no jumps",
+}
 
 
 def described(processing: list[dict[str, Any]]) -> Iterator[str]:
     """A line for each step, with what it cost."""
+    assumes = "assumes that the camera does not move, and the floor is flat"
     for step in processing:
         match step:
             case {"step": "smooth"}:
                 lag = "" if "lag_s" in step else "; causal, it lags"
                 yield f"smooth  {step['method']}, {step['cutoff_hz']:g} Hz{lag}"
-            case {"step": "rigid"}:
+            case {"step": "fix bone lengths"}:
                 yield (
-                    f"rigid   bones of constant length: joints moved {step['residual_mm']:.1f} mm "
+                    f"bones   of constant length: joints moved {step['residual_mm']:.1f} mm "
                     f"on average, 95 % of them less than {step['residual_p95_mm']:.1f} mm"
                 )
             case {"step": "trajectory"}:
@@ -85,19 +93,20 @@ def described(processing: list[dict[str, Any]]) -> Iterator[str]:
                 fit = "nothing to fit" if error is None else f"joints {error:.1f} px off (median)"
                 filled = step["filled_frames"]
                 more = f"; {filled} frames filled" if filled else ""
-                focal = f"focal length {step['focal_px']:.0f} px ({step['source']})"
+                given = "--focal-px" if step["fov_deg"] is None else f"--fov {step['fov_deg']:g}"
+                focal = f"focal length {step['focal_px']:.0f} px ({given})"
                 yield f"path    {focal}; {fit}{more}"
             case {"step": "floor", "camera_height_m": height}:
                 where = f"{abs(height):.2f} m {'above' if height >= 0 else 'below'}"
                 tilt = f"tilt {step['tilt_deg']:.1f} degrees, camera {where}"
-                yield f"floor   {step['method']}; {tilt}; assumes that {step['assumes']}"
+                yield f"floor   {_FLOOR_METHODS[step['method']]}; {tilt}; {assumes}"
             case {"step": "floor"}:
-                yield f"floor   {step['method']}"
+                yield f"floor   {_FLOOR_METHODS[step['method']]}"
             case {"step": "lock feet"}:
                 before, after = step["slide_before_mm_per_s"], step["slide_after_mm_per_s"]
                 yield (
                     f"feet    standing ankles slide {after:.0f} mm/s, before {before:.0f}; "
-                    f"assumes that {step['assumes']}"
+                    f"{assumes}"
                 )
             case {"step": "up axis"}:
                 yield f"axes    {step['up']} up"

@@ -16,7 +16,7 @@ from actionpose.evaluation.paired import Evaluation, Predict
 from actionpose.evaluation.protocols import SYNTHETIC, group_means
 from actionpose.skeletons import H36M17
 from actionpose.utils.files import atomic_folder
-from actionpose.visualization.drawing import GRAY, draw_bones, new_figure, turned
+from actionpose.visualization.drawing import TARGET_COLOR, draw_bones, new_figure, turned
 
 Array = NDArray[np.floating]
 
@@ -179,7 +179,7 @@ def _draw(
         reach = 0.55 * float(np.ptp(np.concatenate([truth, pred]), axis=0).max())
         for view, (behind, front) in enumerate(((truth, pred), (turned(truth), turned(pred)))):
             axes = lower.add_subplot(1, 2 * _NUM_DRAWN, 2 * number + view + 1)
-            draw_bones(axes, behind, color=GRAY, width=4)
+            draw_bones(axes, behind, color=TARGET_COLOR, width=4)
             draw_bones(axes, front, width=1.8, reach=max(reach, 1.0))
             if view == 0:
                 text = (

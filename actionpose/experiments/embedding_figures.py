@@ -24,7 +24,7 @@ from actionpose.models import PoseEncoder
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import COLORS, draw_bones, new_figure
+from actionpose.visualization.drawing import SIDE_COLORS, draw_bones, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -253,7 +253,7 @@ def draw_figure8(
         _draw_clip(axes[line][:POSES], found.keypoints[row])
         axes[line][0].set_title(f"{found.names[row]}: {found.labels[row]}", fontsize=8, loc="left")
         bars = axes[line][POSES]
-        bars.barh(range(len(labels)), probabilities[line].numpy(), color=COLORS["left"])
+        bars.barh(range(len(labels)), probabilities[line].numpy(), color=SIDE_COLORS["left"])
         bars.set_yticks(range(len(labels)), labels, fontsize=7)
         bars.set_xlim(0, 1)
         bars.invert_yaxis()
@@ -280,7 +280,7 @@ def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:
     low, high = np.quantile(visible[..., :2], [0.01, 0.99], axis=(0, 1))
     middle, reach = (low + high) / 2, float((high - low).max()) / 2 + 0.1
     for axis, frame in zip(axes, np.linspace(0, len(visible) - 1, len(axes)), strict=True):
-        draw_bones(axis, visible[round(frame)], color=COLORS["middle"], width=1)
+        draw_bones(axis, visible[round(frame)], color=SIDE_COLORS["middle"], width=1)
         axis.set_xlim(middle[0] - reach, middle[0] + reach)
         axis.set_ylim(middle[1] + reach, middle[1] - reach)
 

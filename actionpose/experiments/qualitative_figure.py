@@ -11,7 +11,7 @@ from actionpose.evaluation.protocols import PROTOCOLS, SYNTHETIC
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import GRAY, draw_bones, new_figure, turned
+from actionpose.visualization.drawing import TARGET_COLOR, draw_bones, new_figure, turned
 
 Array = NDArray[np.floating]
 
@@ -102,7 +102,7 @@ def draw_figure7(
             error = float(np.linalg.norm(pred - truth, axis=-1).mean())
             for view, (behind, front) in enumerate(((truth, pred), (turned(truth), turned(pred)))):
                 axes = figure.add_subplot(grid[line, 1 + views * column + view])
-                draw_bones(axes, behind, color=GRAY, width=4.5)
+                draw_bones(axes, behind, color=TARGET_COLOR, width=4.5)
                 draw_bones(axes, front, reach=reach)
                 if view == 0:
                     axes.set_title(f"{name}\n{error:.0f} mm", fontsize=7.5, loc="left")

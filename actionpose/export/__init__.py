@@ -1,28 +1,33 @@
-"""Files of other formats. The import of this package teaches `Result.save` their suffixes.
+"""Files of other formats. The import of this package teaches `Result.save` all suffixes.
 
 A writer is imported when the first file of its suffix is written, so that this import is quick.
 """
 
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
-from actionpose.result import Result, register_writer
+from actionpose.utils.writers import register_writer
+
+if TYPE_CHECKING:
+    from actionpose.result import Result
 
 _WRITERS = {
+    ".npz": "actionpose.result:write_npz",
     ".json": "actionpose.export.tabular:write_json",
     ".csv": "actionpose.export.tabular:write_csv",
-    ".png": "actionpose.visualization.picture:picture",
-    ".html": "actionpose.visualization.html_viewer:html",
-    ".mp4": "actionpose.visualization.video_overlay:video",
-    ".bvh": "actionpose.export.bvh:bvh",
-    ".trc": "actionpose.export.markers:trc",
-    ".c3d": "actionpose.export.markers:c3d",
-    ".glb": "actionpose.export.gltf:glb",
+    ".png": "actionpose.visualization.picture:write_picture",
+    ".html": "actionpose.visualization.html_viewer:write_html",
+    ".mp4": "actionpose.visualization.video_overlay:write_video",
+    ".bvh": "actionpose.export.bvh:write_bvh",
+    ".trc": "actionpose.export.markers:write_trc",
+    ".c3d": "actionpose.export.markers:write_c3d",
+    ".glb": "actionpose.export.gltf:write_glb",
 }
 
 
 def _register(suffix: str, writer: str) -> None:
-    def write(result: Result, path: Path) -> list[Path] | None:
+    def write(result: "Result", path: Path) -> list[Path] | None:
         return resolve_name(writer)(result, path)
 
     register_writer(suffix, write)

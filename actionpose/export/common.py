@@ -3,23 +3,33 @@
 import os
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from actionpose.result import Result
+from actionpose.utils.errors import UserError
+from actionpose.utils.resampling import frame_rate
+from actionpose.utils.typing import Array
 
-Array = NDArray[np.floating]
+_SINGLE_FRAME_FPS = 30.0  # of a file with one frame
 
-_SINGLE_RATE_HZ = 30.0  # of a file with one frame
+
+def fps_of(time_s: Array) -> float:
+    """The frame rate that a file states for frames at evenly spaced times (T,)."""
+    return frame_rate(time_s) or _SINGLE_FRAME_FPS
+
+
+def require_persons(result: Result) -> None:
+    """Raises a UserError if there is nobody to write."""
+    if not len(result.track_id):
+        raise UserError("there is nothing to write: the result has no person")
 
 
 def person_paths(result: Result, path: str | os.PathLike[str]) -> list[Path]:
-    """The files of a format that holds one person: `path`, or with several `NAME_idTRACK`."""
+    """The files of a format that holds one person: `path`, or with several `NAME_idTRACK`.
+
+    Raises:
+        UserError: there is nobody to write.
+    """
+    require_persons(result)
     path = Path(path)
     if len(result.track_id) == 1:
         return [path]
     return [path.with_stem(f"{path.stem}_id{track}") for track in result.track_id]
-
-
-def rate_hz(time_s: Array) -> float:
-    return (len(time_s) - 1) / (time_s[-1] - time_s[0]) if len(time_s) > 1 else _SINGLE_RATE_HZ

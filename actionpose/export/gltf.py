@@ -1,101 +1,117 @@
-"""Animated GLB (glTF 2.0): every person a skinned figure on the rig of `rig.py`. Meters, y up.
+"""Animated GLB (glTF 2.0): every person a figure skinned to the nodes of `skeleton_fit`.
 
-Node positions and turns are what is measured; the figure around them only makes them visible.
+Meters, y up. The positions and rotations of the nodes are what is measured; the figure around them
+only makes them visible.
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.postprocessing.common import known
-from actionpose.postprocessing.skeleton_fit import NAMES, NODES, PARENTS, RigMotion, fit
+from actionpose.export.common import require_persons
+from actionpose.geometry.axes import Axes
+from actionpose.postprocessing.common import valid_frames
+from actionpose.postprocessing.skeleton_fit import (
+    NAMES,
+    NODES,
+    PARENTS,
+    SkeletonMotion,
+    fit_skeleton,
+)
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import COLORS, side
-
-Array = NDArray[Any]
+from actionpose.utils.typing import Array, BoolArray
+from actionpose.visualization.drawing import rgb, side_color
 
 _AROUND = 16  # corners of a limb
 _RADIUS_M = {"Hips": 0.055, "Spine": 0.05, "Spine1": 0.05, "Spine2": 0.045, "Neck": 0.035}
 _LIMB_M, _HEAD_M = 0.032, 0.085
-_FLOAT, _UINT, _BYTE = 5126, 5125, 5121  # componentType of the format
+# numbers of the format
+_COMPONENT_TYPES = {"float32": 5126, "uint32": 5125, "uint8": 5121}
+_VERTICES, _INDICES = 34962, 34963
 
 
-def glb(result: Result, path: str | os.PathLike[str]) -> list[Path]:
-    """Write a GLB with all persons, each hidden (scaled to nothing) while not there.
+def write_glb(result: Result, path: str | os.PathLike[str]) -> None:
+    """Write a GLB with all persons, each hidden (scaled to nothing) while not visible.
 
-    Times are exact, also of films with a variable rate; they begin at 0.
+    Times are exact, also of videos with a variable rate; they begin at 0.
 
     Raises:
         UserError: nobody to write, another skeleton, the file cannot be written, or pygltflib is
             not installed.
     """
     try:
-        import pygltflib as gltf
+        import pygltflib
     except ImportError:
         raise UserError("GLB files need pygltflib: pip install 'actionpose[export]'") from None
-    if not len(result.track_id):
-        raise UserError("there is nothing to write: the result has no person")
-    motions = [fit(result, person, even=False) for person in range(len(result.track_id))]
-    document = gltf.GLTF2(
-        asset=gltf.Asset(version="2.0", generator="actionpose", extras=_facts(result, motions)),
-        materials=[
-            gltf.Material(
-                name="figure",
-                pbrMetallicRoughness=gltf.PbrMetallicRoughness(
-                    metallicFactor=0.0, roughnessFactor=0.6
-                ),
-            )
-        ],
-        animations=[gltf.Animation(name="motion")],
-        scene=0,
-    )
-    data = _Buffer(document, gltf)
-    roots = []
+    require_persons(result)
+    motions = [fit_skeleton(result, person, even=False) for person in range(len(result.track_id))]
+    document = _Document(pygltflib, _extras(result, motions))
     for person, motion in enumerate(motions):
-        first = len(document.nodes)
-        _add_nodes(document, gltf, motion, f"id{result.track_id[person]}_" if person else "")
-        _add_figure(document, gltf, data, motion, first)
-        _add_animation(document, gltf, data, motion, first, known(result)[person])
-        roots += [first, len(document.nodes) - 1]
-    document.scenes = [gltf.Scene(nodes=roots)]
-    document.buffers = [gltf.Buffer(byteLength=len(data.bytes))]
-    document.set_binary_blob(bytes(data.bytes))
+        prefix = f"id{result.track_id[person]}_" if person else ""
+        document.add_person(motion, prefix, valid_frames(result)[person])
     with atomic_write(path) as unfinished:
-        unfinished.write_bytes(b"".join(document.save_to_bytes()))
-    return [Path(path)]
+        unfinished.write_bytes(document.to_bytes())
 
 
-def _facts(result: Result, motions: list[RigMotion]) -> dict[str, Any]:
-    facts = {key: result.header[key] for key in ("units", "root", "scale_source")}
-    facts["axes"] = "x right, y up, z towards the camera"
-    facts["track_id"] = result.track_id.tolist()
-    facts["first_time_s"] = float(result.time_s[0]) if len(result.time_s) else 0.0
-    facts["rigid_residual_mm"] = [round(motion.residual_mm, 2) for motion in motions]
-    facts["actions"] = result.header.get("actions", [])
-    return facts
+def _extras(result: Result, motions: list[SkeletonMotion]) -> dict[str, Any]:
+    facts = result.facts
+    return {
+        **{key: facts[key] for key in ("units", "root", "scale_source")},
+        "axes": Axes.Y_UP.words,
+        "track_id": result.track_id.tolist(),
+        "first_time_s": float(result.time_s[0]),
+        "rigid_residual_mm": [round(motion.residual_mm, 2) for motion in motions],
+        "actions": result.header.get("actions", []),
+    }
 
 
-class _Buffer:
-    """The bytes of a document, and its accessors into them."""
+class _Document:
+    """A glTF document, and the bytes that its accessors point into."""
 
-    def __init__(self, document: Any, gltf: Any):
-        self.document, self.gltf, self.bytes = document, gltf, bytearray()
+    def __init__(self, gltf: Any, extras: dict[str, Any]):
+        self.gltf, self.bytes = gltf, bytearray()
+        surface = gltf.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=0.6)
+        self.document = gltf.GLTF2(
+            asset=gltf.Asset(version="2.0", generator="actionpose", extras=extras),
+            materials=[gltf.Material(name="figure", pbrMetallicRoughness=surface)],
+            animations=[gltf.Animation(name="motion")],
+            scene=0,
+            scenes=[gltf.Scene(nodes=[])],
+        )
 
-    def add(self, array: Array, kind: str, target: int | None = None) -> int:
+    def to_bytes(self) -> bytes:
+        self.document.buffers = [self.gltf.Buffer(byteLength=len(self.bytes))]
+        self.document.set_binary_blob(bytes(self.bytes))
+        return b"".join(self.document.save_to_bytes())
+
+    def add_person(self, motion: SkeletonMotion, prefix: str, valid: BoolArray) -> None:
+        """Add nodes, a figure and an animation; `valid` (T,) is where the person is visible."""
+        first = len(self.document.nodes)
+        for index, name in enumerate(NAMES):
+            place = motion.root_m[0] if index == 0 else motion.offsets_m[index]
+            children = [first + child for child, parent in enumerate(PARENTS) if parent == index]
+            self.document.nodes.append(
+                self.gltf.Node(
+                    name=prefix + name, translation=place.tolist(), children=children or None
+                )
+            )
+        self._add_figure(motion, first)
+        self._add_animation(motion, first, valid)
+        self.document.scenes[0].nodes += [first, len(self.document.nodes) - 1]
+
+    def _add_array(self, array: NDArray[Any], kind: str, target: int | None = None) -> int:
         """The number of the accessor of an array; `kind` is its type, such as "VEC3"."""
-        component = {"f": _FLOAT, "u": _UINT if array.dtype.itemsize == 4 else _BYTE}
         view = self.gltf.BufferView(
             buffer=0, byteOffset=len(self.bytes), byteLength=array.nbytes, target=target
         )
         flat = array.reshape(len(array), -1)
         accessor = self.gltf.Accessor(
             bufferView=len(self.document.bufferViews),
-            componentType=component[array.dtype.kind],
+            componentType=_COMPONENT_TYPES[array.dtype.name],
             count=len(array),
             type=kind,
             min=flat.min(axis=0).tolist(),
@@ -106,79 +122,57 @@ class _Buffer:
         self.document.accessors.append(accessor)
         return len(self.document.accessors) - 1
 
-
-def _add_nodes(document: Any, gltf: Any, motion: RigMotion, prefix: str) -> None:
-    first = len(document.nodes)
-    for index, name in enumerate(NAMES):
-        place = motion.root_m[0] if index == 0 else motion.offsets_m[index]
-        children = [first + child for child, parent in enumerate(PARENTS) if parent == index]
-        document.nodes.append(
-            gltf.Node(name=prefix + name, translation=place.tolist(), children=children)
+    def _add_figure(self, motion: SkeletonMotion, first: int) -> None:
+        """The skin, its mesh, and the node that shows it."""
+        points, normals, colors, joints, faces = _figure(motion)
+        weights = np.zeros((len(points), 4), np.float32)
+        weights[:, 0] = 1
+        four = np.zeros((len(points), 4), np.uint8)
+        four[:, 0] = joints
+        attributes = self.gltf.Attributes(
+            POSITION=self._add_array(points, "VEC3", _VERTICES),
+            NORMAL=self._add_array(normals, "VEC3", _VERTICES),
+            COLOR_0=self._add_array(colors, "VEC3", _VERTICES),
+            JOINTS_0=self._add_array(four, "VEC4", _VERTICES),
+            WEIGHTS_0=self._add_array(weights, "VEC4", _VERTICES),
         )
-
-
-def _add_figure(document: Any, gltf: Any, data: _Buffer, motion: RigMotion, first: int) -> None:
-    """The skin, its mesh, and the node that shows it."""
-    points, normals, colors, joints, faces = _figure(motion)
-    weights = np.zeros((len(points), 4), np.float32)
-    weights[:, 0] = 1
-    four = np.zeros((len(points), 4), np.uint8)
-    four[:, 0] = joints
-    vertices, indices = 34962, 34963  # targets of the format
-    attributes = gltf.Attributes(
-        POSITION=data.add(points, "VEC3", vertices),
-        NORMAL=data.add(normals, "VEC3", vertices),
-        COLOR_0=data.add(colors, "VEC3", vertices),
-        JOINTS_0=data.add(four, "VEC4", vertices),
-        WEIGHTS_0=data.add(weights, "VEC4", vertices),
-    )
-    primitive = gltf.Primitive(
-        attributes=attributes, indices=data.add(faces, "SCALAR", indices), material=0
-    )
-    document.meshes.append(gltf.Mesh(name="figure", primitives=[primitive]))
-    inverse = np.tile(np.eye(4, dtype=np.float32), (len(NAMES), 1, 1))
-    inverse[:, 3, :3] = -_rest(motion)  # column by column
-    document.skins.append(
-        gltf.Skin(
-            inverseBindMatrices=data.add(inverse, "MAT4"),
+        indices = self._add_array(faces, "SCALAR", _INDICES)
+        primitive = self.gltf.Primitive(attributes=attributes, indices=indices, material=0)
+        self.document.meshes.append(self.gltf.Mesh(name="figure", primitives=[primitive]))
+        inverse = np.tile(np.eye(4, dtype=np.float32), (len(NAMES), 1, 1))
+        inverse[:, 3, :3] = -_rest(motion)  # column by column
+        skin = self.gltf.Skin(
+            inverseBindMatrices=self._add_array(inverse, "MAT4"),
             joints=list(range(first, first + len(NAMES))),
             skeleton=first,
         )
-    )
-    document.nodes.append(
-        gltf.Node(name="figure", mesh=len(document.meshes) - 1, skin=len(document.skins) - 1)
-    )
+        self.document.skins.append(skin)
+        mesh, skin = len(self.document.meshes) - 1, len(self.document.skins) - 1
+        self.document.nodes.append(self.gltf.Node(name="figure", mesh=mesh, skin=skin))
+
+    def _add_animation(self, motion: SkeletonMotion, first: int, valid: BoolArray) -> None:
+        animation = self.document.animations[0]
+        seconds = (motion.time_s - motion.time_s[0]).astype(np.float32)
+        times = self._add_array(seconds, "SCALAR")
+
+        def channel(values: Array, kind: str, node: int, path: str, how: str = "LINEAR") -> None:
+            output = self._add_array(np.ascontiguousarray(values, dtype=np.float32), kind)
+            animation.samplers.append(
+                self.gltf.AnimationSampler(input=times, output=output, interpolation=how)
+            )
+            target = self.gltf.AnimationChannelTarget(node=first + node, path=path)
+            sampler = len(animation.samplers) - 1
+            animation.channels.append(self.gltf.AnimationChannel(sampler=sampler, target=target))
+
+        channel(motion.root_m, "VEC3", 0, "translation")
+        for node in range(len(NAMES)):
+            if node in PARENTS or node == 0:  # hands, feet and the top of the head do not rotate
+                channel(motion.rotations[:, node], "VEC4", node, "rotation")
+        if not valid.all():
+            channel(np.repeat(valid[:, None], 3, axis=1), "VEC3", 0, "scale", "STEP")
 
 
-def _add_animation(
-    document: Any,
-    gltf: Any,
-    data: _Buffer,
-    motion: RigMotion,
-    first: int,
-    there: NDArray[np.bool_],
-) -> None:
-    animation = document.animations[0]
-    times = data.add((motion.time_s - motion.time_s[0]).astype(np.float32), "SCALAR")
-
-    def channel(values: Array, kind: str, node: int, path: str, interpolation: str) -> None:
-        output = data.add(np.ascontiguousarray(values, dtype=np.float32), kind)
-        animation.samplers.append(
-            gltf.AnimationSampler(input=times, output=output, interpolation=interpolation)
-        )
-        target = gltf.AnimationChannelTarget(node=first + node, path=path)
-        sampler = len(animation.samplers) - 1
-        animation.channels.append(gltf.AnimationChannel(sampler=sampler, target=target))
-
-    channel(motion.root_m, "VEC3", 0, "translation", "LINEAR")
-    for node in range(len(NAMES)):
-        if node in PARENTS or node == 0:  # hands, feet and the top of the head do not turn
-            channel(motion.turns[:, node], "VEC4", node, "rotation", "LINEAR")
-    if not there.all():
-        channel(np.repeat(there[:, None], 3, axis=1), "VEC3", 0, "scale", "STEP")
-
-
-def _rest(motion: RigMotion) -> Array:
+def _rest(motion: SkeletonMotion) -> Array:
     """(N, 3) places of the nodes in the rest pose, the hips at the origin."""
     places = np.zeros_like(motion.offsets_m)
     for index, parent in enumerate(PARENTS):
@@ -187,7 +181,7 @@ def _rest(motion: RigMotion) -> Array:
     return places
 
 
-def _figure(motion: RigMotion) -> tuple[Array, Array, Array, Array, Array]:
+def _figure(motion: SkeletonMotion) -> tuple[NDArray[Any], ...]:
     """Points, normals and colors (V, 3), the node (V,) each hangs on, and faces (F,)."""
     rest = _rest(motion)
     parts: list[tuple[Array, Array, int, str]] = []  # points, normals, node, joint of the color
@@ -206,7 +200,7 @@ def _figure(motion: RigMotion) -> tuple[Array, Array, Array, Array, Array]:
     normals = np.concatenate([part[1] for part in parts]).astype(np.float32)
     sizes = [len(part[0]) for part in parts]
     joints = np.repeat([part[2] for part in parts], sizes).astype(np.uint8)
-    colors = np.repeat([_linear(COLORS[side(part[3])]) for part in parts], sizes, axis=0)
+    colors = np.repeat([_linear(side_color(part[3])) for part in parts], sizes, axis=0)
     starts = np.cumsum([0, *sizes[:-1]])
     faces = [start + _faces(size) for start, size in zip(starts, sizes, strict=True)]
     corners = np.concatenate(faces).astype(np.uint32)
@@ -215,7 +209,7 @@ def _figure(motion: RigMotion) -> tuple[Array, Array, Array, Array, Array]:
 
 def _linear(color: str) -> Array:
     """A web color as the format wants it: linear, 0 to 1."""
-    srgb = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    srgb = rgb(color)
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 

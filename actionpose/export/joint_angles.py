@@ -3,17 +3,41 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from actionpose.postprocessing.joint_angles import Angles
+import numpy as np
+
+from actionpose.postprocessing.joint_angles import JointAngles
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import COLORS, new_figure, side
+from actionpose.utils.files import atomic_text
+from actionpose.visualization.drawing import (
+    INK,
+    MUTED,
+    TARGET_COLOR,
+    new_figure,
+    save_png,
+    side_color,
+    side_of,
+    write,
+    write_side_legend,
+)
 
-_CSV_FRAMES = 2000  # written at a time
+_COLUMNS = 3  # of the plot
+_WIDTH_IN = 12
+_LEAST_RANGE_DEG = 40  # of a panel: what hardly moves looks like it
+_VERTICAL = {"floor": "normal of the floor", "camera": "the camera's own up direction"}
 
 
-def save(table: Angles, path: str | os.PathLike[str]) -> None:
+def notes(table: JointAngles) -> tuple[str, str]:
+    """What the angles of the trunk are measured against, and what the joints do not determine."""
+    unknown = (
+        "not known from these joints: rotations of limbs about their own axis (hip and shoulder "
+        "rotation, pronation), wrists, pelvic tilt"
+    )
+    has_feet = any("ankle" in name for name in table.names)
+    return f"vertical: {_VERTICAL[table.vertical]}", unknown + ("" if has_feet else ", ankles")
+
+
+def save(table: JointAngles, path: str | os.PathLike[str]) -> None:
     """Write angles as `.csv`, a row per person and frame, or as `.png`, a plot.
 
     Raises:
@@ -25,82 +49,57 @@ def save(table: Angles, path: str | os.PathLike[str]) -> None:
     WRITERS[suffix](table, Path(path))
 
 
-def write_csv(table: Angles, path: Path) -> None:
+def _write_csv(table: JointAngles, path: Path) -> None:
     columns = ("person", "track_id", "frame", "time_s", *(f"{n}_deg" for n in table.names), "valid")
     row = "%d,%d,%d,%.6f" + ",%.2f" * len(table.names) + ",%s\n"
-    with (
-        atomic_write(path) as unfinished,
-        unfinished.open("w", encoding="utf-8", newline="\n") as file,
-    ):
+    with atomic_text(path) as file:
         file.write(",".join(columns) + "\n")
-        for person, track in enumerate(table.track_id.tolist()):
-            for start in range(0, len(table.time_s), _CSV_FRAMES):
-                rows = []
-                for t in range(start, min(start + _CSV_FRAMES, len(table.time_s))):
-                    values = (table.degrees[person, t].round(2) + 0.0).tolist()
-                    head = (person, track, t, table.time_s[t])
-                    rows.append(row % (*head, *values, bool(table.valid[person, t])))
-                file.write("".join(rows).replace(",nan", ","))
+        for person, t in np.ndindex(table.valid.shape):
+            head = (person, table.track_id[person], t, table.time_s[t])
+            values = (table.degrees[person, t].round(2) + 0.0).tolist()
+            file.write((row % (*head, *values, table.valid[person, t])).replace(",nan", ","))
 
 
-def _panels(names: tuple[str, ...]) -> dict[str, list[str]]:
-    """Names of columns by panel: left and right share one."""
-    panels: dict[str, list[str]] = {}
-    for name in names:
-        title = name.removeprefix(f"{side(name)}_").replace("_", " ")
-        panels.setdefault(title, []).append(name)
-    return panels
-
-
-def write_png(table: Angles, path: Path) -> None:
-    persons = [person for person, there in enumerate(table.valid) if there.any()]
-    if not persons:
+def _write_png(table: JointAngles, path: Path) -> None:
+    persons = np.flatnonzero(table.valid.any(axis=1))
+    if not persons.size:
         raise UserError("there is nothing to draw: the result has no valid frame")
-    panels = _panels(table.names)
-    per_row = 3
-    rows = -(-len(panels) // per_row)
+    panels: dict[str, list[str]] = {}  # left and right share one
+    for name in table.names:
+        title = name.removeprefix(f"{side_of(name)}_").replace("_", " ")
+        panels.setdefault(title, []).append(name)
+    rows = -(-len(panels) // _COLUMNS)
     height = 1.9 * rows * len(persons) + 1.3
-    figure = new_figure(12, height)
+    figure = new_figure(_WIDTH_IN, height)
     margins = {"left": 0.055, "right": 0.99, "top": 1 - 0.62 / height, "bottom": 0.95 / height}
-    grid = figure.add_gridspec(rows * len(persons), per_row, hspace=0.55, wspace=0.16, **margins)
+    grid = figure.add_gridspec(rows * len(persons), _COLUMNS, hspace=0.55, wspace=0.16, **margins)
     for block, person in enumerate(persons):
         for number, (title, names) in enumerate(panels.items()):
-            row, column = divmod(number, per_row)
+            row, column = divmod(number, _COLUMNS)
             axes = figure.add_subplot(grid[block * rows + row, column])
-            axes.axhline(0, color="#98a2b3", linewidth=0.7, zorder=0)
+            axes.axhline(0, color=TARGET_COLOR, linewidth=0.7, zorder=0)
             for name in names:
                 values = table.degrees[person, :, table.names.index(name)]
-                axes.plot(table.time_s, values, color=COLORS[side(name)], linewidth=1.5)
+                axes.plot(table.time_s, values, color=side_color(name), linewidth=1.5)
             who = f"id {table.track_id[person]}: " if len(persons) > 1 else ""
-            axes.set_title(who + title, fontsize=9.5, color="#1d2430", loc="left", pad=4)
+            axes.set_title(who + title, fontsize=9.5, color=INK, loc="left", pad=4)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.tick_params(labelsize=8, colors="#475467")
+            axes.tick_params(labelsize=8, colors=MUTED)
             axes.yaxis.set_major_formatter("{x:.0f}\N{DEGREE SIGN}")
             axes.margins(x=0.01)
-            _keep_quiet_curves_quiet(axes)
-            if block == len(persons) - 1 and number >= len(panels) - per_row:
-                axes.set_xlabel("time (s)", fontsize=8.5, color="#475467")
-
-    def write(x: float, y_in: float, text: str, **style: Any) -> None:
-        figure.text(x, y_in / height, text, parse_math=False, **style)
-
-    write(0.055, height - 0.28, "Joint angles", fontsize=12, fontweight="bold", color="#1d2430")
-    for x, which in ((0.86, "right"), (0.93, "left")):
-        label = f"\N{BLACK CIRCLE} {which} side"
-        write(x, height - 0.28, label, fontsize=9, color=COLORS[which])
-    notes = f"vertical: {table.header['vertical']}; gaps: not there, or not defined"
-    write(0.055, 0.26, notes, fontsize=8, color="#667085")
-    write(0.055, 0.1, table.not_known, fontsize=8, color="#667085")
-    with atomic_write(path) as unfinished:
-        figure.savefig(unfinished, dpi=130, format="png", metadata={"Software": None})
+            low, high = axes.get_ylim()
+            missing = max(_LEAST_RANGE_DEG - (high - low), 0)
+            axes.set_ylim(low - missing / 2, high + missing / 2)
+            if block == len(persons) - 1 and number >= len(panels) - _COLUMNS:
+                axes.set_xlabel("time (s)", fontsize=8.5, color=MUTED)
+    left_in = 0.055 * _WIDTH_IN
+    write(figure, left_in, height - 0.28, "Joint angles", fontsize=12, fontweight="bold", color=INK)
+    write_side_legend(figure, _WIDTH_IN - 1.7, _WIDTH_IN - 0.85, height - 0.28, fontsize=9)
+    vertical, unknown = notes(table)
+    gaps = f"{vertical}; gaps: not visible, or not defined"
+    write(figure, left_in, 0.3, gaps, fontsize=8, color=MUTED)
+    write(figure, left_in, 0.14, unknown, fontsize=8, color=MUTED)
+    save_png(figure, path, dpi=130)
 
 
-def _keep_quiet_curves_quiet(axes: Any) -> None:
-    """At least 40 degrees high, so that what hardly moves looks like it."""
-    low, high = axes.get_ylim()
-    missing = 40 - (high - low)
-    if missing > 0:
-        axes.set_ylim(low - missing / 2, high + missing / 2)
-
-
-WRITERS: dict[str, Callable[[Angles, Path], None]] = {".csv": write_csv, ".png": write_png}
+WRITERS: dict[str, Callable[[JointAngles, Path], None]] = {".csv": _write_csv, ".png": _write_png}

@@ -1,24 +1,24 @@
-"""A result into several files at once, beside the film that it came from."""
+"""A result into several files at once, beside the video that it came from."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from actionpose.result import Result
-from actionpose.visualization import html_viewer as view
-from actionpose.visualization import video_overlay as overlay
+from actionpose.visualization.html_viewer import write_html
+from actionpose.visualization.video_overlay import write_video
 
 
 def save_files(
     result: Result,
     paths: Sequence[Path],
     *,
-    film: Path | None = None,
+    video: Path | None = None,
     progress: Callable[[int], object] = lambda frames: None,
 ) -> list[Path]:
     """Write a result in the formats that the suffixes name.
 
     Args:
-        film: the video that was lifted: under the overlay of an mp4, and in a page.
+        video: that was lifted: under the overlay of an mp4, and in a page.
         progress: called with the number of frames of an mp4 that were drawn since the last call.
 
     Returns:
@@ -30,10 +30,10 @@ def save_files(
     files: list[Path] = []
     for path in paths:
         if path.suffix.lower() == ".mp4":
-            overlay.video(result, path, film=film, progress=progress)
+            write_video(result, path, video=video, progress=progress)
             files.append(path)
-        elif path.suffix.lower() == ".html" and film is not None:
-            view.html(result, path, film=film)
+        elif path.suffix.lower() == ".html" and video is not None:
+            write_html(result, path, video=video)
             files.append(path)
         else:
             files += result.save(path)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.result import TABLE_COLUMNS, Result
-from actionpose.utils.files import atomic_write
+from actionpose.utils.files import atomic_text
 
 _METERS, _PIXELS, _CONFIDENCE, _SECONDS = (4, 2, 3, 6)  # decimals: 0.1 mm, ...
 _CSV_FRAMES = 2000  # written at a time
@@ -53,7 +53,7 @@ def write_json(result: Result, path: Path) -> None:
         "time_s": _rounded(result.time_s, _SECONDS),
         "persons": persons,
     }
-    with atomic_write(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+    with atomic_text(path) as file:
         json.dump(document, file, ensure_ascii=False, separators=(",", ":"))
         file.write("\n")
 
@@ -84,9 +84,6 @@ def _csv_blocks(result: Result) -> Iterator[str]:
 
 
 def write_csv(result: Result, path: Path) -> None:
-    with (
-        atomic_write(path) as unfinished,
-        unfinished.open("w", encoding="utf-8", newline="\n") as file,
-    ):
+    with atomic_text(path) as file:
         file.write(",".join(TABLE_COLUMNS) + "\n")
         file.writelines(_csv_blocks(result))

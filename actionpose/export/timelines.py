@@ -6,8 +6,8 @@ from pathlib import Path
 
 from actionpose.actions.timeline import OTHER, Action
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write, write_json
-from actionpose.visualization.drawing import new_figure
+from actionpose.utils.files import atomic_text, write_json
+from actionpose.visualization.drawing import GRID, label_colors, new_figure, save_png
 
 
 def table(actions: Sequence[Action]) -> str:
@@ -32,10 +32,7 @@ def _write_csv(actions: Sequence[Action], path: Path) -> None:
     ranks = range(max((len(action.top) for action in actions), default=0))
     header = ["person", "start_s", "stop_s", "label", "score"]
     header += [f"{name}_{rank + 1}" for rank in ranks for name in ("label", "score")]
-    with (
-        atomic_write(path) as unfinished,
-        unfinished.open("w", encoding="utf-8", newline="") as file,
-    ):
+    with atomic_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         for action in actions:
@@ -54,25 +51,12 @@ def _write_elan(actions: Sequence[Action], path: Path) -> None:
 
     In ELAN: File, Import, CSV / Tab-delimited Text File. One tier a person.
     """
-    with (
-        atomic_write(path) as unfinished,
-        unfinished.open("w", encoding="utf-8", newline="") as file,
-    ):
+    with atomic_text(path) as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["Tier", "Begin Time", "End Time", "Annotation"])
         for action in actions:
             begin_ms, end_ms = round(1000 * action.start_s), round(1000 * action.stop_s)
             writer.writerow([f"person {action.person}", begin_ms, end_ms, action.label])
-
-
-def colors_of(labels: Sequence[str]) -> dict[str, object]:
-    """A color for each label, in turn from a set that can be told apart; "other" is gray."""
-    import matplotlib
-
-    dark_then_light = (*range(0, 20, 2), *range(1, 20, 2))
-    palette = [matplotlib.colormaps["tab20"](i) for i in dark_then_light if i not in (14, 15)]
-    named = {label: palette[i % len(palette)] for i, label in enumerate(labels)}
-    return {**named, OTHER: "#c9ced6"}
 
 
 def _write_png(actions: Sequence[Action], path: Path) -> None:
@@ -85,7 +69,7 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
         own = [action.label for action in actions if action.person == person]
         names = [label for label in dict.fromkeys(own) if label != OTHER]
         rows += [(person, label) for label in [*names, *([OTHER] if OTHER in own else [])]]
-    colors = colors_of(list(dict.fromkeys(action.label for action in actions)))
+    colors = label_colors([action.label for action in actions], OTHER)
     figure = new_figure(9, 1.0 + 0.28 * len(rows), layout="constrained")
     axes = figure.add_subplot()
     begin_s = min(action.start_s for action in actions)
@@ -109,11 +93,10 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
     axes.set_xlabel("seconds; numbers are cosines of motion and label", fontsize=8)
     axes.tick_params(axis="x", labelsize=8)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#e6e9ee", linewidth=0.8)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    with atomic_write(path) as unfinished:
-        figure.savefig(unfinished, dpi=150, format="png", metadata={"Software": None})
+    save_png(figure, path)
 
 
 WRITERS: dict[str, Callable[[Sequence[Action], Path], None]] = {

@@ -111,7 +111,7 @@ def lift_file(
             result = step(result)
     with stopwatch.stage("files"):
         video = None if is_keypoint_file(job.source) else job.source
-        files = save_files(result, job.outputs, film=video)
+        files = save_files(result, job.outputs, video=video)
     outcome = LiftOutcome(
         source=job.source,
         status="done" if keypoints.complete else "damaged",

@@ -28,6 +28,7 @@ from actionpose.actions.timeline import (
     clean_labels,
     timeline,
 )
+from actionpose.geometry.axes import Axes
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.inference import flip_averaging
 from actionpose.keypoints.core import Keypoints
@@ -35,7 +36,7 @@ from actionpose.keypoints.from_result import keypoints_of_result
 from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, prepare_tracks
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
 from actionpose.models import PoseEncoder
-from actionpose.result import Result
+from actionpose.result import Header, Result, RootOrigin
 from actionpose.skeletons import H36M17
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
@@ -278,14 +279,14 @@ class ActionPose:
             )
         ]
 
-    def _header(self, keypoints: Keypoints, height_m: float | None) -> dict[str, Any]:
-        average = f"average adult, {AVERAGE_ADULT_M:.2f} m"
+    def _header(self, keypoints: Keypoints, height_m: float | None) -> Header:
         return {
             "units": "meters",
-            "axes": "x right, y down, z away from the camera",
-            "root": "pelvis at the origin of every frame",
+            "axes": Axes.CAMERA,
+            "root": RootOrigin.PELVIS,
             "skeleton": H36M17.name,
-            "scale_source": average if height_m is None else f"height given, {height_m:.2f} m",
+            "scale_source": "average_adult" if height_m is None else "given_height",
+            "stature_m": height_m or AVERAGE_ADULT_M,
             "fps": keypoints.fps,
             "rate_source": keypoints.rate_source,
             "first_frame": keypoints.first_frame,

@@ -1,13 +1,11 @@
 """Bones of constant length, equal on both sides."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from actionpose.postprocessing.common import done, known, renewed, require_h36m17
+from actionpose.postprocessing.common import processed, require_h36m17, valid_frames
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
-
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array
 
 _SWEEPS = 12  # of the fit of bone directions; the last ones change it by less than 0.1 mm
 
@@ -23,18 +21,13 @@ def bone_lengths(joints_m: Array) -> Array:
     return (lengths + lengths[H36M17.mirror]) / 2
 
 
-def _below() -> list[list[int]]:
-    """For each joint of H36M17, the joint itself and all below it."""
-    below = [[joint] for joint in range(len(H36M17))]
-    for child, parent in reversed(H36M17.bones):
-        below[parent] += below[child]
-    return below
+# each joint of H36M17 and all below it
+_SUBTREES = [[joint] for joint in range(len(H36M17))]
+for _child, _parent in reversed(H36M17.bones):
+    _SUBTREES[_parent] += _SUBTREES[_child]
 
 
-_BELOW = _below()
-
-
-def constant_lengths(joints_m: Array, lengths_m: Array) -> Array:
+def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
     """The nearest poses whose bones have these lengths, with the pelvis in the middle of the hips.
 
     Coordinate descent on the summed squared distance, every step in closed form: one bone at a
@@ -56,7 +49,7 @@ def constant_lengths(joints_m: Array, lengths_m: Array) -> Array:
         offsets[:, child] = _with_length(offsets[:, child], lengths_m[child], joints_m[:, 0])
     offsets[:, right] = -offsets[:, left]
 
-    def laid_out() -> Array:
+    def joints() -> Array:
         fitted = np.repeat(joints_m[:, :1], len(H36M17), axis=1)
         for child, parent in H36M17.bones:  # parents come before children in this set
             fitted[:, child] = fitted[:, parent] + offsets[:, child]
@@ -64,23 +57,23 @@ def constant_lengths(joints_m: Array, lengths_m: Array) -> Array:
 
     for _ in range(_SWEEPS):
         for child, _ in bones:
-            missing = joints_m - laid_out()
-            wish = (missing[:, _BELOW[child]] + offsets[:, [child]]).sum(axis=1)
+            missing = joints_m - joints()
+            target = (missing[:, _SUBTREES[child]] + offsets[:, [child]]).sum(axis=1)
             if child == left:  # the hips are one rod through the pelvis
-                wish -= (missing[:, _BELOW[right]] + offsets[:, [right]]).sum(axis=1)
-            offsets[:, child] = _with_length(wish, lengths_m[child], offsets[:, child])
+                target -= (missing[:, _SUBTREES[right]] + offsets[:, [right]]).sum(axis=1)
+            offsets[:, child] = _with_length(target, lengths_m[child], offsets[:, child])
             if child == left:
                 offsets[:, right] = -offsets[:, left]
-    return laid_out()
+    return joints()
 
 
 def _with_length(vectors: Array, length: float, otherwise: Array) -> Array:
-    """Vectors (T, 3) stretched to a length; where there is no direction, `otherwise`."""
+    """Vectors (T, 3) scaled to a length; where there is no direction, `otherwise`."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.where(norms > 1e-9, vectors * (length / np.maximum(norms, 1e-9)), otherwise)
 
 
-def rigid(result: Result) -> Result:
+def fix_bone_lengths(result: Result) -> Result:
     """Give every bone of a person one length, equal on both sides, and keep poses near.
 
     The header says what it cost: the mean distance of joints from where they were, and the
@@ -91,23 +84,22 @@ def rigid(result: Result) -> Result:
     """
     require_h36m17(result, "constant bone lengths")
     pose = result.pose_m.astype(np.float64)
-    there = known(result)
-    moved = [np.zeros(0)]
-    lengths: list[dict[str, float]] = []
-    for person, frames in enumerate(there):
+    moved_mm: list[Array] = []
+    lengths: list[dict[str, float]] = []  # of each person, by the joint at the far end
+    for person, frames in enumerate(valid_frames(result)):
+        lengths.append({})
         if not frames.any():
-            lengths.append({})
             continue
         before = pose[person, frames]
         lengths_m = bone_lengths(before)
-        pose[person, frames] = constant_lengths(before, lengths_m)
-        moved.append(np.linalg.norm(pose[person, frames] - before, axis=-1).ravel())
-        names = zip(H36M17.joints[1:], lengths_m[1:], strict=True)
-        lengths.append({name: round(float(length), 4) for name, length in names})
-    all_moved = 1000 * np.concatenate(moved)
+        after = pose[person, frames] = fit_bone_lengths(before, lengths_m)
+        moved_mm.append(1000 * np.linalg.norm(after - before, axis=-1).ravel())
+        for name, length in zip(H36M17.joints[1:], lengths_m[1:], strict=True):
+            lengths[-1][name] = round(float(length), 4)
+    moved = np.concatenate(moved_mm or [np.zeros(1)])
     facts = {
-        "residual_mm": round(float(all_moved.mean()), 2) if all_moved.size else 0.0,
-        "residual_p95_mm": round(float(np.percentile(all_moved, 95)), 2) if all_moved.size else 0.0,
-        "bone_lengths_m": lengths,  # of each person, by the joint at the far end
+        "residual_mm": round(float(moved.mean()), 2),
+        "residual_p95_mm": round(float(np.percentile(moved, 95)), 2),
+        "bone_lengths_m": lengths,
     }
-    return renewed(result, done(result, "rigid", **facts), pose=pose)
+    return processed(result, "fix bone lengths", facts, pose_m=pose)

@@ -1,43 +1,61 @@
-"""What all steps of postprocessing share."""
+"""What the steps of postprocessing share."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from actionpose.result import Result
+from actionpose.geometry.axes import Axes
+from actionpose.result import Header, Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-
-Array = NDArray[np.floating]
-
-
-def done(result: Result, step: str, **facts: Any) -> dict[str, Any]:
-    """The header of a result after one more step."""
-    return {
-        **result.header,
-        "processing": [*result.header.get("processing", []), {"step": step, **facts}],
-    }
+from actionpose.utils.typing import Array, BoolArray
 
 
-def renewed(
-    result: Result, header: dict[str, Any], *, pose: Array | None = None, root: Array | None = None
+def processed(
+    result: Result,
+    step: str,
+    facts: dict[str, Any],
+    *,
+    pose_m: Array | None = None,
+    root_m: Array | None = None,
+    **header: Any,
 ) -> Result:
-    """The result with another header, and other poses or another path where they are given."""
+    """The result after one more step.
+
+    Args:
+        step: its name in the header's `processing`, where its facts stand, too.
+        pose_m, root_m: where they change.
+        header: keys of the header that change.
+    """
+    processing = [*result.header.get("processing", []), {"step": step, **facts}]
     return replace(
         result,
-        header=header,
-        pose_m=result.pose_m if pose is None else pose.astype(np.float32),
-        root_m=result.root_m if root is None else root.astype(np.float32),
+        header=cast(Header, {**result.header, "processing": processing, **header}),
+        pose_m=result.pose_m if pose_m is None else pose_m.astype(np.float32),
+        root_m=result.root_m if root_m is None else root_m.astype(np.float32),
     )
 
 
-def known(result: Result) -> NDArray[np.bool_]:
-    """(P, T) frames where a person is there and all joints have a position."""
+def steps(result: Result) -> list[str]:
+    """The names of the steps that were done, in order."""
+    return [step["step"] for step in result.header.get("processing", [])]
+
+
+def valid_frames(result: Result) -> BoolArray:
+    """(P, T) frames where a person is visible and all joints have a position."""
     return result.valid & np.isfinite(result.pose_m).all(axis=(2, 3))
 
 
+def positions(result: Result) -> Array:
+    """(P, T, J, 3) meters, joints with the path of the root if there is one, y up."""
+    pose = result.pose_m.astype(np.float64)
+    if result.root_m is not None:
+        pose += result.root_m[:, :, None]
+    return pose @ result.header["axes"].rotation_to(Axes.Y_UP).T
+
+
 def require_h36m17(result: Result, what: str) -> None:
+    """Raises a UserError for another skeleton."""
     if result.skeleton is not H36M17:
         raise UserError(f"{what}: needs the skeleton h36m17, not {result.skeleton.name}")

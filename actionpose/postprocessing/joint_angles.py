@@ -1,61 +1,49 @@
 """Joint angles over time, in degrees. The definitions are in docs/joint_angles.md.
 
 17 joints are points: they tell how far a hinge is bent and where a limb points, but not how a limb
-turns about its own axis, nor anything of hands, feet and the tilt of the pelvis.
+rotates about its own axis, nor anything of hands, feet and the tilt of the pelvis.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from actionpose.geometry.axes import view_axes
-from actionpose.postprocessing.common import known
+from actionpose.geometry.axes import Axes
+from actionpose.postprocessing.common import steps, valid_frames
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array, BoolArray, IntArray
 
-Array = NDArray[np.floating]
-Points = dict[str, Array]  # (P, T, 3) by joint, in view axes
+Points = dict[str, Array]  # (P, T, 3) by joint, y up
 
 _LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-NOT_KNOWN = (
-    "not known from these joints: turns of limbs about their own axis (hip and shoulder rotation, "
-    "pronation), wrists, pelvic tilt"
-)
-_NO_FEET = ", ankles"
-# Flexion and abduction of a limb are seen in a plane; a limb nearly across it shows none.
-_SHOWN = np.sin(np.radians(20))
+# Flexion and abduction of a limb are measured in a plane; a limb nearly across it shows none.
+_LEAST_IN_PLANE = np.sin(np.radians(20))
 
 
 @dataclass(frozen=True)
-class Angles:
+class JointAngles:
     """Angles of all persons.
 
     Attributes:
         names: of the columns, such as "left_knee_flexion".
-        degrees: (P, T, K); NaN where a person is not there or an angle is not defined.
-        valid: (P, T) where a person is there.
+        degrees: (P, T, K); NaN where a person is not visible or an angle is not defined.
+        valid: (P, T) where a person is visible.
         time_s: (T,).
         track_id: (P,).
-        header: of the result; `vertical` was added, what "up" is for the trunk's angles.
+        vertical: what "up" is for the angles of the trunk: the floor's normal or the camera's up.
     """
 
     names: tuple[str, ...]
     degrees: Array
-    valid: NDArray[np.bool_]
+    valid: BoolArray
     time_s: Array
-    track_id: NDArray[np.int64]
-    header: dict[str, Any]
-
-    @property
-    def not_known(self) -> str:
-        """What these joints do not tell, in words."""
-        has_feet = any("ankle" in name for name in self.names)
-        return NOT_KNOWN + ("" if has_feet else _NO_FEET)
+    track_id: IntArray
+    vertical: Literal["floor", "camera"]
 
 
-def angles(result: Result) -> Angles:
+def joint_angles(result: Result) -> JointAngles:
     """The angles of all persons of a result.
 
     Raises:
@@ -66,23 +54,21 @@ def angles(result: Result) -> Angles:
     needed = {"pelvis", "thorax", *(f"{s}_{p}" for s in ("left", "right") for p in _LIMBS)}
     if lacking := sorted(needed - names):
         raise UserError(f"angles: the skeleton {result.skeleton.name} lacks {', '.join(lacking)}")
-    pose = result.pose_m.astype(np.float64) @ view_axes(result.header["axes"]).T
-    there = known(result)
-    pose[~there] = np.nan
+    pose = result.pose_m.astype(np.float64) @ result.header["axes"].rotation_to(Axes.Y_UP).T
+    valid = valid_frames(result)
+    pose[~valid] = np.nan
     at: Points = {name: pose[:, :, index] for index, name in enumerate(joints)}
     at.setdefault("thorax", at.get("neck", pose[:, :, 0]))  # what detectors call the neck
     columns = _trunk(at)
-    for which in ("left", "right"):
-        columns |= _leg(at, which) | _arm(at, which)
-    steps = [step["step"] for step in result.header.get("processing", [])]
-    vertical = "normal of the floor" if "floor" in steps else "the camera's own up direction"
-    return Angles(
+    for side in ("left", "right"):
+        columns |= _leg(at, side) | _arm(at, side)
+    return JointAngles(
         names=tuple(columns),
         degrees=np.stack(list(columns.values()), axis=-1),
-        valid=there,
+        valid=valid,
         time_s=result.time_s,
         track_id=result.track_id,
-        header={**result.header, "vertical": vertical},
+        vertical="floor" if "floor" in steps(result) else "camera",
     )
 
 
@@ -95,7 +81,7 @@ def _dot(one: Array, other: Array) -> Array:
     return (one * other).sum(axis=-1)
 
 
-def between(one: Array, other: Array) -> Array:
+def angle_between(one: Array, other: Array) -> Array:
     """The angle between directions (..., 3), degrees, exact near 0 and 180 too."""
     one, other = _unit(one), _unit(other)
     return np.degrees(
@@ -105,7 +91,7 @@ def between(one: Array, other: Array) -> Array:
 
 def _bend(upper: Array, middle: Array, lower: Array) -> Array:
     """How far a hinge is from straight: 0 where the three points are in line."""
-    return between(middle - upper, lower - middle)
+    return angle_between(middle - upper, lower - middle)
 
 
 def _body_axes(across: Array, up: Array) -> tuple[Array, Array, Array]:
@@ -119,8 +105,8 @@ def _in_plane(limb: Array, towards: Array, down: Array, across: Array) -> Array:
     """The angle of a limb from `down` to `towards`; NaN where it points nearly along `across`."""
     limb = _unit(limb)
     angle = np.degrees(np.arctan2(_dot(limb, towards), _dot(limb, down)))
-    shown = np.sqrt(np.maximum(1 - _dot(limb, across) ** 2, 0))
-    return np.where(shown > _SHOWN, angle, np.nan)
+    in_plane = np.sqrt(np.maximum(1 - _dot(limb, across) ** 2, 0))
+    return np.where(in_plane > _LEAST_IN_PLANE, angle, np.nan)
 
 
 def _trunk(at: Points) -> dict[str, Array]:
@@ -139,29 +125,29 @@ def _trunk(at: Points) -> dict[str, Array]:
     }
 
 
-def _leg(at: Points, which: str) -> dict[str, Array]:
-    hip, knee, ankle = (at[f"{which}_{part}"] for part in ("hip", "knee", "ankle"))
+def _leg(at: Points, side: str) -> dict[str, Array]:
+    hip, knee, ankle = (at[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
     left, up, forward = _body_axes(at["left_hip"] - at["right_hip"], at["thorax"] - at["pelvis"])
-    outwards = left if which == "left" else -left
+    outwards = left if side == "left" else -left
     columns = {
-        f"{which}_hip_flexion": _in_plane(knee - hip, forward, -up, left),
-        f"{which}_hip_abduction": _in_plane(knee - hip, outwards, -up, forward),
-        f"{which}_knee_flexion": _bend(hip, knee, ankle),
+        f"{side}_hip_flexion": _in_plane(knee - hip, forward, -up, left),
+        f"{side}_hip_abduction": _in_plane(knee - hip, outwards, -up, forward),
+        f"{side}_knee_flexion": _bend(hip, knee, ankle),
     }
-    if (toe := at.get(f"{which}_big_toe")) is not None:
-        columns[f"{which}_ankle_dorsiflexion"] = between(toe - ankle, ankle - knee) - 90
+    if (toe := at.get(f"{side}_big_toe")) is not None:
+        columns[f"{side}_ankle_dorsiflexion"] = angle_between(toe - ankle, ankle - knee) - 90
     return columns
 
 
-def _arm(at: Points, which: str) -> dict[str, Array]:
-    shoulder, elbow, wrist = (at[f"{which}_{part}"] for part in ("shoulder", "elbow", "wrist"))
+def _arm(at: Points, side: str) -> dict[str, Array]:
+    shoulder, elbow, wrist = (at[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist"))
     across = at["left_shoulder"] - at["right_shoulder"]
     left, up, forward = _body_axes(across, at["thorax"] - at["pelvis"])
-    outwards = left if which == "left" else -left
+    outwards = left if side == "left" else -left
     arm = elbow - shoulder
     return {
-        f"{which}_shoulder_elevation": between(arm, -up),
-        f"{which}_shoulder_flexion": _in_plane(arm, forward, -up, left),
-        f"{which}_shoulder_abduction": _in_plane(arm, outwards, -up, forward),
-        f"{which}_elbow_flexion": _bend(shoulder, elbow, wrist),
+        f"{side}_shoulder_elevation": angle_between(arm, -up),
+        f"{side}_shoulder_flexion": _in_plane(arm, forward, -up, left),
+        f"{side}_shoulder_abduction": _in_plane(arm, outwards, -up, forward),
+        f"{side}_elbow_flexion": _bend(shoulder, elbow, wrist),
     }

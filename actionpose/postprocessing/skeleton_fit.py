@@ -1,34 +1,31 @@
-"""A rig for the 17 joints: bones of constant length that turn, for formats that know only turns.
+"""A skeleton of nodes for the 17 joints: rotations and constant bone lengths, as BVH and glTF need.
 
-The rest pose is a T, in view axes (x to the person's left, y up, facing z), with the pelvis at the
-origin. Nodes have the names that animation tools expect. Four nodes lie where their parents are
-(the lower spine at the pelvis; neck and collars at the thorax): so every bone has a turn of its
-own, and turns give back the joints exactly.
+The rest pose is a T (x to the person's left, y up, facing z) with the pelvis at the origin. Nodes
+have the names that animation tools expect. Four nodes lie where their parents are (the lower spine
+at the pelvis; neck and collars at the thorax): so every bone has a rotation of its own, and the
+rotations give back the joints exactly.
 
-17 points do not tell how a limb turns about its own axis: thighs, upper arms, head and spine turn
-no more than needed, hands and feet as the limb above.
+17 points do not tell how a limb rotates about its own axis: thighs, upper arms, head and spine
+rotate no more than needed, hands and feet as the limb above.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from actionpose.geometry.axes import view_axes
-from actionpose.postprocessing.bone_lengths import bone_lengths, constant_lengths
-from actionpose.postprocessing.common import known, require_h36m17
+from actionpose.postprocessing.bone_lengths import bone_lengths, fit_bone_lengths
+from actionpose.postprocessing.common import positions, require_h36m17, valid_frames
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.resampling import frame_rate_hz, interpolate, is_even
-
-Array = NDArray[np.floating]
+from actionpose.utils.resampling import frame_rate, interpolate, is_even
+from actionpose.utils.typing import Array
 
 
 @dataclass(frozen=True)
 class Node:
-    """One node of the rig: its name, its parent's, the joint it is at, and its rest direction.
+    """One node of the skeleton: its name, its parent's, the joint it is at, and its rest direction.
 
     `along` points from the parent to the node in the rest pose; a node at its parent's place has
     none.
@@ -75,30 +72,30 @@ JOINTS = H36M17.indices(*(node.joint for node in NODES))
 
 
 @dataclass(frozen=True)
-class RigMotion:
-    """One person as a rig.
+class SkeletonMotion:
+    """The motion of one person as rotations of the nodes.
 
     Attributes:
         offsets_m: (N, 3) of each node from its parent in the rest pose.
         root_m: (T, 3) where the hips are.
-        turns: (T, N, 4) quaternions x, y, z, w of each node against its parent.
+        rotations: (T, N, 4) quaternions x, y, z, w of each node relative to its parent.
         time_s: (T,).
-        joints_m: (T, 17, 3) what it shows, view axes.
+        joints_m: (T, 17, 3) the joints that follow, y up.
         residual_mm: the mean distance of these from the result's joints.
     """
 
     offsets_m: Array
     root_m: Array
-    turns: Array
+    rotations: Array
     time_s: Array
     joints_m: Array
     residual_mm: float
 
 
 def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Array]:
-    """Joints (T, 17, 3) with their place, in view axes and without gaps, and their times (T,).
+    """Positions (T, 17, 3) of a person's joints, y up and without gaps, and their times (T,).
 
-    Frames where the person is not there are filled linearly from those before and after.
+    Frames where the person is not visible are filled linearly from those before and after.
 
     Args:
         even: whether frames must be equally far apart; if they are not, they are interpolated.
@@ -106,66 +103,63 @@ def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Ar
     Raises:
         UserError: the person is in no frame.
     """
-    pose = result.pose_m[person].astype(np.float64)
-    if result.root_m is not None:
-        pose = pose + result.root_m[person][:, None]
-    frames = known(result)[person] & np.isfinite(pose).all(axis=(1, 2))
+    joints = positions(result)[person]
+    frames = valid_frames(result)[person] & np.isfinite(joints).all(axis=(1, 2))
     if not frames.any():
         track = result.track_id[person]
         raise UserError(f"there is nothing to write: person {track} has no valid frame")
-    times = result.time_s
-    at_s = times
+    times = grid = result.time_s
     if even and not is_even(times):
-        count = round((times[-1] - times[0]) * frame_rate_hz(times)) + 1
-        at_s = np.linspace(times[0], times[-1], max(count, 2))
-    if not frames.all() or at_s is not times:
-        pose = interpolate(pose[frames], times[frames], at_s)
-    return pose @ view_axes(result.header["axes"]).T, at_s
+        count = round((times[-1] - times[0]) * frame_rate(times)) + 1
+        grid = np.linspace(times[0], times[-1], max(count, 2))
+    if not frames.all() or grid is not times:
+        joints = interpolate(joints[frames], times[frames], grid)
+    return joints, grid
 
 
-def fit(result: Result, person: int, *, even: bool) -> RigMotion:
-    """The turns of one person, after giving the bones constant lengths (`motion.rigid`).
+def fit_skeleton(result: Result, person: int, *, even: bool) -> SkeletonMotion:
+    """The rotations of one person, after giving the bones constant lengths.
 
     Raises:
         UserError: see `person_joints`; or the skeleton is not h36m17.
     """
-    require_h36m17(result, "a rig")
+    require_h36m17(result, "a fitted skeleton")
     joints, time_s = person_joints(result, person, even=even)
     lengths = bone_lengths(joints)
-    fitted = constant_lengths(joints, lengths)
+    fitted = fit_bone_lengths(joints, lengths)
     offsets = np.array(
         [
             np.zeros(3) if node.along is None else lengths[joint] * _unit(np.array(node.along))
             for node, joint in zip(NODES, JOINTS, strict=True)
         ]
     )
-    return RigMotion(
+    return SkeletonMotion(
         offsets_m=offsets,
         root_m=fitted[:, 0],
-        turns=_turns(fitted, offsets),
+        rotations=_rotations(fitted, offsets),
         time_s=time_s,
         joints_m=fitted,
         residual_mm=float(1000 * np.linalg.norm(fitted - joints, axis=-1).mean()),
     )
 
 
-def node_positions(motion: RigMotion) -> Array:
-    """Where the nodes are, (T, N, 3), by walking down the tree: the inverse of `fit`."""
-    turn: list[Rotation] = []
-    place: list[Array] = []
+def node_positions(motion: SkeletonMotion) -> Array:
+    """Where the nodes are, (T, N, 3), by forward kinematics: the inverse of `fit_skeleton`."""
+    world: list[Rotation] = []
+    places: list[Array] = []
     for index, parent in enumerate(PARENTS):
-        own = Rotation.from_quat(motion.turns[:, index])
+        own = Rotation.from_quat(motion.rotations[:, index])
         if parent < 0:
-            turn.append(own)
-            place.append(motion.root_m)
+            world.append(own)
+            places.append(motion.root_m)
         else:
-            place.append(place[parent] + turn[parent].apply(motion.offsets_m[index]))
-            turn.append(turn[parent] * own)
-    return np.stack(place, axis=1)
+            places.append(places[parent] + world[parent].apply(motion.offsets_m[index]))
+            world.append(world[parent] * own)
+    return np.stack(places, axis=1)
 
 
-def _turns(joints: Array, offsets: Array) -> Array:
-    """(T, N, 4) quaternions of every node against its parent."""
+def _rotations(joints: Array, offsets: Array) -> Array:
+    """(T, N, 4) quaternions of every node relative to its parent."""
     at = dict(zip(H36M17.joints, joints.swapaxes(0, 1), strict=True))
     world: list[Rotation] = []
     local = []
@@ -174,22 +168,23 @@ def _turns(joints: Array, offsets: Array) -> Array:
         children = [child for child, p in enumerate(PARENTS) if p == index]
         pointing = [child for child in children if NODES[child].along is not None]
         if node.name == "Hips":
-            turn = _facing(at["left_hip"] - at["right_hip"], at["spine"] - at["pelvis"])
+            own = _facing(at["left_hip"] - at["right_hip"], at["spine"] - at["pelvis"])
         elif node.name == "Spine2":
-            turn = _facing(at["left_shoulder"] - at["right_shoulder"], at["thorax"] - at["spine"])
+            own = _facing(at["left_shoulder"] - at["right_shoulder"], at["thorax"] - at["spine"])
         elif pointing:
             (child,) = pointing
-            wanted = joints[:, JOINTS[child]] - joints[:, JOINTS[index]]
-            turn = _shortest(above.apply(offsets[child]), wanted) * above
+            target = joints[:, JOINTS[child]] - joints[:, JOINTS[index]]
+            own = _shortest(above.apply(offsets[child]), target) * above
         else:
-            turn = above
-        world.append(turn)
-        local.append((above.inv() * turn).as_quat())
-    turns = np.stack(local, axis=1)
-    # q and -q are one turn: take the nearer one, so that they can be interpolated
-    for t in range(1, len(turns)):
-        turns[t] *= np.where((turns[t] * turns[t - 1]).sum(axis=-1, keepdims=True) < 0, -1, 1)
-    return turns
+            own = above
+        world.append(own)
+        local.append((above.inv() * own).as_quat())
+    rotations = np.stack(local, axis=1)
+    # q and -q are one rotation: take the nearer one, so that they can be interpolated
+    for t in range(1, len(rotations)):
+        is_far = (rotations[t] * rotations[t - 1]).sum(axis=-1, keepdims=True) < 0
+        rotations[t] *= np.where(is_far, -1, 1)
+    return rotations
 
 
 def _unit(vectors: Array) -> Array:

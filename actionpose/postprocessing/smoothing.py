@@ -1,24 +1,20 @@
-"""Motion made fit for use: smoothing, constant bone lengths, the path of the root, the up axis.
+"""Low-pass filters over time.
 
-Each function takes a result and gives a new one, whose header lists what was done, in order, under
-`processing`. Frames where a person is not there stay as they are, and are not looked at. What needs
-the ground is in `ground.py`.
-
-Letters in shapes: P persons, T frames, J joints.
+Like every step of this package, `smooth` takes a result and returns a new one, whose header lists
+the steps in order under `processing`. Frames where a person is not visible are neither used nor
+changed.
 """
 
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import signal
 
-from actionpose.postprocessing.common import done, known, renewed
+from actionpose.postprocessing.common import processed, valid_frames
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
-from actionpose.utils.resampling import frame_rate_hz, interpolate, is_even, runs
-
-Array = NDArray[np.floating]
+from actionpose.utils.resampling import frame_rate, interpolate, is_even, true_runs
+from actionpose.utils.typing import Array
 
 CUTOFF_HZ = {"butterworth": 6.0, "one-euro": 1.5}
 # Two passes of a filter of order 2 halve the power at 0.802 of its cutoff (Winter, Biomechanics
@@ -41,7 +37,7 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     """
     if len(values) < 3:
         return values
-    fps = frame_rate_hz(time_s)
+    fps = frame_rate(time_s)
     if not 0 < cutoff_hz < fps / 2:
         raise UserError(
             f"a cutoff of {cutoff_hz:g} Hz does not fit {fps:.3g} frames a second: "
@@ -60,7 +56,7 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
 
 
 def one_euro(values: Array, time_s: Array, cutoff_hz: float) -> Array:
-    """The 1 Euro filter (Casiez et al. 2012): slow motion is smoothed most. It looks only back.
+    """The 1 Euro filter (Casiez et al. 2012): causal, and slow motion is smoothed most.
 
     Args:
         values: (T, ..., 3) meters without gaps; a point's cutoff rises with its speed.
@@ -70,12 +66,12 @@ def one_euro(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     speed = np.zeros_like(smoothed[0])
     for t in range(1, len(smoothed)):
         step_s = max(time_s[t] - time_s[t - 1], 1e-6)
-        share = 1 / (1 + 1 / (2 * np.pi * _ONE_EURO_SPEED_HZ * step_s))
-        speed += share * ((values[t] - values[t - 1]) / step_s - speed)
+        alpha = 1 / (1 + 1 / (2 * np.pi * _ONE_EURO_SPEED_HZ * step_s))
+        speed += alpha * ((values[t] - values[t - 1]) / step_s - speed)
         meters_per_s = np.linalg.norm(speed, axis=-1, keepdims=True)
         cutoff = cutoff_hz + ONE_EURO_BETA * meters_per_s
-        share = 1 / (1 + 1 / (2 * np.pi * cutoff * step_s))
-        smoothed[t] = share * values[t] + (1 - share) * smoothed[t - 1]
+        alpha = 1 / (1 + 1 / (2 * np.pi * cutoff * step_s))
+        smoothed[t] = alpha * values[t] + (1 - alpha) * smoothed[t - 1]
     return smoothed
 
 
@@ -87,28 +83,26 @@ def smooth(
     """Smooth poses, and the path of the root if there is one. Nothing is smoothed across a gap.
 
     Args:
-        method: "butterworth" has no lag; "one-euro" is what a live view could do, and lags.
+        method: "butterworth" has no lag; "one-euro" is causal, and lags.
         cutoff_hz: what is faster is taken for noise; see `CUTOFF_HZ` for the defaults.
 
     Raises:
-        UserError: the cutoff does not fit the frame rate.
+        UserError: no such method, or the cutoff does not fit the frame rate.
     """
     filters = {"butterworth": butterworth, "one-euro": one_euro}
     if method not in filters:
-        raise UserError(f"--smooth is {', '.join(filters)} or none, not {method}")
+        raise UserError(f"the smoothing method is {' or '.join(filters)}, not {method}")
     cutoff_hz = CUTOFF_HZ[method] if cutoff_hz is None else cutoff_hz
     if cutoff_hz <= 0:
-        raise UserError(f"--cutoff is in Hz and above 0, not {cutoff_hz:g}")
+        raise UserError(f"cutoff_hz is above 0, not {cutoff_hz:g}")
     pose = result.pose_m.astype(np.float64)
     root = None if result.root_m is None else result.root_m.astype(np.float64)
-    there = known(result)
-    for person in range(len(pose)):
-        for run in runs(there[person]):
+    for person, valid in enumerate(valid_frames(result)):
+        for run in true_runs(valid):
             time_s = result.time_s[run]
             pose[person, run] = filters[method](pose[person, run], time_s, cutoff_hz)
             if root is not None and np.isfinite(root[person, run]).all():
                 root[person, run] = filters[method](root[person, run], time_s, cutoff_hz)
     facts: dict[str, Any] = {"method": method, "cutoff_hz": cutoff_hz}
     facts |= {"beta_hz_per_m_s": ONE_EURO_BETA} if method == "one-euro" else {"lag_s": 0}
-    header = done(result, "smooth", **facts)
-    return renewed(result, header, pose=pose, root=root)
+    return processed(result, "smooth", facts, pose_m=pose, root_m=root)

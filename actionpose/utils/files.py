@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from actionpose.utils.errors import UserError
 
@@ -57,6 +57,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise UserError(_reason(path, target, error)) from error
 
 
+@contextmanager
+def atomic_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """A text file (UTF-8, lines end with a line feed) that becomes `path` at the end.
+
+    Raises:
+        UserError: as for `atomic_write`.
+    """
+    with (
+        atomic_write(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        yield file
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a value that JSON can hold, indented.
 
@@ -64,8 +78,8 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         UserError: as for `atomic_write`.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    with atomic_text(path) as file:
+        file.write(text)
 
 
 def read_json(path: Path, max_bytes: int) -> Any:

@@ -1,5 +1,6 @@
 """Files of version 0.1: keys and words that have changed since."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,3 +27,34 @@ def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
     if isinstance(document, list):
         return [current_names(value, renamed) for value in document]
     return "meters" if document == "metres" else document
+
+
+_FACTS = {  # what headers of results said in words
+    "x right, y down, z away from the camera": "RDF",
+    "x right, y up, z towards the camera": "RUB",
+    "x right, y away from the camera, z up": "RFU",
+    "pelvis at the origin of every frame": "pelvis",
+    "pelvis at the origin of every frame; root_m is its place, the camera at the origin": "camera",
+    "pelvis at the origin of every frame; root_m is its place, the origin on the floor "
+    "below the camera": "floor",
+    "pelvis at the origin of every frame; root_m is its height above the floor; "
+    "its place on the floor is not known": "height",
+}
+_SCALES = {"average adult": "average_adult", "height given": "given_height"}
+
+
+def current_header(header: dict[str, Any]) -> dict[str, Any]:
+    """The header of a result with the facts that its words stood for."""
+    header = current_names(header)
+    for key in ("axes", "root"):
+        if isinstance(words := header.get(key), str):
+            header[key] = _FACTS.get(words, words)
+    scale = re.fullmatch(
+        r"(average adult|height given), (\d\.\d\d) m", str(header.get("scale_source"))
+    )
+    if scale:
+        header |= {"scale_source": _SCALES[scale[1]], "stature_m": float(scale[2])}
+    for step in header.get("processing", []):
+        if step["step"] == "rigid":
+            step["step"] = "fix bone lengths"
+    return header

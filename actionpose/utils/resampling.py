@@ -1,13 +1,15 @@
-"""Values and masks of frames at other times."""
+"""Time series: frame rates, linear resampling with missing values, and runs of equal values."""
 
-from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array, BoolArray
 
 _SAME_RATE = 0.1  # frames whose rate is this near to another are taken as they are
+_EVEN = 0.02  # time steps that differ by less than this fraction are even
 
 
 def same_rate(times: Array, fps: float) -> bool:
@@ -18,7 +20,7 @@ def same_rate(times: Array, fps: float) -> bool:
     return bool((np.abs(np.diff(times) * fps - 1) <= _SAME_RATE).all())
 
 
-def on_both_sides(mask: NDArray[np.bool_], times: Array, grid: Array) -> NDArray[np.bool_]:
+def on_both_sides(mask: BoolArray, times: Array, grid: Array) -> BoolArray:
     """(G, ...) whether a mask (T, ...) at `times` holds on both sides of each time of `grid`."""
     after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
     return mask[after] & mask[after - 1]
@@ -35,24 +37,27 @@ def interpolate(values: Array, times: Array, grid: Array) -> Array:
     return values[after - 1] * (1 - alpha) + values[after] * alpha
 
 
-_EVEN = 0.02  # time steps that differ by less than this fraction are even
+def runs(values: NDArray[Any]) -> list[slice]:
+    """The stretches of equal values of an array (T,), in order."""
+    bounds = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    return [slice(start, stop) for start, stop in pairwise(bounds) if stop > start]
 
 
-def runs(mask: NDArray[np.bool_]) -> Iterator[slice]:
-    """The stretches (T,) of True."""
-    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
-    for start, stop in edges.reshape(-1, 2).tolist():
-        yield slice(start, stop)
+def true_runs(mask: BoolArray) -> list[slice]:
+    """The stretches of True of a mask (T,), in order."""
+    return [run for run in runs(mask) if mask[run.start]]
 
 
-def frame_rate_hz(time_s: Array) -> float:
-    """Frames a second: one over the median time step; 0 if there are not two times."""
-    steps = np.diff(time_s)
-    steps = steps[steps > 0]
-    return float(1 / np.median(steps)) if steps.size else 0.0
-
-
-def is_even(time_s: Array) -> bool:
-    """Whether all frames are equally far apart."""
-    steps = np.diff(time_s)
+def is_even(times: Array) -> bool:
+    """Whether all frames are equally far apart, to 2 %."""
+    steps = np.diff(times)
     return steps.size == 0 or bool(np.abs(steps - steps.mean()).max() <= _EVEN * steps.mean())
+
+
+def frame_rate(times: Array) -> float:
+    """Frames per second, of uneven times the median; 0 if there are not two times."""
+    steps = np.diff(times)
+    steps = steps[steps > 0]
+    if not steps.size:
+        return 0.0
+    return float(1 / (steps.mean() if is_even(times) else np.median(steps)))

@@ -6,30 +6,40 @@ the person's own.
 
 import os
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.datasets.corpus import Corpus, Segment
 from actionpose.datasets.statistics import DataSheet, counted, data_sheet
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import COLORS, new_figure, side
+from actionpose.utils.typing import Array
+from actionpose.visualization.drawing import (
+    GRID,
+    INK,
+    MUTED,
+    SIDE_COLORS,
+    new_figure,
+    rgb,
+    save_png,
+    side_color,
+    write,
+    write_side_legend,
+)
+from actionpose.visualization.scene import is_head
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _QUIET, _GRID, _PAPER = "#1d2430", "#667085", "#d5dae2", "#f5f7f9"
-_COLUMNS, _CELL_IN, _POSES = 3, (4.1, 1.85), 5
+_COLUMNS, _CELL_IN, _MOST_POSES = 3, (4.1, 1.85), 5
 _M_PER_IN = 1.5
 _LIMB_M, _HEAD_M, _GAP_M, _BELOW_M = 0.055, 0.15, 0.14, 0.12
 _CAMERA_DEG = 35.0  # to the side of where the person faces when the segment begins
 
 
-def contact_sheet(
+def write_corpus_sheet(
     corpus: Corpus,
     path: str | os.PathLike[str],
     *,
@@ -40,7 +50,7 @@ def contact_sheet(
     """Write a PNG: histograms of the poses, and segments drawn at random with their texts.
 
     Texts are drawn first, each as likely as any other, then a segment of each: frequent texts do
-    not fill the sheet. A segment shows up to five moments, from left to right.
+    not fill the sheet. A segment shows up to five poses, from left to right.
 
     Args:
         split: only from there.
@@ -50,7 +60,7 @@ def contact_sheet(
     """
     if num_segments < 1:
         raise UserError(f"a sheet shows 1 segment or more, not {num_segments}")
-    chosen = choose(corpus, split=split, num_segments=num_segments, seed=seed)
+    chosen = choose_segments(corpus, split=split, num_segments=num_segments, seed=seed)
     sheet = data_sheet(corpus)
     rows = -(-len(chosen) // _COLUMNS)
     top_in, bottom_in, side_in = 2.55, 0.42, 0.3
@@ -68,16 +78,16 @@ def contact_sheet(
         axes.spines[:].set_visible(False)
         _draw_segment(axes, corpus, segment)
     note = (
-        f"Seen from {_CAMERA_DEG:g} degrees beside the front of the segment's first frame, at "
+        f"Viewed from {_CAMERA_DEG:g} degrees beside the front of the segment's first frame, at "
         "equal distances in time; the line is the level of the segment's lowest joint."
     )
-    figure.text(side_in / width, 0.2 / height, note, fontsize=8, color=_QUIET, va="center")
-    with atomic_write(path) as unfinished:
-        # no version in the file: the same corpus gives the same bytes
-        figure.savefig(unfinished, dpi=120, format="png", metadata={"Software": None})
+    write(figure, side_in, 0.2, note, fontsize=8, color=MUTED)
+    save_png(figure, path, dpi=120)
 
 
-def choose(corpus: Corpus, *, split: str | None, num_segments: int, seed: int) -> list[Segment]:
+def choose_segments(
+    corpus: Corpus, *, split: str | None, num_segments: int, seed: int
+) -> list[Segment]:
     """Segments for a contact sheet: texts at random, then one segment of each, then more.
 
     Raises:
@@ -111,11 +121,6 @@ def _draw_head(
     figure: "Figure", sheet: DataSheet, num_shown: int, split: str | None, seed: int
 ) -> None:
     width, height = figure.get_size_inches()
-
-    def write(x_in: float, y_in: float, text: str, **style: Any) -> None:
-        # parse_math=False: a dollar sign is a dollar sign
-        figure.text(x_in / width, 1 - y_in / height, text, va="center", parse_math=False, **style)
-
     motions = sum(each.motions for each in sheet.splits)
     transitions = sum(count for _, count, _ in sheet.transitions)
     facts = [
@@ -128,15 +133,14 @@ def _draw_head(
         *textwrap.wrap(sheet.source, 50, max_lines=3, placeholder=" ..."),
         *textwrap.wrap(f"license: {sheet.license}", 50, max_lines=2, placeholder=" ..."),
     ]
-    write(0.35, 0.32, sheet.name, fontsize=16, fontweight="bold", color=_INK)
+    write(figure, 0.35, height - 0.32, sheet.name, fontsize=16, fontweight="bold", color=INK)
     for line, text in enumerate(facts):
-        write(0.35, 0.66 + 0.2 * line, text, fontsize=8.5, color=_INK if line < 3 else _QUIET)
+        color = INK if line < 3 else MUTED
+        write(figure, 0.35, height - 0.66 - 0.2 * line, text, fontsize=8.5, color=color)
     where = f" of {split}" if split else ""
     shown = f"{counted(num_shown, 'segment')}{where}, drawn at random text by text (seed {seed})"
-    write(0.35, 2.38, shown, fontsize=9, fontweight="bold", color=_INK)
-    for x_in, name in ((width - 2.0, "right"), (width - 1.1, "left")):
-        label = f"\N{BLACK CIRCLE} {name} side"
-        write(x_in, 2.38, label, fontsize=8.5, color=COLORS[name])
+    write(figure, 0.35, height - 2.38, shown, fontsize=9, fontweight="bold", color=INK)
+    write_side_legend(figure, width - 2.0, width - 1.1, height - 2.38)
 
 
 def _draw_histograms(figure: "Figure", sheet: DataSheet) -> None:
@@ -148,34 +152,35 @@ def _draw_histograms(figure: "Figure", sheet: DataSheet) -> None:
         axes = figure.add_axes(at)
         places = np.arange(len(histogram.labels))[::-1]
         percent = 100 * np.array(histogram.shares)
-        axes.barh(places, percent, height=0.72, color=COLORS["left"])
+        axes.barh(places, percent, height=0.72, color=SIDE_COLORS["left"])
         for place, value in zip(places, percent, strict=True):
             text = f"{value:.1f} %" if value >= 0.05 or value == 0 else "< 0.1 %"
-            axes.text(value + 2, place, text, fontsize=7.5, color=_INK, va="center")
+            axes.text(value + 2, place, text, fontsize=7.5, color=INK, va="center")
         axes.set(xlim=(0, 128), ylim=(-0.6, len(places) - 0.4), xticks=[])
-        axes.set_yticks(places, histogram.labels, fontsize=7.5, color=_INK)
+        axes.set_yticks(places, histogram.labels, fontsize=7.5, color=INK)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.spines["left"].set_visible(True)
-        axes.spines["left"].set_color(_GRID)
-        axes.set_title(histogram.title, fontsize=8.5, color=_INK, loc="left", x=-0.3)
+        axes.spines["left"].set_color(GRID)
+        axes.set_title(histogram.title, fontsize=8.5, color=INK, loc="left", x=-0.3)
 
 
 def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
-    """A cell: the text above, moments in a row on the floor, and whose they are below."""
+    """A cell: the text above, poses in a row on the floor."""
     wide_m, high_m = (side_in * _M_PER_IN for side_in in _CELL_IN)
     axes.set(xlim=(0, wide_m), ylim=(-_BELOW_M, high_m - _BELOW_M), aspect="equal")
     seconds = len(segment) / corpus.fps
     text = textwrap.shorten(segment.text or "(no text)", 60, placeholder=" ...")
     top_m = high_m - _BELOW_M
-    axes.text(0.08, top_m - 0.15, text, fontsize=9, color=_INK, va="center", parse_math=False)
+    axes.text(0.08, top_m - 0.15, text, fontsize=9, color=INK, va="center", parse_math=False)
     about = f"{segment.motion}, {segment.split}, {segment.kind}, {seconds:.1f} s"
     about = textwrap.shorten(about, 80, placeholder=" ...")
-    axes.text(0.08, top_m - 0.37, about, fontsize=7, color=_QUIET, va="center", parse_math=False)
-    seen = _seen(np.asarray(corpus.joints_m[segment.start : segment.stop], dtype=np.float64))
-    poses = _moments(seen, wide_m - 0.2)
-    axes.plot([0.05, wide_m - 0.05], [0, 0], color=_GRID, linewidth=0.8, zorder=0)
-    scale = min(1.0, (top_m - 0.5) / max(float(seen[..., 1].max()), 1e-6))
+    axes.text(0.08, top_m - 0.37, about, fontsize=7, color=MUTED, va="center", parse_math=False)
+    joints_m = np.asarray(corpus.joints_m[segment.start : segment.stop], dtype=np.float64)
+    points = _from_camera(joints_m)
+    poses = _poses(points, wide_m - 0.2)
+    axes.plot([0.05, wide_m - 0.05], [0, 0], color=GRID, linewidth=0.8, zorder=0)
+    scale = min(1.0, (top_m - 0.5) / max(float(points[..., 1].max()), 1e-6))
     widths = [scale * float(np.ptp(pose[:, 0])) for pose in poses]
     free = (wide_m - 0.2 - sum(widths)) / len(poses)
     x_m = 0.1
@@ -186,47 +191,44 @@ def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
         x_m += width_m + free
 
 
-def _seen(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
+def _from_camera(joints_m: Array) -> Array:
     """(T, 17, 3) to the right, up from the lowest joint of all, and nearer."""
     hips = joints_m[0, H36M17.indices("left_hip", "right_hip")]
     across = hips[1] - hips[0]  # to the person's right
-    facing = np.arctan2(
-        across[0], -across[1]
-    )  # a quarter turn to the left of that, seen from above
+    facing = np.arctan2(across[0], -across[1])  # a quarter turn to the left of that, from above
     towards = facing + np.radians(_CAMERA_DEG)
     nearer = np.array([np.cos(towards), np.sin(towards), 0])
     right = np.array([-np.sin(towards), np.cos(towards), 0])
-    seen = joints_m @ np.stack([right, [0, 0, 1], nearer]).T
-    seen[..., 1] -= seen[..., 1].min() - _LIMB_M / 2
-    return seen
+    points = joints_m @ np.stack([right, [0, 0, 1], nearer]).T
+    points[..., 1] -= points[..., 1].min() - _LIMB_M / 2
+    return points
 
 
-def _moments(seen: NDArray[np.float64], room_m: float) -> list[NDArray[np.float64]]:
+def _poses(points: Array, room_m: float) -> list[Array]:
     """As many poses, at equal distances in time, as there is room for side by side."""
-    for count in range(min(_POSES, len(seen)), 1, -1):
-        poses = [seen[frame] for frame in np.linspace(0, len(seen) - 1, count).round().astype(int)]
-        if sum(np.ptp(pose[:, 0]) + _GAP_M for pose in poses) <= room_m:
-            return poses
-    return [seen[len(seen) // 2]]
+    for count in range(min(_MOST_POSES, len(points)), 1, -1):
+        frames = np.linspace(0, len(points) - 1, count).round().astype(int)
+        if sum(np.ptp(pose[:, 0]) + _GAP_M for pose in points[frames]) <= room_m:
+            return list(points[frames])
+    return [points[len(points) // 2]]
 
 
-def _draw_pose(axes: "Axes", pose: NDArray[np.float64], scale: float) -> None:
+def _draw_pose(axes: "Axes", pose: Array, scale: float) -> None:
     """Limbs from far to near: each has a white rim where it passes others, and is paler if far."""
     from matplotlib.collections import LineCollection
 
     points = 72 / _M_PER_IN * scale
     middle = pose[:, 2].mean()
-    limbs = []
+    limbs = []  # (nearness, ends, thickness, color)
     for child, parent in H36M17.bones:
         ends = pose[[child, parent]]
-        limbs.append((ends[:, 2].mean() - middle, ends, _LIMB_M, side(H36M17.joints[child])))
-        if (H36M17.joints[child], H36M17.joints[parent]) == ("head", "nose"):
+        nearness, color = ends[:, 2].mean() - middle, rgb(side_color(H36M17.joints[child]))
+        limbs.append((nearness, ends, _LIMB_M, color))
+        if is_head(H36M17.joints, child, parent):
             center = ends.mean(axis=0)
-            ball = center + 0.2 * (ends - center)
-            limbs.append((ends[:, 2].mean() - middle + 0.01, ball, _HEAD_M, "middle"))
-    limbs.sort(key=lambda limb: limb[0])
+            limbs.append((nearness + 0.01, center + 0.2 * (ends - center), _HEAD_M, color))
     lines, widths, colors = [], [], []
-    for nearness, ends, thick_m, which in limbs:
+    for nearness, ends, thick_m, color in sorted(limbs, key=lambda limb: limb[0]):
         line = ends[:, :2]
         length = float(np.linalg.norm(line[1] - line[0]))
         if length > 2.5 * thick_m * scale:
@@ -234,10 +236,9 @@ def _draw_pose(axes: "Axes", pose: NDArray[np.float64], scale: float) -> None:
             lines.append(np.array([line[0] + trim, line[1] - trim]))
             widths.append(thick_m * points + 1.4)
             colors.append(np.ones(3))
-        rgb = np.array([int(COLORS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
         lines.append(line)
         widths.append(thick_m * points)
-        colors.append(rgb + (1 - rgb) * np.clip(-0.8 * nearness, 0, 0.4))
+        colors.append(color + (1 - color) * np.clip(-0.8 * nearness, 0, 0.4))
     axes.add_collection(
         LineCollection(lines, linewidths=widths, colors=colors, capstyle="round", zorder=2)
     )

@@ -1,29 +1,52 @@
-"""What everything that draws shares: colors, figures, and skeletons of H36M17 as lines."""
+"""What everything that draws shares: the palette, figures, and skeletons as lines."""
 
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.utils.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.floating]
-
 # blue and vermilion of Okabe and Ito, told apart with any color vision; the trunk is neutral
-COLORS = {"right": "#D55E00", "left": "#0072B2", "middle": "#5B6470"}
-GRAY = "#9AA3AF"  # of the truth behind a prediction
+SIDE_COLORS = {"right": "#D55E00", "left": "#0072B2", "middle": "#5B6470"}
+TARGET_COLOR = "#9AA3AF"  # of the target behind a prediction
+INK, MUTED, GRID, PAPER = "#1d2430", "#667085", "#d5dae2", "#f5f7f9"
+# of labels, in turn: dark enough for white letters
+_LABEL_COLORS = ("#00796b", "#6a3d9a", "#b8456b", "#3f6fb5", "#8a6100", "#4d7c0f", "#a0432c")
+_OTHER_COLOR = "#64748b"  # where no label fits
+
 TURN_RAD = 0.9  # of the second view about the vertical
 
 
-def side(joint: str) -> str:
+def side_of(joint: str) -> str:
     """Which side of the person a joint is on: left, right or middle."""
     prefix = joint.partition("_")[0]
     return prefix if prefix in ("left", "right") else "middle"
+
+
+def side_color(joint: str) -> str:
+    """The color of the side of the person that a joint is on."""
+    return SIDE_COLORS[side_of(joint)]
+
+
+def label_colors(labels: Sequence[str], other: str) -> dict[str, str]:
+    """A color for each label, in the order of their first use, and for `other`."""
+    named = [label for label in dict.fromkeys(labels) if label != other]
+    colors = {label: _LABEL_COLORS[i % len(_LABEL_COLORS)] for i, label in enumerate(named)}
+    return {**colors, other: _OTHER_COLOR}
+
+
+def rgb(color: str) -> Array:
+    """(3,) red, green and blue from 0 to 1 of a color such as "#0072B2"."""
+    return np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
 
 
 def new_figure(width: float, height: float, **options: Any) -> "Figure":
@@ -44,6 +67,34 @@ def new_figure(width: float, height: float, **options: Any) -> "Figure":
     figure = Figure(figsize=(width, height), facecolor="white", **options)
     FigureCanvasAgg(figure)
     return figure
+
+
+def save_png(figure: "Figure", path: str | os.PathLike[str], *, dpi: float = 150) -> None:
+    """Write a PNG that is the same bytes for the same figure: it has no version in it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with atomic_write(path) as unfinished:
+        figure.savefig(unfinished, dpi=dpi, format="png", metadata={"Software": None})
+
+
+def write(figure: "Figure", x_in: float, y_in: float, text: str, **style: Any) -> None:
+    """Write a line of text, vertically centered at inches from the lower left corner.
+
+    A dollar sign is a dollar sign, not the start of a formula.
+    """
+    width, height = figure.get_size_inches()
+    figure.text(x_in / width, y_in / height, text, va="center", parse_math=False, **style)
+
+
+def write_side_legend(
+    figure: "Figure", right_in: float, left_in: float, y_in: float, *, fontsize: float = 8.5
+) -> None:
+    """Say which color is the person's right and left side, at two places in inches."""
+    for x_in, name in ((right_in, "right"), (left_in, "left")):
+        text = f"\N{BLACK CIRCLE} {name} side"
+        write(figure, x_in, y_in, text, fontsize=fontsize, color=SIDE_COLORS[name])
 
 
 def turned(pose: Array, angle_rad: float = TURN_RAD) -> Array:
@@ -69,7 +120,7 @@ def draw_bones(
     """
     for child, parent in H36M17.bones:
         ends = points[[child, parent], :2]
-        own = color or COLORS[side(H36M17.joints[child])]
+        own = color or side_color(H36M17.joints[child])
         axes.plot(ends[:, 0], ends[:, 1], color=own, linewidth=width, solid_capstyle="round")
     if reach is not None:
         x, y = (points[:, :2].min(axis=0) + points[:, :2].max(axis=0)) / 2

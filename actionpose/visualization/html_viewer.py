@@ -13,34 +13,37 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.geometry.axes import view_axes
+from actionpose.actions.timeline import OTHER
+from actionpose.geometry.axes import Axes
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import COLORS, side
-from actionpose.visualization.scene import film_offset_s, place
+from actionpose.visualization.drawing import label_colors, side_color
+from actionpose.visualization.scene import scene_positions, video_offset_s
+
+EMBED_BYTES = 12_000_000  # of a video; base64 adds a third
 
 
-def html(
+def write_html(
     result: Result,
     path: str | os.PathLike[str],
     *,
     title: str | None = None,
-    film: str | os.PathLike[str] | None = None,
+    video: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write a page that shows the result in 3D. It needs no network and, without a film, no file.
+    """Write a page that shows the result in 3D. It needs no network and, without a video, no file.
 
     Args:
         title: above the viewer; the file's name if not given.
-        film: the video that was lifted, shown under the keypoints. Up to `EMBED_BYTES` it is put
-            into the page; of a larger one the page has the way to it, seen from its own folder.
+        video: that was lifted, shown under the keypoints. Up to `EMBED_BYTES` it is embedded in
+            the page; to a larger one the page has a relative link.
 
     Raises:
-        UserError: nothing to draw, no such film, or the file cannot be written.
+        UserError: nothing to draw, no such video, or the file cannot be written.
     """
     title = Path(path).stem if title is None else title
     page_data = _page_data(result, title)
-    page_data["film"] = None if film is None else _film(result, Path(film), Path(path))
+    page_data["video"] = None if video is None else _video(result, Path(video), Path(path))
     # "<" is what ends a script element early
     data = json.dumps(page_data, separators=(",", ":")).replace("<", "\\u003c")
     page = (resources.files("actionpose") / "assets" / "viewer.html").read_text(encoding="utf-8")
@@ -55,51 +58,50 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
     """What viewer/src/viewer.js reads."""
     header, skeleton = result.header, result.skeleton
     valid = result.valid[..., None, None]
-    _, offset = place(result)
+    _, offset = scene_positions(result)
     is_finite = np.isfinite(result.keypoints_px).all(axis=-1, keepdims=True)
-    seen = (result.keypoints_px[..., 2:] > 0) & is_finite & valid
-    confidence = np.where(seen, result.keypoints_px[..., 2:], 0)
+    visible = (result.keypoints_px[..., 2:] > 0) & is_finite & valid
+    confidence = np.where(visible, result.keypoints_px[..., 2:], 0)
     root = result.root_m
+    actions = header.get("actions", [])
     return {
         "title": title,
-        "facts": {key: header.get(key) for key in ("units", "axes", "root", "scale_source")},
+        "facts": result.facts,
         "image_size": header.get("image_size"),
-        "actions": header.get("actions", []),
+        "actions": actions,
+        "label_colors": label_colors([str(action["label"]) for action in actions], OTHER),
         "joints": skeleton.joints,
         "bones": skeleton.bones,  # (child, parent)
-        "colors": [COLORS[side(joint)] for joint in skeleton.joints],
+        "colors": [side_color(joint) for joint in skeleton.joints],
         "track_id": result.track_id.tolist(),
         "time_s": np.round(result.time_s, 6).tolist(),
-        "view": view_axes(header["axes"]).tolist(),
+        "view": header["axes"].rotation_to(Axes.Y_UP).tolist(),
         "offset_m": np.round(offset, 4).tolist(),
         "valid": _bytes(result.valid),
         "pose_m": _packed(np.where(valid, result.pose_m, np.nan)),
         "root_m": None if root is None else _packed(np.where(valid[..., 0], root, np.nan)),
-        "xy_px": _packed(np.where(seen, result.keypoints_px[..., :2], np.nan)),
+        "xy_px": _packed(np.where(visible, result.keypoints_px[..., :2], np.nan)),
         "confidence": _bytes(np.clip(confidence * 255, 0, 255).round()),
     }
 
 
-EMBED_BYTES = 12_000_000  # of a film; base64 adds a third
-
-
-def _film(result: Result, film: Path, page: Path) -> dict[str, Any]:
-    """Where the page finds the film, and the film's time at the result's time 0."""
+def _video(result: Result, video: Path, page: Path) -> dict[str, Any]:
+    """Where the page finds the video, and the video's time at the result's time 0."""
     try:
-        content = film.read_bytes() if film.stat().st_size <= EMBED_BYTES else None
+        content = video.read_bytes() if video.stat().st_size <= EMBED_BYTES else None
     except OSError as error:
-        raise UserError(f"cannot read the film {film}: {error.strerror}") from None
+        raise UserError(f"cannot read the video {video}: {error.strerror}") from None
     if content is not None:
-        kind = mimetypes.guess_type(film.name)[0] or "video/mp4"
+        kind = mimetypes.guess_type(video.name)[0] or "video/mp4"
         # browsers play what is in a .mov when it is called MP4, but refuse its own name
         kind = "video/mp4" if kind == "video/quicktime" else kind
         source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     else:
         try:
-            source = quote(Path(os.path.relpath(film, page.absolute().parent)).as_posix())
+            source = quote(Path(os.path.relpath(video, page.absolute().parent)).as_posix())
         except ValueError:  # another drive of Windows
-            source = film.absolute().as_uri()
-    return {"src": source, "name": film.name, "offset_s": film_offset_s(result)}
+            source = video.absolute().as_uri()
+    return {"src": source, "name": video.name, "offset_s": video_offset_s(result)}
 
 
 def _bytes(array: NDArray[Any]) -> str:

@@ -4,26 +4,40 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.result import Result
 from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write
-from actionpose.visualization.drawing import COLORS, new_figure, side
-from actionpose.visualization.scene import GRID_M, place
+from actionpose.utils.typing import Array
+from actionpose.visualization.drawing import (
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    new_figure,
+    rgb,
+    save_png,
+    side_color,
+    write,
+    write_side_legend,
+)
+from actionpose.visualization.scene import GRID_M, is_head, scene_positions, view_rotation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SMALL: dict[str, Any] = {"fontsize": 9, "color": INK}
+_PANEL_IN = 2.15  # side of a panel, inches
+_LIMB_M, _HEAD_M = 0.06, 0.16  # thickness
 
-def picture(
+
+def write_picture(
     result: Result, path: str | os.PathLike[str], *, person: int = 0, num_frames: int = 6
 ) -> None:
     """Write a PNG of one person: the 2D input, and the 3D pose from two other sides.
 
-    Frames are spread evenly over those where the person is there, a column each (a single frame
+    Frames are spread evenly over those where the person is visible, a column each (a single frame
     lies in a row). All panels of a kind have the same scale.
 
     Args:
@@ -39,35 +53,33 @@ def picture(
     if num_frames < 1:
         raise UserError(f"num_frames must be at least 1, not {num_frames}")
     is_known = np.isfinite(result.pose_m[person]).all(axis=-1).any(axis=-1)
-    there = np.flatnonzero(result.valid[person] & is_known)
-    if not there.size:
+    valid = np.flatnonzero(result.valid[person] & is_known)
+    if not valid.size:
         raise UserError(f"there is nothing to draw: person {person} has no valid frame")
-    chosen = there[np.unique(np.linspace(0, len(there) - 1, num_frames).round().astype(int))]
-
-    placed, _ = place(result)
-    pose = _centered(placed[person, chosen], result.skeleton)
-    turns = {
+    frames = valid[np.unique(np.linspace(0, len(valid) - 1, num_frames).round().astype(int))]
+    pose = _centered(scene_positions(result)[0][person, frames], result.skeleton)
+    views = {
         "2D input": None,
-        "3D, oblique": _turned(azimuth_deg=40, elevation_deg=14),
-        "3D, from the side": _turned(azimuth_deg=90, elevation_deg=5),
+        "3D, oblique": view_rotation(azimuth_deg=40, elevation_deg=14),
+        "3D, from the side": view_rotation(azimuth_deg=90, elevation_deg=5),
     }
-    reach = _reach([pose @ turn.T for turn in turns.values() if turn is not None])
-    single = len(chosen) == 1
-    shape = (1, len(turns)) if single else (len(turns), len(chosen))
+    reach = _reach([pose @ view.T for view in views.values() if view is not None])
+    single = len(frames) == 1
+    shape = (1, len(views)) if single else (len(views), len(frames))
     width, height = _PANEL_IN * max(shape[1], 3) + 0.46, _PANEL_IN * shape[0] + 1.24
     figure = new_figure(width, height)
     margins: dict[str, Any] = {"left": 0.36 / width, "right": 1 - 0.1 / width}
     margins |= {"bottom": 0.6 / height, "top": 1 - 0.64 / height}
     grid = figure.add_gridspec(*shape, wspace=0.04, hspace=0.04, **margins)
-    for row, (name, turn) in enumerate(turns.items()):
-        for column, frame in enumerate(chosen):
+    for row, (name, view) in enumerate(views.items()):
+        for column, frame in enumerate(frames):
             cell = grid[0, row] if single else grid[row, column]
             axes = figure.add_subplot(cell, xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-            if turn is None:
-                _draw_keypoints(axes, result, person, chosen, column)
+            if view is None:
+                _draw_keypoints(axes, result.keypoints_px[person, frames], result.skeleton, column)
             else:
-                _draw_pose(axes, pose[column], turn, result.skeleton, reach)
+                _draw_pose(axes, pose[column], view, result.skeleton, reach)
             if single or row == 0:
                 time = f"{result.time_s[frame]:.2f} s"
                 axes.set_title(f"{name}, {time}" if single else time, **_SMALL)
@@ -75,35 +87,18 @@ def picture(
             middle = (axes.get_position().y0 + axes.get_position().y1) / 2
             figure.text(0.18 / width, middle, name, rotation=90, ha="center", va="center", **_SMALL)
     _write_around(figure, result, person)
-    with atomic_write(path) as unfinished:
-        # no version in the file: the same result gives the same bytes
-        figure.savefig(unfinished, dpi=150, format="png", metadata={"Software": None})
+    save_png(figure, path)
 
 
-_INK, _QUIET, _GRID, _PAPER = "#1d2430", "#667085", "#d5dae2", "#f5f7f9"
-_SMALL: dict[str, Any] = {"fontsize": 9, "color": _INK}
-_PANEL_IN = 2.15  # side of a panel, inches
-_LIMB_M, _HEAD_M = 0.06, 0.16  # thickness
-
-
-def _turned(*, azimuth_deg: float, elevation_deg: float) -> NDArray[np.float64]:
-    """The (3, 3) rotation from view axes to what is seen from there: right, up, nearer."""
-    (sin_a, sin_e) = np.sin(np.radians([azimuth_deg, elevation_deg]))
-    (cos_a, cos_e) = np.cos(np.radians([azimuth_deg, elevation_deg]))
-    about_up = np.array([[cos_a, 0, -sin_a], [0, 1, 0], [sin_a, 0, cos_a]])
-    downwards = np.array([[1, 0, 0], [0, cos_e, -sin_e], [0, sin_e, cos_e]])
-    return downwards @ about_up
-
-
-def _centered(pose: NDArray[np.float64], skeleton: Skeleton) -> NDArray[np.float64]:
+def _centered(pose: Array, skeleton: Skeleton) -> Array:
     """(T, J, 3) with the root above the origin in every frame; heights stay."""
     root = pose[:, skeleton.parents.index(None)]
     middle = np.where(np.isfinite(root), root, np.nanmean(pose, axis=1)) * (1, 0, 1)
     return pose - middle[:, None]
 
 
-def _reach(poses: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], float]:
-    """The middle (x, y) and half the side of a square that holds all that is seen, in meters."""
+def _reach(poses: list[Array]) -> tuple[Array, float]:
+    """The middle (x, y) and half the side of a square that holds all that is drawn, in meters."""
     points = np.concatenate([pose[..., :2].reshape(-1, 2) for pose in poses])
     floor_m = -0.25  # how far the nearest corner of the floor reaches down in the oblique view
     lowest, highest = min(np.nanmin(points[:, 1]), floor_m), np.nanmax(points[:, 1])
@@ -112,11 +107,7 @@ def _reach(poses: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], float
 
 
 def _draw_pose(
-    axes: "Axes",
-    pose: NDArray[np.float64],
-    turn: NDArray[np.float64],
-    skeleton: Skeleton,
-    reach: tuple[NDArray[np.float64], float],
+    axes: "Axes", pose: Array, view: Array, skeleton: Skeleton, reach: tuple[Array, float]
 ) -> None:
     """One pose (J, 3) on the floor, in orthographic projection."""
     (x_m, y_m), half_m = reach
@@ -124,24 +115,24 @@ def _draw_pose(
     at = np.array([-1.5, -0.5, 0.5, 1.5]) * GRID_M
     along, across = np.meshgrid(at, at[[0, -1]])
     for x, z in ((along, across), (across, along)):
-        ends = np.stack([x, 0 * x, z], axis=-1) @ turn.T  # (2, lines, 3)
-        axes.plot(ends[..., 0], ends[..., 1], color=_GRID, linewidth=0.6, zorder=0)
-    seen = pose @ turn.T
-    shadow = (pose * (1, 0, 1)) @ turn.T
+        ends = np.stack([x, 0 * x, z], axis=-1) @ view.T  # (2, lines, 3)
+        axes.plot(ends[..., 0], ends[..., 1], color=GRID, linewidth=0.6, zorder=0)
+    projected = pose @ view.T
+    shadow = (pose * (1, 0, 1)) @ view.T
     points_per_m = 72 * _PANEL_IN / (2 * half_m)
     for child, parent in skeleton.bones:
         if np.isfinite(pose[[child, parent]]).all():
             bone = [child, parent]
-            axes.plot(*shadow[bone, :2].T, "-", color=_GRID, lw=3, zorder=1, solid_capstyle="round")
-            _draw_limb(axes, seen[bone], _LIMB_M, points_per_m, side(skeleton.joints[child]))
-            if (skeleton.joints[child], skeleton.joints[parent]) == ("head", "nose"):
-                head = seen[bone].mean(axis=0) + 0.2 * (seen[bone] - seen[bone].mean(axis=0))
-                _draw_limb(axes, head, _HEAD_M, points_per_m, "middle")
+            axes.plot(*shadow[bone, :2].T, "-", color=GRID, lw=3, zorder=1, solid_capstyle="round")
+            color = side_color(skeleton.joints[child])
+            _draw_limb(axes, projected[bone], _LIMB_M, points_per_m, color)
+            if is_head(skeleton.joints, child, parent):
+                middle = projected[bone].mean(axis=0)
+                ball = middle + 0.2 * (projected[bone] - middle)
+                _draw_limb(axes, ball, _HEAD_M, points_per_m, color)
 
 
-def _draw_limb(
-    axes: "Axes", ends: NDArray[np.float64], thick_m: float, points_per_m: float, which: str
-) -> None:
+def _draw_limb(axes: "Axes", ends: Array, thick_m: float, points_per_m: float, color: str) -> None:
     """A line with round ends (2, 3) that covers what is farther away, and is paler if far."""
     nearness = ends[:, 2].mean()
     zorder, points = 10 + nearness, thick_m * points_per_m
@@ -151,54 +142,44 @@ def _draw_limb(
         trim = 1.1 * thick_m / length * (ends[1, :2] - ends[0, :2])
         rim = np.array([ends[0, :2] + trim, ends[1, :2] - trim])
         axes.plot(*rim.T, "-w", lw=points + 1.8, zorder=zorder, solid_capstyle="butt")
-    rgb = np.array([int(COLORS[which][i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    rgb += (1 - rgb) * np.clip(-0.7 * nearness, 0, 0.4)
-    axes.plot(*ends[:, :2].T, "-", color=rgb, lw=points, zorder=zorder, solid_capstyle="round")
+    pale = rgb(color) + (1 - rgb(color)) * np.clip(-0.7 * nearness, 0, 0.4)
+    axes.plot(*ends[:, :2].T, "-", color=pale, lw=points, zorder=zorder, solid_capstyle="round")
 
 
-def _draw_keypoints(
-    axes: "Axes", result: Result, person: int, chosen: NDArray[np.intp], column: int
-) -> None:
-    """The 2D input at one of the chosen frames, in a window of the same size at all of them."""
-    axes.set_facecolor(_PAPER)
-    keypoints = result.keypoints_px[person, chosen].astype(np.float64)
-    seen = (keypoints[..., 2] > 0) & np.isfinite(keypoints).all(axis=-1)
-    xy_px = np.where(seen[..., None], keypoints[..., :2], np.nan)
-    if not seen[column].any():
+def _draw_keypoints(axes: "Axes", keypoints_px: Array, skeleton: Skeleton, frame: int) -> None:
+    """The 2D input at one of some frames (T, J, 3), in a window of the same size at all of them."""
+    axes.set_facecolor(PAPER)
+    keypoints = keypoints_px.astype(np.float64)
+    visible = (keypoints[..., 2] > 0) & np.isfinite(keypoints).all(axis=-1)
+    xy_px = np.where(visible[..., None], keypoints[..., :2], np.nan)
+    if not visible[frame].any():
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axes.text(0.5, 0.5, "nothing seen", ha="center", va="center", fontsize=8, color=_QUIET)
+        axes.text(0.5, 0.5, "no detection", ha="center", va="center", fontsize=8, color=MUTED)
         return
-    some = xy_px[seen.any(axis=1)]
+    some = xy_px[visible.any(axis=1)]
     low, high = np.nanmin(some, axis=1), np.nanmax(some, axis=1)
     half = 0.58 * max(float((high - low).max()), 1.0)
-    own = xy_px[column][seen[column]]
+    own = xy_px[frame][visible[frame]]
     x_px, y_px = (own.min(axis=0) + own.max(axis=0)) / 2
     axes.set(xlim=(x_px - half, x_px + half), ylim=(y_px + half, y_px - half), aspect="equal")
-    skeleton = result.skeleton
     for child, parent in skeleton.bones:
-        if seen[column, [child, parent]].all():
-            ends = xy_px[column, [child, parent]].T
-            color = COLORS[side(skeleton.joints[child])]
+        if visible[frame, [child, parent]].all():
+            ends = xy_px[frame, [child, parent]].T
+            color = side_color(skeleton.joints[child])
             axes.plot(*ends, color=color, linewidth=1.8, solid_capstyle="round", zorder=1)
-    for (x, y), joint in zip(xy_px[column], skeleton.joints, strict=True):
-        axes.plot(x, y, "o", color=COLORS[side(joint)], ms=3.2, mec="white", mew=0.5, zorder=2)
+    for (x, y), joint in zip(xy_px[frame], skeleton.joints, strict=True):
+        axes.plot(x, y, "o", color=side_color(joint), ms=3.2, mec="white", mew=0.5, zorder=2)
 
 
 def _write_around(figure: "Figure", result: Result, person: int) -> None:
     """Who this is and which side is which, above; what the numbers mean, below."""
-    header = result.header
     width, height = figure.get_size_inches()
-
-    def write(x_in: float, y_in: float, text: str, **style: Any) -> None:
-        # parse_math=False: a dollar sign is a dollar sign
-        figure.text(x_in / width, y_in / height, text, va="center", parse_math=False, **style)
-
     several = len(result.track_id) > 1
     who = f"Person {person}, track {result.track_id[person]}" if several else "3D pose"
-    write(0.34, height - 0.22, who, fontsize=11, fontweight="bold", color=_INK)
-    for x_in, name in ((width - 1.75, "right"), (width - 0.85, "left")):
-        label = f"\N{BLACK CIRCLE} {name} side"
-        write(x_in, height - 0.22, label, fontsize=8.5, color=COLORS[name])
-    write(0.34, 0.38, f"{header['axes']}; root: {header['root']}", fontsize=8, color=_QUIET)
-    scale = f"units: {header['units']}; scale: {header['scale_source']}; floor grid: {GRID_M} m"
-    write(0.34, 0.18, scale, fontsize=8, color=_QUIET)
+    write(figure, 0.34, height - 0.22, who, fontsize=11, fontweight="bold", color=INK)
+    write_side_legend(figure, width - 1.75, width - 0.85, height - 0.22)
+    facts = result.facts
+    axes = f"{facts['axes']}; root: {facts['root']}"
+    write(figure, 0.34, 0.38, axes, fontsize=8, color=MUTED)
+    scale = f"units: {facts['units']}; scale: {facts['scale_source']}; floor grid: {GRID_M} m"
+    write(figure, 0.34, 0.18, scale, fontsize=8, color=MUTED)

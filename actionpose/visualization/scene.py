@@ -1,14 +1,16 @@
-"""Where everybody stands: the scene that pictures, pages and videos show.
+"""Where everybody stands in the scene that pictures, pages and videos show.
 
-View axes: x right, y up, z towards the viewer, meters, the floor at y = 0.
+Meters, x right, y up, z towards the viewer (`Axes.Y_UP`), the floor at y = 0.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
-from actionpose.geometry.axes import view_axes
+import numpy as np
+
+from actionpose.postprocessing.common import positions
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array, IntArray
 
 FLOOR_PERCENTILE = 5  # of the lowest joint over time: a stray joint does not lower the floor
 CLEARANCE_M = 0.04  # of the lowest joint's center above the floor, so that limbs are not cut by it
@@ -16,7 +18,7 @@ SPACING_M = 1.2  # between persons whose places are unknown
 GRID_M = 0.5  # between the lines of the floor
 
 
-def place(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scene_positions(result: Result) -> tuple[Array, Array]:
     """Where to draw everybody.
 
     With `root_m`, persons stand where they are, the scene is moved to the origin and there is one
@@ -24,18 +26,15 @@ def place(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     of the image.
 
     Returns:
-        (P, T, J, 3) meters in view axes, NaN where a person is not there, and the (P, 3) offsets
-        that were subtracted after turning `pose_m` (plus `root_m`) to these axes.
+        (P, T, J, 3) meters, NaN where a person is not visible, and the (P, 3) offsets that were
+        subtracted from `postprocessing.common.positions`.
 
     Raises:
-        UserError: no frame is valid, or the axes are unknown.
+        UserError: no frame is valid.
     """
-    pose = np.where(result.valid[..., None, None], result.pose_m.astype(np.float64), np.nan)
-    if result.root_m is not None:
-        pose += result.root_m[:, :, None]
+    pose = np.where(result.valid[..., None, None], positions(result), np.nan)
     if not np.isfinite(pose).all(axis=-1).any():
         raise UserError("there is nothing to draw: the result has no valid frame")
-    pose = pose @ view_axes(result.header["axes"]).T
     persons = range(len(pose))
     groups = [[i] for i in persons] if result.root_m is None else [list(persons)]
     offset = np.zeros((len(pose), 3))
@@ -52,15 +51,29 @@ def place(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return pose - offset[:, None, None], offset
 
 
-def _order_in_image(result: Result) -> NDArray[np.intp]:
+def _order_in_image(result: Result) -> IntArray:
     """(P,) 0 for the person furthest left in the image, and so on."""
-    seen = (result.keypoints_px[..., 2] > 0) & result.valid[..., None]
-    x_px = np.where(seen, result.keypoints_px[..., 0], 0).sum(axis=(1, 2))
-    mean_px = x_px / np.maximum(seen.sum(axis=(1, 2)), 1)
+    visible = (result.keypoints_px[..., 2] > 0) & result.valid[..., None]
+    x_px = np.where(visible, result.keypoints_px[..., 0], 0).sum(axis=(1, 2))
+    mean_px = x_px / np.maximum(visible.sum(axis=(1, 2)), 1)
     return np.argsort(np.argsort(mean_px, kind="stable"), kind="stable")
 
 
-def film_offset_s(result: Result) -> float:
-    """The time in the film of the result's time 0: keypoint files may begin at a later frame."""
+def view_rotation(*, azimuth_deg: float, elevation_deg: float) -> Array:
+    """The (3, 3) rotation from the scene to what is visible from there: right, up, nearer."""
+    (sin_a, sin_e) = np.sin(np.radians([azimuth_deg, elevation_deg]))
+    (cos_a, cos_e) = np.cos(np.radians([azimuth_deg, elevation_deg]))
+    about_up = np.array([[cos_a, 0, -sin_a], [0, 1, 0], [sin_a, 0, cos_a]])
+    downwards = np.array([[1, 0, 0], [0, cos_e, -sin_e], [0, sin_e, cos_e]])
+    return downwards @ about_up
+
+
+def is_head(joints: Sequence[str], child: int, parent: int) -> bool:
+    """Whether a bone is the upper part of the head, which is drawn as a ball."""
+    return (joints[child], joints[parent]) == ("head", "nose")
+
+
+def video_offset_s(result: Result) -> float:
+    """The time in the video of the result's time 0: keypoint files may begin at a later frame."""
     fps = result.header.get("fps") or 0
     return float(result.header.get("first_frame") or 0) / fps if fps else 0.0

@@ -98,7 +98,7 @@ def test_lift_writes_every_format(
     flags = [word for path in outputs for word in ("-o", path)]
     assert call(monkeypatch, "lift", alphapose, *flags, "--height", 1.8, "-q") == 0
     assert all(path.stat().st_size > 1000 for path in outputs)
-    assert Result.load(outputs[0]).header["scale_source"] == "height given, 1.80 m"
+    assert Result.load(outputs[0]).facts["scale_source"] == "height given, 1.80 m"
     assert call(monkeypatch, "export", outputs[0], "-o", tmp_path / "again.csv") == 0
     assert (tmp_path / "again.csv").read_bytes() == outputs[2].read_bytes()
 

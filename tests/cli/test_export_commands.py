@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.results import make_result
 
 from actionpose import Result
 from actionpose.cli import main as cli
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.geometry.axes import CAMERA
-from actionpose.skeletons import H36M17
+from actionpose.geometry.axes import Axes
 
 
 @pytest.fixture
@@ -37,17 +37,8 @@ def lifted(tmp_path) -> Path:
     seen = np.stack([world[..., 0], 1.0 - world[..., 2], world[..., 1] + 5], axis=-1)
     keypoints = np.ones((1, 40, 17, 3))
     keypoints[0, ..., :2] = seen[..., :2] / seen[..., 2:] * 900 + [500, 400]
-    result = Result(
-        pose_m=(seen - seen[:, :1])[None],
-        keypoints_px=keypoints,
-        valid=np.ones((1, 40), bool),
-        track_id=[0],
-        time_s=np.arange(40) / 30,
-        header={
-            **{"units": "meters", "axes": CAMERA, "root": "pelvis", "skeleton": H36M17.name},
-            **{"scale_source": "made up", "image_size": [1000, 800], "fps": 30.0},
-        },
-    )
+    header = {"image_size": [1000, 800], "fps": 30.0}
+    result = make_result(seen - seen[:, :1], keypoints_px=keypoints, header=header)
     result.save(tmp_path / "walk.npz")
     return tmp_path / "walk.npz"
 
@@ -55,23 +46,23 @@ def lifted(tmp_path) -> Path:
 def test_export_writes_formats_and_says_what_was_done(call, lifted, tmp_path):
     outputs = [tmp_path / f"o.{suffix}" for suffix in ("bvh", "trc", "c3d", "glb", "csv", "npz")]
     flags = [word for path in outputs for word in ("-o", path)]
-    options = ["--focal-px", 900, "--smooth", "butterworth", "--floor", "--foot-lock", "--up", "z"]
+    options = ["--focal-px", 900, "--smooth", "butterworth", "--floor", "--lock-feet", "--up", "z"]
     code, printed = call("export", lifted, *flags, *options)
     assert code == 0, printed
-    for word in ("path", "smooth", "floor", "feet", "axes", "rigid"):
+    for word in ("path", "smooth", "floor", "feet", "axes", "bones"):
         assert f"\n{word:8}" in f"\n{printed}"
     assert printed.count("wrote ") == 6 and all(path.is_file() for path in outputs)
     again = Result.load(tmp_path / "o.npz")
-    assert again.header["axes"].endswith("z up") and again.root_m is not None
+    assert again.header["axes"] is Axes.Z_UP and again.root_m is not None
     assert (again.pose_m + again.root_m[:, :, None])[0, :, :, 2].min() > -0.1  # over the floor
 
 
 def test_view_writes_a_page_beside_the_result(call, lifted, tmp_path):
     code, printed = call("view", lifted, "--no-open")
     assert code == 0 and str(tmp_path / "walk.html") in printed
-    film = tmp_path / "f.mp4"
-    film.write_bytes(b"a film")
-    code, _ = call("view", lifted, "-o", tmp_path / "p.html", "--no-open", "--film", film)
+    video = tmp_path / "f.mp4"
+    video.write_bytes(b"a video")
+    code, _ = call("view", lifted, "-o", tmp_path / "p.html", "--no-open", "--video", video)
     assert code == 0 and "data:video/mp4;base64" in (tmp_path / "p.html").read_text()
 
 
@@ -88,12 +79,15 @@ def test_angles_prints_a_table_and_writes_files(call, lifted, tmp_path):
         (["export", "{lifted}", "-o", "x.fbx"], "cannot write x.fbx: its suffix must be one of"),
         (["export", "{lifted}", "-o", "no/such/x.bvh"], "there is no folder"),
         (["export", "gone.npz", "-o", "x.bvh"], "there is no file gone.npz"),
-        (["export", "{lifted}", "-o", "x.mp4", "--film", "gone.mp4"], "there is no film gone.mp4"),
+        (
+            ["export", "{lifted}", "-o", "x.mp4", "--video", "gone.mp4"],
+            "there is no video gone.mp4",
+        ),
         (["export", "{lifted}", "-o", "x.bvh", "--fov", "60", "--focal-px", "9"], "not both"),
         (["export", "{lifted}", "-o", "x.bvh", "--cutoff", "5"], "--cutoff needs --smooth"),
         (["angles", "{lifted}", "-o", "x.pdf"], "its suffix must be one of .csv, .png"),
         (["view", "{lifted}", "-o", "x.pdf"], "its suffix must be one of .html"),
-        (["view", "{lifted}", "--film", "gone.mp4"], "cannot read the film gone.mp4"),
+        (["view", "{lifted}", "--video", "gone.mp4"], "cannot read the video gone.mp4"),
     ],
 )
 def test_mistakes_are_one_sentence(call, lifted, tmp_path, monkeypatch, arguments, message):

@@ -20,7 +20,7 @@ from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.lifting import Batches
 from actionpose.datasets.projection import place_camera
 from actionpose.datasets.synthetic.generate import motion
-from actionpose.postprocessing.joint_angles import between
+from actionpose.postprocessing.joint_angles import angle_between
 from actionpose.skeletons import BODY25, BODY_PARTS, COCO17, H36M17, HALPE26, MPII16, convert
 
 UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lower body"))
@@ -308,7 +308,9 @@ def knees_deg(joints_m: np.ndarray) -> np.ndarray:
     for side in ("left", "right"):
         hip, knee, ankle = H36M17.indices(f"{side}_hip", f"{side}_knee", f"{side}_ankle")
         angles.append(
-            between(joints_m[:, hip] - joints_m[:, knee], joints_m[:, ankle] - joints_m[:, knee])
+            angle_between(
+                joints_m[:, hip] - joints_m[:, knee], joints_m[:, ankle] - joints_m[:, knee]
+            )
         )
     return np.stack(angles)
 

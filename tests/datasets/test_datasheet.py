@@ -14,8 +14,12 @@ from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.statistics import data_sheet
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.visualization import corpus_sheet as contact_sheet
-from actionpose.visualization.corpus_sheet import choose
+from actionpose.visualization.corpus_sheet import (
+    _from_camera,
+    _poses,
+    choose_segments,
+    write_corpus_sheet,
+)
 
 # Standing, facing -y, its left at +x, arms hanging; meters, z up.
 HALF = {
@@ -160,7 +164,7 @@ def test_info(
 def test_choice(small: Corpus) -> None:
     def chosen(**options: object) -> list[tuple[str, str]]:
         settings = {"split": None, "num_segments": 5, "seed": 0} | options
-        return [(s.text, s.kind) for s in choose(small, **settings)]  # type: ignore[arg-type]
+        return [(s.text, s.kind) for s in choose_segments(small, **settings)]  # type: ignore[arg-type]
 
     texts = [text for text, _ in chosen()]
     assert sorted(texts) == [
@@ -181,21 +185,21 @@ def test_choice(small: Corpus) -> None:
         chosen(split="test")
 
 
-def test_moments_are_spread_and_fit() -> None:
+def test_poses_are_spread_and_fit() -> None:
     wide = np.zeros((50, 17, 3))
     wide[:, 0, 0] = 1.7  # a person who lies
     wide[:, 0, 2] = np.arange(50)
-    assert [pose[0, 2] for pose in contact_sheet._moments(wide, 9.5)] == [0, 12, 24, 37, 49]
-    assert [pose[0, 2] for pose in contact_sheet._moments(wide, 5.9)] == [0, 24, 49]
-    assert [pose[0, 2] for pose in contact_sheet._moments(wide, 1.0)] == [25]
-    assert len(contact_sheet._moments(wide[:1], 9.5)) == 1
+    assert [pose[0, 2] for pose in _poses(wide, 9.5)] == [0, 12, 24, 37, 49]
+    assert [pose[0, 2] for pose in _poses(wide, 5.9)] == [0, 24, 49]
+    assert [pose[0, 2] for pose in _poses(wide, 1.0)] == [25]
+    assert len(_poses(wide[:1], 9.5)) == 1
 
 
 @pytest.mark.parametrize("heading_deg", [0, 75, 200])
 def test_seen_from_the_front(heading_deg: float) -> None:
     """However the person stands: a wrist held out in front comes nearer, left is on our right."""
     pose = turned(standing(left_wrist=(0.2, -0.6, 1.3)), 2, heading_deg)[None]
-    joint = dict(zip(H36M17.joints, contact_sheet._seen(pose)[0], strict=True))
+    joint = dict(zip(H36M17.joints, _from_camera(pose)[0], strict=True))
     assert joint["left_hip"][0] > joint["right_hip"][0] + 0.1
     assert joint["left_wrist"][2] > joint["left_shoulder"][2] + 0.4
     assert joint["head"][1] - joint["left_ankle"][1] == pytest.approx(1.5)
@@ -214,8 +218,8 @@ def test_picture(tmp_path: Path) -> None:
     made = replace(motions()[3], text=text)
     corpus = open_corpus(write_corpus(tmp_path / "one", [made], source="x" * 400, license="$"))
     first, second = tmp_path / "a.png", tmp_path / "b.png"
-    contact_sheet.contact_sheet(corpus, first)
-    contact_sheet.contact_sheet(corpus, second)
+    write_corpus_sheet(corpus, first)
+    write_corpus_sheet(corpus, second)
     assert first.read_bytes() == second.read_bytes()
     image = imread(first)
     cells = image[-int(2.2 * 120) : -int(0.45 * 120)]  # without the head and the note
@@ -249,4 +253,4 @@ def test_show(
 def test_without_matplotlib(small: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     with pytest.raises(UserError, match=r"pip install 'actionpose\[viz\]'"):
-        contact_sheet.contact_sheet(small, tmp_path / "x.png")
+        write_corpus_sheet(small, tmp_path / "x.png")

@@ -51,7 +51,7 @@ def test_result_says_what_it_is(model: ActionPose, track: np.ndarray) -> None:
     assert np.isfinite(result.pose_m).all()
     assert (result.pose_m[:, :, 0] == 0).all()
     assert result.header["units"] == "meters"
-    assert "average adult" in result.header["scale_source"]
+    assert result.header["scale_source"] == "average_adult"
     assert result.header["checkpoint"]["name"] == "random"
     np.testing.assert_allclose(result.time_s, np.arange(len(track)) / 30)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.command_line import call
 from helpers.pretrained import write_checkpoint
+from helpers.results import HEADER
 
 from actionpose import ActionPose, Result
 from actionpose.datasets.corpus import Corpus, open_corpus
@@ -21,7 +22,6 @@ from actionpose.inference.search import (
     open_index,
     unit,
 )
-from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
 
@@ -53,15 +53,7 @@ def as_result(corpus: Corpus, motion: str) -> Result:
         valid=np.ones((1, len(joints_m)), bool),
         track_id=np.array([0]),
         time_s=np.arange(len(joints_m)) / 30,
-        header={
-            "units": "meters",
-            "axes": "x right, y down, z away from the camera",
-            "root": "pelvis",
-            "skeleton": H36M17.name,
-            "scale_source": "truth",
-            "fps": 30.0,
-            "image_size": IMAGE_SIZE,
-        },
+        header={**HEADER, "fps": 30.0, "image_size": IMAGE_SIZE},
     )
 
 

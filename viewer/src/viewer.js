@@ -1,5 +1,5 @@
 // Shows a result of actionpose: skeletons in 3D, the 2D input, and a timeline of actions.
-// The data are what `_page_data` of actionpose/view.py writes. View axes: x right, y up, z towards
+// The data are what `_page_data` of actionpose/visualization/html_viewer.py returns. View axes: x right, y up, z towards
 // the viewer; meters.
 
 import {
@@ -53,12 +53,12 @@ const positions = (() => {
 
 const isThere = (person, frame) => valid[person * numFrames + frame] === 1;
 
-/** The joint at `frame` plus a share of the way to the next one, into `out`. */
-function jointAt(person, frame, share, joint, out) {
+/** The joint at `frame` plus a fraction of the way to the next one, into `out`. */
+function jointAt(person, frame, fraction, joint, out) {
   const i = 3 * ((person * numFrames + frame) * numJoints + joint);
   out.fromArray(positions, i);
-  if (share > 0 && frame + 1 < numFrames && isThere(person, frame + 1)) {
-    out.lerp(next.fromArray(positions, i + 3 * numJoints), share);
+  if (fraction > 0 && frame + 1 < numFrames && isThere(person, frame + 1)) {
+    out.lerp(next.fromArray(positions, i + 3 * numJoints), fraction);
   }
   return out;
 }
@@ -76,8 +76,8 @@ function frameAt(time) {
   return low;
 }
 
-/** 0 to 1: how sure the detector was of a joint; a bone is as sure as its less sure end. */
-const sureOf = (person, frame, joint) => confidence[(person * numFrames + frame) * numJoints + joint] / 255;
+/** 0 to 1: the detector's confidence in a joint; a bone has that of its less confident end. */
+const confidenceOf = (person, frame, joint) => confidence[(person * numFrames + frame) * numJoints + joint] / 255;
 
 // ---------------------------------------------------------------- state
 
@@ -87,7 +87,7 @@ const state = {
   playing: false,
   speed: 1,
   person: numPersons > 1 ? null : 0, // null: everybody
-  showSure: true, // joints that the detector was not sure of are pale
+  showConfidence: true, // joints of low confidence are pale
   theme: "light",
   changed: true,
 };
@@ -140,20 +140,20 @@ class Body {
       : null;
   }
 
-  update(frame, share) {
+  update(frame, fraction) {
     this.group.visible = isShown(this.person) && isThere(this.person, frame);
     if (!this.group.visible) return;
     this.joints.forEach((mesh, joint) => {
-      jointAt(this.person, frame, share, joint, mesh.position);
+      jointAt(this.person, frame, fraction, joint, mesh.position);
       mesh.visible = !Number.isNaN(mesh.position.x);
       mesh.scale.setScalar(radius(joint) * 1.12);
-      this.color(mesh, sureOf(this.person, frame, joint));
+      this.color(mesh, confidenceOf(this.person, frame, joint));
     });
     this.bones.forEach((mesh, i) => {
       const [child, parent] = data.bones[i];
       const thickness = (radius(child) + (data.joints[parent].includes("_") ? radius(parent) : radius(child))) / 2;
       this.stretch(mesh, this.joints[parent].position, this.joints[child].position, thickness, 1);
-      this.color(mesh, Math.min(sureOf(this.person, frame, child), sureOf(this.person, frame, parent)));
+      this.color(mesh, Math.min(confidenceOf(this.person, frame, child), confidenceOf(this.person, frame, parent)));
     });
     if (this.head) {
       const { nose, top, mesh } = this.head;
@@ -162,14 +162,14 @@ class Body {
       const length = a.distanceTo(b);
       this.stretch(mesh, a, b, Math.max(0.42 * length, 0.075), 0.62);
       this.joints[top].visible = false;
-      this.color(mesh, sureOf(this.person, frame, nose));
+      this.color(mesh, confidenceOf(this.person, frame, nose));
     }
   }
 
-  /** Its own color, paler the less sure the detector was of it. */
-  color(mesh, sure) {
-    const share = state.showSure ? 0.15 + 0.85 * Math.min(sure / 0.8, 1) : 1;
-    mesh.material.color.copy(pale).lerp(mesh.userData.color, share);
+  /** Its own color, paler the lower the confidence. */
+  color(mesh, level) {
+    const alpha = state.showConfidence ? 0.15 + 0.85 * Math.min(level / 0.8, 1) : 1;
+    mesh.material.color.copy(pale).lerp(mesh.userData.color, alpha);
   }
 
   /** Lay a unit mesh along a line. */
@@ -289,9 +289,9 @@ class View3D {
   }
 
   /** Keep one person in the middle; several walk about in a view that stays. */
-  follow(share = 0) {
+  follow(fraction = 0) {
     if (state.person === null) a.set(0, 0, 0);
-    else jointAt(state.person, state.frame, share, root, a).setY(0);
+    else jointAt(state.person, state.frame, fraction, root, a).setY(0);
     if (Number.isNaN(a.x)) return; // not there at this frame
     const moved = b.subVectors(a, this.center);
     this.center.copy(a);
@@ -327,9 +327,9 @@ class View3D {
     state.changed = true;
   }
 
-  update(share) {
-    this.follow(share);
-    this.bodies.forEach((body) => body.update(state.frame, share));
+  update(fraction) {
+    this.follow(fraction);
+    this.bodies.forEach((body) => body.update(state.frame, fraction));
     this.sun.target.position.copy(this.center);
     this.sun.position.copy(this.center).add(b.set(1.6, 5, 2.2));
     const reach = numPersons > 1 && state.person === null ? 6 : 2;
@@ -352,40 +352,40 @@ class View3D {
   }
 }
 
-// ---------------------------------------------------------------- the film
+// ---------------------------------------------------------------- the video
 
 /** The video under the keypoints, kept at the time of the motion; null if the page has none. */
-const film = (() => {
-  if (!data.film) return null;
-  const video = document.createElement("video");
-  Object.assign(video, { muted: true, playsInline: true, preload: "auto", src: data.film.src });
+const video = (() => {
+  if (!data.video) return null;
+  const element = document.createElement("video");
+  Object.assign(element, { muted: true, playsInline: true, preload: "auto", src: data.video.src });
   const fresh = () => (state.changed = true);
-  for (const event of ["loadeddata", "seeked"]) video.addEventListener(event, fresh);
-  video.addEventListener("error", () => {
+  for (const event of ["loadeddata", "seeked"]) element.addEventListener(event, fresh);
+  element.addEventListener("error", () => {
     $("note").hidden = false;
-    $("note").textContent = `The film cannot be shown: ${data.film.name} was moved, or this browser does not play it.`;
+    $("note").textContent = `The video cannot be shown: ${data.video.name} was moved, or this browser does not play it.`;
   });
   const last = document.createElement("canvas"); // stays on show while the video seeks
   return {
     picture() {
-      if (video.readyState >= 2) {
-        if (last.width !== video.videoWidth) Object.assign(last, { width: video.videoWidth, height: video.videoHeight });
-        last.getContext("2d").drawImage(video, 0, 0);
+      if (element.readyState >= 2) {
+        if (last.width !== element.videoWidth) Object.assign(last, { width: element.videoWidth, height: element.videoHeight });
+        last.getContext("2d").drawImage(element, 0, 0);
       }
-      return last.width && last.height && video.videoWidth ? last : null;
+      return last.width && last.height && element.videoWidth ? last : null;
     },
     follow() {
-      if (!video.duration) return;
+      if (!element.duration) return;
       // a little after the frame's own time, so that rounding does not show the one before
-      const wanted = Math.min(Math.max(state.time + data.film.offset_s + 0.002, 0), video.duration);
-      const off = Math.abs(video.currentTime - wanted);
+      const target = Math.min(Math.max(state.time + data.video.offset_s + 0.002, 0), element.duration);
+      const off = Math.abs(element.currentTime - target);
       if (state.playing) {
-        video.playbackRate = state.speed;
-        if (video.paused) video.play().catch(() => {});
-        if (off > 0.15 && !video.seeking) video.currentTime = wanted;
+        element.playbackRate = state.speed;
+        if (element.paused) element.play().catch(() => {});
+        if (off > 0.15 && !element.seeking) element.currentTime = target;
       } else {
-        if (!video.paused) video.pause();
-        if (off > 0.004 && !video.seeking) video.currentTime = wanted;
+        if (!element.paused) element.pause();
+        if (off > 0.004 && !element.seeking) element.currentTime = target;
       }
     },
   };
@@ -416,7 +416,7 @@ const input = (() => {
       [left, top] = [Math.max(left, 0), Math.max(top, 0)];
       [right, bottom] = [Math.min(right, imageWidth), Math.min(bottom, imageHeight)];
     }
-    if (film && isWide() && data.image_size) [left, top, right, bottom] = [0, 0, imageWidth, imageHeight];
+    if (video && isWide() && data.image_size) [left, top, right, bottom] = [0, 0, imageWidth, imageHeight];
     crop = right > left && bottom > top ? { left, top, width: right - left, height: bottom - top } : null;
     $("input").hidden = !crop;
   }
@@ -426,13 +426,13 @@ const input = (() => {
   $("input").addEventListener("toggle", () => (state.changed = true));
 
   /** A light rim, so that bones stand out against any picture. */
-  function halo(at, isSeen, unit) {
+  function halo(at, isVisible, unit) {
     pen.globalAlpha = 0.75;
     pen.strokeStyle = "#fff";
     pen.lineWidth = 4.4 * unit;
     pen.beginPath();
     for (const [child, parent] of data.bones) {
-      if (!isSeen(child) || !isSeen(parent)) continue;
+      if (!isVisible(child) || !isVisible(parent)) continue;
       pen.moveTo(...at(parent));
       pen.lineTo(...at(child));
     }
@@ -442,11 +442,11 @@ const input = (() => {
   function drawPerson(person, scale, unit) {
     const first = (person * numFrames + state.frame) * numJoints;
     const at = (joint) => [0, 1].map((axis) => (xy[2 * (first + joint) + axis] - [crop.left, crop.top][axis]) * scale);
-    const isSeen = (joint) => confidence[first + joint] > 0;
-    if (film) halo(at, isSeen, unit);
+    const isVisible = (joint) => confidence[first + joint] > 0;
+    if (video) halo(at, isVisible, unit);
     for (const [child, parent] of data.bones) {
-      if (!isSeen(child) || !isSeen(parent)) continue;
-      // what the detector was unsure of is pale
+      if (!isVisible(child) || !isVisible(parent)) continue;
+      // low confidence is pale
       pen.globalAlpha = 0.3 + (0.7 * Math.min(confidence[first + child], confidence[first + parent])) / 255;
       pen.strokeStyle = data.colors[child];
       pen.lineWidth = 2.2 * unit;
@@ -456,7 +456,7 @@ const input = (() => {
       pen.stroke();
     }
     for (let joint = 0; joint < numJoints; joint++) {
-      if (!isSeen(joint)) continue;
+      if (!isVisible(joint)) continue;
       pen.globalAlpha = 0.3 + (0.7 * confidence[first + joint]) / 255;
       pen.fillStyle = data.colors[joint];
       pen.beginPath();
@@ -484,7 +484,7 @@ const input = (() => {
       pen.translate((w - crop.width * scale) / 2, (h - crop.height * scale) / 2);
       pen.fillStyle = css("--sheet"); // the image; what is beyond its border is gray
       if (data.image_size) pen.fillRect(-crop.left * scale, -crop.top * scale, imageWidth * scale, imageHeight * scale);
-      const picture = film?.picture();
+      const picture = video?.picture();
       if (picture) {
         const perPixel = data.image_size ? picture.width / imageWidth : 1;
         const from = [crop.left, crop.top, crop.width, crop.height].map((length) => length * perPixel);
@@ -499,12 +499,6 @@ const input = (() => {
 })();
 
 // ---------------------------------------------------------------- actions
-
-// dark enough for white letters
-const PALETTE = ["#00796b", "#6a3d9a", "#b8456b", "#3f6fb5", "#8a6100", "#4d7c0f", "#a0432c"];
-const OTHER = { label: "other", color: "#64748b" }; // gray: no label fits
-const labels = [...new Set(data.actions.map(({ label }) => label))].filter((label) => label !== OTHER.label);
-const colourOf = (label) => (label === OTHER.label ? OTHER.color : PALETTE[labels.indexOf(label) % PALETTE.length]);
 
 const timeline = (() => {
   const box = $("lanes");
@@ -532,7 +526,7 @@ const timeline = (() => {
       const percent = (time) => (100 * Math.min(Math.max(time - start, 0), duration)) / duration;
       bar.style.left = `${percent(action.start_s)}%`;
       bar.style.width = `calc(${percent(action.stop_s) - percent(action.start_s)}% - 1px)`;
-      bar.style.setProperty("--color", colourOf(action.label));
+      bar.style.setProperty("--color", data.label_colors[action.label]);
       bar.textContent = (numPersons > 1 && action.person != null ? `#${data.track_id[action.person]} ` : "") + action.label;
       bar.title = `${action.label}: ${action.start_s.toFixed(2)} to ${action.stop_s.toFixed(2)} s` +
         (action.score == null ? "" : `, score ${action.score.toFixed(2)}`);
@@ -561,7 +555,7 @@ const timeline = (() => {
     draw.key = key;
     $("now").replaceChildren(...current.map(({ bar, action }) => {
       const chip = document.createElement("span");
-      chip.style.background = colourOf(action.label);
+      chip.style.background = data.label_colors[action.label];
       chip.textContent = bar.textContent;
       if (action.score != null) {
         const score = document.createElement("small");
@@ -576,9 +570,9 @@ const timeline = (() => {
   return { lay, draw, leap };
 })();
 
-/** A strip over the slider: how sure the detector was at each time, and where nobody was seen. */
+/** A strip over the slider: the detector's confidence at each time; empty where nobody is visible. */
 const strip = (() => {
-  const canvas = $("sure");
+  const canvas = $("confidence");
   const pen = canvas.getContext("2d");
   canvas.hidden = !duration;
 
@@ -586,16 +580,16 @@ const strip = (() => {
     const width = Math.round(canvas.clientWidth * Math.min(devicePixelRatio, 2));
     if (canvas.hidden || !width) return;
     Object.assign(canvas, { width, height: 1 });
-    pen.fillStyle = css("--sure");
+    pen.fillStyle = css("--confidence");
     for (let x = 0; x < width; x++) {
       const [from, to] = [x, x + 1].map((at) => frameAt(start + (duration * at) / width));
-      let best = 0; // of the persons shown: the mean over joints, at the pixel's least sure frame
+      let best = 0; // of the persons shown: the mean over joints, at the pixel's least confident frame
       for (let person = 0; person < numPersons; person++) {
         if (!isShown(person)) continue;
         let least = 1;
         for (let frame = from; frame <= Math.max(from, to - 1); frame++) {
           let mean = 0;
-          for (let joint = 0; joint < numJoints; joint++) mean += sureOf(person, frame, joint) / numJoints;
+          for (let joint = 0; joint < numJoints; joint++) mean += confidenceOf(person, frame, joint) / numJoints;
           least = Math.min(least, isThere(person, frame) ? mean : 0);
         }
         best = Math.max(best, least);
@@ -669,21 +663,21 @@ function setUp(view) {
     }),
     fact("units", units), fact("axes", axes), fact("root", origin), fact("scale", scale), fact("grid", "0.5 m"),
   );
-  const sure = document.createElement("button");
-  sure.title = "Pale where the 2D detector was not sure (C)";
-  sure.textContent = "pale: unsure in 2D";
-  sure.setAttribute("aria-pressed", true);
-  sure.addEventListener("click", () => {
-    state.showSure = !state.showSure;
-    sure.setAttribute("aria-pressed", state.showSure);
+  const paleness = document.createElement("button");
+  paleness.title = "Pale where the 2D detector had low confidence (C)";
+  paleness.textContent = "pale: low confidence in 2D";
+  paleness.setAttribute("aria-pressed", true);
+  paleness.addEventListener("click", () => {
+    state.showConfidence = !state.showConfidence;
+    paleness.setAttribute("aria-pressed", state.showConfidence);
     state.changed = true;
   });
-  $("facts").append(sure);
+  $("facts").append(paleness);
   $("theme").addEventListener("click", () => setTheme(state.theme === "dark" ? "light" : "dark", view));
   $("help").addEventListener("click", () => $("keys").showModal());
   $("keys").addEventListener("click", () => $("keys").close());
   $("wide").addEventListener("click", () => setWide(!document.body.classList.contains("wide")));
-  $("input").firstElementChild.textContent = film ? "Film and 2D input" : "2D input";
+  $("input").firstElementChild.textContent = video ? "Video and 2D input" : "2D input";
   $("clock").append("", document.createElement("small"));
   $("scrub").max = numFrames - 1;
   $("transport").hidden = duration === 0;
@@ -727,7 +721,7 @@ function setUp(view) {
       ".": () => timeline.leap(1),
       "[": () => pace(-1),
       "]": () => pace(1),
-      c: () => sure.click(),
+      c: () => paleness.click(),
       f: () => $("wide").click(),
       t: () => $("theme").click(),
       "?": () => $("keys").showModal(),
@@ -752,7 +746,7 @@ function main() {
   const likesDark = matchMedia("(prefers-color-scheme: dark)");
   setTheme(asked.get("theme") ?? (likesDark.matches ? "dark" : "light"), view);
   likesDark.addEventListener("change", ({ matches }) => setTheme(matches ? "dark" : "light", view));
-  if (film) setWide(innerWidth > 900);
+  if (video) setWide(innerWidth > 900);
   if (Number.isFinite(parseFloat(asked.get("t")))) seek(parseFloat(asked.get("t")));
   if (asked.has("view")) $("views").querySelector(`[data-view="${CSS.escape(asked.get("view"))}"]`)?.click();
   setPlaying(asked.get("play") !== "0" && !matchMedia("(prefers-reduced-motion: reduce)").matches);
@@ -767,7 +761,7 @@ function main() {
       seek(time > start + duration ? start : time);
     }
     view?.controls.update();
-    film?.follow();
+    video?.follow();
     if (!state.changed) return;
     state.changed = false;
     const step = data.time_s[state.frame + 1] - data.time_s[state.frame];

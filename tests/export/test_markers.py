@@ -1,0 +1,56 @@
+"""TRC files, read by pandas, and C3D files, read by ezc3d."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.results import FPS, people
+
+from actionpose.export.markers import MARKERS
+from actionpose.geometry.axes import Axes
+from actionpose.postprocessing.common import positions
+from actionpose.result import Result
+from actionpose.skeletons import H36M17
+
+
+def test_trc_equals_the_result(rubbery: Result, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    valid = rubbery.valid.copy()
+    valid[0, 5:8] = False
+    replace(rubbery, valid=valid).save(tmp_path / "a.trc")
+    lines = (tmp_path / "a.trc").read_text().splitlines()
+    head = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
+    assert head["Units"] == "m" and head["NumFrames"] == "40" and head["NumMarkers"] == "17"
+    assert float(head["DataRate"]) == FPS
+    names = [name for name in lines[3].split("\t")[2:] if name]
+    assert names == [MARKERS[joint] for joint in H36M17.joints]
+    assert {"Hip", "Neck", "RHip", "LAnkle", "RWrist", "Nose", "Head"} <= set(names)
+    table = pandas.read_csv(tmp_path / "a.trc", sep="\t", skiprows=6, header=None)
+    assert table[0].tolist() == list(range(1, 41))
+    np.testing.assert_allclose(table[1], rubbery.time_s, atol=1e-6)
+    found = table.iloc[:, 2 : 2 + 51].to_numpy().reshape(40, 17, 3)
+    np.testing.assert_array_equal(np.isnan(found).all(axis=(1, 2)), ~valid[0])
+    np.testing.assert_allclose(found[valid[0]], positions(rubbery)[0][valid[0]], atol=1e-6)
+
+
+def test_c3d_equals_the_result(tmp_path: Path) -> None:
+    ezc3d = pytest.importorskip("ezc3d")
+    result = people(2)
+    result.valid[1, 5:8] = False
+    result.save(tmp_path / "a.c3d")
+    file = ezc3d.c3d(str(tmp_path / "a.c3d"))
+    point = file["parameters"]["POINT"]
+    assert point["UNITS"]["value"] == ["mm"] and point["RATE"]["value"][0] == FPS
+    assert point["LABELS"]["value"][0] == "id3:Hip" and point["LABELS"]["value"][17] == "id8:Hip"
+    assert point["Y_SCREEN"]["value"] == ["+Z"]
+    found = file["data"]["points"][:3].transpose(2, 1, 0).reshape(40, 2, 17, 3)
+    for person in range(2):
+        valid = result.valid[person]
+        expected = 1000 * positions(result)[person] @ Axes.Z_UP.rotation_to(Axes.Y_UP)
+        np.testing.assert_allclose(found[valid, person], expected[valid], atol=2e-3)
+        assert np.isnan(found[~valid, person]).all()
+    residual = file["data"]["meta_points"]["residuals"][0].reshape(2, 17, 40)
+    np.testing.assert_array_equal(residual[1, 0] < 0, ~result.valid[1])
+    about = file["parameters"]["ACTIONPOSE"]
+    assert about["AXES"]["value"] == [Axes.Z_UP.words] and about["SCALE"]["value"] == ["made up"]
