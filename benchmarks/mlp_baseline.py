@@ -4,7 +4,7 @@
 
 The MLP is the "simple yet effective baseline" of Martinez et al. 2017 (4.3 M parameters; x and y
 in, no confidence; max-norm omitted). It sees the motion, cameras, noise and augmentation of the
-first recipe of the bundled model, in clips of 27 frames in a row, and is evaluated in the same
+first stage of recipes/tiny.yaml, in clips of 27 frames in a row, and is evaluated in the same
 units. Its budget and learning rate count the CPU time of training steps, so that a busy
 machine does not change the result.
 
@@ -33,17 +33,18 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from actionpose.config import FinetuneConfig, load_recipe
+from actionpose.config import FinetuneConfig
 from actionpose.datasets.corpus import open_corpus
 from actionpose.datasets.lifting import Batches
 from actionpose.evaluation.open_benchmark import Predict, evaluate_open
 from actionpose.geometry.camera import box_frame, mirror
 from actionpose.skeletons import H36M17
 from actionpose.training.loop import tune_malloc
+from actionpose.training.stages import read_stages
 from actionpose.utils.errors import exit_codes
 from actionpose.utils.files import make_folder, write_json
 
-RECIPE = Path("recipes/open_tiny_1.yaml")
+RECIPE = Path("recipes/tiny.yaml")
 VAL = [Path("data/open/cmu"), Path("data/open/hdm05")]
 CLIPS = 40  # new clips for each step
 POOL = 400  # clips that a step's frames are drawn from: a clip's own frames are nearly equal
@@ -167,7 +168,9 @@ def main(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     settings = {key: str(value) for key, value in locals().items()}
-    config = replace(load_recipe(FinetuneConfig, RECIPE).data, frames=27, temporal_stride=1)
+    lifting = read_stages(RECIPE, out)[0].config
+    assert isinstance(lifting, FinetuneConfig)
+    config = replace(lifting.data, frames=27, temporal_stride=1)
     corpora = [(open_corpus(folder), weight) for folder, weight in config.corpora.items()]
     batches = Batches(corpora, config, CLIPS, seed)
     val = [open_corpus(folder) for folder in VAL]

@@ -15,8 +15,10 @@ from actionpose.config import (
     TrainingConfig,
     from_dict,
     load_recipe,
+    read_yaml,
     to_dict,
 )
+from actionpose.training.stages import read_stages
 from actionpose.utils.errors import UserError
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
@@ -164,7 +166,10 @@ def test_any_frozen_dataclass_is_a_configuration():
 
 @pytest.mark.parametrize("path", RECIPES, ids=[path.name for path in RECIPES])
 def test_every_recipe_loads(path):
-    """As one of the configurations that end in Config and have a `training` part."""
+    """As one of the configurations that end in Config and have a `training` part, or as stages."""
+    if "stages" in read_yaml(path):
+        assert read_stages(path, Path("run"))
+        return
     stages = [
         value
         for name, value in vars(configurations).items()

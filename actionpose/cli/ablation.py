@@ -11,7 +11,7 @@ from actionpose.cli.options import Quiet
 def open_ablation(
     out_dir: Path = Path("runs/benchmark_open"),
     pretraining: Path = Path("recipes/open_pretrain_mmm_map.yaml"),
-    finetuning: Path = Path("recipes/benchmark_open_2.yaml"),
+    finetuning: Path = Path("recipes/open_finetune.yaml"),
     rows: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0, 1, 2),
     steps: tuple[int, int] = (3000, 1500),

@@ -231,6 +231,6 @@ def plan(stages: Sequence[Stage]) -> list[str]:
             state = f"resumes at step {int(steps[-1].name)}"
         scores = ", ".join(f"{name} {value:g}" for name, value in info.expected_score.items())
         line = f"{stage.folder.name:16} {info.command:9} {info.expected_minutes:5g} minutes"
-        lines.append(f"{line}  {state:12} {scores}".rstrip())
+        lines.append(f"{line}  {state:20} {scores}".rstrip())
     total = sum(stage.info.expected_minutes for stage in stages)
     return [*lines, f"{len(stages)} stages, {total:g} minutes"]

@@ -95,7 +95,7 @@ def test_torchrun_understands_the_commands_that_are_told(path):
         words = shlex.split(re.sub(r'"\$\w+"', "1", command))
         parsed = parse_args(words)
         assert parsed.module and parsed.training_script == "actionpose"
-        assert parsed.training_script_args[:2] == ["pretrain", "--config"]
+        assert parsed.training_script_args[0] in ("train", "pretrain")
         assert "--run" in parsed.training_script_args
 
 
