@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from actionpose.config import TextClipConfig
 from actionpose.datasets.corpus import Corpus, Segment
+from actionpose.datasets.transitions import MAX_GAP_S, transition_neighbors
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 
-_ROUNDING = 1  # frames by which spans that meet in seconds may overlap
 TRANSITION = "transition"  # the text of a change of action that does not say of which
 
 
@@ -30,19 +30,26 @@ class Span:
         return self.stop - self.start
 
 
-def pair_transition(transition: Segment, others: list[Segment]) -> Segment | None:
+def pair_transition(
+    transition: Segment, others: list[Segment], fps: float = 30.0
+) -> Segment | None:
     """The span from the start of A to the end of B, as "transit from A to B".
 
-    A is the action that ends nearest before the transition, B the one that starts nearest after
-    it; of several, the longest. None where either is missing.
+    A and B are the actions of `transition_neighbors`. None where either is missing.
+
+    Args:
+        fps: of the corpus.
     """
     actions = [s for s in others if s.kind == "action" and normalize_text(s.text) != TRANSITION]
-    before = [s for s in actions if s.stop <= transition.start + _ROUNDING and s.text]
-    after = [s for s in actions if s.start >= transition.stop - _ROUNDING and s.text]
-    if not before or not after:
+    actions = [s for s in actions if s.text]
+    before, after = transition_neighbors(
+        (transition.start, transition.stop),
+        [(s.start, s.stop) for s in actions],
+        max_gap=MAX_GAP_S * fps,
+    )
+    if before is None or after is None:
         return None
-    a = max(before, key=lambda s: (s.stop, len(s)))
-    b = min(after, key=lambda s: (s.start, -len(s)))
+    a, b = actions[before], actions[after]
     text = f"transit from {normalize_text(a.text)} to {normalize_text(b.text)}"
     return replace(transition, start=a.start, stop=b.stop, text=text)
 
@@ -65,7 +72,11 @@ def spans_of(corpora: list[Corpus], config: TextClipConfig, split: str) -> list[
             parts = [s for s in segments if s.kind != "sequence"]
             found = []
             if config.labels != "sequence":
-                found = [span for s in parts if (span := _span(number, whole, s, parts, config))]
+                found = [
+                    span
+                    for s in parts
+                    if (span := _span(number, whole, s, parts, config, corpus.fps))
+                ]
             if config.labels != "frame" or not found:
                 found += [
                     Span(number, whole, s.start, s.stop, normalize_text(s.text))
@@ -77,7 +88,12 @@ def spans_of(corpora: list[Corpus], config: TextClipConfig, split: str) -> list[
 
 
 def _span(
-    corpus: int, whole: Segment, segment: Segment, others: list[Segment], config: TextClipConfig
+    corpus: int,
+    whole: Segment,
+    segment: Segment,
+    others: list[Segment],
+    config: TextClipConfig,
+    fps: float,
 ) -> Span | None:
     if segment.kind != "transition":
         return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
@@ -85,7 +101,7 @@ def _span(
         return None
     if normalize_text(segment.text) != TRANSITION:  # paired when the corpus was made
         return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
-    paired = pair_transition(segment, others)
+    paired = pair_transition(segment, others, fps)
     if paired is None:
         return None
     center = (segment.start + segment.stop) / 2

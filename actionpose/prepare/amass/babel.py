@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actionpose.datasets.transitions import MAX_GAP_S, transition_neighbors
 from actionpose.prepare.amass.labels import (
     MAX_JSON_BYTES,
     NO_LABEL,
@@ -35,7 +36,6 @@ FILES = {
     "test.json": "test",
 }
 _CLIP_S = 243 / 30  # of the paper; a crop of a longer span could miss the change of action
-_TOUCHES_S = 1 / 30  # labels that overlap by a frame of the video still follow each other
 WHERE = (
     "get BABEL from its web site, after registering: a folder with train.json and val.json "
     "(extra_train.json and extra_val.json are optional)"
@@ -80,7 +80,7 @@ def read_babel(folder: Path, text: str = "proc_label") -> Annotations:
         read[name] = len(entries)
         for sid, entry in entries.items():
             try:
-                _merge(entry, FILES[name], text, merged, left_out)
+                _merge(entry, FILES[name], text, merged, read, left_out)
             except (TypeError, AttributeError, KeyError) as error:
                 raise UserError(
                     f"{folder / name}: sequence {sid} is not as BABEL writes it: {error!r}"
@@ -93,6 +93,7 @@ def _merge(
     split: str,
     text: str,
     merged: dict[SequenceKey, _Merged],
+    read: Counter[str],
     left_out: Counter[str],
 ) -> None:
     duration_s = _seconds(entry.get("dur"))
@@ -107,7 +108,7 @@ def _merge(
     for label in _label_lists(entry, "seq_ann"):
         sequence.wholes += [found for each in label if (found := _text(each, text, left_out))]
     for labels in _label_lists(entry, "frame_ann"):
-        sequence.labels += _timeline(labels, text, left_out)
+        sequence.labels += _timeline(labels, text, read, left_out)
 
 
 def _label_lists(entry: dict[str, Any], name: str) -> list[list[dict[str, Any]]]:
@@ -128,7 +129,9 @@ def _seconds(value: Any) -> float | None:
     return float(value) if is_number and math.isfinite(value) else None
 
 
-def _timeline(labels: list[dict[str, Any]], name: str, left_out: Counter[str]) -> Iterator[Label]:
+def _timeline(
+    labels: list[dict[str, Any]], name: str, read: Counter[str], left_out: Counter[str]
+) -> Iterator[Label]:
     """The labels of parts by one annotator: actions, and transitions from one to the next."""
     actions: list[Label] = []
     transitions: list[Label] = []
@@ -143,13 +146,19 @@ def _timeline(labels: list[dict[str, Any]], name: str, left_out: Counter[str]) -
             same.append(Label(start_s, stop_s, text))
     yield from actions
     for between in transitions:
-        before, after = neighbors(between, [*actions, *transitions])
+        others = [label for label in (*actions, *transitions) if label is not between]
+        before, after = transition_neighbors(
+            (between.start_s, between.stop_s),
+            [(label.start_s, label.stop_s) for label in others],
+            max_gap=MAX_GAP_S,
+        )
         if before is None or after is None:
             left_out["transitions: no action before or after"] += 1
-        elif "transition" in (before.text, after.text):
+        elif "transition" in (others[before].text, others[after].text):
             left_out["transitions: beside another transition"] += 1
         else:
-            yield _joined(before, between, after)
+            read["transitions paired"] += 1
+            yield _joined(others[before], between, others[after])
 
 
 def _joined(before: Label, between: Label, after: Label) -> Label:
@@ -162,23 +171,6 @@ def _joined(before: Label, between: Label, after: Label) -> Label:
         stop_s = start_s + longest_s
     text = f"transit from {before.text} to {after.text}"
     return Label(start_s, stop_s, text, "transition")
-
-
-def neighbors(between: Label, others: list[Label]) -> tuple[Label | None, Label | None]:
-    """The nearest label that ends before one, and that starts after it; of equals the longest."""
-
-    def nearest(gaps_s: list[float]) -> Label | None:
-        near = [
-            (max(gap_s, 0.0), label.start_s - label.stop_s, label.text, label)
-            for gap_s, label in zip(gaps_s, others, strict=True)
-            if gap_s >= -_TOUCHES_S and label is not between
-        ]
-        return min(near, key=lambda each: each[:3])[3] if near else None
-
-    return (
-        nearest([between.start_s - label.stop_s for label in others]),
-        nearest([label.start_s - between.stop_s for label in others]),
-    )
 
 
 def _sequences(

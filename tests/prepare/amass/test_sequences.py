@@ -9,7 +9,7 @@ import pytest
 from helpers.amass import annotation, label
 from scipy.spatial.transform import Rotation
 
-from actionpose.prepare.amass.babel import neighbors, read_babel
+from actionpose.prepare.amass.babel import read_babel
 from actionpose.prepare.amass.build import read_annotations
 from actionpose.prepare.amass.labels import Label, clean_text, frame_spans, sequence_key
 from actionpose.prepare.amass.sequences import (
@@ -161,15 +161,6 @@ def test_genders_as_they_come(tmp_path, gender):
 )
 def test_clean_text(text, expected):
     assert clean_text(text) == expected
-
-
-def test_neighbors_of_a_transition():
-    between = Label(4, 5, "transition")
-    near, long, far = Label(2, 4, "near"), Label(1, 4, "long"), Label(0, 3, "far")
-    after, touching = Label(6, 9, "after"), Label(4.99, 7, "touching")
-    assert neighbors(between, [far, near, long, after]) == (long, after)
-    assert neighbors(between, [far, near, after, touching]) == (near, touching)
-    assert neighbors(between, [Label(0, 10, "around"), after]) == (None, after)
 
 
 def test_frames_of_labels():
