@@ -62,7 +62,7 @@ def actions(
 
     known = [*timelines.WRITERS, *(s for s in WRITERS if s not in timelines.WRITERS)]
     if out:
-        check_outputs(out, known, "timeline.csv")
+        check_outputs(out, known, "timeline.csv", (input,))
     given = _labels(labels, labels_file)
     names = None if given is None else clean_labels(given)
     source: Any

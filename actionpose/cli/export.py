@@ -36,7 +36,7 @@ def export(
     from actionpose.result import Result
     from actionpose.utils.writers import WRITERS
 
-    check_outputs(out, list(WRITERS), "result.bvh")
+    check_outputs(out, list(WRITERS), "result.bvh", (result, video))
     if video is not None and not video.is_file():
         raise UserError(f"there is no video {video}")
     loaded = Result.load(result)
@@ -73,7 +73,7 @@ def view(
     from actionpose.visualization.html_viewer import write_html
 
     page = result.with_suffix(".html") if out is None else out
-    check_outputs((page,), [".html", ".htm"], "page.html")
+    check_outputs((page,), [".html", ".htm"], "page.html", (result, video))
     loaded = motion.apply(Result.load(result))
     write_html(loaded, page, video=video)
     print(f"wrote   {page}")
@@ -99,7 +99,7 @@ def angles(
     from actionpose.result import Result
 
     if out:
-        check_outputs(out, list(writers.WRITERS), "angles.csv")
+        check_outputs(out, list(writers.WRITERS), "angles.csv", (result,))
     table = joint_angles(motion.apply(Result.load(result)))
     for person, track in enumerate(table.track_id):
         degrees = table.degrees[person]

@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import arg
 
 from actionpose.utils.errors import UserError, UserNotice
+from actionpose.utils.files import check_not_inputs
 
 Quiet = Annotated[bool, arg(aliases=["-q"], help="no progress bar")]
 Checkpoint = Annotated[str, arg(help="bundled name, checkpoint or run folder, or Hub id")]
@@ -48,7 +49,9 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
-def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> None:
+def check_outputs(
+    out: tuple[Path, ...], suffixes: list[str], example: str, inputs: Iterable[Path | None]
+) -> None:
     """Refuse what cannot be written before the work, not after it."""
     if not out:
         raise UserError(f"say where to write: -o {example}")
@@ -57,6 +60,7 @@ def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> N
             raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(suffixes)}")
         if not path.absolute().parent.is_dir():
             raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+    check_not_inputs(out, [path for path in inputs if path is not None])
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from actionpose.keypoints.formats import is_folder_of_frames
 from actionpose.keypoints.tracking import MAX_GAP_S
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import check_not_inputs
 from actionpose.utils.timing import Stopwatch
 from actionpose.video.decoding import VIDEO_SUFFIXES
 from actionpose.video.source import KEYPOINT_SUFFIXES, Progress, is_keypoint_file, read_source
@@ -270,8 +271,8 @@ def find_jobs(
     is needed to tell two inputs apart.
 
     Raises:
-        UserError: an input is not there, nothing is found, or two inputs would be written to one
-            place.
+        UserError: an input is not there, nothing is found, two inputs would be written to one
+            place, or an output would replace an input.
     """
     excluded = folder.resolve()
     found: dict[Path, Path] = {}  # input: name of its outputs, relative, without a suffix
@@ -301,10 +302,12 @@ def find_jobs(
         raise UserError(
             f"{' and '.join(same)} would both be written to {folder / name}.*: lift them apart"
         )
-    return [
+    jobs = [
         LiftJob(path, tuple(folder / f"{name}{suffix}" for suffix in suffixes))
         for path, name in found.items()
     ]
+    check_not_inputs((path for job in jobs for path in job.outputs), found)
+    return jobs
 
 
 def _is_address(path: Path) -> bool:

@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -146,3 +146,15 @@ def _reason(path: str | os.PathLike[str], target: Path, error: OSError) -> str:
     if not target.parent.is_dir():
         return f"cannot write {path}: there is no folder {target.parent}; create it first"
     return f"cannot write {path}: {error.strerror or error}"
+
+
+def check_not_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse to write over what is read: the same path, or a link to the same file.
+
+    Raises:
+        UserError: names the output.
+    """
+    read = [path for path in inputs if path.exists()]
+    for output in outputs:
+        if output.exists() and any(output.samefile(path) for path in read):
+            raise UserError(f"the output {output} is the input itself: choose another name")
