@@ -1,5 +1,6 @@
 """Joints as markers: TRC (y up, meters) and C3D (z up, millimeters). See docs/outputs.md."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_text, atomic_write
 from actionpose.utils.typing import Array, BoolArray
+
+MAX_C3D_FRAMES = 65_535  # the format counts frames in 16 bits
 
 # The joints of H36M17 as Pose2Sim and Sports2D call them in Halpe-26, so that their OpenSim models
 # find the markers. The spine has no name there.
@@ -77,8 +80,8 @@ def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
     has residual -1, as the format wants. The group ACTIONPOSE says what the numbers mean.
 
     Raises:
-        UserError: nobody to write, another skeleton, the file cannot be written, or ezc3d is not
-            installed.
+        UserError: nobody to write, another skeleton, more than `MAX_C3D_FRAMES` frames, the file
+            cannot be written, or ezc3d is not installed.
     """
     try:
         import ezc3d
@@ -94,6 +97,11 @@ def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
         prefix = f"id{track}:" if len(result.track_id) > 1 else ""
         labels += [prefix + name for name in MARKERS.values()]
     markers = np.concatenate(points, axis=1)  # (T, P * 17, 3)
+    if len(markers) > MAX_C3D_FRAMES:
+        raise UserError(
+            f"cannot write {path}: C3D counts up to {MAX_C3D_FRAMES} frames, and the result has "
+            f"{len(markers)}; write TRC or CSV, or lift a part of the video"
+        )
     file = ezc3d.c3d()
     _set_parameters(file, result, labels, fps)
     homogeneous = np.ones((4, markers.shape[1], len(markers)))
@@ -102,7 +110,9 @@ def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
     file["data"]["points"] = homogeneous
     file["data"]["meta_points"]["residuals"] = np.where(missing, -1.0, 0.0)[None]
     with atomic_write(path) as unfinished:
-        file.write(str(unfinished))
+        file.write(str(unfinished))  # it does not report a disk that is full
+        if unfinished.stat().st_size < 4 * homogeneous.size:
+            raise OSError(errno.ENOSPC, "not all of it could be written; is the disk full?")
 
 
 def _set_parameters(file: Any, result: Result, labels: list[str], fps: float) -> None:

@@ -1,5 +1,6 @@
 """TRC files, read by pandas, and C3D files, read by ezc3d."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 from helpers.results import FPS, people
 
+from actionpose.export import markers
 from actionpose.export.markers import MARKERS
 from actionpose.geometry.axes import Axes
 from actionpose.postprocessing.common import positions
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 
 
 def test_trc_equals_the_result(rubbery: Result, tmp_path: Path) -> None:
@@ -54,3 +57,31 @@ def test_c3d_equals_the_result(tmp_path: Path) -> None:
     np.testing.assert_array_equal(residual[1, 0] < 0, ~result.valid[1])
     about = file["parameters"]["ACTIONPOSE"]
     assert about["AXES"]["value"] == [Axes.Z_UP.words] and about["SCALE"]["value"] == ["made up"]
+
+
+def test_c3d_that_is_cut_short_leaves_the_old_file(tmp_path: Path) -> None:
+    pytest.importorskip("ezc3d")
+    resource = pytest.importorskip("resource", reason="file size limits are those of POSIX")
+    path = tmp_path / "a.c3d"
+    path.write_bytes(b"before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(UserError, match="cannot write"):
+            people(2).save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == b"before"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.c3d"]
+
+
+def test_c3d_of_more_frames_than_it_counts_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("ezc3d")
+    monkeypatch.setattr(markers, "MAX_C3D_FRAMES", 39)
+    with pytest.raises(UserError, match="up to 39 frames, and the result has 40"):
+        people(1).save(tmp_path / "a.c3d")
+    assert not list(tmp_path.iterdir())
