@@ -36,13 +36,7 @@ class Skeleton:
     @cached_property
     def mirror(self) -> list[int]:
         """The permutation that swaps left and right: `pose[..., skeleton.mirror, :]`."""
-        other = {"left": "right", "right": "left"}
-
-        def twin(joint: str) -> str:
-            side, _, part = joint.partition("_")
-            return f"{other[side]}_{part}" if side in other else joint
-
-        return self.indices(*map(twin, self.joints))
+        return self.indices(*map(mirror_name, self.joints))
 
     @cached_property
     def bones(self) -> list[tuple[int, int]]:
@@ -54,151 +48,84 @@ class Skeleton:
         ]
 
 
-def _sides(*parts: str, side: str) -> tuple[str, ...]:
-    return tuple(f"{side}_{part}" for part in parts)
+def mirror_name(name: str) -> str:
+    """`right_knee` for `left_knee` and the reverse; other names stay."""
+    side, _, part = name.partition("_")
+    other = {"left": "right", "right": "left"}.get(side)
+    return f"{other}_{part}" if other else name
 
 
-def _pairs(*parts: str) -> tuple[str, ...]:
-    """left_a, right_a, left_b, right_b, ...: the order of COCO and its relatives."""
-    return tuple(f"{side}_{part}" for part in parts for side in ("left", "right"))
+def _names(text: str) -> tuple[str, ...]:
+    """The words of a text; `*_hip` is left_hip and right_hip."""
+    sides = ("left", "right")
+    return tuple(
+        name
+        for word in text.split()
+        for name in ([word.replace("*", side) for side in sides] if "*" in word else [word])
+    )
 
 
-LEG = ("hip", "knee", "ankle")
-ARM = ("shoulder", "elbow", "wrist")
+def _skeleton(name: str, joints: str, *chains: str) -> Skeleton:
+    """A joint set from the order of its joints, and chains of a joint and those below it."""
+    order = _names(joints)
+    parents: dict[str, str] = {}
+    for chain in chains:
+        for side in ("left", "right"):
+            parts = chain.replace("*", side).split()
+            parents.update(zip(parts[1:], parts, strict=False))
+    return Skeleton(name, order, tuple(parents.get(joint) for joint in order))
 
-H36M17 = Skeleton(
-    name="h36m17",
-    joints=(
-        "pelvis",
-        *_sides(*LEG, side="right"),
-        *_sides(*LEG, side="left"),
-        *("spine", "thorax", "nose", "head"),
-        *_sides(*ARM, side="left"),
-        *_sides(*ARM, side="right"),
-    ),
-    parents=(
-        None,
-        *("pelvis", "right_hip", "right_knee"),
-        *("pelvis", "left_hip", "left_knee"),
-        *("pelvis", "spine", "thorax", "nose"),
-        *("thorax", "left_shoulder", "left_elbow"),
-        *("thorax", "right_shoulder", "right_elbow"),
-    ),
+
+_LEGS = "pelvis *_hip *_knee *_ankle"
+_FEET = ("*_ankle *_big_toe *_small_toe", "*_ankle *_heel")
+
+H36M17 = _skeleton(
+    "h36m17",
+    "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine thorax nose head "
+    "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist",
+    *(_LEGS, "pelvis spine thorax nose head", "thorax *_shoulder *_elbow *_wrist"),
 )
-
-_COCO_JOINTS = (
-    "nose",
-    *_pairs("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+COCO17 = _skeleton(
+    "coco17",
+    "nose *_eye *_ear *_shoulder *_elbow *_wrist *_hip *_knee *_ankle",
+    *("nose *_eye *_ear", "nose *_shoulder *_elbow *_wrist", "*_shoulder *_hip *_knee *_ankle"),
 )
-_COCO_PARENTS: tuple[str | None, ...] = (
-    None,
-    *("nose", "nose", "left_eye", "right_eye", "nose", "nose"),
-    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
-    *("left_shoulder", "right_shoulder", "left_hip", "right_hip", "left_knee", "right_knee"),
+HALPE26 = _skeleton(
+    "halpe26",
+    "nose *_eye *_ear *_shoulder *_elbow *_wrist *_hip *_knee *_ankle head neck pelvis "
+    "*_big_toe *_small_toe *_heel",
+    *("pelvis neck nose head", "nose *_eye *_ear", "neck *_shoulder *_elbow *_wrist"),
+    *(_LEGS, *_FEET),
 )
-COCO17 = Skeleton("coco17", joints=_COCO_JOINTS, parents=_COCO_PARENTS)
-
-HALPE26 = Skeleton(
-    name="halpe26",
-    joints=(
-        *_COCO_JOINTS,
-        *("head", "neck", "pelvis"),
-        *_pairs("big_toe", "small_toe", "heel"),
-    ),
-    parents=(
-        "neck",
-        *("nose", "nose", "left_eye", "right_eye", "neck", "neck"),
-        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
-        *("pelvis", "pelvis", "left_hip", "right_hip", "left_knee", "right_knee"),
-        *("nose", "pelvis", None),
-        *("left_ankle", "right_ankle", "left_big_toe", "right_big_toe"),
-        *("left_ankle", "right_ankle"),
-    ),
+BODY25 = _skeleton(
+    "body25",
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+    "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle "
+    "right_eye left_eye right_ear left_ear "
+    "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel",
+    *("pelvis neck nose", "nose *_eye *_ear", "neck *_shoulder *_elbow *_wrist"),
+    *(_LEGS, *_FEET),
 )
-
-BODY25 = Skeleton(
-    name="body25",
-    joints=(
-        *("nose", "neck"),
-        *_sides(*ARM, side="right"),
-        *_sides(*ARM, side="left"),
-        "pelvis",
-        *_sides(*LEG, side="right"),
-        *_sides(*LEG, side="left"),
-        *("right_eye", "left_eye", "right_ear", "left_ear"),
-        *_sides("big_toe", "small_toe", "heel", side="left"),
-        *_sides("big_toe", "small_toe", "heel", side="right"),
-    ),
-    parents=(
-        *("neck", "pelvis"),
-        *("neck", "right_shoulder", "right_elbow"),
-        *("neck", "left_shoulder", "left_elbow"),
-        None,
-        *("pelvis", "right_hip", "right_knee"),
-        *("pelvis", "left_hip", "left_knee"),
-        *("nose", "nose", "right_eye", "left_eye"),
-        *("left_ankle", "left_big_toe", "left_ankle"),
-        *("right_ankle", "right_big_toe", "right_ankle"),
-    ),
+MEDIAPIPE33 = _skeleton(
+    "mediapipe33",
+    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer "
+    "*_ear *_mouth *_shoulder *_elbow *_wrist *_pinky *_index *_thumb "
+    "*_hip *_knee *_ankle *_heel *_foot_index",
+    *("nose *_eye_inner *_eye *_eye_outer *_ear", "nose *_mouth"),
+    *("nose *_shoulder *_elbow *_wrist *_pinky", "*_wrist *_index", "*_wrist *_thumb"),
+    *("*_shoulder *_hip *_knee *_ankle *_heel", "*_ankle *_foot_index"),
 )
-
-MEDIAPIPE33 = Skeleton(
-    name="mediapipe33",
-    joints=(
-        "nose",
-        *_sides("eye_inner", "eye", "eye_outer", side="left"),
-        *_sides("eye_inner", "eye", "eye_outer", side="right"),
-        *_pairs("ear", "mouth", "shoulder", "elbow", "wrist", "pinky", "index", "thumb"),
-        *_pairs("hip", "knee", "ankle", "heel", "foot_index"),
-    ),
-    parents=(
-        None,
-        *("nose", "left_eye_inner", "left_eye"),
-        *("nose", "right_eye_inner", "right_eye"),
-        *("left_eye_outer", "right_eye_outer", "nose", "nose", "nose", "nose"),
-        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
-        *("left_wrist", "right_wrist") * 3,
-        *("left_shoulder", "right_shoulder", "left_hip", "right_hip", "left_knee", "right_knee"),
-        *("left_ankle", "right_ankle", "left_ankle", "right_ankle"),
-    ),
+MPII16 = _skeleton(
+    "mpii16",
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax neck head "
+    "right_wrist right_elbow right_shoulder left_shoulder left_elbow left_wrist",
+    *(_LEGS, "pelvis thorax neck head", "thorax *_shoulder *_elbow *_wrist"),
 )
-
-MPII16 = Skeleton(
-    name="mpii16",
-    joints=(
-        *("right_ankle", "right_knee", "right_hip"),
-        *("left_hip", "left_knee", "left_ankle"),
-        *("pelvis", "thorax", "neck", "head"),
-        *("right_wrist", "right_elbow", "right_shoulder"),
-        *("left_shoulder", "left_elbow", "left_wrist"),
-    ),
-    parents=(
-        *("right_knee", "right_hip", "pelvis"),
-        *("pelvis", "left_hip", "left_knee"),
-        *(None, "pelvis", "thorax", "neck"),
-        *("right_elbow", "right_shoulder", "thorax"),
-        *("thorax", "left_shoulder", "left_elbow"),
-    ),
-)
-
-MPI_INF_3DHP17 = Skeleton(
-    name="mpi_inf_3dhp17",
-    joints=(
-        *("head_top", "neck"),
-        *_sides(*ARM, side="right"),
-        *_sides(*ARM, side="left"),
-        *_sides(*LEG, side="right"),
-        *_sides(*LEG, side="left"),
-        *("pelvis", "spine", "head"),
-    ),
-    parents=(
-        *("head", "spine"),
-        *("neck", "right_shoulder", "right_elbow"),
-        *("neck", "left_shoulder", "left_elbow"),
-        *("pelvis", "right_hip", "right_knee"),
-        *("pelvis", "left_hip", "left_knee"),
-        *(None, "pelvis", "neck"),
-    ),
+MPI_INF_3DHP17 = _skeleton(
+    "mpi_inf_3dhp17",
+    "head_top neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+    "right_hip right_knee right_ankle left_hip left_knee left_ankle pelvis spine head",
+    *(_LEGS, "pelvis spine neck head head_top", "neck *_shoulder *_elbow *_wrist"),
 )
 
 SKELETONS = {
@@ -211,34 +138,26 @@ BODY_PARTS: dict[str, tuple[str, ...]] = {
     "upper body": H36M17.joints[7:],
     "lower body": H36M17.joints[:7],
     "head": ("nose", "head"),
-    "arms": _pairs(*ARM),
-    "legs": _pairs("knee", "ankle"),
-    "hips": ("pelvis", "left_hip", "right_hip"),
+    "arms": _names("*_shoulder *_elbow *_wrist"),
+    "legs": _names("*_knee *_ankle"),
+    "hips": _names("pelvis *_hip"),
 }
 
 # How H36M17's joints follow from another set: the source joints whose mean each one is. A joint
 # of the same name is taken as it is. Halpe-26 and COCO-17 as MotionBERT maps them.
-_HIPS = ("left_hip", "right_hip")
-_SHOULDERS = ("left_shoulder", "right_shoulder")
-_EYES = ("left_eye", "right_eye")
-_DERIVED: dict[str, dict[str, tuple[str, ...]]] = {
-    "h36m17": {},
-    "coco17": {
-        "pelvis": _HIPS,
-        "spine": (*_HIPS, *_SHOULDERS),
-        "thorax": _SHOULDERS,
-        "head": _EYES,
-    },
-    "halpe26": {"spine": ("neck", "pelvis"), "thorax": ("neck",)},
-    "body25": {"spine": ("neck", "pelvis"), "thorax": ("neck",), "head": _EYES},
-    "mediapipe33": {
-        "pelvis": _HIPS,
-        "spine": (*_HIPS, *_SHOULDERS),
-        "thorax": _SHOULDERS,
-        "head": _EYES,
-    },
-    "mpii16": {"spine": (*_HIPS, *_SHOULDERS), "nose": ("neck",)},
-    "mpi_inf_3dhp17": {"thorax": ("neck",), "nose": ("head",), "head": ("head_top",)},
+_FROM_LIMBS = {
+    "pelvis": "*_hip",
+    "spine": "*_hip *_shoulder",
+    "thorax": "*_shoulder",
+    "head": "*_eye",
+}
+_DERIVED: dict[str, dict[str, str]] = {
+    "coco17": _FROM_LIMBS,
+    "halpe26": {"spine": "neck pelvis", "thorax": "neck"},
+    "body25": {"spine": "neck pelvis", "thorax": "neck", "head": "*_eye"},
+    "mediapipe33": _FROM_LIMBS,
+    "mpii16": {"spine": "*_hip *_shoulder", "nose": "neck"},
+    "mpi_inf_3dhp17": {"thorax": "neck", "nose": "head", "head": "head_top"},
 }
 
 
@@ -246,7 +165,7 @@ _DERIVED: dict[str, dict[str, tuple[str, ...]]] = {
 def _sources(source: Skeleton, target: Skeleton) -> list[list[int]]:
     """For each target joint, the source joints whose mean it is."""
     derived = _DERIVED.get(source.name, {}) if target is H36M17 else {}
-    named = [derived.get(joint, (joint,)) for joint in target.joints]
+    named = [_names(derived.get(joint, joint)) for joint in target.joints]
     missing = [
         joint
         for joint, parts in zip(target.joints, named, strict=True)

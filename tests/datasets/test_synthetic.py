@@ -7,7 +7,7 @@ from actionpose.datasets.synthetic.body import KNEE_DEG, LIMITS_DEG, sample_body
 from actionpose.datasets.synthetic.generate import (
     ACTIONS,
     TRANSITION,
-    Motion,
+    SyntheticMotion,
     dataset,
     motion,
     transition,
@@ -19,7 +19,7 @@ from actionpose.utils.errors import UserError
 RATE_HZ = 30.0
 
 
-def track(made: Motion, joint: str) -> np.ndarray:
+def track(made: SyntheticMotion, joint: str) -> np.ndarray:
     return made.joints_m[:, H36M17.joints.index(joint)].astype(float)
 
 
@@ -28,7 +28,7 @@ def speed(positions_m: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.diff(positions_m, axis=0), axis=-1) * RATE_HZ
 
 
-def flexion_deg(made: Motion, upper: str, middle: str, lower: str) -> np.ndarray:
+def flexion_deg(made: SyntheticMotion, upper: str, middle: str, lower: str) -> np.ndarray:
     """(T,) how far a limb is from straight, 0 to 180."""
     above = track(made, middle) - track(made, upper)
     below = track(made, lower) - track(made, middle)
@@ -37,7 +37,7 @@ def flexion_deg(made: Motion, upper: str, middle: str, lower: str) -> np.ndarray
     return np.rad2deg(np.arccos(np.clip(cos, -1, 1)))
 
 
-def labeled(action: str, text: str, count: int) -> list[Motion]:
+def labeled(action: str, text: str, count: int) -> list[SyntheticMotion]:
     """Motions of an action whose text contains the given one."""
     made = (motion(action, np.random.default_rng(seed)) for seed in range(60 * count))
     found = [m for m, _ in zip((m for m in made if text in m.text), range(count), strict=False)]
@@ -46,7 +46,7 @@ def labeled(action: str, text: str, count: int) -> list[Motion]:
 
 
 @pytest.fixture(scope="module")
-def motions() -> list[Motion]:
+def motions() -> list[SyntheticMotion]:
     return list(dataset(210, seed=3))
 
 
@@ -271,7 +271,7 @@ def test_motions_carry_their_label():
 
 
 @pytest.fixture(scope="module")
-def transitions() -> list[Motion]:
+def transitions() -> list[SyntheticMotion]:
     return [transition(np.random.default_rng(seed)) for seed in range(40)]
 
 

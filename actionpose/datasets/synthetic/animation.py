@@ -1,4 +1,4 @@
-"""Movements of the tables in `synthetic_actions` to channels over time, as `synthetic_body` takes.
+"""Movements of `movements.py` to channels over time, as `body.py` takes them.
 
 Speed, amplitude, side and timing are drawn anew for each; T frames.
 """
@@ -10,22 +10,24 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from actionpose.datasets.synthetic.body import SIDES, Array, Body
-from actionpose.datasets.synthetic.key_poses import POSES, STAND, Key
+from actionpose.datasets.synthetic.key_poses import ARM, POSES, STAND, KeyPose
 from actionpose.datasets.synthetic.movements import Gait, Gesture, Keyed
+from actionpose.skeletons import mirror_name
 
-OTHER = {"left": "right", "right": "left"}
 MIRRORED_SIGN = ("y", "yaw", "roll", "side", "twist", "tilt", "turn")
-_ARM = ("arm_fwd", "arm_out", "arm_twist", "elbow")
+
+Movement = Keyed | Gait | Gesture
+Posture = dict[str, Array]  # (T,) of each channel
 
 
 def play(
-    move: Keyed | Gait | Gesture,
+    move: Movement,
     mirrored: bool,
     body: Body,
     rng: np.random.Generator,
     fps: float,
     duration_s: float | None,
-) -> dict[str, Array]:
+) -> Posture:
     """The channels of a movement, (T,) each.
 
     Args:
@@ -39,13 +41,10 @@ def play(
     return _play_gesture(move, rng, fps, duration_s)
 
 
-def _mirror(key: Key) -> Key:
-    mirrored = {}
-    for name, value in key.items():
-        side, _, part = name.partition("_")
-        twin = f"{OTHER[side]}_{part}" if side in OTHER else name
-        mirrored[twin] = -value if name in MIRRORED_SIGN else value
-    return mirrored
+def _mirror(key: KeyPose) -> KeyPose:
+    return {
+        mirror_name(name): -value if name in MIRRORED_SIGN else value for name, value in key.items()
+    }
 
 
 def _frames(duration_s: float, fps: float) -> Array:
@@ -53,13 +52,13 @@ def _frames(duration_s: float, fps: float) -> Array:
     return np.arange(max(2, round(duration_s * fps))) / fps
 
 
-def _ease(share: Array) -> Array:
+def _ease(x: Array) -> Array:
     """0 to 1, at rest at both ends."""
-    share = np.clip(share, 0, 1)
-    return share * share * (3 - 2 * share)
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
 
 
-def interpolate(key_times_s: Array, keys: list[Key], time_s: Array) -> dict[str, Array]:
+def interpolate(key_times_s: Array, keys: list[KeyPose], time_s: Array) -> Posture:
     """Smooth channels through key poses. A foot that has to move between two of them steps."""
     names = list(STAND)
     values = np.array([[key[name] for name in names] for key in keys])
@@ -69,8 +68,8 @@ def interpolate(key_times_s: Array, keys: list[Key], time_s: Array) -> dict[str,
         if not any(part in name for part in ("foot", "toe", "heel", "free")):
             tracks[name] = gaussian_filter1d(tracks[name], 0.05 * fps, mode="nearest")
     segment = np.clip(np.searchsorted(key_times_s, time_s, "right") - 1, 0, len(keys) - 2)
-    share = (time_s - key_times_s[segment]) / np.diff(key_times_s)[segment]
-    bump = np.sin(np.pi * np.clip(share, 0, 1)) ** 2
+    phase = (time_s - key_times_s[segment]) / np.diff(key_times_s)[segment]
+    bump = np.sin(np.pi * np.clip(phase, 0, 1)) ** 2
     columns = {name: values[:, i] for i, name in enumerate(names)}
     for side in SIDES:
         path = [columns[f"{side}_{part}"] for part in ("foot_x", "foot_out")]
@@ -78,7 +77,7 @@ def interpolate(key_times_s: Array, keys: list[Key], time_s: Array) -> dict[str,
         lifted = columns[f"{side}_foot_lift"]
         step = (moved > 0.01) & (lifted[1:] + lifted[:-1] == 0)
         for name in (f"{side}_foot_x", f"{side}_foot_out"):  # at rest before and after the step
-            stepped = columns[name][segment] + _ease(share) * np.diff(columns[name])[segment]
+            stepped = columns[name][segment] + _ease(phase) * np.diff(columns[name])[segment]
             tracks[name] = np.where(step[segment], stepped, tracks[name])
         tracks[f"{side}_foot_lift"] = tracks[f"{side}_foot_lift"] + 0.05 * (step[segment] * bump)
         tracks[f"{side}_free"] = np.maximum(tracks[f"{side}_free"], step[segment] * bump)
@@ -92,7 +91,7 @@ def _script(keys: str) -> list[tuple[str, float]]:
 
 def _play_keyed(
     move: Keyed, mirrored: bool, rng: np.random.Generator, fps: float, duration_s: float | None
-) -> dict[str, Array]:
+) -> Posture:
     first, _, rest = move.keys.partition("(")
     repeated, _, last = rest.partition(")")
     tempo = rng.uniform(*move.tempo)
@@ -106,7 +105,7 @@ def _play_keyed(
 
     amplitude = rng.uniform(*move.amplitude)
     rest_pose = POSES[move.rest]
-    keys: list[Key] = []
+    keys: list[KeyPose] = []
     travelled = 0.0
     for name, _ in script:
         pose = POSES[name]
@@ -136,27 +135,27 @@ def _play_keyed(
 
 def _play_gesture(
     move: Gesture, rng: np.random.Generator, fps: float, duration_s: float | None
-) -> dict[str, Array]:
+) -> Posture:
     duration_s = duration_s or rng.uniform(2.0, 6.0)
     rest = POSES[move.rest]
     key_times_s, keys = [-1.0], [rest]
-    trunk = {"bend": 0.8, "side": 0.6, "twist": 1.0, "turn": 1.0, "nod": 0.7, "pitch": 0.4}
+    torso = {"bend": 0.8, "side": 0.6, "twist": 1.0, "turn": 1.0, "nod": 0.7, "pitch": 0.4}
     while key_times_s[-1] < duration_s + 1:
         key_times_s.append(key_times_s[-1] + rng.uniform(*move.seconds))
         before, key = keys[-1], dict(keys[-1])
         arms_alike = rng.random() < 0.3
         arm = rng.uniform(move.low, move.high)
-        for side, other in OTHER.items():
+        for side, other in (("left", "right"), ("right", "left")):
             if rng.random() < move.moving:
                 arm = arm if arms_alike else rng.uniform(move.low, move.high)
-                key |= {f"{side}_{c}": v for c, v in zip(_ARM, arm, strict=True)}
+                key |= {f"{side}_{c}": v for c, v in zip(ARM, arm, strict=True)}
             # a foot moves only while the other one stands
             stands = key[f"{other}_foot_x"] == before[f"{other}_foot_x"]
             if stands and rng.random() < move.step:
                 key[f"{side}_foot_x"] = rest[f"{side}_foot_x"] + rng.uniform(-0.16, 0.16)
                 key[f"{side}_foot_out"] = rest[f"{side}_foot_out"] + rng.uniform(-0.03, 0.14)
-        for channel, share in trunk.items():
-            key[channel] = rest[channel] + share * rng.normal(0, move.trunk_deg)
+        for channel, factor in torso.items():
+            key[channel] = rest[channel] + factor * rng.normal(0, move.torso_deg)
         key["z"] = rest["z"] - move.sink * abs(rng.normal())
         if move.rest == "stand":  # between the feet, more or less
             key["y"] = 0.25 * (key["left_foot_out"] - key["right_foot_out"]) + rng.normal(0, 0.025)
@@ -205,7 +204,7 @@ def _plan_path(
 
 def _step_foot(
     move: Gait, path: _Path, phase: Array, hz: float, out: float, sign: float
-) -> dict[str, Array]:
+) -> Posture:
     """Channels of one foot that goes along a path.
 
     Args:
@@ -244,7 +243,7 @@ def _play_gait(
     rng: np.random.Generator,
     fps: float,
     duration_s: float | None,
-) -> dict[str, Array]:
+) -> Posture:
     duration_s = duration_s or rng.uniform(2.0, 3.5 if move.ramp == 1 else 6.0)
     leg = body.leg_m
     size = np.sqrt(leg / 0.84)  # of people who move alike, the taller are faster (Froude's number)
@@ -296,13 +295,13 @@ def _play_gait(
     if move.carry:
         pose = _mirror(POSES[move.carry]) if mirrored else POSES[move.carry]
         held = [
-            side for side in SIDES if any(pose[f"{side}_{p}"] != STAND[f"{side}_{p}"] for p in _ARM)
+            side for side in SIDES if any(pose[f"{side}_{p}"] != STAND[f"{side}_{p}"] for p in ARM)
         ]
-        for name in (*(f"{side}_{part}" for side in held for part in _ARM), "nod", "tilt"):
+        for name in (*(f"{side}_{part}" for side in held for part in ARM), "nod", "tilt"):
             posture[name] = pose[name] + 0.1 * (posture[name] - STAND[name])
     if move.arms:
         gesture = _play_gesture(move.arms, rng, fps, duration_s)
-        posture |= {f"{side}_{part}": gesture[f"{side}_{part}"] for side in SIDES for part in _ARM}
+        posture |= {f"{side}_{part}": gesture[f"{side}_{part}"] for side in SIDES for part in ARM}
         for name in ("bend", "side", "twist", "nod", "turn"):
             posture[name] = posture[name] + gesture[name]
     return posture

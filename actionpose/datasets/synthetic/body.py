@@ -56,7 +56,7 @@ LIMITS_DEG: dict[str, tuple[float, float]] = {
 MAX_ARM_DEG = 178.0  # the whole swing of the upper arm, whatever its direction
 KNEE_DEG = (3.0, 155.0)
 
-# Where a joint's center rests when the body part lies on the floor, as a share of stature.
+# Where a joint's center rests when the body part lies on the floor, as a fraction of stature.
 _CLEARANCE = {
     **dict.fromkeys(("pelvis", "left_hip", "right_hip", "spine", "thorax"), 0.055),
     **dict.fromkeys(("nose", "head", "left_shoulder", "right_shoulder"), 0.05),
@@ -91,16 +91,15 @@ class Body:
 def sample_body(rng: np.random.Generator) -> Body:
     """A random adult or adolescent of 1.45 to 2.0 m.
 
-    Means are segment lengths over stature (Drillis and Contini 1966), the trunk and head as
+    Means are segment lengths over stature (Drillis and Contini 1966), the torso and head as
     Human3.6M-like joint sets place their joints. Where such sets disagree on a joint (the width of
     the hips and shoulders, the height of the neck), the spread covers them.
     """
     stature = float(np.clip(rng.normal(1.70, 0.11), 1.45, 2.0))
 
-    def length(share: float, spread: float) -> float:
-        return (
-            stature * share * float(np.clip(rng.normal(1, spread), 1 - 2 * spread, 1 + 2 * spread))
-        )
+    def length(fraction: float, spread: float) -> float:
+        factor = float(np.clip(rng.normal(1, spread), 1 - 2 * spread, 1 + 2 * spread))
+        return stature * fraction * factor
 
     limbs = float(rng.normal(1, 0.025))  # long limbs go together
     return Body(
@@ -186,10 +185,10 @@ def _ankle(body: Body, posture: Posture, side: str) -> Array:
     )
 
 
-def _euler(posture: Posture, *channels: str, share: float = 1.0) -> Rotation:
+def _euler(posture: Posture, *channels: str, factor: float = 1.0) -> Rotation:
     """Turn about z, then forward about y, then sideways about x, of the frame that turns along."""
     angles = np.stack([posture[channel] for channel in channels], axis=-1)
-    return Rotation.from_euler("ZYX", share * angles, degrees=True)
+    return Rotation.from_euler("ZYX", factor * angles, degrees=True)
 
 
 def _arm(body: Body, posture: Posture, chest: Rotation, side: str) -> tuple[Array, Array, Array]:
@@ -240,8 +239,8 @@ def pose_body(body: Body, posture: Posture) -> Array:
     leg = body.leg_m
     pelvis_turn = _euler(posture, "yaw", "pitch", "roll")
     chest = pelvis_turn * _euler(posture, "twist", "bend", "side")
-    spine_turn = pelvis_turn * _euler(posture, "twist", "bend", "side", share=1 / 3)
-    neck = chest * _euler(posture, "turn", "nod", "tilt", share=0.5)
+    spine_turn = pelvis_turn * _euler(posture, "twist", "bend", "side", factor=1 / 3)
+    neck = chest * _euler(posture, "turn", "nod", "tilt", factor=0.5)
     head = chest * _euler(posture, "turn", "nod", "tilt")
 
     offsets = {"pelvis": np.zeros((len(posture["z"]), 3))}  # joints relative to the pelvis

@@ -1,8 +1,8 @@
 """Procedural human motion with labels: 17 joints, any amount, under no license but ours.
 
-The movements are tables in `synthetic_actions`, the body is `synthetic_body`; here the one moves
-the other. Speed, amplitude, side, posture, body and a slow noise on every joint are drawn anew for
-each motion, so that no two are alike.
+The movements are tables in `movements.py`, the body is `body.py`; here the one moves the other.
+Speed, amplitude, side, posture, body and a slow noise on every joint are drawn anew for each
+motion, so that no two are alike.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.datasets.corpus import Kind
-from actionpose.datasets.synthetic.animation import OTHER, interpolate, play
-from actionpose.datasets.synthetic.body import SIDES, Array, pose_body, sample_body
-from actionpose.datasets.synthetic.movements import MOVEMENTS, Gait, Gesture, Keyed
+from actionpose.datasets.synthetic.animation import Movement, Posture, interpolate, play
+from actionpose.datasets.synthetic.body import SIDES, Array, Body, pose_body, sample_body
+from actionpose.datasets.synthetic.movements import MOVEMENTS, Gait, Gesture
 from actionpose.utils.errors import UserError
 
 ACTIONS: tuple[str, ...] = tuple(MOVEMENTS)
@@ -36,9 +36,26 @@ _DRIFT = {
 _STANCE = {"foot_x": 0.02, "foot_out": 0.012, "toe_out": 6.0, "knee_out": 4.0}
 
 
+# What a pose rests on: changing it needs a movement of its own. Others of name sit are on a chair,
+# all others stand.
+_STATIONS = {
+    "stand": ("sit_back",),  # squatting down to the floor
+    "floor": ("floor_sit", "floor_knees", "floor_long", "side_sit"),
+    "supine": ("supine", "supine_knees"),
+    "kneel": ("kneel", "kneel_sit", "all_fours"),
+    "prone": ("prone",),
+    "apart": ("side_lying", "plank", "half_kneel", "squat"),
+}
+_STATION_OF = {pose: station for station, poses in _STATIONS.items() for pose in poses}
+_STATION_PROBABILITY = {
+    **{"stand": 0.4, "chair": 0.26, "floor": 0.1},
+    **{"supine": 0.08, "kneel": 0.12, "prone": 0.04},
+}
+
+
 @dataclass(frozen=True)
-class Motion:
-    """What one synthetic person does, and what to call it."""
+class SyntheticMotion:
+    """The motion of one synthetic person, with its labels."""
 
     joints_m: NDArray[np.float32]  # (T, 17, 3) meters, world, z up, floor at z = 0
     text: str
@@ -47,27 +64,13 @@ class Motion:
     labels: tuple[tuple[int, int, str, Kind], ...] = ()  # first frame, one past the last, text
 
 
-def _add_style(posture: dict[str, Array], rng: np.random.Generator, fps: float) -> None:
-    """The person's own posture and restlessness. Where the feet are put stays as it is."""
-    time_s = np.arange(len(posture["z"]))[:, None] / fps
-    liveliness = rng.uniform(0.4, 1.6)
-    for name in posture:
-        part = name.removeprefix("left_").removeprefix("right_")
-        if part in _DRIFT:
-            waves = np.sin(2 * np.pi * (rng.uniform(0.1, 1.2, 3) * time_s + rng.random(3)))
-            drift = liveliness * waves @ rng.normal(0, 0.8, 3) + rng.normal(0, 1.5)
-            posture[name] = posture[name] + _DRIFT[part] * drift
-        elif part in _STANCE:
-            posture[name] = posture[name] + rng.normal(0, _STANCE[part])
-
-
 def motion(
     action: str,
     rng: np.random.Generator,
     *,
     fps: float = 30.0,
     duration_s: float | None = None,
-) -> Motion:
+) -> SyntheticMotion:
     """A random motion of an action, by a random person, somewhere, in a random direction.
 
     Args:
@@ -81,67 +84,18 @@ def motion(
     """
     if action not in MOVEMENTS:
         raise UserError(f"there is no synthetic action {action!r}; there are {', '.join(ACTIONS)}")
-    subject = int(rng.integers(NUM_SUBJECTS))
-    body = sample_body(np.random.default_rng([_SUBJECT_SEED, subject]))
+    subject, body = _draw_person(rng)
     move = MOVEMENTS[action][rng.integers(len(MOVEMENTS[action]))]
     mirrored = bool(rng.integers(2))
     posture = play(move, mirrored, body, rng, fps, duration_s)
-    _add_style(posture, rng, fps)
     text = _text(move, mirrored)
-    frames = len(posture["z"])
-    return Motion(
-        joints_m=_somewhere(pose_body(body, posture), rng),
-        text=text,
-        action=action,
-        subject=f"synthetic_{subject:03d}",
-        labels=((0, frames, text, "action"),),
+    joints_m = _pose_somewhere(body, posture, rng, fps)
+    return SyntheticMotion(
+        joints_m, text, action, subject, labels=((0, len(joints_m), text, "action"),)
     )
 
 
-def _text(move: Keyed | Gait | Gesture, mirrored: bool) -> str:
-    side = "right" if mirrored else "left"
-    return move.text.format(side=side, other=OTHER[side])
-
-
-def _somewhere(joints_m: Array, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The motion in a random direction, at a random place."""
-    heading = rng.uniform(0, 2 * np.pi)
-    cos, sin = np.cos(heading), np.sin(heading)
-    joints_m = joints_m @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-    joints_m[..., :2] += rng.uniform(-2, 2, size=2)
-    return joints_m.astype(np.float32)
-
-
-def _station(pose: str) -> str:
-    """What a pose rests on: who changes it, needs a movement of its own."""
-    for name in ("sit_back", "sit"):  # sit_back is squatting down to the floor
-        if pose.startswith(name):
-            return (
-                {"sit_back": "stand", "sit": "chair"}[name] if pose != "sit_back_lean" else "chair"
-            )
-    stations = {
-        "floor": ("floor_sit", "floor_knees", "floor_long", "side_sit"),
-        "supine": ("supine", "supine_knees"),
-        "kneel": ("kneel", "kneel_sit", "all_fours"),
-        "prone": ("prone",),
-        "apart": ("side_lying", "plank", "half_kneel", "squat"),
-    }
-    return next((name for name, poses in stations.items() if pose in poses), "stand")
-
-
-def _ends(move: Keyed | Gait | Gesture) -> tuple[str, str]:
-    """Where a movement begins and ends."""
-    if isinstance(move, Gait):
-        return "stand", "stand"
-    if isinstance(move, Gesture):
-        return _station(move.rest), _station(move.rest)
-    keys = move.keys.replace("(", "").replace(")", "").split()
-    name, _, seconds = keys[0].partition(":")
-    first = name if float(seconds) == 0 else move.rest
-    return _station(first), _station(keys[-1].partition(":")[0])
-
-
-def transition(rng: np.random.Generator, *, fps: float = 30.0) -> Motion:
+def transition(rng: np.random.Generator, *, fps: float = 30.0) -> SyntheticMotion:
     """Two movements of one person, one after the other, and the change between them.
 
     The second begins in the station (standing, on a chair, on the floor, ...) in which the first
@@ -150,13 +104,12 @@ def transition(rng: np.random.Generator, *, fps: float = 30.0) -> Motion:
     Args:
         rng: where all randomness comes from.
     """
-    subject = int(rng.integers(NUM_SUBJECTS))
-    body = sample_body(np.random.default_rng([_SUBJECT_SEED, subject]))
-    everything = [(move, *_ends(move)) for moves in MOVEMENTS.values() for move in moves]
-    stations = [s for s in ("stand", "chair", "floor", "supine", "kneel", "prone")]
-    station = stations[int(rng.choice(len(stations), p=(0.4, 0.26, 0.1, 0.08, 0.12, 0.04)))]
-    first = [move for move, _, end in everything if end == station]
-    second = [move for move, begin, _ in everything if begin == station]
+    subject, body = _draw_person(rng)
+    movements = [(move, *_ends(move)) for moves in MOVEMENTS.values() for move in moves]
+    stations, probabilities = zip(*_STATION_PROBABILITY.items(), strict=True)
+    station = stations[int(rng.choice(len(stations), p=probabilities))]
+    first = [move for move, _, end in movements if end == station]
+    second = [move for move, begin, _ in movements if begin == station]
     a, b = first[rng.integers(len(first))], second[rng.integers(len(second))]
     while b is a:
         b = second[rng.integers(len(second))]
@@ -168,25 +121,79 @@ def transition(rng: np.random.Generator, *, fps: float = 30.0) -> Motion:
         postures.append(play(move, mirrored, body, rng, fps, None))
         texts.append(_text(move, mirrored))
     joined, frames_a, frames_between = join(postures[0], postures[1], rng, fps)
-    _add_style(joined, rng, fps)
-    total = len(joined["z"])
-    whole = f"transit from {texts[0]} to {texts[1]}"
-    return Motion(
-        joints_m=_somewhere(pose_body(body, joined), rng),
+    joints_m = _pose_somewhere(body, joined, rng, fps)
+    total = len(joints_m)
+    return SyntheticMotion(
+        joints_m,
         text=f"{texts[0]}, then {texts[1]}",
         action=TRANSITION,
-        subject=f"synthetic_{subject:03d}",
+        subject=subject,
         labels=(
             (0, frames_a, texts[0], "action"),
             (frames_a + frames_between, total, texts[1], "action"),
-            (0, total, whole, "transition"),
+            (0, total, f"transit from {texts[0]} to {texts[1]}", "transition"),
         ),
     )
 
 
+def _draw_person(rng: np.random.Generator) -> tuple[str, Body]:
+    """A subject's id and body."""
+    subject = int(rng.integers(NUM_SUBJECTS))
+    return f"synthetic_{subject:03d}", sample_body(np.random.default_rng([_SUBJECT_SEED, subject]))
+
+
+def _text(move: Movement, mirrored: bool) -> str:
+    side, other = ("right", "left") if mirrored else ("left", "right")
+    return move.text.format(side=side, other=other)
+
+
+def _ends(move: Movement) -> tuple[str, str]:
+    """The stations in which a movement begins and ends."""
+    if isinstance(move, Gait):
+        return "stand", "stand"
+    if isinstance(move, Gesture):
+        return _station(move.rest), _station(move.rest)
+    keys = move.keys.replace("(", "").replace(")", "").split()
+    name, _, seconds = keys[0].partition(":")
+    first = name if float(seconds) == 0 else move.rest
+    return _station(first), _station(keys[-1].partition(":")[0])
+
+
+def _station(pose: str) -> str:
+    return _STATION_OF.get(pose) or ("chair" if pose.startswith("sit") else "stand")
+
+
+def _pose_somewhere(
+    body: Body, posture: Posture, rng: np.random.Generator, fps: float
+) -> NDArray[np.float32]:
+    """Joints in a style of their own, in a random direction, at a random place."""
+    joints_m = pose_body(body, _with_style(posture, rng, fps))
+    heading = rng.uniform(0, 2 * np.pi)
+    cos, sin = np.cos(heading), np.sin(heading)
+    joints_m = joints_m @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+    joints_m[..., :2] += rng.uniform(-2, 2, size=2)
+    return joints_m.astype(np.float32)
+
+
+def _with_style(posture: Posture, rng: np.random.Generator, fps: float) -> Posture:
+    """The person's own posture and restlessness. Where the feet are put stays as it is."""
+    time_s = np.arange(len(posture["z"]))[:, None] / fps
+    liveliness = rng.uniform(0.4, 1.6)
+    styled = dict(posture)
+    for name in posture:
+        part = name.removeprefix("left_").removeprefix("right_")
+        if part in _DRIFT:
+            waves = np.sin(2 * np.pi * (rng.uniform(0.1, 1.2, 3) * time_s + rng.random(3)))
+            drift = liveliness * waves @ rng.normal(0, 0.8, 3) + rng.normal(0, 1.5)
+            styled[name] = posture[name] + _DRIFT[part] * drift
+        elif part in _STANCE:
+            styled[name] = posture[name] + rng.normal(0, _STANCE[part])
+    return styled
+
+
 def join(
-    first: dict[str, Array], second: dict[str, Array], rng: np.random.Generator, fps: float
-) -> tuple[dict[str, Array], int, int]:
+    first: Posture, second: Posture, rng: np.random.Generator, fps: float
+) -> tuple[Posture, int, int]:
     """Let one posture track go over into another, at the feet and in the direction it ends with.
 
     Returns:
@@ -195,17 +202,17 @@ def join(
     turn = np.deg2rad(first["yaw"][-1] - second["yaw"][0])
     ends = [_feet(first)[:, -1].mean(axis=0), _feet(second)[:, 0].mean(axis=0)]
     moved = _placed(second, turn, ends)
-    keys = [{name: float(values[-1]) for name, values in first.items()}]
-    keys += [{name: float(values[0]) for name, values in moved.items()}]
+    last = {name: float(values[-1]) for name, values in first.items()}
+    next_ = {name: float(values[0]) for name, values in moved.items()}
     seconds = rng.uniform(0.35, 0.9)
     time_s = np.arange(1, max(3, round(seconds * fps)) + 1) / fps
     key_times_s = np.array([-1.0, 0.0, seconds, seconds + 1])
-    between = interpolate(key_times_s, [keys[0], *keys, keys[1]], time_s)
+    between = interpolate(key_times_s, [last, last, next_, next_], time_s)
     joined = {name: np.concatenate([first[name], between[name], moved[name]]) for name in first}
     return joined, len(first["z"]), len(time_s)
 
 
-def _feet(posture: dict[str, Array]) -> Array:
+def _feet(posture: Posture) -> Array:
     """(2, T, 2) where the feet are, x and y in leg lengths."""
     feet = [
         np.stack([posture[f"{side}_foot_x"], sign * posture[f"{side}_foot_out"]], axis=-1)
@@ -214,7 +221,7 @@ def _feet(posture: dict[str, Array]) -> Array:
     return np.stack(feet)
 
 
-def _placed(posture: dict[str, Array], turn: float, ends: list[Array]) -> dict[str, Array]:
+def _placed(posture: Posture, turn: float, ends: list[Array]) -> Posture:
     """A track turned by an angle, with what was at `ends[1]` at `ends[0]`."""
     rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
 
@@ -230,7 +237,7 @@ def _placed(posture: dict[str, Array], turn: float, ends: list[Array]) -> dict[s
     return moved
 
 
-def dataset(num_motions: int, seed: int, fps: float = 30.0) -> Iterator[Motion]:
+def dataset(num_motions: int, seed: int, fps: float = 30.0) -> Iterator[SyntheticMotion]:
     """Motions of all actions in turn, common ones more often, and transitions between them.
 
     Motion i follows from seed and i.
@@ -238,4 +245,4 @@ def dataset(num_motions: int, seed: int, fps: float = 30.0) -> Iterator[Motion]:
     for i in range(num_motions):
         action = _SCHEDULE[i % len(_SCHEDULE)]
         rng = np.random.default_rng([seed, i])
-        yield (transition(rng, fps=fps) if action == TRANSITION else motion(action, rng, fps=fps))
+        yield transition(rng, fps=fps) if action == TRANSITION else motion(action, rng, fps=fps)

@@ -1,8 +1,8 @@
 """The table of key poses that procedural motions are made of. Whoever adds a pose adds a line."""
 
-Key = dict[str, float]  # a value for every channel, or for some
+KeyPose = dict[str, float]  # a value for every channel, or for some
 
-# A pose a line: its channels (see synthetic_body), all others as in standing or the pose it's like.
+# A pose a line: its channels (see body.py), all others as in standing or the pose it's like.
 # {left,right}_arm is arm_fwd,arm_out,arm_twist,elbow; {left,right}_foot is foot_x,foot_lift,heel;
 # arms and feet are both of them; wide moves both feet outward; advance moves everything forward,
 # from this pose on.
@@ -184,13 +184,13 @@ push_low like plank:  x 0.2  z 0.12  pitch 85  arms 50,46,20,104
 """
 
 _SIDES = ("left", "right")
-_ARM = ("arm_fwd", "arm_out", "arm_twist", "elbow")
+ARM = ("arm_fwd", "arm_out", "arm_twist", "elbow")
 _FOOT = ("foot_x", "foot_lift", "heel")
 _FOOT_OUT = 0.12  # of a standing foot
-_STAND: Key = dict.fromkeys(
+_STAND: KeyPose = dict.fromkeys(
     ("x", "y", "yaw", "pitch", "roll", "bend", "side", "twist", "nod", "tilt", "turn"), 0.0
 ) | {"z": 0.998}
-_STANDING_SIDE: Key = {
+_STANDING_SIDE: KeyPose = {
     **{"arm_fwd": -2.0, "arm_out": 9.0, "arm_twist": -8.0, "elbow": 25.0},
     **{"foot_x": 0.0, "foot_out": _FOOT_OUT, "foot_lift": 0.0, "toe_out": 8.0, "heel": 0.0},
     **{"knee_out": 6.0, "free": 0.0},
@@ -199,8 +199,8 @@ for _side in _SIDES:
     _STAND |= {f"{_side}_{part}": value for part, value in _STANDING_SIDE.items()}
 
 
-def _parse_poses(table: str) -> dict[str, Key]:
-    poses: dict[str, Key] = {}
+def _parse_poses(table: str) -> dict[str, KeyPose]:
+    poses: dict[str, KeyPose] = {}
     for line in table.strip().replace("\n   ", " ").splitlines():
         head, _, fields = line.partition(":")
         name, *like = head.replace(" like ", " ").split()
@@ -210,7 +210,7 @@ def _parse_poses(table: str) -> dict[str, Key]:
             values = [float(value) for value in text.split(",")]
             side, _, part = field.partition("_")
             if len(values) > 1:
-                channels = _ARM if field in ("arms", "left_arm", "right_arm") else _FOOT
+                channels = ARM if field in ("arms", "left_arm", "right_arm") else _FOOT
                 sides = (side,) if part else _SIDES
                 pose |= {
                     f"{s}_{c}": v for s in sides for c, v in zip(channels, values, strict=True)

@@ -1,4 +1,4 @@
-"""The table of the procedural motions, made of the key poses of `synthetic_poses`.
+"""The table of the procedural motions, made of the key poses of `key_poses.py`.
 
 Three kinds of movement: `Keyed` plays key poses by name, `Gait` steps along a path, `Gesture` moves
 the arms freely. Whoever adds an action adds rows here.
@@ -23,16 +23,16 @@ class Keyed:
 
 @dataclass(frozen=True)
 class Gesture:
-    """The arms go from one random posture to the next, the trunk goes along."""
+    """The arms go from one random posture to the next, the torso goes along."""
 
     text: str
     low: tuple[float, float, float, float] = (10, 0, -40, 40)  # arm_fwd, arm_out, arm_twist, elbow
     high: tuple[float, float, float, float] = (65, 40, 30, 115)
     seconds: tuple[float, float] = (0.35, 1.0)  # from one posture to the next
-    trunk_deg: float = 6.0
-    moving: float = 0.75  # chance of an arm to move on, rather than hold
+    torso_deg: float = 6.0
+    moving: float = 0.75  # probability of an arm to move on, rather than hold
     rest: str = "stand"
-    step: float = 0.0  # chance of the feet to step, too
+    step: float = 0.0  # probability of the feet to step, too
     sink: float = 0.01  # how far the pelvis comes down, leg lengths
 
 
@@ -45,7 +45,7 @@ class Gait:
     sideways: tuple[float, float] = (0.0, 0.0)
     turn: tuple[float, float] = (-4.0, 4.0)
     strides_hz: tuple[float, float] | None = None  # None: from the speed, as people walk
-    duty: float = 0.62  # the share of a stride for which a foot is on the floor
+    duty: float = 0.62  # the fraction of a stride for which a foot is on the floor
     lift: float = 0.09  # of the foot in the air, leg lengths
     heel: float = 60.0  # when the toes leave the floor, degrees
     height: float = 0.955  # of the pelvis, leg lengths
@@ -55,8 +55,8 @@ class Gait:
     arm_swing: float = 20.0
     elbow: float = 22.0
     in_place: bool = False  # steps even if it gets nowhere
-    ramp: float = 0.35  # chance of starting, and of ending, at rest
-    arms: Gesture | None = None  # what the arms and the trunk do instead of swinging
+    ramp: float = 0.35  # probability of starting, and of ending, at rest
+    arms: Gesture | None = None  # what the arms and the torso do instead of swinging
     carry: str = ""  # a pose whose arms, where they differ from standing, stay like that
 
 
@@ -68,7 +68,7 @@ _RUN = Gait(
 _JOG = replace(_RUN, text="jog forward", speed=(1.9, 2.7), duty=0.35, lift=0.22, pitch=5)
 _DANCE = Gesture(
     "dance with the arms", low=(-25, 0, -60, 8), high=(150, 110, 80, 125), seconds=(0.35, 0.8),
-    trunk_deg=14, moving=0.9, step=0.5, sink=0.06,
+    torso_deg=14, moving=0.9, step=0.5, sink=0.06,
 )
 _WHOLE = (1.0, 1.0)  # poses on the floor do not bear scaling
 
@@ -125,16 +125,16 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
               amplitude=(0.9, 1.1)),
     ),
     "sit": (
-        Gesture("sit on a chair and talk", rest="sit", trunk_deg=7),
+        Gesture("sit on a chair and talk", rest="sit", torso_deg=7),
         Gesture("sit still on a chair", low=(22, 2, -35, 45), high=(40, 14, -10, 75),
-                seconds=(1, 2.5), rest="sit", moving=0.3, trunk_deg=4),
+                seconds=(1, 2.5), rest="sit", moving=0.3, torso_deg=4),
         Keyed("lean forward on a chair", "sit:0 sit:.3 sit_forward:.9 sit_forward:.6 sit:.9",
               rest="sit"),
-        Gesture("sit on a low seat", rest="sit_low", trunk_deg=6, moving=0.5),
-        Gesture("sit on a high stool", rest="sit_high", trunk_deg=5, moving=0.5),
-        Gesture("sit at a table and talk", rest="sit_table", trunk_deg=7),
+        Gesture("sit on a low seat", rest="sit_low", torso_deg=6, moving=0.5),
+        Gesture("sit on a high stool", rest="sit_high", torso_deg=5, moving=0.5),
+        Gesture("sit at a table and talk", rest="sit_table", torso_deg=7),
         Gesture("sit leaning back", low=(0, 6, -30, 45), high=(30, 30, 0, 95), rest="sit_back_lean",
-                seconds=(0.8, 2.5), moving=0.4, trunk_deg=4),
+                seconds=(0.8, 2.5), moving=0.4, torso_deg=4),
         Keyed("cross the legs while sitting",
               "sit:0 sit:.5 sit_crossed:.8 sit_crossed:1.5 sit:.8", rest="sit", amplitude=_WHOLE),
         Keyed("put the {side} ankle on the {other} knee while sitting",
@@ -355,9 +355,9 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
               amplitude=_WHOLE),
         Gesture("sit on the floor and talk", rest="floor_knees"),
         Gesture("lie on the back", low=(-10, 10, -40, 5), high=(30, 60, 20, 80), rest="supine",
-                seconds=(0.8, 2.5), moving=0.5, trunk_deg=2),
+                seconds=(0.8, 2.5), moving=0.5, torso_deg=2),
         Gesture("lie on the stomach", low=(30, 30, 10, 90), high=(80, 70, 60, 140), rest="prone",
-                seconds=(0.8, 2.5), moving=0.4, trunk_deg=2),
+                seconds=(0.8, 2.5), moving=0.4, torso_deg=2),
         Gesture("sit on the floor with straight legs", low=(-40, 8, -30, 5),
                 high=(40, 25, 10, 60), rest="floor_long", seconds=(0.7, 2), moving=0.5),
         Keyed("sit ups", "supine_knees:0 supine_knees:.3 (crunch:.8 crunch:.2 supine_knees:.9)",
@@ -387,7 +387,7 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
     "talk": (Gesture("stand and talk with the hands", step=0.05),),
     "stand": (
         Gesture("stand still", low=(-12, 4, -25, 8), high=(14, 16, 10, 40), seconds=(0.8, 2.0),
-                moving=0.3, trunk_deg=4, step=0.1),
+                moving=0.3, torso_deg=4, step=0.1),
     ),
     "dance": (
         _DANCE,
@@ -396,7 +396,7 @@ MOVEMENTS: dict[str, tuple[Keyed | Gait | Gesture, ...]] = {
     ),
     "free": (
         Gesture("move freely", low=(-45, -20, -75, 6), high=(165, 120, 90, 135), seconds=(0.5, 1.2),
-                trunk_deg=24, moving=0.9, step=0.4, sink=0.22),
+                torso_deg=24, moving=0.9, step=0.4, sink=0.22),
     ),
 }
 # fmt: on
