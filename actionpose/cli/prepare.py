@@ -1,17 +1,15 @@
 """`actionpose prepare SOURCE`: corpora and paired data sets from the files of others."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.cli.options import Quiet, progress_bar
 from actionpose.utils.errors import UserError
-
-if TYPE_CHECKING:
-    from actionpose.prepare.mocap.common import SourceFolder, SourceSequence
 
 Source = Annotated[
     Positional[Path], arg(metavar="FOLDER", help="the original files, anywhere below it")
@@ -116,34 +114,19 @@ def cmu(
             (.html), or a .csv, .json or .txt; docs/datasets/mocap.md has the forms.
         fps: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
     """
-    from actionpose.prepare.mocap import cmu as reader
-    from actionpose.prepare.mocap.common import SourceFolder
-
     if fps is not None and not 1 <= fps <= 1000:
         raise UserError(f"--fps is frames a second, such as 120, not {fps:g}")
-    folder = SourceFolder(source)
-    sequences = reader.list_sequences(folder, index, fps)
-    _write(sequences, folder, out_dir, reader.SOURCE, reader.LICENSE, quiet)
+    _write_corpus("cmu", source, out_dir, quiet, index=index, fps=fps)
 
 
 def hdm05(source: Source, out_dir: Corpus, quiet: Quiet = False) -> None:
     """Make a corpus of HDM05: the cut AMC files and their skeletons."""
-    from actionpose.prepare.mocap import hdm05 as reader
-    from actionpose.prepare.mocap.common import SourceFolder
-
-    folder = SourceFolder(source)
-    sequences = reader.list_sequences(folder)
-    _write(sequences, folder, out_dir, reader.SOURCE, reader.LICENSE, quiet)
+    _write_corpus("hdm05", source, out_dir, quiet)
 
 
 def bandai(source: Source, out_dir: Corpus, quiet: Quiet = False) -> None:
     """Make a corpus of the Bandai-Namco-Research-Motiondataset (not for commercial use)."""
-    from actionpose.prepare.mocap import bandai as reader
-    from actionpose.prepare.mocap.common import SourceFolder
-
-    folder = SourceFolder(source)
-    sequences = reader.list_sequences(folder)
-    _write(sequences, folder, out_dir, reader.SOURCE, reader.LICENSE, quiet)
+    _write_corpus("bandai", source, out_dir, quiet)
 
 
 def bvh(
@@ -164,12 +147,8 @@ def bvh(
         title: Source, for the corpus.
         license: License, for the corpus.
     """
-    from actionpose.prepare.mocap.common import SourceFolder
-    from actionpose.prepare.mocap.folder import list_sequences
-
-    folder = SourceFolder(source)
-    sequences = list_sequences(folder, list(joint_map), labels)
-    _write(sequences, folder, out_dir, title, license, quiet)
+    about = {"title": title, "license": license}
+    _write_corpus("folder", source, out_dir, quiet, about, joint_maps=joint_map, labels=labels)
 
 
 def joint_maps(name: Positional[str | None] = None) -> None:
@@ -187,22 +166,24 @@ def joint_maps(name: Positional[str | None] = None) -> None:
         print(f"{each:10} {load_joint_map(each).about}")
 
 
-def _write(
-    sequences: list["SourceSequence"],
-    source: "SourceFolder",
+def _write_corpus(
+    reader: str,
+    folder: Path,
     out_dir: Path,
-    title: str,
-    license: str,
     quiet: bool,
+    about: dict[str, str] | None = None,
+    **settings: Any,
 ) -> None:
     """Write the corpus, print what is in it and what is not; exit code 3 if a file failed."""
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.prepare.mocap.common import write_sequences
+    from actionpose.prepare.mocap.common import SourceFolder, write_sequences
 
+    module = importlib.import_module(f"actionpose.prepare.mocap.{reader}")
+    about = about or {"title": module.SOURCE, "license": module.LICENSE}
+    source = SourceFolder(folder)
+    sequences = module.list_sequences(source, **settings)
     with progress_bar(quiet=quiet, total=len(sequences), unit="file") as bar:
-        write_sequences(
-            sequences, source, out_dir, title=title, license=license, progress=bar.update
-        )
+        write_sequences(sequences, source, out_dir, **about, progress=bar.update)
     corpus = open_corpus(out_dir)
     splits = [segment.split for segment in corpus.motions().values()]
     counts = ", ".join(f"{splits.count(name)} {name}" for name in dict.fromkeys(splits))

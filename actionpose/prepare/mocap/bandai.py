@@ -8,7 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from actionpose.prepare.mocap.bvh import read_bvh
-from actionpose.prepare.mocap.common import Joints, SourceFolder, SourceSequence, read_joints
+from actionpose.prepare.mocap.common import (
+    Joints,
+    SourceFolder,
+    SourceSequence,
+    read_joints,
+    read_texts,
+)
 
 SOURCE = "Bandai-Namco-Research-Motiondataset"
 LICENSE = "CC BY-NC 4.0"
@@ -18,33 +24,7 @@ NAME = re.compile(r"dataset-(\d+)_([a-z-]+)_([a-z-]+)_(\d+)", re.IGNORECASE)
 # The source names no subjects, so this val has the actors of train in it.
 VAL_FRACTION, VAL_FROM = 0.05, 5
 
-TEXTS = {
-    "bow": "bow",
-    "bye": "wave goodbye with one hand",
-    "byebye": "wave goodbye with both hands",
-    "call": "call someone over",
-    "dance-short": "dance briefly",
-    "dance-long": "dance",
-    "dash": "dash at full speed",
-    "guide": "guide someone with the hand",
-    "kick": "kick",
-    "punch": "punch",
-    "raise-up-both-hands": "raise both hands",
-    "raise-up-left-hand": "raise the left hand",
-    "raise-up-right-hand": "raise the right hand",
-    "respond": "respond by raising a hand",
-    "run": "run",
-    "slash": "slash with a sword",
-    "walk": "walk forward",
-    "walk-back": "walk backward",
-    "walk-left": "walk sideways to the left",
-    "walk-right": "walk sideways to the right",
-    "walk-turn-left": "walk and turn left",
-    "walk-turn-right": "walk and turn right",
-    "wave-both-hands": "wave both hands",
-    "wave-left-hand": "wave the left hand",
-    "wave-right-hand": "wave the right hand",
-}
+TEXTS = read_texts("bandai")
 
 
 def text_of(content: str, style: str) -> str:

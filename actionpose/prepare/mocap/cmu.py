@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-from actionpose.prepare.mocap.asfamc import Skeleton, read_amc, read_asf
+from actionpose.prepare.mocap.asfamc import read_amc, read_asf
 from actionpose.prepare.mocap.bvh import read_bvh
 from actionpose.prepare.mocap.common import Joints, SourceFolder, SourceSequence, read_joints
 from actionpose.utils.errors import UserError
@@ -59,7 +59,7 @@ def list_sequences(
     entries = read_index(index)
     # the subject's own skeleton before a conversion of it
     paths = sorted(source.find(".amc", ".bvh"), key=lambda p: (p.suffix.lower() != ".amc", p))
-    skeletons, read_skeleton = source.find_skeletons(), cache(read_asf)
+    skeletons = source.find_skeletons()
     found = []
     for path in paths:
         match = TRIAL.fullmatch(path.stem)
@@ -78,7 +78,7 @@ def list_sequences(
         if path.suffix.lower() == ".amc":
             asf = path.with_name(f"{match[1]}.asf")
             asf = asf if asf.exists() else skeletons.get(match[1], asf)
-            read = partial(_read_amc, path, asf, true_fps, read_skeleton)
+            read = partial(_read_amc, path, asf, true_fps)
         else:
             read = partial(_read_bvh, path, true_fps)
         split = "val" if subject in VAL else "test" if subject in TEST else "train"
@@ -87,10 +87,8 @@ def list_sequences(
     return source.drop_duplicates(found)
 
 
-def _read_amc(
-    path: Path, asf: Path, fps: float, read_skeleton: Callable[[Path], Skeleton]
-) -> Joints:
-    return read_joints(read_amc(path, read_skeleton(asf), fps), "cmu_asf")
+def _read_amc(path: Path, asf: Path, fps: float) -> Joints:
+    return read_joints(read_amc(path, read_asf(asf), fps), "cmu_asf")
 
 
 def _read_bvh(path: Path, index_fps: float) -> Joints:

@@ -1,7 +1,9 @@
 """Shared by the readers of motion capture files: finding, resampling and writing sequences."""
 
+import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,13 @@ def read_joints(file: MocapFile, joint_map: JointMap | str, fps: float | None = 
     """
     joint_map = load_joint_map(joint_map) if isinstance(joint_map, str) else joint_map
     return resample(joint_map.read(file), fps or file.fps)
+
+
+def read_texts(name: str) -> dict[str, str]:
+    """The words for each class of a source, from a table in the folder `texts/`."""
+    table = resources.files("actionpose.prepare.mocap") / "texts" / f"{name}.csv"
+    _, *rows = csv.reader(table.read_text("utf-8").splitlines())
+    return dict(rows)
 
 
 def write_sequences(

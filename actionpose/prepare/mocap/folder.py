@@ -1,6 +1,7 @@
 """Any folder of BVH files: joint maps locate the joints, a table has the labels."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ class FileLabels:
 
 
 def list_sequences(
-    source: SourceFolder, joint_maps: list[str], labels: Path | None = None
+    source: SourceFolder, joint_maps: Sequence[str], labels: Path | None = None
 ) -> list[SourceSequence]:
     """All BVH files in a folder. The id of a motion is its path without the suffix.
 
