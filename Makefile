@@ -1,15 +1,23 @@
 # Each target does everything on a machine that has only Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
+TEST = $(BIN)/python -m pytest -n auto --dist worksteal
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test lint format weights clean
+.PHONY: demo test test-portability lint format weights clean
 
 demo: .venv/.demo  ## lift a real clip; files appear in demo/
 	$(BIN)/actionpose demo --out-dir demo
 
 test: .venv/.dev  ## the whole test suite
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(TEST)
+
+test-portability: .venv/.dev  ## the whole test suite as on other machines, see CONTRIBUTING.md
+	CXX=/nonexistent $(TEST)
+	LC_ALL=C $(TEST)
+	taskset -c 0 $(TEST)
+	HOME=/dev/null $(TEST)
+	CXXFLAGS=-march=x86-64 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(TEST)
 
 lint: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
