@@ -11,12 +11,11 @@ from scipy.ndimage import gaussian_filter1d
 
 from actionpose.datasets.synthetic.body import SIDES, Array, Body
 from actionpose.datasets.synthetic.key_poses import ARM, POSES, STAND, KeyPose
-from actionpose.datasets.synthetic.movements import Gait, Gesture, Keyed
+from actionpose.datasets.synthetic.movements import Gait, Gesture, Keyed, Movement
 from actionpose.skeletons import mirror_name
 
 MIRRORED_SIGN = ("y", "yaw", "roll", "side", "twist", "tilt", "turn")
 
-Movement = Keyed | Gait | Gesture
 Posture = dict[str, Array]  # (T,) of each channel
 
 

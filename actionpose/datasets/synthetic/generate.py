@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.datasets.corpus import Kind
-from actionpose.datasets.synthetic.animation import Movement, Posture, interpolate, play
+from actionpose.datasets.synthetic.animation import Posture, interpolate, play
 from actionpose.datasets.synthetic.body import SIDES, Array, Body, pose_body, sample_body
-from actionpose.datasets.synthetic.movements import MOVEMENTS, Gait, Gesture
+from actionpose.datasets.synthetic.movements import MOVEMENTS, Gait, Gesture, Movement
 from actionpose.utils.errors import UserError
 
 ACTIONS: tuple[str, ...] = tuple(MOVEMENTS)
