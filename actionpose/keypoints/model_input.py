@@ -14,9 +14,14 @@ from actionpose.keypoints.core import Keypoints
 from actionpose.keypoints.tracking import fill_gaps
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.resampling import interpolate, on_both_sides, same_rate
-
-Array = NDArray[np.floating]
+from actionpose.utils.resampling import (
+    SAME_TIME_S,
+    interpolate,
+    on_both_sides,
+    same_rate,
+    true_runs,
+)
+from actionpose.utils.typing import Array, BoolArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +69,12 @@ def prepare_tracks(keypoints: Keypoints, fps: float, max_gap_s: float = 0.0) -> 
         valid = present
         if resampled:
             visible = on_both_sides(points[..., 2] > 0, time_s, grid_s)
-            points = interpolate(points, time_s, grid_s) * visible[..., None]
             valid = on_both_sides(present, time_s, grid_s) & visible.any(axis=1)
-            detected = on_both_sides(detected, time_s, grid_s) & valid
+            on_grid = interpolate(points, time_s, grid_s) * visible[..., None]
+            rows, frames = _between_grid_times(present, valid, time_s, grid_s)
+            on_grid[rows], valid[rows] = points[frames], True
+            points, detected = on_grid, on_both_sides(detected, time_s, grid_s) & valid
+            detected[rows] = True
         tracks.append(
             PreparedTrack(
                 points=points.astype(np.float32),
@@ -80,6 +88,26 @@ def prepare_tracks(keypoints: Keypoints, fps: float, max_gap_s: float = 0.0) -> 
             )
         )
     return tracks
+
+
+def _between_grid_times(
+    present: BoolArray, valid: BoolArray, time_s: Array, grid_s: Array
+) -> tuple[list[int], list[int]]:
+    """Grid times that stand for appearances too short to hold one, and the frame each takes.
+
+    Args:
+        present: (T,) at `time_s`.
+        valid: (G,) at `grid_s`.
+    """
+    rows, frames = [], []
+    for run in true_runs(present):
+        start_s, stop_s = time_s[run.start] - SAME_TIME_S, time_s[run.stop - 1] + SAME_TIME_S
+        first, last = np.searchsorted(grid_s, [start_s, stop_s])
+        if not valid[first:last].any():
+            frame = (run.start + run.stop - 1) // 2
+            rows.append(int(np.abs(grid_s - time_s[frame]).argmin()))
+            frames.append(frame)
+    return rows, frames
 
 
 def normalize_windows(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from actionpose.utils.typing import Array, BoolArray
 
 _SAME_RATE = 0.1  # frames whose rate is this near to another are taken as they are
+SAME_TIME_S = 1e-6  # times that differ by less are one
 _EVEN = 0.02  # time steps that differ by less than this fraction are even
 
 
@@ -21,9 +22,14 @@ def same_rate(times: Array, fps: float) -> bool:
 
 
 def on_both_sides(mask: BoolArray, times: Array, grid: Array) -> BoolArray:
-    """(G, ...) whether a mask (T, ...) at `times` holds on both sides of each time of `grid`."""
-    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
-    return mask[after] & mask[after - 1]
+    """(G, ...) whether a mask (T, ...) at `times` holds on both sides of each time of `grid`.
+
+    A time of the grid that is one of `times` has that frame on both sides.
+    """
+    first = np.searchsorted(times, grid - SAME_TIME_S)
+    last = np.searchsorted(times, grid + SAME_TIME_S, side="right") - 1
+    before, after = np.minimum(first, last), np.maximum(first, last)
+    return mask[np.clip(before, 0, len(times) - 1)] & mask[np.clip(after, 0, len(times) - 1)]
 
 
 def interpolate(values: Array, times: Array, grid: Array) -> Array:
