@@ -16,11 +16,11 @@ def model() -> ActionPose:
     return ActionPose.from_pretrained("tiny", "cpu")
 
 
-@pytest.mark.parametrize("fps", [24, 25, 30, 50, 60, 120])
+@pytest.mark.parametrize("fps", [24, 50, 60, 120])
 @pytest.mark.parametrize("where", ["start", "middle", "end"])
 def test_every_valid_frame_has_a_pose(model: ActionPose, fps: float, where: str) -> None:
     demo = Keypoints.read(DEMO)
-    for length in range(1, 7):
+    for length in (1, 2, 5):
         for shift in (0, 1):
             frames = demo.num_frames
             start = {"start": 0, "middle": 20 + shift, "end": frames - length}[where]
