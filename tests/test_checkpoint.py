@@ -5,6 +5,8 @@ import errno
 import json
 import resource
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,12 +21,12 @@ SIZES = ModelConfig(
 )
 
 
-def encoder(seed=0):
+def encoder(seed: int = 0) -> PoseEncoder:
     torch.manual_seed(seed)
     return PoseEncoder(**asdict(SIZES))
 
 
-def save(run, step, model=None):
+def save(run: Path, step: int, model: PoseEncoder | None = None) -> Path:
     model = model or encoder(step)
     optimizer = torch.optim.AdamW(model.parameters())
     sum(parameter.sum() for parameter in model.parameters()).backward()
@@ -33,19 +35,19 @@ def save(run, step, model=None):
     return checkpoint.save(run, step, model, meta, {"optimizer": optimizer.state_dict()})
 
 
-def contents(folder):
+def contents(folder: Path) -> dict[str, Any]:
     return {
         path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
 
 
-def assert_same(a, b):
+def assert_same(a: dict[str, Any], b: dict[str, Any]) -> None:
     assert a.keys() == b.keys()
     for key, value in a.items():
         assert torch.equal(value, b[key]), key
 
 
-def test_round_trip(tmp_path):
+def test_round_trip(tmp_path: Path) -> None:
     model = encoder()
     folder = save(tmp_path, 12, model)
     assert folder == tmp_path / "checkpoints" / "0000012"
@@ -63,7 +65,7 @@ def test_round_trip(tmp_path):
     assert all(value["step"] == 1 for value in state["state"].values())
 
 
-def test_a_checkpoint_needs_no_settings_to_be_used(tmp_path):
+def test_a_checkpoint_needs_no_settings_to_be_used(tmp_path: Path) -> None:
     model = encoder().eval()
     loaded, _ = checkpoint.load_encoder(save(tmp_path, 1, model))
     keypoints = torch.rand(2, 9, 17, 3)
@@ -72,7 +74,7 @@ def test_a_checkpoint_needs_no_settings_to_be_used(tmp_path):
             assert torch.equal(found, expected)
 
 
-def test_steps_are_in_order_and_whole(tmp_path):
+def test_steps_are_in_order_and_whole(tmp_path: Path) -> None:
     assert checkpoint.saved_steps(tmp_path) == []
     for step in (900, 1000, 20):
         save(tmp_path, step)
@@ -81,7 +83,7 @@ def test_steps_are_in_order_and_whole(tmp_path):
     assert steps == ["0000020", "0000900", "0001000"]
 
 
-def test_saving_again_replaces(tmp_path):
+def test_saving_again_replaces(tmp_path: Path) -> None:
     save(tmp_path, 3, encoder(1))
     again = encoder(2)
     (tmp_path / "checkpoints" / "0000003.tmp").mkdir()
@@ -92,7 +94,7 @@ def test_saving_again_replaces(tmp_path):
 
 
 @contextlib.contextmanager
-def full_disk(after):
+def full_disk(after: int) -> Any:
     """No file grows beyond so many bytes, as if the disk were full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (after, before[1]))
@@ -103,7 +105,7 @@ def full_disk(after):
 
 
 @pytest.mark.parametrize("after", [0, 5_000, 40_000], ids=["at once", "weights", "optimizer"])
-def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, after):
+def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, after: int) -> None:
     first = save(tmp_path, 1)
     if after == 40_000:
         assert (first / "weights.safetensors").stat().st_size < after
@@ -119,11 +121,13 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, after):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), RuntimeError("torch")])
-def test_a_failing_save_leaves_the_same_step_as_it_was(tmp_path, monkeypatch, error):
+def test_a_failing_save_leaves_the_same_step_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     save(tmp_path, 1)
     before = contents(tmp_path)
 
-    def fail(*_):
+    def fail(*_: Any) -> None:
         raise error
 
     monkeypatch.setattr(torch, "save", fail)
@@ -132,7 +136,7 @@ def test_a_failing_save_leaves_the_same_step_as_it_was(tmp_path, monkeypatch, er
     assert contents(tmp_path) == before
 
 
-def test_publishing_halves_and_leaves_out_the_training(tmp_path):
+def test_publishing_halves_and_leaves_out_the_training(tmp_path: Path) -> None:
     source = save(tmp_path / "run", 4)
     folder = checkpoint.publish(source, tmp_path / "out" / "tiny")
     assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "meta.json"}
@@ -151,7 +155,7 @@ def test_publishing_halves_and_leaves_out_the_training(tmp_path):
         checkpoint.publish(source, folder)
 
 
-def test_a_failing_publish_leaves_nothing(tmp_path):
+def test_a_failing_publish_leaves_nothing(tmp_path: Path) -> None:
     source = save(tmp_path / "run", 4)
     with pytest.raises(Exception):  # noqa: B017 - whatever it is, nothing half-written stays
         with full_disk(1000):
@@ -159,7 +163,7 @@ def test_a_failing_publish_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def cut(path, keep):
+def cut(path: Path, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
 
 
@@ -185,7 +189,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_checkpoints_are_refused(tmp_path, damage):
+def test_damaged_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
     folder = save(tmp_path, 7)
     DAMAGES[damage](folder)
     with pytest.raises(UserError, match="0000007") as caught:
@@ -193,7 +197,7 @@ def test_damaged_checkpoints_are_refused(tmp_path, damage):
     assert "\n" not in str(caught.value)
 
 
-def test_what_the_refusals_say(tmp_path):
+def test_what_the_refusals_say(tmp_path: Path) -> None:
     folder = save(tmp_path, 7)
     with pytest.raises(UserError, match="is not a checkpoint: it needs weights"):
         checkpoint.load(tmp_path)
@@ -206,7 +210,7 @@ def test_what_the_refusals_say(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 10, -50])
-def test_a_damaged_training_state_is_refused(tmp_path, keep):
+def test_a_damaged_training_state_is_refused(tmp_path: Path, keep: int) -> None:
     folder = save(tmp_path, 7)
     cut(folder / "training.pt", keep)
     with pytest.raises(UserError, match=r"cannot resume from .*0000007: training\.pt") as caught:
@@ -215,11 +219,13 @@ def test_a_damaged_training_state_is_refused(tmp_path, keep):
 
 
 class Payload:
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return print, ("this must never run",)
 
 
-def test_a_training_state_with_code_is_refused(tmp_path, capsys):
+def test_a_training_state_with_code_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = save(tmp_path, 7)
     torch.save({"optimizer": Payload()}, folder / "training.pt")
     with pytest.raises(UserError, match="cannot resume from") as caught:
@@ -228,7 +234,7 @@ def test_a_training_state_with_code_is_refused(tmp_path, capsys):
     assert "\n" not in str(caught.value)
 
 
-def test_loading_lists_every_name_that_does_not_fit():
+def test_loading_lists_every_name_that_does_not_fit() -> None:
     model = encoder()
     weights = dict(encoder(1).state_dict())
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -244,12 +250,12 @@ def test_loading_lists_every_name_that_does_not_fit():
     assert_same(model.state_dict(), before)
 
 
-def test_a_long_list_is_cut():
+def test_a_long_list_is_cut() -> None:
     with pytest.raises(UserError, match=f"and {len(encoder().state_dict()) - 8} more$"):
         checkpoint.load_by_name(encoder(), {}, "x")
 
 
-def test_some_names_may_be_missing():
+def test_some_names_may_be_missing() -> None:
     model, source = encoder(0), encoder(1).state_dict()
     parts = ("pose_token", "pooling.")
     weights = {key: value for key, value in source.items() if not key.startswith(parts)}
@@ -261,6 +267,6 @@ def test_some_names_may_be_missing():
     assert_same(model.state_dict(), expected)
 
 
-def test_meta_is_readable(tmp_path):
+def test_meta_is_readable(tmp_path: Path) -> None:
     text = (save(tmp_path, 7) / "meta.json").read_text(encoding="utf-8")
     assert json.loads(text)["model"]["dim"] == 8 and text.endswith("}\n")

@@ -1,5 +1,7 @@
 """Every map and its inverse, and small cases worked out by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -20,31 +22,31 @@ from actionpose.skeletons import H36M17
 
 
 @pytest.fixture
-def rng():
+def rng() -> np.random.Generator:
     return np.random.default_rng(3)
 
 
 @pytest.fixture(scope="module")
-def walk_m():
+def walk_m() -> np.ndarray:
     return motion("walk", np.random.default_rng(1)).joints_m.astype(float)
 
 
-def some_camera(rng):
+def some_camera(rng: np.random.Generator) -> Camera:
     position = np.array([3.0, -2.0, 1.5])
     rotation = look_at(position, rng.normal(0, 0.3, 3))
     return Camera(rotation, position, 1145.0, np.array([500.0, 480.0]))
 
 
-def is_rotation(matrix):
+def is_rotation(matrix: np.ndarray) -> bool:
     return np.allclose(matrix @ matrix.T, np.eye(3)) and np.isclose(np.linalg.det(matrix), 1)
 
 
-def test_camera_and_back(rng):
+def test_camera_and_back(rng: np.random.Generator) -> None:
     camera, points = some_camera(rng), rng.normal(0, 1, (5, 17, 3))
     np.testing.assert_allclose(camera.to_world(camera.from_world(points)), points, atol=1e-12)
 
 
-def test_image_and_back(rng):
+def test_image_and_back(rng: np.random.Generator) -> None:
     camera = some_camera(rng)
     points = camera.from_world(rng.normal(0, 0.5, (5, 17, 3)))
     assert (points[..., 2] > 0).all()
@@ -52,7 +54,7 @@ def test_image_and_back(rng):
     np.testing.assert_allclose(back, points, atol=1e-12)
 
 
-def test_projection_by_hand():
+def test_projection_by_hand() -> None:
     """A level camera 4 m south of the origin and 1 m up: east is right, up is up, north is far."""
     position = np.array([0.0, -4.0, 1.0])
     camera = Camera(
@@ -63,7 +65,7 @@ def test_projection_by_hand():
     np.testing.assert_allclose(camera.project(points), [[750, 275], [500, 400], [250, 525]])
 
 
-def test_look_at_keeps_up(rng):
+def test_look_at_keeps_up(rng: np.random.Generator) -> None:
     for _ in range(50):
         position, target = rng.normal(0, 2, (2, 3))
         rotation = look_at(position, target)
@@ -75,7 +77,7 @@ def test_look_at_keeps_up(rng):
         assert abs(right) < 1e-9 and down < 0
 
 
-def test_orthographic_view_and_back(rng):
+def test_orthographic_view_and_back(rng: np.random.Generator) -> None:
     points = rng.normal(0, 1, (4, 17, 3))
     for yaw in rng.uniform(-np.pi, np.pi, 5):
         seen = orthographic_view(points, yaw)
@@ -87,14 +89,14 @@ def test_orthographic_view_and_back(rng):
         )
 
 
-def test_orthographic_view_by_hand():
+def test_orthographic_view_by_hand() -> None:
     point = np.array([1.0, 2.0, 3.0])
     np.testing.assert_allclose(orthographic_view(point, 0.0), [1, -3, 2], atol=1e-12)
     # turned left by a quarter, the camera looks along -x and has north on its right
     np.testing.assert_allclose(orthographic_view(point, np.pi / 2), [2, -3, -1], atol=1e-12)
 
 
-def test_orthographic_view_is_the_view_of_a_far_camera(walk_m):
+def test_orthographic_view_is_the_view_of_a_far_camera(walk_m: np.ndarray) -> None:
     yaw = 0.7
     forward = np.array([-np.sin(yaw), np.cos(yaw), 0])
     center = walk_m.mean(axis=(0, 1))
@@ -106,7 +108,7 @@ def test_orthographic_view_is_the_view_of_a_far_camera(walk_m):
 
 
 @pytest.mark.parametrize("angle", [-3.0, -1.2, 0.0, 0.4, 2.5])
-def test_heading_by_hand(angle):
+def test_heading_by_hand(angle: float) -> None:
     """Someone who faces +x has the left side at +y."""
     joints = np.zeros((17, 3))
     for side, y in (("left", 0.2), ("right", -0.2)):
@@ -116,7 +118,7 @@ def test_heading_by_hand(angle):
     assert heading_rad(turned + [3.0, -2.0, 1.0]) == pytest.approx(angle)
 
 
-def test_walkers_go_where_they_head():
+def test_walkers_go_where_they_head() -> None:
     """Of those who walk forward at all: the path and the body's direction agree."""
     checked = 0
     for seed in range(40):
@@ -136,7 +138,7 @@ def test_walkers_go_where_they_head():
 
 
 @pytest.mark.parametrize("frame", [Frame2D((320.0, 200.0), 150.0), image_frame((1920, 1080))])
-def test_normalized_units_and_back(frame, rng):
+def test_normalized_units_and_back(frame: Frame2D, rng: np.random.Generator) -> None:
     keypoints = rng.uniform(0, 1000, (6, 17, 3))
     keypoints[..., 2] = rng.uniform(0.1, 1, (6, 17))
     back = frame.denormalize(frame.normalize(keypoints))
@@ -146,43 +148,43 @@ def test_normalized_units_and_back(frame, rng):
     np.testing.assert_array_equal(without, frame.normalize(keypoints)[..., :2])
 
 
-def test_image_units_by_hand():
+def test_image_units_by_hand() -> None:
     corners = np.array([[0.0, 0, 1], [1920, 1080, 1], [960, 540, 1], [5, 5, 0]])
     expected = [[-1, -0.5625, 1], [1, 0.5625, 1], [0, 0, 1], [0, 0, 0]]
     np.testing.assert_allclose(image_frame((1920, 1080)).normalize(corners), expected)
 
 
-def test_normalizing_changes_nothing_of_what_it_was_given():
+def test_normalizing_changes_nothing_of_what_it_was_given() -> None:
     keypoints = np.array([[5.0, 5.0, 0.0], [7.0, 8.0, 1.0]])
     image_frame((10, 10)).normalize(keypoints)
     assert keypoints.tolist() == [[5, 5, 0], [7, 8, 1]]
 
 
-def box(x, y, width, height):
+def box(x: int, y: int, width: int, height: int) -> np.ndarray:
     """One frame whose detected keypoints span a box."""
     keypoints = np.zeros((17, 3))
     keypoints[:4] = [[x, y, 1], [x + width, y, 1], [x, y + height, 1], [x + width, y + height, 1]]
     return keypoints
 
 
-def test_box_units_are_half_the_box():
+def test_box_units_are_half_the_box() -> None:
     frame = box_frame(np.stack([box(100, 50, 60, 200)] * 5))
     assert frame == Frame2D((130.0, 150.0), 100.0)
     frame = box_frame(np.stack([box(100, 50, 300, 200)]))
     assert frame == Frame2D((250.0, 150.0), 150.0)
 
 
-def test_box_of_someone_who_walks_across_keeps_its_size():
+def test_box_of_someone_who_walks_across_keeps_its_size() -> None:
     frame = box_frame(np.stack([box(100 * t, 50, 60, 200) for t in range(5)]))
     assert frame == Frame2D((230.0, 150.0), 100.0)
 
 
-def test_a_few_bad_frames_change_nothing():
+def test_a_few_bad_frames_change_nothing() -> None:
     frames = [box(100, 50, 60, 200)] * 7 + [box(-3000, 4000, 1, 9000)] * 3
     assert box_frame(np.stack(frames)) == Frame2D((130.0, 150.0), 100.0)
 
 
-def test_missing_joints_and_frames_do_not_count():
+def test_missing_joints_and_frames_do_not_count() -> None:
     keypoints = np.stack([box(100, 50, 60, 200)] * 3)
     keypoints[:, 10] = [9999, 9999, 0]  # somewhere, but not detected
     alone = np.zeros((17, 3))
@@ -191,7 +193,7 @@ def test_missing_joints_and_frames_do_not_count():
     assert frame == Frame2D((130.0, 150.0), 100.0)
 
 
-def test_no_box_of_nothing():
+def test_no_box_of_nothing() -> None:
     assert box_frame(np.zeros((5, 17, 3))) is None
     one = np.zeros((5, 17, 3))
     one[:, 3] = [4, 5, 1]
@@ -199,7 +201,7 @@ def test_no_box_of_nothing():
     assert box_frame(np.ones((5, 17, 3))) is None  # all in one point
 
 
-def test_box_units_do_not_depend_on_the_pixels(rng):
+def test_box_units_do_not_depend_on_the_pixels(rng: np.random.Generator) -> None:
     keypoints = rng.uniform(100, 900, (9, 17, 3))
     larger = keypoints * [3.0, 3.0, 1.0] + [50.0, -20.0, 0.0]
     a, b = box_frame(keypoints), box_frame(larger)
@@ -208,7 +210,7 @@ def test_box_units_do_not_depend_on_the_pixels(rng):
 
 
 @pytest.mark.parametrize("channels", [2, 3])
-def test_mirror_twice_is_nothing(channels, rng):
+def test_mirror_twice_is_nothing(channels: int, rng: np.random.Generator) -> None:
     points = rng.normal(0, 1, (2, 5, 17, channels))
     once = mirror(points)
     assert (mirror(once) == points).all()
@@ -217,21 +219,21 @@ def test_mirror_twice_is_nothing(channels, rng):
     np.testing.assert_array_equal(once[..., left, 1:], points[..., right, 1:])
 
 
-def test_mirror_leaves_what_it_was_given(rng):
+def test_mirror_leaves_what_it_was_given(rng: np.random.Generator) -> None:
     points = rng.normal(0, 1, (17, 3))
     before = points.copy()
     mirror(points)
     assert (points == before).all()
 
 
-def bones_of(joints):
+def bones_of(joints: np.ndarray) -> tuple[Any, ...]:
     children, parents = np.transpose(H36M17.bones)
     bones = joints[:, children] - joints[:, parents]
     lengths = np.linalg.norm(bones, axis=-1)
     return lengths, bones / lengths[..., None], children
 
 
-def test_redrawn_bones_keep_their_directions(walk_m, rng):
+def test_redrawn_bones_keep_their_directions(walk_m: np.ndarray, rng: np.random.Generator) -> None:
     scale = rng.uniform(0.7, 1.3, 17)
     redrawn = redraw_bones(walk_m, scale)
     (lengths, directions, children), (new, same, _) = bones_of(walk_m), bones_of(redrawn)
@@ -243,7 +245,7 @@ def test_redrawn_bones_keep_their_directions(walk_m, rng):
     assert np.ptp(shift[:, 2]) < 1e-12
 
 
-def test_other_legs_still_stand_on_the_floor(walk_m):
+def test_other_legs_still_stand_on_the_floor(walk_m: np.ndarray) -> None:
     """Twice the legs raise the pelvis about as much; the ankles stay about as high as they were."""
     scale = np.ones(17)
     scale[H36M17.indices("left_knee", "right_knee", "left_ankle", "right_ankle")] = 1.5
@@ -254,5 +256,5 @@ def test_other_legs_still_stand_on_the_floor(walk_m):
     assert redrawn[0, 0, 2] > walk_m[0, 0, 2] + 0.2
 
 
-def test_bones_redrawn_by_one_are_the_same(walk_m):
+def test_bones_redrawn_by_one_are_the_same(walk_m: np.ndarray) -> None:
     np.testing.assert_allclose(redraw_bones(walk_m, np.ones(17)), walk_m, atol=1e-12)

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
-def test_a_finished_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path):
+def test_a_finished_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.npz"
     path.write_text("old")
     with atomic_write(path) as unfinished:
@@ -27,7 +28,7 @@ def test_a_finished_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
-def test_an_interrupted_write_changes_nothing(tmp_path, error):
+def test_an_interrupted_write_changes_nothing(tmp_path: Path, error: type[Any]) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(error), atomic_write(path) as unfinished:
@@ -37,20 +38,20 @@ def test_an_interrupted_write_changes_nothing(tmp_path, error):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_full_disk_is_the_users_to_mend(tmp_path):
+def test_a_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with pytest.raises(UserError, match=r"a\.txt: No space left on device"), atomic_write(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert names(tmp_path) == []
 
 
-def test_an_error_about_another_file_is_passed_on(tmp_path):
+def test_an_error_about_another_file_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="input"), atomic_write(tmp_path / "a.txt"):
         (tmp_path / "input").read_text()
     assert names(tmp_path) == []
 
 
-def test_folder_problems_are_found_before_the_work(tmp_path):
+def test_folder_problems_are_found_before_the_work(tmp_path: Path) -> None:
     def write(path: Path) -> None:
         with atomic_write(path):
             pytest.fail("the block ran")
@@ -64,9 +65,9 @@ def test_folder_problems_are_found_before_the_work(tmp_path):
         write(tmp_path)
 
 
-def test_a_folder_without_permission(tmp_path, monkeypatch):
+def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # the superuser may write everywhere, so the refusal is made up
-    def refuse(path, mode=0o666, exist_ok=True):
+    def refuse(path: Any, mode: int = 0o666, exist_ok: bool = True) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
 
     monkeypatch.setattr(Path, "touch", refuse)
@@ -75,7 +76,7 @@ def test_a_folder_without_permission(tmp_path, monkeypatch):
             pass
 
 
-def test_a_link_stays_a_link(tmp_path):
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
     target, link = tmp_path / "target.txt", tmp_path / "link.txt"
     link.symlink_to(target)
     with atomic_write(link) as unfinished:
@@ -83,7 +84,7 @@ def test_a_link_stays_a_link(tmp_path):
     assert link.is_symlink() and target.read_text() == "new"
 
 
-def test_the_usual_permissions_and_the_longest_name(tmp_path):
+def test_the_usual_permissions_and_the_longest_name(tmp_path: Path) -> None:
     with atomic_write(tmp_path / ("n" * 251 + ".txt")) as unfinished:
         unfinished.write_text("new")
     (tmp_path / "plain").touch()
