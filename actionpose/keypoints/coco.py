@@ -1,6 +1,7 @@
 """COCO: a results list, or a dataset with `images` and `annotations`."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from actionpose.keypoints.detections import (
     Detections,
     checked_list,
     field,
+    first_entry,
     frame_number,
     track_number,
 )
@@ -21,22 +23,32 @@ _CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labeled, 1 hidden
 
 
 def matches(file: KeypointFile) -> bool:
-    data = file.json
-    if isinstance(data, dict):
-        return "annotations" in data
-    first = data[0] if isinstance(data, list) and data else None
-    return isinstance(first, dict) and "image_id" in first
+    if isinstance(file.json, dict):
+        return "annotations" in file.json
+    return "image_id" in first_entry(file.json)
 
 
 def read(file: KeypointFile) -> Detections:
-    if isinstance(file.json, dict):
-        return _from_dataset(file.json)
-    if isinstance(file.json, list):
-        return Detections.from_entries(file.json)
-    raise file.refusal(NAME)
+    return from_results(file.json) if isinstance(file.json, list) else _from_dataset(file.json)
 
 
-def _from_dataset(data: dict[str, Any]) -> Detections:
+def from_results(results: Sequence[Any], detector: str = "") -> Detections:
+    """From a list with image_id, keypoints and maybe a track number for each detection."""
+    numbers = [
+        frame_number(field(entry, "image_id", f"detection {i}")) for i, entry in enumerate(results)
+    ]
+    rows = [
+        (
+            n,
+            field(entry, "keypoints", f"frame {n}"),
+            track_number(entry.get("idx", entry.get("track_id"))),
+        )
+        for n, entry in zip(numbers, results, strict=True)
+    ]
+    return Detections.from_rows(rows, numbers, detector=detector)
+
+
+def _from_dataset(data: Any) -> Detections:
     """Annotated images; a frame's number is its frame_id, else is in file_name, else its id."""
     images = checked_list(field(data, "images", "the file"), '"images"')
     annotations = checked_list(field(data, "annotations", "the file"), '"annotations"')
@@ -52,20 +64,19 @@ def _from_dataset(data: dict[str, Any]) -> Detections:
         sizes.add((width, height) if known else None)
     if len(set(number_of.values())) < len(images):
         raise UserError("two images have the same frame number: one video at a time")
-    frames, points, ids = [], [], []
+    rows = []
     for i, annotation in enumerate(annotations):
         key = str(field(annotation, "image_id", f"annotation {i}"))
         if key not in number_of:
             raise UserError(f'annotation {i}: image {key} is not among the "images"')
         if annotation.get("num_keypoints") == 0 or "keypoints" not in annotation:
             continue  # a crowd, or a person of whom no joint is labeled
-        frames.append(number_of[key])
-        points.append(annotation["keypoints"])
-        ids.append(track_number(annotation.get("track_id")))
+        track = track_number(annotation.get("track_id"))
+        rows.append((number_of[key], annotation["keypoints"], track))
     info = data.get("info")
-    found = Detections.from_lists(
-        *(frames, points, ids),
-        all_frames=number_of.values(),
+    found = Detections.from_rows(
+        rows,
+        number_of.values(),
         image_size=sizes.pop() if len(sizes) == 1 else None,
         source=str(info.get("description", "")) if isinstance(info, dict) else "",
     )

@@ -156,7 +156,7 @@ class Keypoints:
             file = KeypointFile(path, checked_size(image_size))
             is_npz = npz.matches(file)
             if format != "auto" and (format == npz.NAME) != is_npz:
-                raise file.refusal(format)
+                raise UserError(f"not what {format} writes: leave the format to be found")
             if is_npz:
                 keypoints = cls._from_arrays(npz.load_arrays(file), skeleton)
             else:

@@ -18,9 +18,10 @@ def matches(file: KeypointFile) -> bool:
 
 
 def read(file: KeypointFile) -> Detections:
-    if not matches(file):
-        raise file.refusal(NAME)
-    rows = list(csv.reader(file.lines))
+    try:
+        rows = list(csv.reader(file.lines))
+    except csv.Error as error:
+        raise UserError(f"not a DeepLabCut table: {error}") from None
     head: dict[str, list[str]] = {}
     while rows and rows[0] and rows[0][0].strip().lower() in _HEAD:
         row = rows.pop(0)

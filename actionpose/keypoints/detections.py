@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import IntArray
 
 Person = tuple[Any, int | None]  # flat list x, y, confidence, x, ...; track number if known
 
@@ -23,9 +24,9 @@ Person = tuple[Any, int | None]  # flat list x, y, confidence, x, ...; track num
 class Detections:
     """What a detector's file says: one row per detected person and frame, in the file's order."""
 
-    frame: NDArray[np.int64]  # (N,) the file's own numbers
+    frame: IntArray  # (N,) the file's own numbers
     keypoints: NDArray[np.float64]  # (N, K, 3): x, y, confidence, as written
-    person: NDArray[np.int64] | None  # (N,), or None where the file knows no identities
+    person: IntArray | None  # (N,), or None where the file knows no identities
     span: tuple[int, int]  # least and greatest frame number, frames without people included
     detector: str = ""
     image_size: tuple[int, int] | None = None
@@ -38,61 +39,35 @@ class Detections:
     def from_frames(
         cls, frames: Sequence[tuple[int, Sequence[Person]]], **about: Any
     ) -> "Detections":
-        """From (frame number, the people of that frame) in any order.
+        """From the number of each frame and the people in it, as `from_rows`.
+
+        Raises:
+            UserError: a frame number comes twice.
+        """
+        numbers = [number for number, _ in frames]
+        for number, times in Counter(numbers).most_common(1):
+            if times > 1:
+                raise UserError(f"{times} entries are for frame {number}: one video at a time")
+        rows = [(number, *person) for number, people in frames for person in people]
+        return cls.from_rows(rows, numbers, **about)
+
+    @classmethod
+    def from_rows(
+        cls, rows: Sequence[tuple[int, Any, int | None]], all_frames: Iterable[int], **about: Any
+    ) -> "Detections":
+        """From frame, keypoints and track number of each detection.
 
         Args:
+            rows: keypoints are flat lists x, y, confidence, x, ...; unknown track numbers are None.
+            all_frames: numbers of all frames, those without people included.
             about: further fields.
 
         Raises:
-            UserError: a frame number comes twice, or see `from_lists`.
+            UserError: nobody is detected, or the keypoints are not numbers of the same joints.
         """
-        numbers = [number for number, _ in frames]
-        number, times = Counter(numbers).most_common(1)[0]
-        if times > 1:
-            raise UserError(f"{times} entries are for frame {number}: one video at a time")
-        rows = [(number, *person) for number, people in frames for person in people]
-        columns = zip(*rows, strict=True) if rows else ((), (), ())
-        return cls.from_lists(*columns, all_frames=numbers, **about)
-
-    @classmethod
-    def from_entries(cls, entries: Sequence[Any], **about: Any) -> "Detections":
-        """From a list with image_id, keypoints and maybe a track number for each detection.
-
-        Raises:
-            UserError: an entry lacks one of them, or see `from_lists`.
-        """
-        frames = [
-            frame_number(field(entry, "image_id", f"detection {i}"))
-            for i, entry in enumerate(entries)
-        ]
-        points = [
-            field(entry, "keypoints", f"frame {n}")
-            for n, entry in zip(frames, entries, strict=True)
-        ]
-        ids = [track_number(entry.get("idx", entry.get("track_id"))) for entry in entries]
-        return cls.from_lists(frames, points, ids, all_frames=frames, **about)
-
-    @classmethod
-    def from_lists(
-        cls,
-        frames: Sequence[int],
-        points: Sequence[Any],
-        ids: Sequence[int | None],
-        *,
-        all_frames: Iterable[int],
-        **about: Any,
-    ) -> "Detections":
-        """From lists with an item per detection.
-
-        Args:
-            points: flat lists x, y, confidence, x, ...
-            all_frames: numbers of all frames, those without people included.
-
-        Raises:
-            UserError: nobody is detected, or the points are not numbers of the same joints.
-        """
-        if not points:
+        if not rows:
             raise UserError("nobody is detected in any frame")
+        frames, points, ids = zip(*rows, strict=True)
         for number, flat in zip(frames, points, strict=True):
             if len(checked_list(flat, f"keypoints of frame {number}")) != len(points[0]):
                 raise UserError(
@@ -123,11 +98,7 @@ class Detections:
 
 
 def frame_number(image_id: object) -> int:
-    """The last number in an image's name, its suffix aside: "frame_000012.png" is 12.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The last number in an image's name, its suffix aside: "frame_000012.png" is 12."""
     if isinstance(image_id, int | float) and not isinstance(image_id, bool):
         if image_id == image_id // 1:  # not a fraction, NaN or infinity
             return int(image_id)
@@ -139,11 +110,7 @@ def frame_number(image_id: object) -> int:
 
 
 def track_number(value: object) -> int | None:
-    """A track number. AlphaPose writes 3, 3.0, [3.0] or [[3.0], [5.0]]; -1 and none are unknown.
-
-    Raises:
-        UserError: something else.
-    """
+    """A track number. AlphaPose writes 3, 3.0, [3.0] or [[3.0], [5.0]]; -1 and none are unknown."""
     while isinstance(value, list):
         value = value[0] if value else None
     try:
@@ -156,22 +123,19 @@ def track_number(value: object) -> int | None:
 
 
 def field(item: Any, key: str, where: str) -> Any:
-    """A value of a JSON object.
-
-    Raises:
-        UserError: it is no object, or lacks the key.
-    """
+    """A value of a JSON object that must have it."""
     if not isinstance(item, dict) or key not in item:
         raise UserError(f'{where}: "{key}" is missing')
     return item[key]
 
 
 def checked_list(item: Any, where: str) -> list[Any]:
-    """A JSON list.
-
-    Raises:
-        UserError: it is something else.
-    """
+    """What must be a JSON list."""
     if not isinstance(item, list):
         raise UserError(f"{where}: a list is expected, not {type(item).__name__}")
     return item
+
+
+def first_entry(data: Any) -> dict[str, Any]:
+    """The first object of a JSON list of objects; empty for anything else."""
+    return data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}

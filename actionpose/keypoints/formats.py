@@ -51,15 +51,21 @@ def read_detections(file: KeypointFile, format: str = "auto") -> Detections:
         UserError: of no known form, damaged, or nobody is in it.
     """
     if format != "auto":
-        return FORMATS[format].read(file)
+        module = FORMATS[format]
+        try:
+            return module.read(file)
+        except UserError as error:
+            if module.matches(file):
+                raise
+            why = f"not what {format} writes ({error}): leave the format to be found"
+            raise file.refusal(why) from None
     for module in FORMATS.values():
         if module.matches(file):
             return module.read(file)
     if file.json == []:
         raise UserError("the list is empty: nobody was detected")
-    raise UserError(
-        file.problem
-        or f"JSON, but not of a form in which a tool writes keypoints ({', '.join(FORMATS)})"
+    raise file.refusal(
+        f"JSON, but not of a form in which a tool writes keypoints ({', '.join(FORMATS)})"
     )
 
 

@@ -10,9 +10,7 @@ from actionpose.utils.errors import UserError
 
 
 class KeypointFile:
-    """A file, or a folder with a JSON file per frame.
-
-    A folder with a single JSON file is that file.
+    """A file, or a folder with a JSON file per frame; with a single one, it is that file.
 
     Args:
         image_size: width and height in pixels, if the user gives them.
@@ -22,34 +20,24 @@ class KeypointFile:
     """
 
     def __init__(self, path: Path, image_size: tuple[int, int] | None = None):
-        self.path = path
-        self.image_size = image_size
-        self.problem = ""  # why `json` is None
-        self._files: list[Path] = []
-        if path.is_dir():
-            files = json_files(path)
-            if not files:
-                raise UserError("the folder has no .json files")
-            if len(files) == 1:
-                self.path = files[0]
-            else:
-                self._files = files
+        files = json_files(path) if path.is_dir() else [path]
+        if not files:
+            raise UserError("the folder has no .json files")
+        self.path, self.image_size = files[0], image_size
+        self._frames = files if len(files) > 1 else []
+        self._problem = ""  # why `json` is None
 
     @cached_property
     def start(self) -> bytes:
         """The first bytes, without a byte order mark; none of a folder."""
-        if self._files:
+        if self._frames:
             return b""
         with self.path.open("rb") as file:
             return file.read(64).removeprefix(b"\xef\xbb\xbf")
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines of a text file.
-
-        Raises:
-            UserError: it is not UTF-8.
-        """
+        """The lines of a text file."""
         try:
             return self.path.read_bytes().decode("utf-8-sig").splitlines()
         except UnicodeDecodeError:
@@ -58,28 +46,22 @@ class KeypointFile:
     @cached_property
     def json(self) -> Any:
         """The content of a JSON file; None of a folder, and where it is not JSON."""
-        if self._files:
-            return None
         try:
-            return load_json(self.path)
+            return None if self._frames else load_json(self.path)
         except UserError as error:
-            self.problem = str(error)
+            self._problem = str(error)
             return None
 
     @cached_property
     def frames(self) -> list[tuple[int, Any]]:
-        """Of a folder, the number and the content of each frame; else empty.
-
-        Raises:
-            UserError: one of the files is not JSON.
-        """
+        """Of a folder, the number and the JSON content of each frame; else empty."""
         return [
-            (frame_number(file.stem), load_json(file, f"{file.name}: ")) for file in self._files
+            (frame_number(file.stem), load_json(file, f"{file.name}: ")) for file in self._frames
         ]
 
-    def refusal(self, format: str) -> UserError:
-        """The error for a file that is not in the format that the user gives."""
-        return UserError(self.problem or f"not what {format} writes: leave the format to be found")
+    def refusal(self, reason: str) -> UserError:
+        """The error for a file that cannot be read: why it is not JSON, or else `reason`."""
+        return UserError(self._problem or reason)
 
 
 def json_files(folder: Path) -> list[Path]:

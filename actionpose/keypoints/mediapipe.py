@@ -20,24 +20,25 @@ _MAX_FRACTION = 4.0  # landmarks may lie outside of the image, but not by so man
 
 
 def matches(file: KeypointFile) -> bool:
-    return any(_people(frame) for frame in (_frames(file.json) or [])[:1000])
+    return any(map(_people, _frames(file.json)[:1000]))
 
 
 def read(file: KeypointFile) -> Detections:
-    if not matches(file):
-        raise file.refusal(NAME)
-    data = file.json
-    about = data if isinstance(data, dict) else {}
+    about = file.json if isinstance(file.json, dict) else {}
     frames = []
-    for place, frame in enumerate(_frames(data) or []):
+    for place, frame in enumerate(_frames(file.json)):
         named = frame if isinstance(frame, dict) else {}
         number = next((named[key] for key in _NUMBERS if key in named), place)
         if not isinstance(number, int) or isinstance(number, bool):
             raise UserError(f"entry {place}: {number!r} is no frame number")
         frames.append((number, [(_flat(person, number), None) for person in _people(frame)]))
-    size = file.image_size or _size(about)
+    width, height = about.get("width"), about.get("height")
+    size = file.image_size
+    if size is None and isinstance(width, int) and isinstance(height, int):
+        size = (width, height)
     people = [flat for _, some in frames for flat, _ in some]
-    if max(abs(value) for flat in people for value in (*flat[::3], *flat[1::3])) <= _MAX_FRACTION:
+    values = [abs(value) for flat in people for value in (*flat[::3], *flat[1::3])]
+    if people and max(values) <= _MAX_FRACTION:
         if size is None:
             raise UserError(
                 "MediaPipe's coordinates are fractions of the image: give image_size, its width "
@@ -56,9 +57,9 @@ def read(file: KeypointFile) -> Detections:
     )
 
 
-def _frames(data: Any) -> list[Any] | None:
+def _frames(data: Any) -> list[Any]:
     frames = data.get("frames") if isinstance(data, dict) else data
-    return frames if isinstance(frames, list) else None
+    return frames if isinstance(frames, list) else []
 
 
 def _people(frame: Any) -> list[list[Any]]:
@@ -93,8 +94,3 @@ def _flat(person: list[Any], frame: int) -> list[float]:
         return [float(value) for point in points for value in point]
     except (TypeError, ValueError):
         raise UserError(f"frame {frame}: a landmark is not numbers") from None
-
-
-def _size(about: dict[str, Any]) -> tuple[int, int] | None:
-    width, height = about.get("width"), about.get("height")
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else None

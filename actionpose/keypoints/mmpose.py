@@ -7,6 +7,7 @@ from actionpose.keypoints.detections import (
     Person,
     checked_list,
     field,
+    first_entry,
     frame_number,
     track_number,
 )
@@ -18,47 +19,36 @@ NAME = "mmpose"
 
 def is_image(data: Any) -> bool:
     """Whether JSON data are the people of one image."""
-    first = data[0] if isinstance(data, list) and data else None
-    return isinstance(first, dict) and "keypoints" in first and "image_id" not in first
+    entry = first_entry(data)
+    return "keypoints" in entry and "image_id" not in entry
 
 
 def matches(file: KeypointFile) -> bool:
-    data = file.json
-    if isinstance(data, dict):
-        return "instance_info" in data
+    if isinstance(file.json, dict):
+        return "instance_info" in file.json
     if file.frames:
         return isinstance(file.frames[0][1], list)
-    first = data[0] if isinstance(data, list) and data else None
-    return isinstance(first, dict) and ("instances" in first or "keypoint_scores" in first)
+    return bool(first_entry(file.json).keys() & {"instances", "keypoint_scores"})
 
 
 def read(file: KeypointFile) -> Detections:
-    if file.frames:
-        return _from_frames(file.frames)
     data, joints = file.json, None
-    if data is None:
-        raise file.refusal(NAME)
     if isinstance(data, dict):
         meta = data.get("meta_info")
         names = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
         if isinstance(names, dict):
             joints = tuple(names.get(str(i), "") for i in range(len(names)))
         data = field(data, "instance_info", "the file")
-    entries = checked_list(data, "instance_info")
-    if not entries:
-        raise UserError("the list is empty: there is no frame")
-    if isinstance(entries[0], dict) and "keypoints" in entries[0]:
-        return _from_frames([(0, entries)], joints)
-    frames = []
-    for i, entry in enumerate(entries):
-        people = checked_list(field(entry, "instances", f"entry {i}"), f'"instances" of entry {i}')
-        frames.append((frame_number(entry.get("frame_id", i)), people))
-    return _from_frames(frames, joints)
-
-
-def _from_frames(
-    frames: list[tuple[int, Any]], joints: tuple[str, ...] | None = None
-) -> Detections:
+    frames = file.frames
+    if not frames:
+        entries = checked_list(data, "instance_info")
+        if not entries:
+            raise UserError("the list is empty: there is no frame")
+        frames = [(0, entries)]
+        if "keypoints" not in first_entry(entries):
+            some = [field(entry, "instances", f"entry {i}") for i, entry in enumerate(entries)]
+            numbers = [frame_number(entry.get("frame_id", i)) for i, entry in enumerate(entries)]
+            frames = list(zip(numbers, some, strict=True))
     people = [
         (number, [_person(one, f"frame {number}") for one in checked_list(some, f"frame {number}")])
         for number, some in frames

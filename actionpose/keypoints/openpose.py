@@ -7,14 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from actionpose.keypoints.detections import (
-    Detections,
-    Person,
-    checked_list,
-    field,
-    frame_number,
-    track_number,
-)
+from actionpose.keypoints import detections
+from actionpose.keypoints.detections import Detections, Person, field
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.utils.errors import UserError
 
@@ -32,12 +26,9 @@ def matches(file: KeypointFile) -> bool:
 
 
 def read(file: KeypointFile) -> Detections:
-    frames = file.frames
-    if is_frame(file.json):
-        stem = file.path.stem
-        frames = [(frame_number(stem) if re.search(r"\d", stem) else 0, file.json)]
-    if not frames:
-        raise file.refusal(NAME)
+    stem = file.path.stem
+    number = detections.frame_number(stem) if re.search(r"\d", stem) else 0
+    frames = file.frames or [(number, file.json)]
     first = frames[0][1]
     version = str(first.get("version")) if isinstance(first, dict) else ""
     return from_frames(frames, "AlphaPose" if "AlphaPose" in version else "OpenPose")
@@ -53,8 +44,8 @@ def _people(data: Any, where: str) -> list[Person]:
     for group, points in _PEOPLE.items():
         if isinstance(data, dict) and group in data:
             people = [
-                (field(person, points, where), track_number(person.get("person_id")))
-                for person in checked_list(data[group], where)
+                (field(person, points, where), detections.track_number(person.get("person_id")))
+                for person in detections.checked_list(data[group], where)
             ]
             return [person for person in people if person[0] != []]  # only a hand or a face
     raise UserError(f'{where}: "people" is missing')

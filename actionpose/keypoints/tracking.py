@@ -1,43 +1,39 @@
-"""Who is who from frame to frame, in which order people come, and short gaps.
+"""Identities from frame to frame, the order of people, and short gaps.
 
-Only places are looked at, not appearance: people who meet and turn back, or hide one another for
-long, may change places.
+Only positions are compared, not appearance: people who meet and turn back, or hide one another for
+long, may swap identities.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array, BoolArray, IntArray
 
-Array = NDArray[np.floating]
-Mask = NDArray[np.bool_]
-
+ORDERS = ("largest", "first", "most-moving")
 MEMORY_S = 1.0  # who was away for longer is somebody new
 MAX_GAP_S = 0.5  # of the 2D keypoints, filled by default
 # A joint that is off by so many person sizes has a similarity of exp(-1/2). The constants of COCO's
 # OKS measure how well people annotate; between frames people also move.
 _TOLERANCE = 0.2
-_LEAST_SIMILARITY = 0.08  # below it nobody is the same person
+_MIN_SIMILARITY = 0.08  # below it nobody is the same person
 _SIZE_RATIO = 2.0  # a lone person who comes back after long has about their former size
 
 
 def track(
     time_s: Array, keypoints: Array, *, memory_s: float = MEMORY_S, lone: bool = False
-) -> NDArray[np.int64]:
+) -> IntArray:
     """Give every detection its person.
 
     Time after time: each known person is moved on at their last velocity; their similarity to each
-    detection is the mean of OKS (of the joints that both show) and of IoU (of their boxes); and the
-    assignment with the greatest sum of similarities is taken. A detection that is like nobody is
-    somebody new, and so is who comes back after more than `memory_s`.
+    detection is the mean of OKS (of the joints visible in both) and of IoU (of their boxes); and
+    the assignment with the greatest sum of similarities is taken. A detection that is like nobody
+    is somebody new, and so is who comes back after more than `memory_s`.
 
     Args:
         time_s: (N,) seconds, in any order; equal for the detections of one frame.
-        keypoints: (N, K, 3) x, y, confidence, one scale for x and y. Confidence 0 is not there.
-        lone: the detector sees at most one person at a time. If just one was ever seen, is away
+        keypoints: (N, K, 3) x, y, confidence, one scale for x and y. Confidence 0 is missing.
+        lone: the detector finds at most one person at a time. If just one was ever found, is away
             for longer than `memory_s` and comes back at about the same size, it is them.
 
     Returns:
@@ -47,8 +43,8 @@ def track(
         return np.empty(0, dtype=np.int64)
     in_time = np.argsort(time_s, kind="stable")
     times, starts = np.unique(time_s[in_time], return_index=True)
-    points, seen = keypoints[..., :2], keypoints[..., 2] > 0
-    size = np.maximum(_size(points, seen), 1.0)
+    points, visible = keypoints[..., :2], keypoints[..., 2] > 0
+    size = np.maximum(_size(points, visible), 1.0)
     person = np.full(len(time_s), -1, dtype=np.int64)
     last = np.empty(0, dtype=np.int64)  # of each person, their last detection
     velocity = np.empty((0, 2))  # of each person, pixels a second
@@ -56,21 +52,21 @@ def track(
         away_s = now - time_s[last]
         near = np.flatnonzero(away_s <= memory_s)
         expected = points[last[near]] + (velocity[near] * away_s[near, None])[:, None]
-        alike = np.empty((len(near), len(rows)))
+        similarity = np.empty((len(near), len(rows)))
         for i, (places, row) in enumerate(zip(expected, last[near], strict=True)):
-            alike[i] = _similarity(
-                places, seen[row], size[row], points[rows], seen[rows], size[rows]
+            similarity[i] = _similarity(
+                places, visible[row], size[row], points[rows], visible[rows], size[rows]
             )
         # below the limit all are alike, so that one stray cannot upset the others' assignment
-        known, found = linear_sum_assignment(-np.maximum(alike, _LEAST_SIMILARITY))
-        same = alike[known, found] > _LEAST_SIMILARITY
+        known, found = linear_sum_assignment(-np.maximum(similarity, _MIN_SIMILARITY))
+        same = similarity[known, found] > _MIN_SIMILARITY
         known, found = near[known[same]], found[same]
         if lone and len(last) == 1 and len(near) == 0 and len(rows) == 1:
             ratio = size[rows[0]] / size[last[0]]
             if 1 / _SIZE_RATIO < ratio < _SIZE_RATIO:
                 person[rows], last, velocity = 0, rows, np.zeros((1, 2))
                 continue
-        both = (seen[rows[found]] & seen[last[known]])[..., None]
+        both = (visible[rows[found]] & visible[last[known]])[..., None]
         offset = (points[rows[found]] - points[last[known]]) * both
         moved = offset.sum(1) / np.maximum(both.sum(1), 1)
         velocity[known] = (velocity[known] + moved / away_s[known, None]) / 2  # smoothed
@@ -84,13 +80,13 @@ def track(
 
 
 def _similarity(
-    expected: Array, there: Mask, size: float, points: Array, seen: Mask, sizes: Array
+    expected: Array, visible: BoolArray, size: float, points: Array, others: BoolArray, sizes: Array
 ) -> Array:
     """(N,) of one person (K, 2), (K,), size, to N detections: 0 nothing in common, 1 the same."""
-    both = seen & there
+    both = visible & others
     away = np.linalg.norm(points - expected, axis=-1) / np.sqrt(size * sizes)[:, None]
     oks = (np.exp(-((away / _TOLERANCE) ** 2) / 2) * both).sum(1) / np.maximum(both.sum(1), 1)
-    # boxes of the joints that both show, so that a hidden leg does not count as a movement
+    # boxes of the joints visible in both, so that a hidden leg does not count as a movement
     low, high = _box(np.broadcast_to(expected, points.shape), both)
     other_low, other_high = _box(points, both)
     inside = np.maximum(np.minimum(high, other_high) - np.maximum(low, other_low), 0).prod(-1)
@@ -99,74 +95,58 @@ def _similarity(
     return np.asarray((oks + iou) / 2)
 
 
-def _box(points: Array, seen: Mask) -> tuple[Array, Array]:
-    """(N, 2) upper left and lower right corner of the joints seen; of none, zeros."""
-    low = np.where(seen[..., None], points, np.inf).min(-2)
-    high = np.where(seen[..., None], points, -np.inf).max(-2)
-    empty = ~seen.any(-1)
+def _box(points: Array, visible: BoolArray) -> tuple[Array, Array]:
+    """(..., 2) upper left and lower right corner of the visible joints; of none, zeros."""
+    low = np.where(visible[..., None], points, np.inf).min(-2)
+    high = np.where(visible[..., None], points, -np.inf).max(-2)
+    empty = ~visible.any(-1)
     low[empty] = high[empty] = 0
     return low, high
 
 
-def _size(points: Array, seen: Mask) -> Array:
-    """(N,): the longer side of the box of the joints seen, of (N, K, 2)."""
-    low, high = _box(points, seen)
+def _size(points: Array, visible: BoolArray) -> Array:
+    """(...): the longer side of the box of the visible joints, of (..., K, 2)."""
+    low, high = _box(points, visible)
     return np.asarray((high - low).max(-1))
 
 
-def person_order(keypoints: Array, valid: Mask, by: str = "largest") -> list[int]:
+def person_order(keypoints: Array, valid: BoolArray, by: str = "largest") -> list[int]:
     """All rows of people in the order asked for; people alike in it stay as they are.
 
     Args:
         keypoints: (P, T, K, 3) x, y, confidence.
         valid: (P, T).
-        by: "largest": who is seen largest and longest; "first": who appears first, or is larger;
-            "most-moving": whose joints go the longest way, in sizes of the person.
+        by: "largest": who is visible largest and longest; "first": who appears first, or is
+            larger; "most-moving": whose joints go the longest way, in sizes of the person.
 
     Raises:
         UserError: another word.
     """
-    if by not in ORDERS:
+    visible = (keypoints[..., 2] > 0) & valid[..., None]
+    size = _size(keypoints[..., :2], visible)  # (P, T)
+    if by == "largest":
+        keys = [-size.sum(1)]
+    elif by == "first":
+        first = visible.any(-1).argmax(1)
+        keys = [-size[np.arange(len(size)), first], first]  # the last key counts most
+    elif by == "most-moving":
+        both = visible[:, 1:] & visible[:, :-1]
+        steps = np.linalg.norm(np.diff(keypoints[..., :2], axis=1), axis=-1) * both
+        mean = steps.sum(2) / np.maximum(both.sum(2), 1)
+        median = [np.median(own[own > 0]) for own in size]
+        keys = [-mean.sum(1) / np.maximum(median, 1.0)]
+    else:
         raise UserError(f"the order of persons is {', '.join(ORDERS)}, not {by!r}")
-    seen = (keypoints[..., 2] > 0) & valid[..., None]
-    size = np.stack([_size(k[..., :2], s) for k, s in zip(keypoints, seen, strict=True)])
-    values = ORDERS[by](keypoints, seen, size)
-    return sorted(range(len(keypoints)), key=lambda person: values[person])
-
-
-def _by_size(keypoints: Array, seen: Mask, size: Array) -> list[tuple[float, ...]]:
-    return [(-float(total),) for total in size.sum(1)]
-
-
-def _by_appearance(keypoints: Array, seen: Mask, size: Array) -> list[tuple[float, ...]]:
-    first = seen.any(-1).argmax(1)
-    return [(float(t), -float(size[person, t])) for person, t in enumerate(first)]
-
-
-def _by_movement(keypoints: Array, seen: Mask, size: Array) -> list[tuple[float, ...]]:
-    ways: list[tuple[float, ...]] = []
-    for points, there, sizes in zip(keypoints, seen, size, strict=True):
-        both = there[1:] & there[:-1]
-        steps = np.linalg.norm(np.diff(points[..., :2], axis=0), axis=-1) * both
-        mean = steps.sum(1) / np.maximum(both.sum(1), 1)
-        ways.append((-float(mean.sum()) / max(float(np.median(sizes[sizes > 0])), 1.0),))
-    return ways
-
-
-ORDERS: dict[str, Callable[[Array, Mask, Array], list[tuple[float, ...]]]] = {
-    "largest": _by_size,
-    "first": _by_appearance,
-    "most-moving": _by_movement,
-}
+    return np.lexsort(keys).tolist()
 
 
 def fill_gaps(
-    keypoints: Array, valid: Mask, time_s: Array, max_gap_s: float = MAX_GAP_S
-) -> tuple[Array, Mask]:
+    keypoints: Array, valid: BoolArray, time_s: Array, max_gap_s: float = MAX_GAP_S
+) -> tuple[Array, BoolArray]:
     """Put a person's joints on straight lines across short absences.
 
     A gap is as long as the time between the frames on its two sides. A joint that is missing on
-    one of them stays missing. Confidence goes on a straight line too.
+    one of them stays missing. Confidence is interpolated too.
 
     Args:
         keypoints: (T, K, 3) x, y, confidence of one person.
@@ -174,18 +154,18 @@ def fill_gaps(
         time_s: (T,) increasing.
 
     Returns:
-        The keypoints, filled, and (T,) where the person is there or was filled in. Longer gaps,
+        The keypoints, filled, and (T,) where the person is detected or was filled in. Longer gaps,
         and what is before the first and after the last detection, stay as they are.
     """
-    filled, there = keypoints.copy(), valid.copy()
+    filled, present = keypoints.copy(), valid.copy()
     frames = np.flatnonzero(valid)
     for before, after in zip(frames[:-1], frames[1:], strict=True):
         length_s = time_s[after] - time_s[before]
         if after - before < 2 or length_s > max_gap_s:
             continue
         gap = slice(before + 1, after)
-        share = ((time_s[gap] - time_s[before]) / length_s)[:, None, None]
+        alpha = ((time_s[gap] - time_s[before]) / length_s)[:, None, None]
         both = np.all(keypoints[[before, after], :, 2] > 0, axis=0).reshape(-1, 1)
-        filled[gap] = (keypoints[before] * (1 - share) + keypoints[after] * share) * both
-        there[gap] = both.any()
-    return filled, there
+        filled[gap] = (keypoints[before] * (1 - alpha) + keypoints[after] * alpha) * both
+        present[gap] = both.any()
+    return filled, present
