@@ -1,11 +1,11 @@
 """What a person does when: from embeddings of windows and of labels to a timeline.
 
-A motion is seen through overlapping windows. At each moment a label's score is the mean cosine of
+A motion is embedded in overlapping windows. At each time step a label's score is the mean cosine of
 its embedding with those of the windows around, the near ones counting more. The timeline is the
 path through these scores that gains most when each change of label costs something, and "other"
-wins where no label reaches a threshold. NumPy only; the embeddings come from `lift.ActionPose`.
+wins where no label reaches a threshold.
 
-Letters in shapes: T frames, W windows, E embedding, G moments, L labels.
+Letters in shapes: W windows, E embedding, S time steps, L labels.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,17 +13,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from actionpose.utils.errors import UserError
-
-Array = NDArray[np.floating]
+from actionpose.utils.resampling import runs, true_runs
+from actionpose.utils.typing import Array, BoolArray, IntArray
 
 OTHER = "other"
 # The cosine that a label has to reach, if the checkpoint has no `rejection_threshold`
 DEFAULT_THRESHOLD = 0.3
-STEP_S = 0.1  # between the moments of a timeline
+STEP_S = 0.1  # of a timeline
 TRANSITION_PENALTY = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
@@ -74,68 +73,46 @@ def clean_labels(labels: Iterable[str]) -> list[str]:
     return list(unique.values())
 
 
-def moment_scores(
-    similarity: Array, spans_s: Array, seen: NDArray[np.bool_], moments_s: Array
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Scores of labels at moments, from those of windows.
-
-    Args:
-        similarity: (W, L) cosines.
-        spans_s: (W, 2) begin and end of each window in seconds.
-        seen: (W,) which windows count.
-        moments_s: (G,).
-
-    Returns:
-        (G, L) weighted means over the windows around each moment, weights falling to the windows'
-        ends, and (G,) False where there is no window.
-    """
-    rows, columns, weights = [], [], []
-    for column in np.flatnonzero(seen):
-        start, stop = spans_s[column]
-        first, last = np.searchsorted(moments_s, [start, stop])
-        inside = np.arange(first, max(last, first))
-        center, half = (start + stop) / 2, max((stop - start) / 2, 1e-9)
-        rows.append(inside)
-        columns.append(np.full(len(inside), column))
-        weights.append(1.05 - np.abs(moments_s[inside] - center) / half)
-    shape = (len(moments_s), len(spans_s))
-    if not rows:
-        return np.zeros((len(moments_s), similarity.shape[1])), np.zeros(len(moments_s), bool)
-    entries = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns)))
-    table = csr_array(entries, shape=shape)
-    total = np.asarray(table.sum(axis=1)).ravel()
-    scores = (table @ similarity) / np.maximum(total, 1e-9)[:, None]
-    return scores, total > 0
-
-
 def scores_over_time(
     embeddings: Array, spans_s: Array, label_embeddings: Array
-) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """`moment_scores` of one person's windows, at moments `STEP_S` apart.
+) -> tuple[Array, Array, BoolArray]:
+    """Scores of labels at time steps of `STEP_S`, from one person's windows.
+
+    A score is the weighted mean of the cosines of the windows around; a window's weight falls to
+    its ends.
 
     Args:
-        embeddings: (W, E) unit vectors of windows; zeros where the person was not seen.
+        embeddings: (W, E) unit vectors of windows; zeros where the person is not visible.
         spans_s: (W, 2) seconds, W at least 1.
         label_embeddings: (L, E) unit vectors.
 
     Returns:
-        (G + 1,) seconds between which the moments lie, the scores (G, L), and where there are any.
+        (S + 1,) seconds at which time steps begin and end, the scores (S, L), and (S,) False where
+        there is no window.
     """
     begin_s, end_s = float(spans_s.min()), float(spans_s.max())
     edges_s = np.append(np.arange(begin_s, end_s - 1e-6, STEP_S), end_s)
-    seen = np.linalg.norm(embeddings, axis=1) > 0.5
-    similarity = embeddings @ label_embeddings.T
-    moments_s = (edges_s[:-1] + edges_s[1:]) / 2
-    return edges_s, *moment_scores(similarity, spans_s, seen, moments_s)
+    steps_s = (edges_s[:-1] + edges_s[1:]) / 2
+    first, last = np.searchsorted(steps_s, spans_s).T
+    visible = np.linalg.norm(embeddings, axis=1) > 0.5
+    count = np.where(visible, np.maximum(last - first, 0), 0)  # of time steps in each window
+    window = np.repeat(np.arange(len(spans_s)), count)
+    step = np.arange(len(window)) + (first - np.cumsum(count) + count)[window]
+    center_s, half_s = spans_s.mean(axis=1), np.maximum(np.diff(spans_s)[:, 0] / 2, 1e-9)
+    weight = 1.05 - np.abs(steps_s[step] - center_s[window]) / half_s[window]
+    weights = csr_array((weight, (step, window)), shape=(len(steps_s), len(spans_s)))
+    total = np.asarray(weights.sum(axis=1)).ravel()
+    scores = (weights @ (embeddings @ label_embeddings.T)) / np.maximum(total, 1e-9)[:, None]
+    return edges_s, scores, total > 0
 
 
-def best_path(scores: Array, cost: float) -> NDArray[np.int64]:
+def best_path(scores: Array, cost: float) -> IntArray:
     """The column of each row on the path with the greatest sum of scores minus `cost` per change.
 
     Viterbi's algorithm; as all changes cost the same, a row takes time in the number of columns.
 
     Args:
-        scores: (G, L), G at least 1.
+        scores: (S, L), S at least 1.
     """
     total = scores[0].astype(np.float64)
     came_from = np.empty(len(scores), dtype=np.int64)  # the best column of the row before
@@ -152,31 +129,22 @@ def best_path(scores: Array, cost: float) -> NDArray[np.int64]:
     return path
 
 
-def runs(path: NDArray[np.integer[Any]]) -> list[tuple[int, int]]:
-    """First and one past the last index of each stretch of equal values."""
-    edges = np.flatnonzero(np.diff(path)) + 1
-    bounds = [0, *edges.tolist(), len(path)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True)) if len(path) else []
-
-
-def drop_short(path: NDArray[np.int64], scores: Array, least: int) -> NDArray[np.int64]:
-    """Give stretches under `least` rows, the shortest first, to the neighbor that fits better."""
+def drop_short(path: IntArray, scores: Array, min_length: int) -> IntArray:
+    """Give runs under `min_length` rows, the shortest first, to the neighbor that fits better."""
     path = path.copy()
     while True:
         stretches = runs(path)
-        lengths = [stop - start for start, stop in stretches]
-        if len(stretches) < 2 or min(lengths) >= least:
+        shortest = min(stretches, key=lambda run: run.stop - run.start)
+        if len(stretches) < 2 or shortest.stop - shortest.start >= min_length:
             return path
-        which = int(np.argmin(lengths))
-        start, stop = stretches[which]
-        beside = [path[start - 1]] if start > 0 else []
-        beside += [path[stop]] if stop < len(path) else []
-        path[start:stop] = max(beside, key=lambda column: scores[start:stop, column].sum())
+        beside = path[[max(shortest.start - 1, 0), min(shortest.stop, len(path) - 1)]]
+        beside = beside[beside != path[shortest.start]]
+        path[shortest] = max(beside, key=lambda column: scores[shortest, column].sum())
 
 
 def decode(
     scores: Array,
-    there: NDArray[np.bool_],
+    valid: BoolArray,
     threshold: float,
     *,
     transition_penalty: float = TRANSITION_PENALTY,
@@ -185,18 +153,20 @@ def decode(
     """Timeline of scores: (first row, one past the last, column), L for "other".
 
     Args:
-        scores: (G, L) at moments `STEP_S` apart.
-        there: (G,) False where nothing is known; no span covers these.
+        scores: (S, L) at time steps of `STEP_S`.
+        valid: (S,) False where nothing is known; no span covers these.
         threshold: score of "other".
     """
     with_other = np.column_stack([scores, np.full(len(scores), threshold)])
-    least = max(1, round(min_length_s / STEP_S))
+    min_length = max(1, round(min_length_s / STEP_S))
     spans = []
-    for start, stop in runs(there.astype(np.int64)):
-        if there[start]:
-            part = with_other[start:stop]
-            path = drop_short(best_path(part, transition_penalty / STEP_S), part, least)
-            spans += [(start + a, start + b, int(path[a])) for a, b in runs(path)]
+    for known in true_runs(valid):
+        part = with_other[known]
+        path = drop_short(best_path(part, transition_penalty / STEP_S), part, min_length)
+        spans += [
+            (known.start + run.start, known.start + run.stop, int(path[run.start]))
+            for run in runs(path)
+        ]
     return spans
 
 
@@ -214,29 +184,28 @@ def timeline(
     """The timeline of one person.
 
     Args:
-        embeddings: (W, E) unit vectors of windows; zeros where the person was not seen.
-        spans_s: (W, 2) seconds.
-        label_embeddings: (L, E) unit vectors.
+        embeddings, spans_s, label_embeddings: see `scores_over_time`; W may be 0.
         labels: L of them, each once.
-        threshold: cosine under which a moment is "other"; -1 turns that off.
+        threshold: cosine under which a time step is "other"; -1 turns that off.
+        transition_penalty, min_length_s: see `ActionPose.actions`.
     """
     if not len(spans_s):
         return []
-    edges_s, scores, there = scores_over_time(embeddings, spans_s, label_embeddings)
+    edges_s, scores, valid = scores_over_time(embeddings, spans_s, label_embeddings)
     spans = decode(
-        scores, there, threshold, transition_penalty=transition_penalty, min_length_s=min_length_s
+        scores, valid, threshold, transition_penalty=transition_penalty, min_length_s=min_length_s
     )
     actions = []
     for start, stop, column in spans:
         means = scores[start:stop].mean(axis=0)
         best = np.argsort(-means, kind="stable")[:NUM_TOP]
-        own = best[0] if column == len(labels) else column
+        other = column == len(labels)
         actions.append(
             Action(
                 start_s=round(float(edges_s[start]), 3),
                 stop_s=round(float(edges_s[stop]), 3),
-                label=OTHER if column == len(labels) else labels[column],
-                score=round(float(means[own]), 4),
+                label=OTHER if other else labels[column],
+                score=round(float(means[best[0] if other else column]), 4),
                 person=person,
                 top=tuple((labels[i], round(float(means[i]), 4)) for i in best),
             )

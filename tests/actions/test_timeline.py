@@ -20,8 +20,7 @@ from actionpose.actions.timeline import (
     clean_labels,
     decode,
     drop_short,
-    moment_scores,
-    runs,
+    scores_over_time,
     timeline,
 )
 from actionpose.export import timelines
@@ -61,16 +60,15 @@ def test_short_stretches_go_to_the_better_neighbor() -> None:
     scores[3, 2] = 1
     assert drop_short(path, scores, 2).tolist() == [0, 0, 0, 2, 2, 2, 2]
     assert drop_short(np.array([1]), scores, 5).tolist() == [1]  # nothing to give it to
-    assert runs(np.array([], dtype=np.int64)) == []
 
 
 def test_decode_leaves_out_what_is_not_there() -> None:
     scores = np.full((30, 1), 0.9)
     scores[20:] = 0.1
-    there = np.ones(30, bool)
-    there[10:15] = False
-    assert decode(scores, there, threshold=0.5) == [(0, 10, 0), (15, 20, 0), (20, 30, 1)]
-    assert decode(scores, ~(there | True), threshold=0.5) == []
+    valid = np.ones(30, bool)
+    valid[10:15] = False
+    assert decode(scores, valid, threshold=0.5) == [(0, 10, 0), (15, 20, 0), (20, 30, 1)]
+    assert decode(scores, ~(valid | True), threshold=0.5) == []
 
 
 def test_other_can_be_left_out() -> None:
@@ -80,7 +78,7 @@ def test_other_can_be_left_out() -> None:
     assert timeline(embeddings, spans_s, np.eye(4)[3:], ["fly"])[0].label == OTHER
 
 
-# --- windows and moments ---
+# --- windows ---
 
 
 @pytest.mark.parametrize(("short", "frames"), [(0.5, 27), (0.0, 81), (None, 81)])
@@ -105,15 +103,16 @@ def test_timelines_look_through_windows_that_were_trained(short: float | None, f
     assert set(np.rint(np.diff(spans_s).ravel() * 30)) == {81}
 
 
-def test_moments_near_a_windows_middle_count_more() -> None:
+def test_scores_over_time_weigh_windows_by_their_middle() -> None:
     spans_s = np.array([[0.0, 1.0], [0.5, 1.5], [9, 10]])
-    similarity = np.array([[1.0], [0.0], [0.5]])
-    moments_s = np.array([0.1, 0.6, 0.75, 0.9, 5.0])
-    seen = np.array([True, True, False])
-    scores, there = moment_scores(similarity, spans_s, seen, moments_s)
-    assert there.tolist() == [True] * 4 + [False]
-    assert scores[0, 0] == 1 and scores[2, 0] == pytest.approx(0.5)
-    assert scores[1, 0] > 0.5 > scores[3, 0]
+    embeddings = np.array([[1.0, 0], [0, 1], [0, 0]])  # in the last one nobody is visible
+    edges_s, scores, valid = scores_over_time(embeddings, spans_s, np.array([[1.0, 0]]))
+    steps_s = (edges_s[:-1] + edges_s[1:]) / 2
+    np.testing.assert_array_equal(valid, steps_s < 1.5)
+    at = [int(np.argmin(np.abs(steps_s - time_s))) for time_s in (0.15, 0.65, 0.75, 0.95)]
+    first, early, middle, late = scores[at, 0]
+    assert first == 1 and middle == pytest.approx(0.5)
+    assert early > 0.5 > late
 
 
 def test_timeline_of_known_embeddings() -> None:
