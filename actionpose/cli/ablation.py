@@ -22,7 +22,7 @@ def open_ablation(
     table_only: bool = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train and score the rows of the ablation on open data; goes on where it stopped.
+    """Train and score the rows of the ablation on open data; resumes where it stopped.
 
     Args:
         out_dir: Folder of the runs.

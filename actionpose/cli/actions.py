@@ -33,7 +33,7 @@ def actions(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Say what people do when: a timeline in the labels that you name.
+    """Make a timeline of actions from the labels that you give.
 
     Without labels, those that the checkpoint was trained with are used.
 

@@ -7,7 +7,7 @@ from tyro.conf import Positional, arg
 
 
 def info(corpus: Positional[Path], labels: int = 20) -> None:
-    """The data sheet of a corpus: hours, subjects, labels, and how the poses are distributed.
+    """Print the statistics of a corpus: hours, subjects, labels, and how the poses are distributed.
 
     Args:
         corpus: Folder that `actionpose prepare` wrote.
@@ -29,7 +29,7 @@ def show(
     segments: int = 18,
     seed: int = 0,
 ) -> None:
-    """A picture of a corpus: segments drawn at random with their texts, and the poses' histograms.
+    """Draw a corpus: segments chosen at random with their texts, and the poses' histograms.
 
     Args:
         corpus: Folder that `actionpose prepare` wrote.

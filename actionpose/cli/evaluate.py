@@ -19,7 +19,7 @@ def open_benchmark(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Score a model on the open benchmark: subjects never seen in training."""
+    """Score a model on the open benchmark: subjects that are not in training."""
     from actionpose.datasets.corpus import open_corpus
     from actionpose.evaluation import recognition, segmentation
     from actionpose.evaluation.open_benchmark import METRICS, evaluate_open, model_predict

@@ -49,7 +49,7 @@ def h36m(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Score on Human3.6M by MotionBERT's protocol, or VideoPose3D's, as the data are."""
+    """Score on Human3.6M by the protocol of the data: MotionBERT's or VideoPose3D's."""
     from actionpose.evaluation.paired import protocol_for
     from actionpose.prepare.paired.h36m import prepare_h36m
 

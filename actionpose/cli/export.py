@@ -86,7 +86,7 @@ def angles(
     out: Outputs = (),
     motion: Motion = MotionOptions(),  # noqa: B008
 ) -> None:
-    """Angles of hips, knees, shoulders, elbows and the trunk over time: table, CSV, plot.
+    """Compute joint angles over time: hips, knees, shoulders, elbows, trunk; table, CSV, plot.
 
     Args:
         result: An npz that `actionpose lift` wrote.

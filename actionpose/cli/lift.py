@@ -91,7 +91,7 @@ def lift(
         engine: local, or ray: on a Ray cluster, whose address is in RAY_ADDRESS.
         detector: For videos: mediapipe (one person), rtmlib (several), or the path of an .onnx.
         persons: "all", or a number: the first ones in --person-order.
-        person_order: largest (seen largest and longest), first (to appear), most-moving.
+        person_order: largest (in the image, summed over time), first (to appear), most-moving.
         max_gap: Seconds of absence that are filled from both sides; they stay marked as not valid.
         height: Stature of the people in meters; else that of an average adult.
         format: Container, where it cannot be told, such as alphapose or deeplabcut.
@@ -238,11 +238,11 @@ def _shares(seconds: dict[str, float]) -> str:
 def _print_result(result: Any, files: list[Path]) -> None:
     header = result.header
     persons, frames = result.valid.shape
-    seen = int(result.valid.sum())
+    detections = int(result.valid.sum())
     print(
         f"result  {persons} {'person' if persons == 1 else 'people'}, {frames} "
         f"{'frame' if frames == 1 else 'frames'} at {header['fps']:g} Hz "
-        f"({header['rate_source']}); {seen} detections"
+        f"({header['rate_source']}); {detections} detections"
     )
     facts = result.facts
     print(f"        {facts['units']}; {facts['axes']}; {facts['root']}")

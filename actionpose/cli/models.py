@@ -11,7 +11,7 @@ from actionpose.utils.errors import UserError
 
 
 def models_list() -> None:
-    """The models that ship with the package."""
+    """List the models that ship with the package."""
     from actionpose.model_hub import bundled
 
     for name, folder in bundled().items():
@@ -19,7 +19,7 @@ def models_list() -> None:
 
 
 def models_info(checkpoint: Positional[str] = "tiny") -> None:
-    """What a checkpoint says of itself.
+    """Show the metadata of a checkpoint.
 
     Args:
         checkpoint: Bundled name, checkpoint or run folder, or Hub id.
@@ -35,7 +35,7 @@ def models_info(checkpoint: Positional[str] = "tiny") -> None:
 
 
 def models_convert(checkpoint: Positional[str], out: Positional[Path], text: bool = False) -> None:
-    """Write what others need of a checkpoint: half-precision weights, metadata, known labels.
+    """Write a checkpoint for release: half-precision weights, metadata, known labels.
 
     Args:
         checkpoint: Checkpoint or run folder.
@@ -55,7 +55,7 @@ def models_calibrate(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Find the cosine under which a moment is "other", and store it in the checkpoint.
+    """Find the cosine below which a time step is "other", and store it in the checkpoint.
 
     Args:
         checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold`.
@@ -81,7 +81,7 @@ def models_calibrate(
     write_json(path, meta)
     print(
         f"a label has to reach a cosine of {found['rejection_threshold']:.3f}: "
-        f"{found['accepted']:.0f} % of moments whose label is offered do, "
+        f"{found['accepted']:.0f} % of the time steps whose label is offered do, "
         f"{found['rejected']:.0f} % of those whose label is not do not"
     )
     print(f"wrote   {path}")
