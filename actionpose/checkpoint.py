@@ -1,11 +1,11 @@
 """Checkpoints: a folder with `weights.safetensors`, `meta.json`, and `training.pt` for resuming.
 
-One that knows actions has `labels.safetensors` too, the embeddings of the labels it was trained on,
-and may have its text side in `text/` (`text.TextEncoder`), for labels that it has not seen.
+After pretraining with text it has `labels.safetensors` too, the embeddings of the training labels,
+and may have its text encoder in `text/` (`models.text_encoder`), for other labels.
 
-All but `training.pt` is what is published; reading it runs no pickle, and the model is built from
-the configuration in `meta.json`, so that a checkpoint needs no flags to be used. MotionBERT's
-official files are read by name with `weights_only`.
+All but `training.pt` is published. Reading it runs no pickle, and the model is built from the
+configuration in `meta.json`, without further settings. MotionBERT's official files are read by name
+with `weights_only`.
 """
 
 import json
@@ -32,8 +32,8 @@ from actionpose.utils.files import atomic_folder
 from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
-
-
+WEIGHTS, META = "weights.safetensors", "meta.json"
+LABELS, TEXT = "labels.safetensors", "text"
 # what torch raises for a file that is damaged, or no pickle at all
 UNREADABLE = (
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
@@ -80,34 +80,32 @@ def _write(folder: Path, weights: Mapping[str, Tensor], meta: dict[str, Any]) ->
     (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 
-WEIGHTS, META = "weights.safetensors", "meta.json"
-LABELS, TEXT = "labels.safetensors", "text"
-
-
 def publish(checkpoint: Path, folder: Path, *, text: bool = False) -> Path:
-    """Write what others need of a checkpoint: half-precision weights, metadata, known labels.
+    """Write a checkpoint for others: half-precision weights, metadata, known labels.
 
     Args:
-        text: the trained text side too, for labels that are not known; it is much larger.
+        text: the trained text encoder too, for other labels; it is much larger.
 
     Raises:
-        UserError: the folder exists, or a text side is asked for that is not there.
+        UserError: the folder exists, or the checkpoint has no text encoder.
     """
     weights, meta = load(checkpoint)
     labels = load_labels(checkpoint)
     if text and not (checkpoint / TEXT).is_dir():
-        raise UserError(f"{checkpoint} has no text side to publish")
+        raise UserError(f"{checkpoint} has no text encoder to publish")
     with atomic_folder(folder) as unfinished:
-        _write(unfinished, {key: value.half() for key, value in weights.items()}, meta)
+        _write(unfinished, _half(weights), meta)
         if labels:
             save_labels(unfinished, labels[0], labels[1].half())
         if text:
-            whole = shutil.ignore_patterns(WEIGHTS)
-            shutil.copytree(checkpoint / TEXT, unfinished / TEXT, ignore=whole)
-            side = load_file(checkpoint / TEXT / WEIGHTS)
-            halves = {key: value.half() for key, value in side.items()}
-            (unfinished / TEXT / WEIGHTS).write_bytes(as_bytes(halves))
+            shutil.copytree(checkpoint / TEXT, unfinished / TEXT)
+            halves = as_bytes(_half(load_file(checkpoint / TEXT / WEIGHTS)))
+            (unfinished / TEXT / WEIGHTS).write_bytes(halves)
     return folder
+
+
+def _half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.half() for key, value in weights.items()}
 
 
 def save_labels(folder: Path, labels: list[str], embeddings: Tensor) -> None:
@@ -143,7 +141,7 @@ def load_labels(folder: Path) -> tuple[list[str], Tensor] | None:
 
 
 def copy_text(source: Path, folder: Path) -> None:
-    """Copy the known labels and the text side of a checkpoint, as far as it has them."""
+    """Copy the known labels and the text encoder of a checkpoint, as far as it has them."""
     if (source / LABELS).is_file():
         shutil.copy(source / LABELS, folder / LABELS)
     if (source / TEXT).is_dir():
@@ -151,7 +149,7 @@ def copy_text(source: Path, folder: Path) -> None:
 
 
 def saved_steps(run: Path) -> list[Path]:
-    """The whole checkpoints of a run, oldest first."""
+    """The complete checkpoints of a run, oldest first."""
     return sorted((run / "checkpoints").glob("[0-9]" * 7))
 
 
@@ -186,8 +184,8 @@ def load_training(folder: Path) -> dict[str, Any]:
 
 
 def _refusal(error: Exception) -> str:
-    """Why torch did not read a file: one line, and what it refused by name."""
-    refused = re.search(r"GLOBAL (\S+)", str(error))  # in the middle of a long advice
+    """Why torch did not read a file, in one line that names what it refused."""
+    refused = re.search(r"GLOBAL (\S+)", str(error))  # in the middle of a long message
     if refused:
         return f"it holds {refused[1]}, which could run code"
     return next(iter(str(error).splitlines()), "it is empty or cut off")
@@ -213,8 +211,8 @@ def load_by_name(
     """Load weights whose names and shapes must all fit.
 
     Args:
-        may_miss: beginnings of the names that the weights need not have.
-        ignore: beginnings of the names that need not fit in any way; these are not loaded.
+        may_miss: prefixes of names that the weights need not have.
+        ignore: prefixes of names that are not loaded, whether they fit or not.
 
     Raises:
         UserError: lists every name that is only on one side, or has another shape.
@@ -275,7 +273,7 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
 
     Args:
         source: as for `motionbert_weights`; sizes follow from the shapes.
-        num_heads: cannot be seen in the shapes; all official files have 8.
+        num_heads: does not follow from the shapes; 8 in all official files.
 
     Raises:
         UserError: as `motionbert_weights`, or weights that do not fit together.

@@ -3,7 +3,7 @@
     python benchmarks/timeline_speed.py
 
 The demo's keypoints, forwards and backwards, 1,800 frames; wall time, the median of three, with one
-thread and with two. "Other labels" are asked of the same result, when the text side is read.
+thread and with two. "Other labels" are asked of the same result, when the text encoder is read.
 """
 
 import time
@@ -52,7 +52,7 @@ def seconds(call: Callable[[], Any]) -> float:
 def main(checkpoint: str = "tiny") -> None:
     """Print a row for each number of threads."""
     model, keypoints = ActionPose.from_pretrained(checkpoint, "cpu"), minute()
-    model.embed_text(["a text"])  # reads the text side
+    model.embed_text(["a text"])  # reads the text encoder
     result = model.lift(keypoints)
     print("| threads | label, s | other labels, s | lift, s |\n|---|---|---|---|")
     for threads in (1, 2):

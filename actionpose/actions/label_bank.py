@@ -1,4 +1,4 @@
-"""Embeddings of labels: those that a checkpoint knows, and free text where it has its text side.
+"""Embeddings of labels: those that a checkpoint knows, and free text where it has its text encoder.
 
 A checkpoint that was pretrained with text brings the embeddings of its training labels in
 `labels.safetensors`; looking one up needs nothing else. Any other text goes through the encoder in
@@ -50,7 +50,7 @@ class LabelBank:
         """Unit vectors (N, E) in the space of the motions.
 
         Raises:
-            UserError: a text that is not known, and no text side to encode it.
+            UserError: a text that is not known, and no text encoder to encode it.
         """
         unknown = [text for text in dict.fromkeys(texts) if not self.knows(text)]
         found = dict(self._rows)
@@ -81,7 +81,7 @@ class LabelBank:
             )
         shown = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
         return (
-            f"the checkpoint {self.folder} has no text side, and {texts[0]!r} is none of its "
+            f"the checkpoint {self.folder} has no text encoder, and {texts[0]!r} is none of its "
             f"{len(self.names)} labels ({shown}): choose among these, or a checkpoint with text"
         )
 

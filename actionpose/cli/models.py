@@ -40,7 +40,7 @@ def models_convert(checkpoint: Positional[str], out: Positional[Path], text: boo
     Args:
         checkpoint: Checkpoint or run folder.
         out: Folder to make.
-        text: Also the trained text side, for labels that training has not seen.
+        text: Also the trained text encoder, for labels that training has not seen.
     """
     from actionpose.checkpoint import publish
     from actionpose.model_hub import find

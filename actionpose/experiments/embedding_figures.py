@@ -218,14 +218,14 @@ def draw_figure8(
     """Draw clips with the probability of each chosen label: softmax of cosine over tau.
 
     Args:
-        labels: two or more; any text if the checkpoint carries its text side.
+        labels: two or more; any text if the checkpoint carries its text encoder.
         motions: ids of motions; left out, one held-out clip of each label.
 
     Returns:
         For each clip its name, its label, and the probability and cosine of each chosen label.
 
     Raises:
-        UserError: fewer than two labels, no clip for them, or unknown labels without a text side.
+        UserError: fewer than two labels, no clip for them, or other labels without a text encoder.
     """
     labels = [normalize_text(label) for label in labels]
     if len(set(labels)) < 2:

@@ -1,7 +1,7 @@
-"""The text side: the first layers of a BERT, and its pooling to one embedding (Figure 6b).
+"""The text encoder: the first layers of a BERT, and its pooling to one embedding (Figure 6b).
 
-BERT and its tokenizer are Hugging Face's (the extra `text`), imported only when one is made or
-read. Known labels need none of it: their embeddings lie in the checkpoint.
+BERT and its tokenizer are Hugging Face's (the extra `text`), imported only when an encoder is built
+or read. Known labels need neither: their embeddings lie in the checkpoint.
 
 Letters in shapes: U texts, N tokens, D width of BERT, E embedding.
 """
@@ -35,27 +35,27 @@ _SIDES |= {f"{side}ward": f"{_SIDES[side]}ward" for side in ("left", "right")}
 
 
 def normalize_text(text: str) -> str:
-    """What makes two labels the same: lower case, one form of every character, single spaces.
+    """The form in which two labels are compared: NFKC, case-folded, with single spaces.
 
-    Punctuation at the ends goes; within, it may carry meaning ("sit-to-stand") and stays.
+    Punctuation at the ends is removed; within, it may carry meaning ("sit-to-stand") and stays.
     """
     text = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(text.split()).strip(" .,;:!?\"'")
 
 
 def mirror_text(text: str) -> str:
-    """What a normalized text says of the mirrored motion: left and right change places."""
+    """The normalized text of the mirrored motion: left and right are swapped."""
     return re.sub(r"[a-z]+", lambda word: _SIDES.get(word[0], word[0]), text)
 
 
 class TextEncoder(nn.Module):
     """Texts to embeddings in the space of `PoseOutput.embedding`.
 
-    Made by `from_pretrained` or `from_checkpoint`.
+    Built by `from_pretrained` or `from_checkpoint`.
 
     Args:
         bert: Hugging Face's model without its pooler.
-        tokenizer: the one that belongs to it.
+        tokenizer: that of the model.
         pooling: the <CLS> token's features, or the mean over all tokens.
         embedding_dim: E.
         dropout: in the pooling, while training; BERT's own is in its configuration.
@@ -142,13 +142,13 @@ class TextEncoder(nn.Module):
         return encoder
 
     def freeze(self) -> None:
-        """Keep BERT as it is and train the pooling alone; saving then names BERT's origin."""
+        """Train the pooling alone, not BERT; `save` then writes BERT's origin in its place."""
         self.bert.requires_grad_(False)
         self.frozen = True
 
     @classmethod
     def from_checkpoint(cls, folder: Path | str) -> "TextEncoder":
-        """Read the text side of a checkpoint (`CHECKPOINT/text`), in eval mode.
+        """Read the text encoder of a checkpoint (`CHECKPOINT/text`), in eval mode.
 
         Raises:
             UserError: the extra is missing, the checkpoint has none, or it is damaged.
@@ -156,7 +156,7 @@ class TextEncoder(nn.Module):
         folder = Path(folder)
         if not (folder / _META).is_file():
             raise UserError(
-                f"{folder.parent} carries no text side: only its known labels can be used; "
+                f"{folder.parent} has no text encoder: only its known labels can be used; "
                 "publish the checkpoint with --text to have free text"
             )
         transformers = _transformers()
@@ -181,17 +181,17 @@ class TextEncoder(nn.Module):
                 {key: value.float() for key, value in weights.items()}, strict=False
             )
             if strange or any(not (encoder.frozen and key.startswith("bert.")) for key in missing):
-                raise UserError(f"the text side {folder} does not fit: {[*missing, *strange][:3]}")
+                raise UserError(f"{folder} does not fit: {[*missing, *strange][:3]}")
         except UserError:
             raise
         except Exception as error:  # files of three libraries; each has errors of its own
-            raise UserError(f"the text side {folder} is damaged: {_first_line(error)}") from error
+            raise UserError(f"{folder} is damaged: {_first_line(error)}") from error
         return encoder.eval()
 
     def save(self, folder: Path) -> None:
-        """Write the weights, BERT's configuration, the tokenizer and the pooling into a folder.
+        """Write weights, settings and tokenizer into a folder.
 
-        A frozen BERT is not written but named by its origin, from which it is read again.
+        Of a frozen BERT only its origin is written, from which it is read again.
         """
         folder.mkdir(parents=True, exist_ok=True)
         weights = {
@@ -219,16 +219,11 @@ class TextEncoder(nn.Module):
         (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor, int]:
-        """Token ids (U, N) int64, which are real (U, N) bool, and how many texts were cut."""
-        found = self.tokenizer(texts, padding=True)
-        ids = torch.tensor(found["input_ids"]).reshape(len(texts), -1)
-        valid = torch.tensor(found["attention_mask"]).reshape(len(texts), -1).bool()
-        cut = int((valid.sum(dim=1) > self.max_tokens).sum())
-        if cut:  # again, so that the last token of a cut text is <SEP>
-            short = self.tokenizer(texts, padding=True, truncation=True, max_length=self.max_tokens)
-            ids = torch.tensor(short["input_ids"])
-            valid = torch.tensor(short["attention_mask"]).bool()
-        return ids, valid, cut
+        """Token ids (U, N) int64, a mask (U, N) that is False on padding, and how many are cut."""
+        num_cut = sum(len(ids) > self.max_tokens for ids in self.tokenizer(texts)["input_ids"])
+        settings = {"padding": True, "truncation": True, "max_length": self.max_tokens}
+        found = self.tokenizer(texts, return_tensors="pt", **settings)
+        return found["input_ids"], found["attention_mask"].bool(), num_cut
 
     def features(self, token_ids: Tensor, token_valid: Tensor) -> Tensor:
         """BERT's pooled features (U, D) of tokens (U, N)."""
@@ -239,22 +234,22 @@ class TextEncoder(nn.Module):
         return (hidden * weight).sum(dim=1) / weight.sum(dim=1)
 
     def project(self, features: Tensor) -> Tensor:
-        """Features (U, D) to embeddings (U, E), not normalized."""
+        """Embeddings (U, E) of features (U, D), not normalized."""
         return self.dropout(self.norm(F.gelu(self.fc(features))))
 
     def forward(self, token_ids: Tensor, token_valid: Tensor) -> Tensor:
+        """Embeddings (U, E) of tokens (U, N), not normalized."""
         return self.project(self.features(token_ids, token_valid))
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:
-        """Unit vectors (U, E) of texts, float32 on the CPU, each normalized as labels are."""
-        training = self.training
+        """Unit vectors (U, E) float32, on the CPU, of texts, which are normalized as labels are."""
+        training, device = self.training, self.fc.weight.device
         self.eval()
         rows = [torch.zeros(0, self.fc.out_features)]
         for first in range(0, len(texts), _BATCH):
-            part = [normalize_text(text) for text in texts[first : first + _BATCH]]
-            ids, valid, _ = self.tokenize(part)
-            device = self.fc.weight.device
+            batch = [normalize_text(text) for text in texts[first : first + _BATCH]]
+            ids, valid, _ = self.tokenize(batch)
             rows.append(self(ids.to(device), valid.to(device)).float().cpu())
         self.train(training)
         return F.normalize(torch.cat(rows), dim=-1)
@@ -262,18 +257,14 @@ class TextEncoder(nn.Module):
 
 def spread(embeddings: Tensor) -> dict[str, float]:
     """Mean and largest cosine between different rows of (L, E) unit vectors."""
-    cosines = (embeddings @ embeddings.T).fill_diagonal_(torch.nan)
-    others = cosines[~cosines.isnan()]
-    if not len(others):
-        return {"label_cosine_mean": 1.0, "label_cosine_max": 1.0}
-    return {
-        "label_cosine_mean": float(others.mean()),
-        "label_cosine_max": float(others.max()),
-    }
+    cosines = (embeddings @ embeddings.T)[~torch.eye(len(embeddings), dtype=torch.bool)]
+    if not len(cosines):
+        cosines = torch.ones(1)
+    return {"label_cosine_mean": float(cosines.mean()), "label_cosine_max": float(cosines.max())}
 
 
 def _in_package(place: str) -> Path:
-    """The folder that NAME/FOLDER means inside an installed package."""
+    """The folder NAME/FOLDER inside the installed package NAME, which is not imported."""
     name, _, folder = place.partition("/")
     found = importlib.util.find_spec(name) if name.isidentifier() else None
     if found is None or not found.submodule_search_locations:
@@ -283,7 +274,7 @@ def _in_package(place: str) -> Path:
 
 
 def _transformers() -> Any:
-    # a fast tokenizer with threads of its own, forked by a data worker, would warn and may hang
+    # a fast tokenizer with threads, forked by a data worker, would warn and may hang
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         import transformers
@@ -291,7 +282,7 @@ def _transformers() -> Any:
     except ModuleNotFoundError as error:
         raise UserError("encoding text needs: pip install 'actionpose[text]'") from error
     quiet: Any = logging
-    quiet.set_verbosity_error()  # it reports the layers that we leave out
+    quiet.set_verbosity_error()  # it reports the layers that are left out
     quiet.disable_progress_bar()
     return transformers
 

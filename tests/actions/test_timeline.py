@@ -288,8 +288,8 @@ def test_one_label_and_five_thousand(checkpoint: Path, track: Keypoints) -> None
 def test_checkpoints_without_text(checkpoint: Path, track: Keypoints, tmp_path: Path) -> None:
     known = {"arms up": np.ones(16), "walk": -np.ones(16)}
     model = ActionPose.from_pretrained(write_checkpoint(tmp_path / "known", labels=known), "cpu")
-    assert model.actions(track, ["ARMS  up"])  # known labels need no text side
-    with pytest.raises(UserError, match="no text side, and 'fly' is none of its 2 labels"):
+    assert model.actions(track, ["ARMS  up"])  # known labels need no text encoder
+    with pytest.raises(UserError, match="no text encoder, and 'fly' is none of its 2 labels"):
         model.actions(track, ["arms up", "fly"])
     silent = ActionPose.from_pretrained(write_checkpoint(tmp_path / "silent"), "cpu")
     assert silent.lift(track).embeddings is None

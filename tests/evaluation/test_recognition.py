@@ -31,7 +31,7 @@ def test_recognize_beats_chance_where_the_labels_fit(
 
 
 def test_recognize_reports_unseen_labels_apart(action_corpus: Corpus, tmp_path: Path) -> None:
-    """A checkpoint with a text side that was trained with other labels."""
+    """A checkpoint with a text encoder that was trained with other labels."""
     model = ActionPose.from_pretrained(
         write_checkpoint(tmp_path / "c", labels={"walk": np.ones(16)}, text=True), "cpu"
     )

@@ -1,4 +1,4 @@
-"""A small checkpoint with labels and a text side, as pretraining leaves one; weights are random."""
+"""A small checkpoint with labels and a text encoder, as after pretraining, with random weights."""
 
 import json
 from dataclasses import asdict

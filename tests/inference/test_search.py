@@ -160,7 +160,7 @@ def test_command(
 
     for arguments, message in [
         (("walk", tmp_path / "gone"), "there is no"),
-        (("fly", *places), "no text side"),
+        (("fly", *places), "no text encoder"),
         (("walk",), "where to search"),
         ((" ", *places), "no label"),
         (("walk", *places, "--start", 1), "belong to a query"),

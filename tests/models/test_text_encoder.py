@@ -1,4 +1,4 @@
-"""The text side: what two labels share, what mirroring does to them, and what is refused.
+"""The text encoder: what two labels share, what mirroring does to them, and what is refused.
 
 The BERT is a made-up one of two small layers, except where the real one of a pip package is read.
 """
@@ -168,7 +168,7 @@ def test_a_frozen_bert_is_named_not_written(small_bert, tmp_path):
 
 
 def test_a_checkpoint_without_or_with_a_damaged_text_side(encoder, tmp_path):
-    with pytest.raises(UserError, match="carries no text side"):
+    with pytest.raises(UserError, match="has no text encoder"):
         TextEncoder.from_checkpoint(tmp_path / "text")
     encoder.save(tmp_path / "text")
     (tmp_path / "text" / "weights.safetensors").write_bytes(b"cut off")

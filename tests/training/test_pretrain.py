@@ -277,7 +277,7 @@ def test_without_text_no_text_model_is_needed(tiny_pretraining, tmp_path):
     assert "alignment" not in rows(tmp_path)[0]
     assert checkpoint.load_labels(outcome.checkpoint) is None
     assert not (outcome.checkpoint / "text").exists()
-    with pytest.raises(UserError, match="carries no text side"):
+    with pytest.raises(UserError, match="has no text encoder"):
         TextEncoder.from_checkpoint(outcome.checkpoint / "text")
 
 
@@ -375,7 +375,7 @@ def test_published_with_labels_and_text_side(tiny_pretraining, tmp_path):
     size = sum(path.stat().st_size for path in (large / "text").glob("*.safetensors"))
     whole = (outcome.checkpoint / "text" / "weights.safetensors").stat().st_size
     assert size < 0.6 * whole
-    with pytest.raises(UserError, match="has no text side to publish"):
+    with pytest.raises(UserError, match="has no text encoder to publish"):
         checkpoint.publish(small, tmp_path / "again", text=True)
     (small / "labels.safetensors").write_bytes(b"cut")
     with pytest.raises(UserError, match="label table .* is damaged"):
