@@ -28,6 +28,8 @@ def open_benchmark(
 
     if confusion and confusion.suffix.lower() != ".png":
         raise UserError(f"--confusion is a picture, such as confusion.png, not {confusion}")
+    if not data:
+        raise UserError("name the corpora to score on, with --data FOLDER")
     model = ActionPose.from_pretrained(checkpoint, device)
     if confusion and not (actions and model.knows_actions):
         raise UserError(f"there is no --confusion to draw: {checkpoint} knows no actions")

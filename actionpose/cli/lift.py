@@ -15,6 +15,7 @@ from actionpose.cli.options import (
     Device,
     Quiet,
     check_outputs,
+    parse_height,
     parse_size,
     progress_bar,
 )
@@ -66,7 +67,7 @@ def lift(
     persons: str = "all",
     person_order: str = "largest",
     max_gap: float = 0.5,
-    height: float | None = None,
+    height: str | None = None,
     checkpoint: Checkpoint = "tiny",
     format: Annotated[str, arg(aliases=["--from"])] = "auto",
     skeleton: str | None = None,
@@ -93,7 +94,7 @@ def lift(
         persons: "all", or a number: the first ones in --person-order.
         person_order: largest (in the image, summed over time), first (to appear), most-moving.
         max_gap: Seconds of absence that are filled from both sides; they stay marked as not valid.
-        height: Stature of the people in meters; else that of an average adult.
+        height: Stature of the people, such as 1.75 or 175cm; else that of an average adult.
         format: Container, where it cannot be told, such as alphapose or deeplabcut.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
@@ -108,7 +109,7 @@ def lift(
         persons=persons if persons == "all" else _integer(persons),
         order=person_order,
         max_gap_s=max_gap,
-        height_m=height,
+        height_m=None if height is None else parse_height(height),
         format=format,
         skeleton=skeleton,
         image_size=None if image_size is None else parse_size(image_size),

@@ -1,5 +1,6 @@
 """What commands share: options that mean the same everywhere, and small checks."""
 
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,17 @@ def parse_size(text: str) -> tuple[int, int]:
     if len(sides) != 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
         raise UserError(f"--image-size is WIDTHxHEIGHT in pixels, such as 1920x1080, not {text}")
     return int(sides[0]), int(sides[1])
+
+
+def parse_height(text: str) -> float:
+    """Meters of "1.75", "1.75m" or "175cm"."""
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(m|cm)?", text.strip().lower())
+    if found is None:
+        raise UserError(f"--height is a length such as 1.75 or 175cm, not {text}")
+    meters = float(found[1]) / (100 if found[2] == "cm" else 1)
+    if found[2] is None and 30 <= meters <= 280:
+        raise UserError(f"--height is in meters: {text} centimeters are {meters / 100:g}")
+    return meters
 
 
 def check_outputs(

@@ -14,6 +14,7 @@ from helpers.command_line import PATIENCE_S, call, start_python
 
 from actionpose import Keypoints, Result
 from actionpose.cli import main as cli
+from actionpose.cli.options import parse_height
 from actionpose.datasets.corpus import Corpus, verify_corpus
 from actionpose.skeletons import COCO17, HALPE26
 
@@ -65,6 +66,11 @@ def test_help_imports_nothing_heavy() -> None:
     code += "print({'torch', 'scipy', 'numpy', 'tyro', 'tqdm'} & sys.modules.keys() or 'light')"
     with start_python("-c", code, stdout=PIPE) as process:
         assert process.communicate()[0].splitlines()[-1] == b"light"
+
+
+@pytest.mark.parametrize("text", ["1.75", "1.75m", "175cm", " 175 CM"])
+def test_height_in_meters_or_centimeters(text: str) -> None:
+    assert parse_height(text) == pytest.approx(1.75)
 
 
 def test_errors_name_the_options_of_the_command_line() -> None:
@@ -139,7 +145,10 @@ def test_wrong_files(
         (["lift", "{good}"], "-o"),
         (["lift", "{good}", "-o", "o.xyz"], ".npz"),
         (["lift", "{good}", "-o", "no/such/o.npz"], "no folder"),
-        (["lift", "{good}", "-o", "o.npz", "--height", "175"], "meters"),
+        (["lift", "{good}", "-o", "o.npz", "--height", "175"], "are 1.75"),
+        (["lift", "{good}", "-o", "o.npz", "--height", "tall"], "such as 1.75 or 175cm"),
+        (["lift", "{good}", "-o", "o.npz", "--height", "9"], "--height is 9"),
+        (["lift", "{good}", "-o", "o.npz", "--device", "gpu"], "cuda"),
         (["lift", "{good}", "-o", "o.npz", "--image-size", "12"], "WIDTHxHEIGHT"),
         (["lift", "{good}", "-o", "o.npz", "--persons", "few"], "--persons"),
         (["lift", "{good}", "-o", "o.npz", "--checkpoint", "nothing"], "no checkpoint"),
