@@ -1,5 +1,7 @@
 """Joint sets against the published orders, and the ways between them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from actionpose.skeletons import (
     MPI_INF_3DHP17,
     MPII16,
     SKELETONS,
+    Skeleton,
     convert,
 )
 from actionpose.utils.errors import UserError
@@ -40,18 +43,18 @@ TABLE = {
 EVERY_SET = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=list(SKELETONS))
 
 
-def some_points(skeleton, *leading, channels=3, seed=0):
+def some_points(skeleton: Skeleton, *leading: int, channels: int = 3, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((*leading, len(skeleton), channels))
 
 
 @EVERY_SET
-def test_mirroring_twice_is_nothing(skeleton):
+def test_mirroring_twice_is_nothing(skeleton: Skeleton) -> None:
     points = np.arange(len(skeleton))
     assert (points[skeleton.mirror][skeleton.mirror] == points).all()
 
 
 @EVERY_SET
-def test_mirror_swaps_every_side_and_nothing_else(skeleton):
+def test_mirror_swaps_every_side_and_nothing_else(skeleton: Skeleton) -> None:
     for joint, twin in zip(
         skeleton.joints, np.array(skeleton.joints)[skeleton.mirror], strict=True
     ):
@@ -60,7 +63,7 @@ def test_mirror_swaps_every_side_and_nothing_else(skeleton):
 
 
 @EVERY_SET
-def test_sets_are_trees(skeleton):
+def test_sets_are_trees(skeleton: Skeleton) -> None:
     assert len(set(skeleton.joints)) == len(skeleton.joints) == len(skeleton.parents)
     assert skeleton.parents.count(None) == 1
     parent_of = dict(zip(skeleton.joints, skeleton.parents, strict=True))
@@ -73,12 +76,12 @@ def test_sets_are_trees(skeleton):
 
 
 @EVERY_SET
-def test_the_tree_is_symmetric(skeleton):
+def test_the_tree_is_symmetric(skeleton: Skeleton) -> None:
     bones = set(skeleton.bones)
     assert bones == {(skeleton.mirror[child], skeleton.mirror[parent]) for child, parent in bones}
 
 
-def test_published_sizes():
+def test_published_sizes() -> None:
     assert {name: len(skeleton) for name, skeleton in SKELETONS.items()} == {
         "h36m17": 17,
         "coco17": 17,
@@ -90,7 +93,7 @@ def test_published_sizes():
     }
 
 
-def indices_of(skeleton, side):
+def indices_of(skeleton: Skeleton, side: str) -> list[Any]:
     return [i for i, joint in enumerate(skeleton.joints) if joint.startswith(f"{side}_")]
 
 
@@ -111,12 +114,14 @@ def indices_of(skeleton, side):
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_left_and_right_are_where_they_were_published(skeleton, left, right):
+def test_left_and_right_are_where_they_were_published(
+    skeleton: Skeleton, left: list[Any], right: list[Any]
+) -> None:
     assert indices_of(skeleton, "left") == left
     assert indices_of(skeleton, "right") == right
 
 
-def test_single_joints_are_where_they_were_published():
+def test_single_joints_are_where_they_were_published() -> None:
     assert H36M17.indices("pelvis", "right_ankle", "left_ankle", "thorax", "nose", "head") == [
         *(0, 3, 6),
         *(8, 9, 10),
@@ -142,13 +147,13 @@ def test_single_joints_are_where_they_were_published():
     ]
 
 
-def test_flip_pairs_of_mpi_inf_3dhp():
+def test_flip_pairs_of_mpi_inf_3dhp() -> None:
     """Arms 2-4 with 5-7, legs 8-10 with 11-13, the trunk with itself."""
     expected = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14, 15, 16]
     assert MPI_INF_3DHP17.mirror == expected
 
 
-def test_body_parts_are_those_of_the_paper():
+def test_body_parts_are_those_of_the_paper() -> None:
     parts = {name: sorted(H36M17.indices(*joints)) for name, joints in BODY_PARTS.items()}
     assert parts == {
         "upper body": [7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
@@ -161,7 +166,7 @@ def test_body_parts_are_those_of_the_paper():
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_conversion_follows_the_table(name):
+def test_conversion_follows_the_table(name: str) -> None:
     points = some_points(SKELETONS[name], 4)
     converted = convert(points, SKELETONS[name])
     assert sorted(TABLE[name]) == list(range(17))
@@ -172,7 +177,7 @@ def test_conversion_follows_the_table(name):
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_coordinates_alone_are_averaged(name):
+def test_coordinates_alone_are_averaged(name: str) -> None:
     points = some_points(SKELETONS[name], 2, 3)
     converted = convert(points, SKELETONS[name], confidence=False)
     for joint, parts in TABLE[name].items():
@@ -181,7 +186,7 @@ def test_coordinates_alone_are_averaged(name):
 
 @EVERY_SET
 @pytest.mark.parametrize("confidence", [True, False])
-def test_tensors_and_arrays_alike(skeleton, confidence):
+def test_tensors_and_arrays_alike(skeleton: Skeleton, confidence: bool) -> None:
     points = some_points(skeleton, 2, 3).astype(np.float32)
     array = convert(points, skeleton, confidence=confidence)
     tensor = convert(torch.from_numpy(points), skeleton, confidence=confidence)
@@ -191,7 +196,7 @@ def test_tensors_and_arrays_alike(skeleton, confidence):
     np.testing.assert_allclose(tensor.numpy(), array, rtol=1e-6)
 
 
-def test_conversion_changes_nothing_of_what_it_was_given():
+def test_conversion_changes_nothing_of_what_it_was_given() -> None:
     points = some_points(COCO17)
     before = points.copy()
     convert(points, COCO17)
@@ -199,23 +204,23 @@ def test_conversion_changes_nothing_of_what_it_was_given():
 
 
 @EVERY_SET
-def test_conversion_and_mirror_commute(skeleton):
+def test_conversion_and_mirror_commute(skeleton: Skeleton) -> None:
     points = some_points(skeleton, 2)
     there = convert(points[:, skeleton.mirror], skeleton)
     np.testing.assert_allclose(there, convert(points, skeleton)[:, H36M17.mirror])
 
 
-def test_the_same_set_is_a_reordering_of_nothing():
+def test_the_same_set_is_a_reordering_of_nothing() -> None:
     points = some_points(HALPE26)
     assert (convert(points, HALPE26, HALPE26) == points).all()
 
 
-def test_sets_that_contain_another_convert_to_it():
+def test_sets_that_contain_another_convert_to_it() -> None:
     points = some_points(HALPE26)
     assert (convert(points, HALPE26, COCO17) == points[:17]).all()
 
 
-def test_refused_conversions():
+def test_refused_conversions() -> None:
     with pytest.raises(UserError, match="h36m17.*coco17.*nothing gives left_eye"):
         convert(some_points(H36M17), H36M17, COCO17)
     with pytest.raises(UserError, match="halpe26 has 26 joints, but the points have 17"):
