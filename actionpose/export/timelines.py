@@ -63,12 +63,8 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
     """Bars over time, a row for each label of each person."""
     if not actions:
         raise UserError("there is nothing to draw: the timeline is empty")
-    persons = sorted({action.person for action in actions})
-    rows: list[tuple[int, str]] = []
-    for person in persons:
-        own = [action.label for action in actions if action.person == person]
-        names = [label for label in dict.fromkeys(own) if label != OTHER]
-        rows += [(person, label) for label in [*names, *([OTHER] if OTHER in own else [])]]
+    rows = list(dict.fromkeys((action.person, action.label) for action in actions))
+    rows.sort(key=lambda row: (row[0], row[1] == OTHER))
     colors = label_colors([action.label for action in actions], OTHER)
     figure = new_figure(9, 1.0 + 0.28 * len(rows), layout="constrained")
     axes = figure.add_subplot()
@@ -82,12 +78,9 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
             middle = action.start_s + length / 2
             text = f"{action.score:.2f}"
             axes.text(middle, y, text, ha="center", va="center", fontsize=7, color="white")
-    several = len(persons) > 1
-    short = [label if len(label) <= 46 else f"{label[:45]}…" for _, label in rows]
-    names = [
-        f"{person}: {label}" if several else label
-        for (person, _), label in zip(rows, short, strict=True)
-    ]
+    names = [label if len(label) <= 46 else f"{label[:45]}…" for _, label in rows]
+    if rows[0][0] != rows[-1][0]:  # several persons
+        names = [f"{person}: {name}" for (person, _), name in zip(rows, names, strict=True)]
     axes.set_yticks(range(len(rows)), names, fontsize=8, parse_math=False)
     axes.set(xlim=(begin_s, end_s), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xlabel("seconds; numbers are cosines of motion and label", fontsize=8)

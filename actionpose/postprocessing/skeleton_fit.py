@@ -143,21 +143,6 @@ def fit_skeleton(result: Result, person: int, *, even: bool) -> SkeletonMotion:
     )
 
 
-def node_positions(motion: SkeletonMotion) -> Array:
-    """Where the nodes are, (T, N, 3), by forward kinematics: the inverse of `fit_skeleton`."""
-    world: list[Rotation] = []
-    places: list[Array] = []
-    for index, parent in enumerate(PARENTS):
-        own = Rotation.from_quat(motion.rotations[:, index])
-        if parent < 0:
-            world.append(own)
-            places.append(motion.root_m)
-        else:
-            places.append(places[parent] + world[parent].apply(motion.offsets_m[index]))
-            world.append(world[parent] * own)
-    return np.stack(places, axis=1)
-
-
 def _rotations(joints: Array, offsets: Array) -> Array:
     """(T, N, 4) quaternions of every node relative to its parent."""
     at = dict(zip(H36M17.joints, joints.swapaxes(0, 1), strict=True))

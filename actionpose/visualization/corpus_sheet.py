@@ -20,14 +20,12 @@ from actionpose.visualization.drawing import (
     INK,
     MUTED,
     SIDE_COLORS,
+    draw_body,
     new_figure,
-    rgb,
     save_png,
-    side_color,
     write,
     write_side_legend,
 )
-from actionpose.visualization.scene import is_head
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 
 _COLUMNS, _CELL_IN, _MOST_POSES = 3, (4.1, 1.85), 5
 _M_PER_IN = 1.5
-_LIMB_M, _HEAD_M, _GAP_M, _BELOW_M = 0.055, 0.15, 0.14, 0.12
+_LIMB_M, _GAP_M, _BELOW_M = 0.055, 0.14, 0.12
 _CAMERA_DEG = 35.0  # to the side of where the person faces when the segment begins
 
 
@@ -187,7 +185,8 @@ def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
     for pose, width_m in zip(poses, widths, strict=True):
         placed = scale * pose
         placed[:, 0] += x_m + free / 2 - placed[:, 0].min()
-        _draw_pose(axes, placed, scale)
+        placed[:, 2] -= placed[:, 2].mean()
+        draw_body(axes, placed, H36M17, 72 / _M_PER_IN, limb_m=_LIMB_M * scale, head_m=0.15 * scale)
         x_m += width_m + free
 
 
@@ -211,34 +210,3 @@ def _poses(points: Array, room_m: float) -> list[Array]:
         if sum(np.ptp(pose[:, 0]) + _GAP_M for pose in points[frames]) <= room_m:
             return list(points[frames])
     return [points[len(points) // 2]]
-
-
-def _draw_pose(axes: "Axes", pose: Array, scale: float) -> None:
-    """Limbs from far to near: each has a white rim where it passes others, and is paler if far."""
-    from matplotlib.collections import LineCollection
-
-    points = 72 / _M_PER_IN * scale
-    middle = pose[:, 2].mean()
-    limbs = []  # (nearness, ends, thickness, color)
-    for child, parent in H36M17.bones:
-        ends = pose[[child, parent]]
-        nearness, color = ends[:, 2].mean() - middle, rgb(side_color(H36M17.joints[child]))
-        limbs.append((nearness, ends, _LIMB_M, color))
-        if is_head(H36M17.joints, child, parent):
-            center = ends.mean(axis=0)
-            limbs.append((nearness + 0.01, center + 0.2 * (ends - center), _HEAD_M, color))
-    lines, widths, colors = [], [], []
-    for nearness, ends, thick_m, color in sorted(limbs, key=lambda limb: limb[0]):
-        line = ends[:, :2]
-        length = float(np.linalg.norm(line[1] - line[0]))
-        if length > 2.5 * thick_m * scale:
-            trim = 1.1 * thick_m * scale / length * (line[1] - line[0])
-            lines.append(np.array([line[0] + trim, line[1] - trim]))
-            widths.append(thick_m * points + 1.4)
-            colors.append(np.ones(3))
-        lines.append(line)
-        widths.append(thick_m * points)
-        colors.append(color + (1 - color) * np.clip(-0.8 * nearness, 0, 0.4))
-    axes.add_collection(
-        LineCollection(lines, linewidths=widths, colors=colors, capstyle="round", zorder=2)
-    )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.typing import Array
@@ -128,3 +128,48 @@ def draw_bones(
         axes.set_ylim(y + reach, y - reach)
     axes.set_aspect("equal")
     axes.set_axis_off()
+
+
+def is_head(joints: Sequence[str], child: int, parent: int) -> bool:
+    """Whether a bone is the upper part of the head, which is drawn as a ball."""
+    return (joints[child], joints[parent]) == ("head", "nose")
+
+
+def draw_body(
+    axes: "Axes",
+    points: Array,
+    skeleton: Skeleton,
+    points_per_m: float,
+    *,
+    limb_m: float,
+    head_m: float,
+) -> None:
+    """Draw a pose (J, 3), to the right, up and nearer, as limbs and a head of some thickness.
+
+    Limbs cover what is farther away, with a white rim where they pass, and are paler if far.
+    """
+    for child, parent in skeleton.bones:
+        ends = points[[child, parent]]
+        if not np.isfinite(ends).all():
+            continue
+        color = rgb(side_color(skeleton.joints[child]))
+        _draw_limb(axes, ends, limb_m, points_per_m, color)
+        if is_head(skeleton.joints, child, parent):
+            middle = ends.mean(axis=0)
+            _draw_limb(axes, middle + 0.2 * (ends - middle), head_m, points_per_m, color)
+
+
+def _draw_limb(
+    axes: "Axes", ends: Array, thick_m: float, points_per_m: float, color: Array
+) -> None:
+    """A line with round ends (2, 3)."""
+    nearness = ends[:, 2].mean()
+    zorder, points = 10 + nearness, thick_m * points_per_m
+    length = np.linalg.norm(ends[1, :2] - ends[0, :2])
+    if length > 2.5 * thick_m:
+        # a white rim where the limb passes others, but not at its ends, where it meets its own
+        trim = 1.1 * thick_m / length * (ends[1, :2] - ends[0, :2])
+        rim = np.array([ends[0, :2] + trim, ends[1, :2] - trim])
+        axes.plot(*rim.T, "-w", lw=points + 1.8, zorder=zorder, solid_capstyle="butt")
+    pale = color + (1 - color) * np.clip(-0.7 * nearness, 0, 0.4)
+    axes.plot(*ends[:, :2].T, "-", color=pale, lw=points, zorder=zorder, solid_capstyle="round")

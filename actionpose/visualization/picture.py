@@ -14,14 +14,14 @@ from actionpose.visualization.drawing import (
     INK,
     MUTED,
     PAPER,
+    draw_body,
     new_figure,
-    rgb,
     save_png,
     side_color,
     write,
     write_side_legend,
 )
-from actionpose.visualization.scene import GRID_M, is_head, scene_positions, view_rotation
+from actionpose.visualization.scene import GRID_M, scene_positions, view_rotation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _SMALL: dict[str, Any] = {"fontsize": 9, "color": INK}
 _PANEL_IN = 2.15  # side of a panel, inches
-_LIMB_M, _HEAD_M = 0.06, 0.16  # thickness
 
 
 def write_picture(
@@ -117,33 +116,11 @@ def _draw_pose(
     for x, z in ((along, across), (across, along)):
         ends = np.stack([x, 0 * x, z], axis=-1) @ view.T  # (2, lines, 3)
         axes.plot(ends[..., 0], ends[..., 1], color=GRID, linewidth=0.6, zorder=0)
-    projected = pose @ view.T
     shadow = (pose * (1, 0, 1)) @ view.T
+    for bone in map(list, skeleton.bones):
+        axes.plot(*shadow[bone, :2].T, "-", color=GRID, lw=3, zorder=1, solid_capstyle="round")
     points_per_m = 72 * _PANEL_IN / (2 * half_m)
-    for child, parent in skeleton.bones:
-        if np.isfinite(pose[[child, parent]]).all():
-            bone = [child, parent]
-            axes.plot(*shadow[bone, :2].T, "-", color=GRID, lw=3, zorder=1, solid_capstyle="round")
-            color = side_color(skeleton.joints[child])
-            _draw_limb(axes, projected[bone], _LIMB_M, points_per_m, color)
-            if is_head(skeleton.joints, child, parent):
-                middle = projected[bone].mean(axis=0)
-                ball = middle + 0.2 * (projected[bone] - middle)
-                _draw_limb(axes, ball, _HEAD_M, points_per_m, color)
-
-
-def _draw_limb(axes: "Axes", ends: Array, thick_m: float, points_per_m: float, color: str) -> None:
-    """A line with round ends (2, 3) that covers what is farther away, and is paler if far."""
-    nearness = ends[:, 2].mean()
-    zorder, points = 10 + nearness, thick_m * points_per_m
-    length = np.linalg.norm(ends[1, :2] - ends[0, :2])
-    if length > 2.5 * thick_m:
-        # a white rim where the limb passes others, but not at its ends, where it meets its own
-        trim = 1.1 * thick_m / length * (ends[1, :2] - ends[0, :2])
-        rim = np.array([ends[0, :2] + trim, ends[1, :2] - trim])
-        axes.plot(*rim.T, "-w", lw=points + 1.8, zorder=zorder, solid_capstyle="butt")
-    pale = rgb(color) + (1 - rgb(color)) * np.clip(-0.7 * nearness, 0, 0.4)
-    axes.plot(*ends[:, :2].T, "-", color=pale, lw=points, zorder=zorder, solid_capstyle="round")
+    draw_body(axes, pose @ view.T, skeleton, points_per_m, limb_m=0.06, head_m=0.16)
 
 
 def _draw_keypoints(axes: "Axes", keypoints_px: Array, skeleton: Skeleton, frame: int) -> None:

@@ -3,8 +3,6 @@
 Meters, x right, y up, z towards the viewer (`Axes.Y_UP`), the floor at y = 0.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from actionpose.postprocessing.common import positions
@@ -66,11 +64,6 @@ def view_rotation(*, azimuth_deg: float, elevation_deg: float) -> Array:
     about_up = np.array([[cos_a, 0, -sin_a], [0, 1, 0], [sin_a, 0, cos_a]])
     downwards = np.array([[1, 0, 0], [0, cos_e, -sin_e], [0, sin_e, cos_e]])
     return downwards @ about_up
-
-
-def is_head(joints: Sequence[str], child: int, parent: int) -> bool:
-    """Whether a bone is the upper part of the head, which is drawn as a ball."""
-    return (joints[child], joints[parent]) == ("head", "nose")
 
 
 def video_offset_s(result: Result) -> float:

@@ -26,13 +26,13 @@ from actionpose.visualization.drawing import (
     MUTED,
     PAPER,
     SIDE_COLORS,
+    is_head,
     label_colors,
     side_color,
 )
 from actionpose.visualization.painting import SCALE, disc, font, line, paint, paler
 from actionpose.visualization.scene import (
     GRID_M,
-    is_head,
     scene_positions,
     video_offset_s,
     view_rotation,

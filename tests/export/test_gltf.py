@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.results import people
+from helpers.results import node_positions, people
 from scipy.spatial.transform import Rotation
 
 from actionpose.postprocessing.bone_lengths import fix_bone_lengths
 from actionpose.postprocessing.common import positions
-from actionpose.postprocessing.skeleton_fit import JOINTS, NAMES, fit_skeleton, node_positions
+from actionpose.postprocessing.skeleton_fit import JOINTS, NAMES, fit_skeleton
 from actionpose.result import Result
 
 

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from actionpose.datasets.synthetic.generate import dataset
 from actionpose.geometry.axes import Axes
 from actionpose.geometry.camera import Camera, look_at
+from actionpose.postprocessing.skeleton_fit import PARENTS, SkeletonMotion
 from actionpose.result import Result, RootOrigin
 from actionpose.skeletons import H36M17
 
@@ -150,3 +151,18 @@ def lengths_of_bones(pose: Array) -> Array:
     """(..., 16) of poses (..., 17, 3)."""
     child, parent = np.array(H36M17.bones).T
     return np.linalg.norm(pose[..., child, :] - pose[..., parent, :], axis=-1)
+
+
+def node_positions(motion: SkeletonMotion) -> Array:
+    """Where the nodes are, (T, N, 3), by forward kinematics: from the rotations."""
+    world: list[Rotation] = []
+    places: list[Array] = []
+    for index, parent in enumerate(PARENTS):
+        own = Rotation.from_quat(motion.rotations[:, index])
+        if parent < 0:
+            world.append(own)
+            places.append(motion.root_m)
+        else:
+            places.append(places[parent] + world[parent].apply(motion.offsets_m[index]))
+            world.append(world[parent] * own)
+    return np.stack(places, axis=1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.results import people
+from helpers.results import node_positions, people
 
 from actionpose.postprocessing.bone_lengths import fix_bone_lengths
 from actionpose.postprocessing.common import positions
@@ -13,7 +13,6 @@ from actionpose.postprocessing.skeleton_fit import (
     NAMES,
     _shortest,
     fit_skeleton,
-    node_positions,
 )
 from actionpose.result import Result
 
