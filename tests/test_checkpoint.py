@@ -47,7 +47,7 @@ def assert_same(a: dict[str, Any], b: dict[str, Any]) -> None:
         assert torch.equal(value, b[key]), key
 
 
-def test_round_trip(tmp_path: Path) -> None:
+def test_save_and_load_round_trip(tmp_path: Path) -> None:
     model = encoder()
     folder = save(tmp_path, 12, model)
     assert folder == tmp_path / "checkpoints" / "0000012"
@@ -65,7 +65,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert all(value["step"] == 1 for value in state["state"].values())
 
 
-def test_a_checkpoint_needs_no_settings_to_be_used(tmp_path: Path) -> None:
+def test_load_encoder_needs_no_settings(tmp_path: Path) -> None:
     model = encoder().eval()
     loaded, _ = checkpoint.load_encoder(save(tmp_path, 1, model))
     keypoints = torch.rand(2, 9, 17, 3)
@@ -74,7 +74,7 @@ def test_a_checkpoint_needs_no_settings_to_be_used(tmp_path: Path) -> None:
             assert torch.equal(found, expected)
 
 
-def test_steps_are_in_order_and_whole(tmp_path: Path) -> None:
+def test_saved_steps_are_complete_and_in_order(tmp_path: Path) -> None:
     assert checkpoint.saved_steps(tmp_path) == []
     for step in (900, 1000, 20):
         save(tmp_path, step)
@@ -83,7 +83,7 @@ def test_steps_are_in_order_and_whole(tmp_path: Path) -> None:
     assert steps == ["0000020", "0000900", "0001000"]
 
 
-def test_saving_again_replaces(tmp_path: Path) -> None:
+def test_save_replaces_the_same_step(tmp_path: Path) -> None:
     save(tmp_path, 3, encoder(1))
     again = encoder(2)
     (tmp_path / "checkpoints" / "0000003.tmp").mkdir()
@@ -105,7 +105,7 @@ def full_disk(after: int) -> Any:
 
 
 @pytest.mark.parametrize("after", [0, 5_000, 40_000], ids=["at once", "weights", "optimizer"])
-def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, after: int) -> None:
+def test_save_on_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, after: int) -> None:
     first = save(tmp_path, 1)
     if after == 40_000:
         assert (first / "weights.safetensors").stat().st_size < after
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, after: int) -
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), RuntimeError("torch")])
-def test_a_failing_save_leaves_the_same_step_as_it_was(
+def test_save_that_fails_leaves_the_same_step_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     save(tmp_path, 1)
@@ -136,7 +136,7 @@ def test_a_failing_save_leaves_the_same_step_as_it_was(
     assert contents(tmp_path) == before
 
 
-def test_publishing_halves_and_leaves_out_the_training(tmp_path: Path) -> None:
+def test_publish_halves_weights_without_the_training_state(tmp_path: Path) -> None:
     source = save(tmp_path / "run", 4)
     folder = checkpoint.publish(source, tmp_path / "out" / "tiny")
     assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "meta.json"}
@@ -155,7 +155,7 @@ def test_publishing_halves_and_leaves_out_the_training(tmp_path: Path) -> None:
         checkpoint.publish(source, folder)
 
 
-def test_a_failing_publish_leaves_nothing(tmp_path: Path) -> None:
+def test_publish_that_fails_leaves_nothing(tmp_path: Path) -> None:
     source = save(tmp_path / "run", 4)
     with pytest.raises(Exception):  # noqa: B017 - whatever it is, nothing half-written stays
         with full_disk(1000):
@@ -189,7 +189,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
+def test_load_encoder_refuses_damaged_checkpoints(tmp_path: Path, damage: str) -> None:
     folder = save(tmp_path, 7)
     DAMAGES[damage](folder)
     with pytest.raises(UserError, match="0000007") as caught:
@@ -197,7 +197,7 @@ def test_damaged_checkpoints_are_refused(tmp_path: Path, damage: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_what_the_refusals_say(tmp_path: Path) -> None:
+def test_load_names_what_is_wrong(tmp_path: Path) -> None:
     folder = save(tmp_path, 7)
     with pytest.raises(UserError, match="is not a checkpoint: it needs weights"):
         checkpoint.load(tmp_path)
@@ -210,7 +210,7 @@ def test_what_the_refusals_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 10, -50])
-def test_a_damaged_training_state_is_refused(tmp_path: Path, keep: int) -> None:
+def test_load_training_refuses_a_damaged_file(tmp_path: Path, keep: int) -> None:
     folder = save(tmp_path, 7)
     cut(folder / "training.pt", keep)
     with pytest.raises(UserError, match=r"cannot resume from .*0000007: training\.pt") as caught:
@@ -223,9 +223,7 @@ class Payload:
         return print, ("this must never run",)
 
 
-def test_a_training_state_with_code_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_load_training_refuses_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = save(tmp_path, 7)
     torch.save({"optimizer": Payload()}, folder / "training.pt")
     with pytest.raises(UserError, match="cannot resume from") as caught:
@@ -234,7 +232,7 @@ def test_a_training_state_with_code_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_loading_lists_every_name_that_does_not_fit() -> None:
+def test_load_by_name_lists_every_name_that_does_not_fit() -> None:
     model = encoder()
     weights = dict(encoder(1).state_dict())
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -250,12 +248,12 @@ def test_loading_lists_every_name_that_does_not_fit() -> None:
     assert_same(model.state_dict(), before)
 
 
-def test_a_long_list_is_cut() -> None:
+def test_load_by_name_cuts_a_long_list() -> None:
     with pytest.raises(UserError, match=f"and {len(encoder().state_dict()) - 8} more$"):
         checkpoint.load_by_name(encoder(), {}, "x")
 
 
-def test_some_names_may_be_missing() -> None:
+def test_load_by_name_lets_some_names_be_missing() -> None:
     model, source = encoder(0), encoder(1).state_dict()
     parts = ("pose_token", "pooling.")
     weights = {key: value for key, value in source.items() if not key.startswith(parts)}
@@ -267,6 +265,6 @@ def test_some_names_may_be_missing() -> None:
     assert_same(model.state_dict(), expected)
 
 
-def test_meta_is_readable(tmp_path: Path) -> None:
+def test_save_writes_readable_metadata(tmp_path: Path) -> None:
     text = (save(tmp_path, 7) / "meta.json").read_text(encoding="utf-8")
     assert json.loads(text)["model"]["dim"] == 8 and text.endswith("}\n")

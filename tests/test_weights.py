@@ -34,14 +34,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(SCORES))
-def test_scores_have_not_moved(name: str, sample: Path) -> None:
+def test_bundled_models_keep_their_scores(name: str, sample: Path) -> None:
     model = ActionPose.from_pretrained(name, "cpu")
     report = evaluate_open(lambda clips: model.predict(clips, (2, 2)), [open_corpus(sample)], "val")
     scores = {metric: report["scores"][metric].mean for metric in SCORES[name]}
     assert scores == pytest.approx(SCORES[name], abs=0.2)
 
 
-def test_every_bundled_model_is_scored_and_says_where_it_is_from() -> None:
+def test_bundled_models_have_cards_with_license_and_recipe() -> None:
     assert bundled().keys() == SCORES.keys()
     for folder in bundled().values():
         card = (folder / "README.md").read_text(encoding="utf-8")

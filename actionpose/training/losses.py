@@ -59,25 +59,6 @@ def lifting_losses(pose: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tenso
     }
 
 
-def keypoint_loss(
-    pred_xy: Tensor, target_xy: Tensor, confidence: Tensor, valid: Tensor | None = None
-) -> Tensor:
-    """Mean over the joints of 2D distance times confidence, for clips that have no 3D.
-
-    As MotionBERT does it: the mean is over all joints, not over the sum of the confidences, so
-    that a clip of which little is seen counts little.
-
-    Args:
-        pred_xy, target_xy: (B, T, J, 2), the same normalized image units.
-        confidence: (B, T, J), 0 to 1, of the detection before noise was added to it.
-        valid: (B, T) bool; left out, all frames are real.
-    """
-    assert confidence.shape == pred_xy.shape[:-1], (confidence.shape, pred_xy.shape)
-    if valid is None:
-        valid = torch.ones(pred_xy.shape[:2], dtype=torch.bool, device=pred_xy.device)
-    return _mean_distance(_difference(pred_xy, target_xy) * confidence[..., None], valid)
-
-
 def alignment_loss(
     pose: Tensor,
     text: Tensor,

@@ -1,97 +1,101 @@
-"""The encoder against the original DSTformer's outputs, and what we added to it."""
+"""The encoder against MotionBERT's outputs, and what the class token adds to it."""
 
 import json
 import pickle
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from actionpose.checkpoint import load_motionbert
 from actionpose.models.dstformer import PoseEncoder, attend
 from actionpose.utils.errors import UserError
 
-GOLDENS = Path(__file__).parents[1] / "reference_outputs"
+REFERENCES = Path(__file__).parents[1] / "reference_outputs"
+Weights = dict[str, Tensor]
 LENGTHS = pytest.mark.parametrize("frames", [1, 9, 27])
 
 
-def tiny_weights():
-    with np.load(GOLDENS / "dstformer_tiny_weights.npz") as file:
+def tiny_weights() -> Weights:
+    with np.load(REFERENCES / "dstformer_tiny_weights.npz") as file:
         return {key: torch.from_numpy(file[key]) for key in file.files}
 
 
-def arrays(path):
+def arrays(path: Path) -> Weights:
     with np.load(path) as file:
         return {key: torch.from_numpy(file[key]) for key in file.files}
 
 
-def tiny_golden(frames):
-    return arrays(GOLDENS / f"dstformer_tiny_T{frames}.npz")
+def tiny_reference(frames: int) -> Weights:
+    return arrays(REFERENCES / f"dstformer_tiny_T{frames}.npz")
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    heads = json.loads((GOLDENS / "config_tiny.json").read_text())["num_heads"]
+def tiny() -> PoseEncoder:
+    heads = json.loads((REFERENCES / "config_tiny.json").read_text())["num_heads"]
     return load_motionbert(tiny_weights(), num_heads=heads)
 
 
 @pytest.fixture
-def tiny64(tiny):
+def tiny64(tiny: PoseEncoder) -> PoseEncoder:
     heads = tiny.blocks_st[0].attn_s.num_heads
     return load_motionbert(tiny_weights(), num_heads=heads).double()
 
 
-def assert_close(found, expected, tolerance):
+def assert_close(found: Tensor, expected: Tensor, tolerance: float) -> None:
     assert found.shape == expected.shape
     assert (found.double() - expected.double()).abs().max() <= tolerance
 
 
 @LENGTHS
-def test_output_is_the_originals(tiny, tiny64, frames):
-    golden = tiny_golden(frames)
+def test_encoder_output_is_motionberts(tiny: PoseEncoder, tiny64: PoseEncoder, frames: int) -> None:
+    reference = tiny_reference(frames)
     with torch.no_grad():
-        assert_close(tiny(golden["x"]).pose, golden["y64"], 1e-5)
-        assert_close(tiny64(golden["x"].double()).pose, golden["y64"], 1e-10)
-    assert tiny(golden["x"]).embedding is None
+        assert_close(tiny(reference["x"]).pose, reference["y64"], 1e-5)
+        assert_close(tiny64(reference["x"].double()).pose, reference["y64"], 1e-10)
+    assert tiny(reference["x"]).embedding is None
 
 
-def assert_states(encoder, golden):
+def assert_states(encoder: PoseEncoder, reference: Weights) -> None:
     """Of clip 0: what enters the first pair, what leaves each, and the representation."""
     with torch.no_grad():
-        state = encoder.embed(golden["x"][:1])
-        assert_close(state, golden["e0"], 1e-5)
+        state = encoder.embed(reference["x"][:1])
+        assert_close(state, reference["e0"], 1e-5)
         for layer in range(len(encoder.ts_attn)):
             state = encoder.pair(layer, state, None)
-            expected = golden[f"h{layer + 1}"]
+            expected = reference[f"h{layer + 1}"]
             assert_close(state, expected, 1e-5 * expected.abs().max())
-        assert_close(encoder.representation(state), golden["rep"], 1e-5)
+        assert_close(encoder.representation(state), reference["rep"], 1e-5)
 
 
 @LENGTHS
-def test_states_are_the_originals(tiny, frames):
-    assert_states(tiny, tiny_golden(frames))
+def test_encoder_states_are_motionberts(tiny: PoseEncoder, frames: int) -> None:
+    assert_states(tiny, tiny_reference(frames))
 
 
 @LENGTHS
-def test_gradients_are_the_originals(tiny64, frames):
+def test_encoder_gradients_are_motionberts(tiny64: PoseEncoder, frames: int) -> None:
     """The original's are float32; ours in float64 differ from them by its rounding."""
-    golden = tiny_golden(frames)
-    (tiny64(golden["x"].double()).pose * golden["g"].double()).sum().backward()
+    reference = tiny_reference(frames)
+    (tiny64(reference["x"].double()).pose * reference["g"].double()).sum().backward()
     parameters = dict(tiny64.named_parameters())
     assert len(parameters) == 110
     for key, parameter in parameters.items():
-        expected = golden[f"grad/{key}"].double()
+        expected = reference[f"grad/{key}"].double()
         scale = expected.abs().max().clamp(min=1e-3)
         assert_close(parameter.grad / scale, expected / scale, 2e-5)
 
 
-def weights_by_recipe(shapes):
+def weights_by_recipe(shapes: dict[str, tuple[int, ...]]) -> Weights:
     """Random weights in the order of the original's state dict, as the parity files have them."""
     rng = np.random.default_rng(20240607)
 
-    def draw(key):
+    def draw(key: str) -> Tensor:
         z = rng.standard_normal(shapes[key])
         if key in ("temp_embed", "pos_embed"):
             return 0.2 * z
@@ -115,37 +119,39 @@ FULL = {"dim": 512, "mlp_ratio": 2, "class_token": False}
 LITE = {"dim": 256, "mlp_ratio": 4, "class_token": False}
 
 
-def on_meta(**sizes):
+def on_meta(**sizes: int) -> PoseEncoder:
     with torch.device("meta"):
         return PoseEncoder(**sizes)
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("lite", LITE), ("full", FULL)])
-def test_full_sizes_are_the_originals(parity_data, name, sizes):
-    golden = arrays(parity_data / f"dstformer_{name}_T27.npz")
+def test_encoder_of_full_size_is_motionberts(
+    parity_data: Path, name: str, sizes: dict[str, int]
+) -> None:
+    reference = arrays(parity_data / f"dstformer_{name}_T27.npz")
     shapes = {key: tuple(value.shape) for key, value in on_meta(**sizes).state_dict().items()}
     encoder = load_motionbert(weights_by_recipe(shapes))
-    assert_states(encoder, golden)
+    assert_states(encoder, reference)
     with torch.no_grad():
-        assert_close(encoder(golden["x"]).pose, golden["y64"], 1e-5)
-        one = golden["x"][:1].double()
-        assert_close(encoder.double()(one).pose, golden["y64"][:1], 1e-10)
+        assert_close(encoder(reference["x"]).pose, reference["y64"], 1e-5)
+        one = reference["x"][:1].double()
+        assert_close(encoder.double()(one).pose, reference["y64"][:1], 1e-10)
 
 
 @pytest.mark.parametrize(("sizes", "parameters"), [(FULL, 42_466_317), (LITE, 16_001_549)])
-def test_sizes_are_the_originals(sizes, parameters):
+def test_encoder_has_motionberts_parameters(sizes: dict[str, int], parameters: int) -> None:
     encoder = on_meta(**sizes)
     assert sum(parameter.numel() for parameter in encoder.parameters()) == parameters
     assert len(encoder.state_dict()) == 260
 
 
-def test_what_the_class_token_adds():
+def test_class_token_adds_parameters() -> None:
     """17 x 512 of the token; of the pooling a norm, 512 to 512, a norm, and 17 to 1."""
     count = sum(parameter.numel() for parameter in on_meta().parameters())
     assert count - 42_466_317 == 8_704 + 1_024 + 262_656 + 1_024 + 18
 
 
-def official_file(path, weights, prefix="module.", **extra):
+def official_file(path: Path, weights: Weights, prefix: str = "module.", **extra: object) -> Path:
     """As MotionBERT writes it: a dict with a NumPy scalar beside the weights."""
     content = {"epoch": 89, "lr": 2e-4, "optimizer": None, "min_loss": np.float64(37.2)}
     content["model_pos"] = {prefix + key: value for key, value in weights.items()}
@@ -154,17 +160,17 @@ def official_file(path, weights, prefix="module.", **extra):
 
 
 @pytest.mark.parametrize("prefix", ["module.", ""])
-def test_official_files_load(tmp_path, prefix):
-    golden = tiny_golden(9)
+def test_load_motionbert_reads_official_files(tmp_path: Path, prefix: str) -> None:
+    reference = tiny_reference(9)
     source = official_file(tmp_path / "best_epoch.bin", tiny_weights(), prefix)
     for argument in (source, str(source), {"model_pos": tiny_weights()}):
         encoder = load_motionbert(argument, num_heads=4)
         assert not encoder.training
         with torch.no_grad():
-            assert_close(encoder(golden["x"]).pose, golden["y64"], 1e-5)
+            assert_close(encoder(reference["x"]).pose, reference["y64"], 1e-5)
 
 
-def test_official_files_of_their_time_load(tmp_path):
+def test_load_motionbert_reads_scalars_of_numpy_1(tmp_path: Path) -> None:
     """NumPy 1 wrote its scalars under another module's name; the released files are of 2022."""
     source = official_file(tmp_path / "new.bin", tiny_weights())
     with zipfile.ZipFile(source) as new, zipfile.ZipFile(tmp_path / "old.bin", "w") as old:
@@ -180,11 +186,13 @@ def test_official_files_of_their_time_load(tmp_path):
 class Payload:
     """What a pickle runs when it is read, in earnest."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return print, ("this must never run",)
 
 
-def test_a_pickle_with_code_is_refused(tmp_path, capsys):
+def test_load_motionbert_refuses_a_pickle_with_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = official_file(tmp_path / "evil.bin", tiny_weights(), optimizer=Payload())
     with pytest.raises(UserError, match=r"evil\.bin.*print") as caught:
         load_motionbert(source)
@@ -195,7 +203,7 @@ def test_a_pickle_with_code_is_refused(tmp_path, capsys):
     assert "never" not in capsys.readouterr().out
 
 
-def test_what_is_not_a_file_of_weights_is_refused(tmp_path):
+def test_load_motionbert_refuses_other_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no such file: .*nothing\.bin"):
         load_motionbert(tmp_path / "nothing.bin")
     for content in (b"", b"PK\x03\x04 not a zip", b"hello"):
@@ -213,8 +221,8 @@ def test_what_is_not_a_file_of_weights_is_refused(tmp_path):
         load_motionbert(tmp_path / "list.bin")
 
 
-def test_weights_that_do_not_fit_are_named():
-    def changed(remove=(), **add):
+def test_load_motionbert_names_weights_that_do_not_fit() -> None:
+    def changed(remove: Sequence[str] = (), **add: Tensor) -> Weights:
         return {k: v for k, v in tiny_weights().items() if k not in remove} | add
 
     with pytest.raises(UserError, match=r"not MotionBERT's DSTformer: temp_embed or head\.weight"):
@@ -233,7 +241,7 @@ def test_weights_that_do_not_fit_are_named():
 
 
 @pytest.mark.parametrize("value", [3, "text", torch.zeros(2), [torch.zeros(2)]])
-def test_strange_values_among_the_weights_are_refused(value):
+def test_load_motionbert_refuses_values_that_are_no_weights(value: Any) -> None:
     for key in ("norm.weight", "temp_embed"):
         with pytest.raises(UserError):
             load_motionbert(tiny_weights() | {key: value}, num_heads=4)
@@ -243,7 +251,7 @@ SIZES = {"dim": 16, "depth": 3, "num_heads": 2, "dim_rep": 16, "max_frames": 27}
 SIZES |= {"middle_layer": 2, "embedding_dim": 24}
 
 
-def small(seed=0, spread=0.2, **changes):
+def small(seed: int = 0, spread: float = 0.2, **changes: Any) -> PoseEncoder:
     """Drawn wider than for training, so that attention is far from uniform."""
     torch.manual_seed(seed)
     encoder = PoseEncoder(**(SIZES | changes)).eval()
@@ -253,7 +261,7 @@ def small(seed=0, spread=0.2, **changes):
     return encoder
 
 
-def keypoints_of(clips, frames, seed=1):
+def keypoints_of(clips: int, frames: int, seed: int = 1) -> Tensor:
     return torch.rand(clips, frames, 17, 3, generator=torch.Generator().manual_seed(seed))
 
 
@@ -263,7 +271,7 @@ EACH_FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 @EACH_FORM
 @pytest.mark.parametrize("frames", [1, 5, 27])
-def test_shapes(form, frames):
+def test_encoder_output_shapes(form: dict[str, Any], frames: int) -> None:
     output = small(**form)(keypoints_of(3, frames))
     assert output.pose.shape == (3, frames, 17, 3)
     if "class_token" not in form:
@@ -273,7 +281,7 @@ def test_shapes(form, frames):
 
 
 @EACH_FORM
-def test_padding_changes_nothing(form):
+def test_encoder_ignores_padding(form: dict[str, Any]) -> None:
     """Whatever stands on padding: real frames come out as if they were alone."""
     encoder = small(**form)
     keypoints = keypoints_of(2, 12)
@@ -294,7 +302,7 @@ def test_padding_changes_nothing(form):
 
 
 @EACH_FORM
-def test_all_frames_valid_is_no_mask(form):
+def test_encoder_with_all_frames_valid_needs_no_mask(form: dict[str, Any]) -> None:
     encoder = small(**form)
     keypoints = keypoints_of(2, 9)
     with torch.no_grad():
@@ -303,7 +311,7 @@ def test_all_frames_valid_is_no_mask(form):
 
 
 @EACH_FORM
-def test_clips_of_a_batch_do_not_see_each_other(form):
+def test_encoder_keeps_clips_of_a_batch_apart(form: dict[str, Any]) -> None:
     encoder = small(**form)
     keypoints = keypoints_of(3, 6)
     with torch.no_grad():
@@ -313,7 +321,7 @@ def test_clips_of_a_batch_do_not_see_each_other(form):
             assert_close(together.pose[clip : clip + 1], alone.pose, 1e-5)
 
 
-def test_the_token_is_read_by_the_frames_and_reads_them():
+def test_pose_token_attends_to_frames_and_they_to_it() -> None:
     encoder = small()
     keypoints = keypoints_of(1, 6).requires_grad_()
     output = encoder(keypoints)
@@ -323,7 +331,7 @@ def test_the_token_is_read_by_the_frames_and_reads_them():
     assert (gradient != 0).any()
 
 
-def test_the_embedding_is_taken_after_the_middle_layer():
+def test_embedding_is_taken_after_the_middle_layer() -> None:
     """Layers above it change the pose and not the embedding."""
     encoder = small(middle_layer=2)
     keypoints = keypoints_of(2, 6)
@@ -338,7 +346,7 @@ def test_the_embedding_is_taken_after_the_middle_layer():
     assert not torch.allclose(below.embedding, before.embedding)
 
 
-def test_an_embedding_with_pairs_of_its_own_leaves_lifting_alone():
+def test_embedding_branch_leaves_lifting_alone() -> None:
     """Poses are MotionBERT's; the embedding reads the middle layer and is read by nobody."""
     encoder = small(embedding_depth=2)
     keypoints = keypoints_of(2, 6)
@@ -365,7 +373,7 @@ def test_an_embedding_with_pairs_of_its_own_leaves_lifting_alone():
 
 
 @EACH_FORM
-def test_poses_alone_are_those_with_the_embedding(form):
+def test_encoder_poses_are_the_same_without_embedding(form: dict[str, Any]) -> None:
     encoder = small(**form)
     with torch.no_grad():
         alone = encoder(keypoints_of(2, 6), embed=False)
@@ -374,7 +382,7 @@ def test_poses_alone_are_those_with_the_embedding(form):
 
 
 @EACH_FORM
-def test_a_frozen_embedding_leaves_what_lifting_trains(form):
+def test_freeze_embedding_leaves_what_lifting_trains(form: dict[str, Any]) -> None:
     """Every parameter that is not frozen has a gradient from the poses, and no other."""
     encoder = small(**form).train()
     encoder.freeze_embedding()
@@ -383,7 +391,7 @@ def test_a_frozen_embedding_leaves_what_lifting_trains(form):
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
-def test_the_encoder_that_starts_mixes_its_streams_equally():
+def test_new_encoder_mixes_both_blocks_equally() -> None:
     encoder = PoseEncoder(**SIZES).eval()
     x = torch.randn(1, 4, 17, 16)
     first, second = encoder.blocks_st[0], encoder.blocks_ts[0]
@@ -392,7 +400,7 @@ def test_the_encoder_that_starts_mixes_its_streams_equally():
     assert_close(encoder.pair(0, x, None), (st + ts) / 2, 1e-6)
 
 
-def test_sizes_that_do_not_fit_are_refused():
+def test_encoder_refuses_sizes_that_do_not_fit() -> None:
     with pytest.raises(UserError, match=r"num_heads \(3\) must divide dim \(16\)"):
         PoseEncoder(**(SIZES | {"num_heads": 3}))
     for layer in (0, 4):
@@ -407,13 +415,13 @@ def test_sizes_that_do_not_fit_are_refused():
     "shape",
     [(2, 28, 17, 3), (2, 9, 16, 3), (2, 9, 17, 2), (9, 17, 3), (2, 9, 51), (1, 2, 9, 17, 3)],
 )
-def test_wrong_shapes_are_refused(shape):
+def test_encoder_refuses_wrong_shapes(shape: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match=r"this encoder takes \(B, T <= 27, 17, 3\)"):
         small()(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_attention_written_out_agrees_with_the_fused(masked):
+def test_attend_in_bf16_agrees_with_float32(masked: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v, g = (torch.randn(6, 2, 9, 8, generator=generator) for _ in range(4))
     mask = None
@@ -421,7 +429,7 @@ def test_attention_written_out_agrees_with_the_fused(masked):
         mask = torch.rand(6, 1, 1, 9, generator=generator) < 0.7
         mask[..., 0] = True
 
-    def run(dtype):
+    def run(dtype: torch.dtype) -> list[Tensor]:
         inputs = [x.detach().to(dtype).requires_grad_() for x in (q, k, v)]
         output = attend(*inputs, mask)
         assert output.dtype == dtype
@@ -435,7 +443,7 @@ def test_attention_written_out_agrees_with_the_fused(masked):
 
 @EACH_FORM
 @pytest.mark.parametrize("masked", [False, True])
-def test_training_in_bf16_agrees_with_float32(form, masked):
+def test_encoder_gradients_in_bf16_agree_with_float32(form: dict[str, Any], masked: bool) -> None:
     encoder = small(**form, pooling_dropout=0.0, spread=0.1).train()
     keypoints = keypoints_of(2, 9)
     valid = None
@@ -443,7 +451,7 @@ def test_training_in_bf16_agrees_with_float32(form, masked):
         valid = torch.ones(2, 9, dtype=torch.bool)
         valid[1, 6:] = False
 
-    def run(enabled):
+    def run(enabled: bool) -> list[Tensor]:
         encoder.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             output = encoder(keypoints, valid)
@@ -458,7 +466,7 @@ def test_training_in_bf16_agrees_with_float32(form, masked):
         assert (found - expected).norm() < 0.05 * expected.norm()
 
 
-def test_gradients_stay_finite_when_a_clip_is_nearly_all_padding():
+def test_encoder_gradients_are_finite_with_mostly_padding() -> None:
     encoder = small(class_token=False).train()
     valid = torch.zeros(2, 9, dtype=torch.bool)
     valid[:, 0] = True

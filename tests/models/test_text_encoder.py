@@ -1,4 +1,4 @@
-"""The text encoder: what two labels share, what mirroring does to them, and what is refused.
+"""The text encoder: forms of one label, mirrored texts, reading and writing, and what is refused.
 
 The BERT is a made-up one of two small layers, except where the real one of a pip package is read.
 """
@@ -50,12 +50,12 @@ def minilm() -> Path:
         ("STRASSE", "straße"),
     ],
 )
-def test_texts_that_are_one_label(a, b):
+def test_normalize_text_joins_forms_of_one_label(a: str, b: str) -> None:
     assert normalize_text(a) == normalize_text(b)
 
 
 @pytest.mark.parametrize("a, b", [("sit-to-stand", "sit to stand"), ("kick", "kick twice")])
-def test_texts_that_are_two_labels(a, b):
+def test_normalize_text_keeps_two_labels_apart(a: str, b: str) -> None:
     assert normalize_text(a) != normalize_text(b)
 
 
@@ -71,12 +71,12 @@ def test_texts_that_are_two_labels(a, b):
         ("", ""),
     ],
 )
-def test_mirroring_swaps_sides(text, mirrored):
+def test_mirror_text_swaps_sides(text: str, mirrored: str) -> None:
     assert mirror_text(text) == mirrored
     assert mirror_text(mirrored) == text
 
 
-def test_encoded_texts_are_unit_vectors_whatever_is_beside_them(encoder):
+def test_encode_gives_unit_vectors_independent_of_the_batch(encoder: TextEncoder) -> None:
     texts = ["walk", "sit down on a chair", "", "走る", "walk"]
     rows = encoder.encode(texts)
     assert rows.shape == (5, 12) and rows.dtype == torch.float32 and not rows.requires_grad
@@ -88,13 +88,13 @@ def test_encoded_texts_are_unit_vectors_whatever_is_beside_them(encoder):
     torch.testing.assert_close(encoder.encode([" WALK. "])[0], rows[0])
 
 
-def test_encoding_leaves_the_mode_as_it_was(encoder):
+def test_encode_restores_the_training_mode(encoder: TextEncoder) -> None:
     encoder.train()
     encoder.encode(["walk"])
     assert encoder.training and encoder.bert.training
 
 
-def test_long_texts_are_cut_and_counted(small_bert):
+def test_tokenize_cuts_and_counts_long_texts(small_bert: Path) -> None:
     encoder = TextEncoder.from_pretrained(small_bert, layers=1, max_tokens=6)
     ids, valid, cut = encoder.tokenize(["walk", "walk " * 50, "sit down " * 30])
     assert cut == 2 and ids.shape == (3, 6)
@@ -105,7 +105,7 @@ def test_long_texts_are_cut_and_counted(small_bert):
     assert TextEncoder.from_pretrained(small_bert, layers=1, max_tokens=10_000).max_tokens == 32
 
 
-def test_pooling(small_bert):
+def test_features_are_pooled_over_real_tokens(small_bert: Path) -> None:
     """<CLS> is the first token; the mean is over real tokens only."""
     for pooling in ("cls", "mean"):
         encoder = TextEncoder.from_pretrained(small_bert, layers=2, pooling=pooling).eval()
@@ -116,7 +116,7 @@ def test_pooling(small_bert):
             torch.testing.assert_close(encoder.features(ids, valid)[0], expected)
 
 
-def test_the_first_layers_are_those_of_the_source(small_bert):
+def test_from_pretrained_takes_the_first_layers_of_the_source(small_bert: Path) -> None:
     whole = transformers.BertModel.from_pretrained(small_bert, add_pooling_layer=False)
     ours = TextEncoder.from_pretrained(small_bert, layers=1)
     state = whole.state_dict()
@@ -125,7 +125,7 @@ def test_the_first_layers_are_those_of_the_source(small_bert):
     assert not any(".layer.1." in key for key in ours.bert.state_dict())
 
 
-def test_text_side_of_version_0_1_is_read(encoder, tmp_path):
+def test_from_checkpoint_reads_version_0_1(encoder: TextEncoder, tmp_path: Path) -> None:
     encoder.save(tmp_path / "text")
     meta = tmp_path / "text" / "meta.json"
     meta.write_text(meta.read_text().replace("embedding_dim", "embedding_width"))
@@ -133,7 +133,9 @@ def test_text_side_of_version_0_1_is_read(encoder, tmp_path):
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_saved_and_read_again(encoder, tmp_path, half):
+def test_save_and_from_checkpoint_round_trip(
+    encoder: TextEncoder, tmp_path: Path, half: bool
+) -> None:
     encoder.save(tmp_path / "text")
     if half:  # as published
         weights = tmp_path / "text" / "weights.safetensors"
@@ -148,7 +150,7 @@ def test_saved_and_read_again(encoder, tmp_path, half):
     assert names <= {path.name for path in (tmp_path / "text").iterdir()}
 
 
-def test_a_frozen_bert_is_named_not_written(small_bert, tmp_path):
+def test_save_names_a_frozen_bert_instead_of_writing_it(small_bert: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(small_bert, tmp_path / "bert"))
     encoder = TextEncoder.from_pretrained(source, layers=2, pooling="mean", embedding_dim=12)
     encoder.freeze()
@@ -167,7 +169,9 @@ def test_a_frozen_bert_is_named_not_written(small_bert, tmp_path):
         TextEncoder.from_checkpoint(tmp_path / "text")
 
 
-def test_a_checkpoint_without_or_with_a_damaged_text_side(encoder, tmp_path):
+def test_from_checkpoint_refuses_missing_and_damaged_files(
+    encoder: TextEncoder, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="has no text encoder"):
         TextEncoder.from_checkpoint(tmp_path / "text")
     encoder.save(tmp_path / "text")
@@ -176,7 +180,9 @@ def test_a_checkpoint_without_or_with_a_damaged_text_side(encoder, tmp_path):
         TextEncoder.from_checkpoint(tmp_path / "text")
 
 
-def test_what_is_no_bert(small_bert, tmp_path, monkeypatch):
+def test_from_pretrained_refuses_other_models(
+    small_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     other = tmp_path / "other"
     other.mkdir()
@@ -199,7 +205,9 @@ def test_what_is_no_bert(small_bert, tmp_path, monkeypatch):
         TextEncoder.from_pretrained(small, layers=1)
 
 
-def test_a_bert_inside_a_package(small_bert, tmp_path, monkeypatch):
+def test_from_pretrained_reads_a_bert_inside_a_package(
+    small_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "made_up_bert"
     (package / "inner").mkdir(parents=True)
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
@@ -214,20 +222,20 @@ def test_a_bert_inside_a_package(small_bert, tmp_path, monkeypatch):
         TextEncoder.from_pretrained("package:no_such_bert/model", layers=1)
 
 
-def test_the_missing_extra_names_its_command(small_bert, monkeypatch):
+def test_missing_extra_names_its_command(small_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r"pip install 'actionpose\[text\]'"):
         TextEncoder.from_pretrained(small_bert)
 
 
-def test_spread():
+def test_spread_of_equal_and_orthogonal_labels() -> None:
     assert spread(torch.eye(3)) == {"label_cosine_mean": 0.0, "label_cosine_max": 0.0}
     same = spread(torch.ones(3, 1))
     assert same["label_cosine_mean"] == 1.0 > COLLAPSED
     assert spread(torch.ones(1, 1))["label_cosine_mean"] == 1.0
 
 
-def test_a_real_bert(minilm, monkeypatch):
+def test_pooling_of_a_real_bert(minilm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The <CLS> of MiniLM's first layers tells no texts apart; the mean of its tokens does."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     texts = ["walk", "run", "kick with the left leg", "sit down", "sit on a chair"]

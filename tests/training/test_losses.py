@@ -1,17 +1,19 @@
 """The losses against MotionBERT's numbers, float64 transcriptions, and at their extremes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from torch import Tensor
 from torch.nn import functional
 
 from actionpose.training.losses import (
     alignment_loss,
-    keypoint_loss,
     position_loss,
     scale_loss,
     velocity_loss,
@@ -19,8 +21,10 @@ from actionpose.training.losses import (
 )
 from actionpose.utils.errors import UserError
 
+Array = NDArray[np.float64]
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 MOTION = (position_loss, velocity_loss, scale_loss)
-GOLDEN = {
+REFERENCE = {
     name: torch.from_numpy(array)
     for name, array in np.load(
         Path(__file__).parents[1] / "reference_outputs" / "losses.npz"
@@ -28,17 +32,25 @@ GOLDEN = {
 }
 
 
-def motion(batch=2, frames=6, seed=0, dtype=torch.float32):
+def motion(
+    batch: int = 2, frames: int = 6, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     pair = torch.randn(2, batch, frames, 17, 3, generator=generator, dtype=torch.float64)
     return pair[0].to(dtype).requires_grad_(), pair[1].to(dtype)
 
 
-def all_valid(pose):
+def all_valid(pose: Tensor) -> Tensor:
     return torch.ones(pose.shape[:2], dtype=torch.bool)
 
 
-def embeddings(batch=4, candidates=17, width=32, seed=0, dtype=torch.float64):
+def embeddings(
+    batch: int = 4,
+    candidates: int = 17,
+    width: int = 32,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     pose = torch.randn(batch, width, generator=generator, dtype=torch.float64)
     text = torch.randn(batch, candidates, width, generator=generator, dtype=torch.float64)
@@ -46,29 +58,29 @@ def embeddings(batch=4, candidates=17, width=32, seed=0, dtype=torch.float64):
     return pose.requires_grad_(), text.requires_grad_()
 
 
-def one_hot(text):
+def one_hot(text: Tensor) -> Tensor:
     first = torch.zeros(text.shape[:2])
     first[:, 0] = 1
     return first
 
 
-# ---- position, velocity, scale, keypoints
+# ---- position, velocity, scale
 
 
-def test_motionbert_gave_the_same():
-    pred, target = GOLDEN["pred"], GOLDEN["gt"]
+def test_losses_equal_motionberts() -> None:
+    pred, target = REFERENCE["pred"], REFERENCE["gt"]
     valid = all_valid(pred)
     close = {"rtol": 1e-6, "atol": 0}
-    torch.testing.assert_close(position_loss(pred, target, valid), GOLDEN["loss_mpjpe"], **close)
-    torch.testing.assert_close(velocity_loss(pred, target, valid), GOLDEN["loss_velocity"], **close)
-    torch.testing.assert_close(scale_loss(pred, target, valid), GOLDEN["n_mpjpe"], **close)
-    seen = keypoint_loss(pred[..., :2], target[..., :2], GOLDEN["conf"][..., 0])
-    torch.testing.assert_close(seen, GOLDEN["loss_2d_weighted"], **close)
+    torch.testing.assert_close(position_loss(pred, target, valid), REFERENCE["loss_mpjpe"], **close)
+    torch.testing.assert_close(
+        velocity_loss(pred, target, valid), REFERENCE["loss_velocity"], **close
+    )
+    torch.testing.assert_close(scale_loss(pred, target, valid), REFERENCE["n_mpjpe"], **close)
 
 
 @pytest.mark.parametrize("loss", MOTION)
 @pytest.mark.parametrize("padding", [0.0, 1e6, float("nan"), float("inf")])
-def test_padding_changes_neither_loss_nor_gradient(loss, padding):
+def test_losses_ignore_padding(loss: Loss, padding: float) -> None:
     pred, target = motion(batch=2, frames=6)
     valid = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     value = loss(pred, target, valid)
@@ -86,7 +98,7 @@ def test_padding_changes_neither_loss_nor_gradient(loss, padding):
     torch.testing.assert_close(value, (torch.stack(parts) * count).sum() / count.sum())
 
 
-def test_velocity_skips_pairs_with_a_missing_frame():
+def test_velocity_loss_skips_pairs_with_a_missing_frame() -> None:
     pred, target = motion(batch=1, frames=4)
     valid = torch.tensor([[True, False, True, True]])
     expected = (pred.diff(dim=1) - target.diff(dim=1))[0, 2].norm(dim=-1).mean()
@@ -94,14 +106,14 @@ def test_velocity_skips_pairs_with_a_missing_frame():
 
 
 @pytest.mark.parametrize("loss", MOTION)
-def test_nothing_valid_is_zero_with_a_gradient(loss):
+def test_losses_of_no_valid_frame_are_zero_with_a_gradient(loss: Loss) -> None:
     pred, target = motion(frames=1)
     value = loss(pred, target * float("nan"), torch.zeros(2, 1, dtype=torch.bool))
     value.backward()
     assert value == 0 and (pred.grad == 0).all()
 
 
-def test_velocity_of_a_single_frame_is_zero():
+def test_velocity_loss_of_a_single_frame_is_zero() -> None:
     pred, target = motion(frames=1)
     value = velocity_loss(pred, target, all_valid(pred))
     value.backward()
@@ -109,7 +121,7 @@ def test_velocity_of_a_single_frame_is_zero():
 
 
 @pytest.mark.parametrize("loss", MOTION)
-def test_gradients_are_right_and_finite_at_the_kinks(loss):
+def test_losses_have_right_gradients_finite_at_the_kinks(loss: Loss) -> None:
     pred, target = motion(batch=1, frames=3, dtype=torch.float64)
     valid = torch.tensor([[True, True, False]])
     assert torch.autograd.gradcheck(lambda x: loss(x, target, valid), pred)
@@ -120,7 +132,7 @@ def test_gradients_are_right_and_finite_at_the_kinks(loss):
         assert value.isfinite() and start.grad.isfinite().all()
 
 
-def test_scale_loss_ignores_each_frames_scale():
+def test_scale_loss_ignores_each_frames_scale() -> None:
     pred, target = motion()
     valid = all_valid(pred)
     scales = torch.tensor([1e-4, 0.1, 1.0, 3.0, 100.0, 2.0])[:, None, None]
@@ -132,7 +144,7 @@ def test_scale_loss_ignores_each_frames_scale():
     torch.testing.assert_close(zeros, position_loss(torch.zeros_like(target), target, valid))
 
 
-def test_half_precision_is_widened():
+def test_losses_widen_half_precision() -> None:
     pred, target = motion()
     valid = all_valid(pred)
     rounded = pred.bfloat16(), target.bfloat16()
@@ -142,21 +154,12 @@ def test_half_precision_is_widened():
         torch.testing.assert_close(value, loss(*(x.float() for x in rounded), valid))
 
 
-def test_keypoints_count_by_their_confidence():
-    target = torch.zeros(1, 2, 2, 2)
-    pred = torch.tensor([[3.0, 4.0], [30.0, 40.0]]).expand(1, 2, 2, 2)  # 5 and 50 away
-    confidence = torch.tensor([0.5, 0.0]).expand(1, 2, 2)
-    assert keypoint_loss(pred, target, confidence) == (0.5 * 5 + 0) / 2
-    pred = torch.cat([pred, torch.full_like(pred, float("nan"))], dim=1)
-    valid = torch.tensor([[True, True, False, False]])
-    double = [torch.cat([x, x], dim=1) for x in (target, confidence)]
-    assert keypoint_loss(pred, *double, valid) == (0.5 * 5 + 0) / 2
-
-
 # ---- alignment
 
 
-def equation_2(pose, text, target, temperature, focal_gamma):
+def equation_2(
+    pose: Array, text: Array, target: Array, temperature: float, focal_gamma: float
+) -> float:
     """Loops in float64, for a y that may be soft."""
     total = 0.0
     for p, candidates, y in zip(pose, text, target, strict=True):
@@ -171,7 +174,7 @@ def equation_2(pose, text, target, temperature, focal_gamma):
 @pytest.mark.parametrize("focal_gamma", [0.0, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("temperature", [0.07, 0.1, 1.0])
 @pytest.mark.parametrize("soft", [False, True])
-def test_alignment_is_equation_2(focal_gamma, temperature, soft):
+def test_alignment_loss_is_equation_2(focal_gamma: float, temperature: float, soft: bool) -> None:
     pose, text = embeddings()
     target = one_hot(text).double()
     if soft:
@@ -187,7 +190,7 @@ def test_alignment_is_equation_2(focal_gamma, temperature, soft):
     np.testing.assert_allclose(single.item(), expected, rtol=2e-4)
 
 
-def test_one_hot_is_the_printed_formula():
+def test_alignment_loss_of_one_hot_is_the_printed_formula() -> None:
     pose, text = embeddings()
     similarity = torch.einsum("be,bke->bk", pose, text) / 0.1
     s = similarity.softmax(dim=-1)[:, 0]
@@ -195,7 +198,7 @@ def test_one_hot_is_the_printed_formula():
     torch.testing.assert_close(alignment_loss(pose, text, one_hot(text)), printed)
 
 
-def test_without_focus_it_is_cross_entropy():
+def test_alignment_loss_without_focus_is_cross_entropy() -> None:
     pose, text = embeddings(dtype=torch.float32)
     ours = alignment_loss(pose, text, one_hot(text), focal_gamma=0.0)
     logits = torch.einsum("be,bke->bk", pose, text) / 0.1
@@ -210,12 +213,12 @@ def test_without_focus_it_is_cross_entropy():
 
 
 @pytest.mark.parametrize("focal_gamma", [0.0, 0.5, 2.0])
-def test_a_soft_target_is_the_least_loss(focal_gamma):
+def test_alignment_loss_is_least_at_a_soft_target(focal_gamma: float) -> None:
     """The search is over logits: with one dimension and a pose of 1, a text is a logit."""
     target = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
     pose = torch.ones(1, 1, dtype=torch.float64)
 
-    def loss(logits):
+    def loss(logits: Array) -> float:
         text = torch.from_numpy(logits).reshape(1, 3, 1)
         return alignment_loss(pose, text, target, temperature=1.0, focal_gamma=focal_gamma).item()
 
@@ -225,7 +228,7 @@ def test_a_soft_target_is_the_least_loss(focal_gamma):
 
 
 @pytest.mark.parametrize("focal_gamma", [0.0, 0.3, 1.0, 2.0])
-def test_gradients_of_alignment_are_right(focal_gamma):
+def test_alignment_loss_has_right_gradients(focal_gamma: float) -> None:
     pose, text = embeddings(batch=2, candidates=3, width=4)
     target = one_hot(text).double()
     assert torch.autograd.gradcheck(
@@ -236,7 +239,9 @@ def test_gradients_of_alignment_are_right(focal_gamma):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("focal_gamma", [0.0, 0.1, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("temperature", [0.1, 0.02, 1e-3])  # s elsewhere: small, subnormal, 0
-def test_alignment_is_finite_at_the_extremes(dtype, focal_gamma, temperature):
+def test_alignment_loss_is_finite_at_the_extremes(
+    dtype: torch.dtype, focal_gamma: float, temperature: float
+) -> None:
     same = torch.nn.functional.normalize(torch.ones(1, 1, 8), dim=-1)
     match = torch.cat([same, -same, -same], dim=1)  # s of the match is 1 to the last bit
     miss = -match
@@ -260,7 +265,7 @@ def test_alignment_is_finite_at_the_extremes(dtype, focal_gamma, temperature):
             np.testing.assert_allclose(value.item(), expected, rtol=1e-5)
 
 
-def test_autocast_does_not_round_the_similarities():
+def test_alignment_loss_is_exact_under_autocast() -> None:
     pose, text = embeddings(dtype=torch.float32)
     expected = alignment_loss(pose, text, one_hot(text))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -269,14 +274,14 @@ def test_autocast_does_not_round_the_similarities():
     torch.testing.assert_close(value, expected, rtol=0, atol=0)
 
 
-def test_alignment_of_no_clip_is_zero_with_a_gradient():
+def test_alignment_loss_of_no_clip_is_zero_with_a_gradient() -> None:
     pose, text = embeddings()
     value = alignment_loss(pose[:0], text[:0], one_hot(text)[:0])
     value.backward()
     assert value == 0 and (pose.grad == 0).all()
 
 
-def test_descending_the_alignment_loss_finds_the_match():
+def test_alignment_loss_descends_to_the_match() -> None:
     pose, text = embeddings(dtype=torch.float32)
     for _ in range(60):
         loss = alignment_loss(functional.normalize(pose, dim=-1), text.detach(), one_hot(text))
@@ -287,7 +292,7 @@ def test_descending_the_alignment_loss_finds_the_match():
 # ---- the total
 
 
-def test_the_total_is_equation_5():
+def test_weighted_sum_is_equation_5() -> None:
     losses = {"alignment": torch.tensor(2.0), "position": torch.tensor(3.0, requires_grad=True)}
     total = weighted_sum(losses, {"position": 10, "alignment": 0.5, "scale": 0})
     assert total == 31
@@ -295,7 +300,7 @@ def test_the_total_is_equation_5():
     assert losses["position"].grad == 10
 
 
-def test_the_total_refuses_names_without_a_partner():
+def test_weighted_sum_refuses_names_without_a_partner() -> None:
     losses = {"position": torch.tensor(1.0)}
     with pytest.raises(UserError, match="no weight is given for the loss 'position'"):
         weighted_sum(losses, {"postion": 1.0})

@@ -12,7 +12,7 @@ from actionpose.training.muon import MUON_RATE_FACTOR, Muon, make_optimizer, ort
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 16, 8), (2, 8, 24)])
-def test_singular_values_come_near_one(shape: tuple[int, ...]) -> None:
+def test_orthogonalize_moves_singular_values_near_one(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     matrices = torch.randn(shape, dtype=torch.float64)
     turned = orthogonalize(matrices)
@@ -25,7 +25,7 @@ def test_singular_values_come_near_one(shape: tuple[int, ...]) -> None:
     assert (similarity > 0.95).all()
 
 
-def test_adams_share_equals_adamw() -> None:
+def test_muon_equals_adamw_where_it_has_no_matrices() -> None:
     torch.manual_seed(0)
     ours, theirs = nn.Parameter(torch.randn(5)), nn.Parameter(torch.zeros(5))
     theirs.data.copy_(ours.data)
@@ -39,7 +39,7 @@ def test_adams_share_equals_adamw() -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
-def test_qkv_is_three_matrices() -> None:
+def test_muon_treats_qkv_as_three_matrices() -> None:
     """One large gradient among the three must not silence the others."""
     p = nn.Parameter(torch.zeros(24, 8))
     p.grad = torch.randn(24, 8, generator=torch.Generator().manual_seed(0))
@@ -49,7 +49,7 @@ def test_qkv_is_three_matrices() -> None:
     assert max(sizes) < 1.5 * min(sizes)
 
 
-def test_which_parameters_muon_takes() -> None:
+def test_make_optimizer_gives_muon_the_matrices_of_blocks() -> None:
     encoder = PoseEncoder(dim=16, depth=1, num_heads=2, dim_rep=16, middle_layer=1)
     optimizer = make_optimizer(encoder, TrainingConfig(optimizer="muon"))
     names = {id(p): name for name, p in encoder.named_parameters()}
@@ -64,7 +64,7 @@ def test_which_parameters_muon_takes() -> None:
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(names)
 
 
-def test_state_survives_saving() -> None:
+def test_muon_state_survives_saving() -> None:
     encoder = PoseEncoder(dim=16, depth=1, num_heads=2, dim_rep=16, middle_layer=1)
     keypoints = torch.randn(2, 5, 17, 3, generator=torch.Generator().manual_seed(0))
 
