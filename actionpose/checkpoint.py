@@ -13,7 +13,6 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes  # `save_file` makes files that only the owner reads
 from torch import Tensor, nn
 
-from actionpose.config import ModelConfig, from_dict
 from actionpose.models import PoseEncoder
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder
@@ -194,8 +192,10 @@ def _refusal(error: Exception) -> str:
 def load_encoder(folder: Path) -> tuple[PoseEncoder, dict[str, Any]]:
     """Build the encoder of a checkpoint, in eval mode, and return it with the metadata."""
     weights, meta = load(folder)
-    config = from_dict(ModelConfig, meta.get("model", {}), str(folder / META))
-    encoder = PoseEncoder(**asdict(config))
+    try:
+        encoder = PoseEncoder(**meta.get("model", {}))
+    except TypeError as error:
+        raise UserError(f"{folder / META} has no settings of a model: {error}") from error
     load_by_name(encoder, weights, str(folder))
     return encoder.eval(), meta
 

@@ -1,443 +1,334 @@
-"""Typed, frozen configurations. The defaults are the paper's, or MotionBERT's where it follows it.
+"""Settings of training: frozen dataclasses, which recipes and the command line fill in.
 
-A recipe is a YAML file that lists only differences; a key that no configuration has is an error.
+The defaults are the paper's, or MotionBERT's where the paper follows it; a recipe is a YAML file
+that lists only differences (`utils.yaml_config`). The word in parentheses at the end of each
+docstring says whose the default is. `python -m actionpose.config` prints `docs/config.md`.
 """
 
-import dataclasses
-import difflib
-import math
-import types
-import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Literal, Self
 
-import yaml
+from annotated_types import Ge, Interval
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.yaml_config import Setting, Settings, as_text, settings_of
 
-Config = TypeVar("Config")
+Probability = Annotated[float, Interval(ge=0, le=1)]
+AtLeastZero = Annotated[float, Ge(0)]
+AtLeastOne = Annotated[int, Ge(1)]
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Sizes of `PoseEncoder`, which documents them."""
+class ModelConfig(Settings):
+    """Sizes of the pose encoder."""
 
     dim: int = 512
+    """Channels of every token. (MotionBERT)"""
     depth: int = 5
+    """Pairs of transformer blocks. (paper)"""
     num_heads: int = 8
+    """Attention heads; a divisor of `dim`. (MotionBERT)"""
     mlp_ratio: float = 2
+    """Hidden channels of the MLPs over `dim`. (MotionBERT)"""
     dim_rep: int = 512
+    """Channels of the motion representation under the 3D head. (MotionBERT)"""
     max_frames: int = 243
-    num_joints: int = 17
+    """Longest clip: rows of the temporal embedding. (paper)"""
     class_token: bool = True
+    """Add the `<POSE>` token, which becomes the motion's embedding. (paper)"""
     middle_layer: int = 3
+    """Pair of blocks after which the embedding is taken, from 1. (ours)"""
     embedding_depth: int = 0
+    """Pairs of blocks of an embedding branch above the middle layer; 0 for none. (paper)"""
     embedding_dim: int = 512
-    pooling_dropout: float = 0.1
-
-
-def _check_probability(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise UserError(f"{name} is a probability, from 0 to 1, not {value}")
+    """Channels of the embeddings of motions and texts. (ours)"""
+    pooling_dropout: Probability = 0.1
+    """Dropout in the poolings of both embeddings, and in BERT, while training. (ours)"""
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
-    """What else than the paper's clips a model may meet. All off; `augmentation` documents them."""
+class CameraConfig(Settings):
+    """Perspective cameras, which look at the middle of a person's path from any direction."""
 
-    recombine: float = 0.0
-    """Probability that the upper body is another clip's."""
-    perturb_deg: float = 0.0
-    """Deviation of constant turns and bends of each limb, within the joints' limits."""
-    straighten_knees: float = 0.0
-    """Probability that legs are shortened until people stand on straight knees."""
-    random_joint_convention: float = 0.0
-    """Probability that trunk and head are placed as a random detector's layout has them."""
-    joint_offset_m: float = 0.0
-    """Deviation of a constant offset of each joint, which no two detectors place alike."""
-    limb_occlusion: float = 0.0
-    """Probability that a limb or the head is not seen for some time."""
-    cropped: float = 0.0
-    """Probability that an edge of the image cuts the person."""
-    drop_confidence: float = 0.0
-    """Probability that every joint that is seen has confidence 1."""
-    camera_pitch_deg: tuple[float, float] | None = None
-    """How far the camera looks down, in place of its height."""
-    level_camera: float = 0.0
-    """Probability that it is the usual, level one all the same."""
+    distance_m: tuple[float, float] = (3.0, 6.0)
+    """Range of the distance. (ours)"""
+    height_m: tuple[float, float] = (1.2, 2.2)
+    """Range of the height above the ground. (ours)"""
+    focal_px: tuple[float, float] = (1145.0, 1145.0)
+    """Range of the focal length in images of 1000 pixels; Human3.6M's is 1145. (ours)"""
+    tilt: Probability = 0.0
+    """Probability that the camera looks 20 degrees up to 30 down, whatever its height. (ours)"""
 
-    def __post_init__(self) -> None:
-        chances = (
-            "recombine",
-            "straighten_knees",
-            "random_joint_convention",
-            "limb_occlusion",
-            "cropped",
+
+@dataclass(frozen=True)
+class NoiseConfig(Settings):
+    """What detectors make of a person, besides MotionBERT's noise, which all clips have."""
+
+    coco_joint_convention: Probability = 0.0
+    """Probability that spine, thorax, nose and head are placed as from COCO keypoints. (ours)"""
+    random_joint_convention: Probability = 0.0
+    """Probability that trunk and head are placed by a random detector's convention. (ours)"""
+    limb_occlusion: Probability = 0.0
+    """Probability that a limb or the head is hidden for part of a clip. (ours)"""
+    truncation: Probability = 0.0
+    """Probability that an edge of the image cuts off the person. (ours)"""
+    drop_confidence: Probability = 0.0
+    """Probability that all visible joints have confidence 1. (ours)"""
+
+
+@dataclass(frozen=True)
+class SamplingConfig(Settings):
+    """How clips are made from corpora, in pretraining and in fine-tuning."""
+
+    corpora: dict[str, float] = field(default_factory=dict)
+    """Folders of corpora, with the relative frequencies of their clips. (ours)"""
+    frames: AtLeastOne = 243
+    """Frames of a clip. (paper)"""
+    temporal_stride: AtLeastOne = 1
+    """Frames of the corpora from one frame of a clip to the next. (paper)"""
+    normalization: Literal["image", "box"] = "image"
+    """The model's unit: half an image's width, or half a person's box. (MotionBERT)"""
+    mirror: Probability = 0.5
+    """Probability that a clip is mirrored, with left and right in its text. (MotionBERT)"""
+    bone_length_jitter: AtLeastZero = 0.0
+    """Standard deviation of the logarithm of bone lengths; directions stay. (ours)"""
+    straighten_knees: Probability = 0.0
+    """Probability that legs are shortened until people stand on straight knees. (ours)"""
+    random_mask: tuple[Probability, Probability] = (0.0, 0.0)
+    """Probability that a joint of a frame is hidden, and that a whole frame is. (paper)"""
+    camera: CameraConfig = CameraConfig()
+    noise: NoiseConfig = NoiseConfig()
+
+    def without_augmentation(self) -> Self:
+        """For validation: bodies as they are, fully visible to a level camera."""
+        return replace(
+            self,
+            bone_length_jitter=0.0,
+            straighten_knees=0.0,
+            camera=replace(self.camera, tilt=0.0),
+            noise=NoiseConfig(),
         )
-        for name in (*chances, "drop_confidence", "level_camera"):
-            _check_probability(f"data.augmentation.{name}", getattr(self, name))
-        for name in ("perturb_deg", "joint_offset_m"):
-            if not getattr(self, name) >= 0:
-                raise UserError(
-                    f"data.augmentation.{name} is a deviation, 0 or more, not {getattr(self, name)}"
-                )
 
 
 @dataclass(frozen=True)
-class ClipConfig:
-    """How a training clip is made, from corpora or from pairs.
+class FinetuneDataConfig(SamplingConfig):
+    """Clips of fine-tuning: perspective views of corpora, or a paired dataset.
 
-    Of the settings below `pairs`, pairs use `frames`, `stride` and `mirror` only.
+    Of a paired dataset, only `frames`, `stride` and `mirror` are used.
     """
 
-    corpora: dict[str, float] = field(default_factory=dict)
-    """Folders, each with its share of the clips."""
-    pairs: Path | None = None
-    """In place of corpora: a prepared Human3.6M or MPI-INF-3DHP, seen through its own cameras."""
-    pairs_keypoints: Literal["detected", "truth"] = "detected"
-    """Which 2D of `pairs` is the input: the detector's, or that of the pose."""
-    frames: int = 243
-    temporal_stride: int = 1
-    """Frames of the corpora from one frame of a clip to the next. Neighbors are nearly alike: far
-    apart, as many frames teach more."""
-    stride: int = 81
-    """Between the windows that an epoch counts; which windows are drawn is random."""
-    normalization: Literal["image", "box"] = "image"
-    """What is 1 in the model's units: half the image's width, or half the person's box."""
-    distance_m: tuple[float, float] = (3.0, 6.0)
-    """Of the camera from the middle of the person's path."""
-    camera_height_m: tuple[float, float] = (1.2, 2.2)
-    focal_px: tuple[float, float] = (1145.0, 1145.0)
-    """In images of 1000 pixels; Human3.6M's cameras have 1145."""
-    mirror: float = 0.5
-    """Probability of mirroring a clip."""
-    bone_length_jitter: float = 0.0
-    """Deviation of the logarithm of bone lengths; directions are kept."""
-    noise: bool = True
-    """Detector-like errors and confidences in the 2D input."""
-    coco_joint_convention: float = 0.0
-    """Probability that spine, thorax, nose and head are placed as from COCO keypoints."""
-    hidden_joints: float = 0.0
-    """Share of single keypoints that are hidden."""
-    hidden_frames: float = 0.0
-    """Share of whole frames that are hidden."""
-    augmentation: AugmentationConfig = AugmentationConfig()
+    paired: Path | None = None
+    """Folder of Human3.6M or MPI-INF-3DHP, prepared, in place of corpora. (ours)"""
+    stride: AtLeastOne = 81
+    """Frames from one window to the next; an epoch has as many clips as windows. (MotionBERT)"""
+    recombine: Probability = 0.0
+    """Probability that the upper body is that of another clip. (ours)"""
+    perturb_deg: AtLeastZero = 0.0
+    """Standard deviation of constant turns and bends of each limb. (ours)"""
 
-    def __post_init__(self) -> None:
-        _check_frame_step(self.temporal_stride)
-
-
-def _check_frame_step(step: int) -> None:
-    if step < 1:
-        raise UserError(f"data.temporal_stride must be 1 or more, not {step}")
+    def without_augmentation(self) -> Self:
+        plain = super().without_augmentation()
+        return replace(plain, recombine=0.0, perturb_deg=0.0, random_mask=(0.0, 0.0))
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """The loop: optimizer, schedule, checkpoints."""
+class PretrainDataConfig(SamplingConfig):
+    """Clips of pretraining: views of annotated spans of corpora, with masks and texts."""
 
-    epochs: float = 60
-    batch_size: int = 32
-    """Clips of a step, over all processes and accumulated parts."""
-    accumulate: int = 1
-    """Parts that a process divides its share of a batch into."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    """Muon takes the matrices of the encoder's blocks; the rest stays with AdamW."""
-    learning_rate: float = 2e-4
-    """AdamW's; Muon's is 20 times as much."""
-    weight_decay: float = 0.01
-    schedule: Literal["exponential", "cosine"] = "exponential"
-    epoch_decay: float = 0.99
-    """Factor of the learning rate per epoch (exponential)."""
-    warmup_steps: int = 0
-    max_grad_norm: float = 1.0
-    precision: Literal["float32", "bf16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = 0
-    """Processes that make batches beside the training process."""
-    seed: int = 0
-    log_every: int = 50
-    """Steps between two lines of the log."""
-    save_every: int = 1000
-    """Steps between two checkpoints."""
-    keep: int = 2
-    """Checkpoints kept; the oldest goes first."""
-    max_minutes: float | None = None
-    """Save and stop after this time; the same command goes on."""
-    log_grad_norms_every: int = 500
-    """Steps between two logs of each loss's gradient on the backbone (pretraining); 0: never."""
-    fused: bool = False
-    """Compute the encoder's blocks with C++ kernels: on a CPU, needs g++ or clang++."""
-
-
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """Stage two: detected 2D to 3D, no text. Losses as Equations 3 and 4."""
-
-    model: ModelConfig = ModelConfig()
-    data: ClipConfig = ClipConfig()
-    training: TrainingConfig = TrainingConfig()
-    init: Path | None = None
-    """Weights to start from: one of our checkpoints or an official MotionBERT file."""
-    init_ignore: tuple[str, ...] = ()
-    """Beginnings of names of weights that need not fit; the others must, one by one."""
-    position_weight: float = 1.0
-    velocity_weight: float = 20.0
-    scale_weight: float = 0.0
-    """MotionBERT's loss after the best scale per frame; it uses 0.5."""
-
-
-@dataclass(frozen=True)
-class MaskConfig:
-    """Which keypoints of a clip are hidden: one kind of mask a clip, drawn for each by itself."""
-
-    random: float = 0.5
-    """Share of clips with single joints and whole frames hidden at random."""
-    part: float = 0.25
-    """Share of clips with one of the six body parts hidden throughout."""
-    window: float = 0.25
-    """Share of clips with a window of time hidden. What is left of 1 has no mask."""
-    joint_ratio: float = 0.05
-    """Of the random mask: each joint of each frame."""
-    frame_ratio: float = 0.15
-    """Of the random mask: each frame."""
-    window_frames: tuple[int, int] = (30, 80)
-    """Shortest and longest window; a clip under 60 frames loses half of itself at most."""
-    overhang: bool = False
-    """Windows may hang over the ends, so that every frame is hidden as often as any other."""
-
-    def __post_init__(self) -> None:
-        shares = (self.random, self.part, self.window)
-        if min(shares) < 0 or sum(shares) > 1 + 1e-9:
-            raise UserError(
-                f"masks: random, part and window are shares of 1, not {', '.join(map(str, shares))}"
-            )
-        if not 1 <= self.window_frames[0] <= self.window_frames[1]:
-            raise UserError(
-                f"masks.window_frames is shortest, longest, not {list(self.window_frames)}"
-            )
-
-
-@dataclass(frozen=True)
-class TextClipConfig:
-    """How a clip with its text is made from a corpus (stage one)."""
-
-    corpora: dict[str, float] = field(default_factory=dict)
-    """Folders, each with its share of the clips."""
-    frames: int = 243
-    temporal_stride: int = 1
-    """Frames of the corpora from one frame of a clip to the next."""
-    labels: Literal["frame", "sequence", "both"] = "frame"
-    """Labels of spans, with the whole motion's text where it has none; the motion's; or both."""
-    label_frequency: Literal["uniform", "sqrt", "label"] = "uniform"
-    """Odds of a span: all alike; over the square root of its label's count; or over the count."""
-    transitions: bool = True
-    """Use spans of kind transition, as "transit from A to B"."""
-    short: Literal["context", "padding"] = "context"
-    """Spans shorter than a clip: what the motion has around them, or padding."""
-    augmentation: AugmentationConfig = AugmentationConfig()
-    """Perspective cameras only, and nothing that changes what the text describes."""
-    short_windows: float = 0.0
-    """Probability of a shorter window, from a third of `frames` up; what is left is padding."""
-    camera: Literal["orthographic", "perspective"] = "orthographic"
-    """Perspective cameras are those of stage two, in any direction."""
-    view: Literal["front_side", "heading", "any"] = "front_side"
-    """Yaw of orthographic views: 0 or 90 degrees in the world, or from the first pose; or any."""
-    units_per_m: float = 0.298
-    """Orthographic scale before normalization; MotionBERT's."""
-    scale_jitter: float = 0.0
-    """Deviation of the logarithm of `units_per_m`."""
-    centring: Literal["first_frame", "none"] = "first_frame"
-    """Whether the pelvis of the first frame is at x = y = 0."""
-    normalization: Literal["image", "box"] = "image"
-    """What is 1 in the model's units: one of the image, or half the person's box."""
-    mirror: float = 0.5
-    """Probability of mirroring a clip, and left and right in its text."""
-    bone_length_jitter: float = 0.0
-    """Deviation of the logarithm of bone lengths; directions are kept."""
-    coco_joint_convention: float = 0.0
-    """Probability that spine, thorax, nose and head are placed as from COCO keypoints."""
-    noise: bool = True
-    """Detector-like errors and confidences, before the mask."""
-    masks: MaskConfig = MaskConfig()
+    random_mask: tuple[Probability, Probability] = (0.05, 0.15)
+    """Probability that a joint of a frame is hidden, and that a whole frame is. (paper)"""
+    window_mask: tuple[int, int] = (30, 80)
+    """Shortest and longest window of time that is hidden; half of a short clip at most. (paper)"""
+    masks: dict[Literal["random", "part", "window"], Probability] = field(
+        default_factory=lambda: {"random": 0.5, "part": 0.25, "window": 0.25}
+    )
+    """Fraction of clips with each kind of mask; the rest has none. (paper)"""
+    view: Literal["front_side", "heading", "any", "perspective"] = "front_side"
+    """Orthographic views: two of the world, two of the first pose's, or any; or cameras. (paper)"""
+    label_kinds: tuple[Literal["action", "transition", "sequence"], ...] = ("action", "transition")
+    """Kinds of labels that are used; of a sequence without these, its own. (paper)"""
+    label_sampling: Literal["uniform", "square_root", "balanced"] = "uniform"
+    """Spans are drawn alike, or by the inverse (square root) of their label's count. (paper)"""
+    temporal_crop: Probability = 0.0
+    """Probability of a clip of a third of `frames` or more; padding fills the rest. (ours)"""
     shuffle_texts: bool = False
-    """Control: every span gets the text of another one, drawn once."""
+    """Give every span the text of another one, as a control. (paper)"""
 
     def __post_init__(self) -> None:
-        _check_frame_step(self.temporal_stride)
-        _check_probability("data.short_windows", self.short_windows)
-        more = self.augmentation
-        if more.recombine or more.perturb_deg:
+        if sum(self.masks.values()) > 1 + 1e-9:
+            raise UserError(f"data.masks: the fractions {self.masks} sum to more than 1")
+        if not 1 <= self.window_mask[0] <= self.window_mask[1]:
+            raise UserError(f"data.window_mask is shortest, longest, not {list(self.window_mask)}")
+        coco = NoiseConfig(coco_joint_convention=self.noise.coco_joint_convention)
+        if self.view != "perspective" and (self.camera, self.noise) != (CameraConfig(), coco):
             raise UserError(
-                "data.augmentation: recombine and perturb_deg are for stage two, which has no "
-                "text: set them to 0 here"
+                "data.camera and data.noise (but for coco_joint_convention) need data.view: "
+                "perspective"
             )
-        if more != AugmentationConfig() and self.camera == "orthographic":
-            raise UserError("data.augmentation needs data.camera: perspective in stage one")
 
 
 @dataclass(frozen=True)
-class TextConfig:
-    """The text side: the first layers of a BERT, and its pooling (Figure 6b)."""
+class TextConfig(Settings):
+    """The text side of pretraining: the first three layers of a BERT, and a pooling (Figure 6b)."""
 
     source: str = "google-bert/bert-base-uncased"
-    """A BERT: a folder, a Hugging Face Hub id, or package:NAME/FOLDER inside a Python package."""
-    layers: int = 3
+    """A BERT: folder, Hugging Face Hub id, or package:NAME/FOLDER in a Python package. (paper)"""
     pooling: Literal["cls", "mean"] = "cls"
-    """The <CLS> token, or the mean of all tokens."""
-    dropout: float = 0.1
-    """In BERT and in the pooling, while training."""
-    max_tokens: int = 64
-    """Longer texts are cut."""
+    """What stands for a text: its `<CLS>` token, or the mean of all tokens. (paper)"""
     frozen: bool = False
-    """Train only the pooling, not BERT."""
-    learning_rate_factor: float = 0.1
-    """Of the text side's learning rate."""
+    """Train only the pooling, not BERT. (paper)"""
 
 
 @dataclass(frozen=True)
-class AlignmentConfig:
-    """Equations 1 and 2."""
+class AlignmentConfig(Settings):
+    """The alignment of motions and texts in pretraining (Equations 1 and 2)."""
 
-    negatives: int = 16
-    """K: texts that each motion is compared with besides its own (source "vocabulary")."""
-    source: Literal["vocabulary", "batch", "ranks"] = "vocabulary"
-    """Where negatives come from: K drawn labels, or the texts of this, or of every, process."""
+    negatives: AtLeastOne | Literal["batch", "ranks"] = 16
+    """K texts that are drawn for each motion; or those of its process, or of all. (paper)"""
     temperature: float = 0.1
+    """Divides cosines before the softmax: tau of Equation 1. (paper)"""
     focal_gamma: float = 2.0
-    target: Literal["hard", "soft"] = "hard"
-    """y: one-hot, or the softmax of `sharpness` times which texts are true (as ActionCLIP)."""
-    sharpness: float = 10.0
-    direction: Literal["motion_to_text", "symmetric"] = "motion_to_text"
-    """Symmetric adds text to motion, over the motions of the batch (of all, with "ranks")."""
-
-
-PRETRAINING = TrainingConfig(epochs=300, batch_size=16, learning_rate=5e-4)
+    """Exponent of the focal loss. (ours)"""
+    target_temperature: float | None = None
+    """Soft targets: the softmax of which texts are true over this; left out, one-hot. (paper)"""
 
 
 @dataclass(frozen=True)
-class PretrainConfig:
-    """Stage one: 3D from hidden and noisy 2D, and the action's text (Equation 5)."""
+class TrainingConfig(Settings):
+    """The training loop: length, optimizer, schedule, machine, checkpoints."""
+
+    epochs: float = 60
+    """Passes over the windows of fine-tuning, or the spans of pretraining. (paper)"""
+    batch_size: AtLeastOne = 32
+    """Clips of a step, over all processes and accumulated parts. (paper)"""
+    gradient_accumulation_steps: AtLeastOne = 1
+    """Parts that a process divides its clips of a step into. (ours)"""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """Muon takes the matrices of the encoder's blocks, AdamW the rest. (paper)"""
+    learning_rate: float = 2e-4
+    """Peak learning rate of AdamW; Muon's is 20 times as high. (paper)"""
+    weight_decay: float = 0.01
+    """Decoupled weight decay. (MotionBERT)"""
+    schedule: Literal["exponential", "cosine"] = "exponential"
+    """Learning rate after the warm-up: times 0.99 per epoch, or a cosine to zero. (MotionBERT)"""
+    warmup_steps: int = 0
+    """Steps in which the learning rate rises linearly. (MotionBERT)"""
+    max_grad_norm: float = 1.0
+    """Longer gradients are scaled down to this norm. (ours)"""
+    precision: Literal["float32", "bf16"] = "float32"
+    """Precision of matrix products. (ours)"""
+    device: Literal["auto", "cpu", "cpu_fused", "cuda"] = "auto"
+    """cpu_fused computes the encoder's blocks with C++ kernels; it needs g++ or clang++. (ours)"""
+    workers: int = 0
+    """Processes that make batches, besides the training process. (ours)"""
+    seed: int = 0
+    """Of weights, clips and dropout. (ours)"""
+    save_every: AtLeastOne = 1000
+    """Steps between two checkpoints. (ours)"""
+    keep_checkpoints: AtLeastOne = 2
+    """Checkpoints kept; the oldest goes first. (ours)"""
+    max_minutes: float | None = None
+    """Save and stop after this time; the same command continues. (ours)"""
+
+
+@dataclass(frozen=True)
+class PretrainTrainingConfig(TrainingConfig):
+    """The training loop with the defaults of pretraining."""
+
+    epochs: float = 300
+    """Passes over the windows of fine-tuning, or the spans of pretraining. (paper)"""
+    batch_size: AtLeastOne = 16
+    """Clips of a step, over all processes and accumulated parts. (paper)"""
+    learning_rate: float = 5e-4
+    """Peak learning rate of AdamW; Muon's is 20 times as high. (paper)"""
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(Settings):
+    """Fine-tuning: lift detected 2D to 3D, without text."""
+
+    model: ModelConfig = ModelConfig()
+    data: FinetuneDataConfig = FinetuneDataConfig()
+    training: TrainingConfig = TrainingConfig()
+    loss_weights: dict[Literal["position", "velocity", "scale"], float] = field(
+        default_factory=lambda: {"position": 1.0, "velocity": 20.0, "scale": 0.0}
+    )
+    """Weights of the losses; one that is left out has 0. (MotionBERT)"""
+    init: Path | None = None
+    """Weights to start from: a checkpoint, or an official MotionBERT file. (paper)"""
+    init_ignore: tuple[str, ...] = ()
+    """Prefixes of names of weights that need not fit; all others must. (ours)"""
+
+
+@dataclass(frozen=True)
+class PretrainConfig(Settings):
+    """Pretraining: 3D from masked and noisy 2D, and the text of the action (Equation 5)."""
 
     model: ModelConfig = ModelConfig()
     text: TextConfig = TextConfig()
-    data: TextClipConfig = TextClipConfig()
+    data: PretrainDataConfig = PretrainDataConfig()
     alignment: AlignmentConfig = AlignmentConfig()
-    training: TrainingConfig = PRETRAINING
+    training: PretrainTrainingConfig = PretrainTrainingConfig()
+    loss_weights: dict[Literal["position", "velocity", "scale", "alignment"], float] = field(
+        default_factory=lambda: {
+            "position": 1.0,
+            "velocity": 20.0,
+            "scale": 0.0,
+            "alignment": 1.0,
+        }  # fmt: skip
+    )
+    """Weights of the losses of Equation 5; one that is left out has 0. Without alignment there is
+    no text. (MotionBERT)"""
     init: Path | None = None
-    """Weights to start from: one of our checkpoints or an official MotionBERT file."""
+    """Weights to start from: a checkpoint, or an official MotionBERT file. (paper)"""
     init_ignore: tuple[str, ...] = ()
-    """Beginnings of names of weights that need not fit; the others must, one by one."""
-    alignment_weight: float = 1.0
-    """0 trains without text."""
-    position_weight: float = 1.0
-    velocity_weight: float = 20.0
-    scale_weight: float = 0.0
-    """MotionBERT's loss after the best scale per frame; it uses 0.5."""
+    """Prefixes of names of weights that need not fit; all others must. (ours)"""
 
 
-def load_recipe(cls: type[Config], path: Path | str) -> Config:
-    """Read a YAML recipe into a configuration.
+_INTRODUCTION = """\
+# Settings
 
-    Raises:
-        UserError: no such file, not YAML, an unknown key, or a value of another type.
-    """
-    return from_dict(cls, read_yaml(path), str(path))
+<!-- written by python -m actionpose.config; change actionpose/config.py instead -->
 
+Of `actionpose pretrain` and `actionpose finetune`. A recipe is a YAML file that lists the settings
+that differ from the defaults; groups are nested:
 
-def read_yaml(path: Path | str) -> Any:
-    """The plain values of a YAML file; an empty one has no settings.
+```yaml
+data:
+  corpora: {data/open/cmu: 0.7, data/open/hdm05: 0.3}
+  camera: {focal_px: [700, 1200]}
+```
 
-    Raises:
-        UserError: no such file, or not YAML.
-    """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = " ".join(str(error).split())
-        raise UserError(f"{path} is not YAML: {first}") from error
-    return {} if values is None else values
+On the command line a setting is an option, such as `--data.camera.focal-px 700 1200`, which
+overrides the recipe. The entries of a dictionary are options of their own, as
+`--loss-weights.velocity 2`; only `--data.corpora FOLDER WEIGHT ...` replaces all of the recipe's.
+An unknown key is an error. The last column says whose the default is.
+"""
 
 
-def from_dict(cls: type[Config], values: Any, where: str) -> Config:
-    """Build a configuration from plain values; `where` names their origin in errors."""
-    if not isinstance(values, dict):
-        raise UserError(f"{where}: expected settings of {cls.__name__}, got {values!r}")
-    hints = typing.get_type_hints(cls)
-    defaults = {item.name: item.default for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    arguments = {}
-    for key, value in values.items():
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(hints)}"
-            raise UserError(f"{where}: unknown key {key!r} in {cls.__name__}{hint}")
-        base = defaults.get(key)
-        if (
-            dataclasses.is_dataclass(base)
-            and not isinstance(base, type)
-            and isinstance(value, dict)
-        ):
-            value = {**_shallow(base), **value}  # a stage has defaults of its own inside
-        arguments[key] = _parse(hints[key], value, f"{where}, {key}")
-    return cls(**arguments)
+def document() -> str:
+    """`docs/config.md`: a table for each group of settings."""
+    found: dict[str, dict[str, Setting]] = {}
+    for stage, cls in {"fine-tuning": FinetuneConfig, "pretraining": PretrainConfig}.items():
+        for setting in settings_of(cls):
+            found.setdefault(setting.name, {})[stage] = setting
+    groups: dict[str, list[str]] = {}
+    for name, stages in found.items():
+        defaults = {stage: as_text(setting.default) for stage, setting in stages.items()}
+        default = next(iter(defaults.values()))
+        if len(set(defaults.values())) > 1:
+            default = "; ".join(f"{stage}: {text}" for stage, text in defaults.items())
+        group, _, key = name.rpartition(".")
+        setting, used = list(stages.values())[-1], "both" if len(stages) > 1 else next(iter(stages))
+        row = (f"`{key}`", setting.type, default, setting.meaning, used, setting.origin)
+        groups.setdefault(group, []).append(f"| {' | '.join(row)} |")
+    head = "| setting | type | default | meaning | stage | whose |\n|---|---|---|---|---|---|"
+    order = ("", "model", "text", "data", "data.camera", "data.noise", "alignment", "training")
+    assert set(order) == set(groups)
+    tables = ("\n".join([f"## {of or 'Losses and weights'}\n", head, *groups[of]]) for of in order)
+    return "\n\n".join([_INTRODUCTION.rstrip("\n"), *tables]) + "\n"
 
 
-def _shallow(config: Any) -> dict[str, Any]:
-    return {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
-
-
-def _parse(hint: Any, value: Any, where: str) -> Any:
-    """Check one value against its type; YAML gives lists, integers and strings for some."""
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return value if isinstance(value, hint) else from_dict(hint, value, where)
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in inner:
-            return None
-        return _parse(next(arg for arg in inner if arg is not type(None)), value, where)
-    if origin is Literal:
-        if value in inner:
-            return value
-    elif origin is tuple:
-        if isinstance(value, (list, tuple)) and inner[-1] is Ellipsis:
-            return tuple(_parse(inner[0], item, where) for item in value)
-        if isinstance(value, (list, tuple)) and len(value) == len(inner):
-            return tuple(_parse(a, v, where) for a, v in zip(inner, value, strict=True))
-    elif origin is dict:
-        if isinstance(value, dict):
-            return {str(k): _parse(inner[1], v, f"{where}, {k}") for k, v in value.items()}
-    elif hint is float:
-        # YAML 1.1 reads 1e-4 as a string
-        try:
-            if not isinstance(value, bool) and math.isfinite(float(value)):
-                return float(value)
-        except (TypeError, ValueError):
-            pass
-    elif hint is Path:
-        if isinstance(value, (str, Path)):
-            return Path(value)
-    elif type(value) is hint:
-        return value
-    return _wrong(hint, value, where)
-
-
-def _wrong(hint: Any, value: Any, where: str) -> typing.NoReturn:
-    name = getattr(hint, "__name__", None) if typing.get_origin(hint) is None else str(hint)
-    raise UserError(f"{where}: {value!r} is not {name}")
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Plain values that YAML and JSON can hold; `from_dict` reads them back."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
-
-    result: dict[str, Any] = plain(dataclasses.asdict(config))
-    return result
+if __name__ == "__main__":
+    print(document(), end="")

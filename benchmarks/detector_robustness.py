@@ -1,11 +1,11 @@
-"""What detectors and phones do to the 3D error: each trouble alone, on held-out people.
+"""What detectors and phones do to the 3D error: each corruption alone, on held-out people.
 
     python benchmarks/detector_robustness.py --checkpoint tiny --checkpoint runs/other
 
 Clips of 81 frames of val motion, the same for every checkpoint, seen from anywhere around by
 cameras at the distances and heights of the open benchmark, with its detector-like noise. A row
-adds one trouble of `data.augmentation` to every clip. MPJPE / P-MPJPE in mm with the 95 %
-bootstrap interval of the first over clips.
+adds one corruption to every clip. MPJPE / P-MPJPE in mm with the 95 % bootstrap interval of the
+first over clips.
 """
 
 from dataclasses import replace
@@ -17,9 +17,9 @@ import torch
 import tyro
 from tyro.conf import UseAppendAction
 
-from actionpose.config import AugmentationConfig, ClipConfig
+from actionpose.config import CameraConfig, FinetuneDataConfig, NoiseConfig
 from actionpose.datasets.corpus import Corpus, open_corpus
-from actionpose.datasets.lifting import Batches
+from actionpose.datasets.lifting import LiftingBatches
 from actionpose.datasets.projection import IMAGE_SIZE
 from actionpose.evaluation.open_benchmark import window_errors
 from actionpose.geometry.camera import image_frame
@@ -27,39 +27,35 @@ from actionpose.inference.predictor import ActionPose
 from actionpose.metrics.bootstrap import bootstrap
 from actionpose.utils.errors import exit_codes
 
-PLAIN = ClipConfig(
-    frames=81,
-    mirror=0.0,
-    distance_m=(3.0, 6.0),
-    camera_height_m=(1.2, 2.2),
-    focal_px=(1145.0, 1145.0),
-)
+PLAIN = FinetuneDataConfig(frames=81, mirror=0.0)
 
 
-def troubled(**more: float | tuple[float, float]) -> ClipConfig:
-    return replace(PLAIN, augmentation=AugmentationConfig(**more))  # type: ignore[arg-type]
+def with_noise(**noise: float) -> FinetuneDataConfig:
+    return replace(PLAIN, noise=NoiseConfig(**noise))
 
 
-TROUBLES = {
+CORRUPTIONS = {
     "none": PLAIN,
-    "joints as another detector places them": troubled(random_joint_convention=1.0),
-    "every joint off by 20 mm": troubled(joint_offset_m=0.02),
-    "a limb or the head not seen": troubled(limb_occlusion=1.0),
-    "cut by the edge of the image": troubled(cropped=1.0),
-    "no confidences": troubled(drop_confidence=1.0),
-    "camera looks down by 0 to 45 degrees": troubled(camera_pitch_deg=(0.0, 45.0)),
-    "camera looks up by 0 to 20 degrees": troubled(camera_pitch_deg=(-20.0, 0.0)),
-    "a phone's lens, near": replace(PLAIN, focal_px=(700.0, 800.0), distance_m=(2.0, 3.0)),
+    "joints as another detector places them": with_noise(random_joint_convention=1.0),
+    "a limb or the head occluded": with_noise(limb_occlusion=1.0),
+    "cut by the edge of the image": with_noise(truncation=1.0),
+    "no confidences": with_noise(drop_confidence=1.0),
+    "camera tilted, 20 degrees up to 30 down": replace(PLAIN, camera=CameraConfig(tilt=1.0)),
+    "a phone's lens, near": replace(
+        PLAIN, camera=CameraConfig(focal_px=(700.0, 800.0), distance_m=(2.0, 3.0))
+    ),
 }
 
 
 def errors_mm(
-    model: ActionPose, corpora: list[Corpus], config: ClipConfig, clips: int
+    model: ActionPose, corpora: list[Corpus], config: FinetuneDataConfig, clips: int
 ) -> list[dict[str, float]]:
     """Of each clip. A model that works at a lower rate has every so many frames of it."""
     step = round(corpora[0].fps / model.fps)
     config = replace(config, frames=config.frames // step, temporal_stride=step)
-    batches = Batches([(corpus, 1.0) for corpus in corpora], config, 1, seed=0, split="val")
+    batches = LiftingBatches(
+        [(corpus, 1.0) for corpus in corpora], config, batch_size=1, seed=0, split="val"
+    )
     frame = image_frame(IMAGE_SIZE)
     errors = []
     for number in range(clips):
@@ -72,7 +68,7 @@ def errors_mm(
     return [{name: float(np.mean(value)) for name, value in each.items()} for each in errors]
 
 
-def score(model: ActionPose, corpora: list[Corpus], config: ClipConfig, clips: int) -> str:
+def score(model: ActionPose, corpora: list[Corpus], config: FinetuneDataConfig, clips: int) -> str:
     errors = errors_mm(model, corpora, config, clips)
     first = bootstrap(np.array([error["mpjpe_mm"] for error in errors]))
     aligned = np.mean([error["p_mpjpe_mm"] for error in errors])
@@ -95,8 +91,8 @@ def main(
     names = checkpoint or ("tiny",)
     corpora = [open_corpus(folder) for folder in data or ("data/open/cmu", "data/open/hdm05")]
     models = [ActionPose.from_pretrained(name) for name in names]
-    print(f"| trouble | {' | '.join(names)} |\n{'|---' * (1 + len(names))}|")
-    for name, config in TROUBLES.items():
+    print(f"| corruption | {' | '.join(names)} |\n{'|---' * (1 + len(names))}|")
+    for name, config in CORRUPTIONS.items():
         cells = [score(model, corpora, config, clips) for model in models]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 

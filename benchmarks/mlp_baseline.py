@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from actionpose.config import FinetuneConfig
 from actionpose.datasets.corpus import open_corpus
-from actionpose.datasets.lifting import Batches
+from actionpose.datasets.lifting import LiftingBatches
 from actionpose.evaluation.open_benchmark import Predict, evaluate_open
 from actionpose.geometry.camera import box_frame, mirror
 from actionpose.skeletons import H36M17
@@ -95,7 +95,7 @@ def frames_of(batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
     return batch["keypoints"][..., :2][seen], batch["pose"][seen]
 
 
-def shuffled(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+def shuffled(batches: LiftingBatches) -> Iterator[tuple[Tensor, Tensor]]:
     """Random frames from a pool whose oldest clips give way to new ones at every step."""
     size = POOL // CLIPS
     pool = [frames_of(batches.batch(step)) for step in range(size)]
@@ -132,7 +132,7 @@ def predictor(poses: Poses, flip: bool) -> Predict:
     return predict
 
 
-def mean_pose(batches: Batches) -> Tensor:
+def mean_pose(batches: LiftingBatches) -> Tensor:
     """(17, 3) in box units."""
     parts = [frames_of(batches.batch(step))[1] for step in range(MEAN_POSE_BATCHES)]
     return torch.cat(parts).mean(dim=0)
@@ -172,7 +172,7 @@ def main(
     assert isinstance(lifting, FinetuneConfig)
     config = replace(lifting.data, frames=27, temporal_stride=1)
     corpora = [(open_corpus(folder), weight) for folder, weight in config.corpora.items()]
-    batches = Batches(corpora, config, CLIPS, seed)
+    batches = LiftingBatches(corpora, config, batch_size=CLIPS, seed=seed)
     val = [open_corpus(folder) for folder in VAL]
     few = [replace(c, segments=list(c.motions("val").values())[::8]) for c in val]
 

@@ -27,9 +27,9 @@ import torch
 import tyro
 from encoder_speed import STEPS, make_pair
 
-from actionpose.config import TextClipConfig
+from actionpose.config import PretrainDataConfig
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
-from actionpose.datasets.motion_text import TextBatches
+from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.datasets.synthetic.generate import dataset
 from actionpose.training.loop import tune_malloc
 
@@ -124,8 +124,8 @@ def batch_rate(frames: int, config: dict[str, Any], seconds: float) -> float:
             for i, m in enumerate(made)
         )
         corpus = open_corpus(write_corpus(Path(folder) / "c", motions, source="", license=""))
-        settings = TextClipConfig(frames=frames, **config)
-        batches = TextBatches([(corpus, 1.0)], settings, batch_size=16, seed=0, negatives=8)
+        settings = PretrainDataConfig(frames=frames, **config)
+        batches = MotionTextBatches([(corpus, 1.0)], settings, batch_size=16, seed=0, negatives=8)
         batches.batch(0)
         started, step = time.process_time(), 0
         while (spent := time.process_time() - started) < seconds:

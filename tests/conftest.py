@@ -17,18 +17,18 @@ from helpers.training_runs import SCRIPT
 
 from actionpose.config import (
     AlignmentConfig,
-    ClipConfig,
     FinetuneConfig,
-    MaskConfig,
+    FinetuneDataConfig,
     ModelConfig,
     PretrainConfig,
-    TextClipConfig,
+    PretrainDataConfig,
+    PretrainTrainingConfig,
     TextConfig,
     TrainingConfig,
-    to_dict,
 )
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import dataset
+from actionpose.utils.yaml_config import to_dict
 
 # Tiny models: more threads only wait for each other
 torch.set_num_threads(1)
@@ -69,7 +69,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="session")
 def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers as drawn, whose words are those of the made-up motions and letters."""
+    """A BERT of three layers as drawn, whose words are those of the made-up motions and letters."""
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("bert")
     words = "walk run sit down on a the chair with left right leg kick jump and move".split()
@@ -83,7 +83,7 @@ def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = transformers.BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=16,
-        num_hidden_layers=2,
+        num_hidden_layers=3,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=32,
@@ -107,16 +107,16 @@ def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
             embedding_dim=8,
             pooling_dropout=0.0,
         ),
-        text=TextConfig(source=str(small_bert), layers=1, pooling="mean", dropout=0.0),
-        data=TextClipConfig(
+        text=TextConfig(source=str(small_bert), pooling="mean"),
+        data=PretrainDataConfig(
             corpora={str(corpus.folder): 1.0},
             frames=9,
-            labels="both",
-            masks=MaskConfig(window_frames=(2, 4)),
+            label_kinds=("action", "transition", "sequence"),
+            window_mask=(2, 4),
         ),
         alignment=AlignmentConfig(negatives=3),
-        training=TrainingConfig(
-            epochs=7 / 3, batch_size=4, learning_rate=2e-3, log_every=1, device="cpu"
+        training=PretrainTrainingConfig(
+            epochs=7 / 3, batch_size=4, learning_rate=2e-3, device="cpu"
         ),
     )
 
@@ -128,9 +128,9 @@ def tiny_config(corpus: Corpus) -> FinetuneConfig:
         model=ModelConfig(
             dim=16, depth=2, num_heads=2, dim_rep=16, max_frames=27, class_token=False
         ),
-        data=ClipConfig(corpora={str(corpus.folder): 1.0}, frames=9, stride=9),
+        data=FinetuneDataConfig(corpora={str(corpus.folder): 1.0}, frames=9, stride=9),
         training=TrainingConfig(
-            epochs=1, batch_size=4, learning_rate=2e-3, log_every=1, save_every=1000, device="cpu"
+            epochs=1, batch_size=4, learning_rate=2e-3, save_every=1000, device="cpu"
         ),
     )
 

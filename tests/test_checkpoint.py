@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from actionpose import checkpoint, model_hub
-from actionpose.config import ModelConfig, to_dict
+from actionpose.config import ModelConfig
 from actionpose.models import PoseEncoder
 from actionpose.utils.errors import UserError
+from actionpose.utils.yaml_config import to_dict
 
 SIZES = ModelConfig(
     dim=8, depth=2, num_heads=2, dim_rep=8, max_frames=9, middle_layer=1, embedding_dim=8

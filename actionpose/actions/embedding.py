@@ -20,7 +20,7 @@ _NO_TOKEN = (
 
 @torch.inference_mode()
 def embed_clips(encoder: PoseEncoder, clips: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Unit vectors (N, E) of normalized clips (N, T, 17, 3), as `datasets.make_clip` gives them.
+    """Unit vectors (N, E) of normalized clips (N, T, 17, 3), of `perspective_clip`.
 
     Raises:
         UserError: the encoder has no embedding of motions.

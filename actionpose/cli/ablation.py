@@ -36,7 +36,7 @@ def open_ablation(
         dry_run: Print the plan, and stop.
         table_only: Print the table of what is done, and stop.
     """
-    from actionpose.config import FinetuneConfig, PretrainConfig, load_recipe
+    from actionpose.config import FinetuneConfig, PretrainConfig
     from actionpose.datasets.corpus import open_corpus
     from actionpose.experiments.ablation import (
         ROWS,
@@ -47,6 +47,7 @@ def open_ablation(
         summarize,
     )
     from actionpose.utils.files import atomic_write
+    from actionpose.utils.yaml_config import load_recipe
 
     if not table_only:
         trials = plan_trials(

@@ -105,14 +105,14 @@ def _opened(
     data: Path, kinds: tuple[str, ...], prepare: Callable[[Path, Path], Path]
 ) -> Iterator[Any]:
     """The test split of a prepared folder; original files are prepared beside the way."""
-    from actionpose.datasets.paired import open_pairs
+    from actionpose.datasets.paired import open_paired
 
     with tempfile.TemporaryDirectory() as folder:
         if not data.exists():
             raise UserError(f"no such file or folder: {data}")
         raw = data.is_file() or (data / "data_test_3dhp.npz").is_file()
         prepared = prepare(data, Path(folder) / "prepared") if raw else data
-        pairs = open_pairs(prepared, "test")
+        pairs = open_paired(prepared, "test")
         if pairs.kind not in kinds:
             raise UserError(f"{data} is {pairs.kind}, not {' or '.join(kinds)}")
         yield pairs

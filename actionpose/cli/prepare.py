@@ -268,10 +268,10 @@ def mpi_inf_3dhp(
 
 def _report(folder: Path) -> None:
     """What was found, from the folder itself."""
-    from actionpose.datasets.paired import verify_pairs
+    from actionpose.datasets.paired import verify_paired
     from actionpose.evaluation.protocols import SYNTHETIC
 
-    info = verify_pairs(folder)
+    info = verify_paired(folder)
     print(f"wrote   {folder}: {info['kind']}, keypoints {info['keypoints']}")
     for split, count in info["splits"].items():
         print(f"{split:7} {count['videos']} videos, {count['frames']} frames")

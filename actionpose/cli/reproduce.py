@@ -149,11 +149,11 @@ def figure7(
     device: Device = "auto",
 ) -> None:
     """Figure 7: input 2D, our 3D and the baseline's for chosen frames."""
-    from actionpose.datasets.paired import open_pairs
+    from actionpose.datasets.paired import open_paired
     from actionpose.evaluation.paired import load_model, model_predict, protocol_for
     from actionpose.experiments.qualitative_figure import choose_frames, draw_figure7, parse_frames
 
-    pairs = open_pairs(h36m, "test")
+    pairs = open_paired(h36m, "test")
     columns: dict[str, tuple[Any, int]] = {}
     for name, given in (("ours", checkpoint), ("baseline", baseline)):
         model = load_model(given, pairs.kind, device)

@@ -1,29 +1,25 @@
-"""What training may add to clips, so that what detectors and phones give is nothing new.
+"""Augmentation of motions: other bodies, other joint conventions, occlusion and truncation.
 
-Each function is one setting of `config.AugmentationConfig`; all are off by default, and then draw
-nothing. Recombined bodies are for the reconstruction of poses only: no text describes them.
-T frames, J = 17 joints.
+Each is off by default, and then draws nothing. Recombined bodies are for fine-tuning only: no
+text describes them. T frames, J = 17 joints.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from actionpose.config import AugmentationConfig
-from actionpose.geometry.camera import Camera, look_at
+from actionpose.config import NoiseConfig, SamplingConfig
+from actionpose.geometry.camera import Camera, redraw_bones
 from actionpose.skeletons import BODY_PARTS, H36M17
-
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array, BoolArray
 
 _FLOOR_SLACK_M = 0.04  # a recombined body may sink this much lower than the legs' own
-_NEAREST_M = 1.0  # no joint comes nearer to the camera
-_CUT = (0.15, 0.6)  # share of the person's box that lies beyond the edge of the image
-_LEAST_SEEN = 4  # joints that an edge leaves in most frames
-_LIMB_SHARE = (0.2, 1.0)  # of the clip for which a limb is not seen
-_TOO_LONG = 0.05  # share of a leg's length
+_CUT_FRACTION = (0.15, 0.6)  # of the person's box, beyond the edge of the image
+_FEWEST_VISIBLE = 4  # joints that an edge leaves in most frames
+_OCCLUDED_FRACTION = (0.2, 1.0)  # of the clip for which a limb is occluded
+_TOO_LONG = 0.05  # fraction of a leg's length
 _STRAIGHT_DEG = (168, 178)  # of knees that people stand on
 _MAX_BEND = np.deg2rad(150)  # of elbows and knees
 _REACH_DEG = {  # of upper arms and thighs, lowest and highest: ahead from hanging, outwards
@@ -52,16 +48,16 @@ def _unit(vectors: Array) -> Array:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
 
 
-# --- where detectors put the joints that H36M17 has and they have not ---
+# --- where detectors place the joints that H36M17 has and they have not ---
 
 
-def _face(joint: dict[str, Array], up_share: float, ahead_share: float) -> Array:
-    """A point of the face, in shares of the length from the neck's base to the top of the head."""
+def _face(joint: dict[str, Array], up_fraction: float, ahead_fraction: float) -> Array:
+    """A point of the face, in fractions of the length from the neck's base to the head's top."""
     up = joint["head"] - joint["thorax"]
     length_m = np.linalg.norm(up, axis=-1, keepdims=True)
     up = up / np.maximum(length_m, 1e-6)
     ahead = _unit(np.cross(joint["left_shoulder"] - joint["right_shoulder"], up))
-    return joint["thorax"] + length_m * (up_share * up + ahead_share * ahead)
+    return joint["thorax"] + length_m * (up_fraction * up + ahead_fraction * ahead)
 
 
 def _moved(joints_m: Array, places: dict[str, Array]) -> Array:
@@ -76,7 +72,7 @@ def _shoulders(joint: dict[str, Array]) -> Array:
     return middle
 
 
-def as_from_coco(joints_m: Array) -> Array:
+def from_coco(joints_m: Array) -> Array:
     """Move the joints that a COCO detector does not give to where its keypoints put them.
 
     Nose and head then lie on the face (nose, eyes), the thorax between the shoulders and the
@@ -94,19 +90,19 @@ def as_from_coco(joints_m: Array) -> Array:
     )
 
 
-def as_from_halpe(joints_m: Array) -> Array:
+def from_halpe(joints_m: Array) -> Array:
     """Halpe-26: spine between neck and pelvis, the nose on the face; the head's top is its own."""
     joint = _named(joints_m)
     spine = (joint["pelvis"] + joint["thorax"]) / 2
     return _moved(joints_m, {"spine": spine, "nose": _face(joint, 0.50, 0.40)})
 
 
-def as_from_ears(joints_m: Array) -> Array:
+def from_ears(joints_m: Array) -> Array:
     """COCO's layout with the head between the ears, as some conversions have it."""
-    return _moved(as_from_coco(joints_m), {"head": _face(_named(joints_m), 0.60, 0.08)})
+    return _moved(from_coco(joints_m), {"head": _face(_named(joints_m), 0.60, 0.08)})
 
 
-def as_from_mpii(joints_m: Array) -> Array:
+def from_mpii(joints_m: Array) -> Array:
     """MPII: the spine between hips and shoulders, the nose where the upper neck is."""
     joint = _named(joints_m)
     neck = joint["thorax"] + 0.35 * (joint["head"] - joint["thorax"])
@@ -114,32 +110,12 @@ def as_from_mpii(joints_m: Array) -> Array:
     return _moved(joints_m, {"spine": spine, "nose": neck})
 
 
-LAYOUTS: tuple[Callable[[Array], Array], ...] = (
-    as_from_coco,
-    as_from_halpe,
-    as_from_ears,
-    as_from_mpii,
+JOINT_CONVENTIONS: tuple[Callable[[Array], Array], ...] = (
+    from_coco,
+    from_halpe,
+    from_ears,
+    from_mpii,
 )
-
-
-def as_detected(
-    joints_m: Array, seen_m: Array | None, config: AugmentationConfig, rng: Generator
-) -> Array | None:
-    """What a random detector looks for, where that is not the joints themselves.
-
-    Args:
-        joints_m: (T, 17, 3) world.
-        seen_m: what it looks for so far; None for the joints.
-    """
-    if config.random_joint_convention and rng.random() < config.random_joint_convention:
-        seen_m = LAYOUTS[int(rng.integers(len(LAYOUTS)))](joints_m)
-    if config.joint_offset_m:
-        base: Array = joints_m if seen_m is None else seen_m
-        drawn = rng.normal(0, config.joint_offset_m, (len(H36M17), 3))
-        # both sides are off by the same amount outwards, back and up
-        offset = (drawn + drawn[H36M17.mirror] * [-1, 1, 1]) / np.sqrt(2)
-        seen_m = base + np.einsum("tab,jb->tja", _pelvis_axes(joints_m), offset)
-    return seen_m
 
 
 def _pelvis_axes(joints_m: Array) -> Array:
@@ -176,10 +152,13 @@ def recombine(legs_m: Array, upper_m: Array) -> Array:
     return result
 
 
-def with_body(joints_m: Array, config: AugmentationConfig, rng: Generator) -> Array:
-    """The motion of a random other body, where the settings ask for one that labels still fit."""
+def random_body(joints_m: Array, config: SamplingConfig, rng: Generator) -> Array:
+    """The motion of a random other body: straight knees and bone lengths, as the settings ask."""
     if config.straighten_knees and rng.random() < config.straighten_knees:
-        return straighten(joints_m, rng.uniform(*_STRAIGHT_DEG))
+        joints_m = straighten(joints_m, rng.uniform(*_STRAIGHT_DEG))
+    if config.bone_length_jitter:
+        scale = np.exp(rng.normal(0, config.bone_length_jitter, len(H36M17)))
+        joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
     return joints_m
 
 
@@ -262,40 +241,23 @@ def straighten(joints_m: Array, knee_deg: float) -> Array:
     return result
 
 
-# --- cameras, and what they do not see ---
+# --- what cameras do not show ---
 
 
-def pitched(camera: Camera, joints_m: Array, pitch_rad: float) -> Camera:
-    """The camera, at its distance and in its direction, but looking down by an angle.
-
-    It stays far enough for no joint to come nearer than a meter.
-    """
-    low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
-    target = (low + high) / 2
-    level = (camera.position_m - target) * [1, 1, 0]
-    distance_m = float(np.linalg.norm(level))
-    direction = np.cos(pitch_rad) * level / distance_m + np.sin(pitch_rad) * np.array([0, 0, 1.0])
-    reach_m = float(((joints_m - target) @ direction).max()) + _NEAREST_M
-    position = target + max(distance_m, reach_m) * direction
-    return Camera(look_at(position, target), position, camera.focal_px, camera.center_px)
-
-
-def unseen(
-    seen_m: Array, camera: Camera, config: AugmentationConfig, rng: Generator
-) -> NDArray[np.bool_]:
-    """(T, 17) True where a limb is not seen, or the image ends before the joint."""
-    hidden = np.zeros(seen_m.shape[:2], dtype=bool)
+def occluded(detected_m: Array, camera: Camera, config: NoiseConfig, rng: Generator) -> BoolArray:
+    """(T, 17) True where a limb is occluded, or the image ends before the joint."""
+    hidden = np.zeros(detected_m.shape[:2], dtype=bool)
     if config.limb_occlusion and rng.random() < config.limb_occlusion:
         limb = H36M17.indices(*LIMBS[int(rng.integers(len(LIMBS)))])
-        length = max(1, round(len(hidden) * rng.uniform(*_LIMB_SHARE)))
+        length = max(1, round(len(hidden) * rng.uniform(*_OCCLUDED_FRACTION)))
         start = int(rng.integers(len(hidden) - length + 1))
         hidden[start : start + length, limb] = True
-    if config.cropped and rng.random() < config.cropped:
-        xy = camera.project(camera.from_world(seen_m))
+    if config.truncation and rng.random() < config.truncation:
+        xy = camera.project(camera.from_world(detected_m))
         axis, sign = int(rng.integers(2)), rng.choice([-1.0, 1.0])
         along = sign * xy[..., axis]
         low, high = np.median(along.min(axis=1)), np.median(along.max(axis=1))
-        beyond = along > high - rng.uniform(*_CUT) * (high - low)
-        if np.median((~beyond).sum(axis=1)) >= _LEAST_SEEN:
+        beyond = along > high - rng.uniform(*_CUT_FRACTION) * (high - low)
+        if np.median((~beyond).sum(axis=1)) >= _FEWEST_VISIBLE:
             hidden |= beyond
     return hidden

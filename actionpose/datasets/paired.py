@@ -73,7 +73,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairedDataset:
     """An opened split. Arrays as the module says; those the source has not are None."""
 
     folder: Path
@@ -171,7 +171,7 @@ def centered_rows(videos: list[Video], rows: Rows, frames: int) -> Rows:
 # ---- writing
 
 
-def write_pairs(
+def write_paired(
     folder: Path | str, splits: dict[str, Iterable[Recording]], info: dict[str, Any]
 ) -> Path:
     """Write a data set; the folder appears whole or not at all.
@@ -281,7 +281,7 @@ def _check(recording: Recording) -> int:
 # ---- reading
 
 
-def open_pairs(folder: Path | str, split: str) -> Pairs:
+def open_paired(folder: Path | str, split: str) -> PairedDataset:
     """Open a split without reading its arrays.
 
     Raises:
@@ -325,20 +325,20 @@ def open_pairs(folder: Path | str, split: str) -> Pairs:
         arrays["truth_mm"] = arrays["pose"]
     elif arrays["truth_mm"] is None or arrays["mm_per_px"] is None:
         arrays["truth_mm"] = np.empty((0, len(H36M17), 3))  # a split that is only trained on
-    return Pairs(folder, split, info, videos, **arrays)
+    return PairedDataset(folder, split, info, videos, **arrays)
 
 
-def verify_pairs(folder: Path | str) -> dict[str, Any]:
+def verify_paired(folder: Path | str) -> dict[str, Any]:
     """Compare every hash of `data.json`; return what it says.
 
     Raises:
-        UserError: as `open_pairs`, or naming the first file that was changed.
+        UserError: as `open_paired`, or naming the first file that was changed.
     """
     folder = Path(folder)
     info: dict[str, Any] = {}
     for split in ("train", "test"):
         if (folder / split).is_dir():
-            info = open_pairs(folder, split).info
+            info = open_paired(folder, split).info
     for name, expected in info.get("sha256", {}).items():
         if sha256(folder / name) != expected:
             raise UserError(f"{folder / name} was changed after it was written")

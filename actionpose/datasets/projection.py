@@ -1,12 +1,11 @@
-"""Motions to clips: cameras, projections, and what a detector makes of them."""
+"""Motions in the world to clips: cameras, projections, and what a detector makes of them."""
 
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from actionpose.config import ClipConfig, TextClipConfig
+from actionpose.config import CameraConfig, SamplingConfig
 from actionpose.datasets import augmentation
 from actionpose.datasets.detector_noise import detector_noise
 from actionpose.geometry.camera import (
@@ -17,14 +16,16 @@ from actionpose.geometry.camera import (
     look_at,
     orthographic_view,
 )
+from actionpose.utils.typing import Array, BoolArray
 
-Array = NDArray[np.floating]
 Clip = dict[str, Any]
 
 IMAGE_SIZE = (1000, 1000)
+UNITS_PER_M = 0.298  # of orthographic views: MotionBERT's
 # Half the box of a 1.7 m person in Human3.6M, about 4 mm a pixel, in units of half the image
 # width: the size of person for which the noise was measured. It grows with the person.
 NOISE_PERSON_SIZE = 0.42
+TILT_DEG = (-20.0, 30.0)  # of a tilted camera, downwards
 _NEAREST_M = 1.0  # no joint comes nearer to the camera
 
 
@@ -39,96 +40,119 @@ def place_camera(
 
     It stands in direction `azimuth_rad` (from +x, about z) and moves back if the person would
     come nearer than a meter.
+
+    Args:
+        joints_m: (T, 17, 3) world.
+        distance_m: along the ground.
     """
-    low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
-    target = (low + high) / 2
+    target = _middle_of_path(joints_m)
     direction = np.array([np.cos(azimuth_rad), np.sin(azimuth_rad), 0.0])
-    # the nearest joint, seen along the ground
-    reach = float(((joints_m - target) @ direction).max()) + _NEAREST_M
-    position = target + direction * max(distance_m, reach)
+    position = _far_enough(joints_m, target, direction, distance_m)
     position[2] = height_m
-    center = np.array(IMAGE_SIZE) / 2
-    return Camera(look_at(position, target), position, focal_px, center)
+    return Camera(look_at(position, target), position, focal_px, np.array(IMAGE_SIZE) / 2)
 
 
-def make_clip(
+def random_camera(
+    joints_m: Array, azimuth_rad: float, config: CameraConfig, rng: Generator
+) -> Camera:
+    """A camera in a direction, with distance, height and focal length drawn from their ranges."""
+    ranges = (config.distance_m, config.height_m, config.focal_px)
+    return place_camera(joints_m, azimuth_rad, *(rng.uniform(*each) for each in ranges))
+
+
+def tilted(camera: Camera, joints_m: Array, pitch_rad: float) -> Camera:
+    """The camera at its distance and in its direction, but looking down by `pitch_rad`."""
+    target = _middle_of_path(joints_m)
+    level = (camera.position_m - target) * [1, 1, 0]
+    distance_m = float(np.linalg.norm(level))
+    direction = np.cos(pitch_rad) * level / distance_m + np.sin(pitch_rad) * np.array([0, 0, 1.0])
+    position = _far_enough(joints_m, target, direction, distance_m)
+    return Camera(look_at(position, target), position, camera.focal_px, camera.center_px)
+
+
+def _middle_of_path(joints_m: Array) -> Array:
+    low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
+    middle: Array = (low + high) / 2
+    return middle
+
+
+def _far_enough(joints_m: Array, target: Array, direction: Array, distance_m: float) -> Array:
+    """A place in a direction from the target, and a meter or more beyond every joint."""
+    reach_m = float(((joints_m - target) @ direction).max()) + _NEAREST_M
+    place: Array = target + max(distance_m, reach_m) * direction
+    return place
+
+
+def perspective_clip(
     joints_m: Array,
     camera: Camera,
     normalization: str,
     rng: Generator | None,
     *,
-    seen_joints_m: Array | None = None,
-    hidden: NDArray[np.bool_] | None = None,
+    detected_m: Array | None = None,
+    hidden: BoolArray | None = None,
 ) -> Clip:
-    """See a motion through a camera, as a detector would.
+    """Project a motion as a camera and a detector do.
 
     Args:
         joints_m: (T, 17, 3) world.
-        normalization: "image" or "box", as in `ClipConfig`.
+        normalization: "image" or "box", as in `SamplingConfig`.
         rng: draws the detector's errors; None means none, and confidence 1.
-        seen_joints_m: what the detector looks for, where that is not `joints_m`.
+        detected_m: (T, 17, 3) where the detector places the joints, if not at `joints_m`.
         hidden: (T, 17) True where the input is missing.
     """
     in_camera_m = camera.from_world(joints_m)
-    seen_m = in_camera_m if seen_joints_m is None else camera.from_world(seen_joints_m)
-    keypoints_px = np.ones((*joints_m.shape[:2], 3))
-    keypoints_px[..., :2] = camera.project(seen_m)
-    if rng is not None:
-        box = box_frame(keypoints_px)
-        assert box is not None
-        noise, keypoints_px[..., 2] = detector_noise(len(joints_m), rng)
-        keypoints_px[..., :2] += noise / NOISE_PERSON_SIZE * box.unit_px
-    if hidden is not None:
-        keypoints_px[hidden] = 0
-    frame: Frame2D | None = image_frame(IMAGE_SIZE)
-    if normalization == "box":
-        frame = box_frame(keypoints_px) or frame
-    assert frame is not None
-    root_m = in_camera_m[:, :1]
+    points_m = in_camera_m if detected_m is None else camera.from_world(detected_m)
     # one scale for the clip, as bones keep their length: that of the mean depth
-    scale_m = frame.unit_px * float(root_m[..., 2].mean()) / camera.focal_px
-    return {
-        "keypoints": frame.normalize(keypoints_px),
-        "pose": ((in_camera_m - root_m) / scale_m).astype(np.float32),
-        "valid": np.ones(len(joints_m), dtype=bool),
-        "scale_m": np.float32(scale_m),
-    }
+    depth_m = float(in_camera_m[:, 0, 2].mean())
+    image = image_frame(IMAGE_SIZE)
+    return _clip(
+        camera.project(points_m), in_camera_m, image, depth_m, camera.focal_px, normalization,
+        rng, hidden,
+    )  # fmt: skip
 
 
 def orthographic_clip(
     joints_m: Array,
     yaw_rad: float,
-    units_per_m: float,
-    config: TextClipConfig,
+    normalization: str,
     rng: Generator | None,
     *,
-    seen_joints_m: Array | None = None,
-    hidden: NDArray[np.bool_] | None = None,
+    detected_m: Array | None = None,
+    hidden: BoolArray | None = None,
 ) -> Clip:
-    """See a motion without perspective; otherwise as `clips.make_clip`."""
-    true_m = orthographic_view(joints_m, yaw_rad)
-    if seen_joints_m is None:
-        seen_m = true_m
-    else:
-        seen_m = orthographic_view(seen_joints_m, yaw_rad)
-    keypoints = np.ones((*joints_m.shape[:2], 3))
-    origin_m = true_m[0, 0, :2] if config.centring == "first_frame" else 0
-    keypoints[..., :2] = (seen_m[..., :2] - origin_m) * units_per_m
+    """Project a motion without perspective, the first pelvis to (0, 0); see `perspective_clip`."""
+    turned_m = orthographic_view(joints_m, yaw_rad)
+    points_m = turned_m if detected_m is None else orthographic_view(detected_m, yaw_rad)
+    xy = (points_m[..., :2] - turned_m[0, 0, :2]) * UNITS_PER_M
+    image = Frame2D((0.0, 0.0), 1.0)
+    return _clip(xy, turned_m, image, 1.0, UNITS_PER_M, normalization, rng, hidden)
+
+
+def _clip(
+    xy: Array,
+    joints_m: Array,
+    image: Frame2D,
+    depth_m: float,
+    focal: float,
+    normalization: str,
+    rng: Generator | None,
+    hidden: BoolArray | None,
+) -> Clip:
+    """A clip from projected joints `xy` (T, 17, 2) and the joints in the axes of the view."""
+    keypoints = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
     if rng is not None:
         box = box_frame(keypoints)
         assert box is not None
-        noise, keypoints[..., 2] = detector_noise(len(joints_m), rng)
+        noise, keypoints[..., 2] = detector_noise(len(xy), rng)
         keypoints[..., :2] += noise / NOISE_PERSON_SIZE * box.unit_px
     if hidden is not None:
         keypoints[hidden] = 0
-    frame: Frame2D | None = Frame2D((0.0, 0.0), 1.0)
-    if config.normalization == "box":
-        frame = box_frame(keypoints) or frame
-    assert frame is not None
-    scale_m = frame.unit_px / units_per_m
+    frame = (box_frame(keypoints) if normalization == "box" else None) or image
+    scale_m = frame.unit_px * depth_m / focal
     return {
         "keypoints": frame.normalize(keypoints),
-        "pose": ((true_m - true_m[:, :1]) / scale_m).astype(np.float32),
+        "pose": ((joints_m - joints_m[:, :1]) / scale_m).astype(np.float32),
         "valid": np.ones(len(joints_m), dtype=bool),
         "scale_m": np.float32(scale_m),
     }
@@ -137,56 +161,41 @@ def orthographic_clip(
 def detected_clip(
     joints_m: Array,
     camera: Camera,
-    config: ClipConfig | TextClipConfig,
+    config: SamplingConfig,
     rng: Generator,
     *,
-    seen_m: Array | None,
-    hidden: NDArray[np.bool_],
-) -> tuple[Clip, NDArray[np.bool_]]:
-    """`make_clip` with what `config.augmentation` says that detectors and cameras do.
-
-    Args:
-        seen_m: what the detector looks for, as in `augmentation.as_detected`.
+    detected_m: Array | None,
+    hidden: BoolArray,
+) -> tuple[Clip, BoolArray]:
+    """`perspective_clip` with the tilt of `config.camera` and all of `config.noise`.
 
     Returns:
         The clip, and which of its keypoints are hidden now.
     """
-    more = config.augmentation
-    level = more.level_camera and rng.random() < more.level_camera
-    if more.camera_pitch_deg is not None and not level:
-        pitch_rad = np.deg2rad(rng.uniform(*more.camera_pitch_deg))
-        camera = augmentation.pitched(camera, joints_m, pitch_rad)
-    seen_m = augmentation.as_detected(joints_m, seen_m, more, rng)
-    hidden = hidden | augmentation.unseen(joints_m if seen_m is None else seen_m, camera, more, rng)
-    clip = make_clip(
-        joints_m,
-        camera,
-        config.normalization,
-        rng if config.noise else None,
-        seen_joints_m=seen_m,
-        hidden=hidden,
+    noise = config.noise
+    if (tilt := config.camera.tilt) and rng.random() >= 1 - tilt:
+        camera = tilted(camera, joints_m, np.deg2rad(rng.uniform(*TILT_DEG)))
+    if noise.random_joint_convention and rng.random() < noise.random_joint_convention:
+        conventions = augmentation.JOINT_CONVENTIONS
+        detected_m = conventions[int(rng.integers(len(conventions)))](joints_m)
+    visible_m = joints_m if detected_m is None else detected_m
+    hidden = hidden | augmentation.occluded(visible_m, camera, noise, rng)
+    clip = perspective_clip(
+        joints_m, camera, config.normalization, rng, detected_m=detected_m, hidden=hidden
     )
-    if more.drop_confidence and rng.random() < more.drop_confidence:
+    if noise.drop_confidence and rng.random() < noise.drop_confidence:
         clip["keypoints"][..., 2] = clip["keypoints"][..., 2] > 0
     return clip, hidden
 
 
-def pad(clip: Clip, frames: int) -> Clip:
-    """Lengthen a clip with invalid zero frames at its end."""
-    missing = frames - len(clip["valid"])
-    if missing == 0:
-        return clip
+def subsample(clip: Clip, step: int, frames: int) -> Clip:
+    """Every `step`-th frame of a clip, lengthened to `frames` with invalid zero frames."""
     return {
-        key: np.concatenate([value, np.zeros((missing, *value.shape[1:]), value.dtype)])
+        key: np.pad(
+            value[::step],
+            [(0, frames - len(value[::step])), *[(0, 0)] * (value.ndim - 1)],
+        )
         if isinstance(value, np.ndarray)
         else value
-        for key, value in clip.items()
-    }
-
-
-def every(clip: Clip, step: int) -> Clip:
-    """Every so many frames of a clip."""
-    return {
-        key: value[::step] if isinstance(value, np.ndarray) else value
         for key, value in clip.items()
     }

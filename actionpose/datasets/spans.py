@@ -1,23 +1,23 @@
-"""Labeled spans of a corpus, windows of them, and texts that are not theirs."""
+"""Annotated spans of corpora, windows of them, and texts that are not theirs."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from actionpose.config import TextClipConfig
 from actionpose.datasets.corpus import Corpus, Segment
 from actionpose.datasets.transitions import MAX_GAP_S, transition_neighbors
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import IntArray
 
 TRANSITION = "transition"  # the text of a change of action that does not say of which
 
 
 @dataclass(frozen=True)
-class Span:
-    """A stretch of one motion with one text: what a clip is made for."""
+class AnnotatedSpan:
+    """Frames of one motion with one text: what a clip of pretraining is drawn for."""
 
     corpus: int
     motion: Segment  # the whole of it
@@ -33,7 +33,7 @@ class Span:
 def pair_transition(
     transition: Segment, others: list[Segment], fps: float = 30.0
 ) -> Segment | None:
-    """The span from the start of A to the end of B, as "transit from A to B".
+    """The segment from the start of A to the end of B, as "transit from A to B".
 
     A and B are the actions of `transition_neighbors`. None where either is missing.
 
@@ -54,76 +54,62 @@ def pair_transition(
     return replace(transition, start=a.start, stop=b.stop, text=text)
 
 
-def spans_of(corpora: list[Corpus], config: TextClipConfig, split: str) -> list[Span]:
-    """Every labeled span of a split, in the order of the corpora.
+def spans_of(corpora: list[Corpus], kinds: Collection[str], split: str) -> list[AnnotatedSpan]:
+    """Every annotated span of a split, in the order of the corpora.
 
-    Spans of one motion may overlap, and each is a pair of its own. Empty texts are left out.
+    Spans of one motion may overlap, and each is an example of its own. Empty texts are left out.
+
+    Args:
+        kinds: of the segments that are used. A motion without these is used with its own text.
     """
-    spans: list[Span] = []
+    spans: list[AnnotatedSpan] = []
     for number, corpus in enumerate(corpora):
-        of_motion: dict[str, list[Segment]] = {}
+        by_motion: dict[str, list[Segment]] = {}
         for segment in corpus.segments:
             if segment.split == split:
-                of_motion.setdefault(segment.motion, []).append(segment)
-        for motion, segments in of_motion.items():
-            whole = next((s for s in segments if s.kind == "sequence"), None)
-            if whole is None:
-                raise UserError(f"{corpus.folder}: the motion {motion} has no line of its whole")
+                by_motion.setdefault(segment.motion, []).append(segment)
+        for motion, segments in by_motion.items():
+            sequences = [s for s in segments if s.kind == "sequence"]
             parts = [s for s in segments if s.kind != "sequence"]
-            found = []
-            if config.labels != "sequence":
-                found = [
-                    span
-                    for s in parts
-                    if (span := _span(number, whole, s, parts, config, corpus.fps))
-                ]
-            if config.labels != "frame" or not found:
+            if not sequences:
+                raise UserError(f"{corpus.folder}: the motion {motion} has no line of its whole")
+            used = [s for s in parts if s.kind in kinds]
+            found = [span for s in used if (span := _span(number, corpus, sequences[0], s, parts))]
+            if "sequence" in kinds or not found:
                 found += [
-                    Span(number, whole, s.start, s.stop, normalize_text(s.text))
-                    for s in segments
-                    if s.kind == "sequence"
+                    AnnotatedSpan(number, sequences[0], s.start, s.stop, normalize_text(s.text))
+                    for s in sequences
                 ]
             spans += [span for span in found if span.text]
     return spans
 
 
 def _span(
-    corpus: int,
-    whole: Segment,
-    segment: Segment,
-    others: list[Segment],
-    config: TextClipConfig,
-    fps: float,
-) -> Span | None:
-    if segment.kind != "transition":
-        return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
-    if not config.transitions:
-        return None
-    if normalize_text(segment.text) != TRANSITION:  # paired when the corpus was made
-        return Span(corpus, whole, segment.start, segment.stop, normalize_text(segment.text))
-    paired = pair_transition(segment, others, fps)
-    if paired is None:
-        return None
-    center = (segment.start + segment.stop) / 2
-    return Span(corpus, whole, paired.start, paired.stop, paired.text, center)
+    number: int, corpus: Corpus, motion: Segment, segment: Segment, others: list[Segment]
+) -> AnnotatedSpan | None:
+    center = None
+    # transitions of other texts were paired when the corpus was made
+    if segment.kind == "transition" and normalize_text(segment.text) == TRANSITION:
+        center = (segment.start + segment.stop) / 2
+        paired = pair_transition(segment, others, corpus.fps)
+        if paired is None:
+            return None
+        segment = paired
+    text = normalize_text(segment.text)
+    return AnnotatedSpan(number, motion, segment.start, segment.stop, text, center)
 
 
-def place_window(
-    span: Span, frames: int, short: str, rng: Generator | None = None
-) -> tuple[int, int]:
-    """Rows of `joints.npy` that a clip of a span shows, `frames` at most.
+def place_window(span: AnnotatedSpan, frames: int, rng: Generator | None = None) -> tuple[int, int]:
+    """Rows of `joints.npy` that a clip of a span has, `frames` at most.
 
     A span that is too long is cropped at random, around its transition if it has one, or in the
-    middle if there is no `rng`. A shorter one has its motion around it ("context"), or is shown
-    alone, to be padded ("padding").
+    middle if there is no `rng`. A shorter one has its motion around it.
     """
     if len(span) >= frames:
         first, last = span.start, span.stop - frames
         if span.center is not None:
             start = int(np.clip(round(span.center - frames / 2), first, last))
             return start, start + frames
-    elif short == "padding":
-        return span.start, span.stop
     else:
         frames = min(frames, len(span.motion))
         first = max(span.motion.start, span.stop - frames)
@@ -132,15 +118,13 @@ def place_window(
     return start, start + frames
 
 
-def draw_negatives(
-    size: int, true: NDArray[np.int64], count: int, rng: Generator
-) -> NDArray[np.int64]:
-    """`count` different rows of a vocabulary of `size`, none in `true`; all sets alike likely."""
-    drawn = rng.choice(size, min(size, count + len(true)), replace=False)
-    return drawn[~np.isin(drawn, true)][:count]
+def draw_negatives(size: int, positives: IntArray, count: int, rng: Generator) -> IntArray:
+    """`count` different rows of a vocabulary of `size`, none in `positives`, uniformly."""
+    drawn = rng.choice(size, min(size, count + len(positives)), replace=False)
+    return drawn[~np.isin(drawn, positives)][:count]
 
 
-def shuffled(spans: list[Span], seed: int) -> list[Span]:
+def shuffled(spans: list[AnnotatedSpan], seed: int) -> list[AnnotatedSpan]:
     """Every span with the text of another: the control that has all but the meaning."""
     order = np.random.default_rng([seed, len(spans)]).permutation(len(spans))
     return [replace(span, text=spans[other].text) for span, other in zip(spans, order, strict=True)]

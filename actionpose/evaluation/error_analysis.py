@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.datasets.paired import Pairs, Rows
+from actionpose.datasets.paired import PairedDataset, Rows
 from actionpose.evaluation.paired import Evaluation, Predict
 from actionpose.evaluation.protocols import SYNTHETIC, group_means
 from actionpose.skeletons import H36M17
@@ -54,7 +54,7 @@ def self_occluded(pose_mm: Array) -> NDArray[np.bool_]:
     return hidden
 
 
-def tables_of(evaluation: Evaluation, pairs: Pairs) -> dict[str, list[dict[str, Any]]]:
+def tables_of(evaluation: Evaluation, pairs: PairedDataset) -> dict[str, list[dict[str, Any]]]:
     """The tables by name; each is a list of rows."""
     errors, groups = evaluation.errors, evaluation.groups
     joints = [
@@ -83,7 +83,7 @@ def tables_of(evaluation: Evaluation, pairs: Pairs) -> dict[str, list[dict[str, 
     }
 
 
-def _by_occlusion(evaluation: Evaluation, pairs: Pairs) -> list[dict[str, Any]]:
+def _by_occlusion(evaluation: Evaluation, pairs: PairedDataset) -> list[dict[str, Any]]:
     """Errors of joints (pelvis left out) by what hides them."""
     errors = evaluation.errors
     places = np.arange(0, len(errors), max(1, len(errors) // _SAMPLE))
@@ -108,7 +108,7 @@ def _bin(what: str, values: Array) -> dict[str, Any]:
     return {"what": what, "mean_mm": mean, "joints": int(values.size)}
 
 
-def worst_clips(evaluation: Evaluation, pairs: Pairs) -> list[dict[str, Any]]:
+def worst_clips(evaluation: Evaluation, pairs: PairedDataset) -> list[dict[str, Any]]:
     """The stretches of a window's length with the largest mean error, no two overlapping."""
     errors, length = evaluation.errors, evaluation.windows.rows.shape[1]
     video = pairs.video_of_rows()[errors.rows]
@@ -137,7 +137,9 @@ def worst_clips(evaluation: Evaluation, pairs: Pairs) -> list[dict[str, Any]]:
     return table
 
 
-def write_failures(folder: Path, evaluation: Evaluation, predict: Predict, pairs: Pairs) -> Path:
+def write_failures(
+    folder: Path, evaluation: Evaluation, predict: Predict, pairs: PairedDataset
+) -> Path:
     """Write `by_joint.csv`, `by_group.csv`, `by_occlusion.csv`, `worst_clips.csv`, and a picture.
 
     Raises:
@@ -158,7 +160,7 @@ def _draw(
     tables: dict[str, list[dict[str, Any]]],
     evaluation: Evaluation,
     predict: Predict,
-    pairs: Pairs,
+    pairs: PairedDataset,
     path: Path,
 ) -> None:
     figure = new_figure(13, 8.5, dpi=130, layout="constrained")

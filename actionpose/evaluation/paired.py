@@ -15,8 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose import checkpoint, model_hub
-from actionpose.datasets.paired import Pairs, Rows, Video, centered_rows, clip_rows, covering_rows
-from actionpose.datasets.paired_clips import Keypoints2D, input_of
+from actionpose.datasets.paired import (
+    PairedDataset,
+    Rows,
+    Video,
+    centered_rows,
+    clip_rows,
+    covering_rows,
+)
+from actionpose.datasets.paired_clips import KeypointSource, input_of
 from actionpose.evaluation.protocols import (
     METRICS_OF,
     PROTOCOLS,
@@ -71,7 +78,7 @@ class Evaluation:
 
 
 def protocol_for(
-    pairs: Pairs,
+    pairs: PairedDataset,
     *,
     frames: int | None = None,
     all_frames: bool = False,
@@ -104,7 +111,7 @@ def protocol_for(
     return replace(protocol, notes=notes, **changes)
 
 
-def windows_of(pairs: Pairs, protocol: Protocol, seed: int = 0) -> Windows:
+def windows_of(pairs: PairedDataset, protocol: Protocol, seed: int = 0) -> Windows:
     """The windows that a protocol predicts.
 
     Raises:
@@ -221,10 +228,10 @@ def check_window(model: Model, protocol: Protocol) -> None:
 
 def model_predict(
     model: Model,
-    pairs: Pairs,
+    pairs: PairedDataset,
     protocol: Protocol,
     *,
-    keypoints: Keypoints2D = "detected",
+    keypoints: KeypointSource = "detected",
     overwrite_xy: bool = False,
 ) -> Predict:
     """A model as a function of windows.
@@ -266,7 +273,7 @@ def _box(clip: Array) -> Frame2D:
     return box_frame(clip) or _IMAGE
 
 
-def to_mm(pose: Array, pairs: Pairs, rows: Rows, videos: list[Video]) -> Array:
+def to_mm(pose: Array, pairs: PairedDataset, rows: Rows, videos: list[Video]) -> Array:
     """(n, T, 17, 3) in the model's units to millimeters."""
     units = np.array([pairs.unit(video) for video in videos])[:, None, None, None]
     if pairs.info["pose_unit"] == "mm":
@@ -281,7 +288,7 @@ def to_mm(pose: Array, pairs: Pairs, rows: Rows, videos: list[Video]) -> Array:
 
 def evaluate(
     predict: Predict,
-    pairs: Pairs,
+    pairs: PairedDataset,
     protocol: Protocol,
     *,
     seed: int = 0,
@@ -320,7 +327,7 @@ def evaluate(
     )
 
 
-def groups_of(pairs: Pairs, rows: Rows) -> NDArray[np.str_]:
+def groups_of(pairs: PairedDataset, rows: Rows) -> NDArray[np.str_]:
     """(N,) the action (Human3.6M) or the sequence (MPI-INF-3DHP) of each row."""
     names = [video.name if pairs.kind == "3dhp" else video.action for video in pairs.videos]
     return np.array(names)[pairs.video_of_rows()[rows]]
@@ -330,7 +337,7 @@ def _report(
     errors: FrameErrors,
     groups: NDArray[np.str_],
     windows: Windows,
-    pairs: Pairs,
+    pairs: PairedDataset,
     protocol: Protocol,
     seed: int,
 ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.datasets.paired import Pairs
+from actionpose.datasets.paired import PairedDataset
 from actionpose.evaluation.paired import Predict, Windows, to_mm
 from actionpose.evaluation.protocols import Protocol
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, SKELETONS, convert
@@ -30,7 +30,7 @@ _SMALLEST_MM, _LARGEST_MM = 300.0, 5000.0  # extent of a person
 
 
 def load_predictions(
-    path: Path, pairs: Pairs, protocol: Protocol, windows: Windows
+    path: Path, pairs: PairedDataset, protocol: Protocol, windows: Windows
 ) -> tuple[Predict, dict[str, Any]]:
     """Read a file as a function of windows, and what identifies it.
 
@@ -72,7 +72,7 @@ def load_predictions(
     return predict, {"name": str(path), "sha256": sha256(path), "array": key}
 
 
-def _read(path: Path, pairs: Pairs) -> tuple[Array, str]:
+def _read(path: Path, pairs: PairedDataset) -> tuple[Array, str]:
     """The poses in the order of H36M17, and the name of their array."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -117,7 +117,7 @@ def _check_unit(poses: Array, key: str, path: Path) -> None:
         )
 
 
-def _check_sides(predict: Predict, pairs: Pairs, windows: Windows, path: Path) -> None:
+def _check_sides(predict: Predict, pairs: PairedDataset, windows: Windows, path: Path) -> None:
     """Refuse predictions that fit far better with left and right exchanged."""
     places = np.unique(np.linspace(0, len(windows.rows) - 1, 64).astype(np.int64))
     chosen = windows.scored[places]

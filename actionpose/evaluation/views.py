@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.projection import IMAGE_SIZE, Clip, make_clip, place_camera
+from actionpose.datasets.projection import IMAGE_SIZE, Clip, perspective_clip, place_camera
 from actionpose.geometry.camera import heading_rad, image_frame
 from actionpose.keypoints.core import Keypoints
 from actionpose.models.text_encoder import normalize_text
@@ -33,7 +33,7 @@ def project_clip(joints_m: Array, name: str, view: int) -> Clip:
     rng = np.random.default_rng([*name.encode(), view])
     azimuth = heading_rad(joints_m[0]) + view * np.pi / 2 + rng.normal(0, 0.2)
     camera = place_camera(joints_m, azimuth, rng.uniform(3.0, 6.0), rng.uniform(1.2, 2.2))
-    return make_clip(joints_m, camera, "image", rng)
+    return perspective_clip(joints_m, camera, "image", rng)
 
 
 def project_points(joints_m: Array, name: str, view: int) -> Array:

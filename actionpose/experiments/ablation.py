@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
+from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import Batches
+from actionpose.datasets.lifting import LiftingBatches
 from actionpose.datasets.loading import open_corpora
-from actionpose.datasets.motion_text import TextBatches
+from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.evaluation.open_benchmark import METRICS, evaluate_open, model_predict
 from actionpose.evaluation.recognition import recognize
 from actionpose.evaluation.segmentation import segment
@@ -29,6 +29,7 @@ from actionpose.training.pretrain import pretrain
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import write_json
 from actionpose.utils.typing import Array
+from actionpose.utils.yaml_config import to_dict
 
 Scores = dict[str, Any]
 
@@ -125,17 +126,16 @@ def plan_trials(
 
 
 def _pretraining_of(row: Row, config: PretrainConfig, seed: int, epochs: float) -> PretrainConfig:
-    masks = config.data.masks
-    if row.masks and masks.part + masks.window == 0:
+    masks, weights = config.data.masks, config.loss_weights
+    if row.masks and not masks.get("part", 0.0) + masks.get("window", 0.0):
         raise UserError("the recipe of pretraining has no masked parts or windows to ablate")
-    if row.aligned and not config.alignment_weight:
-        raise UserError("the recipe of pretraining has alignment_weight 0: nothing to ablate")
-    if not row.masks:
-        masks = replace(masks, random=1.0, part=0.0, window=0.0)
+    if row.aligned and not weights.get("alignment"):
+        raise UserError("the recipe of pretraining has no weight of alignment: nothing to ablate")
+    masks = masks if row.masks else {"random": 1.0}
     return replace(
         config,
         data=replace(config.data, masks=masks, shuffle_texts=row.shuffled),
-        alignment_weight=config.alignment_weight if row.aligned else 0.0,
+        loss_weights=weights if row.aligned else {**weights, "alignment": 0.0},
         training=replace(config.training, seed=seed, epochs=epochs),
     )
 
@@ -143,9 +143,9 @@ def _pretraining_of(row: Row, config: PretrainConfig, seed: int, epochs: float) 
 def _steps_per_epoch(config: PretrainConfig | FinetuneConfig) -> int:
     corpora, size = open_corpora(config.data.corpora), config.training.batch_size
     if isinstance(config, FinetuneConfig):
-        clips = Batches(corpora, config.data, size, seed=0).windows
+        clips = LiftingBatches(corpora, config.data, batch_size=size, seed=0).windows
     else:
-        batches = TextBatches(
+        batches = MotionTextBatches(
             corpora, config.data, batch_size=size, seed=0, negatives=0, need_texts=False
         )
         clips = len(batches.spans)
@@ -179,7 +179,7 @@ def run_trial(
         "corpora": [corpus.name for corpus in corpora],
         "windows": evaluate_open(predict, corpora, split)["windows"],
     }
-    if trial.pretraining is not None and trial.pretraining.alignment_weight:
+    if trial.pretraining is not None and trial.pretraining.loss_weights.get("alignment"):
         scores["actions"] = action_scores(ActionPose.from_pretrained(first), corpora, split)
     write_json(trial.folder / SCORES, {**scores, "finetuning": to_dict(trial.finetuning)})
     return scores

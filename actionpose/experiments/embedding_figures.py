@@ -16,14 +16,16 @@ from torch import Tensor
 
 from actionpose import checkpoint
 from actionpose.actions.label_bank import LabelBank
-from actionpose.config import MaskConfig, TextClipConfig, from_dict
+from actionpose.config import PretrainDataConfig
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.loading import collate
-from actionpose.datasets.motion_text import TextBatches
+from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.models import PoseEncoder
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.utils.legacy import pretraining_data
+from actionpose.utils.yaml_config import from_dict
 from actionpose.visualization.drawing import SIDE_COLORS, draw_bones, new_figure
 
 if TYPE_CHECKING:
@@ -59,22 +61,22 @@ def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
         UserError: a corpus without texts in that split, or not a checkpoint.
     """
     encoder, meta = checkpoint.load_encoder(folder)
-    config = TextClipConfig(camera="perspective")
+    config = PretrainDataConfig(view="perspective")
     if meta.get("stage") == "pretrain":
-        config = from_dict(TextClipConfig, meta["config"]["data"], f"{folder}/meta.json")
+        data = pretraining_data(meta["config"]["data"])
+        config = from_dict(PretrainDataConfig, data, f"{folder}/meta.json")
     config = replace(
         config,
         frames=meta["frames"],
         normalization=meta["normalization"],
-        masks=MaskConfig(random=0, part=0, window=0),
+        masks={},
         mirror=0.0,
         bone_length_jitter=0.0,
-        coco_joint_convention=0.0,
-        scale_jitter=0.0,
+        noise=replace(config.noise, coco_joint_convention=0.0),
         shuffle_texts=False,
     )
     weighted = [(corpus, 1.0) for corpus in corpora]
-    batches = TextBatches(weighted, config, batch_size=1, seed=0, split=split)
+    batches = MotionTextBatches(weighted, config, batch_size=1, seed=0, split=split)
     clips = [
         batches.clip_of(number, np.random.default_rng([0, number]), middle=True)
         for number in range(len(batches.spans))

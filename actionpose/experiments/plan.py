@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from actionpose import checkpoint, model_hub
-from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
-from actionpose.datasets.paired import clip_rows, open_pairs
+from actionpose.config import FinetuneConfig, ModelConfig
+from actionpose.datasets.paired import clip_rows, open_paired
 from actionpose.experiments.tables import OurRow
+from actionpose.skeletons import H36M17
 from actionpose.training.loop import stop_requests
 from actionpose.utils.errors import UserError
 from actionpose.utils.legacy import current_names
+from actionpose.utils.yaml_config import load_recipe
 
 # the pretrained encoders that rows start from, by the name of the row's variant
 VARIANTS = {
@@ -71,7 +73,7 @@ def macs(model: ModelConfig, frames: int) -> float:
     """Multiply-adds of lifting one clip, the attention's own products included."""
     dim, rep = model.dim, model.dim_rep
     length = frames + (model.class_token and not model.embedding_depth)
-    tokens, attended = length * model.num_joints, length + model.num_joints
+    tokens, attended = length * len(H36M17), length + len(H36M17)
     block = 4 * (4 + 2 * model.mlp_ratio) * dim**2 + 4 * dim * attended + 4 * dim
     return tokens * (model.depth * block + 3 * dim + dim * rep + 3 * rep)
 
@@ -130,7 +132,7 @@ def make_plan(
             run = work / f"{kind}_{variant}"
             start = pretrained.get(variant, Path(f"PRETRAINED_{variant}"))
             train = ["finetune", "--config", str(recipe), "--run", str(run), "--init", str(start)]
-            train += ["--data.pairs", str(folder), *options]
+            train += ["--data.paired", str(folder), *options]
             clips = _clips(folder, "train", config.data.frames, config.data.stride)
             cost = 2 * macs(config.model, config.data.frames) * _TRAINING
             why = f"fine-tune {VARIANTS[variant]} on {kind}"
@@ -167,7 +169,7 @@ _FRAMES = {("h36m", "train"): 1_559_752, ("h36m", "test"): 566_920, ("3dhp", "te
 def _clips(folder: Path, split: str, frames: int, stride: int) -> float:
     """Windows of a split: counted, or from the size of the original files."""
     if (folder / "data.json").exists():
-        pairs = open_pairs(folder, split)
+        pairs = open_paired(folder, split)
         if pairs.scored is not None:
             return float(pairs.scored.sum())
         return float(len(clip_rows(pairs.videos, frames, stride)))

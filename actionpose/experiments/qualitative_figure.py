@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.datasets.paired import Pairs, covering_rows
+from actionpose.datasets.paired import PairedDataset, covering_rows
 from actionpose.evaluation.paired import Predict, Windows
 from actionpose.evaluation.protocols import PROTOCOLS, SYNTHETIC
 from actionpose.skeletons import H36M17
@@ -18,7 +18,7 @@ Array = NDArray[np.floating]
 NUM_CHOSEN = 3  # rows of the paper's figure
 
 
-def choose_frames(pairs: Pairs, number: int = NUM_CHOSEN) -> list[tuple[int, int]]:
+def choose_frames(pairs: PairedDataset, number: int = NUM_CHOSEN) -> list[tuple[int, int]]:
     """Videos (their places) and frames: the least confident of different actions, and one clear.
 
     As in the paper's figure, whose first and third rows have occluded keypoints and whose second
@@ -45,7 +45,7 @@ def choose_frames(pairs: Pairs, number: int = NUM_CHOSEN) -> list[tuple[int, int
     return chosen
 
 
-def parse_frames(texts: tuple[str, ...], pairs: Pairs) -> list[tuple[int, int]]:
+def parse_frames(texts: tuple[str, ...], pairs: PairedDataset) -> list[tuple[int, int]]:
     """VIDEO:FRAME as places and frames.
 
     Raises:
@@ -65,7 +65,7 @@ def parse_frames(texts: tuple[str, ...], pairs: Pairs) -> list[tuple[int, int]]:
 
 
 def draw_figure7(
-    pairs: Pairs,
+    pairs: PairedDataset,
     chosen: list[tuple[int, int]],
     columns: dict[str, tuple[Predict, int]],
     path: Path,
@@ -117,7 +117,7 @@ def draw_figure7(
     return path
 
 
-def _pose_at(row: int, place: int, pairs: Pairs, predict: Predict, frames: int) -> Array:
+def _pose_at(row: int, place: int, pairs: PairedDataset, predict: Predict, frames: int) -> Array:
     """The pose (17, 3) of one row in millimeters, from the window that scores it."""
     windows = Windows(*covering_rows([pairs.videos[place]], frames), 0)
     window, frame = np.argwhere((windows.rows == row) & windows.scored)[0]

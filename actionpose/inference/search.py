@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from actionpose.actions.embedding import embed_clips
 from actionpose.actions.label_bank import unit
 from actionpose.datasets.corpus import open_corpus
-from actionpose.datasets.projection import make_clip, place_camera
+from actionpose.datasets.projection import perspective_clip, place_camera
 from actionpose.geometry.camera import heading_rad
 from actionpose.inference.predictor import ActionPose
 from actionpose.result import Result, is_result
@@ -213,7 +213,7 @@ def embed_motions(
                 motion_m = motion_m[nearest]
             azimuth_rad = heading_rad(motion_m[0]) + view_rad
             camera = place_camera(motion_m, azimuth_rad, _DISTANCE_M, _HEIGHT_M)
-            clips.append(make_clip(motion_m, camera, model.normalization, None)["keypoints"])
+            clips.append(perspective_clip(motion_m, camera, model.normalization, None)["keypoints"])
         total = total + embed_clips(model.encoder, np.stack(clips))
     return unit(np.asarray(total))
 

@@ -229,8 +229,8 @@ class PoseEncoder(nn.Module):
             for size in block.mlp_s.fc1.weight.shape:
                 if size % simd_width():
                     raise UserError(
-                        f"training.fused needs widths that are multiples of {simd_width()}, not "
-                        f"{size}: change model.dim or model.mlp_ratio, or leave it false"
+                        f"the fused kernels need widths that are multiples of {simd_width()}, not "
+                        f"{size}: change model.dim or model.mlp_ratio, or use training.device cpu"
                     )
             block.fused = True
 

@@ -42,7 +42,10 @@ def rows_of_all_processes(rows: Tensor) -> Tensor:
 def alignment(
     motion: Tensor, text: Tensor, candidates: Tensor, positives: Tensor, config: AlignmentConfig
 ) -> Tensor:
-    """Equation 2 with the negatives that the configuration names, in one direction or both.
+    """Equation 2 with the negatives that the configuration names.
+
+    With one-hot targets, a clip's own label is compared with all that do not hold in the clip;
+    with soft targets, every label that holds counts.
 
     Args:
         motion: (B, E) unit vectors.
@@ -53,44 +56,24 @@ def alignment(
     Returns:
         The mean over the clips of this process.
     """
-    own, label, first = text[:, 0], candidates[:, 0], 0
-    motions, texts, all_labels, all_positives = motion, own, label, positives
-    if config.source == "ranks" and dist.is_initialized():
-        first = dist.get_rank() * len(motion)
-        motions, texts, all_labels, all_positives = map(
-            rows_of_all_processes, (motion, own, label, positives)
-        )
-    if config.source == "vocabulary":
-        match = torch.zeros_like(candidates, dtype=torch.bool)
-        match[:, 0] = True
-        loss = _one_way(motion, text, match, match, config)
+    if isinstance(config.negatives, int):
+        holds = torch.zeros_like(candidates, dtype=torch.bool)
+        holds[:, 0] = True
+        match = holds
     else:
-        holds = (positives[:, :, None] == all_labels).any(dim=1)  # (B, G)
-        expanded = texts.expand(len(motion), -1, -1)
-        loss = _one_way(motion, expanded, holds, _diagonal(holds, first), config)
-    if config.direction == "symmetric":
-        holds = (label[:, None, None] == all_positives).any(dim=2)  # (B, G), texts by motions
-        expanded = motions.expand(len(own), -1, -1)
-        loss = (loss + _one_way(own, expanded, holds, _diagonal(holds, first), config)) / 2
-    return loss
-
-
-def _diagonal(like: Tensor, first: int) -> Tensor:
-    """True where column `first + i` meets row i."""
-    diagonal = torch.zeros_like(like)
-    diagonal[range(len(like)), range(first, first + len(like))] = True
-    return diagonal
-
-
-def _one_way(
-    query: Tensor, others: Tensor, holds: Tensor, match: Tensor, config: AlignmentConfig
-) -> Tensor:
-    """Hard target: the own match against all that do not hold. Soft: all that hold count."""
-    soft = config.target == "soft"
+        texts, labels, first = text[:, 0], candidates[:, 0], 0
+        if config.negatives == "ranks" and dist.is_initialized():
+            first = dist.get_rank() * len(motion)
+            texts, labels = rows_of_all_processes(texts), rows_of_all_processes(labels)
+        holds = (positives[:, :, None] == labels).any(dim=1)  # (B, G)
+        text = texts.expand(len(motion), -1, -1)
+        match = torch.zeros_like(holds)
+        match[range(len(holds)), range(first, first + len(holds))] = True
+    soft = config.target_temperature
     return alignment_loss(
-        query,
-        others,
-        soft_target(holds, config.sharpness) if soft else match.float(),
+        motion,
+        text,
+        soft_target(holds, soft) if soft else match.float(),
         temperature=config.temperature,
         focal_gamma=config.focal_gamma,
         allowed=None if soft else match | ~holds,

@@ -6,18 +6,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from actionpose import checkpoint, model_hub
-from actionpose.config import ClipConfig, FinetuneConfig
-from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import Batches
-from actionpose.datasets.loading import open_corpora
-from actionpose.datasets.paired import Pairs, open_pairs
-from actionpose.datasets.paired_clips import PairBatches
+from actionpose.config import FinetuneConfig, FinetuneDataConfig
+from actionpose.datasets.lifting import LiftingBatches
+from actionpose.datasets.loading import WeightedCorpora, open_corpora
+from actionpose.datasets.paired import PairedDataset, open_paired
+from actionpose.datasets.paired_clips import PairedBatches
 from actionpose.training import loop, run_folder
 from actionpose.training.initialization import keeps_embedding, start_encoder
-from actionpose.training.losses import lifting_losses
+from actionpose.training.losses import NO_WEIGHTS, lifting_losses
 from actionpose.training.validation import lifting_validation
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
+from actionpose.utils.yaml_config import checked
 
 
 def compute_losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -33,30 +33,24 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
     Raises:
         UserError: see `start_encoder`, `loop.fit`, `Batches` and `open_corpora`.
     """
-    corpora, pairs = _open_data(config.data)
+    config = checked(config)
+    corpora, paired = _open_data(config.data)
     accelerator = loop.start_accelerator(config.training)
-    encoder, resume = start_encoder(config, run, accelerator)
+    encoder, resume = start_encoder(config, run)
     encoder.freeze_embedding()
     text_source = _text_source(config, resume)
 
-    def batches(first_step: int) -> Batches | PairBatches:
-        common = {
-            "batch_size": config.training.batch_size,
-            "seed": config.training.seed,
-            "first_step": first_step,
-            "rank": accelerator.process_index,
-            "world_size": accelerator.num_processes,
-        }
-        if pairs is None:
-            return Batches(corpora, config.data, **common)
-        return PairBatches(
-            pairs,
-            config.data.frames,
-            config.data.stride,
-            keypoints=config.data.pairs_keypoints,
-            mirror=config.data.mirror,
-            **common,
-        )
+    common = {
+        "batch_size": config.training.batch_size,
+        "seed": config.training.seed,
+        "rank": accelerator.process_index,
+        "world_size": accelerator.num_processes,
+    }
+    batches: LiftingBatches | PairedBatches = (
+        LiftingBatches(corpora, config.data, **common)
+        if paired is None
+        else PairedBatches(paired, config.data, **common)
+    )
 
     def copy_text(folder: Path) -> None:
         # from the last checkpoint: the one that training started from may be gone by then
@@ -66,50 +60,46 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
     return loop.fit(
         encoder,
         encoder,
-        lambda step: loop.in_workers(batches(step), config.training.workers),
+        lambda step: loop.in_workers(batches.starting_at(step), config.training.workers),
         compute_losses,
-        {
-            "position": config.position_weight,
-            "velocity": config.velocity_weight,
-            "scale": config.scale_weight,
-        },
+        NO_WEIGHTS | config.loss_weights,
         config.training,
         accelerator=accelerator,
         run=run,
         resume=resume,
         meta=run_folder.metadata("finetune", config, corpora)
-        | (_pairs_meta(pairs) if pairs is not None else {})
+        | (_paired_meta(paired) if paired is not None else {})
         | (_text_meta(config, text_source) if text_source else {}),
-        steps_per_epoch=max(1, batches(0).windows // config.training.batch_size),
+        steps_per_epoch=max(1, batches.windows // config.training.batch_size),
         validate=lifting_validation(encoder, corpora, config.data),
         write_extras=copy_text if text_source else None,
         quiet=quiet,
     )
 
 
-def _open_data(config: ClipConfig) -> tuple[list[tuple[Corpus, float]], Pairs | None]:
-    """Corpora with their weights, or pairs.
+def _open_data(config: FinetuneDataConfig) -> tuple[WeightedCorpora, PairedDataset | None]:
+    """Corpora with their weights, or a paired dataset.
 
     Raises:
         UserError: neither or both are named, or they cannot be read together.
     """
-    if config.pairs is None:
+    if config.paired is None:
         return open_corpora(config.corpora), None
     if config.corpora:
-        raise UserError("name data.corpora or data.pairs, not both")
+        raise UserError("name data.corpora or data.paired, not both")
     if config.normalization != "image":
-        raise UserError("data.pairs is in units of the image: set data.normalization to image")
-    return [], open_pairs(config.pairs, "train")
+        raise UserError("data.paired is in units of the image: set data.normalization to image")
+    return [], open_paired(config.paired, "train")
 
 
-def _pairs_meta(pairs: Pairs) -> dict[str, Any]:
+def _paired_meta(dataset: PairedDataset) -> dict[str, Any]:
     """What a checkpoint states about the paired dataset that it was trained on."""
     known = ("kind", "keypoints", "annotation", "source", "license", "synthetic")
-    source = {key: pairs.info[key] for key in known if key in pairs.info}
-    name, digest = pairs.folder.name, pairs.info["sha256"]["train/pose.npy"]
+    source = {key: dataset.info[key] for key in known if key in dataset.info}
+    name, digest = dataset.folder.name, dataset.info["sha256"]["train/pose.npy"]
     return {
-        "fps": pairs.fps,
-        "unit_mm": pairs.unit_mm,  # millimeters in a unit of the pose; None: that of the keypoints
+        "fps": dataset.fps,
+        "unit_mm": dataset.unit_mm,  # millimeters in a unit of the pose; None: of the keypoints
         "data": [{"name": name, **source, "sha256": digest}],
     }
 

@@ -3,7 +3,6 @@
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +10,16 @@ from torch import Tensor
 
 from actionpose import model_hub
 from actionpose.checkpoint import load, load_by_name, motionbert_weights
-from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig, to_dict
+from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig
 from actionpose.models import PoseEncoder
 from actionpose.models.ops.fused_block import has_bf16
 from actionpose.training import run_folder
 from actionpose.utils.errors import UserError
+from actionpose.utils.yaml_config import to_dict
 
 
 def start_encoder(
-    config: FinetuneConfig | PretrainConfig, run: Path, accelerator: Any
+    config: FinetuneConfig | PretrainConfig, run: Path
 ) -> tuple[PoseEncoder, Path | None]:
     """The encoder with the weights that it starts from, and the checkpoint that the run resumes.
 
@@ -36,28 +36,26 @@ def start_encoder(
         )
     torch.manual_seed(config.training.seed)
     encoder = PoseEncoder(**asdict(config.model))
-    apply_fusion(encoder, config.training, accelerator)
+    apply_fusion(encoder, config.training)
     resume = run_folder.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
         initialize(encoder, config.init, config.init_ignore, frames=config.data.frames)
     return encoder, resume
 
 
-def apply_fusion(encoder: PoseEncoder, config: TrainingConfig, accelerator: Any) -> None:
-    """Apply `training.fused`.
+def apply_fusion(encoder: PoseEncoder, config: TrainingConfig) -> None:
+    """Use the C++ kernels, if `training.device` is cpu_fused.
 
     Raises:
-        UserError: the device is not the CPU; see `PoseEncoder.fuse`.
+        UserError: see `PoseEncoder.fuse`.
     """
-    if not config.fused:
+    if config.device != "cpu_fused":
         return
-    if accelerator.device.type != "cpu":
-        raise UserError("training.fused needs training.device cpu: change it, or leave fused false")
     encoder.fuse()
     if config.precision == "bf16" and not has_bf16():
         warnings.warn(
-            "this processor multiplies no bf16 (avx512_bf16): training.fused computes the "
-            "encoder's blocks in float32",
+            "this processor multiplies no bf16 (avx512_bf16): the encoder's blocks are "
+            "computed in float32",
             stacklevel=2,
         )
 

@@ -31,6 +31,10 @@ from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import write_json
 
+EPOCH_DECAY = 0.99  # of the exponential schedule: MotionBERT's
+LOG_EVERY = 50  # steps between two rows of the log; each of the first steps has a row
+LOG_GRAD_NORMS_EVERY = 500  # steps between two logs of each loss's gradient on the backbone
+
 Batch = dict[str, Any]
 Losses = dict[str, Tensor]
 
@@ -47,12 +51,12 @@ class Outcome:
 def learning_rate(step: int, config: TrainingConfig, *, total: int, steps_per_epoch: int) -> float:
     """The learning rate of one step: linear warm-up, then the schedule.
 
-    Exponential multiplies by `epoch_decay` after each epoch (MotionBERT); cosine falls to zero.
+    Exponential multiplies by 0.99 after each epoch (MotionBERT); cosine falls to zero.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     if config.schedule == "exponential":
-        return config.learning_rate * config.epoch_decay ** (step // steps_per_epoch)
+        return config.learning_rate * EPOCH_DECAY ** (step // steps_per_epoch)
     progress = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
@@ -99,12 +103,13 @@ def start_accelerator(config: TrainingConfig) -> Any:
         from accelerate.state import AcceleratorState
     except ModuleNotFoundError as error:
         raise UserError("training needs: pip install 'actionpose[train]'") from error
-    choose_device(config.device)
+    device = "cpu" if config.device == "cpu_fused" else config.device
+    choose_device(device)
     tune_malloc()
     torch.set_flush_denormal(True)  # saturated attention is full of denormals, which are slow
     AcceleratorState._reset_state()  # else a process keeps the precision of its first run
     return Accelerator(
-        cpu=config.device == "cpu",
+        cpu=device == "cpu",
         mixed_precision="bf16" if config.precision == "bf16" else "no",
     )
 
@@ -180,8 +185,7 @@ def fit(
             batch = next(batches)
             # dropout, too, is a function of seed, step and rank
             torch.manual_seed(config.seed + 1_000_003 * step + 7919 * accelerator.process_index)
-            every = config.log_grad_norms_every
-            shared = shared_parameters if every > 0 and step % every == 0 else ()
+            shared = () if step % LOG_GRAD_NORMS_EVERY else shared_parameters
             losses, norm, shared_norms = _step(
                 model,
                 optimizer,
@@ -197,7 +201,7 @@ def fit(
             bar.update()
             if log and shared_norms:
                 log.write(step, shared_norms)
-            if step % config.log_every == 0:
+            if step <= LOG_EVERY or step % LOG_EVERY == 0:
                 row = {key: float(loss) for key, loss in _global_mean(losses, accelerator).items()}
                 row |= {"grad_norm": float(norm), "learning_rate": rate, **clock.row(step)}
                 bar.set_postfix(loss=f"{row['total']:.4f}")
@@ -213,7 +217,7 @@ def fit(
                     folder = checkpoint.save(
                         run, step, encoder, {**meta, **scores}, state, write_extras=write_extras
                     )
-                    for old in checkpoint.saved_steps(run)[: -config.keep]:
+                    for old in checkpoint.saved_steps(run)[: -config.keep_checkpoints]:
                         shutil.rmtree(old)
                 accelerator.wait_for_everyone()
             if stopping:
@@ -231,6 +235,7 @@ class _Clock:
 
     def __init__(self, step: int, total: int, config: TrainingConfig):
         self._first_step, self._total, self._config = step, total, config
+        self._last_step = step
         self._started = self._last = time.monotonic()
 
     def minutes(self) -> float:
@@ -247,7 +252,8 @@ class _Clock:
         left = minutes / (step - self._first_step) * (self._total - step)
         if self._config.max_minutes is not None:
             left = min(left, max(0.0, self._config.max_minutes - minutes))
-        clips = self._config.batch_size * self._config.log_every
+        clips = self._config.batch_size * (step - self._last_step)
+        self._last_step = step
         return {"clips_per_s": clips / seconds, "minutes_left": round(left, 2)}
 
 
@@ -269,7 +275,7 @@ def _step(
     """
     model.train()
     optimizer.zero_grad(set_to_none=True)
-    parts = _split(batch, config.accumulate)
+    parts = _split(batch, config.gradient_accumulation_steps)
     sums: Losses = {}
     shared_norms: dict[str, float] = {}
     for number, part in enumerate(parts):
@@ -317,7 +323,10 @@ def _split(batch: Batch, parts: int) -> list[Batch]:
     """A batch in equal parts, each of them a batch."""
     size = len(batch["name"])
     if size % parts:
-        raise UserError(f"training.accumulate ({parts}) must divide the {size} clips of a process")
+        raise UserError(
+            f"training.gradient_accumulation_steps ({parts}) must divide the {size} clips "
+            "of a process"
+        )
     length = size // parts
     return [
         {key: value[first : first + length] for key, value in batch.items()}

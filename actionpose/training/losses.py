@@ -103,14 +103,17 @@ def alignment_loss(
         return (focus * kl).sum() / max(len(pose), 1)  # Eq. 2
 
 
-def soft_target(true: Tensor, sharpness: float) -> Tensor:
+def soft_target(true: Tensor, temperature: float) -> Tensor:
     """Ground-truth similarities that let every true candidate count, as ActionCLIP does it.
 
     Args:
         true: (B, C) bool, whether a candidate is true of the motion.
-        sharpness: the softmax is of this times `true`; false candidates keep a small share.
+        temperature: divides `true` before the softmax; false candidates keep a small probability.
     """
-    return (sharpness * true.float()).softmax(dim=-1)
+    return (true.float() / temperature).softmax(dim=-1)
+
+
+NO_WEIGHTS = {"position": 0.0, "velocity": 0.0, "scale": 0.0}  # of the losses of both stages
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -12,17 +12,19 @@ from torch import Tensor, nn
 
 from actionpose import checkpoint, model_hub
 from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig
-from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.loading import open_corpora
-from actionpose.datasets.motion_text import TextBatches
+from actionpose.datasets.loading import WeightedCorpora, open_corpora
+from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.models.text_encoder import COLLAPSED, TextEncoder, spread
 from actionpose.training import loop, run_folder
 from actionpose.training.contrastive import alignment
 from actionpose.training.initialization import keeps_embedding, start_encoder
-from actionpose.training.losses import lifting_losses
+from actionpose.training.losses import NO_WEIGHTS, lifting_losses
 from actionpose.training.motion_text_model import MotionTextModel, MotionTextOutput
 from actionpose.training.validation import MotionTextValidation
 from actionpose.utils.errors import UserError, UserNotice
+from actionpose.utils.yaml_config import checked
+
+TEXT_RATE_FACTOR = 0.1  # of the text encoder's learning rate
 
 
 def compute_losses(
@@ -35,7 +37,7 @@ def compute_losses(
     losses = lifting_losses(out.pose, batch)
     if out.motion is not None and out.text is not None:
         losses["alignment"] = alignment(
-            out.motion, out.text, batch["candidates"], batch["truth"], config
+            out.motion, out.text, batch["candidates"], batch["positives"], config
         )
     return losses
 
@@ -44,16 +46,20 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
     """Train, or resume a training, in the folder `run`.
 
     Raises:
-        UserError: see `start_encoder`, `loop.fit`, `TextBatches`, `TextEncoder` and
+        UserError: see `start_encoder`, `loop.fit`, `MotionTextBatches`, `TextEncoder` and
             `open_corpora`.
     """
-    aligned = config.alignment_weight != 0
-    if aligned and not config.model.class_token:
-        raise UserError("alignment needs model.class_token; or set alignment_weight to 0")
+    config = checked(config)
+    weights = NO_WEIGHTS | config.loss_weights
+    aligned = _is_aligned(config)
+    if not aligned:
+        weights.pop("alignment", None)
+    elif not config.model.class_token:
+        raise UserError("alignment needs model.class_token; or set loss_weights without alignment")
     corpora = open_corpora(config.data.corpora)
     accelerator = loop.start_accelerator(config.training)
     batches = _batches(config, corpora, accelerator)
-    encoder, resume = start_encoder(config, run, accelerator)
+    encoder, resume = start_encoder(config, run)
     if not aligned:
         encoder.freeze_embedding()
     text = _text_encoder(config, resume) if aligned else None
@@ -67,13 +73,6 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
     validation = MotionTextValidation.from_corpora(corpora, config)
     if validation:
         report["chance"] = validation.chance
-    weights = {
-        "position": config.position_weight,
-        "velocity": config.velocity_weight,
-        "scale": config.scale_weight,
-    }
-    if aligned:
-        weights["alignment"] = config.alignment_weight
 
     def write_text(folder: Path) -> None:
         if text is not None:
@@ -94,32 +93,32 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         steps_per_epoch=max(1, len(batches.spans) // config.training.batch_size),
         validate=(lambda: validation.scores(model)) if validation else None,
         write_extras=write_text,
-        rate_factor=lambda name: config.text.learning_rate_factor if "text." in name else 1.0,
+        rate_factor=lambda name: TEXT_RATE_FACTOR if "text." in name else 1.0,
         shared_parameters=encoder.shared_parameters(),
         report=report,
         quiet=quiet,
     )
 
 
+def _is_aligned(config: PretrainConfig) -> bool:
+    return config.loss_weights.get("alignment", 0) != 0
+
+
 def _batches(
-    config: PretrainConfig, corpora: list[tuple[Corpus, float]], accelerator: Any
-) -> TextBatches:
+    config: PretrainConfig, corpora: WeightedCorpora, accelerator: Any
+) -> MotionTextBatches:
     """This process's batches; their `negatives` is 0 where no negatives are drawn."""
-    aligned = config.alignment_weight != 0
-    drawn = aligned and config.alignment.source == "vocabulary"
-    batches = TextBatches(
+    negatives = config.alignment.negatives if _is_aligned(config) else 0
+    return MotionTextBatches(
         corpora,
         config.data,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
-        negatives=config.alignment.negatives if drawn else 0,
+        negatives=negatives if isinstance(negatives, int) else 0,
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
-        need_texts=aligned,
+        need_texts=_is_aligned(config),
     )
-    if drawn and batches.negatives < 1:
-        raise UserError("alignment.negatives must be 1 or more")
-    return batches
 
 
 def _text_encoder(config: PretrainConfig, resume: Path | None) -> TextEncoder:
@@ -131,11 +130,9 @@ def _text_encoder(config: PretrainConfig, resume: Path | None) -> TextEncoder:
         return TextEncoder.from_checkpoint(start / checkpoint.TEXT)
     return TextEncoder.from_pretrained(
         config.text.source,
-        layers=config.text.layers,
-        dropout=config.text.dropout,
+        dropout=config.model.pooling_dropout,
         pooling=config.text.pooling,
         embedding_dim=config.model.embedding_dim,
-        max_tokens=config.text.max_tokens,
     )
 
 
@@ -148,13 +145,13 @@ def _check_vocabulary(
     if cosines["label_cosine_mean"] > COLLAPSED:
         notices.append(
             f"the labels' embeddings are all alike (mean cosine {cosines['label_cosine_mean']:.4f})"
-            f": the {config.pooling} pooling of {config.layers} layers of {config.source} hardly "
-            "tells texts apart, and learns to only slowly; try text.pooling mean"
+            f": the {config.pooling} pooling of {config.source} hardly tells texts apart, and "
+            "learns to only slowly; try text.pooling mean"
         )
     if model.num_truncated:
         notices.append(
-            f"{model.num_truncated} of {len(model.labels)} labels are longer than text.max_tokens "
-            f"({text.max_tokens}) and are cut"
+            f"{model.num_truncated} of {len(model.labels)} labels are longer than "
+            f"{text.max_tokens} tokens and are cut"
         )
     for notice in notices if main else ():
         warnings.warn(notice, UserNotice, stacklevel=3)

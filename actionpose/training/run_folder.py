@@ -15,10 +15,11 @@ import torch
 import yaml
 
 from actionpose import checkpoint
-from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
+from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, write_json
+from actionpose.utils.yaml_config import to_dict
 
 
 def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
@@ -52,8 +53,10 @@ def open_run(run: Path, config: dict[str, Any], accelerator: Any) -> None:
 
 
 # Settings that may differ between two calls that belong to one run.
-_FREE = {"training.max_minutes", "training.log_every", "training.save_every", "training.keep"}
-_FREE |= {"training.workers", "training.device", "training.log_grad_norms_every"}
+_FREE = {
+    f"training.{name}"
+    for name in ("max_minutes", "save_every", "keep_checkpoints", "workers", "device")
+}
 
 
 def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:

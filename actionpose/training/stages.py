@@ -3,7 +3,7 @@
 A recipe is a YAML file with a list `stages`. A stage has a `name`, a `command` (pretrain or
 finetune), the settings of that command that differ, and may have `based_on`, `expected_minutes` and
 `expected_score`. Settings beside `stages` hold for every stage; those of the stage `based_on` hold
-where a stage has none of its own. `data.corpora` is replaced as a whole.
+where a stage has none of its own. Dictionaries such as `data.corpora` are replaced as a whole.
 
 Stage N of the run FOLDER lies in FOLDER/N-NAME and starts from the last checkpoint of stage N - 1.
 """
@@ -18,13 +18,14 @@ from typing import Any
 import yaml
 
 from actionpose import checkpoint
-from actionpose.config import FinetuneConfig, PretrainConfig, from_dict, read_yaml, to_dict
+from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.model_hub import stage_folders
 from actionpose.training import run_folder
 from actionpose.training.finetune import finetune
 from actionpose.training.loop import Outcome
 from actionpose.training.pretrain import pretrain
 from actionpose.utils.errors import UserError
+from actionpose.utils.yaml_config import Settings, from_dict, read_yaml, to_dict
 
 _CONFIGS: dict[str, type[FinetuneConfig] | type[PretrainConfig]] = {
     "finetune": FinetuneConfig,
@@ -32,8 +33,11 @@ _CONFIGS: dict[str, type[FinetuneConfig] | type[PretrainConfig]] = {
 }
 
 
+_WHOLE = ("corpora", "masks", "loss_weights")  # settings that are dictionaries
+
+
 @dataclass(frozen=True)
-class StageInfo:
+class StageInfo(Settings):
     """What a recipe states about a stage besides its settings."""
 
     name: str = ""
@@ -139,7 +143,7 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and key != "corpora":
+        if isinstance(value, dict) and isinstance(old, dict) and key not in _WHOLE:
             value = _merged(old, value)
         merged[key] = value
     return merged

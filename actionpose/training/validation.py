@@ -13,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from actionpose.config import AugmentationConfig, ClipConfig, MaskConfig, PretrainConfig
-from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import Batches
-from actionpose.datasets.loading import collate
-from actionpose.datasets.motion_text import TextBatches
+from actionpose.config import FinetuneDataConfig, PretrainConfig
+from actionpose.datasets.lifting import LiftingBatches
+from actionpose.datasets.loading import WeightedCorpora, collate
+from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.metrics.pose import mpjpe, p_mpjpe
 from actionpose.metrics.retrieval import chance_recalls, recalls
 from actionpose.models import PoseEncoder
@@ -25,10 +24,9 @@ from actionpose.training.motion_text_model import MotionTextModel
 
 VAL_STEPS, VAL_BATCH = 4, 32  # batches scored in fine-tuning, and clips in each
 VAL_CLIPS = 512  # spans scored in pretraining, at most
-Corpora = list[tuple[Corpus, float]]
 
 
-def held_out(corpora: Corpora) -> Corpora:
+def held_out(corpora: WeightedCorpora) -> WeightedCorpora:
     """Those of the corpora that have motion of the split "val"."""
     return [(corpus, weight) for corpus, weight in corpora if corpus.motions("val")]
 
@@ -41,7 +39,7 @@ def poses_mm(pose: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
 
 
 def lifting_validation(
-    encoder: PoseEncoder, corpora: Corpora, config: ClipConfig
+    encoder: PoseEncoder, corpora: WeightedCorpora, config: FinetuneDataConfig
 ) -> Callable[[], dict[str, float]] | None:
     """The scores of fine-tuning: errors on clips without augmentation or hidden keypoints.
 
@@ -49,15 +47,8 @@ def lifting_validation(
     """
     if not (corpora := held_out(corpora)):
         return None
-    plain = replace(
-        config,
-        bone_length_jitter=0,
-        coco_joint_convention=0,
-        hidden_joints=0,
-        hidden_frames=0,
-        augmentation=AugmentationConfig(),
-    )
-    batches = Batches(corpora, plain, VAL_BATCH, seed=0, split="val")
+    plain = config.without_augmentation()
+    batches = LiftingBatches(corpora, plain, batch_size=VAL_BATCH, seed=0, split="val")
 
     @torch.no_grad()
     def scores() -> dict[str, float]:
@@ -83,12 +74,11 @@ class MotionTextValidation:
     have. Masks are those of training; their error is that of the hidden joints alone.
     """
 
-    def __init__(self, batches: TextBatches, masks: MaskConfig):
+    def __init__(self, batches: MotionTextBatches):
         numbers = np.linspace(0, len(batches.spans) - 1, min(VAL_CLIPS, len(batches.spans)))
-        plain = replace(batches.config, masks=MaskConfig(random=0, part=0, window=0))
-        self.clean = self._draw(batches, plain, numbers)
-        self.masked = self._draw(batches, replace(batches.config, masks=masks), numbers)
-        positives = torch.cat([batch["truth"] for batch in self.clean])
+        self.clean = self._draw(batches.with_config(replace(batches.config, masks={})), numbers)
+        self.masked = self._draw(batches, numbers)
+        positives = torch.cat([batch["positives"] for batch in self.clean])
         named = [row for row, label in enumerate(batches.labels) if label]  # "" is no label
         self.labels = [batches.labels[row] for row in named]
         self.holds = (positives[:, :, None] == torch.tensor(named)).any(dim=1)
@@ -97,28 +87,21 @@ class MotionTextValidation:
 
     @classmethod
     def from_corpora(
-        cls, corpora: Corpora, config: PretrainConfig
+        cls, corpora: WeightedCorpora, config: PretrainConfig
     ) -> "MotionTextValidation | None":
         """None if no corpus has held-out motion."""
         if not (corpora := held_out(corpora)):
             return None
-        data = replace(
-            config.data,
-            mirror=0.0,
-            bone_length_jitter=0.0,
-            coco_joint_convention=0.0,
-            augmentation=AugmentationConfig(),
-            scale_jitter=0.0,
-            shuffle_texts=False,
+        data = replace(config.data.without_augmentation(), mirror=0.0, shuffle_texts=False)
+        return cls(
+            MotionTextBatches(corpora, data, batch_size=1, seed=0, split="val", need_texts=False)
         )
-        batches = TextBatches(corpora, data, batch_size=1, seed=0, split="val", need_texts=False)
-        return cls(batches, config.data.masks)
 
     @staticmethod
-    def _draw(batches: TextBatches, config: Any, numbers: Any) -> list[dict[str, Any]]:
-        drawn = batches.with_config(config)
+    def _draw(batches: MotionTextBatches, numbers: Any) -> list[dict[str, Any]]:
         clips = [
-            drawn.clip_of(int(n), np.random.default_rng([0, int(n)]), middle=True) for n in numbers
+            batches.clip_of(int(n), np.random.default_rng([0, int(n)]), middle=True)
+            for n in numbers
         ]
         return [collate(clips[i : i + VAL_BATCH]) for i in range(0, len(clips), VAL_BATCH)]
 

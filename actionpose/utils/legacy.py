@@ -14,6 +14,43 @@ RENAMED = {
 # of models
 RENAMED_MODEL = {"width": "dim", "rep_width": "dim_rep", "embedding_width": "embedding_dim"}
 
+# The present places of settings of version 0.1 that have another name now, for suggestions.
+SETTINGS_OF_0_1 = {
+    "width": "model.dim",
+    "rep_width": "model.dim_rep",
+    "embedding_width": "model.embedding_dim",
+    "frame_step": "data.temporal_stride",
+    "camera_height_m": "data.camera.height_m",
+    "level_camera": "data.camera.tilt",
+    "camera_pitch_deg": "data.camera.tilt",
+    "pairs": "data.paired",
+    "bone_redraw": "data.bone_length_jitter",
+    "straight_legs": "data.straighten_knees",
+    "detector_joints": "data.noise.coco_joint_convention",
+    "any_layout": "data.noise.random_joint_convention",
+    "hidden_limb": "data.noise.limb_occlusion",
+    "cropped": "data.noise.truncation",
+    "plain_confidence": "data.noise.drop_confidence",
+    "hidden_joints": "data.random_mask",
+    "hidden_frames": "data.random_mask",
+    "joint_ratio": "data.random_mask",
+    "frame_ratio": "data.random_mask",
+    "window_frames": "data.window_mask",
+    "labels": "data.label_kinds",
+    "transitions": "data.label_kinds",
+    "label_frequency": "data.label_sampling",
+    "short_windows": "data.temporal_crop",
+    "gamma": "alignment.focal_gamma",
+    "source": "alignment.negatives",
+    "target": "alignment.target_temperature",
+    "sharpness": "alignment.target_temperature",
+    "accumulate": "training.gradient_accumulation_steps",
+    "clip_norm": "training.max_grad_norm",
+    "keep": "training.keep_checkpoints",
+    "fused": "training.device",
+    **{f"{loss}_weight": "loss_weights" for loss in ("position", "velocity", "scale", "alignment")},
+}
+
 
 def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
     """A JSON document whose keys have their present names, at every depth.
@@ -58,3 +95,38 @@ def current_header(header: dict[str, Any]) -> dict[str, Any]:
         if step["step"] == "rigid":
             step["step"] = "fix bone lengths"
     return header
+
+
+def pretraining_data(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings `data` of pretraining as they are now, from those in any checkpoint.
+
+    What version 0.1 alone could vary is left out.
+    """
+    if not isinstance(settings["camera"], str):
+        return settings
+    more, masks = settings["augmentation"], settings["masks"]
+    actions = ["action"] + ["transition"] * settings["transitions"]
+    kinds = {"frame": actions, "sequence": ["sequence"], "both": [*actions, "sequence"]}
+    sampling = {"uniform": "uniform", "sqrt": "square_root", "label": "balanced"}
+    perspective = settings["camera"] == "perspective"
+    kept = ("corpora", "frames", "normalization", "mirror", "shuffle_texts")
+    return {key: settings[key] for key in kept} | {
+        "temporal_stride": settings["frame_step"],
+        "bone_length_jitter": settings["bone_redraw"],
+        "straighten_knees": more["straight_legs"],
+        "random_mask": [masks["joint_ratio"], masks["frame_ratio"]],
+        "window_mask": masks["window_frames"],
+        "masks": {key: masks[key] for key in ("random", "part", "window")},
+        "view": "perspective" if perspective else settings["view"],
+        "label_kinds": kinds[settings["labels"]],
+        "label_sampling": sampling[settings["label_frequency"]],
+        "temporal_crop": settings["short_windows"],
+        "camera": {"tilt": round(1 - more["level_camera"], 9) if more["camera_pitch_deg"] else 0.0},
+        "noise": {
+            "coco_joint_convention": settings["detector_joints"],
+            "random_joint_convention": more["any_layout"],
+            "limb_occlusion": more["hidden_limb"],
+            "truncation": more["cropped"],
+            "drop_confidence": more["plain_confidence"],
+        },
+    }

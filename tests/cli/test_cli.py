@@ -190,7 +190,7 @@ def test_unknown_recipe_key(
     recipe = tmp_path / "r.yaml"
     recipe.write_text("data: {framez: 9}\n")
     assert call(monkeypatch, "finetune", "--config", recipe, "--run", tmp_path / "run") == 2
-    assert "frames" in capsys.readouterr().err
+    assert "unknown key data.framez; did you mean data.frames?" in capsys.readouterr().err
 
 
 def test_prepare_train_evaluate_lift(

@@ -5,38 +5,38 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from actionpose.config import AugmentationConfig, ClipConfig, FinetuneConfig, from_dict
-from actionpose.datasets import augmentation
+from actionpose.config import CameraConfig, FinetuneConfig, FinetuneDataConfig, NoiseConfig
+from actionpose.datasets import augmentation, projection
 from actionpose.datasets.augmentation import (
-    LAYOUTS,
-    as_detected,
+    JOINT_CONVENTIONS,
+    occluded,
     perturb,
-    pitched,
+    random_body,
     recombine,
     straighten,
-    unseen,
 )
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.lifting import Batches
-from actionpose.datasets.projection import place_camera
+from actionpose.datasets.lifting import LiftingBatches
+from actionpose.datasets.projection import place_camera, tilted
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.postprocessing.joint_angles import angle_between
 from actionpose.skeletons import BODY25, BODY_PARTS, COCO17, H36M17, HALPE26, MPII16, convert
+from actionpose.utils.yaml_config import from_dict
 
 UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lower body"))
-EVERYTHING = AugmentationConfig(
+PLAIN = FinetuneDataConfig(frames=27, stride=9, normalization="box", mirror=0.0)
+EVERYTHING = replace(
+    PLAIN,
+    mirror=0.5,
+    random_mask=(0.1, 0.0),
     recombine=0.5,
     perturb_deg=10.0,
     straighten_knees=0.5,
-    random_joint_convention=0.5,
-    joint_offset_m=0.01,
-    limb_occlusion=0.5,
-    cropped=0.5,
-    drop_confidence=0.5,
-    camera_pitch_deg=(0.0, 45.0),
-    level_camera=0.5,
+    camera=CameraConfig(tilt=0.5),
+    noise=NoiseConfig(
+        random_joint_convention=0.5, limb_occlusion=0.5, truncation=0.5, drop_confidence=0.5
+    ),
 )
-PLAIN = ClipConfig(frames=27, stride=9, normalization="box", mirror=0.0, noise=False)
 
 
 def made(action: str, seed: int = 0) -> np.ndarray:
@@ -45,9 +45,9 @@ def made(action: str, seed: int = 0) -> np.ndarray:
     return clip.astype(np.float64)
 
 
-def batches(corpus: Corpus, **settings: object) -> Batches:
-    config = replace(PLAIN, augmentation=AugmentationConfig(**settings))  # type: ignore[arg-type]
-    return Batches([(corpus, 1.0)], config, batch_size=4, seed=7)
+def batches(corpus: Corpus, **settings: object) -> LiftingBatches:
+    config = replace(PLAIN, **settings)  # type: ignore[arg-type]
+    return LiftingBatches([(corpus, 1.0)], config, batch_size=4, seed=7)
 
 
 def bones_m(joints_m: np.ndarray) -> np.ndarray:
@@ -61,25 +61,27 @@ def test_off_draws_nothing(corpus: Corpus) -> None:
     rng = np.random.default_rng(0)
     joints_m = made("walk")
     camera = place_camera(joints_m, 0.3, 4.0, 1.5)
-    off = AugmentationConfig()
-    assert as_detected(joints_m, None, off, rng) is None
-    assert not unseen(joints_m, camera, off, rng).any()
+    off = NoiseConfig()
+    assert random_body(joints_m, PLAIN, rng) is joints_m
+    assert not occluded(joints_m, camera, off, rng).any()
     assert rng.random() == np.random.default_rng(0).random()
     assert all(not getattr(off, field.name) for field in fields(off))
 
 
 def test_clips_are_repeatable_and_finite(corpus: Corpus) -> None:
-    config = replace(PLAIN, noise=True, mirror=0.5, hidden_joints=0.1, augmentation=EVERYTHING)
     for step in range(20):
-        a, b = (Batches([(corpus, 1.0)], config, 4, seed=1).batch(step) for _ in range(2))
+        a, b = (
+            LiftingBatches([(corpus, 1.0)], EVERYTHING, batch_size=4, seed=1).batch(step)
+            for _ in range(2)
+        )
         for key in ("keypoints", "pose", "valid", "scale_m"):
             assert (a[key] == b[key]).all() and np.isfinite(a[key].numpy()).all()
 
 
 def test_recipes_can_name_it() -> None:
-    values = {"data": {"augmentation": {"cropped": 0.2, "camera_pitch_deg": [0, 45]}}}
+    values = {"data": {"noise": {"truncation": 0.2}, "camera": {"height_m": [0, 3]}}}
     config = from_dict(FinetuneConfig, values, "recipe")
-    assert config.data.augmentation.camera_pitch_deg == (0.0, 45.0)
+    assert config.data.camera.height_m == (0.0, 3.0) and config.data.noise.truncation == 0.2
 
 
 def test_recombined_bodies_hold_together() -> None:
@@ -115,6 +117,7 @@ def test_nobody_is_put_through_the_floor() -> None:
     assert recombine(standing, lying).shape == standing.shape
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_recombination_reaches_the_clips(corpus: Corpus) -> None:
     plain, mixed = batches(corpus), batches(corpus, recombine=1.0)
     changed = 0
@@ -212,7 +215,7 @@ def test_thighs_and_arms_stay_in_reach() -> None:
     assert turned > 60  # of 160
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", JOINT_CONVENTIONS)
 def test_layouts_move_trunk_and_head_by_some_centimeters(layout) -> None:
     joints_m = made("walk")
     moved_m = np.linalg.norm(layout(joints_m) - joints_m, axis=-1)
@@ -227,10 +230,10 @@ def test_layouts_move_trunk_and_head_by_some_centimeters(layout) -> None:
 @pytest.mark.parametrize(
     ("skeleton", "layout"),
     [
-        (COCO17, augmentation.as_from_coco),
-        (BODY25, augmentation.as_from_coco),
-        (HALPE26, augmentation.as_from_halpe),
-        (MPII16, augmentation.as_from_mpii),
+        (COCO17, augmentation.from_coco),
+        (BODY25, augmentation.from_coco),
+        (HALPE26, augmentation.from_halpe),
+        (MPII16, augmentation.from_mpii),
     ],
 )
 def test_layouts_agree_with_the_conversions(skeleton, layout) -> None:
@@ -250,25 +253,13 @@ def test_layouts_agree_with_the_conversions(skeleton, layout) -> None:
     np.testing.assert_allclose(converted, layout(joints_m), atol=1e-9)
 
 
-def test_offsets_are_constant_and_symmetric() -> None:
-    joints_m = made("walk")
-    config = AugmentationConfig(joint_offset_m=0.02)
-    seen = as_detected(joints_m, None, config, np.random.default_rng(0))
-    assert seen is not None
-    moved_m = np.linalg.norm(seen - joints_m, axis=-1)
-    assert np.ptp(moved_m, axis=0).max() < 1e-9  # as far in every frame
-    np.testing.assert_allclose(moved_m, moved_m[:, H36M17.mirror], atol=1e-9)
-    many = [as_detected(joints_m, None, config, np.random.default_rng(i)) for i in range(60)]
-    assert np.std([m[0] - joints_m[0] for m in many], axis=0).mean() == pytest.approx(0.02, rel=0.2)
-
-
 def test_limbs_are_hidden_in_one_stretch() -> None:
     joints_m = made("walk")
     camera = place_camera(joints_m, 0.3, 4.0, 1.5)
     kinds = set()
     for seed in range(60):
-        config = AugmentationConfig(limb_occlusion=1.0)
-        hidden = unseen(joints_m, camera, config, np.random.default_rng(seed))
+        config = NoiseConfig(limb_occlusion=1.0)
+        hidden = occluded(joints_m, camera, config, np.random.default_rng(seed))
         joints = tuple(np.flatnonzero(hidden.any(axis=0)))
         kinds.add(joints)
         frames = np.flatnonzero(hidden.any(axis=1))
@@ -283,8 +274,8 @@ def test_cropping_hides_what_lies_beyond_an_edge() -> None:
     xy = camera.project(camera.from_world(joints_m))
     cut = 0
     for seed in range(40):
-        config = AugmentationConfig(cropped=1.0)
-        hidden = unseen(joints_m, camera, config, np.random.default_rng(seed))
+        config = NoiseConfig(truncation=1.0)
+        hidden = occluded(joints_m, camera, config, np.random.default_rng(seed))
         if not hidden.any():
             continue
         cut += 1
@@ -341,18 +332,19 @@ def test_sitting_people_keep_their_legs() -> None:
 def test_cameras_look_down(pitch_deg: float) -> None:
     joints_m = made("walk")
     camera = place_camera(joints_m, 0.7, 4.0, 1.5)
-    tilted = pitched(camera, joints_m, np.deg2rad(pitch_deg))
-    assert np.rad2deg(np.arcsin(-tilted.rotation[2, 2])) == pytest.approx(pitch_deg, abs=1e-6)
-    assert (tilted.from_world(joints_m)[..., 2] >= 1 - 1e-9).all()
+    down = tilted(camera, joints_m, np.deg2rad(pitch_deg))
+    assert np.rad2deg(np.arcsin(-down.rotation[2, 2])) == pytest.approx(pitch_deg, abs=1e-6)
+    assert (down.from_world(joints_m)[..., 2] >= 1 - 1e-9).all()
     low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
-    center = tilted.project(tilted.from_world((low + high) / 2))
-    np.testing.assert_allclose(center, tilted.center_px)
+    center = down.project(down.from_world((low + high) / 2))
+    np.testing.assert_allclose(center, down.center_px)
     # from the same side
-    a, b = camera.position_m - low, tilted.position_m - low
+    a, b = camera.position_m - low, down.position_m - low
     assert a[:2] @ b[:2] > 0
 
 
-def test_some_cameras_stay_level(corpus: Corpus) -> None:
+@pytest.mark.usefixtures("without_noise")
+def test_some_cameras_stay_level(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen from far above, people are short."""
 
     def tall(**settings: object) -> np.ndarray:
@@ -361,13 +353,13 @@ def test_some_cameras_stay_level(corpus: Corpus) -> None:
         high, wide = np.transpose([np.ptp(xy[0], axis=0)[::-1] for xy in clips])
         return high / (high + wide)
 
-    level, down = tall(), tall(camera_pitch_deg=(85.0, 90.0))
-    some = tall(camera_pitch_deg=(85.0, 90.0), level_camera=0.5)
+    monkeypatch.setattr(projection, "TILT_DEG", (85.0, 90.0))
+    level, down, some = (tall(camera=CameraConfig(tilt=tilt)) for tilt in (0.0, 1.0, 0.5))
     share = (some.mean() - down.mean()) / (level.mean() - down.mean())
     assert 0.25 < share < 0.75
 
 
 def test_plain_confidence(corpus: Corpus) -> None:
-    config = replace(PLAIN, noise=True, augmentation=AugmentationConfig(drop_confidence=1.0))
-    keypoints = Batches([(corpus, 1.0)], config, 8, seed=0).batch(0)["keypoints"]
+    config = replace(PLAIN, noise=NoiseConfig(drop_confidence=1.0))
+    keypoints = LiftingBatches([(corpus, 1.0)], config, batch_size=8, seed=0).batch(0)["keypoints"]
     assert set(keypoints[..., 2].unique().tolist()) <= {0.0, 1.0}

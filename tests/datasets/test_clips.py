@@ -9,37 +9,37 @@ import torch
 from helpers.motions import some_motion
 from torch.utils.data import DataLoader
 
-from actionpose.config import ClipConfig
-from actionpose.datasets.augmentation import as_from_coco
+from actionpose.config import CameraConfig, FinetuneDataConfig, NoiseConfig
+from actionpose.datasets.augmentation import from_coco
 from actionpose.datasets.corpus import open_corpus, write_corpus
 from actionpose.datasets.detector_noise import detector_noise
-from actionpose.datasets.lifting import Batches
+from actionpose.datasets.lifting import LiftingBatches
+from actionpose.datasets.loading import open_corpora
 from actionpose.datasets.projection import (
     IMAGE_SIZE,
     NOISE_PERSON_SIZE,
-    make_clip,
-    pad,
+    perspective_clip,
     place_camera,
+    subsample,
 )
 from actionpose.geometry.camera import Camera, box_frame, heading_rad, look_at, mirror
 from actionpose.skeletons import COCO17, H36M17, convert
 from actionpose.utils.errors import UserError
 
-EVERYTHING = ClipConfig(
+EVERYTHING = FinetuneDataConfig(
     frames=27,
     stride=9,
     normalization="box",
-    focal_px=(900.0, 1500.0),
     bone_length_jitter=0.1,
-    coco_joint_convention=0.5,
-    hidden_joints=0.05,
-    hidden_frames=0.1,
+    random_mask=(0.05, 0.1),
+    camera=CameraConfig(focal_px=(900.0, 1500.0)),
+    noise=NoiseConfig(coco_joint_convention=0.5),
 )
-PLAIN = ClipConfig(frames=27, stride=9, mirror=0.0, noise=False)
+PLAIN = FinetuneDataConfig(frames=27, stride=9, mirror=0.0)
 
 
 def batches(corpus, config=EVERYTHING, **settings):
-    return Batches([(corpus, 1.0)], config, **({"batch_size": 4, "seed": 7} | settings))
+    return LiftingBatches([(corpus, 1.0)], config, **({"batch_size": 4, "seed": 7} | settings))
 
 
 def equal(a, b):
@@ -112,6 +112,7 @@ def test_workers_change_nothing(corpus):
             assert equal(batch, made.batch(step)), (workers, step)
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_clips_come_from_the_split_by_its_length(corpus):
     """Motion by motion as often as it is long; only of the split."""
     made = batches(corpus, replace(PLAIN, frames=9))
@@ -129,17 +130,19 @@ def test_clips_come_from_the_split_by_its_length(corpus):
     }
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_corpora_come_by_their_weights(tmp_path):
     corpora = []
     for name, weight, frames in (("a", 3.0, 30), ("b", 1.0, 300), ("c", 0.0, 30)):
         folder = write_corpus(tmp_path / name, [some_motion(name, frames)], source="", license="")
         corpora.append((open_corpus(folder), weight))
-    made = Batches(corpora, PLAIN, batch_size=1, seed=0)
+    made = LiftingBatches(corpora, PLAIN, batch_size=1, seed=0)
     names = [made.clip(step, 0)["name"][0] for step in range(400)]
     assert names.count("a") == pytest.approx(300, abs=44) and "c" not in names
     assert made.windows == (1 + (300 - 27) // 9 + 1 + 1)
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_every_start_is_drawn(tmp_path):
     folder = write_corpus(tmp_path / "x", [some_motion("a", 29)], source="", license="")
     made = batches(open_corpus(folder), PLAIN)
@@ -152,15 +155,19 @@ def test_what_cannot_be_batched_is_refused(corpus):
         batches(corpus, world_size=3)
     with pytest.raises(UserError, match="no motion in the split 'test'"):
         batches(corpus, split="test")
-    for corpora in ([], [(corpus, 0.0)]):
+    for weights in ({}, {str(corpus.folder): 0.0}):
         with pytest.raises(UserError, match=r"data\.corpora must name at least one"):
-            Batches(corpora, PLAIN, batch_size=4, seed=0)
+            open_corpora(weights)
 
 
 @pytest.mark.parametrize("step", [2, 9])
 def test_frames_that_lie_apart_are_those_of_the_longer_clip(corpus, step):
-    apart = Batches([(corpus, 1.0)], ClipConfig(frames=9, temporal_stride=step), 8, seed=0).batch(1)
-    whole = Batches([(corpus, 1.0)], ClipConfig(frames=9 * step), 8, seed=0).batch(1)
+    apart = LiftingBatches(
+        [(corpus, 1.0)], FinetuneDataConfig(frames=9, temporal_stride=step), batch_size=8, seed=0
+    ).batch(1)
+    whole = LiftingBatches(
+        [(corpus, 1.0)], FinetuneDataConfig(frames=9 * step), batch_size=8, seed=0
+    ).batch(1)
     assert apart["name"] == whole["name"]
     for key in ("keypoints", "pose", "valid"):
         assert torch.equal(apart[key], whole[key][:, ::step])
@@ -181,8 +188,8 @@ def test_padding_is_marked(corpus):
 
 def test_padding_of_a_full_clip_is_nothing(walk_m):
     camera = place_camera(walk_m, 0.3, 4.0, 1.5)
-    clip = make_clip(walk_m, camera, "image", None)
-    for key, value in pad(clip, len(walk_m)).items():
+    clip = perspective_clip(walk_m, camera, "image", None)
+    for key, value in subsample(clip, 1, len(walk_m)).items():
         np.testing.assert_array_equal(value, clip[key])
 
 
@@ -209,7 +216,7 @@ def test_camera_stands_where_it_should(walk_m, azimuth):
 def test_pose_and_keypoints_are_of_one_person(walk_m, normalization):
     """Put back at the root, at true scale, the pose projects onto the noise-free keypoints."""
     camera = place_camera(walk_m, 0.8, 4.0, 1.7)
-    clip = make_clip(walk_m, camera, normalization, None)
+    clip = perspective_clip(walk_m, camera, normalization, None)
     root_m = camera.from_world(walk_m)[:, :1]
     pixels = camera.project(clip["pose"].astype(float) * clip["scale_m"] + root_m)
     keypoints_px = np.ones((*pixels.shape[:2], 3))
@@ -228,7 +235,7 @@ def test_from_far_away_the_pose_is_what_is_seen(walk_m, normalization):
     middle = walk_m[:, 0].mean(axis=0)
     position = middle + [4e4, 3e4, 100.0]
     camera = Camera(look_at(position, middle), position, 1.4e7, np.array([500.0, 500.0]))
-    clip = make_clip(walk_m, camera, normalization, None)
+    clip = perspective_clip(walk_m, camera, normalization, None)
     seen = clip["keypoints"][..., :2] - clip["keypoints"][:, :1, :2]
     np.testing.assert_allclose(clip["pose"][..., :2], seen, atol=1e-3)
 
@@ -236,7 +243,7 @@ def test_from_far_away_the_pose_is_what_is_seen(walk_m, normalization):
 def test_pose_points_down_and_away():
     """Heads are above pelvises (y down); of a person who faces the camera, the nose is nearer."""
     joints_m = some_motion("a", 27).joints_m.astype(float)
-    pose = make_clip(joints_m, place_camera(joints_m, 0.0, 4.0, 1.5), "image", None)["pose"]
+    pose = perspective_clip(joints_m, place_camera(joints_m, 0.0, 4.0, 1.5), "image", None)["pose"]
     head, nose, left = H36M17.indices("head", "nose", "left_shoulder")
     assert (pose[:, head, 1] < -0.1).all()
     assert (pose[:, nose, 2] < pose[:, head, 2]).all()
@@ -267,6 +274,7 @@ def test_scale_is_true(corpus, normalization):
         np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_redrawn_bones_are_symmetric_and_fixed_over_a_clip(corpus):
     made = batches(corpus, replace(PLAIN, bone_length_jitter=0.2))
     for step in range(10):
@@ -292,6 +300,7 @@ def test_mirroring_a_clip_mirrors_input_and_truth(corpus, normalization):
         assert a["scale_m"] == b["scale_m"]
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_a_share_of_the_clips_is_mirrored(corpus):
     plain = batches(corpus, replace(PLAIN, frames=1))
     mixed = batches(corpus, replace(PLAIN, frames=1, mirror=0.25))
@@ -302,9 +311,10 @@ def test_a_share_of_the_clips_is_mirrored(corpus):
     assert np.mean(same) == pytest.approx(0.75, abs=0.13)
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_detector_joints_move_only_trunk_and_head(corpus):
     plain = batches(corpus, PLAIN)
-    moved = batches(corpus, replace(PLAIN, coco_joint_convention=1.0))
+    moved = batches(corpus, replace(PLAIN, noise=NoiseConfig(coco_joint_convention=1.0)))
     some = H36M17.indices("spine", "thorax", "nose", "head")
     others = [joint for joint in range(17) if joint not in some]
     for step in range(5):
@@ -323,7 +333,7 @@ def test_detector_joints_are_where_coco_keypoints_put_them(walk_m):
         if name in H36M17.joints and name != "nose":
             coco[:, joint] = walk_m[:, H36M17.joints.index(name)]
     converted = convert(coco, COCO17, confidence=False)
-    moved = as_from_coco(walk_m)
+    moved = from_coco(walk_m)
     shared = H36M17.indices("thorax", "spine", "pelvis", "left_wrist", "right_ankle")
     np.testing.assert_allclose(moved[:, shared], converted[:, shared], atol=5e-3)
 
@@ -331,7 +341,7 @@ def test_detector_joints_are_where_coco_keypoints_put_them(walk_m):
 def test_the_face_is_ahead_of_the_head():
     """Someone upright who faces +x: nose and eyes lie ahead, between neck and top of the head."""
     joints = some_motion("a", 3).joints_m.astype(float)
-    moved = as_from_coco(joints) - joints[:, H36M17.indices("thorax")]
+    moved = from_coco(joints) - joints[:, H36M17.indices("thorax")]
     nose, eyes = moved[:, H36M17.joints.index("nose")], moved[:, H36M17.joints.index("head")]
     for point in (nose, eyes):
         assert (point[:, 0] > 0.05).all() and (abs(point[:, 1]) < 1e-9).all()
@@ -339,8 +349,9 @@ def test_the_face_is_ahead_of_the_head():
     assert (eyes[:, 2] > nose[:, 2]).all()
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_hidden_keypoints_are_zeros(corpus):
-    made = batches(corpus, replace(PLAIN, hidden_joints=0.2, hidden_frames=0.1))
+    made = batches(corpus, replace(PLAIN, random_mask=(0.2, 0.1)))
     clips = [made.clip(step, 0) for step in range(60)]
     keypoints = np.concatenate([clip["keypoints"][clip["valid"]] for clip in clips])
     hidden = keypoints[..., 2] == 0
@@ -350,7 +361,7 @@ def test_hidden_keypoints_are_zeros(corpus):
 
 
 def test_a_wholly_hidden_clip_is_zeros_and_finite(corpus):
-    clip = batches(corpus, replace(EVERYTHING, hidden_frames=1.0)).clip(0, 0)
+    clip = batches(corpus, replace(EVERYTHING, random_mask=(0.05, 1.0))).clip(0, 0)
     assert (clip["keypoints"] == 0).all()
     assert np.isfinite(clip["pose"]).all() and clip["scale_m"] > 0
 
@@ -359,10 +370,10 @@ def test_a_wholly_hidden_clip_is_zeros_and_finite(corpus):
 def test_noise_grows_with_the_person(walk_m, distance_m):
     """In box units it is the table's, over the size of person for which that was measured."""
     camera = place_camera(walk_m, 0.5, distance_m, 1.5)
-    clean = make_clip(walk_m, camera, "image", None)
+    clean = perspective_clip(walk_m, camera, "image", None)
     keypoints_px = np.ones((len(walk_m), 17, 3))
     keypoints_px[..., :2] = camera.project(camera.from_world(walk_m))
-    noisy = make_clip(walk_m, camera, "image", np.random.default_rng(2))
+    noisy = perspective_clip(walk_m, camera, "image", np.random.default_rng(2))
     drawn, confidence = detector_noise(len(walk_m), np.random.default_rng(2))
     box = box_frame(keypoints_px).unit_px / 500  # in units of half the image
     moved = (noisy["keypoints"] - clean["keypoints"])[..., :2]
@@ -371,9 +382,12 @@ def test_noise_grows_with_the_person(walk_m, distance_m):
     np.testing.assert_allclose(noisy["keypoints"][..., 2], confidence, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_box_units_follow_the_person(corpus):
     """Noise-free: the median box is two units long, around the origin, near or far."""
-    made = batches(corpus, replace(PLAIN, normalization="box", distance_m=(2.0, 9.0)))
+    made = batches(
+        corpus, replace(PLAIN, normalization="box", camera=CameraConfig(distance_m=(2.0, 9.0)))
+    )
     for step in range(10):
         clip = made.clip(step, 0)
         frame = box_frame(clip["keypoints"][clip["valid"]].astype(float))

@@ -12,7 +12,7 @@ from helpers.synthetic_fixtures import h36m_sh, h36m_videopose3d, mpi_inf_3dhp, 
 
 from actionpose import ActionPose
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
-from actionpose.datasets.paired import Pairs, open_pairs
+from actionpose.datasets.paired import PairedDataset, open_paired
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.evaluation.recognition import embed_spans
 from actionpose.evaluation.views import labeled_spans
@@ -64,16 +64,16 @@ def sh_tables() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def sh(sh_tables: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pairs:
+def sh(sh_tables: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> PairedDataset:
     """Its test split, prepared."""
     folder = tmp_path_factory.mktemp("h36m")
     with (folder / "raw.pkl").open("wb") as file:
         pickle.dump(sh_tables, file)
-    return open_pairs(prepare_h36m(folder / "raw.pkl", folder / "sh"), "test")
+    return open_paired(prepare_h36m(folder / "raw.pkl", folder / "sh"), "test")
 
 
 @pytest.fixture(scope="session")
-def cpn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pairs, Any, Any]:
+def cpn(tmp_path_factory: pytest.TempPathFactory) -> tuple[PairedDataset, Any, Any]:
     """And in VideoPose3D's form, with the positions in meters and the cameras."""
     folder = tmp_path_factory.mktemp("cpn")
     positions_m, positions_px, cameras = h36m_videopose3d(frames=40)
@@ -86,7 +86,7 @@ def cpn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pairs, Any, Any]:
         keypoints=folder / "cpn.npz",
         cameras=folder / "cameras.json",
     )
-    return open_pairs(prepared, "test"), positions_m, cameras
+    return open_paired(prepared, "test"), positions_m, cameras
 
 
 @pytest.fixture(scope="session")
@@ -96,8 +96,8 @@ def dhp_tables() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def dhp(dhp_tables: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pairs:
+def dhp(dhp_tables: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> PairedDataset:
     """Its test split, prepared."""
     folder = tmp_path_factory.mktemp("3dhp")
     save_npz(folder / "data_test_3dhp.npz", data=dhp_tables)
-    return open_pairs(prepare_3dhp(folder, folder / "out", splits=("test",)), "test")
+    return open_paired(prepare_3dhp(folder, folder / "out", splits=("test",)), "test")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from helpers.synthetic_fixtures import save_npz
 
-from actionpose.datasets.paired import Pairs
+from actionpose.datasets.paired import PairedDataset
 from actionpose.evaluation.error_analysis import self_occluded, tables_of, write_failures
 from actionpose.evaluation.paired import evaluate, protocol_for, windows_of
 from actionpose.evaluation.predictions import load_predictions
@@ -13,7 +13,7 @@ from actionpose.evaluation.predictions import load_predictions
 FRAMES = 27
 
 
-def test_write_failures_finds_what_is_wrong(sh: Pairs, tmp_path: Path) -> None:
+def test_write_failures_finds_what_is_wrong(sh: PairedDataset, tmp_path: Path) -> None:
     protocol = protocol_for(sh, frames=FRAMES)
     windows = windows_of(sh, protocol)
     poses = np.array(sh.truth_mm, np.float64)
@@ -39,7 +39,7 @@ def test_write_failures_finds_what_is_wrong(sh: Pairs, tmp_path: Path) -> None:
     }
 
 
-def test_self_occluded_hand_behind_the_trunk(sh: Pairs) -> None:
+def test_self_occluded_hand_behind_the_trunk(sh: PairedDataset) -> None:
     pose = np.array(sh.truth_mm[:1], np.float64)
     spine, thorax, wrist = 7, 8, 13
     pose[0, wrist] = (pose[0, spine] + pose[0, thorax]) / 2 + [0, 0, 300]

@@ -18,7 +18,7 @@ from helpers.plain_protocols import (
 )
 from helpers.synthetic_fixtures import save_npz
 
-from actionpose.datasets.paired import Pairs
+from actionpose.datasets.paired import PairedDataset
 from actionpose.evaluation.paired import (
     Windows,
     evaluate,
@@ -36,7 +36,7 @@ EXACT_MM = 1e-6
 
 
 def near_truth(
-    pairs: Pairs, windows: Windows, rng: np.random.Generator, noise_mm: float = 60.0
+    pairs: PairedDataset, windows: Windows, rng: np.random.Generator, noise_mm: float = 60.0
 ) -> np.ndarray:
     """Predictions in millimeters with a person's shape, so that no reflection fits better."""
     truth = np.asarray(pairs.truth_mm, dtype=np.float64)[windows.rows]
@@ -45,7 +45,7 @@ def near_truth(
 
 
 def test_evaluate_h36m_equals_a_plain_loop(
-    sh_tables: dict[str, Any], sh: Pairs, tmp_path: Path
+    sh_tables: dict[str, Any], sh: PairedDataset, tmp_path: Path
 ) -> None:
     protocol = protocol_for(sh, frames=FRAMES)
     windows = windows_of(sh, protocol)
@@ -64,7 +64,7 @@ def test_evaluate_h36m_equals_a_plain_loop(
     assert report["mpjpe_mm"] == pytest.approx(mean_of_actions)
 
 
-def test_model_predict_equals_a_plain_loop(sh_tables: dict[str, Any], sh: Pairs) -> None:
+def test_model_predict_equals_a_plain_loop(sh_tables: dict[str, Any], sh: PairedDataset) -> None:
     """The whole way of a network: normalizing, mirroring, averaging, pelvis to zero."""
     torch.manual_seed(0)
     encoder = PoseEncoder(
@@ -102,7 +102,7 @@ def test_model_predict_equals_a_plain_loop(sh_tables: dict[str, Any], sh: Pairs)
     assert report["p_mpjpe_mm"] == pytest.approx(plain[1], rel=1e-4)
 
 
-def test_model_predict_overwrites_xy_only_if_asked(sh: Pairs) -> None:
+def test_model_predict_overwrites_xy_only_if_asked(sh: PairedDataset) -> None:
     model = replace(load_model("tiny", "h36m-sh", "cpu"), normalization="image", frames=FRAMES)
     protocol = protocol_for(sh, frames=FRAMES)
     scores, errors = {}, {}
@@ -122,7 +122,7 @@ def test_model_predict_overwrites_xy_only_if_asked(sh: Pairs) -> None:
 @pytest.mark.parametrize("average", ["frames", "sequences"])
 def test_evaluate_3dhp_equals_a_plain_loop(
     dhp_tables: dict[str, Any],
-    dhp: Pairs,
+    dhp: PairedDataset,
     tmp_path: Path,
     joints: tuple[str, ...],
     count: int,
@@ -147,7 +147,7 @@ def test_evaluate_3dhp_equals_a_plain_loop(
     assert f"{count} joints" in report["protocol"] and average in report["protocol"]
 
 
-def test_windows_of_3dhp_score_their_middle_frame(dhp: Pairs) -> None:
+def test_windows_of_3dhp_score_their_middle_frame(dhp: PairedDataset) -> None:
     """A model that returns its input shows which frame of which window is scored."""
     protocol = protocol_for(dhp, frames=9)
     windows = windows_of(dhp, protocol)
@@ -162,7 +162,7 @@ def test_windows_of_3dhp_score_their_middle_frame(dhp: Pairs) -> None:
 
 
 def test_evaluate_cpn_scores_every_frame_once_in_millimeters(
-    cpn: tuple[Pairs, Any, Any], tmp_path: Path
+    cpn: tuple[PairedDataset, Any, Any], tmp_path: Path
 ) -> None:
     pairs, positions_m, cameras = cpn
     protocol = protocol_for(pairs, frames=FRAMES)  # 40 frames: a pushed-back window each

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.synthetic_fixtures import save_npz
 
-from actionpose.datasets.paired import Pairs
+from actionpose.datasets.paired import PairedDataset
 from actionpose.evaluation.paired import evaluate, protocol_for, windows_of
 from actionpose.evaluation.predictions import load_predictions
 from actionpose.utils.errors import UserError
@@ -14,7 +14,7 @@ from actionpose.utils.errors import UserError
 FRAMES = 27
 
 
-def test_load_predictions_scores_every_form_alike(sh: Pairs, tmp_path: Path) -> None:
+def test_load_predictions_scores_every_form_alike(sh: PairedDataset, tmp_path: Path) -> None:
     protocol = protocol_for(sh, frames=FRAMES)
     windows = windows_of(sh, protocol)
     rng = np.random.default_rng(1)
@@ -46,7 +46,7 @@ WRONG_PREDICTIONS = {
 
 
 @pytest.mark.parametrize("what", WRONG_PREDICTIONS)
-def test_load_predictions_refuses(sh: Pairs, tmp_path: Path, what: str) -> None:
+def test_load_predictions_refuses(sh: PairedDataset, tmp_path: Path, what: str) -> None:
     spoil, message = WRONG_PREDICTIONS[what]
     protocol = protocol_for(sh, frames=FRAMES)
     truth = np.asarray(sh.truth_mm, np.float64)
@@ -55,7 +55,7 @@ def test_load_predictions_refuses(sh: Pairs, tmp_path: Path, what: str) -> None:
         load_predictions(path, sh, protocol, windows_of(sh, protocol))
 
 
-def test_evaluate_names_a_gap_in_predictions(sh: Pairs, tmp_path: Path) -> None:
+def test_evaluate_names_a_gap_in_predictions(sh: PairedDataset, tmp_path: Path) -> None:
     protocol = protocol_for(sh, frames=FRAMES)
     windows = windows_of(sh, protocol)
     poses = np.array(sh.truth_mm, np.float64)
@@ -67,7 +67,7 @@ def test_evaluate_names_a_gap_in_predictions(sh: Pairs, tmp_path: Path) -> None:
         evaluate(predict, sh, protocol)
 
 
-def test_load_predictions_unpickles_nothing(sh: Pairs, tmp_path: Path) -> None:
+def test_load_predictions_unpickles_nothing(sh: PairedDataset, tmp_path: Path) -> None:
     path = save_npz(tmp_path / "p.npz", pose_mm=np.array([{"a": 1}], dtype=object))
     protocol = protocol_for(sh, frames=FRAMES)
     with pytest.raises(UserError, match="plain arrays"):

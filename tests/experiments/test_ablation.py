@@ -9,7 +9,7 @@ import pytest
 import yaml
 from helpers.command_line import call
 
-from actionpose.config import FinetuneConfig, PretrainConfig, to_dict
+from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
 from actionpose.evaluation.open_benchmark import METRICS
 from actionpose.experiments import ablation
@@ -23,6 +23,7 @@ from actionpose.experiments.ablation import (
     summarize,
 )
 from actionpose.utils.errors import UserError
+from actionpose.utils.yaml_config import to_dict
 
 
 @pytest.fixture
@@ -53,17 +54,18 @@ def test_plan_trials_varies_only_what_a_row_says(
     assert made["alone"].pretraining is None and made["alone"].finetuning.init is None
     assert made["alone"].steps == (0, 2) and made["alone_long"].steps == (0, 5)
     ones = {row: trial.pretraining for row, trial in made.items() if trial.pretraining}
-    masks = {row: (one.data.masks.part, one.data.masks.window) for row, one in ones.items()}
+    kinds = ("part", "window")
+    masks = {row: tuple(one.data.masks.get(kind, 0) for kind in kinds) for row, one in ones.items()}
     assert masks["baseline"] == masks["map"] == (0, 0)
     assert masks["mmm"] == masks["mmm_map"] == masks["shuffled"] == (0.25, 0.25)
-    aligned = {row for row, one in ones.items() if one.alignment_weight}
+    aligned = {row for row, one in ones.items() if one.loss_weights["alignment"]}
     assert aligned == {"map", "mmm_map", "shuffled"}
     assert {row for row, one in ones.items() if one.data.shuffle_texts} == {"shuffled"}
     # and in nothing else
     plain = {
         row: replace(
             one,
-            alignment_weight=0.0,
+            loss_weights={**one.loss_weights, "alignment": 0.0},
             data=replace(one.data, masks=stages[0].data.masks, shuffle_texts=False),
         )
         for row, one in ones.items()
@@ -81,8 +83,8 @@ def test_plan_trials_refuses_what_cannot_be_ablated(
         trials(tmp_path, stages, rows=("mmm_map", "b"))
     with pytest.raises(UserError, match="one seed"):
         trials(tmp_path, stages, seeds=())
-    silent = (replace(stages[0], alignment_weight=0.0), stages[1])
-    with pytest.raises(UserError, match="alignment_weight 0"):
+    silent = (replace(stages[0], loss_weights={"position": 1.0}), stages[1])
+    with pytest.raises(UserError, match="no weight of alignment"):
         trials(tmp_path, silent, rows=("map",))
 
 

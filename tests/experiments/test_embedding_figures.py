@@ -11,7 +11,7 @@ from helpers.training_runs import changed
 
 from actionpose import checkpoint, model_hub
 from actionpose.actions.label_bank import LabelBank
-from actionpose.config import MaskConfig, PretrainConfig
+from actionpose.config import PretrainConfig
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import dataset
 from actionpose.experiments.embedding_figures import (
@@ -68,7 +68,7 @@ def test_embed_spans_sees_whole_clips(
     torch.testing.assert_close(found.pooled.norm(dim=1), torch.ones(16))
     assert found.keypoints.shape == (16, 9, 17, 3)
     # nothing is hidden, though training hides
-    assert tiny_pretraining.data.masks != MaskConfig(random=0, part=0, window=0)
+    assert tiny_pretraining.data.masks
     assert (found.keypoints[..., 2] > 0).all()
     # the mean of the backbone's features, over frames and joints
     encoder, _ = checkpoint.load_encoder(trained)
@@ -123,7 +123,7 @@ def test_draw_figure8_gives_softmax_of_cosines(
 def test_figures_refuse_models_without_text_or_token(
     tiny_pretraining: PretrainConfig, held_out: Corpus, tmp_path: Path
 ) -> None:
-    config = replace(changed(tiny_pretraining, max_minutes=0.0), alignment_weight=0.0)
+    config = replace(changed(tiny_pretraining, max_minutes=0.0), loss_weights={"position": 1.0})
     pretrain(config, tmp_path / "silent", quiet=True)
     silent = model_hub.find(tmp_path / "silent")
     with pytest.raises(UserError, match="knows no text"):

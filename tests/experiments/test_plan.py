@@ -20,11 +20,12 @@ import torch
 from helpers.command_line import call
 from helpers.synthetic_fixtures import write_all
 
-from actionpose.config import FinetuneConfig, ModelConfig, load_recipe
+from actionpose.config import FinetuneConfig, ModelConfig
 from actionpose.evaluation.protocols import SYNTHETIC
 from actionpose.experiments.plan import macs, run_process
 from actionpose.models import PoseEncoder
 from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
+from actionpose.utils.yaml_config import load_recipe
 
 FRAMES = 27
 MODEL = "{dim: 16, depth: 1, num_heads: 2, dim_rep: 16, max_frames: 27, middle_layer: 1}"
@@ -253,7 +254,7 @@ def test_recipes_are_the_papers(name: str) -> None:
     assert config.training.batch_size == (32 if h36m else 16)
     assert config.training.epochs == (60 if h36m else 90)
     assert config.model.class_token == ("baseline" not in name)
-    assert config.scale_weight == (0.5 if "baseline" in name else 0)
+    assert config.loss_weights.get("scale", 0) == (0.5 if "baseline" in name else 0)
 
 
 def test_macs_are_those_of_the_literature() -> None:

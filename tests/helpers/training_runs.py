@@ -13,8 +13,9 @@ SCRIPT = """
 import sys
 import torch
 from pathlib import Path
-from actionpose.config import {kind}, load_recipe
+from actionpose.config import {kind}
 from actionpose.training.{stage} import {stage}
+from actionpose.utils.yaml_config import load_recipe
 torch.set_num_threads(1)
 for recipe, run in zip(sys.argv[1::2], sys.argv[2::2]):
     outcome = {stage}(load_recipe({kind}, recipe), Path(run), quiet=True)

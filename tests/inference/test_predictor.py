@@ -9,7 +9,7 @@ import torch
 
 from actionpose import ActionPose, Keypoints, Result
 from actionpose.datasets.corpus import Corpus
-from actionpose.datasets.projection import make_clip, place_camera
+from actionpose.datasets.projection import perspective_clip, place_camera
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.models import PoseEncoder
 from actionpose.skeletons import COCO17, H36M17
@@ -36,7 +36,7 @@ def model() -> ActionPose:
 def track(corpus: Corpus) -> np.ndarray:
     """(T, 17, 3) pixels of a real view of a made-up motion."""
     joints_m = np.asarray(corpus.joints_m[:60], dtype=np.float64)
-    clip = make_clip(joints_m, place_camera(joints_m, 0.3, 4.0, 1.5), "image", None)
+    clip = perspective_clip(joints_m, place_camera(joints_m, 0.3, 4.0, 1.5), "image", None)
     points = clip["keypoints"] * np.array([500, 500, 1]) + np.array([500, 500, 0])
     return points.astype(np.float32)
 

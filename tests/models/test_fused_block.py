@@ -18,7 +18,6 @@ from actionpose.models.ops import fused_block as fused
 from actionpose.models.ops.fused_block import half_block
 from actionpose.training.finetune import finetune
 from actionpose.training.initialization import apply_fusion
-from actionpose.training.loop import start_accelerator
 from actionpose.utils.errors import UserError
 
 
@@ -171,7 +170,7 @@ def test_training_learns_the_same(tiny_config, tmp_path):
         config = replace(
             tiny_config,
             model=replace(tiny_config.model, dim=16, num_heads=2),
-            training=replace(tiny_config.training, log_every=1, **training),
+            training=replace(tiny_config.training, **training),
         )
         finetune(config, tmp_path / run, quiet=True)
         lines = (tmp_path / run / "log.jsonl").read_text().splitlines()
@@ -179,9 +178,9 @@ def test_training_learns_the_same(tiny_config, tmp_path):
 
     plain = losses("plain")
     assert len(plain) > 5
-    np.testing.assert_allclose(losses("fused", fused=True), plain, rtol=1e-4)
+    np.testing.assert_allclose(losses("fused", device="cpu_fused"), plain, rtol=1e-4)
     with contextlib.nullcontext() if fused.has_bf16() else pytest.warns(match="avx512_bf16"):
-        half = losses("half", fused=True, precision="bf16")
+        half = losses("half", device="cpu_fused", precision="bf16")
     np.testing.assert_allclose(half, plain, rtol=0.02)
 
 
@@ -189,29 +188,29 @@ def test_training_learns_the_same(tiny_config, tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
     monkeypatch.setattr("actionpose.training.initialization.has_bf16", lambda: False)
-    config = replace(tiny_config.training, fused=True, precision="bf16")
-    with pytest.warns(UserWarning, match="computes the encoder's blocks in float32"):
-        apply_fusion(encoder_of(), config, start_accelerator(config))
+    config = replace(tiny_config.training, device="cpu_fused", precision="bf16")
+    with pytest.warns(UserWarning, match="the encoder's blocks are computed in float32"):
+        apply_fusion(encoder_of(), config)
 
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("model", "training", "message"),
+    ("model", "message"),
     [
-        ({"dim": 20, "num_heads": 2}, {}, "multiples of"),
-        ({"dim": 32, "mlp_ratio": 0.7}, {}, "multiples of"),
+        ({"dim": 20, "num_heads": 2}, "multiples of"),
+        ({"dim": 32, "mlp_ratio": 0.7}, "multiples of"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(tiny_config, model, training, message):
-    config = replace(tiny_config.training, fused=True, **training)
+def test_settings_that_do_not_fit_are_refused(tiny_config, model, message):
+    config = replace(tiny_config.training, device="cpu_fused")
     with pytest.raises(UserError, match=message):
-        apply_fusion(encoder_of(**model), config, start_accelerator(config))
+        apply_fusion(encoder_of(**model), config)
 
 
 def test_without_a_compiler(monkeypatch, forget):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(UserError, match="needs a C\\+\\+ compiler"):
+    with pytest.raises(UserError, match="need a C\\+\\+ compiler"):
         encoder_of().fuse()
 
 

@@ -18,15 +18,11 @@ from helpers.training_runs import (
 )
 
 from actionpose import checkpoint, model_hub
-from actionpose.config import (
-    AugmentationConfig,
-    FinetuneConfig,
-    TrainingConfig,
-    to_dict,
-)
+from actionpose.config import FinetuneConfig, NoiseConfig, TrainingConfig
 from actionpose.training.finetune import finetune
 from actionpose.training.loop import learning_rate, stop_requests
 from actionpose.utils.errors import UserError
+from actionpose.utils.yaml_config import to_dict
 
 
 def test_it_learns(tiny_config, tmp_path):
@@ -38,7 +34,7 @@ def test_it_learns(tiny_config, tmp_path):
 
 
 def test_what_a_run_leaves(tiny_config, tmp_path, corpus):
-    config = changed(tiny_config, save_every=3, keep=2)
+    config = changed(tiny_config, save_every=3, keep_checkpoints=2)
     outcome = finetune(config, tmp_path / "run", quiet=True)
     run = tmp_path / "run"
     steps = [path.name for path in checkpoint.saved_steps(run)]
@@ -113,7 +109,7 @@ def test_another_configuration_is_refused(tiny_config, tmp_path):
     ):
         finetune(other, tmp_path, quiet=True)
     # what does not change the result may change
-    free = changed(tiny_config, max_minutes=0.0, save_every=7, log_every=3, keep=5)
+    free = changed(tiny_config, max_minutes=0.0, save_every=7, keep_checkpoints=5)
     assert finetune(free, tmp_path, quiet=True).step == 2
 
 
@@ -122,12 +118,12 @@ def test_a_run_of_an_older_version_goes_on(tiny_config, tmp_path):
     finetune(changed(tiny_config, max_minutes=0.0), tmp_path, quiet=True)
     saved = tmp_path / "config.yaml"
     before = yaml.safe_load(saved.read_text())
-    del before["data"]["augmentation"], before["training"]["fused"]
+    del before["data"]["noise"], before["data"]["perturb_deg"]
     saved.write_text(yaml.safe_dump(before))
     assert finetune(changed(tiny_config, max_minutes=0.0), tmp_path, quiet=True).step == 2
-    more = replace(tiny_config.data, augmentation=AugmentationConfig(cropped=0.5))
+    more = replace(tiny_config.data, noise=NoiseConfig(truncation=0.5))
     saved.write_text(yaml.safe_dump(before))
-    with pytest.raises(UserError, match=r"another configuration \(data\.augmentation\.cropped"):
+    with pytest.raises(UserError, match=r"another configuration \(data\.noise\.truncation"):
         finetune(replace(tiny_config, data=more), tmp_path, quiet=True)
 
 
@@ -142,11 +138,15 @@ def test_other_data_in_the_same_folder_is_another_configuration(tiny_config, tmp
 def test_accumulated_steps_are_whole_steps(tiny_config, tmp_path):
     short = changed(tiny_config, epochs=5 / STEPS_OF_AN_EPOCH)
     for parts in (1, 2):
-        finetune(changed(short, accumulate=parts), tmp_path / str(parts), quiet=True)
+        finetune(
+            changed(short, gradient_accumulation_steps=parts), tmp_path / str(parts), quiet=True
+        )
     for a, b in zip(rows(tmp_path / "1"), rows(tmp_path / "2"), strict=True):
         assert a == pytest.approx(b, rel=1e-3)
-    with pytest.raises(UserError, match=r"training\.accumulate \(3\) must divide the 4 clips"):
-        finetune(changed(short, accumulate=3), tmp_path / "3", quiet=True)
+    with pytest.raises(
+        UserError, match=r"training\.gradient_accumulation_steps \(3\) must divide the 4 clips"
+    ):
+        finetune(changed(short, gradient_accumulation_steps=3), tmp_path / "3", quiet=True)
 
 
 def test_two_precisions_in_one_process(tiny_config, tmp_path):
@@ -183,7 +183,7 @@ def test_clips_of_every_length_train(tiny_config, tmp_path):
     assert all(np.isfinite(row["total"]) for row in rows(tmp_path))
 
 
-CONFIG = TrainingConfig(learning_rate=1e-3, epoch_decay=0.9)
+CONFIG = TrainingConfig(learning_rate=1e-3)
 
 
 def rate(step, **changes):
@@ -192,7 +192,7 @@ def rate(step, **changes):
 
 def test_exponential_schedule():
     assert rate(0) == rate(9) == 1e-3
-    assert rate(10) == pytest.approx(0.9e-3) and rate(99) == pytest.approx(1e-3 * 0.9**9)
+    assert rate(10) == pytest.approx(0.99e-3) and rate(99) == pytest.approx(1e-3 * 0.99**9)
 
 
 def test_cosine_schedule():
@@ -211,10 +211,10 @@ def test_warm_up(schedule):
 
 
 def test_the_rates_are_those_of_the_schedule(tiny_config, tmp_path):
-    config = changed(tiny_config, epochs=2, epoch_decay=0.5, warmup_steps=2)
+    config = changed(tiny_config, epochs=2, warmup_steps=2)
     finetune(config, tmp_path, quiet=True)
     found = [row["learning_rate"] for row in rows(tmp_path)]
-    expected = [1e-3, *[2e-3] * (STEPS_OF_AN_EPOCH - 1), *[1e-3] * STEPS_OF_AN_EPOCH]
+    expected = [1e-3, *[2e-3] * (STEPS_OF_AN_EPOCH - 1), *[0.99 * 2e-3] * STEPS_OF_AN_EPOCH]
     assert found == pytest.approx(expected)
 
 

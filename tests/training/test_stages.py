@@ -26,7 +26,7 @@ def recipe(corpus: Corpus, small_bert: Path) -> Recipe:
     return {
         "model": {"dim": 16, "depth": 2, "num_heads": 2, "dim_rep": 16, "max_frames": 27}
         | {"middle_layer": 1, "embedding_dim": 8},
-        "training": {"batch_size": 4, "log_every": 1, "device": "cpu"},
+        "training": {"batch_size": 4, "device": "cpu"},
         "data": {"corpora": {str(corpus.folder): 1.0}, "frames": 9},
         "stages": [
             {
@@ -42,8 +42,12 @@ def recipe(corpus: Corpus, small_bert: Path) -> Recipe:
                 "command": "pretrain",
                 "expected_minutes": 2,
                 "expected_score": {"val_mpjpe_mm": 300, "mpjpe_mm": 40.5},
-                "text": {"source": str(small_bert), "layers": 1, "pooling": "mean"},
-                "data": {"labels": "both", "masks": {"window_frames": [2, 4]}},
+                "text": {"source": str(small_bert), "pooling": "mean"},
+                "data": {
+                    "label_kinds": ["action", "transition", "sequence"],
+                    "window_mask": [2, 4],
+                    "masks": {"window": 1},
+                },
                 "alignment": {"negatives": 3},
                 "training": {"epochs": 1},
             },
@@ -51,7 +55,7 @@ def recipe(corpus: Corpus, small_bert: Path) -> Recipe:
                 "name": "long",
                 "command": "pretrain",
                 "based_on": "text",
-                "data": {"frames": 12, "masks": {"random": 1, "part": 0, "window": 0}},
+                "data": {"frames": 12, "masks": {"random": 1}},
             },
         ],
     }
@@ -84,7 +88,7 @@ def test_stages_merge_the_settings_they_are_based_on(recipe: Recipe, tmp_path: P
     assert long.config.init == tmp_path / "run" / "2-text"
     assert isinstance(long.config, PretrainConfig)
     assert long.config.data.corpora == {"elsewhere": 2.0} and long.config.data.frames == 12
-    assert long.config.data.masks.window_frames == (2, 4) and long.config.data.masks.random == 1
+    assert long.config.data.window_mask == (2, 4) and long.config.data.masks == {"random": 1}
     assert long.config.alignment == text.config.alignment
 
 
@@ -195,7 +199,7 @@ def bad(stage: int = 1, **changes: Any) -> Any:
         (bad(init="tiny"), "stage 2: only the first stage has init"),
         (bad(expected_minutes="long"), "stage 2.*expected_minutes"),
         (bad(training={"epoch": 3}), r"stage 2 \(text\).*epoch.*epochs"),
-        (bad(0, text={"layers": 2}), r"stage 1 \(lifting\).*text"),
+        (bad(0, text={"pooling": "mean"}), r"stage 1 \(lifting\).*text"),
     ],
 )
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])

@@ -123,7 +123,8 @@ def library() -> ctypes.CDLL:
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if not compiler:
         raise UserError(
-            "training.fused needs a C++ compiler (g++ or clang++): install one, or set it to false"
+            "the fused kernels need a C++ compiler (g++ or clang++): install one, or set "
+            "training.device to cpu"
         )
     command = [compiler, *_FLAGS, *os.environ.get("CXXFLAGS", "").split()]
     path = cache_folder() / f"fused-{_fingerprint(command)}.so"
@@ -136,7 +137,7 @@ def library() -> ctypes.CDLL:
     except OSError as error:
         raise UserError(
             f"cannot keep the fused kernels in {path.parent} ({error}): set XDG_CACHE_HOME to a "
-            "folder that can be written and run from, or training.fused to false"
+            "folder that can be written and run from, or training.device to cpu"
         ) from error
 
 
@@ -150,7 +151,7 @@ def _compile(command: list[str], target: Path) -> None:
         first = next(iter(error.stderr.strip().splitlines()), "no message")
         raise UserError(
             f"{command[0]} cannot compile the fused kernels ({first}): set CXX to another "
-            "compiler, or training.fused to false"
+            "compiler, or training.device to cpu"
         ) from error
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from actionpose.datasets.paired import Recording, write_pairs
+from actionpose.datasets.paired import Recording, write_paired
 from actionpose.prepare.paired.validation import (
     Floats,
     check_metric,
@@ -119,7 +119,7 @@ def _prepare_motionbert(path: Path, out_dir: Path) -> Path:
         # the least-squares factors of the file against its own millimeters
         "factor_residual_mm": round(_factor_residual_mm(splits["test"], path.name), 6),
     }
-    return write_pairs(out_dir, dict(splits), info)
+    return write_paired(out_dir, dict(splits), info)
 
 
 def _motionbert_recordings(table: Any, split: str, where: str) -> Iterator[Recording]:
@@ -230,7 +230,7 @@ def _prepare_videopose3d(poses: Path, keypoints: Path, cameras: Path, out_dir: P
         "license": LICENSE,
         "synthetic": is_synthetic(loaded),
     }
-    return write_pairs(out_dir, dict(splits), info)
+    return write_paired(out_dir, dict(splits), info)
 
 
 def _videopose3d_recordings(

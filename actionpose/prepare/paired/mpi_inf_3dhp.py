@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from actionpose.datasets.paired import Recording, write_pairs
+from actionpose.datasets.paired import Recording, write_paired
 from actionpose.prepare.paired.validation import (
     check_metric,
     check_pixels,
@@ -81,7 +81,7 @@ def prepare_3dhp(
             split: _check_annotation(made, annotation) for split, made in recordings.items()
         },
     }
-    return write_pairs(out_dir, dict(recordings), info)
+    return write_paired(out_dir, dict(recordings), info)
 
 
 def _train_recordings(data: dict[str, Any], where: str) -> Iterator[Recording]:

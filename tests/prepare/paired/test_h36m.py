@@ -4,15 +4,16 @@ import copy
 import json
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from helpers.synthetic_fixtures import OF_32, h36m_sh, h36m_videopose3d, save_npz
 
-from actionpose.config import ClipConfig, FinetuneConfig, ModelConfig, TrainingConfig
-from actionpose.datasets.paired import normalize, open_pairs, verify_pairs
-from actionpose.datasets.paired_clips import PairBatches, input_of, target_of
+from actionpose.config import FinetuneConfig, FinetuneDataConfig, ModelConfig, TrainingConfig
+from actionpose.datasets.paired import normalize, open_paired, verify_paired
+from actionpose.datasets.paired_clips import PairedBatches, input_of, target_of
 from actionpose.prepare.paired.h36m import prepare_h36m
 from actionpose.training.finetune import finetune
 from actionpose.utils.errors import UserError
@@ -39,11 +40,11 @@ def prepared(content, tmp_path_factory):
 
 
 def test_every_number_arrives(content, prepared):
-    info = verify_pairs(prepared)
+    info = verify_paired(prepared)
     assert (info["kind"], info["synthetic"]) == ("h36m-sh", True)
     assert info["factor_residual_mm"] < 1e-3
     for split in ("train", "test"):
-        pairs, table = open_pairs(prepared, split), content[split]
+        pairs, table = open_paired(prepared, split), content[split]
         np.testing.assert_array_equal(pairs.keypoints_px[..., :2], table["joint_2d"])
         np.testing.assert_array_equal(pairs.keypoints_px[..., 2], table["confidence"])
         np.testing.assert_array_equal(pairs.pose, table["joint3d_image"])
@@ -56,7 +57,7 @@ def test_every_number_arrives(content, prepared):
         assert sum(map(len, pairs.videos)) == len(pairs.pose) == len(table["source"])
     np.testing.assert_array_equal(pairs.truth_mm, content["test"]["joints_2.5d_image"])
     np.testing.assert_array_equal(pairs.mm_per_px, content["test"]["2.5d_factor"])
-    assert {video.subject for video in open_pairs(prepared, "train").videos} == {
+    assert {video.subject for video in open_paired(prepared, "train").videos} == {
         *("S1", "S5", "S6", "S7", "S8")
     }
     assert {video.subject for video in pairs.videos} == {"S9", "S11"}
@@ -70,7 +71,7 @@ def test_same_file_same_bytes(content, prepared, tmp_path):
 
 def test_units_of_the_model(content, prepared):
     """xy / w * 2 - (1, h / w), z / w * 2, root-relative."""
-    pairs = open_pairs(prepared, "test")
+    pairs = open_paired(prepared, "test")
     video = pairs.videos[0]
     rows = np.arange(video.start, video.stop)
     seen = input_of(pairs, rows, video, "detected")
@@ -87,17 +88,18 @@ def test_units_of_the_model(content, prepared):
 
 
 def test_an_epoch_has_every_clip_once_and_batches_repeat(prepared):
-    pairs = open_pairs(prepared, "train")
-    batches = PairBatches(pairs, 20, 10, batch_size=4, seed=3)
+    pairs = open_paired(prepared, "train")
+    config = FinetuneDataConfig(frames=20, stride=10)
+    batches = PairedBatches(pairs, config, batch_size=4, seed=3)
     steps = batches.windows // 4
     names = [name for step in range(steps) for name in batches.batch(step)["name"]]
     assert len(set(names)) == len(names) == steps * 4
-    later = PairBatches(pairs, 20, 10, batch_size=4, seed=3, first_step=2)
+    later = PairedBatches(pairs, config, batch_size=4, seed=3, first_step=2)
     first = next(iter(later))
     for key, value in batches.batch(2).items():
         assert (first[key] == value) if key == "name" else torch.equal(first[key], value)
     halves = [
-        PairBatches(pairs, 20, 10, batch_size=4, seed=3, rank=rank, world_size=2).batch(1)
+        PairedBatches(pairs, config, batch_size=4, seed=3, rank=rank, world_size=2).batch(1)
         for rank in range(2)
     ]
     assert torch.equal(torch.cat([h["pose"] for h in halves]), batches.batch(1)["pose"])
@@ -106,9 +108,16 @@ def test_an_epoch_has_every_clip_once_and_batches_repeat(prepared):
 
 def test_mirrored_clips_fit(prepared):
     """Mirroring moves 2D and 3D alike: the same joints stay above each other."""
-    pairs = open_pairs(prepared, "train")
-    always = PairBatches(pairs, 20, 10, batch_size=4, seed=3, mirror=1, keypoints="truth")
-    never = PairBatches(pairs, 20, 10, batch_size=4, seed=3, mirror=0, keypoints="truth")
+    pairs = open_paired(prepared, "train")
+    points = np.array(pairs.pose, dtype=np.float32)
+    points[..., 2] = 1  # of a detector without errors
+    exact = replace(pairs, keypoints_px=points)
+    always, never = (
+        PairedBatches(
+            exact, FinetuneDataConfig(frames=20, stride=10, mirror=mirror), batch_size=4, seed=3
+        )
+        for mirror in (1.0, 0.0)
+    )
     a, b = always.batch(0), never.batch(0)
     for batch in (a, b):
         xy = batch["keypoints"][..., :2]
@@ -122,9 +131,9 @@ def test_finetuning_on_pairs_learns_and_resumes(prepared, tmp_path):
             model=ModelConfig(
                 dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=9, class_token=False
             ),
-            data=ClipConfig(pairs=prepared, frames=9, stride=9),
+            data=FinetuneDataConfig(paired=prepared, frames=9, stride=9),
             training=TrainingConfig(
-                epochs=2, batch_size=8, learning_rate=5e-3, log_every=1, device="cpu",
+                epochs=2, batch_size=8, learning_rate=5e-3, device="cpu",
                 max_minutes=minutes,
             ),
         )  # fmt: skip
@@ -152,7 +161,7 @@ def test_finetuning_on_pairs_learns_and_resumes(prepared, tmp_path):
 )
 def test_settings_that_do_not_fit(prepared, tmp_path, data, message):
     config = FinetuneConfig(
-        data=ClipConfig(**{"pairs": prepared, "frames": 9, **data}),
+        data=FinetuneDataConfig(**{"paired": prepared, "frames": 9, **data}),
         training=TrainingConfig(batch_size=32, device="cpu"),
     )
     with pytest.raises(UserError, match=message):
@@ -240,7 +249,7 @@ def test_confidence_may_have_an_axis_more(content, prepared, tmp_path):
     for table in (wider["train"], wider["test"]):
         table["confidence"] = table["confidence"][..., None]
     out = prepare_h36m(dump(tmp_path / "raw.pkl", wider), tmp_path / "out")
-    assert verify_pairs(out)["sha256"] == verify_pairs(prepared)["sha256"]
+    assert verify_paired(out)["sha256"] == verify_paired(prepared)["sha256"]
 
 
 def test_changed_files_are_noticed(content, tmp_path):
@@ -249,13 +258,13 @@ def test_changed_files_are_noticed(content, tmp_path):
         file.seek(-1, os.SEEK_END)
         file.write(b"\x7f")
     with pytest.raises(UserError, match=r"pose\.npy was changed"):
-        verify_pairs(out)
+        verify_paired(out)
     info = json.loads((out / "data.json").read_text())
     (out / "data.json").write_text(json.dumps({**info, "format": 99}))
     with pytest.raises(UserError, match="format 99"):
-        open_pairs(out, "test")
+        open_paired(out, "test")
     with pytest.raises(UserError, match="not a prepared data set"):
-        open_pairs(tmp_path, "test")
+        open_paired(tmp_path, "test")
 
 
 # ---- VideoPose3D's files
@@ -277,7 +286,7 @@ def prepare(folder, out, poses="data_3d_h36m.npz", keypoints="cpn.npz", cameras=
 
 def test_world_to_camera_and_detections_cut(videopose3d, tmp_path):
     folder, positions_m, positions_px = videopose3d
-    pairs = open_pairs(prepare(folder, tmp_path / "out"), "test")
+    pairs = open_paired(prepare(folder, tmp_path / "out"), "test")
     assert (pairs.kind, pairs.unit_mm, len(pairs.videos)) == ("h36m-cpn", 1000, 24)
     video = next(v for v in pairs.videos if v.name == "S9 Walking/58860488")
     assert (video.action, len(video)) == ("Walking", 40)

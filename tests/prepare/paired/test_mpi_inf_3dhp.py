@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from helpers.synthetic_fixtures import mpi_inf_3dhp, save_npz
 
-from actionpose.datasets.paired import open_pairs, verify_pairs
-from actionpose.datasets.paired_clips import PairBatches, input_of, target_of
+from actionpose.config import FinetuneDataConfig
+from actionpose.datasets.paired import open_paired, verify_paired
+from actionpose.datasets.paired_clips import PairedBatches, input_of, target_of
 from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
 from actionpose.utils.errors import UserError
@@ -40,10 +41,10 @@ def prepared(content, tmp_path_factory):
 
 
 def test_joints_are_mapped_by_name(content, prepared):
-    info = verify_pairs(prepared)
+    info = verify_paired(prepared)
     assert (info["kind"], info["unit_mm"], info["synthetic"]) == ("3dhp", 1024, True)
     order = [TO_H36M[joint] for joint in H36M17.joints]
-    test = open_pairs(prepared, "test")
+    test = open_paired(prepared, "test")
     for video in test.videos:
         raw, part = content[1][video.name], slice(video.start, video.stop)
         np.testing.assert_array_equal(test.pose[part], raw["data_3d"][:, order])
@@ -57,7 +58,7 @@ def test_joints_are_mapped_by_name(content, prepared):
 
 
 def test_training_videos_keep_their_rates(content, prepared):
-    train = open_pairs(prepared, "train")
+    train = open_paired(prepared, "train")
     assert {v.subject: v.fps for v in train.videos} == {"S1": 50, "S2": 25, "S3": 50}
     assert len(train.videos) == 6  # a video of each camera
     assert train.scored is None
@@ -65,7 +66,7 @@ def test_training_videos_keep_their_rates(content, prepared):
 
 def test_units_of_the_model(content, prepared):
     """2D by the sequence's own width; millimeters over one constant, for TS5 too."""
-    test = open_pairs(prepared, "test")
+    test = open_paired(prepared, "test")
     video = next(v for v in test.videos if v.name == "TS5")
     rows = np.arange(video.start, video.stop)
     seen, pose = input_of(test, rows, video, "detected"), target_of(test, rows, video)
@@ -80,7 +81,12 @@ def test_units_of_the_model(content, prepared):
 
 
 def test_batches(prepared):
-    batches = PairBatches(open_pairs(prepared, "train"), 27, 9, batch_size=4, seed=0)
+    batches = PairedBatches(
+        open_paired(prepared, "train"),
+        FinetuneDataConfig(frames=27, stride=9),
+        batch_size=4,
+        seed=0,
+    )
     assert batches.windows == 6 * 2
     batch = batches.batch(0)
     assert batch["pose"].shape == (4, 27, 17, 3)
@@ -157,7 +163,7 @@ def test_nan_where_nothing_is_scored_is_let_through(content, tmp_path):
     frame = int(np.flatnonzero(test["TS2"]["valid"] == 0)[3])
     test["TS2"]["data_3d"][frame] = np.nan
     out = prepare_3dhp(write(tmp_path, (train, test)), tmp_path / "out")
-    assert np.isnan(open_pairs(out, "test").pose).any()
+    assert np.isnan(open_paired(out, "test").pose).any()
 
 
 def test_annot3_is_detected_and_can_be_asked_for(content, tmp_path):
@@ -165,7 +171,7 @@ def test_annot3_is_detected_and_can_be_asked_for(content, tmp_path):
     with pytest.raises(UserError, match="annot3, not univ_annot3: people differ by 1"):
         prepare_3dhp(tmp_path, tmp_path / "out")
     out = prepare_3dhp(tmp_path, tmp_path / "out", annotation="annot3")
-    assert verify_pairs(out)["annotation"] == "annot3"
+    assert verify_paired(out)["annotation"] == "annot3"
     write(tmp_path, content)
     with pytest.raises(UserError, match="univ_annot3, not annot3"):
         prepare_3dhp(tmp_path, tmp_path / "other", annotation="annot3")
