@@ -23,7 +23,7 @@ from actionpose.skeletons import SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.legacy import current_header
-from actionpose.utils.writers import WRITERS
+from actionpose.utils.writers import WRITERS, register_writer  # noqa: F401  (public from here)
 
 if TYPE_CHECKING:
     import pandas
@@ -55,8 +55,8 @@ class Header(TypedDict, total=False):
     """What the numbers of a result mean and where they come from: plain JSON in files.
 
     An action is {"start_s", "stop_s", "label", "score", "person"}; `person` counts along P and is
-    absent where the action is everybody's. A step of `processing` is {"step", ...} with what it
-    was told and what it cost. More keys are allowed.
+    absent where the action is everybody's. A step of `processing` is {"step", ...} with its
+    settings and residuals. More keys are allowed.
     """
 
     format_version: int
@@ -235,10 +235,9 @@ class Result:
         persons, frames, joints, _ = self.pose_m.shape
         person, frame, joint = (index.ravel() for index in np.indices((persons, frames, joints)))
         names = pd.Categorical.from_codes(joint, categories=pd.Index(self.skeleton.joints))
-        columns: list[Any] = [person, frame, self.time_s[frame], names]
-        columns += [self.pose_m[..., axis].ravel() for axis in range(3)]
-        columns += [self.keypoints_px[..., axis].ravel() for axis in range(3)]
-        columns += [np.repeat(self.valid.ravel(), joints)]
+        numbers = np.concatenate([self.pose_m, self.keypoints_px], axis=-1).reshape(-1, 6).T
+        valid = np.repeat(self.valid.ravel(), joints)
+        columns: list[Any] = [person, frame, self.time_s[frame], names, *numbers, valid]
         return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
 
 

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from scipy.spatial.transform import Rotation
 
 from actionpose.config import NoiseConfig, SamplingConfig
-from actionpose.geometry.camera import Camera, redraw_bones
+from actionpose.geometry.camera import Camera, scale_bones
 from actionpose.skeletons import BODY_PARTS, H36M17
 from actionpose.utils.typing import Array, BoolArray
 
@@ -158,7 +158,7 @@ def random_body(joints_m: Array, config: SamplingConfig, rng: Generator) -> Arra
         joints_m = straighten(joints_m, rng.uniform(*_STRAIGHT_DEG))
     if config.bone_length_jitter:
         scale = np.exp(rng.normal(0, config.bone_length_jitter, len(H36M17)))
-        joints_m = redraw_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
+        joints_m = scale_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
     return joints_m
 
 

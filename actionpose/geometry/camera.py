@@ -8,11 +8,9 @@ are kept; the scale is half the image's width, or half the person's box.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
-
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array
 
 # Rows: camera x, y, z in the world when a camera at the world's origin looks along +y.
 _LEVEL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -125,8 +123,8 @@ def box_frame(keypoints_px: Array) -> Frame2D | None:
     """Units of half the person's box, origin in its center, one for a whole clip.
 
     The box of a frame spans its detected keypoints. A clip has the median of the centers and of
-    the longer sides, so that a person who walks across the image keeps a size, and a few bad
-    frames change nothing.
+    the longer sides, so that a person who walks across the image keeps a size, and a few outliers
+    change nothing.
 
     Args:
         keypoints_px: (T, J, 3); confidence 0 where missing.
@@ -134,13 +132,13 @@ def box_frame(keypoints_px: Array) -> Frame2D | None:
     Returns:
         None if no frame has two detected keypoints apart from each other.
     """
-    seen = keypoints_px[..., 2:] > 0
-    frames = seen[..., 0].sum(axis=1) >= 2
+    detected = keypoints_px[..., 2:] > 0
+    frames = detected[..., 0].sum(axis=1) >= 2
     if not frames.any():
         return None
-    xy, seen = keypoints_px[frames, :, :2], seen[frames]
-    low = np.where(seen, xy, np.inf).min(axis=1)
-    high = np.where(seen, xy, -np.inf).max(axis=1)
+    xy, detected = keypoints_px[frames, :, :2], detected[frames]
+    low = np.where(detected, xy, np.inf).min(axis=1)
+    high = np.where(detected, xy, -np.inf).max(axis=1)
     unit = float(np.median((high - low).max(axis=1))) / 2
     if unit <= 0:
         return None
@@ -159,11 +157,10 @@ def mirror(points: Array) -> Array:
     return result
 
 
-def redraw_bones(joints_m: Array, scale: Array) -> Array:
-    """Change bone lengths and keep every bone's direction and the pelvis.
+def scale_bones(joints_m: Array, scale: Array) -> Array:
+    """Change bone lengths and keep the direction of every bone.
 
-    A body with other legs stands on them: the pelvis is raised or lowered with the length of
-    the legs, so that feet stay on the floor.
+    The pelvis is raised or lowered with the length of the legs, so that feet stay on the floor.
 
     Args:
         joints_m: (T, 17, 3) world, z up.
@@ -175,6 +172,6 @@ def redraw_bones(joints_m: Array, scale: Array) -> Array:
         bone = (joints_m[:, child] - joints_m[:, parent]) * scale[child]
         result[:, child] = result[:, parent] + bone
     ankles = H36M17.indices("left_ankle", "right_ankle")
-    sunk = (result[:, ankles, 2] - joints_m[:, ankles, 2]).mean(axis=1)
-    result[..., 2] -= np.median(sunk)
+    raised = (result[:, ankles, 2] - joints_m[:, ankles, 2]).mean(axis=1)
+    result[..., 2] -= np.median(raised)
     return result

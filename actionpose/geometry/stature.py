@@ -1,11 +1,9 @@
 """The stature of a person, from the length of the bones between ankles and head."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
-
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array
 
 AVERAGE_ADULT_M = 1.70  # where the height is not given
 ANKLE_HEIGHT = 0.039  # of the stature (Drillis and Contini 1966)

@@ -16,7 +16,7 @@ from actionpose.geometry.camera import (
     mirror,
     orthographic_view,
     orthographic_view_inverse,
-    redraw_bones,
+    scale_bones,
 )
 from actionpose.skeletons import H36M17
 
@@ -118,7 +118,7 @@ def test_heading_by_hand(angle: float) -> None:
     assert heading_rad(turned + [3.0, -2.0, 1.0]) == pytest.approx(angle)
 
 
-def test_walkers_go_where_they_head() -> None:
+def test_heading_is_along_the_path() -> None:
     """Of those who walk forward at all: the path and the body's direction agree."""
     checked = 0
     for seed in range(40):
@@ -138,7 +138,7 @@ def test_walkers_go_where_they_head() -> None:
 
 
 @pytest.mark.parametrize("frame", [Frame2D((320.0, 200.0), 150.0), image_frame((1920, 1080))])
-def test_normalized_units_and_back(frame: Frame2D, rng: np.random.Generator) -> None:
+def test_normalize_and_back(frame: Frame2D, rng: np.random.Generator) -> None:
     keypoints = rng.uniform(0, 1000, (6, 17, 3))
     keypoints[..., 2] = rng.uniform(0.1, 1, (6, 17))
     back = frame.denormalize(frame.normalize(keypoints))
@@ -148,13 +148,13 @@ def test_normalized_units_and_back(frame: Frame2D, rng: np.random.Generator) -> 
     np.testing.assert_array_equal(without, frame.normalize(keypoints)[..., :2])
 
 
-def test_image_units_by_hand() -> None:
+def test_image_frame_by_hand() -> None:
     corners = np.array([[0.0, 0, 1], [1920, 1080, 1], [960, 540, 1], [5, 5, 0]])
     expected = [[-1, -0.5625, 1], [1, 0.5625, 1], [0, 0, 1], [0, 0, 0]]
     np.testing.assert_allclose(image_frame((1920, 1080)).normalize(corners), expected)
 
 
-def test_normalizing_changes_nothing_of_what_it_was_given() -> None:
+def test_normalize_keeps_its_argument() -> None:
     keypoints = np.array([[5.0, 5.0, 0.0], [7.0, 8.0, 1.0]])
     image_frame((10, 10)).normalize(keypoints)
     assert keypoints.tolist() == [[5, 5, 0], [7, 8, 1]]
@@ -167,24 +167,24 @@ def box(x: int, y: int, width: int, height: int) -> np.ndarray:
     return keypoints
 
 
-def test_box_units_are_half_the_box() -> None:
+def test_box_frame_is_half_the_box() -> None:
     frame = box_frame(np.stack([box(100, 50, 60, 200)] * 5))
     assert frame == Frame2D((130.0, 150.0), 100.0)
     frame = box_frame(np.stack([box(100, 50, 300, 200)]))
     assert frame == Frame2D((250.0, 150.0), 150.0)
 
 
-def test_box_of_someone_who_walks_across_keeps_its_size() -> None:
+def test_box_frame_of_a_crossing_person() -> None:
     frame = box_frame(np.stack([box(100 * t, 50, 60, 200) for t in range(5)]))
     assert frame == Frame2D((230.0, 150.0), 100.0)
 
 
-def test_a_few_bad_frames_change_nothing() -> None:
+def test_box_frame_ignores_outliers() -> None:
     frames = [box(100, 50, 60, 200)] * 7 + [box(-3000, 4000, 1, 9000)] * 3
     assert box_frame(np.stack(frames)) == Frame2D((130.0, 150.0), 100.0)
 
 
-def test_missing_joints_and_frames_do_not_count() -> None:
+def test_box_frame_ignores_missing_joints() -> None:
     keypoints = np.stack([box(100, 50, 60, 200)] * 3)
     keypoints[:, 10] = [9999, 9999, 0]  # somewhere, but not detected
     alone = np.zeros((17, 3))
@@ -193,7 +193,7 @@ def test_missing_joints_and_frames_do_not_count() -> None:
     assert frame == Frame2D((130.0, 150.0), 100.0)
 
 
-def test_no_box_of_nothing() -> None:
+def test_box_frame_of_nothing_is_none() -> None:
     assert box_frame(np.zeros((5, 17, 3))) is None
     one = np.zeros((5, 17, 3))
     one[:, 3] = [4, 5, 1]
@@ -201,7 +201,7 @@ def test_no_box_of_nothing() -> None:
     assert box_frame(np.ones((5, 17, 3))) is None  # all in one point
 
 
-def test_box_units_do_not_depend_on_the_pixels(rng: np.random.Generator) -> None:
+def test_box_frame_does_not_depend_on_pixels(rng: np.random.Generator) -> None:
     keypoints = rng.uniform(100, 900, (9, 17, 3))
     larger = keypoints * [3.0, 3.0, 1.0] + [50.0, -20.0, 0.0]
     a, b = box_frame(keypoints), box_frame(larger)
@@ -219,7 +219,7 @@ def test_mirror_twice_is_nothing(channels: int, rng: np.random.Generator) -> Non
     np.testing.assert_array_equal(once[..., left, 1:], points[..., right, 1:])
 
 
-def test_mirror_leaves_what_it_was_given(rng: np.random.Generator) -> None:
+def test_mirror_keeps_its_argument(rng: np.random.Generator) -> None:
     points = rng.normal(0, 1, (17, 3))
     before = points.copy()
     mirror(points)
@@ -233,28 +233,28 @@ def bones_of(joints: np.ndarray) -> tuple[Any, ...]:
     return lengths, bones / lengths[..., None], children
 
 
-def test_redrawn_bones_keep_their_directions(walk_m: np.ndarray, rng: np.random.Generator) -> None:
+def test_scale_bones_keeps_directions(walk_m: np.ndarray, rng: np.random.Generator) -> None:
     scale = rng.uniform(0.7, 1.3, 17)
-    redrawn = redraw_bones(walk_m, scale)
-    (lengths, directions, children), (new, same, _) = bones_of(walk_m), bones_of(redrawn)
+    scaled = scale_bones(walk_m, scale)
+    (lengths, directions, children), (new, same, _) = bones_of(walk_m), bones_of(scaled)
     np.testing.assert_allclose(same, directions, atol=1e-9)
     np.testing.assert_allclose(new, lengths * scale[children], rtol=1e-9)
     # the pelvis moves by one constant, up or down
-    shift = redrawn[:, 0] - walk_m[:, 0]
+    shift = scaled[:, 0] - walk_m[:, 0]
     np.testing.assert_allclose(shift[:, :2], 0, atol=1e-12)
     assert np.ptp(shift[:, 2]) < 1e-12
 
 
-def test_other_legs_still_stand_on_the_floor(walk_m: np.ndarray) -> None:
+def test_scale_bones_keeps_feet_on_the_floor(walk_m: np.ndarray) -> None:
     """Twice the legs raise the pelvis about as much; the ankles stay about as high as they were."""
     scale = np.ones(17)
     scale[H36M17.indices("left_knee", "right_knee", "left_ankle", "right_ankle")] = 1.5
-    redrawn = redraw_bones(walk_m, scale)
+    scaled = scale_bones(walk_m, scale)
     ankles = H36M17.indices("left_ankle", "right_ankle")
-    before, after = walk_m[:, ankles, 2], redrawn[:, ankles, 2]
+    before, after = walk_m[:, ankles, 2], scaled[:, ankles, 2]
     assert abs(np.median((after - before).mean(axis=1))) < 1e-9
-    assert redrawn[0, 0, 2] > walk_m[0, 0, 2] + 0.2
+    assert scaled[0, 0, 2] > walk_m[0, 0, 2] + 0.2
 
 
-def test_bones_redrawn_by_one_are_the_same(walk_m: np.ndarray) -> None:
-    np.testing.assert_allclose(redraw_bones(walk_m, np.ones(17)), walk_m, atol=1e-12)
+def test_scale_bones_by_one_is_identity(walk_m: np.ndarray) -> None:
+    np.testing.assert_allclose(scale_bones(walk_m, np.ones(17)), walk_m, atol=1e-12)

@@ -16,7 +16,7 @@ import numpy as np
 
 from actionpose.datasets.projection import place_camera
 from actionpose.datasets.synthetic.generate import motion
-from actionpose.geometry.camera import Camera, redraw_bones
+from actionpose.geometry.camera import Camera, scale_bones
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, convert
 
 # the id, size and place of Human3.6M's cameras
@@ -51,7 +51,7 @@ def walk_m(seed: int, frames: int) -> np.ndarray:
         joints = made.joints_m.astype(np.float64)
         if lengths is None:
             lengths = bone_lengths(joints)
-        joints = redraw_bones(joints, lengths / bone_lengths(joints))
+        joints = scale_bones(joints, lengths / bone_lengths(joints))
         if parts:
             joints[..., :2] += parts[-1][-1, 0, :2] - joints[0, 0, :2]
         parts.append(joints)
