@@ -10,6 +10,7 @@ from actionpose.keypoints.model_input import PreparedTrack, normalize_windows
 from actionpose.models import PoseEncoder
 from actionpose.utils.errors import UserError
 from actionpose.utils.sliding_windows import sliding_windows, visible_windows
+from actionpose.utils.typing import Array
 
 _BATCH = 8  # windows at a time; more leave the cache of a CPU
 _NO_TOKEN = (
@@ -19,7 +20,7 @@ _NO_TOKEN = (
 
 
 @torch.inference_mode()
-def embed_clips(encoder: PoseEncoder, clips: NDArray[np.floating]) -> NDArray[np.float32]:
+def embed_clips(encoder: PoseEncoder, clips: Array) -> NDArray[np.float32]:
     """Unit vectors (N, E) of normalized clips (N, T, 17, 3), of `perspective_clip`.
 
     Raises:
@@ -35,11 +36,10 @@ def embed_clips(encoder: PoseEncoder, clips: NDArray[np.floating]) -> NDArray[np
 def embed_tracks(
     encoder: PoseEncoder,
     tracks: Sequence[PreparedTrack],
-    *,
     length: int,
     normalization: str,
     progress: Callable[[int], object] = lambda windows: None,
-) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
+) -> tuple[NDArray[np.float32], Array]:
     """Unit vectors of overlapping windows of P persons.
 
     Args:

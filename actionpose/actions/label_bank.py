@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from actionpose import checkpoint
 from actionpose.models.text_encoder import TextEncoder, normalize_text
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array
 
 PHRASINGS = ("{}", "a person: {}", "someone is doing this: {}")
 _BATCH = 64
@@ -86,7 +87,7 @@ class LabelBank:
         )
 
 
-def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+def unit(vectors: Array) -> NDArray[np.float32]:
     """Vectors (..., E) brought to length 1; zeros stay."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)

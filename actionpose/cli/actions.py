@@ -165,7 +165,7 @@ def search(
             searching.open_index(source, model, folder=index, progress=bar.update)
             for source in sources
         ]
-    hits = searching.best(indices, vector, top)
+    hits = searching.best_hits(indices, vector, top)
     for hit in hits:
         span = f"{hit.start_s:7.1f} to {hit.stop_s:7.1f} s"
         about = f"  ({hit.text})" if hit.text else ""

@@ -105,15 +105,19 @@ def lift(
     options = batch.LiftOptions(
         checkpoint=checkpoint,
         device=device,
-        detector=detector,
-        persons=persons if persons == "all" else _integer(persons),
-        order=person_order,
-        max_gap_s=max_gap,
-        height_m=None if height is None else parse_height(height),
-        format=format,
-        skeleton=skeleton,
-        image_size=None if image_size is None else parse_size(image_size),
-        fps=fps,
+        reading={
+            "detector": detector,
+            "format": format,
+            "skeleton": skeleton,
+            "image_size": None if image_size is None else parse_size(image_size),
+            "fps": fps,
+        },
+        lifting={
+            "persons": persons if persons == "all" else _integer(persons),
+            "order": person_order,
+            "max_gap_s": max_gap,
+            "height_m": None if height is None else parse_height(height),
+        },
         steps=(motion.apply,),
     )
     if not inputs:

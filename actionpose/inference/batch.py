@@ -21,7 +21,6 @@ import torch
 from actionpose.export.save import save_files
 from actionpose.inference.predictor import ActionPose
 from actionpose.keypoints.formats import is_folder_of_frames
-from actionpose.keypoints.tracking import MAX_GAP_S
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import check_not_inputs
@@ -30,6 +29,7 @@ from actionpose.video.decoding import VIDEO_SUFFIXES
 from actionpose.video.source import KEYPOINT_SUFFIXES, Progress, is_keypoint_file, read_source
 
 ENGINES = ("local", "ray")
+_ADDRESS = re.compile(r"[a-z0-9]{2,}:/")  # s3://bucket or the like; as a path, it has lost a slash
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,8 @@ class LiftOptions:
 
     checkpoint: str = "tiny"
     device: str = "auto"
-    detector: str = "mediapipe"
-    persons: str | int = "all"
-    order: str = "largest"
-    max_gap_s: float = MAX_GAP_S
-    height_m: float | None = None
-    format: str = "auto"  # of keypoint files; this and the rest as in `Keypoints.read`
-    skeleton: str | None = None
-    image_size: tuple[int, int] | None = None
-    fps: float | None = None
+    reading: dict[str, Any] = field(default_factory=dict)  # arguments of `read_source`
+    lifting: dict[str, Any] = field(default_factory=dict)  # arguments of `ActionPose.lift`
     # what is done to a result before it is written, in this order; functions of modules, so that
     # they can be sent to other processes
     steps: tuple[Callable[[Result], Result], ...] = ()
@@ -86,27 +79,14 @@ def lift_file(
         UserError: the input cannot be used, or an output cannot be written.
     """
     started, stopwatch = time.perf_counter(), Stopwatch()
-    keypoints = read_source(
-        job.source,
-        detector=options.detector,
-        format=options.format,
-        skeleton=options.skeleton,
-        image_size=options.image_size,
-        fps=options.fps,
-        progress=progress,
-        stopwatch=stopwatch,
-    )
-    persons = keypoints.num_persons
-    persons = persons if options.persons == "all" else min(int(options.persons), persons)
-    total = persons * keypoints.num_frames
+    keypoints = read_source(job.source, progress=progress, stopwatch=stopwatch, **options.reading)
+    persons, wanted = keypoints.num_persons, options.lifting.get("persons", "all")
+    total = keypoints.num_frames * (persons if wanted == "all" else min(wanted, persons))
     with stopwatch.stage("lift"):
         result = model.lift(
             keypoints,
-            persons=options.persons,
-            order=options.order,
-            max_gap_s=options.max_gap_s,
-            height_m=options.height_m,
             progress=lambda frames: progress("lift", total, frames),
+            **options.lifting,
         )
         for step in options.steps:
             result = step(result)
@@ -278,10 +258,9 @@ def find_jobs(
     found: dict[Path, Path] = {}  # input: name of its outputs, relative, without a suffix
     for given in inputs:
         if not given.exists():
-            raise UserError(
-                f"no such file or folder: {given}"
-                + (" (a bucket has to be mounted as a folder)" if _is_address(given) else "")
-            )
+            bucket = _ADDRESS.match(str(given))
+            advice = " (a bucket has to be mounted as a folder)" if bucket else ""
+            raise UserError(f"no such file or folder: {given}{advice}")
         if holds_inputs(given):
             if given.resolve() == excluded:
                 raise UserError(f"{given} is an input: choose another folder for the outputs")
@@ -308,11 +287,6 @@ def find_jobs(
     ]
     check_not_inputs((path for job in jobs for path in job.outputs), found)
     return jobs
-
-
-def _is_address(path: Path) -> bool:
-    """Whether somebody gave s3://bucket or the like; as a path, it has lost a slash."""
-    return re.match(r"[a-z0-9]{2,}:/", str(path)) is not None
 
 
 def _inputs_in(folder: Path, recursive: bool, excluded: Path) -> Iterator[Path]:

@@ -42,9 +42,9 @@ from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 from actionpose.utils.sliding_windows import blend, sliding_windows
+from actionpose.utils.typing import Array
 from actionpose.video.source import Source, read_source
 
-Array = NDArray[np.floating]
 Progress = Callable[[int], object]
 
 LIFTING_OVERLAP = 3  # windows that cover a frame, while lifting
@@ -149,7 +149,9 @@ class ActionPose:
         header = self._header(keypoints, height_m)
         embeddings = None
         if self.knows_actions:
-            embeddings, spans_s = self._embed_tracks(tracks)
+            embeddings, spans_s = embed_tracks(
+                self.encoder, tracks, self.timeline_frames, self.normalization
+            )
             header["embedding_windows_s"] = np.round(spans_s, 4).tolist()
         return Result(
             pose_m=(pose * (height_m or AVERAGE_ADULT_M)).astype(np.float32),
@@ -210,21 +212,8 @@ class ActionPose:
             if source.embeddings is not None and spans_s and same:
                 return source.embeddings, np.array(spans_s)
             source = keypoints_of_result(source)
-        return self._embed_tracks(prepare_tracks(source, self.fps), length, progress)
-
-    def _embed_tracks(
-        self,
-        tracks: Sequence[PreparedTrack],
-        length: int | None = None,
-        progress: Progress = lambda windows: None,
-    ) -> tuple[NDArray[np.float32], Array]:
-        return embed_tracks(
-            self.encoder,
-            tracks,
-            length=length or self.timeline_frames,
-            normalization=self.normalization,
-            progress=progress,
-        )
+        tracks, length = prepare_tracks(source, self.fps), length or self.timeline_frames
+        return embed_tracks(self.encoder, tracks, length, self.normalization, progress)
 
     def actions(
         self,

@@ -2,7 +2,7 @@
 
 Each source (a result file, or a corpus) is cut into windows, whose embeddings are kept in an index
 file. An index says from which files and with which checkpoint it was made, and is made anew when
-either changes. Corpora have no 2D: each window is seen from in front and from the side, and
+either changes. Corpora have no 2D: each window is projected from in front and from the side, and
 the two embeddings are averaged.
 """
 
@@ -25,14 +25,16 @@ from actionpose.geometry.camera import heading_rad
 from actionpose.inference.predictor import ActionPose
 from actionpose.result import Result, is_result
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write, cache_folder
+from actionpose.utils.files import atomic_write, cache_folder, make_folder
+from actionpose.utils.resampling import runs
 from actionpose.utils.sliding_windows import sliding_windows
+from actionpose.utils.typing import Array, IntArray
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 VIEWS_RAD = (0.0, np.pi / 2)  # from in front, from the side
-_DISTANCE_M, _HEIGHT_M = 4.5, 1.5  # of the camera that sees corpora
+_DISTANCE_M, _HEIGHT_M = 4.5, 1.5  # of the camera that corpora are projected with
 _BATCH = 16
-_LEAST_NORM = 0.5  # windows in which nobody is seen have zeros
+_MIN_NORM = 0.5  # windows in which nobody is visible have zeros
 
 Progress = Callable[[int], object]
 
@@ -55,8 +57,8 @@ class Index:
 
     source: Path
     embeddings: NDArray[np.float32]  # (W, E) unit vectors
-    spans_s: NDArray[np.floating]  # (W, 2)
-    motion: NDArray[np.int64]  # (W,) rows of `motions`
+    spans_s: Array  # (W, 2)
+    motion: IntArray  # (W,) rows of `motions`
     motions: list[tuple[str, str]]  # name and text
 
 
@@ -64,7 +66,7 @@ def find_sources(places: Iterable[Path]) -> list[Path]:
     """Results and corpora: the places themselves, and what is in those that are folders.
 
     Raises:
-        UserError: a place is not there or has nothing to search in.
+        UserError: a place does not exist or has nothing to search in.
     """
     found: dict[Path, None] = {}
     for place in places:
@@ -112,17 +114,19 @@ def open_index(
     folder = folder or index_folder()
     digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
     path = folder / f"{source.stem}-{digest}.npz"
-    wanted = {"format": FORMAT, "checkpoint": model.checkpoint["sha256"], "of": _state(source)}
-    if (stored := _read(path, source, wanted)) is not None:
+    wanted = {
+        "format": FORMAT,
+        "checkpoint": model.checkpoint["sha256"],
+        "source": _fingerprint(source),
+    }
+    if (stored := _load_index(path, source, wanted)) is not None:
         return stored
-    made = _of_corpus(source, model, progress) if _is_corpus(source) else _of_result(source, model)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make the folder {folder} for the index: {error.strerror}; choose another "
-            "with --index"
-        ) from error
+    made = (
+        _index_corpus(source, model, progress)
+        if _is_corpus(source)
+        else _index_result(source, model)
+    )
+    make_folder(folder)
     header = json.dumps({**wanted, "motions": made.motions})
     with atomic_write(path) as unfinished:
         np.savez(
@@ -135,15 +139,15 @@ def open_index(
     return made
 
 
-def _state(source: Path) -> str:
-    """Changes when the source does."""
+def _fingerprint(source: Path) -> str:
+    """What changes when the source does."""
     if _is_corpus(source):
         return str(open_corpus(source).info["sha256"])
     about = source.stat()
     return f"{about.st_size} bytes, {about.st_mtime_ns} ns"
 
 
-def _read(path: Path, source: Path, wanted: dict[str, Any]) -> Index | None:
+def _load_index(path: Path, source: Path, wanted: dict[str, Any]) -> Index | None:
     """The index in a file, unless there is none, it is damaged, or it is of something else."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -157,51 +161,37 @@ def _read(path: Path, source: Path, wanted: dict[str, Any]) -> Index | None:
         return None
 
 
-def _of_result(source: Path, model: ActionPose) -> Index:
+def _index_result(source: Path, model: ActionPose) -> Index:
     result = Result.load(source)
     embeddings, spans_s = model.embed_windows(result)
     begin_s = float(result.time_s[0]) if len(result.time_s) else 0.0
-    person, window = np.nonzero(np.linalg.norm(embeddings, axis=-1) > _LEAST_NORM)
+    person, window = np.nonzero(np.linalg.norm(embeddings, axis=-1) > _MIN_NORM)
     motions = [(f"person {number}", "") for number in range(len(embeddings))]
     return Index(source, embeddings[person, window], spans_s[window] + begin_s, person, motions)
 
 
-def _of_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
+def _index_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
     corpus = open_corpus(source)
+    motions = list(corpus.motions().values())
     length = round(model.frames * corpus.fps / model.fps)
-    rows: list[tuple[int, int, int]] = []  # motion, first row of joints.npy, one past the last
-    texts: list[tuple[str, str]] = []
-    for number, motion in enumerate(corpus.motions().values()):
-        spans = motion.start + sliding_windows(len(motion), length)
-        rows += [(number, int(start), int(stop)) for start, stop in spans]
-        texts.append((motion.motion, motion.text))
-    rows.sort(key=lambda row: row[2] - row[1])  # windows of one length go together
+    windows = [sliding_windows(len(motion), length) for motion in motions]
+    motion = np.repeat(np.arange(len(motions)), [len(spans) for spans in windows])
+    spans = np.concatenate(windows)  # frames of each motion
+    order = np.argsort(np.diff(spans)[:, 0], kind="stable")
+    motion, spans = motion[order], spans[order]
+    rows = spans + np.array([m.start for m in motions])[motion, None]
     embeddings = []
-    for part in _batches(rows):
-        joints = [np.asarray(corpus.joints_m[start:stop], np.float64) for _, start, stop in part]
-        embeddings.append(embed_motions(joints, corpus.fps, model))
-        progress(len(part))
-    first = np.array([motion.start for motion in corpus.motions().values()])
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    spans_s = (table[:, 1:] - first[table[:, :1]]) / corpus.fps
-    return Index(source, np.concatenate(embeddings), spans_s, table[:, 0], texts)
+    for run in runs(np.diff(spans)[:, 0]):  # windows of one length go together
+        for first in range(run.start, run.stop, _BATCH):
+            part = rows[first : min(first + _BATCH, run.stop)]
+            joints_m = [np.asarray(corpus.joints_m[a:b], np.float64) for a, b in part]
+            embeddings.append(embed_motions(joints_m, corpus.fps, model))
+            progress(len(part))
+    names = [(motion.motion, motion.text) for motion in motions]
+    return Index(source, np.concatenate(embeddings), spans / corpus.fps, motion, names)
 
 
-def _batches(rows: Sequence[tuple[int, int, int]]) -> Iterable[list[tuple[int, int, int]]]:
-    """Some rows at a time, all of one length."""
-    batch: list[tuple[int, int, int]] = []
-    for row in rows:
-        if batch and (len(batch) == _BATCH or row[2] - row[1] != batch[0][2] - batch[0][1]):
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
-def embed_motions(
-    joints_m: Sequence[NDArray[np.floating]], fps: float, model: ActionPose
-) -> NDArray[np.float32]:
+def embed_motions(joints_m: Sequence[Array], fps: float, model: ActionPose) -> NDArray[np.float32]:
     """Unit vectors (N, E) of motions (T, 17, 3) of one length, in meters, z up."""
     total: NDArray[np.float32] | float = 0.0
     for view_rad in VIEWS_RAD:
@@ -224,11 +214,11 @@ def embed_span(
     """A motion as a query: (E,) of the first person of a result, between two times.
 
     Raises:
-        UserError: not a result, nobody is seen there, or the times are not in it.
+        UserError: not a result, nobody is visible there, or the times are not in it.
     """
     if not is_result(source):
         raise UserError(f"{source} is not a result of `actionpose lift` (npz): lift it first")
-    index = _of_result(source, model)
+    index = _index_result(source, model)
     low = -np.inf if start_s is None else start_s
     high = np.inf if stop_s is None else stop_s
     middle_s = index.spans_s.mean(axis=1)
@@ -237,11 +227,10 @@ def embed_span(
         raise UserError(
             f"{source} shows person 0 nowhere between {low:g} and {high:g} s: give other times"
         )
-    vector: NDArray[np.float32] = unit(index.embeddings[inside].sum(axis=0))
-    return vector
+    return unit(index.embeddings[inside].sum(axis=0))
 
 
-def best(indices: Iterable[Index], query: NDArray[np.floating], top: int) -> list[Hit]:
+def best_hits(indices: Iterable[Index], query: Array, top: int) -> list[Hit]:
     """The best spans, the best first; no two of one motion overlap.
 
     Args:
@@ -249,23 +238,17 @@ def best(indices: Iterable[Index], query: NDArray[np.floating], top: int) -> lis
     """
     hits: list[Hit] = []
     for index in indices:
-        if not len(index.embeddings):
-            continue
         scores = index.embeddings @ query
-        taken: list[int] = []
+        taken = np.empty(0, dtype=np.int64)
         for row in np.argsort(-scores, kind="stable"):
             if len(taken) == top:
                 break
-            start_s, stop_s = index.spans_s[row]
-            if any(
-                index.motion[other] == index.motion[row]
-                and index.spans_s[other, 0] < stop_s
-                and start_s < index.spans_s[other, 1]
-                for other in taken
-            ):
+            (start_s, stop_s), others = index.spans_s[row], index.spans_s[taken]
+            overlap = (others[:, 0] < stop_s) & (start_s < others[:, 1])
+            if (overlap & (index.motion[taken] == index.motion[row])).any():
                 continue
-            taken.append(int(row))
+            taken = np.append(taken, row)
             name, text = index.motions[index.motion[row]]
-            span = (round(float(start_s), 3), round(float(stop_s), 3))
-            hits.append(Hit(round(float(scores[row]), 4), index.source, name, *span, text))
+            span_s = (round(float(start_s), 3), round(float(stop_s), 3))
+            hits.append(Hit(round(float(scores[row]), 4), index.source, name, *span_s, text))
     return sorted(hits, key=lambda hit: -hit.score)[:top]

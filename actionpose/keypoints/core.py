@@ -32,6 +32,7 @@ from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.legacy import current_names
+from actionpose.utils.typing import BoolArray, IntArray
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 ASSUMED_FPS = 30.0
@@ -56,8 +57,8 @@ class Keypoints:
     """
 
     keypoints_px: NDArray[np.float32]  # (P, T, J, 3): x, y, confidence 0 to 1
-    valid: NDArray[np.bool_]  # (P, T): True where the person was detected in that frame
-    track_id: NDArray[np.int64]  # (P,), each once
+    valid: BoolArray  # (P, T): True where the person was detected in that frame
+    track_id: IntArray  # (P,), each once
     fps: float
     image_size: tuple[int, int] | None  # width, height in pixels
     skeleton: Skeleton
@@ -114,7 +115,7 @@ class Keypoints:
         """(T,) seconds of the frames, from the first one."""
         return np.arange(self.num_frames) / self.fps if self.time_s is None else self.time_s
 
-    def _frames(self) -> NDArray[np.int64]:
+    def _frames(self) -> IntArray:
         """The file's number of each row of keypoints_px.reshape(P * T, J, 3)."""
         return np.tile(np.arange(self.num_frames) + self.first_frame, self.num_persons)
 

@@ -29,12 +29,12 @@ class PreparedTrack:
     """One person's keypoints on the frame grid of a model, with short gaps filled."""
 
     points: Array  # (G, 17, 3) x, y in pixels and confidence
-    valid: NDArray[np.bool_]  # (G,) the person is detected, or was filled in
-    detected: NDArray[np.bool_]  # (G,) the person is detected
+    valid: BoolArray  # (G,) the person is detected, or was filled in
+    detected: BoolArray  # (G,) the person is detected
     grid_s: Array  # (G,) seconds; the input's own times where they are at the model's rate
     fps: float  # of the grid
     time_s: Array  # (T,) seconds of the input
-    present: NDArray[np.bool_]  # (T,) as `valid`, at the times of the input
+    present: BoolArray  # (T,) as `valid`, at the times of the input
     image_size: tuple[int, int] | None
 
     @property

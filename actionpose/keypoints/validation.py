@@ -5,13 +5,14 @@ from numpy.typing import NDArray
 
 from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import IntArray
 
 MAX_RATE_HZ = 1000.0
 NORMALIZED = 2.0  # coordinates up to this are not pixels
 
 
 def cleaned(
-    keypoints: NDArray[np.float64], frame: NDArray[np.int64], skeleton: Skeleton
+    keypoints: NDArray[np.float64], frame: IntArray, skeleton: Skeleton
 ) -> NDArray[np.float32]:
     """(N, J, 3) as in a file -> as in `Keypoints`. `frame` (N,) is for the messages."""
     with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
@@ -24,7 +25,7 @@ def cleaned(
     return points
 
 
-def check_values(points: NDArray[np.float32], frame: NDArray[np.int64], skeleton: Skeleton) -> None:
+def check_values(points: NDArray[np.float32], frame: IntArray, skeleton: Skeleton) -> None:
     """(N, J, 3) are finite, with confidence 0 to 1."""
     finite = np.asarray(np.isfinite(points).all(-1))
     good = finite & (points[..., 2] >= 0) & (points[..., 2] <= 1)

@@ -8,10 +8,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.utils.typing import Array, BoolArray, IntArray
+
 _MIN_VISIBLE = 0.5  # fraction of a window's frames in which a person has to be visible
 
 
-def sliding_windows(num_frames: int, length: int, *, overlap: int = 2) -> NDArray[np.int64]:
+def sliding_windows(num_frames: int, length: int, *, overlap: int = 2) -> IntArray:
     """First and one past the last frame of the windows that cover a sequence: (W, 2).
 
     A window starts every `length // overlap` frames, and the last one ends with the sequence.
@@ -26,16 +28,14 @@ def sliding_windows(num_frames: int, length: int, *, overlap: int = 2) -> NDArra
     return starts[:, None] + [0, length]
 
 
-def visible_windows(spans: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def visible_windows(spans: IntArray, valid: BoolArray) -> BoolArray:
     """(W,) whether a person, visible in the frames `valid` (T,), is so in half of a window."""
     count = np.concatenate([[0], np.cumsum(valid)])
     frames = spans[:, 1] - spans[:, 0]
     return count[spans[:, 1]] - count[spans[:, 0]] >= np.maximum(1, _MIN_VISIBLE * frames)
 
 
-def blend(
-    windows: Iterable[tuple[int, NDArray[np.floating]]], shape: tuple[int, ...]
-) -> NDArray[np.float64]:
+def blend(windows: Iterable[tuple[int, Array]], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Weighted mean of overlapping windows, so that nothing jumps where one begins.
 
     A window's weights fall linearly from its middle to both ends.

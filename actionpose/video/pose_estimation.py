@@ -17,6 +17,7 @@ from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.tracking import track
 from actionpose.utils.errors import UserError
 from actionpose.utils.timing import Stopwatch
+from actionpose.utils.typing import IntArray
 from actionpose.video.decoding import VideoReader
 from actionpose.video.detectors import Detector
 
@@ -69,7 +70,7 @@ def _follow(
     video: VideoReader,
     detector: Detector,
     time_s: NDArray[np.float64],
-    frame: NDArray[np.int64],
+    frame: IntArray,
     points: NDArray[np.float32],
     fps: float | None,
 ) -> Keypoints:

@@ -15,7 +15,7 @@ from actionpose.datasets.corpus import Corpus, open_corpus
 from actionpose.inference import search
 from actionpose.inference.search import (
     Index,
-    best,
+    best_hits,
     embed_motions,
     embed_span,
     find_sources,
@@ -65,7 +65,7 @@ def test_a_motion_finds_itself(corpus: Corpus, model: ActionPose, tmp_path: Path
     assert len(sources) == len(motions) == 8
     indices = [open_index(path, model, folder=tmp_path / "index") for path in sources]
     for path in sources:
-        hits = best(indices, embed_span(path, model, 0.449, 0.451), top=5)  # one window
+        hits = best_hits(indices, embed_span(path, model, 0.449, 0.451), top=5)  # one window
         assert (hits[0].source, hits[0].start_s, hits[0].stop_s) == (path, 0.0, 0.9)
         assert hits[0].score == pytest.approx(1, abs=1e-3)
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
@@ -75,9 +75,9 @@ def test_hits_of_a_motion_do_not_overlap() -> None:
     spans_s = np.array([[0.0, 2], [1, 3], [2, 4], [0, 2]])
     embeddings = unit(np.array([[1.0, 0], [1, 0.1], [1, 0.5], [1, 1]]))
     index = Index(Path("x"), embeddings, spans_s, np.array([0, 0, 0, 1]), [("a", ""), ("b", "t")])
-    hits = best([index], np.array([1.0, 0]), top=10)
+    hits = best_hits([index], np.array([1.0, 0]), top=10)
     assert [(hit.motion, hit.start_s) for hit in hits] == [("a", 0), ("a", 2), ("b", 0)]
-    assert best([index], np.array([1.0, 0]), top=1) == hits[:1]
+    assert best_hits([index], np.array([1.0, 0]), top=1) == hits[:1]
 
 
 def test_an_index_is_made_once_and_anew_when_something_changes(
