@@ -244,7 +244,7 @@ def _ball(middle: Array, radii: tuple[float, ...]) -> tuple[Array, Array]:
 
 
 def _faces(size: int) -> Array:
-    """Triangles between the rings of `_lathe`, seen from outside, (F,)."""
+    """Triangles between the rings of `_lathe`, facing outwards, (F,)."""
     ring, corner = np.divmod(np.arange(size - _AROUND), _AROUND)
     a = ring * _AROUND + corner
     b = ring * _AROUND + (corner + 1) % _AROUND

@@ -16,8 +16,9 @@ _DIRECTIONS = {  # letter: along x right, y up, z towards the camera; words
 
 
 class Axes(StrEnum):
-    """Where x, y and z point, seen from the camera: right, left, up, down, forward or back.
+    """The directions of x, y and z as letters: right, left, up, down, forward or back.
 
+    They are those of the camera: forward is away from it.
     Everything that draws uses `Y_UP`. A person who faces the camera then looks along +z, with the
     left side at +x, as animation tools expect.
     """

@@ -1,7 +1,8 @@
 """Contacts of feet with the ground, the floor's plane, and feet that do not slide.
 
-All of it assumes `ASSUMES`. 17 joints have no toes: a foot is its ankle, whose height above the
-floor is 3.9 % of the stature (Drillis and Contini 1966).
+All of it assumes that the camera does not move and that the floor is flat. 17 joints have no toes:
+a foot is its ankle, whose height above the floor is 3.9 % of the stature (Drillis and Contini
+1966).
 
 Letters in shapes: P persons, T frames, J joints.
 """
@@ -27,7 +28,6 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import frame_rate, interpolate, true_runs
 from actionpose.utils.typing import Array, BoolArray
 
-ASSUMES = "the camera does not move, and the floor is flat"
 FEET = ("left", "right")
 _ANKLES = H36M17.indices("left_ankle", "right_ankle")
 
@@ -67,10 +67,7 @@ def foot_contact_mask(result: Result) -> BoolArray:
     """
     require_h36m17(result, "foot contacts")
     if result.root_m is None:
-        raise UserError(
-            "which foot stands cannot be told without the path of the root: "
-            "give fov_deg or focal_px as well"
-        )
+        raise UserError("foot contacts need the path of the root: give fov_deg or focal_px as well")
     ankles = positions(result)[:, :, _ANKLES]  # (P, T, 2, 3)
     stands = np.zeros(ankles.shape[:3], dtype=bool)
     for person, valid in enumerate(valid_frames(result) & np.isfinite(ankles).all(axis=(2, 3))):

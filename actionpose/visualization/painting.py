@@ -1,6 +1,7 @@
 """Shapes and words on Pillow images, painted larger and shrunk, for smooth edges."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,14 @@ if TYPE_CHECKING:
 SCALE = 2  # sizes within `paint` are this many times those on the canvas
 
 
-def paint(
-    canvas: "Image.Image",
-    box: tuple[int, int, int, int],
-    painter: Callable[["ImageDraw.ImageDraw"], None],
-) -> None:
-    """Let `painter` paint the part of the canvas in a box (left, top, right, bottom)."""
+@contextmanager
+def paint(canvas: "Image.Image", box: tuple[int, int, int, int]) -> "Iterator[ImageDraw.ImageDraw]":
+    """Give what paints on the part of the canvas in a box (left, top, right, bottom)."""
     from PIL import Image, ImageDraw
 
     part = canvas.crop(box)
     larger = part.resize((part.width * SCALE, part.height * SCALE), Image.Resampling.NEAREST)
-    painter(ImageDraw.Draw(larger))
+    yield ImageDraw.Draw(larger)
     canvas.paste(larger.reduce(SCALE), box[:2])
 
 

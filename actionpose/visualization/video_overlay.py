@@ -177,9 +177,8 @@ class _Artist:
         skeleton = self.result.skeleton
         colors = [side_color(joint) for joint in skeleton.joints]
         at = (xy - low) * SCALE
-
-        def painter(draw: "ImageDraw.ImageDraw") -> None:
-            bones = [bone for bone in skeleton.bones if visible[list(bone)].all()]
+        bones = [bone for bone in skeleton.bones if visible[list(bone)].all()]
+        with paint(canvas, (int(low[0]), int(low[1]), int(high[0]), int(high[1]))) as draw:
             for child, parent in bones if has_rim else []:
                 line(draw, at[parent], at[child], 1.9 * thick * SCALE, "white")
             for child, parent in bones:
@@ -190,17 +189,14 @@ class _Artist:
                 color = paler(colors[joint], confidence[joint])
                 disc(draw, at[joint], 0.6 * thick * SCALE, color)
 
-        paint(canvas, (int(low[0]), int(low[1]), int(high[0]), int(high[1])), painter)
-
     def draw_right(self, canvas: "Image.Image", frame: int | None, time_s: float) -> None:
-        def painter(draw: "ImageDraw.ImageDraw") -> None:
+        left = self.left[0]
+        with paint(canvas, (left, 0, left + HEIGHT_PX, HEIGHT_PX)) as draw:
             draw.rectangle((0, 0, 9999, 9999), fill=_STAGE)
             self.camera.draw_floor(draw)
             if frame is not None:
                 self._draw_bodies(draw, frame)
             self._draw_words(draw, time_s)
-
-        paint(canvas, (self.left[0], 0, self.left[0] + HEIGHT_PX, HEIGHT_PX), painter)
 
     def _draw_bodies(self, draw: "ImageDraw.ImageDraw", frame: int) -> None:
         skeleton = self.result.skeleton
@@ -264,26 +260,18 @@ class _Timeline:
         self.picture = Image.new("RGB", (width_px, max(1, self.height_px)), PAPER)
         colors = label_colors([str(action["label"]) for action in actions], OTHER)
 
-        def painter(draw: "ImageDraw.ImageDraw") -> None:
+        with paint(self.picture, (0, 0, *self.picture.size)) as draw:
             for lane, person in enumerate(people):
                 for action in lanes[person]:
                     color = colors[str(action["label"])]
                     self._draw_bar(draw, lane, action, _title(result, action), color)
-
-        if people:
-            paint(self.picture, (0, 0, width_px, self.height_px), painter)
 
     def _x(self, time_s: float) -> float:
         fraction = (time_s - self.first_s) / max(self.last_s - self.first_s, 1e-9)
         return min(max(fraction, 0.0), 1.0) * (self.picture.width - 1)
 
     def _draw_bar(
-        self,
-        draw: "ImageDraw.ImageDraw",
-        lane: int,
-        action: dict[str, Any],
-        title: str,
-        color: str,
+        self, draw: "ImageDraw.ImageDraw", lane: int, action: dict[str, Any], title: str, color: str
     ) -> None:
         left, right = (SCALE * self._x(action[key]) for key in ("start_s", "stop_s"))
         top, bottom = SCALE * (lane * _LANE_PX + 3), SCALE * ((lane + 1) * _LANE_PX - 3)
