@@ -4,9 +4,9 @@ A corpus is a folder of three files:
 
 - `joints.npy`: (F, 17, 3) float32, all motions one after another; meters, world, z up, in the
   order of H36M17. It is memory-mapped.
-- `segments.jsonl`: a line per labeled span of a motion. `start` and `stop` are rows of
+- `segments.jsonl`: a line per labeled segment of a motion. `start` and `stop` are rows of
   `joints.npy`. Every motion has at least one line of kind "sequence" that spans it whole; its
-  text is empty where the motion has no text of its own. Spans may overlap.
+  text is empty where the motion has no text of its own. Segments may overlap.
 - `corpus.json`: format version, skeleton, rate, source, license, what was skipped and why, and
   the hashes of the other two.
 
@@ -15,6 +15,7 @@ The same input gives the same bytes.
 
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,19 +23,25 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.datasets.storage import (
+    FORMAT,
+    GrowingArray,
+    check_format,
+    check_hashes,
+    opening,
+)
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_folder, sha256
+from actionpose.utils.files import atomic_folder, atomic_text, sha256, write_json
 from actionpose.utils.legacy import current_names
-
-FORMAT = 1  # raised when code that reads the old format would misread the new one
+from actionpose.utils.typing import Array
 
 Kind = Literal["action", "transition", "sequence"]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A labeled span of a motion."""
+    """Frames of a motion with a label."""
 
     motion: str
     subject: str
@@ -55,7 +62,7 @@ class Motion:
     id: str
     subject: str
     split: str
-    joints_m: NDArray[np.floating]  # (T, 17, 3) world, z up
+    joints_m: Array  # (T, 17, 3) world, z up
     text: str = ""  # of the whole motion
     labels: list[tuple[int, int, str, Kind]] = field(default_factory=list)  # start, stop in frames
 
@@ -78,7 +85,7 @@ class Corpus:
         return float(self.info["fps"])
 
     def motions(self, split: str | None = None) -> dict[str, Segment]:
-        """The whole span of each motion, by id, in the order of the file."""
+        """The whole segment of each motion, by id, in the order of the file."""
         return {
             segment.motion: segment
             for segment in self.segments
@@ -107,64 +114,41 @@ def write_corpus(
         UserError: the folder exists, a motion is not finite or has another shape, an id comes
             twice, a label lies outside its motion, or there is no motion at all.
     """
-    folder = Path(folder)
+    num_frames, ids = 0, set()
     with atomic_folder(folder) as unfinished:
-        skipped = {} if skipped is None else skipped
-        _write(unfinished, motions, source, license, fps, skipped, report)
-    return folder
-
-
-def _write(
-    folder: Path,
-    motions: Iterable[Motion],
-    source: str,
-    license: str,
-    fps: float,
-    skipped: dict[str, str],
-    report: dict[str, Any] | None,
-) -> None:
-    num_frames, seen = 0, set()
-    with (
-        open(folder / "joints.npy", "wb") as joints,
-        open(folder / "segments.jsonl", "w", encoding="utf-8", newline="\n") as table,
-    ):
-        _write_header(joints, 0)  # numpy leaves room in the header for the length to grow
-        for motion in motions:
-            length = _check(motion)
-            if motion.id in seen:
-                raise UserError(f"motion {motion.id} comes twice")
-            seen.add(motion.id)
-            joints.write(np.ascontiguousarray(motion.joints_m, dtype="<f4").tobytes())
-            whole: tuple[int, int, str, Kind] = (0, length, motion.text, "sequence")
-            for start, stop, text, kind in [whole, *motion.labels]:
-                span = (num_frames + start, num_frames + stop)
-                row = Segment(motion.id, motion.subject, motion.split, *span, text, kind)
-                table.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-            num_frames += length
-        if not seen:
+        with (
+            closing(GrowingArray(unfinished / "joints.npy", (len(H36M17), 3), "<f4")) as joints,
+            atomic_text(unfinished / "segments.jsonl") as table,
+        ):
+            for motion in motions:
+                length = _check(motion)
+                if motion.id in ids:
+                    raise UserError(f"motion {motion.id} comes twice")
+                ids.add(motion.id)
+                joints.append(motion.joints_m)
+                whole: tuple[int, int, str, Kind] = (0, length, motion.text, "sequence")
+                for start, stop, text, kind in [whole, *motion.labels]:
+                    rows = (num_frames + start, num_frames + stop)
+                    row = Segment(motion.id, motion.subject, motion.split, *rows, text, kind)
+                    table.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+                num_frames += length
+        if not ids:
             raise UserError("there is no motion to write")
-        joints.seek(0)
-        _write_header(joints, num_frames)
-    info = {
-        "format": FORMAT,
-        "skeleton": H36M17.name,
-        "fps": fps,
-        "motions": len(seen),
-        "frames": num_frames,
-        "source": source,
-        "license": license,
-        "skipped": dict(sorted(skipped.items())),
-        **({} if report is None else {"report": report}),
-        "sha256": {name: sha256(folder / name) for name in ("joints.npy", "segments.jsonl")},
-    }
-    text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-    (folder / "corpus.json").write_text(text, encoding="utf-8")
-
-
-def _write_header(file: Any, num_frames: int) -> None:
-    shape = (num_frames, len(H36M17), 3)
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
+        files = ("joints.npy", "segments.jsonl")
+        info = {
+            "format": FORMAT,
+            "skeleton": H36M17.name,
+            "fps": fps,
+            "motions": len(ids),
+            "frames": num_frames,
+            "source": source,
+            "license": license,
+            "skipped": dict(sorted((skipped or {}).items())),
+            **({} if report is None else {"report": report}),
+            "sha256": {name: sha256(unfinished / name) for name in files},
+        }
+        write_json(unfinished / "corpus.json", info)
+    return Path(folder)
 
 
 def _check(motion: Motion) -> int:
@@ -191,39 +175,27 @@ def open_corpus(folder: Path | str) -> Corpus:
         UserError: not a corpus, another format version, or files that do not fit together.
     """
     folder = Path(folder)
-    try:
+    with opening(folder, "a corpus", "name a folder that `prepare` wrote (docs/datasets.md)"):
         info = current_names(json.loads((folder / "corpus.json").read_text(encoding="utf-8")))
-        joints = np.load(folder / "joints.npy", mmap_mode="r")
+        check_format(folder, info)
+        joints_m = np.load(folder / "joints.npy", mmap_mode="r")
         with open(folder / "segments.jsonl", encoding="utf-8", newline="\n") as lines:
             segments = [Segment(**json.loads(line)) for line in lines]
-        num_frames = info["frames"]
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} is not a corpus: {error.filename} is missing; name the folder that an "
-            "actionpose prepare wrote (docs/datasets.md)"
-        ) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{folder} cannot be read as a corpus: {error}") from error
-    if info.get("format") != FORMAT:
-        raise UserError(
-            f"{folder} is a corpus of format {info.get('format')}; this version reads {FORMAT}: "
-            "prepare it again"
-        )
-    if joints.shape != (num_frames, len(H36M17), 3):
-        raise UserError(f"{folder}: joints.npy has shape {joints.shape}, not what corpus.json says")
-    return Corpus(folder, info, joints, segments)
+        if joints_m.shape != (info["frames"], len(H36M17), 3):
+            raise UserError(
+                f"{folder}: joints.npy has shape {joints_m.shape}, not what corpus.json says"
+            )
+    return Corpus(folder, info, joints_m, segments)
 
 
 def verify_corpus(folder: Path | str) -> Corpus:
     """Open a corpus, compare both hashes, and check every segment.
 
     Raises:
-        UserError: naming the first thing that does not fit.
+        UserError: names the first thing that does not fit.
     """
     corpus = open_corpus(folder)
-    for name, expected in corpus.info["sha256"].items():
-        if sha256(corpus.folder / name) != expected:
-            raise UserError(f"{corpus.folder / name} was changed after the corpus was written")
+    check_hashes(corpus.folder, corpus.info["sha256"])
     for segment in corpus.segments:
         if not 0 <= segment.start < segment.stop <= len(corpus.joints_m):
             raise UserError(f"{corpus.folder}: a segment of {segment.motion} lies outside the data")

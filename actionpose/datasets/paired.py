@@ -1,6 +1,6 @@
 """The prepared form of Human3.6M and MPI-INF-3DHP: 2D keypoints and the 3D pose of each frame.
 
-Such data are seen through the data set's own cameras, so they are no corpus (`corpus.py`), whose
+Such data are recorded by the dataset's own cameras, so they are no corpus (`corpus.py`), whose
 motion is in the world. A folder holds:
 
 - `data.json`: format version, kind, units, what was found while preparing, license, hashes.
@@ -16,30 +16,34 @@ Arrays are memory-mapped. The same input gives the same bytes.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from actionpose.datasets.storage import (
+    FORMAT,
+    GrowingArray,
+    check_format,
+    check_hashes,
+    opening,
+)
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_folder, sha256
+from actionpose.utils.files import atomic_folder, atomic_text, sha256, write_json
 from actionpose.utils.legacy import current_names
+from actionpose.utils.typing import Array, BoolArray, IntArray
 
-Array = NDArray[np.floating]
-Rows = NDArray[np.int64]
-
-FORMAT = 1  # raised when code that reads the old format would misread the new one
 _ARRAYS = ("keypoints_px", "pose", "truth_mm", "mm_per_px", "scored")
 _OPTIONAL = _ARRAYS[2:]
 
 
 @dataclass(frozen=True)
-class Video:
-    """A recording of one camera; `start` and `stop` are rows of the split's arrays."""
+class VideoInfo:
+    """A video of one camera; `start` and `stop` are rows of the split's arrays."""
 
     name: str
     subject: str
@@ -56,8 +60,8 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Recording:
-    """One video on its way into a data set. Joints are in the order of H36M17."""
+class VideoData:
+    """One video on its way into a dataset. Joints are in the order of H36M17."""
 
     name: str
     subject: str
@@ -69,7 +73,7 @@ class Recording:
     pose: Array  # (T, 17, 3), camera axes, px or mm
     truth_mm: Array | None = None  # (T, 17, 3)
     mm_per_px: Array | None = None  # (T,)
-    scored: NDArray[np.bool_] | None = None  # (T,)
+    scored: BoolArray | None = None  # (T,)
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,12 @@ class PairedDataset:
     folder: Path
     split: str
     info: dict[str, Any]
-    videos: list[Video]
-    keypoints_px: NDArray[np.float32]
+    videos: list[VideoInfo]
+    keypoints_px: Array
     pose: Array
     truth_mm: Array
     mm_per_px: Array | None
-    scored: NDArray[np.bool_] | None
+    scored: BoolArray | None
 
     @property
     def kind(self) -> str:
@@ -99,16 +103,16 @@ class PairedDataset:
         """Millimeters in one unit of the model; None where that is half an image's width."""
         return self.info["unit_mm"]
 
-    def unit(self, video: Video) -> float:
+    def unit(self, video: VideoInfo) -> float:
         """One unit of the model, in the unit of `pose`."""
         return video.width / 2 if self.unit_mm is None else self.unit_mm
 
-    def video_of_rows(self) -> Rows:
+    def video_of_rows(self) -> IntArray:
         """(F,) the place in `videos` of each row."""
         return np.repeat(np.arange(len(self.videos)), [len(video) for video in self.videos])
 
 
-def normalize(keypoints_px: Array, video: Video) -> Array:
+def normalize(keypoints_px: Array, video: VideoInfo) -> Array:
     """Pixels (..., 3) to the model's units: 1 is half the image's width, (0, 0) its center.
 
     Unlike `geometry.Frame2D`, a keypoint without confidence stays where it is: so do the peers.
@@ -123,8 +127,8 @@ def normalize(keypoints_px: Array, video: Video) -> Array:
 # ---- which frames make a clip
 
 
-def clip_rows(videos: Iterable[Video], frames: int, stride: int, seed: int = 0) -> Rows:
-    """Rows (C, frames) of the full windows of each video, every `stride` frames (MotionBERT).
+def clip_rows(videos: Iterable[VideoInfo], frames: int, stride: int, seed: int = 0) -> IntArray:
+    """IntArray (C, frames) of the full windows of each video, every `stride` frames (MotionBERT).
 
     What is left at a video's end is in no window. A shorter video is stretched once to a window:
     even positions, each rounded up or down at random.
@@ -143,8 +147,8 @@ def clip_rows(videos: Iterable[Video], frames: int, stride: int, seed: int = 0) 
     return np.concatenate(clips)
 
 
-def covering_rows(videos: Iterable[Video], frames: int) -> tuple[Rows, NDArray[np.bool_]]:
-    """Rows (C, frames) that cover every frame, and which of them are scored: each frame once.
+def covering_rows(videos: Iterable[VideoInfo], frames: int) -> tuple[IntArray, BoolArray]:
+    """IntArray (C, frames) that cover every frame, and which of them are scored: each frame once.
 
     The last window of a video ends at its end and only its new frames are scored; a shorter video
     is continued with its last frame, which is not scored again.
@@ -159,7 +163,7 @@ def covering_rows(videos: Iterable[Video], frames: int) -> tuple[Rows, NDArray[n
     return np.array(clips, dtype=np.int64), np.array(fresh)
 
 
-def centered_rows(videos: list[Video], rows: Rows, frames: int) -> Rows:
+def centered_rows(videos: list[VideoInfo], rows: IntArray, frames: int) -> IntArray:
     """(len(rows), frames): the window around each row, its video's ends repeated."""
     starts = np.array([video.start for video in videos])
     stops = np.array([video.stop for video in videos])
@@ -172,107 +176,68 @@ def centered_rows(videos: list[Video], rows: Rows, frames: int) -> Rows:
 
 
 def write_paired(
-    folder: Path | str, splits: dict[str, Iterable[Recording]], info: dict[str, Any]
+    folder: Path | str, splits: Mapping[str, Iterable[VideoData]], info: dict[str, Any]
 ) -> Path:
-    """Write a data set; the folder appears whole or not at all.
+    """Write a paired dataset; the folder appears whole or not at all.
 
     Args:
         splits: consumed one by one.
         info: goes into `data.json`; it needs `kind`, `pose_unit` and `unit_mm`.
 
     Raises:
-        UserError: the folder exists, or a recording has another shape or a number that is not
+        UserError: the folder exists, or a video has another shape or a number that is not
             finite.
     """
-    folder = Path(folder)
     with atomic_folder(folder) as unfinished:
-        counts = {
-            split: _write_split(unfinished / split, recordings)
-            for split, recordings in splits.items()
-        }
+        counts = {split: _write_split(unfinished / split, data) for split, data in splits.items()}
         files = sorted(path for path in unfinished.rglob("*") if path.is_file())
         hashes = {path.relative_to(unfinished).as_posix(): sha256(path) for path in files}
-        text = {
-            "format": FORMAT,
-            "skeleton": H36M17.name,
-            **info,
-            "splits": counts,
-            "sha256": hashes,
-        }
-        line = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
-        (unfinished / "data.json").write_text(line, encoding="utf-8")
-    return folder
+        head = {"format": FORMAT, "skeleton": H36M17.name}
+        write_json(unfinished / "data.json", head | info | {"splits": counts, "sha256": hashes})
+    return Path(folder)
 
 
-def _write_split(folder: Path, recordings: Iterable[Recording]) -> dict[str, int]:
+def _write_split(folder: Path, videos: Iterable[VideoData]) -> dict[str, int]:
     folder.mkdir()
-    arrays: dict[str, _GrowingArray] = {}
+    arrays: dict[str, GrowingArray] = {}
     row = count = 0
-    try:
-        with (folder / "videos.jsonl").open("w", encoding="utf-8", newline="\n") as table:
-            for recording in recordings:
-                length = _check(recording)
-                for name in _ARRAYS:
-                    if (values := getattr(recording, name)) is not None:
-                        if name == "keypoints_px":
-                            values = values.astype(np.float32)
-                        if name not in arrays:
-                            arrays[name] = _GrowingArray(folder / f"{name}.npy", values)
-                        arrays[name].append(values)
-                width, height = recording.image_size
-                names = (recording.name, recording.subject, recording.action, recording.camera)
-                span = (recording.fps, row, row + length)
-                table.write(json.dumps(asdict(Video(*names, width, height, *span))) + "\n")
-                row, count = row + length, count + 1
-    finally:
-        for array in arrays.values():
-            array.close()
+    with ExitStack() as stack, atomic_text(folder / "videos.jsonl") as table:
+        for video in videos:
+            length = _check(video)
+            for name in _ARRAYS:
+                if (values := getattr(video, name)) is not None:
+                    dtype = np.float32 if name == "keypoints_px" else values.dtype
+                    if name not in arrays:
+                        file = GrowingArray(folder / f"{name}.npy", values.shape[1:], dtype)
+                        arrays[name] = stack.enter_context(closing(file))
+                    arrays[name].append(values)
+            names = (video.name, video.subject, video.action, video.camera)
+            info = VideoInfo(*names, *video.image_size, video.fps, row, row + length)
+            table.write(json.dumps(asdict(info)) + "\n")
+            row, count = row + length, count + 1
     if not count:
         raise UserError(f"there is no video for the split {folder.name!r}")
     return {"videos": count, "frames": row}
 
 
-class _GrowingArray:
-    """An npy file that grows along its first axis."""
-
-    def __init__(self, path: Path, like: NDArray[Any]):
-        self._file = path.open("wb")
-        self._dtype, self._shape, self._length = like.dtype, like.shape[1:], 0
-        self._write_header()  # numpy leaves room in it for the length to grow
-
-    def _write_header(self) -> None:
-        shape = (self._length, *self._shape)
-        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def append(self, values: NDArray[Any]) -> None:
-        self._file.write(np.ascontiguousarray(values, dtype=self._dtype).tobytes())
-        self._length += len(values)
-
-    def close(self) -> None:
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()
-
-
-def _check(recording: Recording) -> int:
+def _check(video: VideoData) -> int:
     """Refuse what would poison training or a score; return the number of frames."""
-    length = len(recording.pose)
+    length = len(video.pose)
     shapes: dict[str, tuple[int, ...]] = {name: (length, len(H36M17), 3) for name in _ARRAYS[:3]}
     shapes |= {"mm_per_px": (length,), "scored": (length,)}
     for name, shape in shapes.items():
-        values = getattr(recording, name)
+        values = getattr(video, name)
         if values is None:
             continue
         if length == 0 or values.shape != shape:
-            raise UserError(f"{recording.name}: {name} has shape {values.shape}, not {shape}")
+            raise UserError(f"{video.name}: {name} has shape {values.shape}, not {shape}")
         finite = np.isfinite(values).reshape(length, -1).all(axis=1)
-        if name in ("pose", "truth_mm") and recording.scored is not None:
-            finite |= ~recording.scored
+        if name in ("pose", "truth_mm") and video.scored is not None:
+            finite |= ~video.scored
         if not finite.all():
-            what = "3D truth" if name in ("pose", "truth_mm") else name
+            what = "3D pose" if name in ("pose", "truth_mm") else name
             raise UserError(
-                f"{recording.name}: the {what} is not finite at frame {int(finite.argmin())}: "
+                f"{video.name}: the {what} is not finite at frame {int(finite.argmin())}: "
                 "the file is damaged; take it from its source again"
             )
     return length
@@ -289,17 +254,14 @@ def open_paired(folder: Path | str, split: str) -> PairedDataset:
             fit together.
     """
     folder = Path(folder)
-    try:
+    advice = "make one with actionpose prepare h36m, or prepare 3dhp"
+    with opening(folder, "a prepared dataset", advice):
         info = current_names(json.loads((folder / "data.json").read_text(encoding="utf-8")))
-        if info.get("format") != FORMAT:
-            raise UserError(
-                f"{folder} is of format {info.get('format')}; this version reads {FORMAT}: "
-                "prepare it again"
-            )
+        check_format(folder, info)
         if split not in info["splits"]:
             raise UserError(f"{folder} has no split {split!r}; it has {', '.join(info['splits'])}")
         with (folder / split / "videos.jsonl").open(encoding="utf-8") as lines:
-            videos = [Video(**current_names(json.loads(line))) for line in lines]
+            videos = [VideoInfo(**current_names(json.loads(line))) for line in lines]
         arrays: dict[str, Any] = {
             name: np.load(path, mmap_mode="r")
             if (path := folder / split / f"{name}.npy").exists() or name not in _OPTIONAL
@@ -307,15 +269,6 @@ def open_paired(folder: Path | str, split: str) -> PairedDataset:
             for name in _ARRAYS
         }
         frames = info["splits"][split]["frames"]
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} is not a prepared data set ({error.filename} is missing): make one with "
-            "actionpose prepare h36m, or prepare 3dhp"
-        ) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{folder} cannot be read as a prepared data set: {error}") from error
     for name, array in arrays.items():
         if array is not None and len(array) != frames:
             raise UserError(
@@ -332,14 +285,12 @@ def verify_paired(folder: Path | str) -> dict[str, Any]:
     """Compare every hash of `data.json`; return what it says.
 
     Raises:
-        UserError: as `open_paired`, or naming the first file that was changed.
+        UserError: as `open_paired`, or names the first file that was changed.
     """
     folder = Path(folder)
     info: dict[str, Any] = {}
     for split in ("train", "test"):
         if (folder / split).is_dir():
             info = open_paired(folder, split).info
-    for name, expected in info.get("sha256", {}).items():
-        if sha256(folder / name) != expected:
-            raise UserError(f"{folder / name} was changed after it was written")
+    check_hashes(folder, info.get("sha256", {}))
     return info

@@ -11,7 +11,7 @@ import numpy as np
 
 from actionpose.config import FinetuneDataConfig
 from actionpose.datasets.loading import Batches
-from actionpose.datasets.paired import PairedDataset, Video, clip_rows, normalize
+from actionpose.datasets.paired import PairedDataset, VideoInfo, clip_rows, normalize
 from actionpose.datasets.projection import Clip
 from actionpose.geometry.camera import mirror
 from actionpose.utils.errors import UserError
@@ -20,7 +20,9 @@ from actionpose.utils.typing import Array, IntArray
 KeypointSource = Literal["detected", "truth"]
 
 
-def input_of(dataset: PairedDataset, rows: IntArray, video: Video, source: KeypointSource) -> Array:
+def input_of(
+    dataset: PairedDataset, rows: IntArray, video: VideoInfo, source: KeypointSource
+) -> Array:
     """The model's input for rows (...,) of one video: (..., 17, 3) float32, normalized.
 
     Args:
@@ -41,7 +43,7 @@ def input_of(dataset: PairedDataset, rows: IntArray, video: Video, source: Keypo
     return normalize(points, video).astype(np.float32)
 
 
-def target_of(dataset: PairedDataset, rows: IntArray, video: Video) -> Array:
+def target_of(dataset: PairedDataset, rows: IntArray, video: VideoInfo) -> Array:
     """Root-relative poses (..., 17, 3) float32 in the model's units."""
     pose = np.asarray(dataset.pose[rows], dtype=np.float64)
     return ((pose - pose[..., :1, :]) / dataset.unit(video)).astype(np.float32)

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.datasets.paired import PairedDataset, Rows
+from actionpose.datasets.paired import PairedDataset
 from actionpose.evaluation.paired import Evaluation, Predict
 from actionpose.evaluation.protocols import SYNTHETIC, group_means
 from actionpose.skeletons import H36M17
 from actionpose.utils.files import atomic_folder
+from actionpose.utils.typing import Array, IntArray
 from actionpose.visualization.drawing import TARGET_COLOR, draw_bones, new_figure, turned
-
-Array = NDArray[np.floating]
 
 # Half the thickness of what can hide a joint, millimeters
 _LIMB_MM, _TRUNK_MM = 50.0, 110.0
@@ -214,5 +213,5 @@ def _predicted(row: int, evaluation: Evaluation, predict: Predict) -> Array:
     """The scored pose (17, 3) of one row, predicted again."""
     rows, scored = evaluation.windows.rows, evaluation.windows.scored
     window, frame = np.argwhere((rows == row) & scored)[0]
-    places: Rows = np.array([window])
+    places: IntArray = np.array([window])
     return predict(evaluation.windows, places)[0, frame]

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from actionpose import checkpoint, model_hub
 from actionpose.datasets.paired import (
     PairedDataset,
-    Rows,
-    Video,
+    VideoInfo,
     centered_rows,
     clip_rows,
     covering_rows,
@@ -43,8 +42,7 @@ from actionpose.skeletons import H36M17, MPI_INF_3DHP17
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
-
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array, IntArray
 
 # The pixels of MotionAGFormer's targets; taken for official files, which do not say their unit.
 _ASSUMED_UNIT_MM = 1024.0
@@ -54,7 +52,7 @@ _ASSUMED_UNIT_MM = 1024.0
 class Windows:
     """Which frames are predicted together, and which of these are scored."""
 
-    rows: Rows  # (C, T)
+    rows: IntArray  # (C, T)
     scored: NDArray[np.bool_]  # (C, T)
     num_stretched: int  # videos shorter than a window, stretched to one
 
@@ -273,7 +271,7 @@ def _box(clip: Array) -> Frame2D:
     return box_frame(clip) or _IMAGE
 
 
-def to_mm(pose: Array, pairs: PairedDataset, rows: Rows, videos: list[Video]) -> Array:
+def to_mm(pose: Array, pairs: PairedDataset, rows: IntArray, videos: list[VideoInfo]) -> Array:
     """(n, T, 17, 3) in the model's units to millimeters."""
     units = np.array([pairs.unit(video) for video in videos])[:, None, None, None]
     if pairs.info["pose_unit"] == "mm":
@@ -309,7 +307,7 @@ def evaluate(
     places = np.arange(len(windows.rows))
     batches = [places[i : i + batch_size] for i in range(0, len(places), batch_size)]
 
-    def stream() -> Iterator[tuple[Rows, Array]]:
+    def stream() -> Iterator[tuple[IntArray, Array]]:
         for which in progress(batches):
             chosen = windows.scored[which]
             yield windows.rows[which][chosen], predict(windows, which)[chosen]
@@ -327,7 +325,7 @@ def evaluate(
     )
 
 
-def groups_of(pairs: PairedDataset, rows: Rows) -> NDArray[np.str_]:
+def groups_of(pairs: PairedDataset, rows: IntArray) -> NDArray[np.str_]:
     """(N,) the action (Human3.6M) or the sequence (MPI-INF-3DHP) of each row."""
     names = [video.name if pairs.kind == "3dhp" else video.action for video in pairs.videos]
     return np.array(names)[pairs.video_of_rows()[rows]]

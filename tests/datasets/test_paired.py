@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from actionpose.datasets.paired import Video, centered_rows, clip_rows, covering_rows
+from actionpose.datasets.paired import VideoInfo, centered_rows, clip_rows, covering_rows
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference_outputs" / "losses.npz")
 
 
-def video(start: int, stop: int) -> Video:
-    return Video("v", "S1", "a", "c", 1000, 1000, 50.0, start, stop)
+def video(start: int, stop: int) -> VideoInfo:
+    return VideoInfo("v", "S1", "a", "c", 1000, 1000, 50.0, start, stop)
 
 
 def test_clip_rows_equal_those_of_motionbert() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from actionpose.datasets.paired import Recording, write_paired
+from actionpose.datasets.paired import VideoData, write_paired
 from actionpose.prepare.paired.validation import (
     Floats,
     check_metric,
@@ -122,7 +122,7 @@ def _prepare_motionbert(path: Path, out_dir: Path) -> Path:
     return write_paired(out_dir, dict(splits), info)
 
 
-def _motionbert_recordings(table: Any, split: str, where: str) -> Iterator[Recording]:
+def _motionbert_recordings(table: Any, split: str, where: str) -> Iterator[VideoData]:
     """The videos of one half of the file: runs of frames with one `source`."""
     arrays = _motionbert_arrays(table, split, where)
     sources, actions, cameras = (np.asarray(table[key]).astype(str) for key in _LISTS)
@@ -145,7 +145,7 @@ def _motionbert_recordings(table: Any, split: str, where: str) -> Iterator[Recor
             )
         if len(set(cameras[part].tolist())) > 1 or len(set(actions[part].tolist())) > 1:
             raise UserError(f"{where}: {name} changes its camera or action within the video")
-        yield Recording(
+        yield VideoData(
             name=name,
             subject=subject,
             action=str(actions[start]),
@@ -180,7 +180,7 @@ def _motionbert_arrays(table: Any, split: str, where: str) -> dict[str, Floats]:
     return arrays
 
 
-def _factor_residual_mm(recordings: list[Recording], where: str) -> float:
+def _factor_residual_mm(recordings: list[VideoData], where: str) -> float:
     """Mean distance between `factor x pixels` and the file's millimeters, roots removed.
 
     A perfect prediction has this error. It is small but nowhere stated, so it is measured.
@@ -235,7 +235,7 @@ def _prepare_videopose3d(poses: Path, keypoints: Path, cameras: Path, out_dir: P
 
 def _videopose3d_recordings(
     subject: str, positions_m: Any, positions_px: Any, extrinsics: Any
-) -> Iterator[Recording]:
+) -> Iterator[VideoData]:
     for side, positions in (("3D", positions_m), ("2D", positions_px)):
         if subject not in positions:
             raise UserError(f"the {side} file has no subject {subject}")
@@ -264,7 +264,7 @@ def _videopose3d_recordings(
                     "the calibration does not belong to these poses"
                 )
             check_sides(keypoints, pose_mm, where)
-            yield Recording(
+            yield VideoData(
                 name=f"{subject} {name}/{camera}",
                 subject=subject,
                 action=name.split()[0],

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from actionpose.datasets.paired import Recording, write_paired
+from actionpose.datasets.paired import VideoData, write_paired
 from actionpose.prepare.paired.validation import (
     check_metric,
     check_pixels,
@@ -58,7 +58,7 @@ def prepare_3dhp(
     Raises:
         UserError: a file that is missing, damaged, of the other annotation, or not what it seems.
     """
-    recordings: dict[str, list[Recording]] = {}
+    recordings: dict[str, list[VideoData]] = {}
     synthetic = False
     for split in splits:
         path = source / FILES[split]
@@ -84,7 +84,7 @@ def prepare_3dhp(
     return write_paired(out_dir, dict(recordings), info)
 
 
-def _train_recordings(data: dict[str, Any], where: str) -> Iterator[Recording]:
+def _train_recordings(data: dict[str, Any], where: str) -> Iterator[VideoData]:
     for sequence, entry in data.items():
         try:
             cameras, fps = entry
@@ -96,7 +96,7 @@ def _train_recordings(data: dict[str, Any], where: str) -> Iterator[Recording]:
             yield _recording(view, where, name, subject, str(camera), fps)
 
 
-def _test_recordings(data: dict[str, Any], where: str) -> Iterator[Recording]:
+def _test_recordings(data: dict[str, Any], where: str) -> Iterator[VideoData]:
     for sequence, view in data.items():
         yield _recording(view, where, sequence, sequence, "0", TEST_FPS, has_valid=True)
 
@@ -110,7 +110,7 @@ def _recording(
     fps: float,
     *,
     has_valid: bool = False,
-) -> Recording:
+) -> VideoData:
     """Check one video, and bring its joints into the order of H36M17 by their names."""
     where = f"{where}: {name}"
     if missing := missing_keys(view, ("data_2d", "data_3d", *(("valid",) if has_valid else ()))):
@@ -135,7 +135,7 @@ def _recording(
     counted = slice(None) if scored is None else scored
     check_metric(pose_mm[counted], where)
     check_sides(keypoints[counted], pose_mm[counted], where)
-    return Recording(
+    return VideoData(
         name=name,
         subject=subject,
         action="",
@@ -148,7 +148,7 @@ def _recording(
     )
 
 
-def _check_annotation(recordings: list[Recording], annotation: Annotation) -> dict[str, float]:
+def _check_annotation(recordings: list[VideoData], annotation: Annotation) -> dict[str, float]:
     """Compare body sizes with what the annotation promises; return them by subject.
 
     Raises:

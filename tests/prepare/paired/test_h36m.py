@@ -210,7 +210,7 @@ DEFECTS = {
     "other length": (changed("test", "joint3d_image", lambda a: a[:-1]), "shape"),
     "short source": (changed("test", "source", lambda a: a[:-1]), "entries"),
     "normalized": (changed("train", "joint_2d", lambda a: a / 500 - 1), "pixels are expected"),
-    "NaN truth": (changed("test", "joints_2.5d_image", nan_at_7), "3D truth is not finite"),
+    "NaN truth": (changed("test", "joints_2.5d_image", nan_at_7), "3D pose is not finite"),
     "NaN pose": (changed("train", "joint3d_image", nan_at_7), "not finite at frame 7"),
     "swapped sides": (swap_everything, "knees would bend backwards"),
     "swapped 2D": (mirror_3d_only, "swapped against the 3D"),
@@ -263,7 +263,7 @@ def test_changed_files_are_noticed(content, tmp_path):
     (out / "data.json").write_text(json.dumps({**info, "format": 99}))
     with pytest.raises(UserError, match="format 99"):
         open_paired(out, "test")
-    with pytest.raises(UserError, match="not a prepared data set"):
+    with pytest.raises(UserError, match="not a prepared dataset"):
         open_paired(tmp_path, "test")
 
 

@@ -142,7 +142,7 @@ DEFECTS = {
     "meters": (spoil_views(lambda v: v.update(data_3d=v["data_3d"] / 1000)), "not millimeters"),
     "swapped sides": (spoil_views(swap_view), "knees would bend backwards"),
     "swapped 2D": (spoil_views(swap_2d), "swapped against the 3D"),
-    "NaN truth": (nan_in_scored, "TS2: the 3D truth is not finite"),
+    "NaN truth": (nan_in_scored, "TS2: the 3D pose is not finite"),
 }
 
 
