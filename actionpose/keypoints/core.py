@@ -80,15 +80,10 @@ class Keypoints:
             )
         if 0 in shape:
             raise UserError(f"keypoints_px has no people or no frames: {shape}")
-        if self.valid.dtype != np.bool_ or self.valid.shape != shape[:2]:
-            raise UserError(
-                f"valid must be bool {shape[:2]}, not {self.valid.dtype} {self.valid.shape}"
-            )
-        if self.track_id.dtype != np.int64 or self.track_id.shape != shape[:1]:
-            raise UserError(
-                f"track_id must be int64 {shape[:1]}, "
-                f"not {self.track_id.dtype} {self.track_id.shape}"
-            )
+        for name, dtype, wanted in (("valid", "bool", shape[:2]), ("track_id", "int64", shape[:1])):
+            array = getattr(self, name)
+            if array.dtype != dtype or array.shape != wanted:
+                raise UserError(f"{name} must be {dtype} {wanted}, not {array.dtype} {array.shape}")
         if len(np.unique(self.track_id)) < len(self.track_id):
             raise UserError("track_id has the same person twice")
         if self.time_s is not None:
@@ -96,7 +91,8 @@ class Keypoints:
         object.__setattr__(self, "notes", tuple(map(str, self.notes)))
         object.__setattr__(self, "fps", checked_rate(self.fps))
         object.__setattr__(self, "image_size", checked_size(self.image_size))
-        check_values(points.reshape(-1, *shape[2:]), self._frames(), self.skeleton)
+        frames = np.tile(np.arange(self.num_frames) + self.first_frame, self.num_persons)
+        check_values(points.reshape(-1, *shape[2:]), frames, self.skeleton)
         if points[points[..., 2] == 0].any() or points[~self.valid].any():
             raise UserError(
                 "joints of confidence 0 and frames that are not valid must be (0, 0, 0)"
@@ -115,10 +111,6 @@ class Keypoints:
         """(T,) seconds of the frames, from the first one."""
         return np.arange(self.num_frames) / self.fps if self.time_s is None else self.time_s
 
-    def _frames(self) -> IntArray:
-        """The file's number of each row of keypoints_px.reshape(P * T, J, 3)."""
-        return np.tile(np.arange(self.num_frames) + self.first_frame, self.num_persons)
-
     @classmethod
     def read(
         cls,
@@ -131,11 +123,11 @@ class Keypoints:
     ) -> "Keypoints":
         """Read a keypoint file, or a folder with one json per frame.
 
-        Frames are put in the order of their numbers, from the least number that the file has;
-        frames in between that it lacks are present and not valid. Confidence above 1, which
-        AlphaPose gives, is 1. COCO's visibility 1 (hidden, but labeled) is a confidence of 0.5.
-        Without track numbers in the file, `tracking` says who is who; with them, of two detections
-        of one person in one frame the more confident stays.
+        Frames are in the order of their numbers, from the least number that the file has; frames
+        in between that it lacks are not valid. Confidence above 1, which AlphaPose gives, is 1.
+        COCO's visibility 1 (hidden, but labeled) is a confidence of 0.5. Without track numbers in
+        the file, `tracking` finds the people; with them, of two detections of one person in one
+        frame the more confident stays.
 
         Args:
             format: one of `formats.NAMES`; "auto" goes by the content.

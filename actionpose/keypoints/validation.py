@@ -68,7 +68,6 @@ def checked_size(size: object) -> tuple[int, int] | None:
     if size is None:
         return None
     if isinstance(size, tuple | list) and len(size) == 2:
-        whole = [isinstance(side, int | np.integer) and int(side) > 0 for side in size]
-        if all(whole):
+        if all(isinstance(side, int | np.integer) and int(side) > 0 for side in size):
             return int(size[0]), int(size[1])
     raise UserError(f"image_size must be width and height in whole pixels above 0, not {size}")

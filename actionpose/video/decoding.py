@@ -1,8 +1,8 @@
 """Video files to upright frames with exact times.
 
-Files of phones are rotated, have frames of uneven duration, end in the middle, and say wrong
-numbers of frames. So: frames are decoded and counted, never believed from the header; times are
-those of the frames; what can be decoded is given, and `VideoReader.problems` says what could not.
+Files of phones are rotated, have frames of uneven duration, end in the middle, and give wrong
+numbers of frames. So frames are decoded and counted, times are those of the frames, and
+`VideoReader.problems` says what could not be decoded.
 """
 
 import os
@@ -21,8 +21,9 @@ VIDEO_SUFFIXES = frozenset(
 )
 # FFmpeg's names of the containers that hold one image
 _IMAGE_FORMATS = ("image2", "_pipe")
-_MISSING_S, _MISSING_SHARE = 0.5, 0.05  # a video shorter than promised by both has lost its end
-_ASSUMED_RATE_HZ = 25.0  # for frames without time stamps in a stream without a rate
+# a video that is shorter than promised by both, seconds and fraction, has lost its end
+_MISSING_S, _MISSING_FRACTION = 0.5, 0.05
+_ASSUMED_FPS = 25.0  # for frames without time stamps in a stream without a rate
 
 
 class Frame(NamedTuple):
@@ -44,9 +45,13 @@ class VideoReader:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        _check_file(self.path)
-        av = _import_av()
         self.problems: list[str] = []
+        if not os.path.isfile(path):
+            kind = "is a folder" if os.path.isdir(path) else "is not there"
+            raise UserError(f"no such video: {path} {kind}")
+        if os.path.getsize(path) == 0:
+            raise UserError(f"{path} is empty: 0 bytes")
+        av = _import_av()
         try:
             # Only this file: a playlist could name others, or addresses on the net.
             self._container = av.open(
@@ -64,7 +69,12 @@ class VideoReader:
             raise
 
     def _open_stream(self) -> None:
-        streams = [s for s in self._container.streams.video if not _is_cover(s)]
+        # the picture of a music file is no video
+        streams = [
+            stream
+            for stream in self._container.streams.video
+            if not stream.disposition & stream.disposition.attached_pic
+        ]
         if not streams:
             kinds = sorted({stream.type for stream in self._container.streams})
             raise UserError(f"{self.path} has no pictures, only {' and '.join(kinds) or 'nothing'}")
@@ -76,7 +86,7 @@ class VideoReader:
         average = self._stream.average_rate or self._stream.guessed_rate
         # what the header says: not for timing
         self.fps = float(average) if average and not self.is_image else None
-        self.num_frames_said = int(self._stream.frames)
+        self.num_frames_declared = int(self._stream.frames)
         self._num_packets = 0
         self._decoded = self._decode()
         self._first = next(self._decoded, None)
@@ -106,14 +116,15 @@ class VideoReader:
     def _decode(self) -> Iterator[Frame]:
         """Frames with times that increase; what goes wrong is noted in `problems`."""
         origin: float | None = None
-        size: tuple[int, int] | None = None
-        last_s, step_s = -1.0, 1 / (self.fps or _ASSUMED_RATE_HZ)
+        width = height = 0  # before rotation, with square pixels
+        last_s, step_s = -1.0, 1 / (self.fps or _ASSUMED_FPS)
         repeated = 0
         for frame in self._frames():
             at = frame.time
             if origin is None:
                 origin = at if at is not None else 0.0
-                size = self._display_size(frame)
+                stretch = float(self._stream.sample_aspect_ratio or 1)
+                width, height = max(1, round(frame.width * stretch)), frame.height
             time_s = last_s + step_s if at is None else at - origin
             if last_s < 0:
                 time_s = 0.0
@@ -121,9 +132,8 @@ class VideoReader:
                 repeated += 1
                 continue
             last_s = time_s
-            assert size is not None
             # a stream may change its size; its pixels must not change their meaning
-            image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+            image = frame.to_ndarray(format="rgb24", width=width, height=height)
             quarters = round(frame.rotation / 90) % 4
             yield Frame(time_s, np.ascontiguousarray(np.rot90(image, quarters)))
         if repeated:
@@ -137,11 +147,11 @@ class VideoReader:
         packets = self._container.demux(self._stream)
         while True:
             try:
-                packet = next(packets)
-            except StopIteration:
-                break
+                packet = next(packets, None)
             except av.error.FFmpegError as error:
                 self.problems.append(f"reading ended with an error ({error.strerror})")
+                break
+            if packet is None:
                 break
             self._num_packets += packet.size > 0
             broken += packet.is_corrupt
@@ -156,12 +166,6 @@ class VideoReader:
         if broken:
             self.problems.append(f"{broken} pieces of the video are damaged")
 
-    def _display_size(self, frame: Any) -> tuple[int, int]:
-        """Width and height before rotation, with square pixels."""
-        aspect = self._stream.sample_aspect_ratio
-        stretch = float(aspect) if aspect else 1.0
-        return max(1, round(frame.width * stretch)), frame.height
-
     def _check_end(self, end_s: float) -> None:
         """A file that is cut between two frames has nothing broken, but promises more.
 
@@ -172,29 +176,13 @@ class VideoReader:
         alone = len(self._container.streams) == 1  # sound may go on after the pictures
         if self.is_image or not promised or not alone:
             return
-        if self.num_frames_said and (self.problems or self._num_packets >= self.num_frames_said):
+        if self.num_frames_declared and (
+            self.problems or self._num_packets >= self.num_frames_declared
+        ):
             return
         promised_s = promised / 1e6  # FFmpeg counts microseconds
-        if promised_s - end_s > max(_MISSING_S, _MISSING_SHARE * promised_s):
+        if promised_s - end_s > max(_MISSING_S, _MISSING_FRACTION * promised_s):
             self.problems.append(f"it ends after {end_s:.1f} s of {promised_s:.1f} s")
-
-
-def _is_cover(stream: Any) -> bool:
-    """Whether a stream is the picture of a music file."""
-    return bool(stream.disposition & stream.disposition.attached_pic)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        if not path.is_file():
-            kind = "is a folder" if path.is_dir() else "is not there"
-            raise UserError(f"no such video: {path} {kind}")
-        if path.stat().st_size == 0:
-            raise UserError(f"{path} is empty: 0 bytes")
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def _import_av() -> Any:

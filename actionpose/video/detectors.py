@@ -6,8 +6,7 @@
 | rtmlib | all | halpe26 | the extra `rtmlib`; downloads its models at the first use |
 | PATH.onnx | one | by their number | the extras `video` and `onnx`; a SimCC model |
 
-A detector says what it sees in a frame and no more: who is who is for `tracking.py`, and nothing is
-smoothed here, so that it is smoothed once, where the user asks for it.
+A detector looks at one frame: identities are for `tracking.py`, smoothing for `postprocessing`.
 """
 
 import contextlib
@@ -65,11 +64,12 @@ class MediaPipe:
     def __init__(self) -> None:
         pose = _import_mediapipe()
         model = Path(pose.__file__).parents[2] / "modules/pose_landmark/pose_landmark_full.tflite"
+        digest = sha256(model)[:16]
         self.fingerprint = (
-            f"MediaPipe Pose {version('mediapipe')}, model complexity 1, {_digest(model)}"
+            f"MediaPipe Pose {version('mediapipe')}, model complexity 1, sha256 {digest}"
         )
         with _quiet():
-            # its own smoothing off: the result stays what was seen
+            # its own smoothing off: the result is what was detected
             self._pose = pose.Pose(model_complexity=1, smooth_landmarks=False)
             # its threads go on starting, and reporting so, until something is asked of them
             self._pose.process(np.zeros((64, 64, 3), dtype=np.uint8))
@@ -78,9 +78,10 @@ class MediaPipe:
         with _without_protobuf_warning():
             found = self._pose.process(image)
         if found.pose_landmarks is None:
-            return np.empty((0, len(self.skeleton), 3), dtype=np.float32)
+            return _nobody(self.skeleton)
         height, width = image.shape[:2]
-        points = [(p.x * width, p.y * height, p.visibility) for p in found.pose_landmarks.landmark]
+        landmarks = found.pose_landmarks.landmark
+        points = [(p.x * width, p.y * height, p.visibility) for p in landmarks]
         return np.array([points], dtype=np.float32)
 
     def close(self) -> None:
@@ -114,16 +115,16 @@ class RtmLib:
         except OSError as error:  # of urllib too
             raise UserError(
                 f"rtmlib cannot load or download its models ({error}): connect to the net for its "
-                "first use, or choose --detector mediapipe"
+                "first use, or choose another detector=NAME"
             ) from error
-        digest = _digest(Path(self._models.pose_model.onnx_model))
-        self.fingerprint = f"RTMPose through rtmlib {version('rtmlib')}, balanced, {digest}"
+        digest = sha256(self._models.pose_model.onnx_model)[:16]
+        self.fingerprint = f"RTMPose through rtmlib {version('rtmlib')}, balanced, sha256 {digest}"
 
     def detect(self, image: Image) -> People:
         picture = np.ascontiguousarray(image[..., ::-1])  # rtmlib takes OpenCV's order, BGR
         boxes = self._models.det_model(picture)
         if len(boxes) == 0:  # else the pose model takes the whole picture for a person
-            return np.empty((0, len(self.skeleton), 3), dtype=np.float32)
+            return _nobody(self.skeleton)
         points, scores = self._models.pose_model(picture, bboxes=boxes)
         return as_people(points, scores)
 
@@ -167,28 +168,27 @@ class OnnxPose:
             raise UserError(f"{path} gives {joints} joints, of which no layout is known: {known}")
         self.skeleton = self.LAYOUTS[joints]
         self.size = (int(shape[3]), int(shape[2]))  # width, height
-        self.fingerprint = f"{path.name}, {_digest(path)}"
+        self.fingerprint = f"{path.name}, sha256 {sha256(path)[:16]}"
         self._finder = finder or MediaPipe()
-        self._seen: NDArray[np.float32] | None = None  # the person in the frame before
+        self._last: NDArray[np.float32] | None = None  # the person in the frame before
 
     def detect(self, image: Image) -> People:
-        if self._seen is not None:
-            self._seen = self.points_in(image, self._seen)
-        if self._seen is None:
+        if self._last is not None:
+            self._last = self._points_in(image, self._last)
+        if self._last is None:
             people = self._finder.detect(image)
-            self._seen = self.points_in(image, people[0]) if len(people) else None
-        if self._seen is None:
-            return np.empty((0, len(self.skeleton), 3), dtype=np.float32)
-        return self._seen[None]
+            self._last = self._points_in(image, people[0]) if len(people) else None
+        return _nobody(self.skeleton) if self._last is None else self._last[None]
 
-    def points_in(self, image: Image, person: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    def _points_in(self, image: Image, person: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """(K, 3) joints in the box around other joints; None if nobody is there."""
         import cv2
 
-        seen = person[person[:, 2] > 0, :2].astype(np.float64)
-        if len(seen) == 0:
+        visible = person[person[:, 2] > 0, :2].astype(np.float64)
+        if len(visible) == 0:
             return None
-        middle, extent = (seen.min(0) + seen.max(0)) / 2, np.ptp(seen, axis=0) * self.MARGIN
+        middle = (visible.min(0) + visible.max(0)) / 2
+        extent = np.ptp(visible, axis=0) * self.MARGIN
         width, height = self.size
         # pixels of the image per pixel of the model; the box grows to the model's shape
         scale = max(extent[0] / width, extent[1] / height, 1e-3)
@@ -208,6 +208,10 @@ class OnnxPose:
 
     def close(self) -> None:
         self._finder.close()
+
+
+def _nobody(skeleton: Skeleton) -> People:
+    return np.empty((0, len(skeleton), 3), dtype=np.float32)
 
 
 def as_people(points: NDArray[Any], scores: NDArray[Any]) -> People:
@@ -298,11 +302,3 @@ def _onnx_providers() -> list[str]:
         raise UserError("this detector needs: pip install 'actionpose[onnx]'") from None
     wanted = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")
     return [name for name in wanted if name in onnxruntime.get_available_providers()]
-
-
-def _digest(path: Path) -> str:
-    """Short hash of a file of weights."""
-    try:
-        return "sha256 " + sha256(path)[:16]
-    except OSError:
-        return "sha256 unknown"

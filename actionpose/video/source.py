@@ -69,7 +69,7 @@ def read_source(
     with VideoReader(path) as video:
         with stopwatch.stage("start"):
             pose_detector = make_detector(detector)
-        total = video.num_frames_said or None
+        total = video.num_frames_declared or None
         with contextlib.closing(pose_detector):
             return estimate_poses(
                 video,
