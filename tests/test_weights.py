@@ -41,6 +41,11 @@ def test_bundled_models_keep_their_scores(name: str, sample: Path) -> None:
     assert scores == pytest.approx(SCORES[name], abs=0.2)
 
 
+@pytest.mark.parametrize("name", sorted(SCORES))
+def test_bundled_models_make_timelines_of_short_windows(name: str) -> None:
+    assert ActionPose.from_pretrained(name, "cpu").timeline_frames == 27
+
+
 def test_bundled_models_have_cards_with_license_and_recipe() -> None:
     assert bundled().keys() == SCORES.keys()
     for folder in bundled().values():

@@ -80,7 +80,7 @@ class ActionPose:
         self.frames: int = meta["frames"]
         self.normalization: str = meta["normalization"]
         self.fps: float = meta["fps"]
-        short = meta.get("config", {}).get("data", {}).get("short_windows", 0)
+        short = meta.get("config", {}).get("data", {}).get("temporal_crop", 0)
         self.timeline_frames = max(1, self.frames // 3) if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
         self.checkpoint = {"name": name, "sha256": weights_sha256}

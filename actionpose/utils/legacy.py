@@ -11,8 +11,13 @@ RENAMED = {
     "other_threshold": "rejection_threshold",
     "other_calibrated_on": "rejection_calibrated_on",
 }
-# of models
-RENAMED_MODEL = {"width": "dim", "rep_width": "dim_rep", "embedding_width": "embedding_dim"}
+# of checkpoints
+RENAMED_MODEL = {
+    "width": "dim",
+    "rep_width": "dim_rep",
+    "embedding_width": "embedding_dim",
+    "short_windows": "temporal_crop",
+}
 
 # The present places of settings of version 0.1 that have another name now, for suggestions.
 SETTINGS_OF_0_1 = {
@@ -120,7 +125,7 @@ def pretraining_data(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         "view": "perspective" if perspective else settings["view"],
         "label_kinds": kinds[settings["labels"]],
         "label_sampling": sampling[settings["label_frequency"]],
-        "temporal_crop": settings["short_windows"],
+        "temporal_crop": settings["temporal_crop"],
         "camera": {"tilt": round(1 - more["level_camera"], 9) if more["camera_pitch_deg"] else 0.0},
         "noise": {
             "coco_joint_convention": settings["detector_joints"],

@@ -83,7 +83,7 @@ def test_other_can_be_left_out() -> None:
 
 @pytest.mark.parametrize(("short", "frames"), [(0.5, 27), (0.0, 81), (None, 81)])
 def test_timelines_look_through_windows_that_were_trained(short: float | None, frames: int) -> None:
-    data = {} if short is None else {"short_windows": short}
+    data = {} if short is None else {"temporal_crop": short}
     meta = {"frames": 81, "fps": 30.0, "normalization": "box", "config": {"data": data}}
     sizes = {"dim": 16, "depth": 1, "num_heads": 1, "dim_rep": 16, "middle_layer": 1}
     encoder = PoseEncoder(**sizes, max_frames=81)
