@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from helpers.amass import write_tree
+from helpers.amass import write_amass
 from helpers.bodies import write_bodies
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -104,7 +104,7 @@ def main(num_files: int = 2000, workers: int = 2, quick: bool = False) -> None:
     num_files = 100 if quick else num_files
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_tree(folder, num_files, seconds=(1, 4))
+        write_amass(folder, num_files, seconds=(1, 4))
         write_bodies(folder / "bodies", num_vertices=6890)
         size = sum(path.stat().st_size for path in (folder / "AMASS").rglob("*.npz"))
         print(

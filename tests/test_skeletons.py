@@ -1,7 +1,5 @@
 """Joint sets against the published orders, and the ways between them."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -48,13 +46,13 @@ def some_points(skeleton: Skeleton, *leading: int, channels: int = 3, seed: int 
 
 
 @EVERY_SET
-def test_mirroring_twice_is_nothing(skeleton: Skeleton) -> None:
+def test_mirror_twice_is_identity(skeleton: Skeleton) -> None:
     points = np.arange(len(skeleton))
     assert (points[skeleton.mirror][skeleton.mirror] == points).all()
 
 
 @EVERY_SET
-def test_mirror_swaps_every_side_and_nothing_else(skeleton: Skeleton) -> None:
+def test_mirror_swaps_sides_only(skeleton: Skeleton) -> None:
     for joint, twin in zip(
         skeleton.joints, np.array(skeleton.joints)[skeleton.mirror], strict=True
     ):
@@ -63,7 +61,7 @@ def test_mirror_swaps_every_side_and_nothing_else(skeleton: Skeleton) -> None:
 
 
 @EVERY_SET
-def test_sets_are_trees(skeleton: Skeleton) -> None:
+def test_parents_form_a_tree(skeleton: Skeleton) -> None:
     assert len(set(skeleton.joints)) == len(skeleton.joints) == len(skeleton.parents)
     assert skeleton.parents.count(None) == 1
     parent_of = dict(zip(skeleton.joints, skeleton.parents, strict=True))
@@ -76,12 +74,12 @@ def test_sets_are_trees(skeleton: Skeleton) -> None:
 
 
 @EVERY_SET
-def test_the_tree_is_symmetric(skeleton: Skeleton) -> None:
+def test_bones_are_symmetric(skeleton: Skeleton) -> None:
     bones = set(skeleton.bones)
     assert bones == {(skeleton.mirror[child], skeleton.mirror[parent]) for child, parent in bones}
 
 
-def test_published_sizes() -> None:
+def test_skeletons_have_published_sizes() -> None:
     assert {name: len(skeleton) for name, skeleton in SKELETONS.items()} == {
         "h36m17": 17,
         "coco17": 17,
@@ -93,7 +91,7 @@ def test_published_sizes() -> None:
     }
 
 
-def indices_of(skeleton: Skeleton, side: str) -> list[Any]:
+def indices_of(skeleton: Skeleton, side: str) -> list[int]:
     return [i for i, joint in enumerate(skeleton.joints) if joint.startswith(f"{side}_")]
 
 
@@ -114,14 +112,12 @@ def indices_of(skeleton: Skeleton, side: str) -> list[Any]:
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_left_and_right_are_where_they_were_published(
-    skeleton: Skeleton, left: list[Any], right: list[Any]
-) -> None:
+def test_joints_sides_as_published(skeleton: Skeleton, left: list[int], right: list[int]) -> None:
     assert indices_of(skeleton, "left") == left
     assert indices_of(skeleton, "right") == right
 
 
-def test_single_joints_are_where_they_were_published() -> None:
+def test_joints_as_published() -> None:
     assert H36M17.indices("pelvis", "right_ankle", "left_ankle", "thorax", "nose", "head") == [
         *(0, 3, 6),
         *(8, 9, 10),
@@ -147,13 +143,13 @@ def test_single_joints_are_where_they_were_published() -> None:
     ]
 
 
-def test_flip_pairs_of_mpi_inf_3dhp() -> None:
+def test_mirror_of_mpi_inf_3dhp() -> None:
     """Arms 2-4 with 5-7, legs 8-10 with 11-13, the trunk with itself."""
     expected = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14, 15, 16]
     assert MPI_INF_3DHP17.mirror == expected
 
 
-def test_body_parts_are_those_of_the_paper() -> None:
+def test_body_parts_of_the_paper() -> None:
     parts = {name: sorted(H36M17.indices(*joints)) for name, joints in BODY_PARTS.items()}
     assert parts == {
         "upper body": [7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
@@ -166,7 +162,7 @@ def test_body_parts_are_those_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_conversion_follows_the_table(name: str) -> None:
+def test_convert_follows_the_table(name: str) -> None:
     points = some_points(SKELETONS[name], 4)
     converted = convert(points, SKELETONS[name])
     assert sorted(TABLE[name]) == list(range(17))
@@ -177,7 +173,7 @@ def test_conversion_follows_the_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_coordinates_alone_are_averaged(name: str) -> None:
+def test_convert_without_confidence(name: str) -> None:
     points = some_points(SKELETONS[name], 2, 3)
     converted = convert(points, SKELETONS[name], confidence=False)
     for joint, parts in TABLE[name].items():
@@ -186,7 +182,7 @@ def test_coordinates_alone_are_averaged(name: str) -> None:
 
 @EVERY_SET
 @pytest.mark.parametrize("confidence", [True, False])
-def test_tensors_and_arrays_alike(skeleton: Skeleton, confidence: bool) -> None:
+def test_convert_tensors_like_arrays(skeleton: Skeleton, confidence: bool) -> None:
     points = some_points(skeleton, 2, 3).astype(np.float32)
     array = convert(points, skeleton, confidence=confidence)
     tensor = convert(torch.from_numpy(points), skeleton, confidence=confidence)
@@ -196,7 +192,7 @@ def test_tensors_and_arrays_alike(skeleton: Skeleton, confidence: bool) -> None:
     np.testing.assert_allclose(tensor.numpy(), array, rtol=1e-6)
 
 
-def test_conversion_changes_nothing_of_what_it_was_given() -> None:
+def test_convert_leaves_its_input() -> None:
     points = some_points(COCO17)
     before = points.copy()
     convert(points, COCO17)
@@ -204,23 +200,23 @@ def test_conversion_changes_nothing_of_what_it_was_given() -> None:
 
 
 @EVERY_SET
-def test_conversion_and_mirror_commute(skeleton: Skeleton) -> None:
+def test_convert_commutes_with_mirror(skeleton: Skeleton) -> None:
     points = some_points(skeleton, 2)
     there = convert(points[:, skeleton.mirror], skeleton)
     np.testing.assert_allclose(there, convert(points, skeleton)[:, H36M17.mirror])
 
 
-def test_the_same_set_is_a_reordering_of_nothing() -> None:
+def test_convert_to_the_same_set() -> None:
     points = some_points(HALPE26)
     assert (convert(points, HALPE26, HALPE26) == points).all()
 
 
-def test_sets_that_contain_another_convert_to_it() -> None:
+def test_convert_to_a_contained_set() -> None:
     points = some_points(HALPE26)
     assert (convert(points, HALPE26, COCO17) == points[:17]).all()
 
 
-def test_refused_conversions() -> None:
+def test_convert_refuses_missing_joints() -> None:
     with pytest.raises(UserError, match="h36m17.*coco17.*nothing gives left_eye"):
         convert(some_points(H36M17), H36M17, COCO17)
     with pytest.raises(UserError, match="halpe26 has 26 joints, but the points have 17"):

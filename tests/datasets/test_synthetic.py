@@ -50,7 +50,7 @@ def motions() -> list[SyntheticMotion]:
     return list(dataset(210, seed=3))
 
 
-def test_same_seed_same_motions(motions):
+def test_dataset_follows_from_the_seed(motions: list[SyntheticMotion]) -> None:
     again = list(dataset(40, seed=3))
     for a, b in zip(motions, again, strict=False):
         assert (a.text, a.subject) == (b.text, b.subject)
@@ -60,7 +60,7 @@ def test_same_seed_same_motions(motions):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_every_action_is_sane(action):
+def test_motion_of_every_action_is_sane(action: str) -> None:
     for seed in range(8):
         made = motion(action, np.random.default_rng(seed))
         assert made.joints_m.dtype == np.float32
@@ -72,19 +72,19 @@ def test_every_action_is_sane(action):
         assert made.joints_m[..., 2].min() > 0, made.text
 
 
-def test_texts_tell_movements_apart():
+def test_movements_have_distinct_texts() -> None:
     texts = [move.text for moves in MOVEMENTS.values() for move in moves]
     assert len(set(texts)) == len(texts)
 
 
-def test_bones_keep_their_length(motions):
+def test_motion_keeps_bone_lengths(motions: list[SyntheticMotion]) -> None:
     for made in motions:
         for child, parent in (*H36M17.bones, (1, 4), (11, 8)):
             lengths = np.linalg.norm(made.joints_m[:, child] - made.joints_m[:, parent], axis=-1)
             assert np.ptp(lengths) < 1e-4
 
 
-def test_joints_keep_their_limits(motions):
+def test_motion_keeps_joint_limits(motions: list[SyntheticMotion]) -> None:
     for made in motions:
         for side in ("left", "right"):
             leg = [f"{side}_{joint}" for joint in ("hip", "knee", "ankle")]
@@ -95,7 +95,7 @@ def test_joints_keep_their_limits(motions):
             assert low - 0.1 < elbow.min() and elbow.max() < high + 0.1
 
 
-def test_knees_bend_forward(motions):
+def test_motion_knees_bend_forward(motions: list[SyntheticMotion]) -> None:
     """Seen from the pelvis' own frame, a bent knee lies before the line from hip to ankle."""
     for made in motions:
         left = track(made, "left_hip") - track(made, "right_hip")
@@ -113,7 +113,7 @@ def test_knees_bend_forward(motions):
             assert (before[clear] > 0).all(), made.text
 
 
-def test_swinging_arms_bend_forward():
+def test_gait_arms_bend_forward() -> None:
     """With the arms down, the forearm lies before the upper arm's line."""
     for made in labeled("march", "march", 5):
         forward = np.cross(
@@ -127,7 +127,7 @@ def test_swinging_arms_bend_forward():
             assert (((forearm - along * upper) * forward).sum(-1) > 0).all()
 
 
-def test_standing_feet_do_not_slide(motions):
+def test_motion_standing_feet_do_not_slide(motions: list[SyntheticMotion]) -> None:
     """While an ankle stays at the height of a flat foot, it stays where it is."""
     stances = 0
     for made in motions:
@@ -144,7 +144,7 @@ def test_standing_feet_do_not_slide(motions):
     assert stances > 400
 
 
-def test_a_walking_foot_stands_for_most_of_a_stride():
+def test_gait_foot_stands_for_most_of_a_stride() -> None:
     for made in labeled("walk", "walk forward", 8):
         moving = speed(track(made, "left_ankle")) > 0.3
         assert 0.25 < moving.mean() < 0.75 or speed(track(made, "pelvis")).mean() < 0.5
@@ -158,7 +158,7 @@ def test_a_walking_foot_stands_for_most_of_a_stride():
         ("run", "run forward", 2.2, 4.9),
     ],
 )
-def test_gaits_have_their_speed(action, text, low, high):
+def test_gait_speed(action: str, text: str, low: float, high: float) -> None:
     for made in labeled(action, text, 6):
         assert low < np.percentile(speed(track(made, "pelvis")[:, :2]), 80) < high
 
@@ -175,7 +175,7 @@ def test_gaits_have_their_speed(action, text, low, high):
         ("throw", "with the {} hand", "wrist"),
     ],
 )
-def test_the_named_side_moves(action, text, joint, side):
+def test_text_names_the_side_that_moves(action: str, text: str, joint: str, side: str) -> None:
     other = {"left": "right", "right": "left"}[side]
     for made in labeled(action, text.format(side), 5):
         travelled = {s: speed(track(made, f"{s}_{joint}")).sum() for s in (side, other)}
@@ -183,34 +183,34 @@ def test_the_named_side_moves(action, text, joint, side):
 
 
 @pytest.mark.parametrize(("side", "other"), [("left", "right"), ("right", "left")])
-def test_the_named_hand_goes_to_the_floor(side, other):
+def test_text_names_the_hand_at_the_floor(side: str, other: str) -> None:
     for made in labeled("pick up", f"with the {side} hand", 6):
         lowest = {s: track(made, f"{s}_wrist")[:, 2].min() for s in (side, other)}
         assert lowest[side] < lowest[other] and lowest[side] < 0.45, made.text
 
 
 @pytest.mark.parametrize(("side", "sign"), [("left", 1), ("right", -1)])
-def test_turns_go_the_named_way(side, sign):
+def test_text_names_the_direction_of_turns(side: str, sign: int) -> None:
     for made in labeled("turn", f"turn to the {side}", 6):
         across = (track(made, "left_hip") - track(made, "right_hip"))[:, :2]
         angle = np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
         assert sign * (angle[-1] - angle[0]) > np.deg2rad(20)
 
 
-def test_sitting_and_standing_change_the_height():
+def test_motion_changes_the_height() -> None:
     for action, sign in (("sit down", -1), ("stand up", 1), ("lie down", -1), ("get up", 1)):
         for seed in range(4):
             head = track(motion(action, np.random.default_rng(seed)), "head")[:, 2]
             assert sign * (head[-1] - head[0]) > 0.2, action
 
 
-def test_jumps_leave_the_floor():
+def test_motion_jumps_leave_the_floor() -> None:
     for made in labeled("jump", "jump", 6):
         lowest = np.minimum(track(made, "left_ankle")[:, 2], track(made, "right_ankle")[:, 2])
         assert lowest.max() > lowest.min() + 0.08, made.text
 
 
-def test_people_differ(motions):
+def test_sample_body_varies(motions: list[SyntheticMotion]) -> None:
     assert len({made.subject for made in motions}) > 150
     rng = np.random.default_rng(0)
     bodies = [sample_body(rng) for _ in range(300)]
@@ -220,7 +220,7 @@ def test_people_differ(motions):
     assert 0.18 < np.median(hips) < 0.25
 
 
-def test_a_subject_has_one_body(motions):
+def test_dataset_subject_has_one_body(motions: list[SyntheticMotion]) -> None:
     lengths: dict[str, float] = {}
     for made in motions:
         thigh = np.linalg.norm(track(made, "left_hip")[0] - track(made, "left_knee")[0])
@@ -228,7 +228,7 @@ def test_a_subject_has_one_body(motions):
     assert len(lengths) < len(motions)  # some came twice
 
 
-def test_headings_and_places_differ(motions):
+def test_dataset_varies_heading_and_place(motions: list[SyntheticMotion]) -> None:
     across = np.array([track(m, "left_hip")[0] - track(m, "right_hip")[0] for m in motions])
     heading = across[:, :2] / np.linalg.norm(across[:, :2], axis=-1, keepdims=True)
     assert np.linalg.norm(heading.mean(0)) < 0.2  # all around
@@ -237,20 +237,20 @@ def test_headings_and_places_differ(motions):
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("duration_s", [0.5, 2.0, 9.0])
-def test_duration_and_rate_are_kept(action, duration_s):
+def test_motion_keeps_duration_and_rate(action: str, duration_s: float) -> None:
     made = motion(action, np.random.default_rng(1), fps=50, duration_s=duration_s)
     assert len(made.joints_m) == round(50 * duration_s)
     assert np.isfinite(made.joints_m).all()
 
 
-def test_the_rate_does_not_change_the_motion():
+def test_motion_does_not_depend_on_the_rate() -> None:
     slow = motion("kick", np.random.default_rng(5), fps=30).joints_m
     fast = motion("kick", np.random.default_rng(5), fps=60).joints_m[::2]
     frames = min(len(slow), len(fast))
     assert np.abs(slow[:frames] - fast[:frames]).max() < 0.03
 
 
-def test_two_bones_reach_their_target():
+def test_two_bone_reaches_its_target() -> None:
     rng = np.random.default_rng(0)
     target = rng.normal(size=(200, 3))
     target *= rng.uniform(0.3, 0.8, size=(200, 1)) / np.linalg.norm(target, axis=-1, keepdims=True)
@@ -260,12 +260,12 @@ def test_two_bones_reach_their_target():
     np.testing.assert_allclose(np.linalg.norm(end - middle, axis=-1), 0.42, atol=1e-9)
 
 
-def test_unknown_action_is_a_users_error():
+def test_motion_refuses_an_unknown_action() -> None:
     with pytest.raises(UserError, match="no synthetic action 'fly'.*walk"):
         motion("fly", np.random.default_rng(0))
 
 
-def test_motions_carry_their_label():
+def test_motion_has_its_label() -> None:
     made = motion("wave", np.random.default_rng(2))
     assert made.labels == ((0, len(made.joints_m), made.text, "action"),)
 
@@ -275,7 +275,7 @@ def transitions() -> list[SyntheticMotion]:
     return [transition(np.random.default_rng(seed)) for seed in range(40)]
 
 
-def test_transitions_name_both_actions(transitions):
+def test_transition_names_both_actions(transitions: list[SyntheticMotion]) -> None:
     assert len({made.text for made in transitions}) > 35
     for made in transitions:
         (a0, a1, first, kind), (b0, b1, second, _), whole = made.labels
@@ -285,7 +285,7 @@ def test_transitions_name_both_actions(transitions):
         assert 0.2 < (b0 - a1) / RATE_HZ < 1.2
 
 
-def test_transitions_do_not_jump(transitions):
+def test_transition_does_not_jump(transitions: list[SyntheticMotion]) -> None:
     """Neither the place nor the direction nor a limb: where the parts meet, all joints move on."""
     for made in transitions:
         assert np.isfinite(made.joints_m).all() and made.joints_m[..., 2].min() > 0
@@ -295,7 +295,7 @@ def test_transitions_do_not_jump(transitions):
             assert near.max() < 4.5, (made.text, near.max())
 
 
-def test_transitions_are_repeatable_and_in_the_data_set():
+def test_transition_is_repeatable_and_in_the_data_set() -> None:
     one, two = (transition(np.random.default_rng(3)) for _ in range(2))
     assert one.text == two.text and np.array_equal(one.joints_m, two.joints_m)
     kinds = [made.action for made in dataset(60, seed=9)]
@@ -314,13 +314,13 @@ def test_transitions_are_repeatable_and_in_the_data_set():
         ("on the floor", "push ups", 0.1, 0.7),
     ],
 )
-def test_the_pelvis_is_as_high_as_the_posture_says(action, text, lowest, highest):
+def test_motion_pelvis_height(action: str, text: str, lowest: float, highest: float) -> None:
     for made in labeled(action, text, 3):
         height = np.median(track(made, "pelvis")[:, 2])
         assert lowest < height < highest, (made.text, height)
 
 
-def test_crawling_gets_ahead_on_hands_and_knees():
+def test_motion_crawls_on_hands_and_knees() -> None:
     for made in labeled("crawl", "crawl on hands and knees", 4):
         moved = np.linalg.norm(np.ptp(track(made, "pelvis")[:, :2], axis=0))
         assert moved > 0.4
@@ -334,14 +334,14 @@ def test_crawling_gets_ahead_on_hands_and_knees():
     ("action", "text"),
     [("eat and drink", "eat with the"), ("use the phone", "at the ear"), ("gesture", "drink from")],
 )
-def test_the_hand_comes_to_the_face(action, text):
+def test_motion_hand_comes_to_the_face(action: str, text: str) -> None:
     for made in labeled(action, text, 4):
         side = "left" if "left" in made.text else "right"
         gap = np.linalg.norm(track(made, f"{side}_wrist") - track(made, "nose"), axis=1)
         assert gap.min() < 0.3, (made.text, gap.min())
 
 
-def test_who_carries_does_not_swing_the_arms():
+def test_gait_carrying_does_not_swing_the_arms() -> None:
     for made in labeled("carry", "carry a box", 4):
         relative = track(made, "left_wrist") - track(made, "thorax")
         assert np.ptp(np.linalg.norm(relative, axis=1)) < 0.15

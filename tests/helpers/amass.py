@@ -1,13 +1,21 @@
-"""A tree of AMASS files and the BABEL files that speak of them, with every defect that is known."""
+"""A synthetic AMASS with its BABEL and bodies: files with every defect that is known."""
 
 import io
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from helpers.bodies import mesh, regressor, write_bodies
+from scipy.spatial.transform import Rotation, Slerp
+
+from actionpose.prepare.amass.build import Report, prepare
+
+Arrays = dict[str, Any]
 
 # archive and folder as BABEL names them, folder on the disk, subject, rates, name with spaces
 DATA_SETS = [
@@ -29,7 +37,7 @@ ACTIONS = ["walk", "sit", "hop left", "T-Pose", "place object_", "wave  right ha
 
 @dataclass
 class Made:
-    """A recording as it was made."""
+    """A sequence as it was made."""
 
     number: int
     defect: str | None
@@ -43,11 +51,13 @@ class Made:
 class Code:
     """What must not run when a file is read."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (print, ("this must not be printed",))
 
 
-def motion(rng, frames, fps, width):
+def motion(
+    rng: np.random.Generator, frames: int, fps: float, width: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Smooth: a few waves a value, and a path at the height of a pelvis."""
     time = np.arange(frames)[:, None] / fps
     waves = rng.uniform(0.2, 1.5, width), rng.uniform(0, 6, width), rng.normal(0, 0.3, width)
@@ -58,7 +68,7 @@ def motion(rng, frames, fps, width):
 
 
 # Each makes something of the arrays that are about to be saved
-FILE_DEFECTS = {
+FILE_DEFECTS: dict[str, Callable[[Arrays], object]] = {
     "nan": lambda a: a["poses"].__setitem__((3, 5), np.nan),
     "no poses": lambda a: a.pop("poses"),
     "no rate": lambda a: a.pop("mocap_framerate"),
@@ -84,13 +94,19 @@ UNUSABLE = {
 """Those whose recording cannot be used; the others are put right."""
 
 
-def write_tree(folder, num_files=200, seed=0, seconds=(0.6, 1.4), defects=DEFECTS):
+def write_amass(
+    folder: Path,
+    num_files: int = 200,
+    seed: int = 0,
+    seconds: tuple[float, float] = (0.6, 1.4),
+    defects: tuple[str, ...] = DEFECTS,
+) -> list[Made]:
     """AMASS below `folder/AMASS`, BABEL below `folder/BABEL`.
 
     The first recordings have a defect each. Among the others, labels have those of BABEL.
     """
-    folder = Path(folder)
-    made, entries = [], {split: {} for split in ("train", "val", "test")}
+    made: list[Made] = []
+    entries: dict[str, dict[str, Any]] = {split: {} for split in ("train", "val", "test")}
     for number in range(num_files):
         rng = np.random.default_rng([seed, number])
         defect = defects[number] if number < len(defects) else None
@@ -116,7 +132,7 @@ def write_tree(folder, num_files=200, seed=0, seconds=(0.6, 1.4), defects=DEFECT
     return made
 
 
-def write_motion(one, frames, rng):
+def write_motion(one: Made, frames: int, rng: np.random.Generator) -> None:
     file = one.file
     file.parent.mkdir(parents=True, exist_ok=True)
     poses, trans = motion(rng, frames, one.fps, 156)
@@ -140,7 +156,7 @@ def write_motion(one, frames, rng):
         file.write_bytes(damaged(one.defect, file.read_bytes()))
 
 
-def newer(arrays, rng):
+def newer(arrays: Arrays, rng: np.random.Generator) -> Arrays:
     """The same in the keys of the SMPL-X release, one of which is a pickle that nobody needs."""
     poses, trans = motion(rng, len(arrays["poses"]), float(arrays["mocap_framerate"]), 165)
     vids = {"head": 7}
@@ -164,7 +180,7 @@ def newer(arrays, rng):
     }
 
 
-def damaged(defect, content):
+def damaged(defect: str, content: bytes) -> bytes:
     if defect == "cut":
         return content[: len(content) // 2]
     if defect == "flipped":
@@ -175,7 +191,7 @@ def damaged(defect, content):
     return b"" if defect == "empty" else b"<html>please log in</html>"
 
 
-def bomb(gigabytes=64):
+def bomb(gigabytes: int = 64) -> bytes:
     """A small archive whose poses would fill the memory."""
     small, header = io.BytesIO(), io.BytesIO()
     shape = (gigabytes * (1 << 30) // (156 * 8), 156)
@@ -191,18 +207,20 @@ def bomb(gigabytes=64):
     return small.getvalue()
 
 
-def label(text, start=None, end=None, **changes):
+def label(
+    text: str | None, start: float | None = None, end: float | None = None, **changes: Any
+) -> dict[str, Any]:
     made = {"raw_label": f"{text} (as typed)", "proc_label": text, "act_cat": [text], "seg_id": "s"}
     times = {} if start is None else {"start_t": start, "end_t": end}
     return {**made, **times, **changes}
 
 
-def annotation(*labels):
+def annotation(*labels: dict[str, Any]) -> dict[str, Any]:
     made = {"babel_lid": "l", "anntr_id": "a", "mul_act": len(labels) > 1, "labels": list(labels)}
     return made
 
 
-def babel_entry(one, feat_p, rng):
+def babel_entry(one: Made, feat_p: str, rng: np.random.Generator) -> dict[str, Any]:
     """Labels with BABEL's own defects, by the number of the recording."""
     end, half, third = one.seconds, round(one.seconds / 2, 3), round(one.seconds / 3, 3)
     first, second = rng.choice(ACTIONS, 2, replace=False).tolist()
@@ -244,11 +262,11 @@ def babel_entry(one, feat_p, rng):
     }
 
 
-def write_babel(folder, entries):
+def write_babel(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
     """The five files. In the extra ones a few recordings have more annotators, one a second split;
     in the test file everything is hidden."""
     folder.mkdir(parents=True)
-    extra = {"train": {}, "val": {}}
+    extra: dict[str, dict[str, Any]] = {"train": {}, "val": {}}
     for split, several in extra.items():
         for sid, entry in list(entries[split].items())[-6:-3]:
             more = {name: entry[name] for name in ("babel_sid", "url", "feat_p", "dur")}
@@ -277,8 +295,54 @@ def write_babel(folder, entries):
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
-def touch_all(folder, seconds=1_600_000_000):
+def touch_all(folder: Path, seconds: int = 1_600_000_000) -> None:
     """Times of change that are the same on every run."""
     for parent, _, names in os.walk(folder):
         for name in names:
             os.utime(Path(parent) / name, (seconds, seconds))
+
+
+class AmassFixture:
+    """Where the synthetic files lie, and how to prepare them."""
+
+    def __init__(self, folder: Path, num_files: int = 200, **settings: Any) -> None:
+        self.folder = folder
+        self.made = write_amass(folder, num_files, **settings)
+        self.bodies, self.regressor = write_bodies(folder / "bodies")
+        touch_all(folder)
+
+    def prepare(self, out_dir: Path, **settings: Any) -> Report:
+        given = {
+            "amass": self.folder / "AMASS",
+            "annotations": self.folder / "BABEL",
+            "body_model": self.bodies / "smplh",
+            "regressor": self.regressor,
+        }
+        return prepare(out_dir=out_dir, **given | settings)
+
+    def command(self, *more: object) -> list[str]:
+        places = [str(self.folder / "AMASS"), str(self.folder / "BABEL")]
+        options = ["--body-model", str(self.bodies), "--regressor", str(self.regressor)]
+        return ["prepare", "amass-babel", *places, *options, *map(str, more)]
+
+    def expected_joints(self, one: Made, at: np.ndarray) -> np.ndarray:
+        """By the oracle: frames of the file, given as whole numbers or times between them."""
+        with np.load(one.file) as file:
+            poses, trans_m, betas = file["poses"], file["trans"], file["betas"][:16]
+            gender = str(file["gender"].ravel()[0].astype(str))
+        frames = np.arange(len(poses))
+        turns = Rotation.from_rotvec(poses.reshape(-1, 3)).as_quat().reshape(len(poses), -1, 4)
+        posed = np.stack(
+            [Slerp(frames, Rotation.from_quat(turns[:, j]))(at).as_rotvec() for j in range(52)],
+            axis=1,
+        )
+        path = np.stack([np.interp(at, frames, trans_m[:, axis]) for axis in range(3)], axis=1)
+        arrays = dict(np.load(self.bodies / "smplh" / gender / "model.npz"))
+        female = np.load(self.bodies / "smplh" / "female" / "model.npz")["v_template"]
+        vertices, _ = mesh(arrays, posed.reshape(len(at), -1), betas, path)
+        return np.einsum("jv,tvc->tjc", regressor(female), vertices)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of each file of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -1,6 +1,7 @@
 """Made-up bodies in the files of SMPL, SMPL-H and SMPL-X, and regressors for them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -26,7 +27,7 @@ H36M_LEFT = {4: 1, 5: 4, 6: 7, 11: 16, 12: 18, 13: 20}
 H36M_RIGHT = {1: 2, 2: 5, 3: 8, 14: 17, 15: 19, 16: 21}
 
 
-def skeleton(kind="smplh"):
+def skeleton(kind: str = "smplh") -> tuple[np.ndarray, np.ndarray]:
     """Parents and rest places of the joints of one kind of model."""
     rest = np.zeros((22, 3))
     for joint, place in {**LEFT, **MIDDLE}.items():
@@ -35,7 +36,7 @@ def skeleton(kind="smplh"):
         rest[right] = rest[left] * (-1, 1, 1)
     parents, places = list(BODY_PARENTS), list(rest)
 
-    def add(parent, place):
+    def add(parent: int, place: Any) -> None:
         parents.append(parent)
         places.append(np.asarray(place))
 
@@ -55,7 +56,9 @@ def skeleton(kind="smplh"):
     return np.array(parents), np.array(places)
 
 
-def body_arrays(kind="smplh", num_vertices=300, num_shapes=16, seed=0):
+def body_arrays(
+    kind: str = "smplh", num_vertices: int = 300, num_shapes: int = 16, seed: int = 0
+) -> dict[str, np.ndarray]:
     """The arrays of a body model, by the names its files have.
 
     Vertices lie around the bones; each follows up to four of them; all directions are random and
@@ -73,9 +76,9 @@ def body_arrays(kind="smplh", num_vertices=300, num_shapes=16, seed=0):
     template[15], bone[15] = (0.0, 0.55, 0.02), 15
     distance = np.linalg.norm(template[:, None] - rest, axis=-1)
     nearest = np.argsort(distance, axis=1)[:, :4]
-    share = np.exp(-20 * np.take_along_axis(distance, nearest, axis=1))
+    near = np.exp(-20 * np.take_along_axis(distance, nearest, axis=1))
     weights = np.zeros((num_vertices, num_joints))
-    np.put_along_axis(weights, nearest, share / share.sum(axis=1, keepdims=True), axis=1)
+    np.put_along_axis(weights, nearest, near / near.sum(axis=1, keepdims=True), axis=1)
     return {
         "v_template": template,
         "f": rng.integers(num_vertices, size=(2 * num_vertices, 3)).astype(np.uint32),
@@ -87,7 +90,7 @@ def body_arrays(kind="smplh", num_vertices=300, num_shapes=16, seed=0):
     }
 
 
-def rows_near(places, template, count):
+def rows_near(places: np.ndarray, template: np.ndarray, count: int) -> np.ndarray:
     """Rows that regress places from their nearest vertices, exactly on the template."""
     rows = np.zeros((len(places), len(template)))
     for row, place in zip(rows, places, strict=True):
@@ -99,7 +102,7 @@ def rows_near(places, template, count):
     return rows
 
 
-def h36m_places():
+def h36m_places() -> np.ndarray:
     _, rest = skeleton()
     places = np.zeros((17, 3))
     for joint, place in H36M_PLACES.items():
@@ -109,23 +112,27 @@ def h36m_places():
     return places
 
 
-def regressor(template, local=True):
+def regressor(template: np.ndarray, local: bool = True) -> np.ndarray:
     """(17, V) in Human3.6M's order; dense: every vertex has a part in every joint."""
     return rows_near(h36m_places(), template, 12 if local else len(template))
 
 
-def spin_regressor(template):
+def spin_regressor(template: np.ndarray) -> np.ndarray:
     """The same in the order of SPIN's file: left leg first."""
     return regressor(template)[[0, 4, 5, 6, 1, 2, 3, *range(7, 17)]]
 
 
-def write_bodies(folder, kind="smplh", num_vertices=300, genders=("female", "male")):
+def write_bodies(
+    folder: Path,
+    kind: str = "smplh",
+    num_vertices: int = 300,
+    genders: tuple[str, ...] = ("female", "male"),
+) -> tuple[Path, Path]:
     """A folder as it is unpacked, with the DMPL files that people put beside; and the regressor.
 
     Returns:
         The folder of the bodies and the file of the regressor.
     """
-    folder = Path(folder)
     made = {gender: body_arrays(kind, num_vertices, seed=i) for i, gender in enumerate(genders)}
     template = made[genders[0]]["v_template"]
     for gender, arrays in made.items():
@@ -140,7 +147,9 @@ def write_bodies(folder, kind="smplh", num_vertices=300, genders=("female", "mal
     return folder, folder / "J_regressor_h36m_correct.npy"
 
 
-def mesh(arrays, poses, betas, trans_m):
+def mesh(
+    arrays: dict[str, np.ndarray], poses: np.ndarray, betas: np.ndarray, trans_m: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Every vertex of every frame, as SMPL is written down: the oracle. (T, V, 3), (T, J, 3)."""
     parents = arrays["kintree_table"][0].astype(np.int64)
     num_joints = len(parents)

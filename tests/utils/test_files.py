@@ -16,7 +16,7 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
-def test_a_finished_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_atomic_write_replaces_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.npz"
     path.write_text("old")
     with atomic_write(path) as unfinished:
@@ -28,7 +28,7 @@ def test_a_finished_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
-def test_an_interrupted_write_changes_nothing(tmp_path: Path, error: type[Any]) -> None:
+def test_atomic_write_interrupted_changes_nothing(tmp_path: Path, error: type[Any]) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(error), atomic_write(path) as unfinished:
@@ -38,20 +38,20 @@ def test_an_interrupted_write_changes_nothing(tmp_path: Path, error: type[Any]) 
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_atomic_write_on_a_full_disk(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with pytest.raises(UserError, match=r"a\.txt: No space left on device"), atomic_write(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert names(tmp_path) == []
 
 
-def test_an_error_about_another_file_is_passed_on(tmp_path: Path) -> None:
+def test_atomic_write_passes_on_errors_of_other_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="input"), atomic_write(tmp_path / "a.txt"):
         (tmp_path / "input").read_text()
     assert names(tmp_path) == []
 
 
-def test_folder_problems_are_found_before_the_work(tmp_path: Path) -> None:
+def test_atomic_write_checks_the_folder_first(tmp_path: Path) -> None:
     def write(path: Path) -> None:
         with atomic_write(path):
             pytest.fail("the block ran")
@@ -65,7 +65,7 @@ def test_folder_problems_are_found_before_the_work(tmp_path: Path) -> None:
         write(tmp_path)
 
 
-def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_atomic_write_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # the superuser may write everywhere, so the refusal is made up
     def refuse(path: Any, mode: int = 0o666, exist_ok: bool = True) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
@@ -76,7 +76,7 @@ def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyP
             pass
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_atomic_write_follows_links(tmp_path: Path) -> None:
     target, link = tmp_path / "target.txt", tmp_path / "link.txt"
     link.symlink_to(target)
     with atomic_write(link) as unfinished:
@@ -84,7 +84,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert link.is_symlink() and target.read_text() == "new"
 
 
-def test_the_usual_permissions_and_the_longest_name(tmp_path: Path) -> None:
+def test_atomic_write_permissions_and_longest_name(tmp_path: Path) -> None:
     with atomic_write(tmp_path / ("n" * 251 + ".txt")) as unfinished:
         unfinished.write_text("new")
     (tmp_path / "plain").touch()

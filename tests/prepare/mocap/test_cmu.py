@@ -1,4 +1,4 @@
-"""Corpora of the databases' mocap files: what is read, what is left out and named."""
+"""The CMU database: trials, their index, what is left out and named."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,9 @@ from helpers.command_line import call
 from helpers.mocap_files import body_amc, body_asf, body_bvh
 
 from actionpose.datasets.corpus import open_corpus, verify_corpus
-from actionpose.prepare.mocap import cmu, hdm05
+from actionpose.prepare.mocap import cmu
 from actionpose.prepare.mocap.common import SourceFolder
 from actionpose.utils.errors import UserError
-
-# CMU
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ def index(tmp_path: Path) -> Path:
     return path
 
 
-def test_cmu(
+def test_command_cmu(
     cmu_folder: Path,
     index: Path,
     tmp_path: Path,
@@ -82,7 +80,7 @@ def test_cmu(
         assert file.read_bytes() == (again / file.name).read_bytes()
 
 
-def test_cmu_names_what_fails(
+def test_command_cmu_names_what_fails(
     cmu_folder: Path,
     index: Path,
     tmp_path: Path,
@@ -108,7 +106,7 @@ def test_cmu_names_what_fails(
     assert "failed  2" in shown and "subjects/02/02_01.amc" in shown
 
 
-def test_cmu_without_usable_files(
+def test_command_cmu_without_usable_files(
     tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("prepare", "cmu", tmp_path / "none", tmp_path / "x", "--index")
@@ -132,6 +130,8 @@ CSV = """trial,description,fps
 13_04,"jump, 2 times",120
 33_1,,60
 """
+
+
 TXT = """Listing of motions, v1
 
 Subject #1 (climb, swing)
@@ -144,6 +144,8 @@ Subject #13 (various behaviors)
 Subject #33 (throw and catch)
 33_01\tUnknown
 """
+
+
 HTML = """<html><body><table><tr><td>Subject #1 (climb, swing)</td></tr>
 <TR><TD>Subject #33 (throw and catch)</TD></TR>
 <TR><TD></TD><TD>1</TD><TD>playground -
@@ -157,7 +159,7 @@ HTML = """<html><body><table><tr><td>Subject #1 (climb, swing)</td></tr>
 <TR><TD COLSPAN=3><BR></TD></TR></table>"""
 
 
-def test_index_in_all_its_forms(tmp_path: Path) -> None:
+def test_read_index_in_all_forms(tmp_path: Path) -> None:
     def read(suffix: str, text: str) -> dict[tuple[int, int], cmu.Entry]:
         path = tmp_path / f"index{suffix}"
         path.write_text(text, encoding="utf-8-sig", newline="")
@@ -195,13 +197,13 @@ def test_index_in_all_its_forms(tmp_path: Path) -> None:
         ("i.xls", "x", "an index is one of .html"),
     ],
 )
-def test_bad_index(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_read_index_names_what_is_wrong(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=message):
         cmu.read_index(tmp_path / name)
 
 
-def test_index_without_rates(cmu_folder: Path, tmp_path: Path) -> None:
+def test_list_sequences_needs_rates(cmu_folder: Path, tmp_path: Path) -> None:
     index = tmp_path / "index.txt"
     index.write_text(TXT)
     source = SourceFolder(cmu_folder)
@@ -212,81 +214,9 @@ def test_index_without_rates(cmu_folder: Path, tmp_path: Path) -> None:
     assert len(found[0].read()) == 21
 
 
-def test_bvh_of_cmu_with_a_rate_of_its_own(cmu_folder: Path, index: Path) -> None:
+def test_list_sequences_bvh_with_its_own_rate(cmu_folder: Path, index: Path) -> None:
     """Who resampled a conversion wrote the rate in: then the file is right, and not the index."""
     path = cmu_folder / "bvh" / "34_02.bvh"
     path.write_text(path.read_text().replace("0083333", "0333333"))
     found = cmu.list_sequences(SourceFolder(cmu_folder), index)
     assert len(next(each for each in found if each.id == "cmu_34_02").read()) == 41
-
-
-# HDM05 and Bandai-Namco
-
-
-def test_hdm05(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source, out = tmp_path / "hdm", tmp_path / "hdm05"
-    cuts = source / "HDM05_cut_amc"
-    for subject in ("bd", "mm", "tr"):
-        body_asf(source / "asf" / f"HDM_{subject}.asf")
-        body_amc(cuts / "squat1Reps" / f"HDM_{subject}_squat1Reps_007_120.amc", frames=41)
-    body_amc(cuts / "HDM_dg_kickLFront1Reps_001_120.amc")
-    body_amc(source / "HDM_bd_01-01_01_120.amc")
-    assert call(monkeypatch, "prepare", "hdm05", source, out) == 3
-    corpus = verify_corpus(out)
-    assert {id: (s.split, s.subject, len(s)) for id, s in corpus.motions().items()} == {
-        "hdm_bd_squat1Reps_007": ("val", "hdm_bd", 11),
-        "hdm_mm_squat1Reps_007": ("train", "hdm_mm", 11),
-        "hdm_tr_squat1Reps_007": ("test", "hdm_tr", 11),
-    }
-    assert {s.text for s in corpus.segments} == {"squat"}
-    assert corpus.info["license"] == "CC BY-SA 3.0"
-    assert corpus.info["skipped"] == {
-        "HDM_bd_01-01_01_120.amc": "a whole scene, which has no single text",
-        "HDM05_cut_amc/HDM_dg_kickLFront1Reps_001_120.amc": (
-            "its skeleton HDM_dg.asf is not there"
-        ),
-    }
-    capsys.readouterr()
-
-
-def test_hdm05_texts() -> None:
-    """Counts and the side that begins are cut; the side that acts stays."""
-    assert hdm05.text_of("cartwheelLHandStart1Reps") == "cartwheel"
-    assert hdm05.text_of("elbowToKnee3RepsRelbowStart").startswith("touch elbow")
-    assert hdm05.text_of("jogOnPlaceStartAir2StepsLStart") == "jog on the spot"
-    assert hdm05.text_of("staircaseDown3Rstart") == "walk down stairs"
-    assert hdm05.text_of("kickRSide2Reps") == "kick to the side with the right leg"
-    assert hdm05.text_of("swingArmsBoth2Reps") == "swing arms both"  # not in the table
-    sides = {"L": "left", "R": "right", "Left": "left", "Right": "right"}
-    for name, text in hdm05.TEXTS.items():
-        for key, side in sides.items():
-            if name.endswith(key) or f"{key}Leg" in name or f"Arms{key}B" in name:
-                assert side in text, name
-
-
-def test_bandai(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source, out = tmp_path / "src", tmp_path / "bandai"
-    for number in range(1, 7):
-        name = f"dataset-2_raise-up-left-hand_exhausted_{number:03d}.bvh"
-        body_bvh("bandai", source / "dataset-2" / "data" / name, positions=True, seed=number)
-    body_bvh("bandai", source / "dataset-1_bow_normal_001.bvh", positions=True)
-    body_bvh("bandai", source / "readme.bvh", positions=True)
-    assert call(monkeypatch, "prepare", "bandai", source, out) == 0
-    corpus = verify_corpus(out)
-    motions = corpus.motions()
-    assert [id for id, s in motions.items() if s.split == "val"] == [
-        "bn2_raise-up-left-hand_exhausted_006"
-    ]
-    assert motions["bn1_bow_normal_001"].text == "bow" and len(motions) == 7
-    assert motions["bn2_raise-up-left-hand_exhausted_001"].text == (
-        "raise the left hand, exhausted style"
-    )
-    assert corpus.info["skipped"] == {
-        "readme.bvh": "its name is not dataset-N_CONTENT_STYLE_NUMBER"
-    }
-    assert all(len(segment) == 9 for segment in motions.values())
-    capsys.readouterr()

@@ -29,7 +29,7 @@ def mixed(tmp_path: Path) -> Path:
     return source
 
 
-def test_any_folder(
+def test_command_bvh(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels, out = tmp_path / "labels.csv", tmp_path / "out"
@@ -64,7 +64,7 @@ def test_any_folder(
     capsys.readouterr()
 
 
-def test_interrupted(
+def test_command_bvh_interrupted(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C after the first file leaves nothing; the next try is as if nothing had been."""
@@ -113,18 +113,18 @@ BAD_LABELS = {
 
 
 @pytest.mark.parametrize("message", BAD_LABELS)
-def test_bad_labels(tmp_path: Path, message: str) -> None:
+def test_read_labels_names_the_line(tmp_path: Path, message: str) -> None:
     (tmp_path / "x.csv").write_text(BAD_LABELS[message])
     with pytest.raises(UserError, match=message):
         any_folder.read_labels(tmp_path / "x.csv")
 
 
-def test_labels_that_are_not_there(tmp_path: Path) -> None:
+def test_read_labels_refuses_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read .*x.csv"):
         any_folder.read_labels(tmp_path / "x.csv")
 
 
-def test_joint_maps_command(
+def test_command_joint_maps(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "prepare", "joint-maps") == 0
@@ -138,7 +138,7 @@ def test_joint_maps_command(
     assert "joint_map is missing: give bandai |" in capsys.readouterr().err
 
 
-def test_training_reads_it(
+def test_corpus_trains(
     tmp_path: Path,
     tiny_config: FinetuneConfig,
     monkeypatch: pytest.MonkeyPatch,

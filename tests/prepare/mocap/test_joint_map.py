@@ -45,7 +45,7 @@ def test_read_finds_the_body(tmp_path: Path, name: str) -> None:
         np.testing.assert_allclose(found, z_up(truth[joint]) - start, atol=1e-4, err_msg=joint)
 
 
-def test_example_is_one_to_start_from(tmp_path: Path) -> None:
+def test_example_strip_and_offsets_hold(tmp_path: Path) -> None:
     """What it says of strip and of offsets holds for a file."""
     text = (tmp_path / "x.bvh", "mixamo")
     body_bvh(text[1], text[0])
@@ -103,7 +103,7 @@ def test_load_joint_map_names_a_missing_file(tmp_path: Path) -> None:
         load_joint_map(tmp_path / "x.yaml")
 
 
-def test_file_that_does_not_fit(tmp_path: Path) -> None:
+def test_read_refuses_a_file_that_does_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "x.bvh"
     body_bvh("mixamo", path)
     with pytest.raises(
@@ -128,7 +128,7 @@ def test_file_that_does_not_fit(tmp_path: Path) -> None:
         parse_joint_map(without, "mine").read(read_bvh(path))
 
 
-def test_z_up_file(tmp_path: Path) -> None:
+def test_read_file_with_z_up(tmp_path: Path) -> None:
     """A file with z up, facing -y, is the same body as one with y up, facing z."""
     path = tmp_path / "x.bvh"
     body_bvh("mixamo", path)

@@ -17,7 +17,7 @@ from actionpose.skeletons import H36M17
 FREE = {"spine", "nose", "head"}  # whose place is a choice
 
 
-def _answer(folder: Path, name: str, id: str) -> tuple[np.ndarray, dict[str, object]]:
+def _expected(folder: Path, name: str, id: str) -> tuple[np.ndarray, dict[str, object]]:
     rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
     row = next(row for row in rows if row["id"] == id)
     with np.load(folder / f"{name}.npz") as file:
@@ -33,7 +33,7 @@ ORIGINALS = {
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_originals_equal_the_converted_sets(
+def test_prepare_equals_the_converted_sets(
     open_data: Path,
     name: str,
     tmp_path: Path,
@@ -49,7 +49,7 @@ def test_originals_equal_the_converted_sets(
     motions = corpus.motions()
     assert list(motions) == sorted(ORIGINALS[name])
     for id, segment in motions.items():
-        expected, row = _answer(open_data, name, id)
+        expected, row = _expected(open_data, name, id)
         found = corpus.joints_m[segment.start : segment.stop]
         assert found.shape == expected.shape
         assert (segment.text, segment.split) == (row["text"], row["split"])
@@ -60,7 +60,9 @@ def test_originals_equal_the_converted_sets(
     capsys.readouterr()
 
 
-def test_texts_and_splits_equal_the_converted_sets(open_data: Path, tmp_path: Path) -> None:
+def test_list_sequences_equals_texts_and_splits_of_the_sets(
+    open_data: Path, tmp_path: Path
+) -> None:
     """All names of the sets, as empty files: what is said of each, and where it goes."""
     rows = {
         name: [json.loads(line) for line in (open_data / f"{name}.jsonl").read_text().splitlines()]

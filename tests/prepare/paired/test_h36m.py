@@ -4,7 +4,10 @@ import copy
 import json
 import os
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,29 +20,30 @@ from actionpose.datasets.paired_clips import PairedBatches, input_of, target_of
 from actionpose.prepare.paired.h36m import prepare_h36m
 from actionpose.training.finetune import finetune
 from actionpose.utils.errors import UserError
-from actionpose.utils.safe_pickle import load_npz, load_pickle
 
+Content = dict[str, Any]
+Spoil = Callable[[Content], object]
 SWAP = [0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13]
 
 
 @pytest.fixture(scope="module")
-def content():
+def content() -> Content:
     return h36m_sh(frames=40, actions={2: "Directions", 5: "Greeting"})
 
 
-def dump(path, content):
+def dump(path: Path, content: Any) -> Path:
     with path.open("wb") as file:
         pickle.dump(content, file)
     return path
 
 
 @pytest.fixture(scope="module")
-def prepared(content, tmp_path_factory):
+def prepared(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("h36m")
     return prepare_h36m(dump(folder / "raw.pkl", content), folder / "out")
 
 
-def test_every_number_arrives(content, prepared):
+def test_prepare_h36m_keeps_every_number(content: Content, prepared: Path) -> None:
     info = verify_paired(prepared)
     assert (info["kind"], info["synthetic"]) == ("h36m-sh", True)
     assert info["factor_residual_mm"] < 1e-3
@@ -63,13 +67,13 @@ def test_every_number_arrives(content, prepared):
     assert {video.subject for video in pairs.videos} == {"S9", "S11"}
 
 
-def test_same_file_same_bytes(content, prepared, tmp_path):
+def test_prepare_h36m_same_bytes(content: Content, prepared: Path, tmp_path: Path) -> None:
     again = prepare_h36m(dump(tmp_path / "raw.pkl", content), tmp_path / "out")
     for path in sorted(prepared.rglob("*.*")):
         assert path.read_bytes() == (again / path.relative_to(prepared)).read_bytes()
 
 
-def test_units_of_the_model(content, prepared):
+def test_inputs_and_targets_in_units_of_the_model(content: Content, prepared: Path) -> None:
     """xy / w * 2 - (1, h / w), z / w * 2, root-relative."""
     pairs = open_paired(prepared, "test")
     video = pairs.videos[0]
@@ -87,7 +91,7 @@ def test_units_of_the_model(content, prepared):
     assert normalize(np.array([[750.0, 501.0, 0.0]]), video).tolist() == [[0.5, 0.0, 0.0]]
 
 
-def test_an_epoch_has_every_clip_once_and_batches_repeat(prepared):
+def test_batches_have_every_clip_once_and_repeat(prepared: Path) -> None:
     pairs = open_paired(prepared, "train")
     config = FinetuneDataConfig(frames=20, stride=10)
     batches = PairedBatches(pairs, config, batch_size=4, seed=3)
@@ -106,7 +110,7 @@ def test_an_epoch_has_every_clip_once_and_batches_repeat(prepared):
     assert batches.batch(0)["name"] != batches.batch(steps)["name"]  # another epoch
 
 
-def test_mirrored_clips_fit(prepared):
+def test_batches_mirror_2d_and_3d_alike(prepared: Path) -> None:
     """Mirroring moves 2D and 3D alike: the same joints stay above each other."""
     pairs = open_paired(prepared, "train")
     points = np.array(pairs.pose, dtype=np.float32)
@@ -125,8 +129,8 @@ def test_mirrored_clips_fit(prepared):
     torch.testing.assert_close(a["pose"][:, :, 1, 0], -b["pose"][:, :, 4, 0])
 
 
-def test_finetuning_on_pairs_learns_and_resumes(prepared, tmp_path):
-    def config(minutes):
+def test_finetune_on_paired_data_learns_and_resumes(prepared: Path, tmp_path: Path) -> None:
+    def config(minutes: float | None) -> FinetuneConfig:
         return FinetuneConfig(
             model=ModelConfig(
                 dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=9, class_token=False
@@ -159,7 +163,9 @@ def test_finetuning_on_pairs_learns_and_resumes(prepared, tmp_path):
         ({"stride": 1000, "frames": 81}, "fewer than a batch"),
     ],
 )
-def test_settings_that_do_not_fit(prepared, tmp_path, data, message):
+def test_finetune_refuses_settings_that_do_not_fit(
+    prepared: Path, tmp_path: Path, data: dict[str, Any], message: str
+) -> None:
     config = FinetuneConfig(
         data=FinetuneDataConfig(**{"paired": prepared, "frames": 9, **data}),
         training=TrainingConfig(batch_size=32, device="cpu"),
@@ -168,37 +174,34 @@ def test_settings_that_do_not_fit(prepared, tmp_path, data, message):
         finetune(config, tmp_path / "run", quiet=True)
 
 
-# ---- defects
-
-
-def without(split, key):
-    def spoil(content):
+def without(split: str, key: str) -> Spoil:
+    def spoil(content: Content) -> None:
         del content[split][key]
 
     return spoil
 
 
-def changed(split, key, change):
-    def spoil(content):
+def changed(split: str, key: str, change: Callable[[Any], Any]) -> Spoil:
+    def spoil(content: Content) -> None:
         content[split][key] = change(content[split][key])
 
     return spoil
 
 
-def nan_at_7(array):
+def nan_at_7(array: np.ndarray) -> np.ndarray:
     array = array.copy()
     array[7, 3] = np.nan
     return array
 
 
-def swap_everything(content):
+def swap_everything(content: Content) -> None:
     for table in (content["train"], content["test"]):
         for key in ("joint_2d", "confidence", "joint3d_image", "joints_2.5d_image"):
             if key in table:
                 table[key] = table[key][:, SWAP]
 
 
-def mirror_3d_only(content):
+def mirror_3d_only(content: Content) -> None:
     content["train"]["joint3d_image"] = content["train"]["joint3d_image"][:, SWAP]
 
 
@@ -230,7 +233,7 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_defects_are_named(content, tmp_path, name):
+def test_prepare_h36m_names_defects(content: Content, tmp_path: Path, name: str) -> None:
     spoil, message = DEFECTS[name]
     spoilt = copy.deepcopy(content)
     spoil(spoilt)
@@ -244,7 +247,9 @@ def test_defects_are_named(content, tmp_path, name):
     assert [p.name for p in tmp_path.iterdir()] == ["raw.pkl"]
 
 
-def test_confidence_may_have_an_axis_more(content, prepared, tmp_path):
+def test_prepare_h36m_confidence_with_another_axis(
+    content: Content, prepared: Path, tmp_path: Path
+) -> None:
     wider = copy.deepcopy(content)
     for table in (wider["train"], wider["test"]):
         table["confidence"] = table["confidence"][..., None]
@@ -252,7 +257,7 @@ def test_confidence_may_have_an_axis_more(content, prepared, tmp_path):
     assert verify_paired(out)["sha256"] == verify_paired(prepared)["sha256"]
 
 
-def test_changed_files_are_noticed(content, tmp_path):
+def test_verify_paired_notices_changed_files(content: Content, tmp_path: Path) -> None:
     out = prepare_h36m(dump(tmp_path / "raw.pkl", content), tmp_path / "out")
     with (out / "test" / "pose.npy").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -267,11 +272,8 @@ def test_changed_files_are_noticed(content, tmp_path):
         open_paired(tmp_path, "test")
 
 
-# ---- VideoPose3D's files
-
-
 @pytest.fixture(scope="module")
-def videopose3d(tmp_path_factory):
+def videopose3d(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
     folder = tmp_path_factory.mktemp("videopose3d")
     positions_m, positions_px, cameras = h36m_videopose3d(frames=40)
     save_npz(folder / "data_3d_h36m.npz", positions_3d=positions_m)
@@ -280,11 +282,19 @@ def videopose3d(tmp_path_factory):
     return folder, positions_m, positions_px
 
 
-def prepare(folder, out, poses="data_3d_h36m.npz", keypoints="cpn.npz", cameras="cameras.json"):
+def prepare(
+    folder: Path,
+    out: Path,
+    poses: str = "data_3d_h36m.npz",
+    keypoints: str = "cpn.npz",
+    cameras: str = "cameras.json",
+) -> Path:
     return prepare_h36m(folder / poses, out, keypoints=folder / keypoints, cameras=folder / cameras)
 
 
-def test_world_to_camera_and_detections_cut(videopose3d, tmp_path):
+def test_prepare_videopose3d_world_to_camera(
+    videopose3d: tuple[Path, Any, Any], tmp_path: Path
+) -> None:
     folder, positions_m, positions_px = videopose3d
     pairs = open_paired(prepare(folder, tmp_path / "out"), "test")
     assert (pairs.kind, pairs.unit_mm, len(pairs.videos)) == ("h36m-cpn", 1000, 24)
@@ -298,7 +308,9 @@ def test_world_to_camera_and_detections_cut(videopose3d, tmp_path):
     np.testing.assert_allclose(pairs.keypoints_px[video.start : video.stop, :, :2], seen, atol=1e-3)
 
 
-def test_defects_of_videopose3ds_files(videopose3d, tmp_path):
+def test_prepare_videopose3d_names_defects(
+    videopose3d: tuple[Path, Any, Any], tmp_path: Path
+) -> None:
     folder, positions_m, positions_px = videopose3d
     with pytest.raises(UserError, match="give keypoints=FILE"):
         prepare_h36m(folder / "data_3d_h36m.npz", tmp_path / "out")
@@ -318,56 +330,3 @@ def test_defects_of_videopose3ds_files(videopose3d, tmp_path):
     with pytest.raises(UserError, match=r"\(N, 32, 3\)"):
         prepare(folder, tmp_path / "out", poses="17.npz")
     assert not (tmp_path / "out").exists()
-
-
-# ---- unpickling
-
-
-class Evil:
-    def __reduce__(self):
-        return os.system, ("touch was_run",)
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_arrays_and_containers_are_unpickled(tmp_path, protocol):
-    content = {
-        "array": np.arange(6.0).reshape(2, 3),
-        "objects": np.array(["a", None], dtype=object),
-        "scalar": np.float64(0.5),
-        "plain": [1, "x", b"bytes", (2.5, None), {3}],
-    }
-    path = tmp_path / "file.pkl"
-    path.write_bytes(pickle.dumps(content, protocol=protocol))
-    found = load_pickle(path)
-    np.testing.assert_array_equal(found["array"], content["array"])
-    assert found["objects"].tolist() == ["a", None]
-    assert (found["scalar"], found["plain"]) == (content["scalar"], content["plain"])
-
-
-def test_numpy_1_names_are_known(tmp_path):
-    raw = pickle.dumps(np.arange(3.0), protocol=2)
-    path = tmp_path / "file.pkl"
-    path.write_bytes(raw.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
-    assert load_pickle(path).tolist() == [0, 1, 2]
-
-
-def test_code_is_refused_by_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    dump(tmp_path / "evil.pkl", {"train": Evil()})
-    with pytest.raises(UserError, match=r"posix\.system|nt\.system"):
-        prepare_h36m(tmp_path / "evil.pkl", tmp_path / "out")
-    np.savez(tmp_path / "evil.npz", positions_3d=np.array(Evil(), dtype=object))
-    with pytest.raises(UserError, match=r"posix\.system|nt\.system"):
-        load_npz(tmp_path / "evil.npz")
-    assert not (tmp_path / "was_run").exists()
-
-
-def test_damaged_files(tmp_path):
-    (tmp_path / "cut.pkl").write_bytes(pickle.dumps({"train": list(range(99))})[:40])
-    with pytest.raises(UserError, match="as a pickle"):
-        load_pickle(tmp_path / "cut.pkl")
-    (tmp_path / "empty.npz").write_bytes(b"")
-    with pytest.raises(UserError, match="as an npz"):
-        load_npz(tmp_path / "empty.npz")
-    with pytest.raises(UserError, match="cannot read"):
-        load_pickle(tmp_path / "missing.pkl")

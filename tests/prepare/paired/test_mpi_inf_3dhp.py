@@ -1,6 +1,9 @@
 """MPI-INF-3DHP's files, made key by key."""
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
 from actionpose.utils.errors import UserError
 
+Table = dict[str, Any]
+Content = tuple[Table, Table]
 SWAP = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14, 15, 16]
 TO_H36M = {  # MPI-INF-3DHP's place of each H36M17 joint, as P-STMO's table has it
     **{"pelvis": 14, "right_hip": 8, "right_knee": 9, "right_ankle": 10},
@@ -24,23 +29,23 @@ TO_H36M = {  # MPI-INF-3DHP's place of each H36M17 joint, as P-STMO's table has 
 
 
 @pytest.fixture(scope="module")
-def content():
+def content() -> Content:
     return mpi_inf_3dhp(frames=40, test_frames=40)
 
 
-def write(folder, content, **extra):
+def write(folder: Path, content: Content, **extra: Any) -> Path:
     save_npz(folder / "data_train_3dhp.npz", data=content[0], **extra)
     save_npz(folder / "data_test_3dhp.npz", data=content[1], **extra)
     return folder
 
 
 @pytest.fixture(scope="module")
-def prepared(content, tmp_path_factory):
+def prepared(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("3dhp")
     return prepare_3dhp(write(folder, content, synthetic=True), folder / "out")
 
 
-def test_joints_are_mapped_by_name(content, prepared):
+def test_prepare_3dhp_maps_joints_by_name(content: Content, prepared: Path) -> None:
     info = verify_paired(prepared)
     assert (info["kind"], info["unit_mm"], info["synthetic"]) == ("3dhp", 1024, True)
     order = [TO_H36M[joint] for joint in H36M17.joints]
@@ -57,14 +62,14 @@ def test_joints_are_mapped_by_name(content, prepared):
     assert len(MPI_INF_3DHP17) == 17
 
 
-def test_training_videos_keep_their_rates(content, prepared):
+def test_prepare_3dhp_keeps_rates(content: Content, prepared: Path) -> None:
     train = open_paired(prepared, "train")
     assert {v.subject: v.fps for v in train.videos} == {"S1": 50, "S2": 25, "S3": 50}
     assert len(train.videos) == 6  # a video of each camera
     assert train.scored is None
 
 
-def test_units_of_the_model(content, prepared):
+def test_inputs_and_targets_in_units_of_the_model(content: Content, prepared: Path) -> None:
     """2D by the sequence's own width; millimeters over one constant, for TS5 too."""
     test = open_paired(prepared, "test")
     video = next(v for v in test.videos if v.name == "TS5")
@@ -80,7 +85,7 @@ def test_units_of_the_model(content, prepared):
     assert np.array_equal(seen, input_of(test, rows, video, "truth"))
 
 
-def test_batches(prepared):
+def test_batches_are_root_relative(prepared: Path) -> None:
     batches = PairedBatches(
         open_paired(prepared, "train"),
         FinetuneDataConfig(frames=27, stride=9),
@@ -93,10 +98,10 @@ def test_batches(prepared):
     assert float(batch["pose"][:, :, 0].abs().max()) == 0
 
 
-def spoil_views(change):
+def spoil_views(change: Callable[[Table], object]) -> Callable[[Table, Table], None]:
     """Apply a change to every view of both files."""
 
-    def spoil(train, test):
+    def spoil(train: Table, test: Table) -> None:
         for cameras, _ in train.values():
             for view in cameras.values():
                 change(view)
@@ -106,15 +111,15 @@ def spoil_views(change):
     return spoil
 
 
-def swap_view(view):
+def swap_view(view: Table) -> None:
     view["data_2d"], view["data_3d"] = view["data_2d"][:, SWAP], view["data_3d"][:, SWAP]
 
 
-def swap_2d(view):
+def swap_2d(view: Table) -> None:
     view["data_2d"] = view["data_2d"][:, SWAP]
 
 
-def nan_in_scored(train, test):
+def nan_in_scored(train: Table, test: Table) -> None:
     frame = int(np.flatnonzero(test["TS2"]["valid"])[3])
     test["TS2"]["data_3d"][frame, 2] = np.nan
 
@@ -147,7 +152,7 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_defects_are_named(content, tmp_path, name):
+def test_prepare_3dhp_names_defects(content: Content, tmp_path: Path, name: str) -> None:
     spoil, message = DEFECTS[name]
     train, test = copy.deepcopy(content)
     spoil(train, test)
@@ -158,7 +163,7 @@ def test_defects_are_named(content, tmp_path, name):
     assert not (tmp_path / "out").exists()
 
 
-def test_nan_where_nothing_is_scored_is_let_through(content, tmp_path):
+def test_prepare_3dhp_allows_nan_where_nothing_is_scored(content: Content, tmp_path: Path) -> None:
     train, test = copy.deepcopy(content)
     frame = int(np.flatnonzero(test["TS2"]["valid"] == 0)[3])
     test["TS2"]["data_3d"][frame] = np.nan
@@ -166,7 +171,7 @@ def test_nan_where_nothing_is_scored_is_let_through(content, tmp_path):
     assert np.isnan(open_paired(out, "test").pose).any()
 
 
-def test_annot3_is_detected_and_can_be_asked_for(content, tmp_path):
+def test_prepare_3dhp_detects_the_annotation(content: Content, tmp_path: Path) -> None:
     write(tmp_path, mpi_inf_3dhp(frames=30, test_frames=40, universal=False))
     with pytest.raises(UserError, match="annot3, not univ_annot3: people differ by 1"):
         prepare_3dhp(tmp_path, tmp_path / "out")
@@ -177,7 +182,7 @@ def test_annot3_is_detected_and_can_be_asked_for(content, tmp_path):
         prepare_3dhp(tmp_path, tmp_path / "other", annotation="annot3")
 
 
-def test_missing_and_foreign_files(tmp_path):
+def test_prepare_3dhp_refuses_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data_train_3dhp\.npz"):
         prepare_3dhp(tmp_path, tmp_path / "out")
     np.savez(tmp_path / "data_train_3dhp.npz", frames=np.zeros(3))
