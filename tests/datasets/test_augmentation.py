@@ -1,6 +1,8 @@
 """Augmentation: off by default, true to the body, and each setting does what it says."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,16 @@ from actionpose.datasets.lifting import LiftingBatches
 from actionpose.datasets.projection import place_camera, tilted
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.postprocessing.joint_angles import angle_between
-from actionpose.skeletons import BODY25, BODY_PARTS, COCO17, H36M17, HALPE26, MPII16, convert
+from actionpose.skeletons import (
+    BODY25,
+    BODY_PARTS,
+    COCO17,
+    H36M17,
+    HALPE26,
+    MPII16,
+    Skeleton,
+    convert,
+)
 from actionpose.utils.yaml_config import from_dict
 
 UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lower body"))
@@ -216,7 +227,7 @@ def test_thighs_and_arms_stay_in_reach() -> None:
 
 
 @pytest.mark.parametrize("layout", JOINT_CONVENTIONS)
-def test_layouts_move_trunk_and_head_by_some_centimeters(layout) -> None:
+def test_layouts_move_trunk_and_head_by_some_centimeters(layout: Callable[..., Any]) -> None:
     joints_m = made("walk")
     moved_m = np.linalg.norm(layout(joints_m) - joints_m, axis=-1)
     limbs = H36M17.indices(*BODY_PARTS["arms"], *BODY_PARTS["legs"], *BODY_PARTS["hips"])
@@ -236,7 +247,7 @@ def test_layouts_move_trunk_and_head_by_some_centimeters(layout) -> None:
         (MPII16, augmentation.from_mpii),
     ],
 )
-def test_layouts_agree_with_the_conversions(skeleton, layout) -> None:
+def test_layouts_agree_with_the_conversions(skeleton: Skeleton, layout: Callable[..., Any]) -> None:
     """A made-up detector's joints, converted, are what the layout says: trunk and, MPII, neck."""
     joints_m = made("walk")
     seen = dict(zip(H36M17.joints, layout(joints_m).swapaxes(0, 1), strict=True))

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import runpy
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,23 +16,23 @@ from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
 
-def some_motion(name="a", frames=8, **changes):
+def some_motion(name: str = "a", frames: int = 8, **changes: Any) -> Motion:
     joints = np.random.default_rng(len(name) + frames).normal(0, 1, (frames, 17, 3))
     made = Motion(name, "s1", "train", joints.astype(np.float32), "walks about")
     return replace(made, **changes)
 
 
-def write(folder, *motions, **settings):
+def write(folder: Path, *motions: Motion, **settings: Any) -> Path:
     settings = {"source": "made up", "license": "ours"} | settings
     return write_corpus(folder, motions, **settings)
 
 
-def files(folder):
+def files(folder: Path) -> dict[str, Any]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """A corpus of two motions, with a label in each and two that overlap."""
     labels = [(0, 3, "stand", "action"), (2, 8, "transit from stand to walk", "transition")]
     return write(
@@ -42,7 +44,7 @@ def folder(tmp_path):
     )
 
 
-def test_round_trip(folder):
+def test_round_trip(folder: Path) -> None:
     opened = open_corpus(folder)
     assert opened.name == "some" and opened.fps == 25.0
     joints = [some_motion("a", 8).joints_m, some_motion("bé", 5).joints_m]
@@ -64,24 +66,24 @@ def test_round_trip(folder):
     assert verify_corpus(folder).segments == opened.segments
 
 
-def test_joints_are_memory_mapped(folder):
+def test_joints_are_memory_mapped(folder: Path) -> None:
     joints = open_corpus(folder).joints_m
     assert isinstance(joints, np.memmap) and joints.dtype == np.float32
     with pytest.raises(ValueError, match="read-only"):
         joints[0] = 0
 
 
-def test_joints_are_an_ordinary_npy_file(folder):
+def test_joints_are_an_ordinary_npy_file(folder: Path) -> None:
     assert np.load(folder / "joints.npy", allow_pickle=False).shape == (13, 17, 3)
 
 
-def test_other_precision_becomes_float32(tmp_path):
+def test_other_precision_becomes_float32(tmp_path: Path) -> None:
     made = some_motion()
     written = write(tmp_path / "x", replace(made, joints_m=made.joints_m.astype(np.float64)))
     np.testing.assert_array_equal(open_corpus(written).joints_m, made.joints_m)
 
 
-def test_same_input_same_bytes(tmp_path):
+def test_same_input_same_bytes(tmp_path: Path) -> None:
     motions = [some_motion("a", labels=[(0, 2, "stand", "action")]), some_motion("b", 40)]
     one = write(tmp_path / "one", *motions, skipped={"y": "late", "x": "early"})
     two = write(tmp_path / "two", *motions, skipped={"x": "early", "y": "late"})
@@ -89,10 +91,10 @@ def test_same_input_same_bytes(tmp_path):
     assert sorted(files(one)) == ["corpus.json", "joints.npy", "segments.jsonl"]
 
 
-def test_what_was_skipped_may_be_known_late(tmp_path):
+def test_what_was_skipped_may_be_known_late(tmp_path: Path) -> None:
     skipped = {}
 
-    def motions():
+    def motions() -> Iterator[Any]:
         yield some_motion()
         skipped["broken.npz"] = "not finite"
 
@@ -100,7 +102,7 @@ def test_what_was_skipped_may_be_known_late(tmp_path):
     assert open_corpus(tmp_path / "x").info["skipped"] == {"broken.npz": "not finite"}
 
 
-def bad(value):
+def bad(value: Any) -> Any:
     joints = some_motion().joints_m.copy()
     joints[5, 3, 1] = value
     return some_motion(joints_m=joints)
@@ -123,15 +125,15 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_refused_and_nothing_left(tmp_path, message):
+def test_refused_and_nothing_left(tmp_path: Path, message: str) -> None:
     with pytest.raises(UserError, match=message):
         write(tmp_path / "x", *REFUSED[message])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_nothing_is_left_when_the_motions_fail_midway(tmp_path, error):
-    def motions():
+def test_nothing_is_left_when_the_motions_fail_midway(tmp_path: Path, error: type[Any]) -> None:
+    def motions() -> Iterator[Any]:
         yield some_motion()
         raise error("midway")
 
@@ -140,10 +142,10 @@ def test_nothing_is_left_when_the_motions_fail_midway(tmp_path, error):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failing_read_is_not_called_a_failing_write(tmp_path):
+def test_a_failing_read_is_not_called_a_failing_write(tmp_path: Path) -> None:
     """The motions come from files of the user's: say which of these cannot be read."""
 
-    def motions():
+    def motions() -> Iterator[Any]:
         yield some_motion()
         open(tmp_path / "missing.npz")
 
@@ -152,7 +154,7 @@ def test_a_failing_read_is_not_called_a_failing_write(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_existing_folder_stays_as_it_is(folder):
+def test_an_existing_folder_stays_as_it_is(folder: Path) -> None:
     before = files(folder)
     with pytest.raises(UserError, match="exists already"):
         write(folder, some_motion())
@@ -160,13 +162,13 @@ def test_an_existing_folder_stays_as_it_is(folder):
     assert [path.name for path in folder.parent.iterdir()] == ["some"]
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/x"):
         write(tmp_path / "file" / "x", some_motion())
 
 
-def test_verify_notices_one_changed_byte(folder):
+def test_verify_notices_one_changed_byte(folder: Path) -> None:
     for name in ("joints.npy", "segments.jsonl"):
         path = folder / name
         content = path.read_bytes()
@@ -179,12 +181,12 @@ def test_verify_notices_one_changed_byte(folder):
     verify_corpus(folder)
 
 
-def edit_info(folder, **changes):
+def edit_info(folder: Path, **changes: Any) -> None:
     path = folder / "corpus.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_verify_notices_a_segment_outside(folder):
+def test_verify_notices_a_segment_outside(folder: Path) -> None:
     path = folder / "segments.jsonl"
     path.write_text(path.read_text().replace('"stop": 13', '"stop": 14'))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -194,20 +196,20 @@ def test_verify_notices_a_segment_outside(folder):
         verify_corpus(folder)
 
 
-def test_another_format_is_refused(folder):
+def test_another_format_is_refused(folder: Path) -> None:
     edit_info(folder, format=99)
     with pytest.raises(UserError, match="format 99; this version reads 1"):
         open_corpus(folder)
 
 
-def test_truncated_joints_are_refused(folder):
+def test_truncated_joints_are_refused(folder: Path) -> None:
     path = folder / "joints.npy"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(UserError, match="cannot be read as a corpus"):
         open_corpus(folder)
 
 
-def test_joints_of_another_corpus_are_refused(folder, tmp_path):
+def test_joints_of_another_corpus_are_refused(folder: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "other", some_motion("z", 3))
     (folder / "joints.npy").write_bytes((other / "joints.npy").read_bytes())
     with pytest.raises(UserError, match=r"shape \(3, 17, 3\)"):
@@ -215,7 +217,7 @@ def test_joints_of_another_corpus_are_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["corpus.json", "segments.jsonl", "joints.npy"])
-def test_what_is_not_a_corpus_is_refused(folder, tmp_path, name):
+def test_what_is_not_a_corpus_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"is not a corpus: .*corpus\.json is missing"):
         open_corpus(tmp_path)
     (folder / name).unlink()
@@ -224,34 +226,36 @@ def test_what_is_not_a_corpus_is_refused(folder, tmp_path, name):
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", "{}", "null", '{"format": 1}'])
-def test_other_json_is_refused(folder, content):
+def test_other_json_is_refused(folder: Path, content: str) -> None:
     (folder / "corpus.json").write_text(content)
     with pytest.raises(UserError, match="some"):
         open_corpus(folder)
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"motion": "a"}', "3"])
-def test_broken_segments_are_refused(folder, line):
+def test_broken_segments_are_refused(folder: Path, line: str) -> None:
     with (folder / "segments.jsonl").open("a") as table:
         table.write(line + "\n")
     with pytest.raises(UserError, match="some"):
         open_corpus(folder)
 
 
-def test_joints_that_are_a_pickle_are_not_unpickled(folder):
+def test_joints_that_are_a_pickle_are_not_unpickled(folder: Path) -> None:
     np.save(folder / "joints.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match="cannot be read as a corpus"):
         open_corpus(folder)
 
 
-def test_text_with_line_separators_survives(tmp_path):
+def test_text_with_line_separators_survives(tmp_path: Path) -> None:
     """Unicode has line ends of its own, which JSON does not escape."""
     text = "walks\u2028then\x85sits\x0bdown"
     written = write(tmp_path / "x", some_motion(text=text))
     assert open_corpus(written).segments[0].text == text
 
 
-def test_open_sets_become_corpora(open_data, tmp_path, monkeypatch):
+def test_open_sets_become_corpora(
+    open_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The script that makes the corpora of the open benchmark, on the real sets."""
     monkeypatch.setenv("ACTIONPOSE_OPEN_DATA", str(open_data))
     script = Path(__file__).parents[2] / "benchmarks" / "open_corpora.py"

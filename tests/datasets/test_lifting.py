@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from actionpose.config import CameraConfig, FinetuneDataConfig, NoiseConfig
 from actionpose.datasets.augmentation import from_coco
-from actionpose.datasets.corpus import open_corpus, write_corpus
+from actionpose.datasets.corpus import Corpus, open_corpus, write_corpus
 from actionpose.datasets.detector_noise import detector_noise
 from actionpose.datasets.lifting import LiftingBatches
 from actionpose.datasets.loading import open_corpora
@@ -38,11 +40,13 @@ EVERYTHING = FinetuneDataConfig(
 PLAIN = FinetuneDataConfig(frames=27, stride=9, mirror=0.0)
 
 
-def batches(corpus, config=EVERYTHING, **settings):
+def batches(
+    corpus: Corpus, config: FinetuneDataConfig = EVERYTHING, **settings: Any
+) -> LiftingBatches:
     return LiftingBatches([(corpus, 1.0)], config, **({"batch_size": 4, "seed": 7} | settings))
 
 
-def equal(a, b):
+def equal(a: dict[str, Any], b: dict[str, Any]) -> bool:
     assert a.keys() == b.keys()
     for key, value in a.items():
         same = torch.equal(value, b[key]) if isinstance(value, torch.Tensor) else value == b[key]
@@ -51,7 +55,7 @@ def equal(a, b):
     return True
 
 
-def joined(a, b):
+def joined(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     return {
         key: torch.cat([value, b[key]]) if isinstance(value, torch.Tensor) else value + b[key]
         for key, value in a.items()
@@ -59,12 +63,12 @@ def joined(a, b):
 
 
 @pytest.fixture(scope="module")
-def walk_m(corpus):
+def walk_m(corpus: Corpus) -> np.ndarray:
     whole = corpus.motions()["m00"]
     return np.asarray(corpus.joints_m[whole.start : whole.stop], dtype=float)
 
 
-def test_shapes_and_types(corpus):
+def test_shapes_and_types(corpus: Corpus) -> None:
     batch = batches(corpus).batch(0)
     assert {
         key: (value.dtype, tuple(value.shape)) for key, value in batch.items() if key != "name"
@@ -78,7 +82,7 @@ def test_shapes_and_types(corpus):
     assert (batch["pose"][:, :, 0] == 0).all()
 
 
-def test_a_batch_is_a_function_of_seed_and_step(corpus):
+def test_a_batch_is_a_function_of_seed_and_step(corpus: Corpus) -> None:
     made = batches(corpus)
     later = made.batch(5)
     assert equal(made.batch(3), batches(corpus).batch(3))
@@ -87,24 +91,24 @@ def test_a_batch_is_a_function_of_seed_and_step(corpus):
     assert not equal(made.batch(3), batches(corpus, seed=8).batch(3))
 
 
-def test_clips_of_a_batch_differ(corpus):
+def test_clips_of_a_batch_differ(corpus: Corpus) -> None:
     keypoints = batches(corpus).batch(0)["keypoints"]
     assert not any(torch.equal(keypoints[0], other) for other in keypoints[1:])
 
 
-def test_processes_share_one_global_batch(corpus):
+def test_processes_share_one_global_batch(corpus: Corpus) -> None:
     halves = [batches(corpus, rank=rank, world_size=2).batch(6) for rank in range(2)]
     assert equal(joined(*halves), batches(corpus).batch(6))
 
 
-def test_iterating_starts_where_asked(corpus):
+def test_iterating_starts_where_asked(corpus: Corpus) -> None:
     made = batches(corpus, first_step=2)
     for step, batch in enumerate(islice(made, 3), start=2):
         assert equal(batch, made.batch(step))
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-def test_workers_change_nothing(corpus):
+def test_workers_change_nothing(corpus: Corpus) -> None:
     made = batches(corpus, first_step=3)
     for workers in (0, 2):
         loaded = islice(DataLoader(made, batch_size=None, num_workers=workers), 5)
@@ -113,7 +117,7 @@ def test_workers_change_nothing(corpus):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_clips_come_from_the_split_by_its_length(corpus):
+def test_clips_come_from_the_split_by_its_length(corpus: Corpus) -> None:
     """Motion by motion as often as it is long; only of the split."""
     made = batches(corpus, replace(PLAIN, frames=9))
     names = [made.clip(step, 0)["name"].split("[")[0] for step in range(600)]
@@ -131,7 +135,7 @@ def test_clips_come_from_the_split_by_its_length(corpus):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_corpora_come_by_their_weights(tmp_path):
+def test_corpora_come_by_their_weights(tmp_path: Path) -> None:
     corpora = []
     for name, weight, frames in (("a", 3.0, 30), ("b", 1.0, 300), ("c", 0.0, 30)):
         folder = write_corpus(tmp_path / name, [some_motion(name, frames)], source="", license="")
@@ -143,14 +147,14 @@ def test_corpora_come_by_their_weights(tmp_path):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_every_start_is_drawn(tmp_path):
+def test_every_start_is_drawn(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path / "x", [some_motion("a", 29)], source="", license="")
     made = batches(open_corpus(folder), PLAIN)
     starts = {made.clip(step, 0)["name"] for step in range(60)}
     assert starts == {"a[0:27]", "a[1:28]", "a[2:29]"}
 
 
-def test_what_cannot_be_batched_is_refused(corpus):
+def test_what_cannot_be_batched_is_refused(corpus: Corpus) -> None:
     with pytest.raises(UserError, match=r"batch_size \(4\) must be a multiple of the 3 processes"):
         batches(corpus, world_size=3)
     with pytest.raises(UserError, match="no motion in the split 'test'"):
@@ -161,7 +165,7 @@ def test_what_cannot_be_batched_is_refused(corpus):
 
 
 @pytest.mark.parametrize("step", [2, 9])
-def test_frames_that_lie_apart_are_those_of_the_longer_clip(corpus, step):
+def test_frames_that_lie_apart_are_those_of_the_longer_clip(corpus: Corpus, step: int) -> None:
     apart = LiftingBatches(
         [(corpus, 1.0)], FinetuneDataConfig(frames=9, temporal_stride=step), batch_size=8, seed=0
     ).batch(1)
@@ -174,7 +178,7 @@ def test_frames_that_lie_apart_are_those_of_the_longer_clip(corpus, step):
     assert torch.equal(apart["scale_m"], whole["scale_m"])
 
 
-def test_padding_is_marked(corpus):
+def test_padding_is_marked(corpus: Corpus) -> None:
     made = batches(corpus)
     short = [made.clip(step, 0) for step in range(150)]
     short = [clip for clip in short if clip["name"].startswith("m01")]
@@ -186,7 +190,7 @@ def test_padding_is_marked(corpus):
         assert (clip["pose"][:20, 1:] != 0).any(axis=(1, 2)).all()
 
 
-def test_padding_of_a_full_clip_is_nothing(walk_m):
+def test_padding_of_a_full_clip_is_nothing(walk_m: np.ndarray) -> None:
     camera = place_camera(walk_m, 0.3, 4.0, 1.5)
     clip = perspective_clip(walk_m, camera, "image", None)
     for key, value in subsample(clip, 1, len(walk_m)).items():
@@ -194,7 +198,7 @@ def test_padding_of_a_full_clip_is_nothing(walk_m):
 
 
 @pytest.mark.parametrize("azimuth", np.linspace(-3, 3, 7))
-def test_camera_stands_where_it_should(walk_m, azimuth):
+def test_camera_stands_where_it_should(walk_m: np.ndarray, azimuth: float) -> None:
     camera = place_camera(walk_m, azimuth, 4.0, 1.5)
     assert camera.position_m[2] == 1.5
     low, high = walk_m[:, 0].min(axis=0), walk_m[:, 0].max(axis=0)
@@ -213,7 +217,7 @@ def test_camera_stands_where_it_should(walk_m, azimuth):
 
 
 @pytest.mark.parametrize("normalization", ["image", "box"])
-def test_pose_and_keypoints_are_of_one_person(walk_m, normalization):
+def test_pose_and_keypoints_are_of_one_person(walk_m: np.ndarray, normalization: str) -> None:
     """Put back at the root, at true scale, the pose projects onto the noise-free keypoints."""
     camera = place_camera(walk_m, 0.8, 4.0, 1.7)
     clip = perspective_clip(walk_m, camera, normalization, None)
@@ -230,7 +234,7 @@ def test_pose_and_keypoints_are_of_one_person(walk_m, normalization):
 
 
 @pytest.mark.parametrize("normalization", ["image", "box"])
-def test_from_far_away_the_pose_is_what_is_seen(walk_m, normalization):
+def test_from_far_away_the_pose_is_what_is_seen(walk_m: np.ndarray, normalization: str) -> None:
     """Without perspective, x and y of the pose are the keypoints' relative to the root's."""
     middle = walk_m[:, 0].mean(axis=0)
     position = middle + [4e4, 3e4, 100.0]
@@ -240,7 +244,7 @@ def test_from_far_away_the_pose_is_what_is_seen(walk_m, normalization):
     np.testing.assert_allclose(clip["pose"][..., :2], seen, atol=1e-3)
 
 
-def test_pose_points_down_and_away():
+def test_pose_points_down_and_away() -> None:
     """Heads are above pelvises (y down); of a person who faces the camera, the nose is nearer."""
     joints_m = some_motion("a", 27).joints_m.astype(float)
     pose = perspective_clip(joints_m, place_camera(joints_m, 0.0, 4.0, 1.5), "image", None)["pose"]
@@ -250,12 +254,12 @@ def test_pose_points_down_and_away():
     assert (pose[:, left, 0] > 0).all()  # facing the camera, the person's left is on the right
 
 
-def bone_lengths(joints):
+def bone_lengths(joints: np.ndarray) -> np.ndarray:
     children, parents = np.transpose(H36M17.bones)
     return np.linalg.norm(joints[..., children, :] - joints[..., parents, :], axis=-1)
 
 
-def recorded(corpus, clip):
+def recorded(corpus: Corpus, clip: dict[str, Any]) -> np.ndarray:
     """The frames of the corpus that a clip says it shows."""
     name, _, span = clip["name"].rstrip("]").partition("[")
     start, stop = (corpus.motions()[name].start + int(frame) for frame in span.split(":"))
@@ -263,7 +267,7 @@ def recorded(corpus, clip):
 
 
 @pytest.mark.parametrize("normalization", ["image", "box"])
-def test_scale_is_true(corpus, normalization):
+def test_scale_is_true(corpus: Corpus, normalization: str) -> None:
     """Times `scale_m`, the pose has the recorded person's bones in meters."""
     made = batches(corpus, replace(EVERYTHING, normalization=normalization, bone_length_jitter=0.0))
     for step in range(20):
@@ -275,7 +279,7 @@ def test_scale_is_true(corpus, normalization):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_redrawn_bones_are_symmetric_and_fixed_over_a_clip(corpus):
+def test_redrawn_bones_are_symmetric_and_fixed_over_a_clip(corpus: Corpus) -> None:
     made = batches(corpus, replace(PLAIN, bone_length_jitter=0.2))
     for step in range(10):
         clip = made.clip(step, 0)
@@ -289,7 +293,7 @@ def test_redrawn_bones_are_symmetric_and_fixed_over_a_clip(corpus):
 
 
 @pytest.mark.parametrize("normalization", ["image", "box"])
-def test_mirroring_a_clip_mirrors_input_and_truth(corpus, normalization):
+def test_mirroring_a_clip_mirrors_input_and_truth(corpus: Corpus, normalization: str) -> None:
     config = replace(EVERYTHING, normalization=normalization)
     plain = batches(corpus, replace(config, mirror=0.0))
     mirrored = batches(corpus, replace(config, mirror=1.0))
@@ -301,7 +305,7 @@ def test_mirroring_a_clip_mirrors_input_and_truth(corpus, normalization):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_a_share_of_the_clips_is_mirrored(corpus):
+def test_a_share_of_the_clips_is_mirrored(corpus: Corpus) -> None:
     plain = batches(corpus, replace(PLAIN, frames=1))
     mixed = batches(corpus, replace(PLAIN, frames=1, mirror=0.25))
     same = [
@@ -312,7 +316,7 @@ def test_a_share_of_the_clips_is_mirrored(corpus):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_detector_joints_move_only_trunk_and_head(corpus):
+def test_detector_joints_move_only_trunk_and_head(corpus: Corpus) -> None:
     plain = batches(corpus, PLAIN)
     moved = batches(corpus, replace(PLAIN, noise=NoiseConfig(coco_joint_convention=1.0)))
     some = H36M17.indices("spine", "thorax", "nose", "head")
@@ -326,7 +330,7 @@ def test_detector_joints_move_only_trunk_and_head(corpus):
         assert apart.max() * a["scale_m"] < 0.3  # meters: still the same head
 
 
-def test_detector_joints_are_where_coco_keypoints_put_them(walk_m):
+def test_detector_joints_are_where_coco_keypoints_put_them(walk_m: np.ndarray) -> None:
     """Thorax and spine follow from limbs; they must agree with the conversion of keypoints."""
     coco = np.zeros((len(walk_m), 17, 3))
     for joint, name in enumerate(COCO17.joints):
@@ -338,7 +342,7 @@ def test_detector_joints_are_where_coco_keypoints_put_them(walk_m):
     np.testing.assert_allclose(moved[:, shared], converted[:, shared], atol=5e-3)
 
 
-def test_the_face_is_ahead_of_the_head():
+def test_the_face_is_ahead_of_the_head() -> None:
     """Someone upright who faces +x: nose and eyes lie ahead, between neck and top of the head."""
     joints = some_motion("a", 3).joints_m.astype(float)
     moved = from_coco(joints) - joints[:, H36M17.indices("thorax")]
@@ -350,7 +354,7 @@ def test_the_face_is_ahead_of_the_head():
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_hidden_keypoints_are_zeros(corpus):
+def test_hidden_keypoints_are_zeros(corpus: Corpus) -> None:
     made = batches(corpus, replace(PLAIN, random_mask=(0.2, 0.1)))
     clips = [made.clip(step, 0) for step in range(60)]
     keypoints = np.concatenate([clip["keypoints"][clip["valid"]] for clip in clips])
@@ -360,14 +364,14 @@ def test_hidden_keypoints_are_zeros(corpus):
     assert hidden.all(axis=1).mean() == pytest.approx(0.1, abs=0.04)
 
 
-def test_a_wholly_hidden_clip_is_zeros_and_finite(corpus):
+def test_a_wholly_hidden_clip_is_zeros_and_finite(corpus: Corpus) -> None:
     clip = batches(corpus, replace(EVERYTHING, random_mask=(0.05, 1.0))).clip(0, 0)
     assert (clip["keypoints"] == 0).all()
     assert np.isfinite(clip["pose"]).all() and clip["scale_m"] > 0
 
 
 @pytest.mark.parametrize("distance_m", [3.0, 12.0])
-def test_noise_grows_with_the_person(walk_m, distance_m):
+def test_noise_grows_with_the_person(walk_m: np.ndarray, distance_m: float) -> None:
     """In box units it is the table's, over the size of person for which that was measured."""
     camera = place_camera(walk_m, 0.5, distance_m, 1.5)
     clean = perspective_clip(walk_m, camera, "image", None)
@@ -383,7 +387,7 @@ def test_noise_grows_with_the_person(walk_m, distance_m):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_box_units_follow_the_person(corpus):
+def test_box_units_follow_the_person(corpus: Corpus) -> None:
     """Noise-free: the median box is two units long, around the origin, near or far."""
     made = batches(
         corpus, replace(PLAIN, normalization="box", camera=CameraConfig(distance_m=(2.0, 9.0)))
@@ -394,5 +398,5 @@ def test_box_units_follow_the_person(corpus):
         np.testing.assert_allclose([*frame.origin_px, frame.unit_px], [0, 0, 1], atol=1e-4)
 
 
-def test_heading_of_the_figure_is_as_drawn():
+def test_heading_of_the_figure_is_as_drawn() -> None:
     assert heading_rad(some_motion("a", 1).joints_m[0].astype(float)) == pytest.approx(0)

@@ -3,13 +3,15 @@
 import warnings
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from actionpose.config import CameraConfig, NoiseConfig, PretrainDataConfig
-from actionpose.datasets.corpus import Motion, Segment, open_corpus, write_corpus
+from actionpose.datasets.corpus import Corpus, Motion, Segment, open_corpus, write_corpus
 from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.datasets.projection import orthographic_clip
 from actionpose.datasets.spans import (
@@ -36,7 +38,7 @@ LABELS = [
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """A motion with overlapping labels and a transition; others with one label, or none."""
     made = [np.concatenate([m.joints_m] * 3) for m in dataset(12, seed=1)]
     assert min(map(len, made)) >= 100
@@ -53,17 +55,19 @@ def told(tmp_path_factory):
     return open_corpus(write_corpus(folder, motions, source="made up", license="ours"))
 
 
-def batches(corpus, config=CONFIG, **settings):
+def batches(
+    corpus: Corpus, config: PretrainDataConfig = CONFIG, **settings: Any
+) -> MotionTextBatches:
     settings = {"batch_size": 4, "seed": 7, "negatives": 3} | settings
     return MotionTextBatches([(corpus, 1.0)], config, **settings)
 
 
-def texts(corpus, *kinds):
+def texts(corpus: Corpus, *kinds: Any) -> list[Any]:
     found = spans_of([corpus], kinds, "train")
     return [span.text for span in found if span.motion.motion in ("rich", "sequence", "silent")]
 
 
-def test_frame_labels_with_the_sequence_where_there_are_none(told):
+def test_frame_labels_with_the_sequence_where_there_are_none(told: Corpus) -> None:
     transit = "transit from wave the left hand to sit"
     frame = ["walk", "wave the left hand", transit, "sit", "look right"]
     assert texts(told, "action", "transition") == [*frame, "run"]
@@ -73,11 +77,11 @@ def test_frame_labels_with_the_sequence_where_there_are_none(told):
     assert texts(told, "action") == [*(t for t in frame if t != transit), "run"]
 
 
-def segment(start, stop, text, kind="action"):
+def segment(start: int, stop: int, text: str, kind: str = "action") -> Segment:
     return Segment("m", "s", "train", start, stop, text, kind)
 
 
-def test_transitions_join_the_nearest_the_longest_of_ties():
+def test_transitions_join_the_nearest_the_longest_of_ties() -> None:
     change = segment(50, 60, "transition", "transition")
     around = [
         segment(0, 50, "walk"),
@@ -96,11 +100,13 @@ def test_transitions_join_the_nearest_the_longest_of_ties():
     assert pair_transition(change, [segment(0, 50, "Transition"), around[3]]) is None
 
 
-def span(start, stop, motion=(0, 1000), center=None):
+def span(
+    start: int, stop: int, motion: tuple[Any, ...] = (0, 1000), center: int | None = None
+) -> AnnotatedSpan:
     return AnnotatedSpan(0, segment(*motion, ""), start, stop, "walk", center)
 
 
-def test_windows_of_long_spans_are_inside_and_uniform():
+def test_windows_of_long_spans_are_inside_and_uniform() -> None:
     rng = np.random.default_rng(0)
     starts = [place_window(span(100, 140), 20, rng) for _ in range(4200)]
     assert all(stop - start == 20 for start, stop in starts)
@@ -111,13 +117,13 @@ def test_windows_of_long_spans_are_inside_and_uniform():
     assert place_window(span(100, 120), 20, rng) == (100, 120)
 
 
-def test_windows_of_long_transitions_are_around_them():
+def test_windows_of_long_transitions_are_around_them() -> None:
     rng = np.random.default_rng(0)
     assert place_window(span(100, 200, center=160), 20, rng) == (150, 170)
     assert place_window(span(100, 200, center=195), 20, rng) == (180, 200)
 
 
-def test_windows_of_short_spans_have_all_of_it_and_context():
+def test_windows_of_short_spans_have_all_of_it_and_context() -> None:
     rng = np.random.default_rng(0)
     for motion in ((0, 1000), (95, 112), (104, 1000), (0, 111)):
         found = {place_window(span(104, 110, motion), 20, rng) for _ in range(500)}
@@ -126,8 +132,8 @@ def test_windows_of_short_spans_have_all_of_it_and_context():
         assert found == {(start, start + length) for start in expected}
 
 
-def test_a_batch_is_a_function_of_seed_step_and_place(told):
-    def same(a, b):
+def test_a_batch_is_a_function_of_seed_step_and_place(told: Corpus) -> None:
+    def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
         return all(
             torch.equal(a[key], b[key]) if isinstance(a[key], torch.Tensor) else a[key] == b[key]
             for key in a
@@ -144,7 +150,7 @@ def test_a_batch_is_a_function_of_seed_step_and_place(told):
         assert same({key: value}, {key: joined})
 
 
-def test_shapes(told):
+def test_shapes(told: Corpus) -> None:
     batch = batches(told).batch(0)
     shapes = {key: tuple(v.shape) for key, v in batch.items() if isinstance(v, torch.Tensor)}
     most = batch["positives"].shape[1]
@@ -160,7 +166,7 @@ def test_shapes(told):
     assert batch["candidates"].dtype == batch["positives"].dtype == torch.int64
 
 
-def overlapping(corpus, name):
+def overlapping(corpus: Corpus, name: str) -> set[Any]:
     """What is true of a clip by its name, straight from the corpus."""
     motion, _, rows = name.partition("[")
     first, last = map(int, rows.rstrip("]").split(":"))
@@ -174,7 +180,7 @@ def overlapping(corpus, name):
 
 
 @pytest.mark.parametrize("more", [(), ("sequence",)])
-def test_no_negative_is_true_anywhere_in_the_clip(told, more):
+def test_no_negative_is_true_anywhere_in_the_clip(told: Corpus, more: Any) -> None:
     config = replace(CONFIG, label_kinds=("action", "transition", *more))
     made = batches(told, config, negatives=6)
     swap = str.maketrans({"<": "left", ">": "right"})
@@ -196,7 +202,7 @@ def test_no_negative_is_true_anywhere_in_the_clip(told, more):
     assert rich > 20
 
 
-def test_negatives_are_drawn_alike(told):
+def test_negatives_are_drawn_alike(told: Corpus) -> None:
     rng = np.random.default_rng(0)
     true = np.array([2, 5])
     counts = np.zeros(10)
@@ -210,7 +216,7 @@ def test_negatives_are_drawn_alike(told):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_mirrored_clips_have_mirrored_texts(told):
+def test_mirrored_clips_have_mirrored_texts(told: Corpus) -> None:
     plain = replace(PLAIN, masks={"random": 0.5, "part": 0.5})
     # the same vocabulary, so that the draws are the same
     never = batches(told, replace(plain, mirror=1e-9))
@@ -231,7 +237,7 @@ def test_mirrored_clips_have_mirrored_texts(told):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_short_motions_are_padded(told):
+def test_short_motions_are_padded(told: Corpus) -> None:
     made = batches(told, PLAIN)
     number = next(i for i, s in enumerate(made.spans) if s.motion.motion == "short")
     clip = made.clip_of(number, np.random.default_rng(0))
@@ -240,7 +246,7 @@ def test_short_motions_are_padded(told):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_short_windows_are_padded_and_as_frequent_as_asked(told):
+def test_short_windows_are_padded_and_as_frequent_as_asked(told: Corpus) -> None:
     made = batches(told, replace(PLAIN, temporal_crop=0.25))
     assert PLAIN.frames == 20
     lengths = np.array([made.clip(step, 0)["valid"].sum() for step in range(600)])
@@ -252,7 +258,7 @@ def test_short_windows_are_padded_and_as_frequent_as_asked(told):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_what_detectors_do_reaches_the_input_alone(told):
+def test_what_detectors_do_reaches_the_input_alone(told: Corpus) -> None:
     config = replace(PLAIN, view="perspective")
     more = NoiseConfig(random_joint_convention=1.0, limb_occlusion=1.0, drop_confidence=1.0)
     moved = 0
@@ -271,14 +277,14 @@ def test_what_detectors_do_reaches_the_input_alone(told):
     "settings",
     [{"noise": NoiseConfig(random_joint_convention=0.1)}, {"camera": CameraConfig(tilt=0.1)}],
 )
-def test_settings_of_cameras_are_refused_without_one(settings):
+def test_settings_of_cameras_are_refused_without_one(settings: Any) -> None:
     PretrainDataConfig(view="perspective", **settings)
     with pytest.raises(UserError, match="need data.view: perspective"):
         PretrainDataConfig(**settings)
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_masks_hide_the_input_and_not_the_target(told):
+def test_masks_hide_the_input_and_not_the_target(told: Corpus) -> None:
     config = replace(PLAIN, masks={"window": 1.0}, window_mask=(5, 9))
     for step in range(20):
         clip = batches(told, config).clip(step, 0)
@@ -290,7 +296,7 @@ def test_masks_hide_the_input_and_not_the_target(told):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_frames_that_lie_apart_and_their_masks(told):
+def test_frames_that_lie_apart_and_their_masks(told: Corpus) -> None:
     config = replace(PLAIN, frames=10, temporal_stride=3, masks={"window": 1.0}, window_mask=(2, 3))
     whole = batches(told, replace(PLAIN, frames=30))
     for step in range(20):
@@ -303,7 +309,7 @@ def test_frames_that_lie_apart_and_their_masks(told):
         assert (clip["keypoints"][~rows & clip["valid"], :, 2] == 1).all()
 
 
-def test_an_orthographic_clip_is_the_view_of_its_motion():
+def test_an_orthographic_clip_is_the_view_of_its_motion() -> None:
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:10]
     meters = []
     for yaw, across in ((0.0, joints_m[..., 0]), (np.pi / 2, joints_m[..., 1])):
@@ -327,7 +333,7 @@ def test_an_orthographic_clip_is_the_view_of_its_motion():
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_half_of_the_views_are_from_the_front(told):
+def test_half_of_the_views_are_from_the_front(told: Corpus) -> None:
     """World-fixed: a motion is seen along +y or along -x, and nothing else."""
     made = batches(told, PLAIN)
     depths = Counter()
@@ -345,7 +351,7 @@ def test_half_of_the_views_are_from_the_front(told):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_a_heading_view_shows_the_face_or_the_side(told):
+def test_a_heading_view_shows_the_face_or_the_side(told: Corpus) -> None:
     """From the front, the left hip is to the right in the image; from the side, in the middle."""
     made = batches(told, replace(PLAIN, view="heading", frames=1))
     kinds = Counter()
@@ -357,7 +363,7 @@ def test_a_heading_view_shows_the_face_or_the_side(told):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_perspective_clips_are_those_of_stage_two(told):
+def test_perspective_clips_are_those_of_stage_two(told: Corpus) -> None:
     made = batches(told, replace(PLAIN, view="perspective", normalization="box"))
     clip = made.clip(0, 0)
     assert np.isfinite(clip["keypoints"]).all() and 0.3 < clip["scale_m"] < 3
@@ -367,7 +373,7 @@ def test_perspective_clips_are_those_of_stage_two(told):
 @pytest.mark.parametrize(
     "sampling, power", [("uniform", 0), ("square_root", -0.5), ("balanced", -1)]
 )
-def test_label_sampling(tmp_path, sampling, power):
+def test_label_sampling(tmp_path: Path, sampling: Any, power: Any) -> None:
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:5]
     motions = [
         Motion(f"m{i}", "s", "train", joints_m, "walk" if i < 9 else "sit") for i in range(10)
@@ -383,7 +389,7 @@ def test_label_sampling(tmp_path, sampling, power):
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_weights_of_corpora(told, tmp_path):
+def test_weights_of_corpora(told: Corpus, tmp_path: Path) -> None:
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:20]
     other = [Motion("other", "s", "train", joints_m, "fly")]
     corpus = open_corpus(write_corpus(tmp_path / "c", other, source="", license=""))
@@ -392,7 +398,7 @@ def test_weights_of_corpora(told, tmp_path):
     assert abs(np.mean(names) - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 800)
 
 
-def test_the_control_has_every_text_elsewhere(told):
+def test_the_control_has_every_text_elsewhere(told: Corpus) -> None:
     spans = spans_of([told], CONFIG.label_kinds, "train")
     mixed = shuffled(spans, seed=0)
     assert Counter(s.text for s in mixed) == Counter(s.text for s in spans)
@@ -406,10 +412,10 @@ def test_the_control_has_every_text_elsewhere(told):
         assert not set(clip["candidates"][1:]) & set(clip["positives"])
 
 
-def test_too_few_labels_lower_k_or_are_refused(told, tmp_path):
+def test_too_few_labels_lower_k_or_are_refused(told: Corpus, tmp_path: Path) -> None:
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:20]
 
-    def corpus(name, *motions):
+    def corpus(name: Any, *motions: Any) -> Any:
         made = [Motion(f"m{i}", "s", "train", joints_m, *told) for i, told in enumerate(motions)]
         return open_corpus(write_corpus(tmp_path / name, made, source="", license=""))
 
