@@ -27,7 +27,7 @@ ACTIONPOSE=${ACTIONPOSE:-actionpose}
 OPTIONS=()
 [ -n "${DRY:-}" ] && OPTIONS+=(--dry-run)
 
-# 1. Data: read once, checked, and stored as flat arrays (docs/evaluation.md, section 8).
+# 1. Data: read once, checked, and stored as flat arrays (docs/evaluation.md).
 [ -d "$DATA/h36m" ] || $ACTIONPOSE prepare h36m "$RAW/h36m_sh_conf_cam_source_final.pkl" "$DATA/h36m"
 [ -d "$DATA/3dhp" ] || $ACTIONPOSE prepare 3dhp "$RAW" "$DATA/3dhp"
 

@@ -44,3 +44,13 @@ def test_page_runs_as_typed(
     assert ran > 1
     assert "Traceback" not in capsys.readouterr().err
     assert len(opened) == sum("actionpose view" in text for _, text in blocks_of(page))
+
+
+def test_corpus_example_prints_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (text,) = (text for language, text in blocks_of("docs/datasets.md") if language == "python")
+    exec(compile(text, "docs/datasets.md", "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out.strip()
+    assert f"It prints `{printed}`" in (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
