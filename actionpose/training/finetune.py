@@ -39,42 +39,37 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
     encoder, resume = start_encoder(config, run)
     encoder.freeze_embedding()
     text_source = _text_source(config, resume)
-
     common = {
         "batch_size": config.training.batch_size,
         "seed": config.training.seed,
         "rank": accelerator.process_index,
         "world_size": accelerator.num_processes,
     }
-    batches: LiftingBatches | PairedBatches = (
-        LiftingBatches(corpora, config.data, **common)
-        if paired is None
-        else PairedBatches(paired, config.data, **common)
-    )
+    batches: LiftingBatches | PairedBatches
+    if paired is None:
+        batches = LiftingBatches(corpora, config.data, **common)
+    else:
+        batches = PairedBatches(paired, config.data, **common)
 
     def copy_text(folder: Path) -> None:
         # from the last checkpoint: the one that training started from may be gone by then
         if source := _text_source(config, next(reversed(checkpoint.saved_steps(run)), None)):
             checkpoint.copy_text(source, folder)
 
-    return loop.fit(
+    task = loop.Task(
         encoder,
         encoder,
-        lambda step: loop.in_workers(batches.starting_at(step), config.training.workers),
+        batches,
+        max(1, batches.windows // config.training.batch_size),
         compute_losses,
         NO_WEIGHTS | config.loss_weights,
-        config.training,
-        accelerator=accelerator,
-        run=run,
-        resume=resume,
-        meta=run_folder.metadata("finetune", config, corpora)
+        run_folder.metadata("finetune", config, corpora)
         | (_paired_meta(paired) if paired is not None else {})
         | (_text_meta(config, text_source) if text_source else {}),
-        steps_per_epoch=max(1, batches.windows // config.training.batch_size),
         validate=lifting_validation(encoder, corpora, config.data),
         write_extras=copy_text if text_source else None,
-        quiet=quiet,
     )
+    return loop.fit(task, config.training, accelerator, run, resume=resume, quiet=quiet)
 
 
 def _open_data(config: FinetuneDataConfig) -> tuple[WeightedCorpora, PairedDataset | None]:

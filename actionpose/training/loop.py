@@ -10,15 +10,15 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from actionpose import checkpoint
@@ -114,63 +114,78 @@ def start_accelerator(config: TrainingConfig) -> Any:
     )
 
 
-def fit(
-    model: nn.Module,
-    encoder: PoseEncoder,
-    batches_from: Callable[[int], Iterable[Batch]],
-    compute_losses: Callable[[nn.Module, Batch], Losses],
-    loss_weights: dict[str, float],
-    config: TrainingConfig,
-    *,
-    accelerator: Any,
-    run: Path,
-    resume: Path | None,
-    meta: dict[str, Any],
-    steps_per_epoch: int,
-    validate: Callable[[], dict[str, float]] | None = None,
-    write_extras: Callable[[Path], None] | None = None,
-    rate_factor: Callable[[str], float] = lambda name: 1.0,
-    shared_parameters: Sequence[nn.Parameter] = (),
-    report: Mapping[str, Any] = MappingProxyType({}),
-    quiet: bool = False,
-) -> Outcome:
-    """Train until the epochs or the minutes are over, or a signal asks to stop.
+@dataclass(frozen=True)
+class Task:
+    """What differs between pretraining and fine-tuning.
 
     Args:
-        model: moved to the device and wrapped here.
+        model: moved to the device and wrapped by `fit`.
         encoder: the part of the model whose weights the checkpoint holds, and resumes from.
-        batches_from: this process's batches from a step on.
+        batches: this process's, with a method `starting_at` a step.
+        steps_per_epoch: optimizer steps.
         compute_losses: the named losses of a batch; their weighted sum is minimized (Equation 5).
-        resume: the checkpoint to resume from; bit for bit as if the run had never stopped.
-        meta: the metadata of the checkpoints; see `run_folder.metadata`.
+        loss_weights: by name.
+        metadata: of the checkpoints; see `run_folder.metadata`.
         validate: named scores of the model, taken with every checkpoint.
         write_extras: writes the other parts of the model into the folder of a checkpoint; the
             caller reads them again.
         rate_factor: of the learning rate, by the name of a parameter.
         shared_parameters: those that all losses train; the norms of their gradients are logged.
         report: further entries of `report.json`.
+    """
+
+    model: nn.Module
+    encoder: PoseEncoder
+    batches: Any
+    steps_per_epoch: int
+    compute_losses: Callable[[nn.Module, Batch], Losses]
+    loss_weights: dict[str, float]
+    metadata: dict[str, Any]
+    validate: Callable[[], dict[str, float]] | None = None
+    write_extras: Callable[[Path], None] | None = None
+    rate_factor: Callable[[str], float] = lambda name: 1.0
+    shared_parameters: Sequence[nn.Parameter] = ()
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+def fit(
+    task: Task,
+    config: TrainingConfig,
+    accelerator: Any,
+    run: Path,
+    *,
+    resume: Path | None,
+    quiet: bool = False,
+) -> Outcome:
+    """Train until the epochs or the minutes are over, or a signal asks to stop.
+
+    Args:
+        resume: the checkpoint to resume from; bit for bit as if the run had never stopped.
 
     Raises:
         UserError: the run cannot be written; a loss or gradient is not finite (the message names
             the batch).
     """
-    total = max(1, round(config.epochs * steps_per_epoch))
-    optimizer = make_optimizer(model, config, rate_factor)
+    total = max(1, round(config.epochs * task.steps_per_epoch))
+    optimizer = make_optimizer(task.model, config, task.rate_factor)
     step = 0
     if resume:
         weights, saved = checkpoint.load(resume)
-        encoder.load_state_dict(weights)
+        task.encoder.load_state_dict(weights)
         step = saved["step"]
-    model, optimizer = accelerator.prepare(model, optimizer)
+    model, optimizer = accelerator.prepare(task.model, optimizer)
     if resume:
         optimizer.load_state_dict(checkpoint.load_training(resume)["optimizer"])
     main = accelerator.is_main_process
     if main:
-        run_folder.open_run(run, meta["config"], accelerator)
+        run_folder.open_run(run, task.metadata["config"], accelerator)
     log = run_folder.Log(run, step) if main else None
     clock = _Clock(step, total, config)
     status, scores, folder = "finished", dict[str, float](), resume
-    batches = iter(batches_from(step))
+    batches = task.batches.starting_at(step)
+    if config.workers:
+        batches = DataLoader(batches, batch_size=None, num_workers=config.workers)
+    drawn = iter(batches)
     with (
         tqdm(
             total=total, initial=step, unit="step", disable=True if quiet or not main else None
@@ -179,43 +194,35 @@ def fit(
         stop_requests() as stop_asked,
     ):
         while step < total:
-            rate = learning_rate(step, config, total=total, steps_per_epoch=steps_per_epoch)
+            rate = learning_rate(step, config, total=total, steps_per_epoch=task.steps_per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
-            batch = next(batches)
+            batch = next(drawn)
             # dropout, too, is a function of seed, step and rank
             torch.manual_seed(config.seed + 1_000_003 * step + 7919 * accelerator.process_index)
-            shared = () if step % LOG_GRAD_NORMS_EVERY else shared_parameters
-            losses, norm, shared_norms = _step(
-                model,
-                optimizer,
-                batch,
-                compute_losses,
-                loss_weights,
-                config,
-                accelerator,
-                step,
-                shared,
-            )
+            losses, norm, shared = _step(task, model, optimizer, batch, config, accelerator, step)
             step += 1
             bar.update()
-            if log and shared_norms:
-                log.write(step, shared_norms)
+            if log and shared:
+                log.write(step, shared)
             if step <= LOG_EVERY or step % LOG_EVERY == 0:
-                row = {key: float(loss) for key, loss in _global_mean(losses, accelerator).items()}
-                row |= {"grad_norm": float(norm), "learning_rate": rate, **clock.row(step)}
+                row = _global_mean(losses, accelerator) | {"grad_norm": norm, "learning_rate": rate}
                 bar.set_postfix(loss=f"{row['total']:.4f}")
                 if log:
-                    log.write(step, row)
+                    log.write(step, row | clock.row(step))
             stopping = _any_process(stop_asked() or clock.is_late(), accelerator)
             if stopping or step == total or step % config.save_every == 0:
                 if log:
-                    scores = validate() if validate else {}
+                    scores = task.validate() if task.validate else {}
                     if scores:
                         log.write(step, scores)
-                    state = {"optimizer": optimizer.state_dict()}
                     folder = checkpoint.save(
-                        run, step, encoder, {**meta, **scores}, state, write_extras=write_extras
+                        run,
+                        step,
+                        task.encoder,
+                        {**task.metadata, **scores},
+                        {"optimizer": optimizer.state_dict()},
+                        write_extras=task.write_extras,
                     )
                     for old in checkpoint.saved_steps(run)[: -config.keep_checkpoints]:
                         shutil.rmtree(old)
@@ -226,7 +233,7 @@ def fit(
     if main:
         end = {"status": status, "step": step, "of": total}
         end["minutes_of_this_call"] = round(clock.minutes(), 2)
-        write_json(run / "report.json", {**end, **report, "scores": scores})
+        write_json(run / "report.json", {**end, **task.report, "scores": scores})
     return Outcome(step, status, folder or run / "checkpoints" / f"{step:07d}")
 
 
@@ -258,38 +265,37 @@ class _Clock:
 
 
 def _step(
+    task: Task,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
-    compute_losses: Callable[[nn.Module, Batch], Losses],
-    loss_weights: dict[str, float],
     config: TrainingConfig,
     accelerator: Any,
     step: int,
-    shared: Sequence[nn.Parameter],
-) -> tuple[Losses, Tensor, dict[str, float]]:
+) -> tuple[Losses, float, dict[str, float]]:
     """One step of the optimizer; refused if the loss or the gradient is not finite.
 
     Returns:
-        The losses, the norm of the gradient, and the norms of `_shared_norms`.
+        The losses, the norm of the gradient and, every `LOG_GRAD_NORMS_EVERY` steps, those of
+        `_shared_norms`.
     """
     model.train()
     optimizer.zero_grad(set_to_none=True)
     parts = _split(batch, config.gradient_accumulation_steps)
     sums: Losses = {}
-    shared_norms: dict[str, float] = {}
+    shared: dict[str, float] = {}
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         names = part.pop("name")
         part = {key: value.to(accelerator.device) for key, value in part.items()}
         with contextlib.nullcontext() if last else accelerator.no_sync(model):
             with accelerator.autocast():
-                losses = compute_losses(model, part)
-            losses["total"] = weighted_sum(losses, loss_weights)
+                losses = task.compute_losses(model, part)
+            losses["total"] = weighted_sum(losses, task.loss_weights)
             if not torch.isfinite(losses["total"]):
                 raise UserError(_not_finite("loss", losses, step, names))
-            if last and shared:
-                shared_norms = _shared_norms(losses, loss_weights, shared, accelerator)
+            if last and task.shared_parameters and step % LOG_GRAD_NORMS_EVERY == 0:
+                shared = _shared_norms(task, losses, accelerator)
             accelerator.backward(losses["total"] / len(parts))
         for key, loss in losses.items():
             sums[key] = sums.get(key, torch.zeros(())) + loss.detach().float().cpu() / len(parts)
@@ -297,25 +303,23 @@ def _step(
     if not torch.isfinite(norm):
         raise UserError(_not_finite("gradient", sums, step, names))
     optimizer.step()
-    return sums, norm, shared_norms
+    return sums, float(norm), shared
 
 
-def _shared_norms(
-    losses: Losses, loss_weights: dict[str, float], shared: Sequence[nn.Parameter], accelerator: Any
-) -> dict[str, float]:
+def _shared_norms(task: Task, losses: Losses, accelerator: Any) -> dict[str, float]:
     """Norm of each weighted loss's gradient on the parameters that all of them train.
 
     With gradient accumulation, of the last part of the batch.
     """
     norms = {}
-    for name, weight in loss_weights.items():
+    for name, weight in task.loss_weights.items():
         if weight:
-            loss = weight * losses[name]
-            gradients = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
-            flat = torch.cat([g.flatten().float() for g in gradients if g is not None])
-            norms[f"backbone_grad_{name}"] = float(
-                accelerator.reduce(flat, reduction="mean").norm()
+            gradients = torch.autograd.grad(
+                weight * losses[name], task.shared_parameters, retain_graph=True, allow_unused=True
             )
+            flat = torch.cat([g.flatten().float() for g in gradients if g is not None])
+            mean = accelerator.reduce(flat, reduction="mean")
+            norms[f"backbone_grad_{name}"] = float(mean.norm())
     return norms
 
 
@@ -343,23 +347,14 @@ def _not_finite(what: str, losses: Losses, step: int, names: list[str]) -> str:
     )
 
 
-def _global_mean(losses: Losses, accelerator: Any) -> Losses:
+def _global_mean(losses: Losses, accelerator: Any) -> dict[str, float]:
     """The losses of the global batch; each process has those of its part."""
-    if accelerator.num_processes == 1:
-        return losses
     stacked = torch.stack(list(losses.values())).to(accelerator.device)
     mean = accelerator.reduce(stacked, reduction="mean")
-    return dict(zip(losses, mean, strict=True))
+    return dict(zip(losses, mean.tolist(), strict=True))
 
 
 def _any_process(flag: bool, accelerator: Any) -> bool:
     """Whether the flag is set in any process, so that all stop after the same step."""
-    if accelerator.num_processes == 1:
-        return flag
     votes = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device))
     return bool(votes > 0)
-
-
-def in_workers(batches: IterableDataset[Batch], workers: int) -> Iterable[Batch]:
-    """The same batches, made by `workers` other processes if there are any."""
-    return DataLoader(batches, batch_size=None, num_workers=workers) if workers else batches

@@ -79,25 +79,21 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
             checkpoint.save_labels(folder, batches.labels, text.encode(batches.labels))
             text.save(folder / checkpoint.TEXT)
 
-    return loop.fit(
+    task = loop.Task(
         model,
         encoder,
-        lambda step: loop.in_workers(batches.starting_at(step), config.training.workers),
+        batches,
+        max(1, len(batches.spans) // config.training.batch_size),
         lambda model, batch: compute_losses(model, batch, config.alignment),
         weights,
-        config.training,
-        accelerator=accelerator,
-        run=run,
-        resume=resume,
-        meta=run_folder.metadata("pretrain", config, corpora),
-        steps_per_epoch=max(1, len(batches.spans) // config.training.batch_size),
+        run_folder.metadata("pretrain", config, corpora),
         validate=(lambda: validation.scores(model)) if validation else None,
         write_extras=write_text,
         rate_factor=lambda name: TEXT_RATE_FACTOR if "text." in name else 1.0,
         shared_parameters=encoder.shared_parameters(),
         report=report,
-        quiet=quiet,
     )
+    return loop.fit(task, config.training, accelerator, run, resume=resume, quiet=quiet)
 
 
 def _is_aligned(config: PretrainConfig) -> bool:

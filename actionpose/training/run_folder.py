@@ -18,7 +18,7 @@ from actionpose import checkpoint
 from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write, write_json
+from actionpose.utils.files import atomic_write, make_folder, write_json
 from actionpose.utils.yaml_config import to_dict
 
 
@@ -43,10 +43,7 @@ def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
 
 def open_run(run: Path, config: dict[str, Any], accelerator: Any) -> None:
     """Make the folder of a run, and record its configuration and environment."""
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write the run {run}: {error.strerror}") from error
+    make_folder(run)
     with atomic_write(run / "config.yaml") as path:  # other processes may be reading it
         path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     write_json(run / "environment.json", environment(accelerator))
@@ -97,16 +94,14 @@ def metadata(
 
 def environment(accelerator: Any) -> dict[str, Any]:
     """Versions, device and commit, for the record of a run."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git
+        commit = ""
     return {
         "command": sys.argv,
-        "commit": commit.stdout.strip() or None,
+        "commit": commit or None,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),

@@ -8,7 +8,6 @@ where a stage has none of its own. Dictionaries such as `data.corpora` are repla
 Stage N of the run FOLDER lies in FOLDER/N-NAME and starts from the last checkpoint of stage N - 1.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,14 +24,13 @@ from actionpose.training.finetune import finetune
 from actionpose.training.loop import Outcome
 from actionpose.training.pretrain import pretrain
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import read_json
 from actionpose.utils.yaml_config import Settings, from_dict, read_yaml, to_dict
 
 _CONFIGS: dict[str, type[FinetuneConfig] | type[PretrainConfig]] = {
     "finetune": FinetuneConfig,
     "pretrain": PretrainConfig,
 }
-
-
 _WHOLE = ("corpora", "masks", "loss_weights")  # settings that are dictionaries
 
 
@@ -64,22 +62,20 @@ class Stage:
             UserError: the file is damaged.
         """
         path = self.folder / "report.json"
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is damaged: remove it, and the stage is resumed") from error
+        return dict(read_json(path, 1_000_000)) if path.exists() else {}
 
     @property
-    def is_finished(self) -> bool:
-        """Whether nothing is left to train.
+    def state(self) -> str:
+        """What is left to train: "finished", "resumes at step N" or "to do".
 
         Raises:
             UserError: the stage was trained with another configuration, or its report is damaged.
         """
-        trained = run_folder.last_checkpoint(self.folder, to_dict(self.config))
-        return trained is not None and self.report.get("status") == "finished"
+        last = run_folder.last_checkpoint(self.folder, to_dict(self.config))
+        if last is None:
+            return "to do"
+        is_finished = self.report.get("status") == "finished"
+        return "finished" if is_finished else f"resumes at step {int(last.name)}"
 
 
 def read_stages(path: Path, run: Path) -> list[Stage]:
@@ -154,10 +150,10 @@ def _with_recorded_init(stage: Stage) -> Stage:
     saved = stage.folder / "config.yaml"
     if not stage.config.init or not saved.is_file():
         return stage
-    init = (yaml.safe_load(saved.read_text(encoding="utf-8")) or {}).get("init")
-    if not init or Path(init).name != stage.config.init.name:
+    init = Path(yaml.safe_load(saved.read_text(encoding="utf-8"))["init"] or "")
+    if init.name != stage.config.init.name:
         return stage
-    return replace(stage, config=replace(stage.config, init=Path(init)))
+    return replace(stage, config=replace(stage.config, init=init))
 
 
 def train(
@@ -183,7 +179,7 @@ def train(
     _check_folder(run, recipe, stages)
     for number, stage in enumerate(stages, 1):
         title = f"stage {number} of {len(stages)}, {stage.folder.name}"
-        if stage.is_finished:
+        if stage.state == "finished":
             report(f"{title}: finished")
             continue
         minutes = stage.info.expected_minutes
@@ -201,12 +197,11 @@ def train(
 
 def _check_folder(run: Path, recipe: Path, stages: Sequence[Stage]) -> None:
     """Refuse the folder of another training."""
-    others = [path.name for path in stage_folders(run)] + ["checkpoints"]
-    for name in others:
-        if (run / name).is_dir() and name not in {stage.folder.name for stage in stages}:
+    for folder in [*stage_folders(run), run / "checkpoints"]:
+        if folder.is_dir() and folder not in [stage.folder for stage in stages]:
             raise UserError(
-                f"{run} has {name}, which is no stage of {recipe}: use the recipe that it was "
-                "made with, or another --run"
+                f"{run} has {folder.name}, which is no stage of {recipe}: use the recipe that it "
+                "was made with, or another --run"
             )
 
 
@@ -225,16 +220,13 @@ def plan(stages: Sequence[Stage]) -> list[str]:
     """A line for each stage, with its expected minutes and scores and what is done, and the sum.
 
     Raises:
-        UserError: see `Stage.is_finished`.
+        UserError: see `Stage.state`.
     """
     lines = []
     for stage in stages:
-        info, steps = stage.info, checkpoint.saved_steps(stage.folder)
-        state = "finished" if stage.is_finished else "to do"
-        if steps and state == "to do":
-            state = f"resumes at step {int(steps[-1].name)}"
+        info = stage.info
         scores = ", ".join(f"{name} {value:g}" for name, value in info.expected_score.items())
         line = f"{stage.folder.name:16} {info.command:9} {info.expected_minutes:5g} minutes"
-        lines.append(f"{line}  {state:20} {scores}".rstrip())
+        lines.append(f"{line}  {stage.state:20} {scores}".rstrip())
     total = sum(stage.info.expected_minutes for stage in stages)
     return [*lines, f"{len(stages)} stages, {total:g} minutes"]

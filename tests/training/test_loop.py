@@ -240,7 +240,7 @@ def test_settings_that_do_not_fit_are_refused(tiny_config, tmp_path):
     with pytest.raises(UserError, match=r"none is not a corpus"):
         finetune(replace(tiny_config, data=data), tmp_path, quiet=True)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write the run"):
+    with pytest.raises(UserError, match="cannot make the folder"):
         finetune(tiny_config, tmp_path / "file", quiet=True)
 
 
