@@ -132,7 +132,7 @@ def _score(
     from dataclasses import replace
 
     from actionpose.evaluation import paired as datasets
-    from actionpose.evaluation.error_analysis import write_failures
+    from actionpose.evaluation.error_analysis import write_error_analysis
     from actionpose.evaluation.predictions import load_predictions
     from actionpose.utils.files import write_json
 
@@ -157,7 +157,7 @@ def _score(
     else:
         assert predictions is not None
         windows = datasets.windows_of(pairs, protocol, seed)
-        predict, who = load_predictions(predictions, pairs, protocol, windows)
+        predict, who = load_predictions(predictions, pairs, windows)
         identity = {"predictions": who}
     evaluation = datasets.evaluate(
         predict,
@@ -173,7 +173,7 @@ def _score(
         write_json(json_out, _known(report))
         print(f"wrote   {json_out}")
     if errors_dir:
-        write_failures(errors_dir, evaluation, predict, pairs)
+        write_error_analysis(errors_dir, evaluation, predict, pairs)
         print(f"wrote   {errors_dir}")
 
 

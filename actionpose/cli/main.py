@@ -93,7 +93,7 @@ def with_flags(message: str) -> str:
     def option(match: re.Match[str]) -> str:
         return f"--{match[1].replace('_', '-')}{'' if match[2] else ' '}"
 
-    return re.sub(r"\b([a-z_]+)=(?:(True\b)|(?=[A-Z]))", option, message)
+    return re.sub(r"\b([a-z_]+)=(?:(True\b)|(?=[A-Z\d]))", option, message)
 
 
 def _summary(target: str) -> str:

@@ -160,10 +160,10 @@ def figure7(
         frames = model.frames or model.encoder.max_frames
         protocol = protocol_for(pairs, frames=frames)
         columns[name] = model_predict(model, pairs, protocol), frames
-    chosen = parse_frames(frame, pairs) if frame else choose_frames(pairs)
-    print(f"wrote   {draw_figure7(pairs, chosen, columns, out)}")
-    for place, number in chosen:
-        print(f"        {pairs.videos[place].name}:{number}")
+    rows = parse_frames(frame, pairs) if frame else choose_frames(pairs)
+    names = draw_figure7(pairs, rows, columns, out)
+    print(f"wrote   {out}")
+    print("\n".join(f"        {name}" for name in names))
 
 
 def figure8(

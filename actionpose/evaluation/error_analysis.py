@@ -5,31 +5,37 @@ A score says how much, not why. The tables are CSV, the picture shows them besid
 
 import csv
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.datasets.paired import PairedDataset
-from actionpose.evaluation.paired import Evaluation, Predict
+from actionpose.evaluation.paired import Evaluation, Predict, predict_row
 from actionpose.evaluation.protocols import SYNTHETIC, group_means
 from actionpose.skeletons import H36M17
 from actionpose.utils.files import atomic_folder
-from actionpose.utils.typing import Array, IntArray
-from actionpose.visualization.drawing import TARGET_COLOR, draw_bones, new_figure, turned
+from actionpose.utils.typing import Array, BoolArray
+from actionpose.visualization.drawing import (
+    SIDE_COLORS,
+    TARGET_COLOR,
+    TURN_RAD,
+    draw_bones,
+    new_figure,
+    turned,
+)
 
 # Half the thickness of what can hide a joint, millimeters
-_LIMB_MM, _TRUNK_MM = 50.0, 110.0
+_LIMB_MM, _TORSO_MM = 50.0, 110.0
 _SAMPLE = 20_000  # frames are enough to tell how occlusion matters
 _CONFIDENCE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 _NUM_WORST = 10
 _NUM_DRAWN = 4
-_BAR = "#0072B2"
 
 
-def self_occluded(pose_mm: Array) -> NDArray[np.bool_]:
-    """Which joints (N, 17) lie behind the person's own body, seen along z.
+def self_occluded(pose_mm: Array) -> BoolArray:
+    """Which joints (N, 17) lie behind the person's own body, along z.
 
     A joint is hidden where a bone that does not end in it passes nearer to the camera and within
     the thickness of a limb (or of the trunk) in the image.
@@ -37,23 +43,23 @@ def self_occluded(pose_mm: Array) -> NDArray[np.bool_]:
     Args:
         pose_mm: (N, 17, 3), x right, y down, z away.
     """
-    trunk = set(H36M17.indices("pelvis", "spine", "thorax", "left_hip", "right_hip"))
+    torso = set(H36M17.indices("pelvis", "spine", "thorax", "left_hip", "right_hip"))
     hidden = np.zeros(pose_mm.shape[:2], dtype=bool)
     for child, parent in H36M17.bones:
         near, far = pose_mm[:, child], pose_mm[:, parent]
         bone = far - near
         length = np.maximum(np.square(bone[:, :2]).sum(axis=-1), 1e-9)
-        thickness = _TRUNK_MM if {child, parent} <= trunk else _LIMB_MM
+        thickness = _TORSO_MM if {child, parent} <= torso else _LIMB_MM
         offset = pose_mm - near[:, None]
-        share = np.clip((offset[..., :2] * bone[:, None, :2]).sum(axis=-1) / length[:, None], 0, 1)
-        gap = offset - share[..., None] * bone[:, None]  # from the bone's nearest point
+        along = np.clip((offset[..., :2] * bone[:, None, :2]).sum(axis=-1) / length[:, None], 0, 1)
+        gap = offset - along[..., None] * bone[:, None]  # from the bone's nearest point
         behind = (np.linalg.norm(gap[..., :2], axis=-1) < thickness) & (gap[..., 2] > thickness)
         behind[:, [child, parent]] = False
         hidden |= behind
     return hidden
 
 
-def tables_of(evaluation: Evaluation, pairs: PairedDataset) -> dict[str, list[dict[str, Any]]]:
+def tables_of(evaluation: Evaluation, dataset: PairedDataset) -> dict[str, list[dict[str, Any]]]:
     """The tables by name; each is a list of rows."""
     errors, groups = evaluation.errors, evaluation.groups
     joints = [
@@ -77,41 +83,36 @@ def tables_of(evaluation: Evaluation, pairs: PairedDataset) -> dict[str, list[di
     return {
         "by_joint": sorted(joints, key=lambda row: -row["mean_mm"]),
         "by_group": sorted(actions, key=lambda row: -row["mean_mm"]),
-        "by_occlusion": _by_occlusion(evaluation, pairs),
-        "worst_clips": worst_clips(evaluation, pairs),
+        "by_occlusion": _by_occlusion(evaluation, dataset),
+        "worst_clips": worst_clips(evaluation, dataset),
     }
 
 
-def _by_occlusion(evaluation: Evaluation, pairs: PairedDataset) -> list[dict[str, Any]]:
+def _by_occlusion(evaluation: Evaluation, dataset: PairedDataset) -> list[dict[str, Any]]:
     """Errors of joints (pelvis left out) by what hides them."""
     errors = evaluation.errors
     places = np.arange(0, len(errors), max(1, len(errors) // _SAMPLE))
     rows, limbs = errors.rows[places], slice(1, None)
     error_mm = errors.joints_mm[places][:, limbs]
-    hidden = self_occluded(np.asarray(pairs.truth_mm[rows], dtype=np.float64))[:, limbs]
-    table = [
-        _bin("behind the own body", error_mm[hidden]),
-        _bin("not behind the own body", error_mm[~hidden]),
-    ]
-    confidence = np.asarray(pairs.keypoints_px[rows][:, limbs, 2], dtype=np.float64)
+    hidden = self_occluded(np.asarray(dataset.truth_mm[rows], dtype=np.float64))[:, limbs]
+    bins = {"behind the own body": hidden, "not behind the own body": ~hidden}
+    confidence = np.asarray(dataset.keypoints_px[rows][:, limbs, 2], dtype=np.float64)
     if confidence.min() < confidence.max():
-        for low, high in zip(_CONFIDENCE_EDGES, _CONFIDENCE_EDGES[1:], strict=False):
-            last = high == _CONFIDENCE_EDGES[-1]
-            inside = (confidence >= low) & ((confidence <= high) if last else (confidence < high))
-            table.append(_bin(f"confidence {low:.2f} to {high:.2f}", error_mm[inside]))
-    return [row for row in table if row["joints"]]
+        which = np.digitize(confidence, _CONFIDENCE_EDGES[1:-1])
+        for number, (low, high) in enumerate(pairwise(_CONFIDENCE_EDGES)):
+            bins[f"confidence {low:.2f} to {high:.2f}"] = which == number
+    return [
+        {"what": what, "mean_mm": float(error_mm[inside].mean()), "joints": int(inside.sum())}
+        for what, inside in bins.items()
+        if inside.any()
+    ]
 
 
-def _bin(what: str, values: Array) -> dict[str, Any]:
-    mean = float(values.mean()) if values.size else float("nan")
-    return {"what": what, "mean_mm": mean, "joints": int(values.size)}
-
-
-def worst_clips(evaluation: Evaluation, pairs: PairedDataset) -> list[dict[str, Any]]:
+def worst_clips(evaluation: Evaluation, dataset: PairedDataset) -> list[dict[str, Any]]:
     """The stretches of a window's length with the largest mean error, no two overlapping."""
     errors, length = evaluation.errors, evaluation.windows.rows.shape[1]
-    video = pairs.video_of_rows()[errors.rows]
-    starts = np.array([v.start for v in pairs.videos])[video]
+    video = dataset.video_of_rows()[errors.rows]
+    starts = np.array([v.start for v in dataset.videos])[video]
     stretch = np.stack([video, (errors.rows - starts) // length], axis=1)
     _, first, which = np.unique(stretch, axis=0, return_index=True, return_inverse=True)
     which = which.reshape(-1)
@@ -120,7 +121,7 @@ def worst_clips(evaluation: Evaluation, pairs: PairedDataset) -> list[dict[str, 
     for place in np.argsort(-means, kind="stable")[:_NUM_WORST]:
         members = np.flatnonzero(which == place)
         worst = members[np.argmax(errors.mpjpe_mm[members])]
-        own = pairs.videos[video[first[place]]]
+        own = dataset.videos[video[first[place]]]
         joint = int(errors.joints_mm[members].mean(axis=0).argmax())
         table.append(
             {
@@ -136,22 +137,22 @@ def worst_clips(evaluation: Evaluation, pairs: PairedDataset) -> list[dict[str, 
     return table
 
 
-def write_failures(
-    folder: Path, evaluation: Evaluation, predict: Predict, pairs: PairedDataset
+def write_error_analysis(
+    folder: Path, evaluation: Evaluation, predict: Predict, dataset: PairedDataset
 ) -> Path:
     """Write `by_joint.csv`, `by_group.csv`, `by_occlusion.csv`, `worst_clips.csv`, and a picture.
 
     Raises:
         UserError: the folder exists, or matplotlib is missing.
     """
-    tables = tables_of(evaluation, pairs)
+    tables = tables_of(evaluation, dataset)
     with atomic_folder(folder) as unfinished:
         for name, rows in tables.items():
             with (unfinished / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, rows[0].keys())
                 writer.writeheader()
                 writer.writerows(rows)
-        _draw(tables, evaluation, predict, pairs, unfinished / "failures.png")
+        _draw(tables, evaluation, predict, dataset, unfinished / "failures.png")
     return folder
 
 
@@ -159,47 +160,42 @@ def _draw(
     tables: dict[str, list[dict[str, Any]]],
     evaluation: Evaluation,
     predict: Predict,
-    pairs: PairedDataset,
+    dataset: PairedDataset,
     path: Path,
 ) -> None:
     figure = new_figure(13, 8.5, dpi=130, layout="constrained")
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.2, 1))
-    upper, lower = halves
-    bars = upper.subplots(1, 3)
-    _bars(bars[0], "by joint", tables["by_joint"], "joint")
-    groups = "by sequence" if pairs.kind == "3dhp" else "by action"
-    _bars(bars[1], groups, tables["by_group"][:16], "group")
-    hiding = "by occlusion, without pelvis"
-    _bars(bars[2], hiding, tables["by_occlusion"], "what")
-    for number, clip in enumerate(tables["worst_clips"][:_NUM_DRAWN]):
-        own = next(video for video in pairs.videos if video.name == clip["video"])
+    bars = halves[0].subplots(1, 3)
+    _draw_bars(bars[0], "by joint", tables["by_joint"], "joint")
+    groups = "by sequence" if dataset.kind == "3dhp" else "by action"
+    _draw_bars(bars[1], groups, tables["by_group"][:16], "group")
+    _draw_bars(bars[2], "by occlusion, without pelvis", tables["by_occlusion"], "what")
+    views = halves[1].subplots(1, 2 * _NUM_DRAWN).reshape(_NUM_DRAWN, 2)
+    for axes in views.flat:
+        axes.set_axis_off()
+    for axes, clip in zip(views, tables["worst_clips"], strict=False):
+        own = next(video for video in dataset.videos if video.name == clip["video"])
         row = own.start + clip["worst_frame"]
-        truth = np.asarray(pairs.truth_mm[row], dtype=np.float64)
-        pred = _predicted(row, evaluation, predict)
-        truth, pred = truth - truth[:1], pred - pred[:1]
-        reach = 0.55 * float(np.ptp(np.concatenate([truth, pred]), axis=0).max())
-        for view, (behind, front) in enumerate(((truth, pred), (turned(truth), turned(pred)))):
-            axes = lower.add_subplot(1, 2 * _NUM_DRAWN, 2 * number + view + 1)
-            draw_bones(axes, behind, color=TARGET_COLOR, width=4)
-            draw_bones(axes, front, width=1.8, reach=max(reach, 1.0))
-            if view == 0:
-                text = (
-                    f"{clip['video']}\nframe {clip['worst_frame']}: {clip['worst_frame_mm']:.0f} mm"
-                )
-                axes.set_title(text, fontsize=7.5, loc="left")
-    mark = f"{SYNTHETIC}. " if pairs.info.get("synthetic") else ""
+        target = np.asarray(dataset.truth_mm[row], dtype=np.float64)
+        target = target - target[:1]
+        pred = predict_row(predict, evaluation.windows, row)
+        reach = 0.55 * float(np.ptp(np.concatenate([target, pred]), axis=0).max())
+        draw_against_target(axes, pred, target, max(reach, 1.0))
+        text = f"{clip['video']}\nframe {clip['worst_frame']}: {clip['worst_frame_mm']:.0f} mm"
+        axes[0].set_title(text, fontsize=7.5, loc="left")
+    mark = f"{SYNTHETIC}. " if dataset.info.get("synthetic") else ""
     figure.suptitle(
         f"{mark}Mean errors in mm; below, the worst frames of the worst clips, from the camera and "
-        "turned:\ngrey is the truth, orange the person's right, blue the left",
+        "turned:\ngray is the ground truth, orange the person's right, blue the left",
         fontsize=9,
     )
     figure.savefig(path)
 
 
-def _bars(axes: Any, title: str, rows: Sequence[dict[str, Any]], key: str) -> None:
+def _draw_bars(axes: Any, title: str, rows: Sequence[dict[str, Any]], key: str) -> None:
     names = [row[key] for row in rows]
     values = [row["mean_mm"] for row in rows]
-    axes.barh(names, values, color=_BAR, height=0.7)
+    axes.barh(names, values, color=SIDE_COLORS["left"], height=0.7)
     axes.bar_label(axes.containers[0], fmt=" %.0f", fontsize=7)
     axes.set_ylim(max(len(rows), 8) - 0.5, -0.5)  # first on top; few bars are not fat ones
     axes.set_title(title, fontsize=9, loc="left")
@@ -209,9 +205,8 @@ def _bars(axes: Any, title: str, rows: Sequence[dict[str, Any]], key: str) -> No
     axes.margins(x=0.12)
 
 
-def _predicted(row: int, evaluation: Evaluation, predict: Predict) -> Array:
-    """The scored pose (17, 3) of one row, predicted again."""
-    rows, scored = evaluation.windows.rows, evaluation.windows.scored
-    window, frame = np.argwhere((rows == row) & scored)[0]
-    places: IntArray = np.array([window])
-    return predict(evaluation.windows, places)[0, frame]
+def draw_against_target(axes: Sequence[Any], pred: Array, target: Array, reach: float) -> None:
+    """Draw a pose (17, 3) before its target, from the camera and turned, into two axes."""
+    for view, angle_rad in zip(axes, (0.0, TURN_RAD), strict=True):
+        draw_bones(view, turned(target, angle_rad), color=TARGET_COLOR, width=4)
+        draw_bones(view, turned(pred, angle_rad), width=2, reach=reach)

@@ -1,78 +1,71 @@
 """Predictions of other methods, read from an npz and scored under the same protocols.
 
 One array is needed: `pose_mm` (millimeters, camera axes), or `pose` (units of a model: half the
-image's width, or what the prepared data set calls `unit_mm`). Its shape says what its rows are:
+image's width, or what the prepared dataset calls `unit_mm`). Its shape says what its rows are:
 
 - (F, 17, 3): every frame of the test split, in the order of the original file;
 - (S, 17, 3): the frames that the protocol scores, in that order (MPI-INF-3DHP's valid frames);
 - (C, T, 17, 3): the protocol's windows.
 
-`skeleton` (a string) names the joints' order, where it is not the data set's own.
+`skeleton` (a string) names the joints' order, where it is not the dataset's own.
 """
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.datasets.paired import PairedDataset
 from actionpose.evaluation.paired import Predict, Windows, to_mm
-from actionpose.evaluation.protocols import Protocol
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, SKELETONS, convert
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
-
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array, IntArray
 
 _LARGEST_POSE = 20.0  # in a model's units; a person is below 2
 _SMALLEST_MM, _LARGEST_MM = 300.0, 5000.0  # extent of a person
 
 
 def load_predictions(
-    path: Path, pairs: PairedDataset, protocol: Protocol, windows: Windows
+    path: Path, dataset: PairedDataset, windows: Windows
 ) -> tuple[Predict, dict[str, Any]]:
     """Read a file as a function of windows, and what identifies it.
 
     Raises:
         UserError: no such file, not such a file, another length, other units, or swapped sides.
     """
-    poses, key = _read(path, pairs)
+    poses, key = _read(path, dataset)
     scored = np.unique(windows.rows[windows.scored])
-    lengths = {len(pairs.pose): "every test frame", len(scored): "the scored frames"}
-    if poses.ndim == 4:
-        if poses.shape[:2] != windows.rows.shape:
-            raise UserError(
-                f"{path}: {key} has {poses.shape[0]} windows of {poses.shape[1]} frames, but the "
-                f"protocol has {windows.rows.shape[0]} of {windows.rows.shape[1]}"
-            )
-        by_window = poses
-    else:
-        if len(poses) not in lengths:
-            expected = " or ".join(f"{length} ({what})" for length, what in lengths.items())
-            raise UserError(f"{path}: {key} has {len(poses)} poses, but expected are {expected}")
-        by_row = poses
-        if len(poses) != len(pairs.pose):
-            by_row = np.full((len(pairs.pose), *poses.shape[1:]), np.nan)
-            by_row[scored] = poses
-    video_of_rows = pairs.video_of_rows()
+    if poses.ndim == 4 and poses.shape[:2] != windows.rows.shape:
+        raise UserError(
+            f"{path}: {key} has {poses.shape[0]} windows of {poses.shape[1]} frames, but the "
+            f"protocol has {windows.rows.shape[0]} of {windows.rows.shape[1]}"
+        )
+    if poses.ndim == 3 and len(poses) not in (len(dataset.pose), len(scored)):
+        raise UserError(
+            f"{path}: {key} has {len(poses)} poses, but expected are {len(dataset.pose)} (every "
+            f"test frame) or {len(scored)} (the scored frames)"
+        )
+    if poses.ndim == 3 and len(poses) != len(dataset.pose):
+        by_row = np.full((len(dataset.pose), *poses.shape[1:]), np.nan)
+        by_row[scored] = poses
+        poses = by_row
+    video_of_rows = dataset.video_of_rows()
 
-    def predict(windows: Windows, which: NDArray[np.int64]) -> Array:
-        rows = windows.rows[which]
-        chosen = by_window[which] if poses.ndim == 4 else by_row[rows]
-        chosen = np.array(chosen, dtype=np.float64)
+    def predict(windows: Windows, places: IntArray) -> Array:
+        rows = windows.rows[places]
+        chosen = np.array(poses[places] if poses.ndim == 4 else poses[rows], dtype=np.float64)
         if key == "pose_mm":
             return chosen
-        if protocol.root == "zero":
-            chosen[:, :, 0] = 0
-        videos = [pairs.videos[video] for video in video_of_rows[rows[:, 0]]]
-        return to_mm(chosen, pairs, rows, videos)
+        chosen[:, :, 0] = 0
+        videos = [dataset.videos[video] for video in video_of_rows[rows[:, 0]]]
+        return to_mm(chosen, dataset, rows, videos)
 
-    _check_sides(predict, pairs, windows, path)
+    _check_sides(predict, dataset, windows, path)
     return predict, {"name": str(path), "sha256": sha256(path), "array": key}
 
 
-def _read(path: Path, pairs: PairedDataset) -> tuple[Array, str]:
+def _read(path: Path, dataset: PairedDataset) -> tuple[Array, str]:
     """The poses in the order of H36M17, and the name of their array."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -82,13 +75,13 @@ def _read(path: Path, pairs: PairedDataset) -> tuple[Array, str]:
                     f"{path} has neither pose_mm nor pose; it has {', '.join(file.files)}"
                 )
             poses = file[keys[0]]
-            own = MPI_INF_3DHP17 if pairs.kind == "3dhp" else H36M17
+            own = MPI_INF_3DHP17 if dataset.kind == "3dhp" else H36M17
             name = str(file["skeleton"]) if "skeleton" in file.files else own.name
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except UserError:
+        raise
     except (ValueError, EOFError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{path} is not an npz of plain arrays: {error}") from error
     if name not in SKELETONS:
         raise UserError(f"{path}: unknown skeleton {name}; known are {', '.join(SKELETONS)}")
@@ -117,15 +110,17 @@ def _check_unit(poses: Array, key: str, path: Path) -> None:
         )
 
 
-def _check_sides(predict: Predict, pairs: PairedDataset, windows: Windows, path: Path) -> None:
+def _check_sides(predict: Predict, dataset: PairedDataset, windows: Windows, path: Path) -> None:
     """Refuse predictions that fit far better with left and right exchanged."""
     places = np.unique(np.linspace(0, len(windows.rows) - 1, 64).astype(np.int64))
     chosen = windows.scored[places]
     pred_mm = predict(windows, places)[chosen]
-    truth_mm = np.asarray(pairs.truth_mm[windows.rows[places][chosen]], dtype=np.float64)
-    pred_mm, truth_mm = (mm - mm[:, :1] for mm in (pred_mm, truth_mm))
-    swapped_mm = pred_mm[:, H36M17.mirror]
-    as_is, swapped = (np.linalg.norm(mm - truth_mm, axis=-1).mean() for mm in (pred_mm, swapped_mm))
+    target_mm = np.asarray(dataset.truth_mm[windows.rows[places][chosen]], dtype=np.float64)
+    pred_mm, target_mm = (mm - mm[:, :1] for mm in (pred_mm, target_mm))
+    as_is, swapped = (
+        np.linalg.norm(mm - target_mm, axis=-1).mean()
+        for mm in (pred_mm, pred_mm[:, H36M17.mirror])
+    )
     if swapped < 0.5 * as_is:
         raise UserError(
             f"{path}: left and right are swapped: the error is {as_is:.0f} mm, with the sides "

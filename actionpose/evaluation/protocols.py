@@ -1,8 +1,9 @@
 """Evaluation protocols of Human3.6M and MPI-INF-3DHP as named constants, and their arithmetic.
 
-A protocol says which frames are predicted from which windows, what is done to the root, which
-frames count, and over what the mean is taken. `docs/evaluation.md` says who uses which, and who is
-comparable with whom. Nothing here knows of models or files: predictions come in as millimeters.
+A protocol says which frames are predicted from which windows, which frames count, and over what
+the mean is taken. In all of them the predicted pelvis is set to 0 and the other joints stay, as
+MotionBERT does for models trained root-relative. `docs/evaluation.md` says who uses which, and who
+is comparable with whom. Nothing here knows of models or files: predictions come in as millimeters.
 """
 
 from collections.abc import Iterable
@@ -43,9 +44,6 @@ class Protocol:
     average: Literal["actions", "frames", "sequences"]
     """actions: mean over the frames of an action, then over actions."""
     flip: bool = True  # average with the prediction of the mirrored input
-    root: Literal["zero", "subtract"] = "zero"
-    """zero: the predicted pelvis is set to 0, as MotionBERT does for models trained root-relative;
-    subtract: it is subtracted from the other joints, which moves them all."""
     blocked: tuple[str, ...] = ()  # beginnings of the names of videos that are left out
     joints: tuple[str, ...] = ALL17  # that PCK and AUC count
     notes: tuple[str, ...] = field(default=())  # what makes it another than the peers' protocol

@@ -6,23 +6,21 @@ import numpy as np
 from helpers.synthetic_fixtures import save_npz
 
 from actionpose.datasets.paired import PairedDataset
-from actionpose.evaluation.error_analysis import self_occluded, tables_of, write_failures
+from actionpose.evaluation.error_analysis import self_occluded, tables_of, write_error_analysis
 from actionpose.evaluation.paired import evaluate, protocol_for, windows_of
 from actionpose.evaluation.predictions import load_predictions
 
 FRAMES = 27
 
 
-def test_write_failures_finds_what_is_wrong(sh: PairedDataset, tmp_path: Path) -> None:
+def test_write_error_analysis_finds_what_is_wrong(sh: PairedDataset, tmp_path: Path) -> None:
     protocol = protocol_for(sh, frames=FRAMES)
     windows = windows_of(sh, protocol)
     poses = np.array(sh.truth_mm, np.float64)
     poses[:, 13, 2] += 100  # the left wrist, everywhere
     bad = windows.rows[2]
     poses[bad, 16] += 3000  # and one clip's right wrist
-    predict, _ = load_predictions(
-        save_npz(tmp_path / "p.npz", pose_mm=poses), sh, protocol, windows
-    )
+    predict, _ = load_predictions(save_npz(tmp_path / "p.npz", pose_mm=poses), sh, windows)
     evaluation = evaluate(predict, sh, protocol)
     tables = tables_of(evaluation, sh)
     assert [row["joint"] for row in tables["by_joint"][:2]] == ["right_wrist", "left_wrist"]
@@ -32,7 +30,7 @@ def test_write_failures_finds_what_is_wrong(sh: PairedDataset, tmp_path: Path) -
     assert worst["last_frame"] - worst["first_frame"] == FRAMES - 1
     assert worst["worst_joint"] == "right_wrist"
     assert sum(row["joints"] for row in tables["by_occlusion"][:2]) == 16 * len(evaluation.errors)
-    folder = write_failures(tmp_path / "failures", evaluation, predict, sh)
+    folder = write_error_analysis(tmp_path / "failures", evaluation, predict, sh)
     assert {path.name for path in Path(folder).iterdir()} == {
         *(f"{name}.csv" for name in tables),
         "failures.png",

@@ -51,7 +51,7 @@ def test_evaluate_h36m_equals_a_plain_loop(
     windows = windows_of(sh, protocol)
     poses = near_truth(sh, windows, np.random.default_rng(0))
     poses = poses / np.asarray(sh.mm_per_px, np.float64)[windows.rows][..., None, None] / 500
-    predict, _ = load_predictions(save_npz(tmp_path / "p.npz", pose=poses), sh, protocol, windows)
+    predict, _ = load_predictions(save_npz(tmp_path / "p.npz", pose=poses), sh, windows)
     report = evaluate(predict, sh, protocol, batch_size=3).report
     plain = plain_h36m(sh_tables["test"], poses, FRAMES)
     names = ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "mpjve_mm")
@@ -136,7 +136,7 @@ def test_evaluate_3dhp_equals_a_plain_loop(
     protocol = protocol_for(dhp, frames=9, joints=joints, average=average)
     windows = windows_of(dhp, protocol)
     path = save_npz(tmp_path / "p.npz", pose_mm=np.concatenate(list(poses.values())))
-    predict, _ = load_predictions(path, dhp, protocol, windows)
+    predict, _ = load_predictions(path, dhp, windows)
     report = evaluate(predict, dhp, protocol).report
     plain = plain_3dhp(dhp_tables, poses, count)[average == "sequences"]
     for name, expected in zip(("pck", "auc", "mpjpe_mm", "p_mpjpe_mm"), plain, strict=True):
@@ -192,7 +192,7 @@ def test_evaluate_cpn_scores_every_frame_once_in_millimeters(
             error = plain_mpjpe(pred - pred[0], truth - truth[0])
             errors.setdefault(action.split()[0], []).append(error)
     path = save_npz(tmp_path / "p.npz", pose_mm=poses)
-    predict, _ = load_predictions(path, pairs, protocol, windows)
+    predict, _ = load_predictions(path, pairs, windows)
     report = evaluate(predict, pairs, protocol).report
     plain = mean([mean(of) for of in errors.values()])
     # the file is float32 meters, so its millimeters have seven digits

@@ -24,7 +24,7 @@ def test_load_predictions_scores_every_form_alike(sh: PairedDataset, tmp_path: P
     scores = []
     for name, poses in forms.items():
         path = save_npz(tmp_path / f"{name}.npz", pose_mm=poses)
-        predict, _ = load_predictions(path, sh, protocol, windows)
+        predict, _ = load_predictions(path, sh, windows)
         scores.append(evaluate(predict, sh, protocol).report["mpjpe_mm"])
     assert scores[0] == scores[1] == scores[2]
 
@@ -52,7 +52,7 @@ def test_load_predictions_refuses(sh: PairedDataset, tmp_path: Path, what: str) 
     truth = np.asarray(sh.truth_mm, np.float64)
     path = save_npz(tmp_path / "p.npz", **spoil(truth - truth[:, :1]))
     with pytest.raises(UserError, match=message):
-        load_predictions(path, sh, protocol, windows_of(sh, protocol))
+        load_predictions(path, sh, windows_of(sh, protocol))
 
 
 def test_evaluate_names_a_gap_in_predictions(sh: PairedDataset, tmp_path: Path) -> None:
@@ -60,9 +60,7 @@ def test_evaluate_names_a_gap_in_predictions(sh: PairedDataset, tmp_path: Path) 
     windows = windows_of(sh, protocol)
     poses = np.array(sh.truth_mm, np.float64)
     poses[windows.rows[1, 3]] = np.nan
-    predict, _ = load_predictions(
-        save_npz(tmp_path / "p.npz", pose_mm=poses), sh, protocol, windows
-    )
+    predict, _ = load_predictions(save_npz(tmp_path / "p.npz", pose_mm=poses), sh, windows)
     with pytest.raises(UserError, match=f"frame {windows.rows[1, 3]} is not finite"):
         evaluate(predict, sh, protocol)
 
@@ -71,4 +69,4 @@ def test_load_predictions_unpickles_nothing(sh: PairedDataset, tmp_path: Path) -
     path = save_npz(tmp_path / "p.npz", pose_mm=np.array([{"a": 1}], dtype=object))
     protocol = protocol_for(sh, frames=FRAMES)
     with pytest.raises(UserError, match="plain arrays"):
-        load_predictions(path, sh, protocol, windows_of(sh, protocol))
+        load_predictions(path, sh, windows_of(sh, protocol))
