@@ -24,9 +24,8 @@ from actionpose.inference.predictor import ActionPose
 from actionpose.metrics.bootstrap import bootstrap
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write
 from actionpose.utils.typing import Array, IntArray
-from actionpose.visualization.drawing import new_figure
+from actionpose.visualization.drawing import INK, new_figure, save_png
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -181,10 +180,9 @@ def draw_confusion(report: dict[str, Any], path: Path) -> None:
     axes.set_xticks(range(len(labels)), short, rotation=90, **style)
     axes.set_yticks(range(len(labels)), true_names, **style)
     for y, x in np.argwhere(percent >= 0.5):
-        color = "white" if percent[y, x] > 55 else "#1d2430"
+        color = "white" if percent[y, x] > 55 else INK
         axes.text(x, y, f"{percent[y, x]:.0f}", ha="center", va="center", fontsize=6.5, color=color)
     axes.set_xlabel("the most similar label", fontsize=8)
     axes.set_ylabel("the true label (number of spans)", fontsize=8)
     axes.tick_params(length=0)
-    with atomic_write(path) as unfinished:
-        figure.savefig(unfinished, dpi=150, format="png", metadata={"Software": None})
+    save_png(figure, path)

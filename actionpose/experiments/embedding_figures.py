@@ -26,7 +26,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.legacy import pretraining_data
 from actionpose.utils.yaml_config import from_dict
-from actionpose.visualization.drawing import SIDE_COLORS, draw_bones, new_figure
+from actionpose.visualization.drawing import LABEL_COLORS, SIDE_COLORS, draw_bones, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +36,6 @@ NEIGHBORS = 5
 TEMPERATURE = 0.1  # tau of Eq. 1: of the probabilities in Figure 8
 POSES = 6  # drawn of a clip in Figure 8
 _BATCH = 32
-# Okabe and Ito's eight, then the same as rings
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B6470", "#B8A800")
 
 
 @dataclass(frozen=True)
@@ -201,8 +199,8 @@ def _tsne(features: Tensor, seed: int) -> NDArray[np.floating]:
 def _scatter(axis: "Axes", at: NDArray[np.floating], labels: list[str], kept: list[str]) -> None:
     for number, label in enumerate(kept):
         xy = at[[own == label for own in labels]]
-        color = _COLORS[number % len(_COLORS)]
-        face = color if number < len(_COLORS) else "none"
+        color = LABEL_COLORS[number % len(LABEL_COLORS)]
+        face = color if number < len(LABEL_COLORS) else "none"
         axis.scatter(xy[:, 0], xy[:, 1], s=22, label=label, edgecolors=color, facecolors=face)
     axis.set_xticks([])
     axis.set_yticks([])

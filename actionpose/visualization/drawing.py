@@ -20,7 +20,7 @@ SIDE_COLORS = {"right": "#D55E00", "left": "#0072B2", "middle": "#5B6470"}
 TARGET_COLOR = "#9AA3AF"  # of the target behind a prediction
 INK, MUTED, GRID, PAPER = "#1d2430", "#667085", "#d5dae2", "#f5f7f9"
 # of labels, in turn: dark enough for white letters
-_LABEL_COLORS = ("#00796b", "#6a3d9a", "#b8456b", "#3f6fb5", "#8a6100", "#4d7c0f", "#a0432c")
+LABEL_COLORS = ("#00796b", "#6a3d9a", "#b8456b", "#3f6fb5", "#8a6100", "#4d7c0f", "#a0432c")
 _OTHER_COLOR = "#64748b"  # where no label fits
 
 TURN_RAD = 0.9  # of the second view about the vertical
@@ -40,7 +40,7 @@ def side_color(joint: str) -> str:
 def label_colors(labels: Sequence[str], other: str) -> dict[str, str]:
     """A color for each label, in the order of their first use, and for `other`."""
     named = [label for label in dict.fromkeys(labels) if label != other]
-    colors = {label: _LABEL_COLORS[i % len(_LABEL_COLORS)] for i, label in enumerate(named)}
+    colors = {label: LABEL_COLORS[i % len(LABEL_COLORS)] for i, label in enumerate(named)}
     return {**colors, other: _OTHER_COLOR}
 
 
