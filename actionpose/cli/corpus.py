@@ -14,12 +14,12 @@ def info(corpus: Positional[Path], labels: int = 20) -> None:
         labels: How many of the most frequent to list.
     """
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.datasets.statistics import as_text, data_sheet
+    from actionpose.datasets.statistics import corpus_statistics, format_statistics
     from actionpose.utils.errors import UserError
 
     if labels < 0:
         raise UserError(f"--labels is 0 or more, not {labels}")
-    print(as_text(data_sheet(open_corpus(corpus)), num_labels=labels))
+    print(format_statistics(corpus_statistics(open_corpus(corpus)), num_labels=labels))
 
 
 def show(

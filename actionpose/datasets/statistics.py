@@ -4,28 +4,31 @@ Poses are counted, not motions: a long motion weighs more. Left and right are th
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.datasets.corpus import Corpus
 from actionpose.skeletons import H36M17
+from actionpose.utils.typing import Array
 
 BLOCK_FRAMES = 20_000  # measured at a time, so that memory does not grow with the corpus
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Shares of frames. Values beyond the edges are in the first and the last bin."""
+    """Fractions of frames. Values beyond the edges are in the first and the last bin."""
 
     title: str
-    labels: tuple[str, ...]  # of the bins
-    shares: tuple[float, ...]  # 0 to 1, of the frames that can be measured
+    bins: tuple[str, ...]
+    fractions: tuple[float, ...]  # 0 to 1
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitStatistics:
     """One split of a corpus."""
 
     name: str
@@ -35,17 +38,17 @@ class Split:
 
 
 @dataclass(frozen=True)
-class DataSheet:
-    """The numbers of a corpus."""
+class CorpusStatistics:
+    """Counts and distributions of a corpus."""
 
     name: str
     source: str
     license: str
     fps: float
-    splits: tuple[Split, ...]
+    splits: tuple[SplitStatistics, ...]
     labels: tuple[tuple[str, int, float], ...]  # text, segments, hours; most segments first
     transitions: tuple[tuple[str, int, float], ...]  # the same
-    unlabelled_hours: float  # of motions without any text
+    unlabeled_hours: float  # of motions without any text
     skipped: int
     poses: tuple[Histogram, ...]
 
@@ -54,17 +57,17 @@ class DataSheet:
         return sum(split.hours for split in self.splits)
 
 
-def data_sheet(corpus: Corpus) -> DataSheet:
-    """Count and measure a corpus. Its joints are read once, block by block."""
+def corpus_statistics(corpus: Corpus) -> CorpusStatistics:
+    """Count and measure a corpus, whose joints are read once, block by block."""
     per_hour = 3600 * corpus.fps
     motions = list(corpus.motions().values())
     splits = []
     for name in dict.fromkeys(segment.split for segment in motions):
         own = [segment for segment in motions if segment.split == name]
         subjects = len({segment.subject for segment in own})
-        splits.append(Split(name, len(own), subjects, sum(map(len, own)) / per_hour))
+        splits.append(SplitStatistics(name, len(own), subjects, sum(map(len, own)) / per_hour))
     labeled = [segment for segment in corpus.segments if segment.text]
-    # a motion's own text is often written twice, as the motion's and as a label of the same span
+    # a motion's own text is often written twice, as the motion's and as a label of the same frames
     spans = {(segment.motion, segment.start, segment.stop, segment.text) for segment in labeled}
     transitions = {
         (segment.motion, segment.start, segment.stop, segment.text)
@@ -73,7 +76,7 @@ def data_sheet(corpus: Corpus) -> DataSheet:
     }
     with_text = {segment.motion for segment in labeled}
     silent = sum(len(segment) for segment in motions if segment.motion not in with_text)
-    return DataSheet(
+    return CorpusStatistics(
         name=corpus.name,
         source=str(corpus.info.get("source", "")),
         license=str(corpus.info.get("license", "")),
@@ -81,7 +84,7 @@ def data_sheet(corpus: Corpus) -> DataSheet:
         splits=tuple(splits),
         labels=_by_text(spans - transitions, per_hour),
         transitions=_by_text(transitions, per_hour),
-        unlabelled_hours=silent / per_hour,
+        unlabeled_hours=silent / per_hour,
         skipped=len(corpus.info.get("skipped", {})),
         poses=_poses(corpus),
     )
@@ -98,46 +101,23 @@ def _by_text(
     return tuple((text, count[text], frames[text] / per_hour) for text in order)
 
 
-TILT_DEG = (0, 15, 30, 45, 60, 90, 180)
-HEIGHT_LEGS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-HANDS = ("none", "one", "both")
-
-
 def _poses(corpus: Corpus) -> tuple[Histogram, ...]:
-    tilt, height = np.zeros(len(TILT_DEG) - 1), np.zeros(len(HEIGHT_LEGS))
-    hands = np.zeros(len(HANDS))
+    counts = [np.zeros(len(bins)) for _, _, _, bins in _MEASURES]
     for first in range(0, len(corpus.joints_m), BLOCK_FRAMES):
         joints_m = np.asarray(corpus.joints_m[first : first + BLOCK_FRAMES], dtype=np.float64)
-        tilt += _binned(trunk_tilt_deg(joints_m), TILT_DEG[1:-1])
-        height += _binned(pelvis_height_legs(joints_m), HEIGHT_LEGS[1:])
-        hands += np.bincount(hands_above_head(joints_m), minlength=len(HANDS))
-
-    def shares(counts: NDArray[np.float64]) -> tuple[float, ...]:
-        return tuple((counts / max(counts.sum(), 1)).tolist())
-
-    tilts = tuple(f"{low}-{high}" for low, high in zip(TILT_DEG, TILT_DEG[1:], strict=False))
-    heights = [f"{low:g}-{high:g}" for low, high in zip(HEIGHT_LEGS, HEIGHT_LEGS[1:], strict=False)]
-    return (
-        Histogram("trunk from upright, degrees", tilts, shares(tilt)),
-        Histogram(
-            "pelvis over the lower ankle, leg lengths",
-            (*heights, f"over {HEIGHT_LEGS[-1]:g}"),
-            shares(height),
-        ),
-        Histogram("hands above the top of the head", HANDS, shares(hands)),
+        for count, (_, measure, edges, bins) in zip(counts, _MEASURES, strict=True):
+            count += np.bincount(np.digitize(measure(joints_m), edges), minlength=len(bins))
+    return tuple(
+        Histogram(title, bins, tuple((count / max(count.sum(), 1)).tolist()))
+        for count, (title, _, _, bins) in zip(counts, _MEASURES, strict=True)
     )
 
 
-def _binned(values: NDArray[np.float64], inner_edges: tuple[float, ...]) -> NDArray[np.float64]:
-    bins = np.searchsorted(inner_edges, values, side="right")
-    return np.bincount(bins, minlength=len(inner_edges) + 1).astype(np.float64)
-
-
-def _at(joints_m: NDArray[np.float64], *joints: str) -> NDArray[np.float64]:
+def _at(joints_m: Array, *joints: str) -> Array:
     return joints_m[:, H36M17.indices(*joints)]
 
 
-def trunk_tilt_deg(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
+def trunk_tilt_deg(joints_m: Array) -> Array:
     """(T,) the angle of pelvis to thorax from upright: 0 stands, 90 lies, 180 is upside down."""
     pelvis, thorax = np.moveaxis(_at(joints_m, "pelvis", "thorax"), 1, 0)
     trunk = thorax - pelvis
@@ -145,7 +125,7 @@ def trunk_tilt_deg(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.degrees(np.arctan2(level, trunk[:, 2]))
 
 
-def pelvis_height_legs(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
+def pelvis_height_legs(joints_m: Array) -> Array:
     """(T,) how high the pelvis is over the lower ankle, in leg lengths (hip to knee to ankle).
 
     About 0.95 stands, 0.4 sits on a chair, 0 and less lies or sits on the floor.
@@ -159,10 +139,30 @@ def pelvis_height_legs(joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
     return height_m / np.maximum(leg_m, 1e-6)
 
 
-def hands_above_head(joints_m: NDArray[np.float64]) -> NDArray[np.int_]:
+def hands_above_head(joints_m: Array) -> NDArray[np.int_]:
     """(T,) how many wrists are higher than the top of the head."""
     wrists = _at(joints_m, "left_wrist", "right_wrist")[..., 2]
     return (wrists > _at(joints_m, "head")[..., 2]).sum(axis=1)
+
+
+# title, measure of poses (T, 17, 3), edges between the bins, names of the bins
+_MEASURES: tuple[
+    tuple[str, Callable[[Array], NDArray[Any]], tuple[float, ...], tuple[str, ...]], ...
+] = (
+    (
+        "trunk from upright, degrees",
+        trunk_tilt_deg,
+        (15, 30, 45, 60, 90),
+        ("0-15", "15-30", "30-45", "45-60", "60-90", "90-180"),
+    ),
+    (
+        "pelvis over the lower ankle, leg lengths",
+        pelvis_height_legs,
+        (0.25, 0.5, 0.75, 0.9, 1),
+        ("0-0.25", "0.25-0.5", "0.5-0.75", "0.75-0.9", "0.9-1", "over 1"),
+    ),
+    ("hands above the top of the head", hands_above_head, (1, 2), ("none", "one", "both")),
+)
 
 
 def counted(count: int, what: str) -> str:
@@ -170,25 +170,25 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
-    """The data sheet for a terminal.
+def format_statistics(corpus: CorpusStatistics, *, num_labels: int = 20) -> str:
+    """The statistics for a terminal.
 
     Args:
         num_labels: of labels and of transitions, the most frequent.
     """
-    lines = [f"corpus  {sheet.name}: {sheet.hours:.2f} hours at {sheet.fps:g} Hz"]
-    lines += [f"source  {sheet.source}", f"license {sheet.license}"]
-    for split in sheet.splits:
+    lines = [f"corpus  {corpus.name}: {corpus.hours:.2f} hours at {corpus.fps:g} Hz"]
+    lines += [f"source  {corpus.source}", f"license {corpus.license}"]
+    for split in corpus.splits:
         lines.append(
             f"{split.name:7} {counted(split.motions, 'motion')}, "
             f"{counted(split.subjects, 'subject')}, {split.hours:.2f} hours"
         )
-    if sheet.skipped:
-        skipped = counted(sheet.skipped, "file")
+    if corpus.skipped:
+        skipped = counted(corpus.skipped, "file")
         lines.append(f"skipped {skipped}; corpus.json names what was left out, with the reason")
-    if sheet.unlabelled_hours:
-        lines.append(f"no text {sheet.unlabelled_hours:.2f} hours, in motions without any label")
-    for what, labels in (("labels", sheet.labels), ("transitions", sheet.transitions)):
+    if corpus.unlabeled_hours:
+        lines.append(f"no text {corpus.unlabeled_hours:.2f} hours, in motions without any label")
+    for what, labels in (("labels", corpus.labels), ("transitions", corpus.transitions)):
         if not labels:
             lines += ["", f"{what}: none"]
             continue
@@ -199,10 +199,10 @@ def as_text(sheet: DataSheet, *, num_labels: int = 20) -> str:
         if len(labels) > num_labels:
             rest = sum(count for _, count, _ in labels[num_labels:])
             lines.append(f"  {rest:7,}               in {len(labels) - num_labels:,} other texts")
-    for histogram in sheet.poses:
-        lines += ["", f"{histogram.title}, share of frames"]
-        width = max(map(len, histogram.labels))
-        for label, share in zip(histogram.labels, histogram.shares, strict=True):
-            bar = "#" * round(40 * share)
-            lines.append(f"  {label:>{width}}  {100 * share:5.1f} %  {bar}".rstrip())
+    for histogram in corpus.poses:
+        lines += ["", f"{histogram.title}, fraction of frames"]
+        width = max(map(len, histogram.bins))
+        for name, fraction in zip(histogram.bins, histogram.fractions, strict=True):
+            bar = "#" * round(40 * fraction)
+            lines.append(f"  {name:>{width}}  {100 * fraction:5.1f} %  {bar}".rstrip())
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from actionpose.datasets.corpus import Corpus, Segment
-from actionpose.datasets.statistics import DataSheet, counted, data_sheet
+from actionpose.datasets.statistics import CorpusStatistics, corpus_statistics, counted
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
@@ -59,7 +59,7 @@ def write_corpus_sheet(
     if num_segments < 1:
         raise UserError(f"a sheet shows 1 segment or more, not {num_segments}")
     chosen = choose_segments(corpus, split=split, num_segments=num_segments, seed=seed)
-    sheet = data_sheet(corpus)
+    sheet = corpus_statistics(corpus)
     rows = -(-len(chosen) // _COLUMNS)
     top_in, bottom_in, side_in = 2.55, 0.42, 0.3
     width = _COLUMNS * _CELL_IN[0] + 2 * side_in
@@ -116,7 +116,7 @@ def choose_segments(
 
 
 def _draw_head(
-    figure: "Figure", sheet: DataSheet, num_shown: int, split: str | None, seed: int
+    figure: "Figure", sheet: CorpusStatistics, num_shown: int, split: str | None, seed: int
 ) -> None:
     width, height = figure.get_size_inches()
     motions = sum(each.motions for each in sheet.splits)
@@ -141,21 +141,21 @@ def _draw_head(
     write_side_legend(figure, width - 2.0, width - 1.1, height - 2.38)
 
 
-def _draw_histograms(figure: "Figure", sheet: DataSheet) -> None:
+def _draw_histograms(figure: "Figure", sheet: CorpusStatistics) -> None:
     width, height = figure.get_size_inches()
     left_in, panel_in, wide_in = 4.75, 0.55, 1.75
     for number, histogram in enumerate(sheet.poses):
         x_in = left_in + number * (wide_in + panel_in + 0.35)
         at = (x_in / width, 1 - 1.98 / height, wide_in / width, 1.5 / height)
         axes = figure.add_axes(at)
-        places = np.arange(len(histogram.labels))[::-1]
-        percent = 100 * np.array(histogram.shares)
+        places = np.arange(len(histogram.bins))[::-1]
+        percent = 100 * np.array(histogram.fractions)
         axes.barh(places, percent, height=0.72, color=SIDE_COLORS["left"])
         for place, value in zip(places, percent, strict=True):
             text = f"{value:.1f} %" if value >= 0.05 or value == 0 else "< 0.1 %"
             axes.text(value + 2, place, text, fontsize=7.5, color=INK, va="center")
         axes.set(xlim=(0, 128), ylim=(-0.6, len(places) - 0.4), xticks=[])
-        axes.set_yticks(places, histogram.labels, fontsize=7.5, color=INK)
+        axes.set_yticks(places, histogram.bins, fontsize=7.5, color=INK)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.spines["left"].set_visible(True)

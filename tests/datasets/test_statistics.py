@@ -1,4 +1,4 @@
-"""Data sheets: numbers of poses that are known, counts, and the picture."""
+"""Statistics of corpora: numbers of poses that are known, counts, and the picture."""
 
 import sys
 from dataclasses import replace
@@ -9,9 +9,9 @@ import pytest
 from helpers.command_line import call
 from matplotlib.image import imread
 
-from actionpose.datasets import statistics as datasheet
+from actionpose.datasets import statistics
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
-from actionpose.datasets.statistics import data_sheet
+from actionpose.datasets.statistics import corpus_statistics
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.visualization.corpus_sheet import (
@@ -66,11 +66,11 @@ UP = {"left_wrist": (0.2, 0, 1.9), "right_wrist": (-0.2, 0, 1.9)}
 )
 def test_poses(pose: np.ndarray, tilt_deg: float, height_legs: float | None, hands: int) -> None:
     joints_m = pose[None]
-    assert datasheet.trunk_tilt_deg(joints_m)[0] == pytest.approx(tilt_deg, abs=1e-9)
+    assert statistics.trunk_tilt_deg(joints_m)[0] == pytest.approx(tilt_deg, abs=1e-9)
     if height_legs is not None:
-        height = datasheet.pelvis_height_legs(joints_m)[0]
+        height = statistics.pelvis_height_legs(joints_m)[0]
         assert height == pytest.approx(height_legs, abs=1e-9)
-    assert datasheet.hands_above_head(joints_m)[0] == hands
+    assert statistics.hands_above_head(joints_m)[0] == hands
 
 
 def motions() -> list[Motion]:
@@ -105,7 +105,7 @@ def small(tmp_path: Path) -> Corpus:
 
 
 def test_counts(small: Corpus) -> None:
-    sheet = data_sheet(small)
+    sheet = corpus_statistics(small)
     per_hour = 3600 * 30
     assert [(s.name, s.motions, s.subjects) for s in sheet.splits] == [
         ("train", 3, 2),
@@ -120,20 +120,20 @@ def test_counts(small: Corpus) -> None:
         ("stand, then lie", 1, 40 / per_hour),
     )
     assert sheet.transitions == (("transit from stand to lie", 1, 40 / per_hour),)
-    assert sheet.unlabelled_hours == 60 / per_hour and sheet.skipped == 1
+    assert sheet.unlabeled_hours == 60 / per_hour and sheet.skipped == 1
     tilt, height, hands = sheet.poses
-    assert tilt.shares == pytest.approx((130 / 140, 0, 0, 0, 0, 10 / 140))
-    assert height.shares == pytest.approx((10 / 140, 0, 0, 0, 0, 130 / 140))
-    assert hands.shares == pytest.approx((100 / 140, 0, 40 / 140))
+    assert tilt.fractions == pytest.approx((130 / 140, 0, 0, 0, 0, 10 / 140))
+    assert height.fractions == pytest.approx((10 / 140, 0, 0, 0, 0, 130 / 140))
+    assert hands.fractions == pytest.approx((100 / 140, 0, 40 / 140))
 
 
 def test_blocks_do_not_matter(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = data_sheet(corpus)
+    whole = corpus_statistics(corpus)
     for histogram in whole.poses:
-        assert sum(histogram.shares) == pytest.approx(1)
-        assert len(histogram.shares) == len(histogram.labels)
-    monkeypatch.setattr(datasheet, "BLOCK_FRAMES", 37)
-    assert data_sheet(corpus) == whole
+        assert sum(histogram.fractions) == pytest.approx(1)
+        assert len(histogram.fractions) == len(histogram.bins)
+    monkeypatch.setattr(statistics, "BLOCK_FRAMES", 37)
+    assert corpus_statistics(corpus) == whole
 
 
 def test_info(
