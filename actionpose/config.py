@@ -137,7 +137,6 @@ class PretrainDataConfig(SamplingConfig):
     """Clips of pretraining: views of annotated spans of corpora, with masks and texts."""
 
     random_mask: tuple[Probability, Probability] = (0.05, 0.15)
-    """Probability that a joint of a frame is hidden, and that a whole frame is. (paper)"""
     window_mask: tuple[int, int] = (30, 80)
     """Shortest and longest window of time that is hidden; half of a short clip at most. (paper)"""
     masks: dict[Literal["random", "part", "window"], Probability] = field(
@@ -237,53 +236,46 @@ class PretrainTrainingConfig(TrainingConfig):
     """The training loop with the defaults of pretraining."""
 
     epochs: float = 300
-    """Passes over the windows of fine-tuning, or the spans of pretraining. (paper)"""
     batch_size: AtLeastOne = 16
-    """Clips of a step, over all processes and accumulated parts. (paper)"""
     learning_rate: float = 5e-4
-    """Peak learning rate of AdamW; Muon's is 20 times as high. (paper)"""
 
 
 @dataclass(frozen=True)
-class FinetuneConfig(Settings):
+class RunConfig(Settings):
+    """What pretraining and fine-tuning have in common."""
+
+    init: Path | None = None
+    """Weights to start from: a checkpoint, or an official MotionBERT file. (paper)"""
+    init_ignore: tuple[str, ...] = ()
+    """Prefixes of names of weights that need not fit; all others must. (ours)"""
+    model: ModelConfig = ModelConfig()
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(RunConfig):
     """Fine-tuning: lift detected 2D to 3D, without text."""
 
-    model: ModelConfig = ModelConfig()
-    data: FinetuneDataConfig = FinetuneDataConfig()
-    training: TrainingConfig = TrainingConfig()
     loss_weights: dict[Literal["position", "velocity", "scale"], float] = field(
         default_factory=lambda: {"position": 1.0, "velocity": 20.0, "scale": 0.0}
     )
     """Weights of the losses; one that is left out has 0. (MotionBERT)"""
-    init: Path | None = None
-    """Weights to start from: a checkpoint, or an official MotionBERT file. (paper)"""
-    init_ignore: tuple[str, ...] = ()
-    """Prefixes of names of weights that need not fit; all others must. (ours)"""
+    data: FinetuneDataConfig = FinetuneDataConfig()
+    training: TrainingConfig = TrainingConfig()
 
 
 @dataclass(frozen=True)
-class PretrainConfig(Settings):
+class PretrainConfig(RunConfig):
     """Pretraining: 3D from masked and noisy 2D, and the text of the action (Equation 5)."""
 
-    model: ModelConfig = ModelConfig()
+    loss_weights: dict[Literal["position", "velocity", "scale", "alignment"], float] = field(
+        default_factory=lambda: dict(position=1.0, velocity=20.0, scale=0.0, alignment=1.0)
+    )
+    """Weights of the losses; one that is left out has 0. Without alignment there is no text.
+    (MotionBERT)"""
     text: TextConfig = TextConfig()
     data: PretrainDataConfig = PretrainDataConfig()
     alignment: AlignmentConfig = AlignmentConfig()
     training: PretrainTrainingConfig = PretrainTrainingConfig()
-    loss_weights: dict[Literal["position", "velocity", "scale", "alignment"], float] = field(
-        default_factory=lambda: {
-            "position": 1.0,
-            "velocity": 20.0,
-            "scale": 0.0,
-            "alignment": 1.0,
-        }  # fmt: skip
-    )
-    """Weights of the losses of Equation 5; one that is left out has 0. Without alignment there is
-    no text. (MotionBERT)"""
-    init: Path | None = None
-    """Weights to start from: a checkpoint, or an official MotionBERT file. (paper)"""
-    init_ignore: tuple[str, ...] = ()
-    """Prefixes of names of weights that need not fit; all others must. (ours)"""
 
 
 _INTRODUCTION = """\

@@ -1,6 +1,7 @@
 """Commands that train: both take a recipe and any setting of it."""
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,67 +19,48 @@ def finetune(arguments: list[str]) -> None:
     """Fine-tune the encoder on 2D keypoints with 3D ground truth."""
     from actionpose.training.finetune import finetune as train
 
-    recipe, arguments = _settings(FinetuneConfig, "finetune", arguments)
-    default = _without_corpora(recipe)
-
-    def command(
-        run: Path,
-        config: Annotated[FinetuneConfig, arg(name="")] = default,
-        quiet: Quiet = False,
-    ) -> Any:
-        return train(_with_corpora(config, recipe), run, quiet=quiet)
-
-    _report(parse(command, "finetune", arguments))
+    _train("finetune", FinetuneConfig, train, arguments)
 
 
 def pretrain(arguments: list[str]) -> None:
     """Pretrain the encoder on masked motion and on the text of its actions."""
     from actionpose.training.pretrain import pretrain as train
 
-    recipe, arguments = _settings(PretrainConfig, "pretrain", arguments)
-    default = _without_corpora(recipe)
-
-    def command(
-        run: Path,
-        config: Annotated[PretrainConfig, arg(name="")] = default,
-        quiet: Quiet = False,
-    ) -> Any:
-        with notices_printed():
-            return train(_with_corpora(config, recipe), run, quiet=quiet)
-
-    _report(parse(command, "pretrain", arguments))
+    _train("pretrain", PretrainConfig, train, arguments)
 
 
-def _settings(cls: type[Config], name: str, arguments: list[str]) -> tuple[Config, list[str]]:
-    """The settings of the recipe, or the defaults; and the arguments that are left."""
+def _train(name: str, cls: type[Config], train: Callable[..., Any], arguments: list[str]) -> None:
+    """Train with the recipe of --config, or the defaults, as other options change it."""
     if {"-h", "--help"} & set(arguments):
         print(_help(cls, name))
-        raise SystemExit(0)
-    recipe, arguments = take_option(arguments, "--config")
-    return (load_recipe(cls, recipe) if recipe else cls()), arguments
+        return
+    path, arguments = take_option(arguments, "--config")
+    recipe = load_recipe(cls, path) if path else cls()
+    # tyro makes options of the keys of a default; new corpora replace those of the recipe
+    default: Any = replace(recipe, data=replace(recipe.data, corpora={}))
 
+    def command(run: Path, config: Any = default, quiet: Quiet = False) -> Any:
+        corpora = config.data.corpora or recipe.data.corpora
+        config = replace(config, data=replace(config.data, corpora=corpora))
+        with notices_printed():
+            return train(config, run, quiet=quiet)
 
-# tyro would take the keys of a default for options; new corpora replace those of the recipe
-def _without_corpora(config: Config) -> Config:
-    return replace(config, data=replace(config.data, corpora={}))
-
-
-def _with_corpora(config: Config, recipe: Config) -> Config:
-    corpora = config.data.corpora or recipe.data.corpora
-    return replace(config, data=replace(config.data, corpora=corpora))
+    command.__annotations__["config"] = Annotated[cls, arg(name="")]
+    outcome = parse(command, name, arguments)
+    print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt
 
 
 def _help(cls: type[Config], name: str) -> str:
-    """One line for each setting."""
+    """What each setting means, in one line or two; docs/config.md has the rest."""
     lines = [
         f"usage: actionpose {name} [--config RECIPE.yaml] --run FOLDER [-q] [--SETTING VALUE ...]",
         "",
         "Train in the folder --run, or continue there; -q, --quiet shows no progress bar. A recipe",
-        "gives the settings that differ from the defaults, and options change both. A dictionary's",
-        "entries are options of their own: --loss-weights.velocity 2. docs/config.md says more.",
+        "gives the settings that differ from the defaults, and options override both. The entries",
+        "of a dictionary are options: --loss-weights.velocity 2. docs/config.md has all of it.",
     ]
-    if cls is PretrainConfig:
-        lines.append("Needs the extras train and text.")
     group = None
     for setting in settings_of(cls):
         if (its_group := setting.name.rpartition(".")[0]) != group:
@@ -88,9 +70,3 @@ def _help(cls: type[Config], name: str) -> str:
         text = f"{setting.meaning.split('. ')[0].rstrip('.')} ({as_text(setting.default)})"
         lines += textwrap.wrap(f"{option:32} {text}", 100, subsequent_indent=" " * 33)
     return "\n".join(lines)
-
-
-def _report(outcome: Any) -> None:
-    print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
-    if outcome.status == "interrupted":
-        raise KeyboardInterrupt

@@ -24,7 +24,6 @@ from actionpose.models import PoseEncoder
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.utils.legacy import pretraining_data
 from actionpose.utils.yaml_config import from_dict
 from actionpose.visualization.drawing import LABEL_COLORS, SIDE_COLORS, draw_bones, new_figure
 
@@ -52,16 +51,16 @@ class Embedded:
 def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
     """Embed every labeled span of a split with the encoder of a checkpoint.
 
-    A pretrained one gets clips like those it was trained on, without masks; a fine-tuned one,
-    perspective views.
+    A pretrained one gets clips like those it was trained on, without masks; a fine-tuned one, or
+    one of version 0.1, perspective views.
 
     Raises:
         UserError: a corpus without texts in that split, or not a checkpoint.
     """
     encoder, meta = checkpoint.load_encoder(folder)
     config = PretrainDataConfig(view="perspective")
-    if meta.get("stage") == "pretrain":
-        data = pretraining_data(meta["config"]["data"])
+    data = meta["config"]["data"] if meta.get("stage") == "pretrain" else {}
+    if isinstance(data.get("camera"), dict):  # version 0.1 had other settings
         config = from_dict(PretrainDataConfig, data, f"{folder}/meta.json")
     config = replace(
         config,

@@ -100,38 +100,3 @@ def current_header(header: dict[str, Any]) -> dict[str, Any]:
         if step["step"] == "rigid":
             step["step"] = "fix bone lengths"
     return header
-
-
-def pretraining_data(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings `data` of pretraining as they are now, from those in any checkpoint.
-
-    What version 0.1 alone could vary is left out.
-    """
-    if not isinstance(settings["camera"], str):
-        return settings
-    more, masks = settings["augmentation"], settings["masks"]
-    actions = ["action"] + ["transition"] * settings["transitions"]
-    kinds = {"frame": actions, "sequence": ["sequence"], "both": [*actions, "sequence"]}
-    sampling = {"uniform": "uniform", "sqrt": "square_root", "label": "balanced"}
-    perspective = settings["camera"] == "perspective"
-    kept = ("corpora", "frames", "normalization", "mirror", "shuffle_texts")
-    return {key: settings[key] for key in kept} | {
-        "temporal_stride": settings["frame_step"],
-        "bone_length_jitter": settings["bone_redraw"],
-        "straighten_knees": more["straight_legs"],
-        "random_mask": [masks["joint_ratio"], masks["frame_ratio"]],
-        "window_mask": masks["window_frames"],
-        "masks": {key: masks[key] for key in ("random", "part", "window")},
-        "view": "perspective" if perspective else settings["view"],
-        "label_kinds": kinds[settings["labels"]],
-        "label_sampling": sampling[settings["label_frequency"]],
-        "temporal_crop": settings["temporal_crop"],
-        "camera": {"tilt": round(1 - more["level_camera"], 9) if more["camera_pitch_deg"] else 0.0},
-        "noise": {
-            "coco_joint_convention": settings["detector_joints"],
-            "random_joint_convention": more["any_layout"],
-            "limb_occlusion": more["hidden_limb"],
-            "truncation": more["cropped"],
-            "drop_confidence": more["plain_confidence"],
-        },
-    }
