@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from helpers.arm_motions import arms, one_person
 from helpers.command_line import environment
+from helpers.pretrained import write_checkpoint
 from helpers.training_runs import SCRIPT
 
+from actionpose import ActionPose, Keypoints
 from actionpose.config import (
     AlignmentConfig,
     FinetuneConfig,
@@ -201,3 +205,21 @@ def write_keypoints(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def arms_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Knows "arms down" and "arms up" as the two ends of what tells these motions apart."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    plain = ActionPose.from_pretrained(write_checkpoint(folder / "plain"), "cpu")
+    rng = np.random.default_rng(0)
+    down, up = (plain.embed_motion(one_person(arms(u, 60, rng)))[0] for u in (False, True))
+    labels = {"arms down": down - up, "arms up": up - down}
+    return write_checkpoint(folder / "knows", labels=labels, text=True, rejection_threshold=-0.9)
+
+
+@pytest.fixture
+def arms_track() -> Keypoints:
+    """Arms down for 3 s, up for 3 s."""
+    rng = np.random.default_rng(1)
+    return one_person(np.concatenate([arms(False, 90, rng), arms(True, 90, rng)]))

@@ -45,7 +45,7 @@ def keypoints_of(*tracks: np.ndarray, fps: float = 30.0) -> Keypoints:
     return Keypoints.from_array(np.stack(tracks), skeleton=H36M17, fps=fps, image_size=(1000, 1000))
 
 
-def test_result_says_what_it_is(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_header_describes_the_result(model: ActionPose, track: np.ndarray) -> None:
     result = model.lift(keypoints_of(track))
     assert result.pose_m.shape == (1, len(track), 17, 3)
     assert np.isfinite(result.pose_m).all()
@@ -56,14 +56,14 @@ def test_result_says_what_it_is(model: ActionPose, track: np.ndarray) -> None:
     np.testing.assert_allclose(result.time_s, np.arange(len(track)) / 30)
 
 
-def test_height_sets_the_scale(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_scales_to_the_height(model: ActionPose, track: np.ndarray) -> None:
     short = track[:FRAMES]  # one window: the chain is exact
     for height_m, given in ((AVERAGE_ADULT_M, None), (1.5, 1.5)):
         pose = model.lift(keypoints_of(short), height_m=given).pose_m[0]
         assert chain_length(pose) * STATURE_PER_CHAIN == pytest.approx(height_m, rel=1e-5)
 
 
-def test_mirrored_input_gives_mirrored_motion(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_of_mirrored_input_is_mirrored(model: ActionPose, track: np.ndarray) -> None:
     mirrored = track[:, H36M17.mirror].copy()
     mirrored[..., 0] = 1000 - mirrored[..., 0]
     pose = model.lift(keypoints_of(track)).pose_m
@@ -72,14 +72,14 @@ def test_mirrored_input_gives_mirrored_motion(model: ActionPose, track: np.ndarr
     np.testing.assert_allclose(pose, other, atol=2e-5)
 
 
-def test_place_and_size_in_the_image_change_nothing(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_ignores_place_and_size_in_the_image(model: ActionPose, track: np.ndarray) -> None:
     moved = track * np.array([2, 2, 1]) + np.array([130, 40, 0])
     moved = moved.astype(np.float32)
     pose, other = (model.lift(keypoints_of(t)).pose_m for t in (track, moved))
     np.testing.assert_allclose(pose, other, atol=2e-5)
 
 
-def test_people_are_lifted_alone(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_treats_people_separately(model: ActionPose, track: np.ndarray) -> None:
     other = (track[::-1] * np.array([0.5, 0.5, 1])).astype(np.float32)
     both = model.lift(keypoints_of(track, other))
     np.testing.assert_array_equal(both.pose_m[0], model.lift(keypoints_of(track)).pose_m[0])
@@ -87,7 +87,7 @@ def test_people_are_lifted_alone(model: ActionPose, track: np.ndarray) -> None:
     np.testing.assert_array_equal(largest.track_id, [1])
 
 
-def test_windows_are_blended(
+def test_lift_blends_windows(
     model: ActionPose, track: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows that contradict each other: the motion goes from one to the other, never jumps."""
@@ -107,15 +107,13 @@ def test_windows_are_blended(
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, FRAMES, FRAMES + 1])
-def test_short_tracks(model: ActionPose, track: np.ndarray, num_frames: int) -> None:
+def test_lift_short_tracks(model: ActionPose, track: np.ndarray, num_frames: int) -> None:
     result = model.lift(keypoints_of(track[:num_frames]))
     assert result.pose_m.shape[1] == num_frames
     assert np.isfinite(result.pose_m).all()
 
 
-def test_rate_is_the_models_inside_and_the_videos_outside(
-    model: ActionPose, track: np.ndarray
-) -> None:
+def test_lift_resamples_to_the_models_frame_rate(model: ActionPose, track: np.ndarray) -> None:
     """The same motion filmed at twice the rate gives the same poses at the same times."""
     twice = np.repeat(track, 2, axis=0)[:-1]
     twice[1::2] = (track[1:] + track[:-1]) / 2
@@ -124,7 +122,7 @@ def test_rate_is_the_models_inside_and_the_videos_outside(
     np.testing.assert_allclose(fast.pose_m[:, ::2], slow.pose_m, atol=1e-4)
 
 
-def test_uneven_times_are_brought_to_the_models_rate_and_back(
+def test_lift_resamples_uneven_times_and_back(
     model: ActionPose, track: np.ndarray, tmp_path: pytest.TempPathFactory
 ) -> None:
     """Some frames of a fast camera are missing: at each time, the pose of the whole motion."""
@@ -149,9 +147,7 @@ def test_uneven_times_are_brought_to_the_models_rate_and_back(
         replace(keypoints_of(track), time_s=np.zeros(len(track)))
 
 
-def test_a_gap_is_filled_from_both_sides_up_to_a_length(
-    model: ActionPose, track: np.ndarray
-) -> None:
+def test_lift_fills_gaps_up_to_a_length(model: ActionPose, track: np.ndarray) -> None:
     gappy = track.copy()
     gappy[20:26] = 0
     there = [
@@ -166,7 +162,7 @@ def test_a_gap_is_filled_from_both_sides_up_to_a_length(
     np.testing.assert_allclose(filled, model.lift(keypoints_of(straight)).pose_m, atol=1e-5)
 
 
-def test_people_come_in_the_order_asked_for(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_orders_people(model: ActionPose, track: np.ndarray) -> None:
     small = (track * np.array([0.4, 0.4, 1])).astype(np.float32)
     late = track.copy()
     late[:5] = 0
@@ -176,7 +172,7 @@ def test_people_come_in_the_order_asked_for(model: ActionPose, track: np.ndarray
         assert model.lift(both, order=order, persons=1).track_id.tolist() == ids[:1]
 
 
-def test_gaps_are_filled_and_marked(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_marks_filled_gaps(model: ActionPose, track: np.ndarray) -> None:
     gappy = track.copy()
     gappy[20:23] = 0
     result = model.lift(keypoints_of(gappy))
@@ -185,7 +181,7 @@ def test_gaps_are_filled_and_marked(model: ActionPose, track: np.ndarray) -> Non
     assert (np.abs(result.pose_m[0, 20:23, 1:]).sum(axis=(1, 2)) > 0).all()
 
 
-def test_long_absence_stays_empty(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_leaves_long_absences_empty(model: ActionPose, track: np.ndarray) -> None:
     gappy = track.copy()
     gappy[15:45] = 0
     result = model.lift(keypoints_of(gappy))
@@ -193,7 +189,7 @@ def test_long_absence_stays_empty(model: ActionPose, track: np.ndarray) -> None:
     assert np.isfinite(result.pose_m).all()
 
 
-def test_other_layouts(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_converts_other_layouts(model: ActionPose, track: np.ndarray) -> None:
     coco = np.zeros((len(track), 17, 3), dtype=np.float32)
     for joint in COCO17.joints:
         source = joint if joint in H36M17.joints else "head"
@@ -204,7 +200,7 @@ def test_other_layouts(model: ActionPose, track: np.ndarray) -> None:
     assert result.header["skeleton"] == "h36m17"
 
 
-def test_result_file_can_be_lifted_again(
+def test_lift_of_a_result_file_repeats_it(
     model: ActionPose, track: np.ndarray, tmp_path: pytest.TempPathFactory
 ) -> None:
     path = f"{tmp_path}/x.npz"
@@ -214,19 +210,21 @@ def test_result_file_can_be_lifted_again(
     np.testing.assert_array_equal(model.lift(path).pose_m, result.pose_m)
 
 
-def test_progress_counts_every_frame_once(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_progress_counts_every_frame_once(model: ActionPose, track: np.ndarray) -> None:
     done: list[int] = []
     model.lift(keypoints_of(track, track), progress=done.append)
     assert sum(done) == 2 * len(track)
 
 
 @pytest.mark.parametrize("height_m", [0.0, -1.0, 175.0, float("nan")])
-def test_impossible_heights(model: ActionPose, track: np.ndarray, height_m: float) -> None:
+def test_lift_refuses_impossible_heights(
+    model: ActionPose, track: np.ndarray, height_m: float
+) -> None:
     with pytest.raises(UserError, match="height"):
         model.lift(keypoints_of(track), height_m=height_m)
 
 
-def test_model_of_the_image_needs_its_size(model: ActionPose, track: np.ndarray) -> None:
+def test_lift_normalized_by_the_image_needs_its_size(model: ActionPose, track: np.ndarray) -> None:
     other = ActionPose(model.encoder, {**META, "normalization": "image"}, name="random")
     without = Keypoints.from_array(track, skeleton=H36M17, fps=30.0)
     with pytest.raises(UserError, match="image_size"):

@@ -57,7 +57,7 @@ def as_result(corpus: Corpus, motion: str) -> Result:
     )
 
 
-def test_a_motion_finds_itself(corpus: Corpus, model: ActionPose, tmp_path: Path) -> None:
+def test_search_finds_a_motion_by_itself(corpus: Corpus, model: ActionPose, tmp_path: Path) -> None:
     motions = [motion for motion, span in corpus.motions().items() if len(span) > 30]
     for motion in motions:
         as_result(corpus, motion).save(tmp_path / f"{motion}.npz")
@@ -71,7 +71,7 @@ def test_a_motion_finds_itself(corpus: Corpus, model: ActionPose, tmp_path: Path
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
-def test_hits_of_a_motion_do_not_overlap() -> None:
+def test_best_hits_of_a_motion_do_not_overlap() -> None:
     spans_s = np.array([[0.0, 2], [1, 3], [2, 4], [0, 2]])
     embeddings = unit(np.array([[1.0, 0], [1, 0.1], [1, 0.5], [1, 1]]))
     index = Index(Path("x"), embeddings, spans_s, np.array([0, 0, 0, 1]), [("a", ""), ("b", "t")])
@@ -80,7 +80,7 @@ def test_hits_of_a_motion_do_not_overlap() -> None:
     assert best_hits([index], np.array([1.0, 0]), top=1) == hits[:1]
 
 
-def test_an_index_is_made_once_and_anew_when_something_changes(
+def test_open_index_renews_what_has_changed(
     corpus: Corpus, model: ActionPose, tmp_path: Path
 ) -> None:
     made: list[int] = []
@@ -103,7 +103,7 @@ def test_an_index_is_made_once_and_anew_when_something_changes(
     assert made
 
 
-def test_a_changed_result_is_indexed_anew(
+def test_open_index_renews_a_changed_result(
     corpus: Corpus, model: ActionPose, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.npz"
@@ -115,14 +115,14 @@ def test_a_changed_result_is_indexed_anew(
     assert not np.allclose(first.embeddings[0], second.embeddings[0], atol=1e-3)
 
 
-def test_views_do_not_depend_on_heading(corpus: Corpus, model: ActionPose) -> None:
+def test_embed_motions_ignores_heading(corpus: Corpus, model: ActionPose) -> None:
     joints_m = np.asarray(corpus.joints_m[:27], np.float64)
     turned = joints_m @ np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]) + [3, -5, 0]
     a, b = embed_motions([joints_m, turned], 30.0, model)
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-def test_sources(corpus: Corpus, tmp_path: Path) -> None:
+def test_find_sources(corpus: Corpus, tmp_path: Path) -> None:
     as_result(corpus, "m00").save(tmp_path / "r.npz")
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     (tmp_path / "notes.txt").write_text("no motion")
@@ -134,7 +134,7 @@ def test_sources(corpus: Corpus, tmp_path: Path) -> None:
         find_sources([tmp_path / "nowhere"])
 
 
-def test_command(
+def test_actions_command_writes_timelines(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     corpus: Corpus,
@@ -172,7 +172,7 @@ def test_command(
         assert message in capsys.readouterr().err
 
 
-def test_corpora_at_another_rate(model: ActionPose, corpus: Corpus) -> None:
+def test_embed_motions_at_another_frame_rate(model: ActionPose, corpus: Corpus) -> None:
     """Twice the frames a second, the same motion: nearly the same embedding."""
     span = open_corpus(corpus.folder).motions()["m00"]
     joints_m = np.asarray(corpus.joints_m[span.start : span.start + 27], np.float64)

@@ -30,7 +30,7 @@ def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("start", [300, 303, 305, 307])
-def test_people_who_cross_keep_their_identity(start: int) -> None:
+def test_track_keeps_identities_of_people_who_cross(start: int) -> None:
     rng = np.random.default_rng(0)
     steps = np.arange(60)
     ways = [steps * 10, 2 * start - steps * 10]  # alike, at one height, through one another
@@ -41,7 +41,7 @@ def test_people_who_cross_keep_their_identity(start: int) -> None:
     assert same_partition(track(time_s, points)[apart], truth[apart])
 
 
-def test_people_who_hide_one_another_while_they_cross() -> None:
+def test_track_keeps_identities_through_occlusion() -> None:
     """Only one is seen for a third of a second; both come out as who they were."""
     steps = np.arange(60)
     tracks = np.stack([[body(x, 0) for x in way] for way in (steps * 12, 720 - steps * 12)])
@@ -50,7 +50,7 @@ def test_people_who_hide_one_another_while_they_cross() -> None:
     assert same_partition(track(time_s, points), truth)
 
 
-def test_away_for_a_while_is_the_same_person_and_for_long_another() -> None:
+def test_track_forgets_people_after_its_memory() -> None:
     steps = np.arange(100)
     tracks = np.stack([[body(2000, 0) for _ in steps], [body(5 * n, 0) for n in steps]])
     time_s, points, truth = detections(tracks)
@@ -62,14 +62,14 @@ def test_away_for_a_while_is_the_same_person_and_for_long_another() -> None:
         assert track(time_s[shown], points[shown], memory_s=3).max() == 1
 
 
-def test_memory_counts_seconds_not_frames() -> None:
+def test_track_memory_counts_seconds() -> None:
     """The same absence of 0.9 s at 10 and at 100 frames a second."""
     for fps in (10, 100):
         time_s = np.array([0, 1, *(np.arange(2) + 1 + 0.9 * fps)]) / fps
         assert track(time_s, np.stack([body(0, 0)] * 4)).tolist() == [0, 0, 0, 0]
 
 
-def test_a_lone_person_who_comes_back_after_long() -> None:
+def test_track_lone_person_who_comes_back() -> None:
     """A detector that sees one person at a time: the same one, unless of another size."""
     time_s = np.array([0.0, 0.1, 9.0, 9.1])
     moved = np.stack([body(0, 0), body(5, 0), body(900, 100), body(905, 100)])
@@ -82,13 +82,13 @@ def test_a_lone_person_who_comes_back_after_long() -> None:
     assert track(np.array([0.0, 0.1, 0.2, 0.3]), moved, lone=True).tolist() == [0, 0, 1, 1]
 
 
-def test_a_stray_detection_does_not_upset_the_assignment_of_others() -> None:
+def test_track_ignores_a_stray_detection() -> None:
     # one goes, a stray comes, one moves on: the greatest sum of all similarities would be wrong
     points = np.stack([body(x, 0) for x in (0, 400, 340, 900)])
     assert track(np.array([0, 0, 1, 1]) / RATE_HZ, points).tolist() == [0, 1, 1, 2]
 
 
-def test_people_who_show_different_joints_are_still_told_apart() -> None:
+def test_track_compares_joints_visible_in_both() -> None:
     tracks = np.stack([[body(x + n, 0) for n in range(20)] for x in (0, 600)])
     tracks[:, ::2, :13] = 0
     tracks[:, 1::2, 15:] = 0
@@ -96,18 +96,18 @@ def test_people_who_show_different_joints_are_still_told_apart() -> None:
     assert same_partition(track(time_s, points), truth)
 
 
-def test_someone_far_and_someone_near() -> None:
+def test_track_judges_steps_by_the_persons_size() -> None:
     """A small person's step is judged by their own size: 60 px is far for 50, near for 600 px."""
     near, far = [body(0, 0, 3), body(60, 0, 3)], [body(1500, 0, 0.25), body(1560, 0, 0.25)]
     points = np.stack([near[0], far[0], near[1], far[1]])
     assert track(np.array([0, 0, 1, 1]) / RATE_HZ, points).tolist() == [0, 1, 0, 2]
 
 
-def test_no_detections() -> None:
+def test_track_without_detections() -> None:
     assert track(np.empty(0), np.empty((0, 26, 3))).shape == (0,)
 
 
-def test_order() -> None:
+def test_person_order() -> None:
     steps = np.arange(30)
     small_early_mover = [body(8 * n, 0, 0.5) for n in steps]
     large_late = [np.zeros((26, 3))] * 10 + [body(900, 0, 2)] * 20
@@ -122,7 +122,7 @@ def test_order() -> None:
         person_order(points, valid, "tallest")
 
 
-def test_gaps_are_filled_up_to_a_length() -> None:
+def test_fill_gaps_up_to_a_length() -> None:
     points = np.stack([body(10 * n, 5 * n) for n in range(40)])
     truth = points.copy()
     valid = np.ones(40, dtype=bool)
@@ -137,7 +137,7 @@ def test_gaps_are_filled_up_to_a_length() -> None:
     assert fill_gaps(points, valid, time_s, 0.4)[1].sum() == 37
 
 
-def test_gaps_are_filled_by_time_and_only_where_both_sides_know_a_joint() -> None:
+def test_fill_gaps_by_time_where_both_sides_have_a_joint() -> None:
     points = np.stack([body(0, 0), np.zeros((26, 3)), body(100, 0)])
     points[2, 4] = 0
     filled, there = fill_gaps(points, np.array([True, False, True]), np.array([0, 0.1, 0.4]))

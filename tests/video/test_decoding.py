@@ -1,8 +1,6 @@
 """Decoding: times, rotation, and files that are not what they should be. All made here."""
 
-import itertools
 import socket
-import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from helpers.videos import rotated
 
 from actionpose.utils.errors import UserError
 from actionpose.video.decoding import VideoReader
-from actionpose.video.pose_estimation import _prefetch
 
 av = pytest.importorskip("av")
 WIDTH, HEIGHT = 96, 64
@@ -62,7 +59,7 @@ def read(path: Path) -> tuple[list[float], list[np.ndarray], list[str]]:
     return list(times), list(images), video.problems
 
 
-def test_frames_and_times(tmp_path: Path) -> None:
+def test_reader_gives_frames_and_times(tmp_path: Path) -> None:
     path = make_video(tmp_path / "ein tanz ☃ né.mp4")
     with VideoReader(path) as video:
         assert (video.size, video.fps, video.is_image) == ((WIDTH, HEIGHT), 30.0, False)
@@ -77,7 +74,7 @@ def test_frames_and_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("quarters", range(4))
-def test_phones_that_were_held_otherwise(tmp_path: Path, quarters: int) -> None:
+def test_reader_applies_rotation(tmp_path: Path, quarters: int) -> None:
     """What is stored lies on its side; the matrix says how to show it."""
     path = rotated(make_video(tmp_path / "a.mp4", 3), quarters)
     with VideoReader(path) as video:
@@ -89,26 +86,26 @@ def test_phones_that_were_held_otherwise(tmp_path: Path, quarters: int) -> None:
     assert np.abs(shown.astype(int) - expected).mean() < 12
 
 
-def test_variable_rate(tmp_path: Path) -> None:
+def test_reader_keeps_uneven_times(tmp_path: Path) -> None:
     times_ms = np.cumsum([0, *([33, 100, 20, 250] * 7)])[:25].tolist()
     times, _, problems = read(make_video(tmp_path / "a.mp4", 25, times_ms=times_ms))
     np.testing.assert_allclose(times, np.array(times_ms) / 1000, atol=1e-3)
     assert problems == []
 
 
-def test_a_video_that_does_not_begin_at_zero(tmp_path: Path) -> None:
+def test_reader_starts_at_zero(tmp_path: Path) -> None:
     times_ms = [5000 + 40 * n for n in range(10)]
     times, _, _ = read(make_video(tmp_path / "a.mkv", 10, times_ms=times_ms))
     np.testing.assert_allclose(times, np.arange(10) * 0.04, atol=1e-3)
 
 
-def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+def test_reader_makes_pixels_square(tmp_path: Path) -> None:
     with VideoReader(make_video(tmp_path / "a.mp4", 2, aspect=Fraction(4, 3))) as video:
         assert video.size == (WIDTH * 4 // 3, HEIGHT)
         assert next(iter(video)).image.shape == (HEIGHT, WIDTH * 4 // 3, 3)
 
 
-def test_one_frame_and_images(tmp_path: Path) -> None:
+def test_reader_takes_single_frames_and_images(tmp_path: Path) -> None:
     assert len(read(make_video(tmp_path / "a.mp4", 1))[0]) == 1
     image = av.VideoFrame.from_ndarray(picture(5), format="rgb24")
     with av.open(str(tmp_path / "b.jpg"), "w", format="image2") as container:
@@ -126,7 +123,7 @@ def packet_ends(path: Path) -> list[int]:
         return [p.pos + p.size for p in container.demux(video=0) if p.size]
 
 
-def test_cut_off(tmp_path: Path) -> None:
+def test_reader_reads_cut_off_files_and_says_so(tmp_path: Path) -> None:
     """With its index in front, or without an index: the beginning is read, the loss is said."""
     whole = make_video(tmp_path / "a.mp4", 90, options={"movflags": "faststart"}).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 6 // 10])
@@ -143,7 +140,7 @@ def test_cut_off(tmp_path: Path) -> None:
     assert 20 < len(times) < 90 and "of 3.0 s" in " ".join(problems)
 
 
-def test_damaged_in_the_middle(tmp_path: Path) -> None:
+def test_reader_skips_damage(tmp_path: Path) -> None:
     data = bytearray(
         make_video(tmp_path / "a.mp4", 90, options={"movflags": "faststart"}).read_bytes()
     )
@@ -168,7 +165,7 @@ def sound_only(path: Path) -> Path:
     return path
 
 
-def test_what_is_no_video(tmp_path: Path) -> None:
+def test_reader_refuses_other_files(tmp_path: Path) -> None:
     wrong = {
         "missing.mp4": "is not there",
         "empty.mp4": "empty",
@@ -189,7 +186,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         VideoReader(tmp_path)
 
 
-def test_a_playlist_does_not_reach_the_net(tmp_path: Path) -> None:
+def test_reader_does_not_follow_playlists(tmp_path: Path) -> None:
     """A file may name others to be played: a server at that address must not be asked."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.3)
@@ -200,30 +197,3 @@ def test_a_playlist_does_not_reach_the_net(tmp_path: Path) -> None:
             VideoReader(path)
         with pytest.raises(TimeoutError):
             server.accept()
-
-
-def test_frames_are_made_ahead_in_a_thread_that_ends() -> None:
-    made = []
-
-    def items():
-        for number in itertools.count():
-            made.append(number)
-            yield number
-
-    before = threading.active_count()
-    ahead = _prefetch(items(), 3)
-    assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
-    ahead.close()
-    assert threading.active_count() == before
-    assert len(made) <= 4 + 3 + 1  # taken, waiting, and one in the hand
-
-
-def test_errors_of_the_thread_are_raised_here() -> None:
-    def items():
-        yield 1
-        raise UserError("broken")
-
-    ahead = _prefetch(items(), 3)
-    assert next(ahead) == 1
-    with pytest.raises(UserError, match="broken"):
-        next(ahead)

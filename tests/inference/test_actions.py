@@ -1,0 +1,167 @@
+"""`ActionPose.actions`: from keypoints and results to timelines; embeddings; labels."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.arm_motions import arms, one_person
+from helpers.pretrained import write_checkpoint
+
+from actionpose import ActionPose, Keypoints, Result
+from actionpose.actions.timeline import (
+    OTHER,
+)
+from actionpose.models import PoseEncoder
+from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
+
+
+@pytest.mark.parametrize(("short", "frames"), [(0.5, 27), (0.0, 81), (None, 81)])
+def test_embed_windows_have_the_length_of_training(short: float | None, frames: int) -> None:
+    data = {} if short is None else {"temporal_crop": short}
+    meta = {"frames": 81, "fps": 30.0, "normalization": "box", "config": {"data": data}}
+    sizes = {"dim": 16, "depth": 1, "num_heads": 1, "dim_rep": 16, "middle_layer": 1}
+    encoder = PoseEncoder(**sizes, max_frames=81)
+    model = ActionPose(encoder.eval(), meta, name="random")
+    rng = np.random.default_rng(0)
+    seen = Keypoints(
+        keypoints_px=rng.random((1, 100, 17, 3), dtype=np.float32),
+        valid=np.ones((1, 100), bool),
+        track_id=np.zeros(1, np.int64),
+        fps=30.0,
+        image_size=None,
+        skeleton=H36M17,
+    )
+    _, spans_s = model.embed_windows(seen)
+    assert set(np.rint(np.diff(spans_s).ravel() * 30)) == {frames}
+    _, spans_s = model.embed_windows(seen, length=81)
+    assert set(np.rint(np.diff(spans_s).ravel() * 30)) == {81}
+
+
+def test_actions_of_keypoints_at_any_frame_rate(
+    arms_checkpoint: Path, arms_track: Keypoints
+) -> None:
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    found = model.actions(arms_track, ["Arms up", "arms down"])
+    assert [a.label for a in found] == ["arms down", "Arms up"]
+    assert found[0].stop_s == pytest.approx(3, abs=0.5)
+    assert found[-1].stop_s == pytest.approx(6, abs=0.05)
+    # the same at another rate of frames
+    slow = one_person(arms_track.keypoints_px[0, ::2], fps=15)
+    assert [a.label for a in model.actions(slow, ["arms up", "arms down"])] == [
+        "arms down",
+        "arms up",
+    ]
+
+
+def test_embed_motion_and_text_give_unit_vectors(
+    arms_checkpoint: Path, arms_track: Keypoints
+) -> None:
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    motion, text = model.embed_motion(arms_track), model.embed_text(["arms up", "walk on a chair"])
+    assert motion.shape == (1, 16) and text.shape == (2, 16)
+    np.testing.assert_allclose(np.linalg.norm([*motion, *text], axis=1), 1, atol=1e-5)
+    windows, spans_s = model.embed_windows(arms_track)
+    assert windows.shape == (1, len(spans_s), 16)
+    # one label at a time gives what all at once give
+    one = np.stack([model.embed_text([label])[0] for label in ("arms up", "walk on a chair")])
+    np.testing.assert_allclose(text, one, atol=1e-6)
+
+
+def test_embed_motion_needs_no_layers_above(arms_checkpoint: Path, arms_track: Keypoints) -> None:
+    encoder = ActionPose.from_pretrained(arms_checkpoint, "cpu").encoder
+    clips = torch.from_numpy(arms_track.keypoints_px[:, :20] / 1000)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.embed_motion(clips), encoder(clips).embedding)
+        valid = torch.arange(20)[None] < 12
+        torch.testing.assert_close(
+            encoder.embed_motion(clips, valid), encoder(clips, valid).embedding
+        )
+
+
+def test_actions_have_none_where_nobody_is_visible(
+    arms_checkpoint: Path, arms_track: Keypoints
+) -> None:
+    points = arms_track.keypoints_px[0].copy()
+    points[60:120] = 0
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    found = model.actions(one_person(points), ["arms up", "arms down"])
+    assert {a.label for a in found} == {"arms up", "arms down"}
+    gap = [(a.stop_s, b.start_s) for a, b in itertools.pairwise(found) if a.stop_s < b.start_s]
+    assert len(gap) == 1 and gap[0][0] < 2.7 and gap[0][1] > 3.3
+
+
+def test_actions_of_a_result_use_its_embeddings(
+    arms_checkpoint: Path, arms_track: Keypoints, tmp_path: Path
+) -> None:
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    model.lift(arms_track).save(tmp_path / "r.npz")
+    result = Result.load(tmp_path / "r.npz")
+    assert result.embeddings is not None and result.embeddings.dtype == np.float32
+    assert result.header["checkpoint"]["name"] == str(arms_checkpoint)
+    found = model.actions(result, ["arms up", "arms down"])
+    assert [a.label for a in found] == ["arms down", "arms up"]
+    assert found == model.actions(arms_track, ["arms up", "arms down"])
+
+
+def test_actions_of_a_result_of_another_model_embed_it_anew(
+    arms_checkpoint: Path, arms_track: Keypoints, tmp_path: Path
+) -> None:
+    other = ActionPose.from_pretrained(
+        write_checkpoint(tmp_path / "other", seed=1, text=True), "cpu"
+    )
+    result = other.lift(arms_track)
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    expected = model.actions(arms_track, ["arms up", "arms down"])
+    assert model.actions(result, ["arms up", "arms down"]) == expected
+    del result.header["checkpoint"]  # of a model that nobody knows
+    assert model.actions(result, ["arms up", "arms down"]) == expected
+
+
+def test_actions_of_motions_shorter_than_a_window(arms_checkpoint: Path) -> None:
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    for frames in (1, 2, 10):
+        short = one_person(arms(True, frames, np.random.default_rng(0)))
+        found = model.actions(short, ["arms up", "arms down"])
+        assert len(found) == 1 and found[0].stop_s == pytest.approx(frames / 30, abs=1e-3)
+
+
+def test_actions_with_one_label_and_five_thousand(
+    arms_checkpoint: Path, arms_track: Keypoints
+) -> None:
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    cosines = model.embed_windows(arms_track)[0][0] @ model.embed_text(["arms up"])[0]
+    between = float(cosines.min() + cosines.max()) / 2
+    found = model.actions(arms_track, ["arms up"], threshold=between, transition_penalty=0)
+    assert [a.label for a in found] == [OTHER, "arms up"]
+    words = ["walk", "run", "sit", "stand", "up", "down", "chair", "hand", "wave", "person"]
+    many = [" ".join(p) for p in itertools.product(words, repeat=4)][:5000]
+    found = model.actions(arms_track, [*many, "arms up", "arms down"], threshold=-1)
+    assert found and found[-1].stop_s == pytest.approx(6, abs=0.05)
+    assert all(len(a.top) == 3 for a in found)
+
+
+def test_labels_of_checkpoints_without_text(
+    arms_checkpoint: Path, arms_track: Keypoints, tmp_path: Path
+) -> None:
+    known = {"arms up": np.ones(16), "walk": -np.ones(16)}
+    model = ActionPose.from_pretrained(write_checkpoint(tmp_path / "known", labels=known), "cpu")
+    assert model.actions(arms_track, ["ARMS  up"])  # known labels need no text encoder
+    with pytest.raises(UserError, match="no text encoder, and 'fly' is none of its 2 labels"):
+        model.actions(arms_track, ["arms up", "fly"])
+    silent = ActionPose.from_pretrained(write_checkpoint(tmp_path / "silent"), "cpu")
+    assert silent.lift(arms_track).embeddings is None
+    with pytest.raises(UserError, match="knows no text"):
+        silent.actions(arms_track, ["walk"])
+    folder = write_checkpoint(tmp_path / "no_token", class_token=False, labels=known)
+    with pytest.raises(UserError, match="no <POSE> token"):
+        ActionPose.from_pretrained(folder, "cpu").actions(arms_track, ["walk"])
+
+
+def test_labels_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "c")
+    (folder / "labels.safetensors").write_bytes(b"not a table")
+    with pytest.raises(UserError, match="damaged"):
+        ActionPose.from_pretrained(folder, "cpu")
