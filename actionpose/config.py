@@ -143,8 +143,8 @@ class PretrainDataConfig(SamplingConfig):
         default_factory=lambda: {"random": 0.5, "part": 0.25, "window": 0.25}
     )
     """Fraction of clips with each kind of mask; the rest has none. (paper)"""
-    view: Literal["front_side", "heading", "any", "perspective"] = "front_side"
-    """Orthographic views: two of the world, two of the first pose's, or any; or cameras. (paper)"""
+    view: Literal["front_side", "heading", "perspective"] = "front_side"
+    """Orthographic: two directions of the world, or of the first pose; or cameras. (paper)"""
     label_kinds: tuple[Literal["action", "transition", "sequence"], ...] = ("action", "transition")
     """Kinds of labels that are used; of a sequence without these, its own. (paper)"""
     label_sampling: Literal["uniform", "square_root", "balanced"] = "uniform"

@@ -190,8 +190,7 @@ class MotionTextBatches(Batches):
                 joints_m, camera, config, rng, detected_m=detected_m, hidden=hidden
             )
         else:
-            if config.view != "any":
-                yaw_rad = np.pi / 2 * rng.integers(2)
+            yaw_rad = np.pi / 2 * rng.integers(2)
             if config.view == "heading":  # at yaw 0 the camera looks at a person who faces -y
                 yaw_rad += heading_rad(joints_m[0]) + np.pi / 2
             rng.normal()  # version 0.1 drew a scale here: its clips stay the same

@@ -19,43 +19,6 @@ RENAMED_MODEL = {
     "short_windows": "temporal_crop",
 }
 
-# The present places of settings of version 0.1 that have another name now, for suggestions.
-SETTINGS_OF_0_1 = {
-    "width": "model.dim",
-    "rep_width": "model.dim_rep",
-    "embedding_width": "model.embedding_dim",
-    "frame_step": "data.temporal_stride",
-    "camera_height_m": "data.camera.height_m",
-    "level_camera": "data.camera.tilt",
-    "camera_pitch_deg": "data.camera.tilt",
-    "pairs": "data.paired",
-    "bone_redraw": "data.bone_length_jitter",
-    "straight_legs": "data.straighten_knees",
-    "detector_joints": "data.noise.coco_joint_convention",
-    "any_layout": "data.noise.random_joint_convention",
-    "hidden_limb": "data.noise.limb_occlusion",
-    "cropped": "data.noise.truncation",
-    "plain_confidence": "data.noise.drop_confidence",
-    "hidden_joints": "data.random_mask",
-    "hidden_frames": "data.random_mask",
-    "joint_ratio": "data.random_mask",
-    "frame_ratio": "data.random_mask",
-    "window_frames": "data.window_mask",
-    "labels": "data.label_kinds",
-    "transitions": "data.label_kinds",
-    "label_frequency": "data.label_sampling",
-    "short_windows": "data.temporal_crop",
-    "gamma": "alignment.focal_gamma",
-    "source": "alignment.negatives",
-    "target": "alignment.target_temperature",
-    "sharpness": "alignment.target_temperature",
-    "accumulate": "training.gradient_accumulation_steps",
-    "clip_norm": "training.max_grad_norm",
-    "keep": "training.keep_checkpoints",
-    "fused": "training.device",
-    **{f"{loss}_weight": "loss_weights" for loss in ("position", "velocity", "scale", "alignment")},
-}
-
 
 def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
     """A JSON document whose keys have their present names, at every depth.

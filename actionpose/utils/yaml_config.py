@@ -31,7 +31,6 @@ from typing import (
 import yaml
 
 from actionpose.utils.errors import UserError
-from actionpose.utils.legacy import SETTINGS_OF_0_1
 
 Config = TypeVar("Config", bound="Settings")
 
@@ -133,9 +132,10 @@ def _sentence(cls: type, error: Any) -> str:
     if error["type"] == "unexpected_keyword_argument":
         known = [setting.name for setting in settings_of(cls)]
         groups = [name.rpartition(".")[0] for name in known if "." in name]
-        by_key = SETTINGS_OF_0_1 | {name.split(".")[-1]: name for name in groups + known}
+        by_key = {name.split(".")[-1]: name for name in groups + known}
         near = difflib.get_close_matches(path.split(".")[-1], by_key, n=1)
-        return f"unknown key {path}" + (f"; did you mean {by_key[near[0]]}?" if near else "")
+        hint = f"did you mean {by_key[near[0]]}?" if near else "docs/config.md has those known"
+        return f"unknown key {path}; {hint}"
     what = error["msg"].replace("Input should", "it should")
     return f"{path or cls.__name__} is {error['input']!r}: {what}"
 
