@@ -148,7 +148,7 @@ class PretrainDataConfig(SamplingConfig):
     label_kinds: tuple[Literal["action", "transition", "sequence"], ...] = ("action", "transition")
     """Kinds of labels that are used; of a sequence without these, its own. (paper)"""
     label_sampling: Literal["uniform", "square_root", "balanced"] = "uniform"
-    """Spans are drawn alike, or by the inverse (square root) of their label's count. (paper)"""
+    """Spans are drawn uniformly, or by the inverse (root) of their label's count. (paper)"""
     temporal_crop: Probability = 0.0
     """Probability of a clip of a third of `frames` or more; padding fills the rest. (ours)"""
     shuffle_texts: bool = False
@@ -222,7 +222,7 @@ class TrainingConfig(Settings):
     workers: int = 0
     """Processes that make batches, besides the training process. (ours)"""
     seed: int = 0
-    """Of weights, clips and dropout. (ours)"""
+    """Seed of weights, clips and dropout. (ours)"""
     save_every: AtLeastOne = 1000
     """Steps between two checkpoints. (ours)"""
     keep_checkpoints: AtLeastOne = 2

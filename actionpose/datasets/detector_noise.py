@@ -2,12 +2,11 @@
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from actionpose.utils.typing import Array
 
 # Errors of Stacked Hourglass detections against Human3.6M's ground truth, measured by MotionBERT:
-# mean x, y and deviation x, y in thousandths of half the image width, and the share of ordinary
+# mean x, y and deviation x, y in thousandths of half the image width, and the fraction of ordinary
 # errors (the others are gross). One row per joint of H36M17.
 _ERRORS = np.array([
     [0.81, 0.21, 3.66, 3.57, 0.9988],
@@ -55,8 +54,8 @@ def detector_noise(num_frames: int, rng: Generator) -> tuple[Array, Array]:
     keys = np.where(ordinary[..., None], _MEAN + _STD * rng.standard_normal(shape), gross)
     at = np.linspace(0, num_keys - 1, num_frames)
     before = np.minimum(at.astype(int), num_keys - 2)
-    share = (at - before)[:, None, None]
-    noise = keys[before] * (1 - share) + keys[before + 1] * share
+    weight = (at - before)[:, None, None]
+    noise = keys[before] * (1 - weight) + keys[before + 1] * weight
     noise += rng.normal(0, _JITTER_STD, noise.shape)
     distance = np.linalg.norm(noise, axis=-1)
     confidence = _CONFIDENCE_A / (distance + _CONFIDENCE_A) + _CONFIDENCE_B * distance

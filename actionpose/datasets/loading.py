@@ -1,4 +1,4 @@
-"""What the datasets of both stages share: corpora, steps of workers and processes, collating.
+"""What pretraining and fine-tuning share: opening corpora, batches of processes, collating.
 
 A clip is a function of (seed, step, place in the batch) and of nothing else. So training resumes
 exactly, a failure can be made again, and any number of processes makes the same global batch.

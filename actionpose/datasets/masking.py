@@ -6,22 +6,22 @@ Masks are True where the input is hidden.
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from actionpose.config import PretrainDataConfig
 from actionpose.skeletons import BODY_PARTS, H36M17
+from actionpose.utils.typing import BoolArray
 
-Mask = NDArray[np.bool_]
 
-
-def random_mask(num_frames: int, joint_ratio: float, frame_ratio: float, rng: Generator) -> Mask:
+def random_mask(
+    num_frames: int, joint_ratio: float, frame_ratio: float, rng: Generator
+) -> BoolArray:
     """Single joints and whole frames at random: (T, 17)."""
     joints = rng.random((num_frames, len(H36M17))) < joint_ratio
     frames = rng.random((num_frames, 1)) < frame_ratio
     return joints | frames
 
 
-def part_mask(num_frames: int, rng: Generator) -> Mask:
+def part_mask(num_frames: int, rng: Generator) -> BoolArray:
     """One of the six body parts, hidden throughout: (T, 17)."""
     parts = list(BODY_PARTS.values())
     hidden = np.zeros((num_frames, len(H36M17)), dtype=bool)
@@ -29,7 +29,7 @@ def part_mask(num_frames: int, rng: Generator) -> Mask:
     return hidden
 
 
-def window_mask(num_frames: int, shortest: int, longest: int, rng: Generator) -> Mask:
+def window_mask(num_frames: int, shortest: int, longest: int, rng: Generator) -> BoolArray:
     """A window of time, all joints: (T, 17).
 
     Its length is uniform in [shortest, min(longest, T - 1)], but T / 2 at most for T < 60; its
@@ -46,7 +46,7 @@ def window_mask(num_frames: int, shortest: int, longest: int, rng: Generator) ->
     return hidden
 
 
-def draw_mask(num_frames: int, config: PretrainDataConfig, rng: Generator) -> Mask:
+def draw_mask(num_frames: int, config: PretrainDataConfig, rng: Generator) -> BoolArray:
     """One mask of the mixture `config.masks`: (T, 17)."""
     draw, (random, part, window) = (
         rng.random(),

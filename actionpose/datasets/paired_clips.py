@@ -29,7 +29,7 @@ def input_of(
         source: of the keypoints; "truth" is x and y of the pose, with confidence 1.
 
     Raises:
-        UserError: the ground truth is wanted of poses whose pixels are not known.
+        UserError: the ground truth of poses whose pixels are unknown.
     """
     if source == "detected" or dataset.info["keypoints"] == "ground truth":
         return normalize(dataset.keypoints_px[rows], video).astype(np.float32)

@@ -20,7 +20,7 @@ class AnnotatedSpan:
     """Frames of one motion with one text: what a clip of pretraining is drawn for."""
 
     corpus: int
-    motion: Segment  # the whole of it
+    motion: Segment  # all frames of the motion
     start: int  # rows of joints.npy
     stop: int
     text: str  # normalized
