@@ -82,6 +82,15 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         file.write(text)
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise a `UserError` that names the file where the block raises an `OSError`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
 def read_json(path: Path, max_bytes: int) -> Any:
     """The content of a JSON file of unknown origin.
 
@@ -89,10 +98,11 @@ def read_json(path: Path, max_bytes: int) -> Any:
         UserError: it is larger, cannot be read, or is no JSON.
     """
     try:
-        if path.stat().st_size <= max_bytes:
-            return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        with reading(path):
+            if path.stat().st_size <= max_bytes:
+                return json.loads(path.read_text(encoding="utf-8"))
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from error
     raise UserError(f"{path} is larger than {max_bytes:,} bytes")

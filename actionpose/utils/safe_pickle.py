@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import reading
 from actionpose.utils.npz_files import NpzReader
 
 MAX_BYTES = 4 << 30
@@ -136,14 +137,10 @@ def load_pickle(
         UserError: no such file, one that is damaged or too large, or naming what was refused.
     """
     path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > max_bytes:
+    with reading(path), path.open("rb") as file:
+        if (size := path.stat().st_size) > max_bytes:
             raise UserError(f"{path} has {size:,} bytes; more than {max_bytes:,} are not read")
-        with path.open("rb") as file:
-            return _unpickle(file, path, allowed, encoding)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        return _unpickle(file, path, allowed, encoding)
 
 
 def load_npz(path: Path | str) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-from actionpose.datasets.synthetic.body import SIDES, Array, Body
+from actionpose.datasets.synthetic.body import SIDES, Body
 from actionpose.datasets.synthetic.key_poses import ARM, POSES, STAND, KeyPose
 from actionpose.datasets.synthetic.movements import Gait, Gesture, Keyed, Movement
 from actionpose.skeletons import mirror_name
+from actionpose.utils.typing import Array
 
 MIRRORED_SIGN = ("y", "yaw", "roll", "side", "twist", "tilt", "turn")
 

@@ -26,13 +26,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation
 
 from actionpose.skeletons import H36M17
+from actionpose.utils.typing import Array
 
-Array = NDArray[np.float64]
 Posture = Mapping[str, Array]
 
 SIDES = {"left": 1.0, "right": -1.0}  # the sign of y on that side
@@ -263,7 +262,7 @@ def pose_body(body: Body, posture: Posture) -> Array:
     pelvis[:, 2] = -softness * np.logaddexp(-pelvis[:, 2] / softness, -highest / softness)
 
     for _ in range(2):  # the second round raises the pelvis out of the floor, if that is needed
-        joints = {joint: pelvis + offset for joint, offset in offsets.items()}
+        joints: dict[str, Array] = {name: pelvis + offset for name, offset in offsets.items()}
         for side, sign in SIDES.items():
             out = sign * np.deg2rad(posture[f"{side}_knee_out"])
             # forward of the pelvis, and a little up, for a leg that is raised straight forward

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from actionpose.datasets.corpus import Kind
 from actionpose.datasets.synthetic.animation import Posture, interpolate, play
-from actionpose.datasets.synthetic.body import SIDES, Array, Body, pose_body, sample_body
+from actionpose.datasets.synthetic.body import SIDES, Body, pose_body, sample_body
 from actionpose.datasets.synthetic.movements import MOVEMENTS, Gait, Gesture, Movement
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array
 
 ACTIONS: tuple[str, ...] = tuple(MOVEMENTS)
 NUM_SUBJECTS = 1000

@@ -17,8 +17,7 @@ from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.npz_files import NpzReader
 from actionpose.utils.safe_pickle import NUMPY, Kept, load_pickle
-
-Floats = NDArray[np.float64]
+from actionpose.utils.typing import Array
 
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")
 GENDERS = ("female", "male", "neutral")
@@ -50,11 +49,11 @@ class BodyModel:
 
     name: str
     kind: str  # smpl, smplh, smplx
-    template_m: Floats  # (V, 3)
-    shape_dirs: Floats  # (V, 3, S)
-    pose_dirs: Floats  # (V, 3, 9 (J - 1)) the last axis: joint, then entry of its R - 1
-    joint_regressor: Floats  # (J, V)
-    weights: Floats  # (V, J)
+    template_m: Array  # (V, 3)
+    shape_dirs: Array  # (V, 3, S)
+    pose_dirs: Array  # (V, 3, 9 (J - 1)) the last axis: joint, then entry of its R - 1
+    joint_regressor: Array  # (J, V)
+    weights: Array  # (V, J)
     parents: NDArray[np.intp]  # (J,) before their children; the root's is -1
 
 
@@ -169,7 +168,7 @@ _CHUMPY = {
 }
 
 
-def _read_arrays(path: Path) -> dict[str, Floats]:
+def _read_arrays(path: Path) -> dict[str, Array]:
     """The arrays of a body model by their names in the file, in float64."""
     if path.suffix == ".pkl":
         loaded = load_pickle(path, {**NUMPY, **_SPARSE, **_CHUMPY}, max_bytes=_MAX_BYTES)
@@ -180,7 +179,7 @@ def _read_arrays(path: Path) -> dict[str, Floats]:
         with NpzReader(path, _MAX_BYTES) as archive:
             names = archive.names
             loaded = {name: archive.read(name) for name in _KEYS if name in names}
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for name in _KEYS:
         if name not in loaded:
             raise UserError(
@@ -215,7 +214,7 @@ def _unwrap(value: Any) -> Any:
     return _unwrap(state["x"])
 
 
-def load_regressor(path: Path | str, body: BodyModel) -> Floats:
+def load_regressor(path: Path | str, body: BodyModel) -> Array:
     """Read a regressor of Human3.6M's 17 joints and check its order on the body's template.
 
     Returns:
@@ -251,7 +250,7 @@ def load_regressor(path: Path | str, body: BodyModel) -> Floats:
     return regressor
 
 
-def _check_order(path: Path, rest_m: Floats) -> None:
+def _check_order(path: Path, rest_m: Array) -> None:
     """Left is +x and up is +y on a template; the person looks along +z."""
     at = dict(zip(H36M17.joints, rest_m, strict=True))
 
@@ -275,7 +274,7 @@ def _check_order(path: Path, rest_m: Floats) -> None:
         )
 
 
-def approximate_regressor(body: BodyModel) -> tuple[Floats, Floats]:
+def approximate_regressor(body: BodyModel) -> tuple[Array, Array]:
     """Joints like Human3.6M's without a regressor: some centimeters off.
 
     Limbs are the model's own joints, the thorax its neck, the spine the middle of pelvis and

@@ -21,8 +21,7 @@ from actionpose.prepare.amass.body_models import GENDERS, NAMES
 from actionpose.prepare.amass.labels import SequenceKey, sequence_key
 from actionpose.utils.errors import UserError
 from actionpose.utils.npz_files import NpzReader
-
-Floats = NDArray[np.float64]
+from actionpose.utils.typing import Array
 
 _MAX_BYTES = 1 << 30  # of an array; the longest sequence of AMASS has a tenth of that
 _AMASS_FPS = (60.0, 100.0, 120.0, 150.0, 240.0, 250.0)
@@ -35,9 +34,9 @@ _BODY = 66  # values of the root and the 21 joints that all models share
 class AmassSequence:
     """A sequence as AMASS has it: world axes, z up, meters; rotations as axis-angle."""
 
-    poses: Floats  # (N, 156) of SMPL-H, (N, 165) of SMPL-X
-    trans_m: Floats  # (N, 3)
-    betas: Floats
+    poses: Array  # (N, 156) of SMPL-H, (N, 165) of SMPL-X
+    trans_m: Array  # (N, 3)
+    betas: Array
     gender: str
     fps: float | None  # in its header; None if that is not usable
 
@@ -123,7 +122,7 @@ def read_sequence(path: Path) -> AmassSequence:
     return AmassSequence(poses, trans_m, betas.reshape(-1, betas.shape[-1])[0], gender, fps)
 
 
-def _numbers(path: Path, name: str, array: NDArray[Any]) -> Floats:
+def _numbers(path: Path, name: str, array: NDArray[Any]) -> Array:
     if array.dtype.kind not in "fiu" or array.ndim == 0 or (name == "betas" and array.size == 0):
         raise UserError(f"{path}: {name} is {array.dtype} {array.shape}, not a list of numbers")
     return array.astype(np.float64)
@@ -181,7 +180,7 @@ def true_fps(sequence: AmassSequence, duration_s: float | None) -> float:
 
 def resample(
     sequence: AmassSequence, fps: float, start: float = 0, stop: float | None = None
-) -> tuple[Floats, Floats]:
+) -> tuple[Array, Array]:
     """Poses and translations at 30 Hz.
 
     Args:
@@ -214,7 +213,7 @@ def resample(
     return poses, trans_m
 
 
-def poses_for(kind: str, poses: Floats) -> Floats:
+def poses_for(kind: str, poses: Array) -> Array:
     """The poses that a body model takes: its own, or of SMPL-H those of SMPL, without fingers.
 
     Raises:

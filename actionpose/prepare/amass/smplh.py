@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from actionpose.prepare.amass.body_models import BodyModel, Floats
+from actionpose.prepare.amass.body_models import BodyModel
+from actionpose.utils.typing import Array
 
 _CHUNK = 1024  # frames at a time: their arrays stay in the cache
 
@@ -33,22 +34,22 @@ class ReducedBody:
     order: NDArray[np.intp]  # (J,) the model's joint at each place
     parents: NDArray[np.intp]  # (M,) places; the root's is -1
     levels: tuple[tuple[int, int], ...]  # spans of places at the same depth
-    rest_m: Floats  # (3, M) the template's own joints
-    rest_shape: Floats  # (3, M, S)
+    rest_m: Array  # (3, M) the template's own joints
+    rest_shape: Array  # (3, M, S)
     joint: NDArray[np.intp]  # (P,) regressed joint of each pair
     bone: NDArray[np.intp]  # (P,) place of its bone
-    template: Floats  # (3, P)
-    shape: Floats  # (3, P, S)
-    pose: Floats  # (3, P, 9 J) the last axis: entry of R - 1, then place
-    weights: Floats  # (17, M) part of each bone in each joint
-    translation: Floats  # (17,) how much of it a joint follows: 1, if its row sums to 1
+    template: Array  # (3, P)
+    shape: Array  # (3, P, S)
+    pose: Array  # (3, P, 9 J) the last axis: entry of R - 1, then place
+    weights: Array  # (17, M) part of each bone in each joint
+    translation: Array  # (17,) how much of it a joint follows: 1, if its row sums to 1
 
     @property
     def num_shapes(self) -> int:
         return self.shape.shape[-1]
 
 
-def reduce_body(body: BodyModel, regressor: Floats, joint_mix: Floats | None = None) -> ReducedBody:
+def reduce_body(body: BodyModel, regressor: Array, joint_mix: Array | None = None) -> ReducedBody:
     """Sum a body over its vertices.
 
     Args:
@@ -100,7 +101,7 @@ def reduce_body(body: BodyModel, regressor: Floats, joint_mix: Floats | None = N
     )
 
 
-def _sums(rows: Any, directions: Floats) -> Floats:
+def _sums(rows: Any, directions: Array) -> Array:
     """(P, V) times (V, ...)."""
     flat = np.ascontiguousarray(directions.reshape(len(directions), -1))
     return np.asarray(rows @ flat).reshape(-1, *directions.shape[1:])
@@ -112,7 +113,7 @@ def pose_joints(
     betas: NDArray[np.floating],
     trans_m: NDArray[np.floating],
     dtype: torch.dtype = torch.float32,
-) -> Floats:
+) -> Array:
     """The regressed joints of a body in motion.
 
     Args:

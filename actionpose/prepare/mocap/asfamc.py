@@ -15,7 +15,6 @@ import numpy as np
 
 from actionpose.prepare.mocap.tree import (
     Channel,
-    Floats,
     Joint,
     KinematicTree,
     MocapFile,
@@ -26,6 +25,8 @@ from actionpose.prepare.mocap.tree import (
     parse_vector,
 )
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import reading
+from actionpose.utils.typing import Array
 
 INCH_M = 0.0254  # CMU: a length in the file, over its unit `length`, is inches
 
@@ -48,7 +49,7 @@ class _Bone:
     name: str = ""
     direction: Vector = (0.0, 0.0, 0.0)
     length: float = 0.0
-    axes: Floats = field(default_factory=lambda: np.eye(3))
+    axes: Array = field(default_factory=lambda: np.eye(3))
     dof: list[str] = field(default_factory=list)
 
 
@@ -84,10 +85,8 @@ def read_asf(path: Path) -> Skeleton:
 
 def _sections(path: Path) -> dict[str, Lines]:
     """Lines of each section, without comments; a keyword's own line may hold its first value."""
-    try:
+    with reading(path):
         text = path.read_text(encoding="latin-1")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     sections: dict[str, Lines] = {}
     name = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -151,7 +150,7 @@ def _bones(lines: Lines, in_radians: bool) -> dict[str, _Bone]:
     return bones
 
 
-def _axes(where: str, values: list[str], in_radians: bool) -> Floats:
+def _axes(where: str, values: list[str], in_radians: bool) -> Array:
     *angles, order = values or [""]
     if sorted(order.lower()) != ["x", "y", "z"]:
         raise UserError(f"{where}: {order!r} is no order of axes such as XYZ")
@@ -242,35 +241,32 @@ def _rows(path: Path, skeleton: Skeleton) -> Iterator[list[float]]:
                 row[column] = math.degrees(row[column])
         return row
 
-    try:
-        with path.open(encoding="latin-1") as file:
-            for number, line in enumerate(file, 1):
-                name, *values = line.split() or ["#"]
-                where = f"{path}, line {number}"
-                if name.startswith("#"):
-                    continue
-                if name.startswith(":"):
-                    if name.upper() in (":DEGREES", ":RADIANS"):
-                        in_radians = name.upper() == ":RADIANS"
-                    continue
-                if name.isdigit() and not values:
-                    if frame:
-                        yield complete()
-                    if frame and int(name) != frame + 1:
-                        raise UserError(f"{where}: frame {name} follows frame {frame}")
-                    frame = int(name)
-                    row, seen = [0.0] * skeleton.tree.num_values, set()
-                    continue
-                columns = skeleton.columns.get(name)
-                if columns is None or name in seen or not frame:
-                    raise UserError(
-                        f"{where}: {name[:40]!r} is not a moving bone of {skeleton.path.name}, "
-                        "comes twice, or comes before the first frame"
-                    )
-                seen.add(name)
-                row[columns[0] : columns[-1] + 1] = parse_numbers(where, values, len(columns))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    with reading(path), path.open(encoding="latin-1") as file:
+        for number, line in enumerate(file, 1):
+            name, *values = line.split() or ["#"]
+            where = f"{path}, line {number}"
+            if name.startswith("#"):
+                continue
+            if name.startswith(":"):
+                if name.upper() in (":DEGREES", ":RADIANS"):
+                    in_radians = name.upper() == ":RADIANS"
+                continue
+            if name.isdigit() and not values:
+                if frame:
+                    yield complete()
+                if frame and int(name) != frame + 1:
+                    raise UserError(f"{where}: frame {name} follows frame {frame}")
+                frame = int(name)
+                row, seen = [0.0] * skeleton.tree.num_values, set()
+                continue
+            columns = skeleton.columns.get(name)
+            if columns is None or name in seen or not frame:
+                raise UserError(
+                    f"{where}: {name[:40]!r} is not a moving bone of {skeleton.path.name}, "
+                    "comes twice, or comes before the first frame"
+                )
+            seen.add(name)
+            row[columns[0] : columns[-1] + 1] = parse_numbers(where, values, len(columns))
     if not frame:
         raise UserError(f"{path} has no frame")
     yield complete()

@@ -22,6 +22,7 @@ from actionpose.prepare.mocap.tree import (
     parse_vector,
 )
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import reading
 
 RATE_SNAP = 2.5e-4  # ".0083333" means 120 Hz; 29.97 Hz, a thousandth off, stays
 
@@ -36,13 +37,10 @@ def read_bvh(path: Path) -> MocapFile:
             is no number, a line with too many or too few, and another number of frames than the
             header claims, which is how a file that was cut off shows.
     """
-    try:
-        with path.open(encoding="latin-1") as file:
-            lines = _lines(file)
-            tree = _hierarchy(path, lines)
-            num_frames, fps, line = _motion_header(path, lines)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    with reading(path), path.open(encoding="latin-1") as file:
+        lines = _lines(file)
+        tree = _hierarchy(path, lines)
+        num_frames, fps, line = _motion_header(path, lines)
     return MocapFile(path, tree, fps, lambda: in_blocks(_rows(path, tree, num_frames, line)))
 
 

@@ -19,7 +19,6 @@ import numpy as np
 import yaml
 
 from actionpose.prepare.mocap.tree import (
-    Floats,
     KinematicTree,
     MocapFile,
     Vector,
@@ -27,6 +26,7 @@ from actionpose.prepare.mocap.tree import (
 )
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array
 
 KEYS = ("about", "unit_m", "up", "skip_frames", "strip", "offsets", "joints")
 # (x, y, z) of the file as (x, y, z) with z up; both are rotations, so that left stays left
@@ -73,7 +73,7 @@ class JointMap:
         bones = {point.joint for point in points if point.is_end} & names
         return sorted((wanted - names) | {f"{name}.end" for name in bones - ends})
 
-    def read(self, file: MocapFile) -> Floats:
+    def read(self, file: MocapFile) -> Array:
         """The joints of every frame, at the file's rate.
 
         Returns:
@@ -119,7 +119,7 @@ class JointMap:
             changed[name] = replace(joints[name], offset=(times * x, times * y, times * z))
         return replace(tree, joints=tuple(changed.get(j.name, j) for j in tree.joints))
 
-    def _points_m(self, tree: KinematicTree, unit_m: float, values: Floats) -> Floats:
+    def _points_m(self, tree: KinematicTree, unit_m: float, values: Array) -> Array:
         """(T, 17, 3) in the axes of the file."""
         index = {joint.name: i for i, joint in enumerate(tree.joints)}
         wanted = {index[point.joint] for points in self.joints.values() for point in points}
@@ -137,7 +137,7 @@ class JointMap:
         return result
 
 
-def _leg_length(joints_m: Floats) -> float:
+def _leg_length(joints_m: Array) -> float:
     """Median of hip to knee to ankle, over frames and sides."""
     hip, knee, ankle = (
         joints_m[:, H36M17.indices(f"left_{part}", f"right_{part}")]

@@ -10,12 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array
 
 Vector = tuple[float, float, float]
-Floats = NDArray[np.float64]
 
 BLOCK_FRAMES = 1024  # read and posed at a time, so that memory does not grow with a file's values
 
@@ -37,7 +36,7 @@ class Joint:
     offset: Vector  # of its origin from its parent's, in the parent's axes
     positions: tuple[Channel, ...] = ()  # replace coordinates of the offset
     rotations: tuple[Channel, ...] = ()  # the first is the outermost
-    rest: Floats | None = None  # (3, 3) axes of the rotations; None: the parent's
+    rest: Array | None = None  # (3, 3) axes of the rotations; None: the parent's
     end: Vector | None = None  # of its bone, in its own axes
 
 
@@ -57,10 +56,10 @@ class MocapFile:
     path: Path
     tree: KinematicTree
     fps: float
-    blocks: Callable[[], Iterator[Floats]]  # (up to BLOCK_FRAMES, C)
+    blocks: Callable[[], Iterator[Array]]  # (up to BLOCK_FRAMES, C)
 
 
-def in_blocks(rows: Iterator[list[float]]) -> Iterator[Floats]:
+def in_blocks(rows: Iterator[list[float]]) -> Iterator[Array]:
     """Rows of C values as arrays of up to `BLOCK_FRAMES` of them."""
     while block := list(islice(rows, BLOCK_FRAMES)):
         yield np.array(block)
@@ -93,8 +92,8 @@ def parse_vector(where: str, words: list[str]) -> Vector:
 
 
 def forward_kinematics(
-    tree: KinematicTree, values: Floats, wanted: Iterable[int]
-) -> dict[int, tuple[Floats, Floats]]:
+    tree: KinematicTree, values: Array, wanted: Iterable[int]
+) -> dict[int, tuple[Array, Array]]:
     """Positions and orientations of joints.
 
     Args:
@@ -110,7 +109,7 @@ def forward_kinematics(
         while at is not None and at not in needed:
             needed.add(at)
             at = tree.joints[at].parent
-    placed: dict[int, tuple[Floats, Floats]] = {}
+    placed: dict[int, tuple[Array, Array]] = {}
     for index in sorted(needed):  # parents come first
         joint = tree.joints[index]
         offset = np.tile(np.array(joint.offset), (len(values), 1))
@@ -129,7 +128,7 @@ def forward_kinematics(
     return placed
 
 
-def axis_rotation(axis: int, angle_deg: Floats) -> Floats:
+def axis_rotation(axis: int, angle_deg: Array) -> Array:
     """(T, 3, 3) rotations about one axis, right-handed, acting on column vectors."""
     cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
     second, third = (axis + 1) % 3, (axis + 2) % 3

@@ -19,7 +19,6 @@ import numpy as np
 
 from actionpose.datasets.paired import VideoData, write_paired
 from actionpose.prepare.paired.validation import (
-    Floats,
     check_metric,
     check_pixels,
     check_shape,
@@ -34,6 +33,7 @@ from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import read_json
 from actionpose.utils.safe_pickle import load_npz, load_pickle
+from actionpose.utils.typing import Array
 
 FPS = 50.0
 SUBJECTS = {"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")}
@@ -159,7 +159,7 @@ def _motionbert_recordings(table: Any, split: str, where: str) -> Iterator[Video
         )
 
 
-def _motionbert_arrays(table: Any, split: str, where: str) -> dict[str, Floats]:
+def _motionbert_arrays(table: Any, split: str, where: str) -> dict[str, Array]:
     """The numbers of one half of the file, with their shapes checked."""
     shapes = _SHAPES | (_TEST_SHAPES if split == "test" else {})
     if missing := missing_keys(table, (*shapes, *_LISTS)):
@@ -276,7 +276,7 @@ def _videopose3d_recordings(
             )
 
 
-def _camera(extrinsics: Any, subject: str, camera: str) -> tuple[Floats, Floats]:
+def _camera(extrinsics: Any, subject: str, camera: str) -> tuple[Array, Array]:
     """Rotation and translation in millimeters, world to camera."""
     try:
         entry = extrinsics[subject][camera]

@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-
-Floats = NDArray[np.floating]
+from actionpose.utils.typing import Array
 
 _LARGEST_NORMALIZED = 2.0  # coordinates of no image that has pixels
 _SAMPLE = 2000  # frames are enough to tell
@@ -27,7 +25,7 @@ def is_synthetic(content: Mapping[str, Any]) -> bool:
     return any(bool(content.get(key, False)) for key in ("synthetic", "imitated"))
 
 
-def float_array(values: Any, where: str) -> Floats:
+def float_array(values: Any, where: str) -> Array:
     """In its own precision; whole numbers and objects become float64.
 
     Raises:
@@ -40,25 +38,25 @@ def float_array(values: Any, where: str) -> Floats:
         raise UserError(f"{where}: it does not hold numbers: {error}") from error
 
 
-def check_shape(array: Floats, shape: tuple[int, ...], where: str) -> None:
+def check_shape(array: Array, shape: tuple[int, ...], where: str) -> None:
     """Raises a `UserError` if it has another shape; the first axis is frames."""
     if array.shape != shape:
         expected = ", ".join(map(str, ("N", *shape[1:])))
         raise UserError(f"{where} has shape {array.shape}, not ({expected}) with {shape[0]} frames")
 
 
-def with_confidence(points: Floats, confidence: Floats | None = None) -> Floats:
+def with_confidence(points: Array, confidence: Array | None = None) -> Array:
     """(..., 2) coordinates to (..., 3) with a confidence, which is 1 by default."""
     confidence = np.ones(points.shape[:-1]) if confidence is None else confidence
     return np.concatenate([points, confidence[..., None]], axis=-1)
 
 
-def sample(values: Floats) -> Floats:
+def sample(values: Array) -> Array:
     """At most `_SAMPLE` frames, evenly spread."""
     return np.asarray(values[:: max(1, len(values) // _SAMPLE)], dtype=np.float64)
 
 
-def check_pixels(keypoints: Floats, where: str) -> None:
+def check_pixels(keypoints: Array, where: str) -> None:
     """Refuse normalized coordinates where pixels are expected.
 
     Raises:
@@ -72,7 +70,7 @@ def check_pixels(keypoints: Floats, where: str) -> None:
         )
 
 
-def check_metric(pose_mm: Floats, where: str) -> None:
+def check_metric(pose_mm: Array, where: str) -> None:
     """Refuse poses that cannot be millimeters: a person measures more than 300 and less than 5000.
 
     Raises:
@@ -86,7 +84,7 @@ def check_metric(pose_mm: Floats, where: str) -> None:
         )
 
 
-def check_sides(keypoints_px: Floats, pose: Floats, where: str) -> None:
+def check_sides(keypoints_px: Array, pose: Array, where: str) -> None:
     """Refuse swapped sides: of the 2D against the 3D, or of both against how knees bend.
 
     Args:
@@ -109,7 +107,7 @@ def check_sides(keypoints_px: Floats, pose: Floats, where: str) -> None:
         )
 
 
-def knees_ahead(pose: Floats) -> float:
+def knees_ahead(pose: Array) -> float:
     """How far the knees are ahead of hips and ankles, on average, as a fraction of the torso.
 
     "Ahead" follows from what is called left and right, so that swapped sides make it negative;
@@ -127,7 +125,7 @@ def knees_ahead(pose: Floats) -> float:
     return float(np.nanmean(fractions))
 
 
-def knee_neck_mm(pose_mm: Floats) -> float:
+def knee_neck_mm(pose_mm: Array) -> float:
     """Median length of the chain knee, hip, pelvis to spine to neck, which "universal" poses share.
 
     Args:
