@@ -5,8 +5,10 @@ import re
 import runpy
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import tyro
@@ -50,16 +52,16 @@ BENCHMARKS = [
 
 
 @pytest.fixture
-def called(monkeypatch):
+def called(monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., Any]]:
     """Functions that would have been called, by what was typed at the project's root."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "benchmarks")])
     called = []
     parse = tyro.cli
 
-    def only_parse(function, **settings):
+    def only_parse(function: Callable[..., Any], **settings: Any) -> Any:
         @functools.wraps(function)
-        def pretend(*arguments, **options):
+        def pretend(*arguments: Any, **options: Any) -> Any:
             called.append(function)
             return SimpleNamespace(status="finished", step=0, checkpoint="")
 
@@ -69,19 +71,21 @@ def called(monkeypatch):
     return called
 
 
-def test_there_are_commands():
+def test_there_are_commands() -> None:
     assert len(CASES) > 60 and len(BENCHMARKS) > 3
     assert {case.id.split(":")[0] for case in CASES} >= {"README.md", "actions.md", "h36m.yaml"}
 
 
 @pytest.mark.parametrize("command", CASES)
-def test_the_command_is_understood(command, called):
+def test_the_command_is_understood(command: str, called: list[Callable[..., Any]]) -> None:
     cli.run(shlex.split(command.replace("\n", " "), comments=True))
     assert called
 
 
 @pytest.mark.parametrize(("name", "options"), BENCHMARKS)
-def test_the_benchmark_is_understood(name, options, called, monkeypatch):
+def test_the_benchmark_is_understood(
+    name: str, options: str, called: list[Callable[..., Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", [name, *shlex.split(options)])
     runpy.run_path(name, run_name="__main__")
     assert called

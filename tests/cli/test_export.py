@@ -1,6 +1,7 @@
 """`actionpose export`, `view` and `angles` as a user types them."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from actionpose.cli import main as cli
 from actionpose.datasets.synthetic.generate import dataset
 from actionpose.geometry.axes import Axes
 
+Call = Callable[..., tuple[int, str]]
+
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Run the command line; gives the exit code and what was printed."""
 
     def run(*arguments: object) -> tuple[int, str]:
@@ -31,7 +34,7 @@ def call(monkeypatch, capsys):
 
 
 @pytest.fixture
-def lifted(tmp_path) -> Path:
+def lifted(tmp_path: Path) -> Path:
     """A result of somebody who was filmed from 5 m, with the focal length 900 px."""
     world = next(made.joints_m for made in dataset(3, seed=2) if len(made.joints_m) >= 40)[:40]
     seen = np.stack([world[..., 0], 1.0 - world[..., 2], world[..., 1] + 5], axis=-1)
@@ -43,7 +46,9 @@ def lifted(tmp_path) -> Path:
     return tmp_path / "walk.npz"
 
 
-def test_export_writes_formats_and_says_what_was_done(call, lifted, tmp_path):
+def test_export_writes_formats_and_says_what_was_done(
+    call: Call, lifted: Path, tmp_path: Path
+) -> None:
     outputs = [tmp_path / f"o.{suffix}" for suffix in ("bvh", "trc", "c3d", "glb", "csv", "npz")]
     flags = [word for path in outputs for word in ("-o", path)]
     options = ["--focal-px", 900, "--smooth", "butterworth", "--floor", "--lock-feet", "--up", "z"]
@@ -57,7 +62,7 @@ def test_export_writes_formats_and_says_what_was_done(call, lifted, tmp_path):
     assert (again.pose_m + again.root_m[:, :, None])[0, :, :, 2].min() > -0.1  # over the floor
 
 
-def test_view_writes_a_page_beside_the_result(call, lifted, tmp_path):
+def test_view_writes_a_page_beside_the_result(call: Call, lifted: Path, tmp_path: Path) -> None:
     code, printed = call("view", lifted, "--no-open")
     assert code == 0 and str(tmp_path / "walk.html") in printed
     video = tmp_path / "f.mp4"
@@ -66,7 +71,7 @@ def test_view_writes_a_page_beside_the_result(call, lifted, tmp_path):
     assert code == 0 and "data:video/mp4;base64" in (tmp_path / "p.html").read_text()
 
 
-def test_angles_prints_a_table_and_writes_files(call, lifted, tmp_path):
+def test_angles_prints_a_table_and_writes_files(call: Call, lifted: Path, tmp_path: Path) -> None:
     code, printed = call("angles", lifted, "-o", tmp_path / "a.csv")
     assert code == 0 and (tmp_path / "a.csv").stat().st_size > 1000
     assert "left_knee_flexion" in printed and "100%" in printed and "not known" in printed
@@ -90,7 +95,14 @@ def test_angles_prints_a_table_and_writes_files(call, lifted, tmp_path):
         (["view", "{lifted}", "--video", "gone.mp4"], "cannot read the video gone.mp4"),
     ],
 )
-def test_mistakes_are_one_sentence(call, lifted, tmp_path, monkeypatch, arguments, message):
+def test_mistakes_are_one_sentence(
+    call: Call,
+    lifted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, printed = call(*(argument.format(lifted=lifted) for argument in arguments))
     assert code == 2 and message in printed and "Traceback" not in printed

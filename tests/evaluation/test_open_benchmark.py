@@ -55,7 +55,7 @@ def test_a_split_that_is_not_there(corpus: Corpus) -> None:
 
 
 @pytest.fixture(scope="module")
-def benchmark(tmp_path_factory):
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """192 frames are windows of 81, 81, 30; 101 are one, as 20 are too few; 10 alone are kept."""
     motions = [some_motion("a", 192), some_motion("b", 101), some_motion("c", 10)]
     motions.append(some_motion("d", 90, split="val"))
@@ -63,14 +63,14 @@ def benchmark(tmp_path_factory):
     return open_corpus(write_corpus(folder, motions, source="", license=""))
 
 
-def test_benchmark_windows(benchmark):
+def test_benchmark_windows(benchmark: Corpus) -> None:
     windows = [name for name, _ in benchmark_windows(benchmark, "train")]
     assert windows == ["a[0:81]", "a[81:162]", "a[162:192]", "b[0:81]", "c[0:10]"]
     short = [name for name, _ in benchmark_windows(benchmark, "val", frames=27)]
     assert short == ["d[0:27]", "d[27:54]", "d[54:81]", "d[81:90]"]
 
 
-def test_benchmark_views_are_around_the_person(benchmark):
+def test_benchmark_views_are_around_the_person(benchmark: Corpus) -> None:
     """Front, left, back, right: the left shoulder is right in the image, near, left, far."""
     shoulders = H36M17.indices("left_shoulder", "right_shoulder")
     of_front, of_left, of_back, of_right = (
@@ -80,7 +80,7 @@ def test_benchmark_views_are_around_the_person(benchmark):
     assert of_left[2] < -0.05 and of_right[2] > 0.05
 
 
-def test_benchmark_is_fixed(benchmark):
+def test_benchmark_is_fixed(benchmark: Corpus) -> None:
     """Renew these with care: every published number of the open benchmark hangs on them."""
     clips = clips_of(benchmark, "train")
     keypoints = np.concatenate([clip["keypoints"] for clip in clips]).astype(float)

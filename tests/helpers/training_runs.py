@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,18 +25,18 @@ for recipe, run in zip(sys.argv[1::2], sys.argv[2::2]):
 """
 
 
-def changed(config, **training):
+def changed(config: Any, **training: Any) -> Any:
     return replace(config, training=replace(config.training, **training))
 
 
-def rows(run, key="total"):
+def rows(run: Path, key: str = "total") -> list[dict[str, Any]]:
     """The lines of the log that have a value, without what the clock says."""
     lines = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
     clock = ("clips_per_s", "minutes_left")
     return [{k: v for k, v in row.items() if k not in clock} for row in lines if key in row]
 
 
-def assert_same(a, b):
+def assert_same(a: Any, b: Any) -> None:
     """Nested dicts and lists of tensors and numbers are equal to the bit."""
     assert type(a) is type(b)
     if isinstance(a, dict):
@@ -49,7 +51,7 @@ def assert_same(a, b):
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
-def assert_same_end(run, other):
+def assert_same_end(run: Path, other: Path) -> None:
     """Weights, optimizer and log are the same."""
     ends = [checkpoint.saved_steps(folder)[-1] for folder in (run, other)]
     assert ends[0].name == ends[1].name

@@ -1,6 +1,8 @@
 """What all formats of keypoints have in common: defects of real files, who is who."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,7 +208,7 @@ def test_read_broken_json_never_crashes(write_keypoints: KeypointsWriter) -> Non
         },
     ]
 
-    def mutants(value):
+    def mutants(value: Any) -> Iterator[Any]:
         yield from (None, [], {}, "a", 1.5, -1, 10**400, True, [[]], {"a": 1})
         if isinstance(value, dict | list):
             keys = list(value) if isinstance(value, dict) else range(min(2, len(value)))

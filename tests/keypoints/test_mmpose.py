@@ -1,5 +1,7 @@
 """MMPose: videos, tracks, single images, joint names."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.keypoint_writers import KeypointsWriter, body, instance, refused
@@ -39,7 +41,7 @@ def test_mmpose_one_image(write_keypoints: KeypointsWriter) -> None:
 
 
 def test_mmpose_names_its_joints(write_keypoints: KeypointsWriter) -> None:
-    def file(joints):
+    def file(joints: Any) -> Any:
         names = {str(i): joint for i, joint in enumerate(joints)}
         return write_keypoints(
             {

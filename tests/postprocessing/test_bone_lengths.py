@@ -18,7 +18,7 @@ def noisy_walk(walk: Array) -> Array:
     return (walk - walk[:, :1]) + np.random.default_rng(0).normal(0, 0.015, walk.shape)
 
 
-def test_fix_bone_lengths_gives_one_length_and_its_cost(noisy_walk):
+def test_fix_bone_lengths_gives_one_length_and_its_cost(noisy_walk: Array) -> None:
     result = make_result(noisy_walk)
     fixed = fix_bone_lengths(result)
     found = lengths_of_bones(fixed.pose_m[0])
@@ -39,7 +39,7 @@ def test_fix_bone_lengths_gives_one_length_and_its_cost(noisy_walk):
     )
 
 
-def test_fit_bone_lengths_is_optimal(noisy_walk):
+def test_fit_bone_lengths_is_optimal(noisy_walk: Array) -> None:
     lengths_m = bone_lengths(noisy_walk)
     fitted = fit_bone_lengths(noisy_walk, lengths_m)
     walked = np.repeat(noisy_walk[:, :1], 17, axis=1)
@@ -63,7 +63,7 @@ def test_fit_bone_lengths_is_optimal(noisy_walk):
         assert (cost(other) >= cost(fitted) - 1e-6).all()
 
 
-def test_fix_bone_lengths_twice_is_once(noisy_walk):
+def test_fix_bone_lengths_twice_is_once(noisy_walk: Array) -> None:
     once = fix_bone_lengths(make_result(noisy_walk))
     twice = fix_bone_lengths(once)
     np.testing.assert_allclose(twice.pose_m, once.pose_m, atol=1e-5)
@@ -71,7 +71,7 @@ def test_fix_bone_lengths_twice_is_once(noisy_walk):
     assert len(twice.header["processing"]) == 2
 
 
-def test_fix_bone_lengths_uses_valid_frames_only(noisy_walk):
+def test_fix_bone_lengths_uses_valid_frames_only(noisy_walk: Array) -> None:
     pose = np.stack([noisy_walk, noisy_walk])
     valid = np.ones((2, len(noisy_walk)), bool)
     valid[0, 5:9] = False

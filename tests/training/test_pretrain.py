@@ -1,8 +1,11 @@
 """Stage one: it aligns motion and text; resumed, or on two processes, it is the same."""
 
 import json
+import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +21,8 @@ from helpers.training_runs import (
 
 from actionpose import checkpoint, model_hub
 from actionpose.cli import main as cli
-from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig
-from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
+from actionpose.config import AlignmentConfig, FinetuneConfig, PretrainConfig, TextConfig
+from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.datasets.synthetic.generate import dataset
 from actionpose.models import PoseEncoder
@@ -38,7 +41,7 @@ from actionpose.utils.yaml_config import load_recipe, to_dict
 STEPS = 7  # of `tiny_pretraining`
 
 
-def units(*shape, seed=0):
+def units(*shape: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
 
@@ -46,7 +49,9 @@ def units(*shape, seed=0):
 # ---- which texts stand against a motion
 
 
-def by_hand(motion, texts, y, keep, config):
+def by_hand(
+    motion: np.ndarray, texts: np.ndarray, y: np.ndarray, keep: np.ndarray, config: AlignmentConfig
+) -> float:
     """Equation 2 of one row, in float64."""
     logits = np.array([motion @ t for t in texts])[keep] / config.temperature
     s = np.exp(logits - logits.max())
@@ -58,7 +63,7 @@ def by_hand(motion, texts, y, keep, config):
 
 @pytest.mark.parametrize("soft", [None, 1 / 3])
 @pytest.mark.parametrize("negatives", [2, "batch"])
-def test_alignment_is_that_by_hand(negatives, soft):
+def test_alignment_is_that_by_hand(negatives: int | str, soft: float | None) -> None:
     config = AlignmentConfig(negatives=negatives, temperature=0.5, target_temperature=soft)
     motion, text = units(4, 6), units(4, 3, 6, seed=1)
     candidates = torch.tensor([[0, 5, 6], [1, 5, 7], [2, 8, 9], [0, 8, 7]])
@@ -81,7 +86,7 @@ def test_alignment_is_that_by_hand(negatives, soft):
     np.testing.assert_allclose(found.item(), np.mean(expected), rtol=1e-6)
 
 
-def test_a_candidate_that_is_left_out_changes_nothing():
+def test_a_candidate_that_is_left_out_changes_nothing() -> None:
     pose, text = units(2, 6), units(2, 4, 6, seed=1)
     y = F.one_hot(torch.zeros(2, dtype=torch.long), 4).double()
     allowed = torch.tensor([[True, True, False, True]] * 2)
@@ -95,7 +100,7 @@ def test_a_candidate_that_is_left_out_changes_nothing():
 # ---- the model
 
 
-def test_each_label_is_encoded_once(small_bert, monkeypatch):
+def test_each_label_is_encoded_once(small_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = TextEncoder.from_pretrained(small_bert, layers=1, embedding_dim=8, dropout=0.0)
     labels = ["walk", "run", "sit down on the chair", "kick"]
     model = MotionTextModel(PoseEncoder(dim=8, depth=1, num_heads=1, middle_layer=1), text, labels)
@@ -114,7 +119,9 @@ def test_each_label_is_encoded_once(small_bert, monkeypatch):
 
 
 @pytest.mark.parametrize("own_pairs", [0, 1])
-def test_shared_parameters_are_those_that_both_losses_train(tiny_pretraining, own_pairs):
+def test_shared_parameters_are_those_that_both_losses_train(
+    tiny_pretraining: PretrainConfig, own_pairs: int
+) -> None:
     sizes = replace(tiny_pretraining.model, embedding_depth=own_pairs)
     encoder = PoseEncoder(**asdict(sizes))
     out = encoder(torch.rand(1, 9, 17, 3))
@@ -134,7 +141,9 @@ def test_shared_parameters_are_those_that_both_losses_train(tiny_pretraining, ow
 # ---- training
 
 
-def test_it_aligns_a_batch(tiny_pretraining, corpus, small_bert):
+def test_it_aligns_a_batch(
+    tiny_pretraining: PretrainConfig, corpus: Corpus, small_bert: Path
+) -> None:
     """Both sides learn: the batch's motions find their labels, and the error falls."""
     config = tiny_pretraining
     made = MotionTextBatches([(corpus, 1.0)], config.data, batch_size=6, seed=1, negatives=3)
@@ -158,7 +167,12 @@ def test_it_aligns_a_batch(tiny_pretraining, corpus, small_bert):
         assert not torch.equal(model.get_parameter(name), before[name]), name
 
 
-def test_what_a_run_leaves(tiny_pretraining, tmp_path, corpus, monkeypatch):
+def test_what_a_run_leaves(
+    tiny_pretraining: PretrainConfig,
+    tmp_path: Path,
+    corpus: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(loop, "LOG_GRAD_NORMS_EVERY", 3)
     config = tiny_pretraining
     outcome = pretrain(config, tmp_path, quiet=True)
@@ -191,13 +205,15 @@ def test_what_a_run_leaves(tiny_pretraining, tmp_path, corpus, monkeypatch):
     assert encoder(torch.rand(1, 9, 17, 3)).embedding.shape == (1, 8)
 
 
-def with_dropout(config):
+def with_dropout(config: PretrainConfig) -> PretrainConfig:
     """With dropout in both sides, as in earnest."""
     return replace(config, model=replace(config.model, pooling_dropout=0.1))
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_interrupted_and_resumed_is_uninterrupted(tiny_pretraining, tmp_path, frozen):
+def test_interrupted_and_resumed_is_uninterrupted(
+    tiny_pretraining: PretrainConfig, tmp_path: Path, frozen: bool
+) -> None:
     config = with_dropout(tiny_pretraining)
     config = replace(config, text=replace(config.text, frozen=frozen))
     pretrain(config, tmp_path / "whole", quiet=True)
@@ -213,7 +229,11 @@ def test_interrupted_and_resumed_is_uninterrupted(tiny_pretraining, tmp_path, fr
     assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
 
 
-def test_two_processes_train_as_one(tiny_pretraining, tmp_path, start_training):
+def test_two_processes_train_as_one(
+    tiny_pretraining: PretrainConfig,
+    tmp_path: Path,
+    start_training: Callable[..., subprocess.Popen[str]],
+) -> None:
     """Negatives of all processes: the losses of one process, for 20 steps.
 
     Stopped after each of the first two and resumed on the way.
@@ -235,12 +255,14 @@ def test_two_processes_train_as_one(tiny_pretraining, tmp_path, start_training):
             assert a[name] == pytest.approx(b[name], abs=off), (a["step"], name)
 
 
-def test_a_disk_that_fills_up_with_the_text_side(tiny_pretraining, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_with_the_text_side(
+    tiny_pretraining: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = changed(tiny_pretraining, max_minutes=0.0)
     whole = pretrain(first, tmp_path, quiet=True).checkpoint
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
 
-    def full(*_):
+    def full(*_: Any) -> None:
         raise Exception("No space left on device (os error 28)")  # as the tokenizer's library does
 
     kind = type(TextEncoder.from_checkpoint(whole / "text").tokenizer)
@@ -253,7 +275,9 @@ def test_a_disk_that_fills_up_with_the_text_side(tiny_pretraining, tmp_path, mon
     assert pretrain(first, tmp_path, quiet=True).step == 2
 
 
-def test_without_text_no_text_model_is_needed(tiny_pretraining, tmp_path):
+def test_without_text_no_text_model_is_needed(
+    tiny_pretraining: PretrainConfig, tmp_path: Path
+) -> None:
     config = replace(
         tiny_pretraining, loss_weights={"position": 1.0}, text=TextConfig(source="none")
     )
@@ -265,14 +289,16 @@ def test_without_text_no_text_model_is_needed(tiny_pretraining, tmp_path):
         TextEncoder.from_checkpoint(outcome.checkpoint / "text")
 
 
-def test_a_collapsed_text_side_is_said(tiny_pretraining, tmp_path, monkeypatch):
+def test_a_collapsed_text_side_is_said(
+    tiny_pretraining: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "COLLAPSED", -1.0)
     config = changed(tiny_pretraining, max_minutes=0.0)
     with pytest.warns(UserWarning, match="labels' embeddings are all alike.*text.pooling mean"):
         pretrain(config, tmp_path, quiet=True)
 
 
-def test_texts_of_any_language_train(tiny_pretraining, tmp_path):
+def test_texts_of_any_language_train(tiny_pretraining: PretrainConfig, tmp_path: Path) -> None:
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:20]
     texts = ["走る", "schöner Sprung", "بنشین", "🙂", "walk " * 300, ""]
     motions = [Motion(f"m{i}", "s", "train", joints_m, text) for i, text in enumerate(texts)]
@@ -285,8 +311,10 @@ def test_texts_of_any_language_train(tiny_pretraining, tmp_path):
     assert open_corpus(folder).motions("val") == {}
 
 
-def test_settings_that_do_not_fit_are_refused(tiny_pretraining, tmp_path):
-    def refused(match, **settings):
+def test_settings_that_do_not_fit_are_refused(
+    tiny_pretraining: PretrainConfig, tmp_path: Path
+) -> None:
+    def refused(match: str, **settings: Any) -> None:
         with pytest.raises(UserError, match=match):
             pretrain(replace(tiny_pretraining, **settings), tmp_path / "run", quiet=True)
         assert not (tmp_path / "run").exists()
@@ -299,7 +327,9 @@ def test_settings_that_do_not_fit_are_refused(tiny_pretraining, tmp_path):
     refused("no checkpoint", init=tmp_path / "none")
 
 
-def test_weights_that_do_not_fit_must_be_named(tiny_pretraining, tmp_path):
+def test_weights_that_do_not_fit_must_be_named(
+    tiny_pretraining: PretrainConfig, tmp_path: Path
+) -> None:
     first = changed(tiny_pretraining, max_minutes=0.0)
     pretrain(first, tmp_path / "first", quiet=True)
     wider = replace(first.model, embedding_dim=12)
@@ -311,8 +341,8 @@ def test_weights_that_do_not_fit_must_be_named(tiny_pretraining, tmp_path):
 
 
 def test_fine_tuning_keeps_the_labels_and_says_whose_they_are(
-    tiny_pretraining, tiny_config, tmp_path
-):
+    tiny_pretraining: PretrainConfig, tiny_config: FinetuneConfig, tmp_path: Path
+) -> None:
     pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "first", quiet=True)
     start_from = model_hub.find(tmp_path / "first")
     config = replace(tiny_config, model=tiny_pretraining.model, init=start_from)
@@ -331,7 +361,9 @@ def test_fine_tuning_keeps_the_labels_and_says_whose_they_are(
     )
 
 
-def test_published_with_labels_and_text_side(tiny_pretraining, tmp_path):
+def test_published_with_labels_and_text_side(
+    tiny_pretraining: PretrainConfig, tmp_path: Path
+) -> None:
     outcome = pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "run", quiet=True)
     small = checkpoint.publish(outcome.checkpoint, tmp_path / "small")
     assert {path.name for path in small.iterdir()} == {
@@ -359,7 +391,9 @@ def test_published_with_labels_and_text_side(tiny_pretraining, tmp_path):
         checkpoint.load_labels(small)
 
 
-def test_the_commands(tiny_pretraining, tmp_path, capsys):
+def test_the_commands(
+    tiny_pretraining: PretrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(to_dict(tiny_pretraining)))  # YAML reads JSON
     run = tmp_path / "run"
@@ -375,8 +409,8 @@ def test_the_commands(tiny_pretraining, tmp_path, capsys):
 
 
 def test_pairs_of_the_embedding_learn_in_stage_one_and_stay_in_stage_two(
-    tiny_pretraining, tiny_config, tmp_path
-):
+    tiny_pretraining: PretrainConfig, tiny_config: FinetuneConfig, tmp_path: Path
+) -> None:
     """From a lifter, which has none."""
     sizes = replace(tiny_pretraining.model, class_token=False)
     lifter = replace(tiny_pretraining, model=sizes, loss_weights={"position": 1.0})
@@ -398,7 +432,9 @@ def test_pairs_of_the_embedding_learn_in_stage_one_and_stay_in_stage_two(
     assert not torch.equal(kept["head.weight"], learned["head.weight"])
 
 
-def test_it_goes_on_with_the_text_side_of_its_start(tiny_pretraining, tmp_path):
+def test_it_goes_on_with_the_text_side_of_its_start(
+    tiny_pretraining: PretrainConfig, tmp_path: Path
+) -> None:
     first = pretrain(tiny_pretraining, tmp_path / "first", quiet=True).checkpoint
     trained = TextEncoder.from_checkpoint(first / checkpoint.TEXT).encode(["walk", "sit"])
     goes_on = replace(tiny_pretraining, init=first)
@@ -414,11 +450,11 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 ABLATION = ("baseline", "mmm", "map", "mmm_map", "shuffled")
 
 
-def test_the_ablation_is_in_named_switches():
+def test_the_ablation_is_in_named_switches() -> None:
     found = {n: load_recipe(PretrainConfig, RECIPES / f"open_pretrain_{n}.yaml") for n in ABLATION}
     method = found["mmm_map"]
 
-    def switched(masks, weight, shuffle=False):
+    def switched(masks: Any, weight: Any, shuffle: bool = False) -> Any:
         data = replace(method.data, masks=masks, shuffle_texts=shuffle)
         weights = {"position": 1.0, "velocity": 2.0} | ({"alignment": weight} if weight else {})
         return replace(method, data=data, loss_weights=weights)
@@ -435,7 +471,7 @@ def test_the_ablation_is_in_named_switches():
     }
 
 
-def test_the_papers_recipe_is_the_papers():
+def test_the_papers_recipe_is_the_papers() -> None:
     """Every number that the paper gives, after the recipe and the defaults."""
     config = load_recipe(PretrainConfig, RECIPES / "paper_pretrain.yaml")
     training = config.training

@@ -5,7 +5,9 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,11 +25,12 @@ from helpers.training_runs import (
 from torch.distributed.run import parse_args
 
 from actionpose import checkpoint
+from actionpose.config import FinetuneConfig
 from actionpose.training.finetune import finetune
 from actionpose.training.run_folder import open_run
 
 
-def test_other_processes_never_see_half_a_configuration(tmp_path):
+def test_other_processes_never_see_half_a_configuration(tmp_path: Path) -> None:
     """The main process writes it anew when it goes on, while others read it."""
     main = SimpleNamespace(is_main_process=True, device="cpu", num_processes=1)
     config = {"model": {"dim": 16}}
@@ -39,7 +42,7 @@ def test_other_processes_never_see_half_a_configuration(tmp_path):
         assert yaml.safe_load(opened) == config
 
 
-def wait_for(condition, process):
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert process.poll() is None, process.communicate()[1]
@@ -47,12 +50,16 @@ def wait_for(condition, process):
         time.sleep(0.02)
 
 
-def logged_steps(run):
+def logged_steps(run: Path) -> int:
     log = run / "log.jsonl"
     return log.read_text().count("\n") if log.exists() else 0
 
 
-def test_stopped_or_killed_it_goes_on_where_it_saved(tiny_config, tmp_path, start_training):
+def test_stopped_or_killed_it_goes_on_where_it_saved(
+    tiny_config: FinetuneConfig,
+    tmp_path: Path,
+    start_training: Callable[..., subprocess.Popen[str]],
+) -> None:
     """Asked to stop, it saves and stops; killed, it goes on from the last whole checkpoint."""
     config = changed(tiny_config, epochs=10_000)
     saving = changed(config, save_every=3)
@@ -86,7 +93,7 @@ def test_stopped_or_killed_it_goes_on_where_it_saved(tiny_config, tmp_path, star
 
 
 @pytest.mark.parametrize("path", ["docs/training.md", "recipes/paper_pretrain.slurm"])
-def test_torchrun_understands_the_commands_that_are_told(path):
+def test_torchrun_understands_the_commands_that_are_told(path: str) -> None:
     """It takes `--run` for its own `--run-path` unless `--` stands before the module."""
     text = (Path(__file__).parents[2] / path).read_text().replace("\\\n", " ")
     commands = re.findall(r"^\s*(?:srun )?torchrun (.+)", text, re.MULTILINE)
@@ -99,7 +106,11 @@ def test_torchrun_understands_the_commands_that_are_told(path):
         assert "--run" in parsed.training_script_args
 
 
-def test_two_processes_train_as_one(tiny_config, tmp_path, start_training):
+def test_two_processes_train_as_one(
+    tiny_config: FinetuneConfig,
+    tmp_path: Path,
+    start_training: Callable[..., subprocess.Popen[str]],
+) -> None:
     """The same global batches, so the same losses, whatever each process sees of them.
 
     With the <POSE> token's pooling, as by default, which no loss of this stage sees.

@@ -4,15 +4,18 @@ import contextlib
 import json
 import os
 import platform
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from helpers.compiler import needs_compiler
 
+from actionpose.config import FinetuneConfig
 from actionpose.models import PoseEncoder
 from actionpose.models.ops import fused_block as fused
 from actionpose.models.ops.fused_block import half_block
@@ -22,14 +25,20 @@ from actionpose.utils.errors import UserError
 
 
 @pytest.fixture
-def forget():
+def forget() -> Iterator[None]:
     """The library is looked for anew, before and after."""
     fused.library.cache_clear()
     yield
     fused.library.cache_clear()
 
 
-def encoder_of(dim=64, num_heads=2, mlp_ratio=2.0, class_token=True, std=0.2):
+def encoder_of(
+    dim: int = 64,
+    num_heads: int = 2,
+    mlp_ratio: float = 2.0,
+    class_token: bool = True,
+    std: float = 0.2,
+) -> PoseEncoder:
     torch.manual_seed(0)
     encoder = PoseEncoder(
         dim=dim,
@@ -48,7 +57,9 @@ def encoder_of(dim=64, num_heads=2, mlp_ratio=2.0, class_token=True, std=0.2):
     return encoder.eval()
 
 
-def outputs_and_gradients(encoder, keypoints, valid, bf16=False):
+def outputs_and_gradients(
+    encoder: PoseEncoder, keypoints: torch.Tensor, valid: torch.Tensor | None, bf16: bool = False
+) -> tuple[Any, ...]:
     encoder.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         output = encoder(keypoints, valid)
@@ -72,7 +83,9 @@ def outputs_and_gradients(encoder, keypoints, valid, bf16=False):
         ({"dim": 128, "num_heads": 2, "mlp_ratio": 4}, 33, True),
     ],
 )
-def test_same_poses_embeddings_and_gradients(model, frames, masked, threads):
+def test_same_poses_embeddings_and_gradients(
+    model: dict[str, Any], frames: int, masked: bool, threads: int
+) -> None:
     encoder = encoder_of(**model)
     keypoints = torch.randn(3, frames, 17, 3)
     valid = None
@@ -94,7 +107,7 @@ def test_same_poses_embeddings_and_gradients(model, frames, masked, threads):
 @needs_compiler
 @pytest.mark.parametrize("dim", [48, 64, 128])
 @pytest.mark.parametrize("frames", [1, 19, 81])
-def test_bf16_is_no_rougher_than_that_of_torch(dim, frames):
+def test_bf16_is_no_rougher_than_that_of_torch(dim: int, frames: int) -> None:
     encoder = encoder_of(dim=dim, num_heads=dim // 16, std=0.05)
     keypoints = torch.randn(3, frames, 17, 3)
     truth = outputs_and_gradients(deepcopy(encoder).double(), keypoints.double(), None)
@@ -110,12 +123,12 @@ def test_bf16_is_no_rougher_than_that_of_torch(dim, frames):
 @needs_compiler
 @pytest.mark.parametrize("over_frames", [False, True])
 @torch.no_grad()
-def test_autocast_reaches_the_kernels(over_frames):
+def test_autocast_reaches_the_kernels(over_frames: bool) -> None:
     block = encoder_of().blocks_st[0]
     parameters = block._parameters_of("t" if over_frames else "s")
     x = torch.randn(2, 20, 17, 64)
 
-    def output(**autocast):
+    def output(**autocast: Any) -> torch.Tensor:
         with torch.autocast("cpu", **autocast):
             return half_block(x, parameters, 2, None, over_frames=over_frames)
 
@@ -125,7 +138,7 @@ def test_autocast_reaches_the_kernels(over_frames):
     assert torch.equal(output(dtype=torch.float16), exact)
 
 
-def apart(some, others):
+def apart(some: dict[str, Any] | list[Any], others: dict[str, Any] | list[Any]) -> float:
     """Largest difference of two lists or dicts of tensors, over the largest number."""
     if isinstance(others, dict):
         assert some.keys() == others.keys()
@@ -134,7 +147,7 @@ def apart(some, others):
     return max(float((a - b).abs().max()) for a, b in zip(some, others, strict=True)) / largest
 
 
-def apart_on_average(some, others):
+def apart_on_average(some: dict[str, Any] | list[Any], others: dict[str, Any] | list[Any]) -> float:
     """Root mean square of the differences of two lists or dicts of tensors, over the others'."""
     if isinstance(others, dict):
         some, others = [some[name] for name in others], list(others.values())
@@ -143,7 +156,7 @@ def apart_on_average(some, others):
 
 
 @needs_compiler
-def test_the_input_may_lie_anywhere_in_memory():
+def test_the_input_may_lie_anywhere_in_memory() -> None:
     encoder = encoder_of()
     keypoints = torch.randn(17, 3, 9, 2).permute(3, 2, 0, 1)
     plain, _ = outputs_and_gradients(encoder, keypoints, None)
@@ -153,7 +166,7 @@ def test_the_input_may_lie_anywhere_in_memory():
 
 
 @needs_compiler
-def test_large_logits_stay_finite():
+def test_large_logits_stay_finite() -> None:
     encoder = encoder_of()
     with torch.no_grad():
         for block in (*encoder.blocks_st, *encoder.blocks_ts):
@@ -165,8 +178,8 @@ def test_large_logits_stay_finite():
 
 
 @needs_compiler
-def test_training_learns_the_same(tiny_config, tmp_path):
-    def losses(run, **training):
+def test_training_learns_the_same(tiny_config: FinetuneConfig, tmp_path: Path) -> None:
+    def losses(run: str, **training: Any) -> list[float]:
         config = replace(
             tiny_config,
             model=replace(tiny_config.model, dim=16, num_heads=2),
@@ -186,7 +199,9 @@ def test_training_learns_the_same(tiny_config, tmp_path):
 
 @needs_compiler
 @pytest.mark.filterwarnings("error")
-def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
+def test_a_processor_without_bf16_is_named(
+    tiny_config: FinetuneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("actionpose.training.initialization.has_bf16", lambda: False)
     config = replace(tiny_config.training, device="cpu_fused", precision="bf16")
     with pytest.warns(UserWarning, match="the encoder's blocks are computed in float32"):
@@ -201,13 +216,15 @@ def test_a_processor_without_bf16_is_named(tiny_config, monkeypatch):
         ({"dim": 32, "mlp_ratio": 0.7}, "multiples of"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(tiny_config, model, message):
+def test_settings_that_do_not_fit_are_refused(
+    tiny_config: FinetuneConfig, model: dict[str, Any], message: str
+) -> None:
     config = replace(tiny_config.training, device="cpu_fused")
     with pytest.raises(UserError, match=message):
         apply_fusion(encoder_of(**model), config)
 
 
-def test_without_a_compiler(monkeypatch, forget):
+def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, forget: None) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="need a C\\+\\+ compiler"):
@@ -215,7 +232,9 @@ def test_without_a_compiler(monkeypatch, forget):
 
 
 @pytest.mark.parametrize("compiler", ["false", "no-such-compiler"])
-def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path, forget, compiler):
+def test_a_compiler_that_fails_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, forget: None, compiler: str
+) -> None:
     monkeypatch.setenv("CXX", compiler)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(UserError, match="compile"):
@@ -224,7 +243,9 @@ def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path, forget, com
 
 
 @needs_compiler
-def test_a_cache_that_cannot_be_used(monkeypatch, tmp_path, forget):
+def test_a_cache_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, forget: None
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="set XDG_CACHE_HOME"):
@@ -232,7 +253,7 @@ def test_a_cache_that_cannot_be_used(monkeypatch, tmp_path, forget):
 
 
 @needs_compiler
-def test_compiled_once(monkeypatch, tmp_path, forget):
+def test_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, forget: None) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     encoder_of().fuse()
     (library,) = (tmp_path / "actionpose").iterdir()
