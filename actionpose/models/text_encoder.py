@@ -120,7 +120,7 @@ class TextEncoder(nn.Module):
             )
         if not 1 <= layers <= config.num_hidden_layers:
             raise UserError(
-                f"text.layers ({layers}) must be from 1 to the {config.num_hidden_layers} layers "
+                f"layers ({layers}) must be from 1 to the {config.num_hidden_layers} layers "
                 f"of {source}"
             )
         config.num_hidden_layers = layers

@@ -194,8 +194,8 @@ def test_from_pretrained_refuses_other_models(
     (other / "config.json").write_text("{}")
     with pytest.raises(UserError, match="no text model"):
         TextEncoder.from_pretrained(other)
-    for layers in (0, 3):
-        with pytest.raises(UserError, match=rf"text\.layers \({layers}\) must be from 1 to the 2"):
+    for layers in (0, 4):
+        with pytest.raises(UserError, match=rf"layers \({layers}\) must be from 1 to the 3"):
             TextEncoder.from_pretrained(small_bert, layers=layers)
     (small := tmp_path / "cut").mkdir()
     for path in small_bert.iterdir():
