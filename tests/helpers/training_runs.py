@@ -1,14 +1,19 @@
 """What tests of training share: short settings, what a run left, processes that train."""
 
 import json
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from actionpose import checkpoint
+from actionpose.config import FinetuneConfig, PretrainConfig
 
+Config = TypeVar("Config", FinetuneConfig, PretrainConfig)
+StartTraining = Callable[..., subprocess.Popen[str]]  # the fixture `start_training`
 STEPS_OF_AN_EPOCH = 11  # of `tiny_config`
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 SCRIPT = """
@@ -25,11 +30,12 @@ for recipe, run in zip(sys.argv[1::2], sys.argv[2::2]):
 """
 
 
-def changed(config: Any, **training: Any) -> Any:
+def changed(config: Config, **training: Any) -> Config:
+    """With other settings of `training`."""
     return replace(config, training=replace(config.training, **training))
 
 
-def rows(run: Path, key: str = "total") -> list[dict[str, Any]]:
+def rows(run: Path, key: str = "total") -> list[dict[str, float]]:
     """The lines of the log that have a value, without what the clock says."""
     lines = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
     clock = ("clips_per_s", "minutes_left")

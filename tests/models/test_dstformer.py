@@ -391,6 +391,23 @@ def test_freeze_embedding_leaves_what_lifting_trains(form: dict[str, Any]) -> No
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
+@pytest.mark.parametrize("own_pairs", [0, 1])
+def test_shared_parameters_are_those_that_both_losses_train(own_pairs: int) -> None:
+    encoder = PoseEncoder(**(SIZES | {"embedding_depth": own_pairs}))
+    out = encoder(keypoints_of(1, 9))
+    shared = encoder.shared_parameters()
+    for loss in (out.pose.sum(), out.embedding.sum()):
+        grads = torch.autograd.grad(loss, shared, retain_graph=True)
+        assert all(grad is not None for grad in grads)
+    rest = [p for p in encoder.parameters() if all(p is not t for t in shared)]
+    for p in rest:
+        grads = [
+            torch.autograd.grad(loss, p, retain_graph=True, allow_unused=True)[0]
+            for loss in (out.pose.sum(), out.embedding.sum())
+        ]
+        assert any(grad is None for grad in grads)
+
+
 def test_new_encoder_mixes_both_blocks_equally() -> None:
     encoder = PoseEncoder(**SIZES).eval()
     x = torch.randn(1, 4, 17, 16)

@@ -1,25 +1,22 @@
-"""Stage one: it aligns motion and text; resumed, or on two processes, it is the same."""
+"""Pretraining aligns motion and text; resumed, or in two processes, it is the same."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from helpers.command_line import PATIENCE_S
 from helpers.training_runs import (
     TORCHRUN,
+    StartTraining,
     assert_same,
     changed,
     rows,
 )
 
-from actionpose import checkpoint, model_hub
+from actionpose import checkpoint
 from actionpose.cli import main as cli
 from actionpose.config import AlignmentConfig, FinetuneConfig, PretrainConfig, TextConfig
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
@@ -29,10 +26,8 @@ from actionpose.models import PoseEncoder
 from actionpose.models.text_encoder import TextEncoder
 from actionpose.training import loop
 from actionpose.training import pretrain as module
-from actionpose.training.contrastive import alignment
 from actionpose.training.finetune import finetune
 from actionpose.training.initialization import initialize
-from actionpose.training.losses import alignment_loss
 from actionpose.training.motion_text_model import MotionTextModel
 from actionpose.training.pretrain import compute_losses, pretrain
 from actionpose.utils.errors import UserError
@@ -41,107 +36,10 @@ from actionpose.utils.yaml_config import load_recipe, to_dict
 STEPS = 7  # of `tiny_pretraining`
 
 
-def units(*shape: int, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
-
-
-# ---- which texts stand against a motion
-
-
-def by_hand(
-    motion: np.ndarray, texts: np.ndarray, y: np.ndarray, keep: np.ndarray, config: AlignmentConfig
-) -> float:
-    """Equation 2 of one row, in float64."""
-    logits = np.array([motion @ t for t in texts])[keep] / config.temperature
-    s = np.exp(logits - logits.max())
-    s /= s.sum()
-    y = y[keep]
-    kl = sum(yi * np.log(yi / si) for yi, si in zip(y, s, strict=True) if yi > 0)
-    return np.maximum(s - y, 0).sum() ** config.focal_gamma * kl
-
-
-@pytest.mark.parametrize("soft", [None, 1 / 3])
-@pytest.mark.parametrize("negatives", [2, "batch"])
-def test_alignment_is_that_by_hand(negatives: int | str, soft: float | None) -> None:
-    config = AlignmentConfig(negatives=negatives, temperature=0.5, target_temperature=soft)
-    motion, text = units(4, 6), units(4, 3, 6, seed=1)
-    candidates = torch.tensor([[0, 5, 6], [1, 5, 7], [2, 8, 9], [0, 8, 7]])
-    # clip 1 also shows label 2; clips 0 and 3 have one label
-    truth = torch.tensor([[0, -1], [1, 2], [2, -1], [0, -1]])
-    expected = []
-    for b in range(4):
-        if negatives == 2:
-            texts, own, true = text[b], 0, np.array([True, False, False])
-        else:
-            texts, own = text[:, 0], b
-            true = np.array([int(row[0]) in truth[b].tolist() for row in candidates])
-        y = np.eye(len(true))[own]
-        keep = ~true | (y > 0)
-        if soft:
-            y = np.exp(3.0 * true) / np.exp(3.0 * true).sum()
-            keep = np.ones_like(true)
-        expected.append(by_hand(motion[b].numpy(), texts.numpy(), y, keep, config))
-    found = alignment(motion, text, candidates, truth, config)
-    np.testing.assert_allclose(found.item(), np.mean(expected), rtol=1e-6)
-
-
-def test_a_candidate_that_is_left_out_changes_nothing() -> None:
-    pose, text = units(2, 6), units(2, 4, 6, seed=1)
-    y = F.one_hot(torch.zeros(2, dtype=torch.long), 4).double()
-    allowed = torch.tensor([[True, True, False, True]] * 2)
-    text.requires_grad_()
-    loss = alignment_loss(pose, text, y, allowed=allowed)
-    torch.testing.assert_close(loss, alignment_loss(pose, text[:, allowed[0]], y[:, allowed[0]]))
-    loss.backward()
-    assert (text.grad[:, 2] == 0).all() and text.grad.isfinite().all()
-
-
-# ---- the model
-
-
-def test_each_label_is_encoded_once(small_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = TextEncoder.from_pretrained(small_bert, layers=1, embedding_dim=8, dropout=0.0)
-    labels = ["walk", "run", "sit down on the chair", "kick"]
-    model = MotionTextModel(PoseEncoder(dim=8, depth=1, num_heads=1, middle_layer=1), text, labels)
-    seen = []
-    features = text.features
-    monkeypatch.setattr(text, "features", lambda i, v: seen.append(i) or features(i, v))
-    found = model.encode(torch.tensor([[0, 3], [3, 0]]))
-    assert len(seen) == 1 and seen[0].shape == (2, 3 + 0)  # two texts of one word
-    torch.testing.assert_close(found[0, 1], found[1, 0])
-    torch.testing.assert_close(found[0, 0], text.encode(["walk"])[0], atol=1e-5, rtol=0)
-    # frozen: the same, from features that were computed once
-    model.freeze_text()
-    seen.clear()
-    torch.testing.assert_close(model.encode(torch.tensor([[0, 3], [3, 0]])), found)
-    assert not seen and not any(p.requires_grad for p in text.bert.parameters())
-
-
-@pytest.mark.parametrize("own_pairs", [0, 1])
-def test_shared_parameters_are_those_that_both_losses_train(
-    tiny_pretraining: PretrainConfig, own_pairs: int
-) -> None:
-    sizes = replace(tiny_pretraining.model, embedding_depth=own_pairs)
-    encoder = PoseEncoder(**asdict(sizes))
-    out = encoder(torch.rand(1, 9, 17, 3))
-    shared = encoder.shared_parameters()
-    for loss in (out.pose.sum(), out.embedding.sum()):
-        grads = torch.autograd.grad(loss, shared, retain_graph=True)
-        assert all(grad is not None for grad in grads)
-    rest = [p for p in encoder.parameters() if all(p is not t for t in shared)]
-    for p in rest:
-        grads = [
-            torch.autograd.grad(loss, p, retain_graph=True, allow_unused=True)[0]
-            for loss in (out.pose.sum(), out.embedding.sum())
-        ]
-        assert any(grad is None for grad in grads)
-
-
 # ---- training
 
 
-def test_it_aligns_a_batch(
+def test_compute_losses_align_a_batch(
     tiny_pretraining: PretrainConfig, corpus: Corpus, small_bert: Path
 ) -> None:
     """Both sides learn: the batch's motions find their labels, and the error falls."""
@@ -167,7 +65,7 @@ def test_it_aligns_a_batch(
         assert not torch.equal(model.get_parameter(name), before[name]), name
 
 
-def test_what_a_run_leaves(
+def test_pretrain_leaves_log_report_and_checkpoint(
     tiny_pretraining: PretrainConfig,
     tmp_path: Path,
     corpus: Corpus,
@@ -211,7 +109,7 @@ def with_dropout(config: PretrainConfig) -> PretrainConfig:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_interrupted_and_resumed_is_uninterrupted(
+def test_pretrain_resumes_as_if_uninterrupted(
     tiny_pretraining: PretrainConfig, tmp_path: Path, frozen: bool
 ) -> None:
     config = with_dropout(tiny_pretraining)
@@ -229,10 +127,8 @@ def test_interrupted_and_resumed_is_uninterrupted(
     assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
 
 
-def test_two_processes_train_as_one(
-    tiny_pretraining: PretrainConfig,
-    tmp_path: Path,
-    start_training: Callable[..., subprocess.Popen[str]],
+def test_pretrain_in_two_processes_equals_one(
+    tiny_pretraining: PretrainConfig, tmp_path: Path, start_training: StartTraining
 ) -> None:
     """Negatives of all processes: the losses of one process, for 20 steps.
 
@@ -255,7 +151,7 @@ def test_two_processes_train_as_one(
             assert a[name] == pytest.approx(b[name], abs=off), (a["step"], name)
 
 
-def test_a_disk_that_fills_up_with_the_text_side(
+def test_pretrain_on_a_full_disk_leaves_the_earlier_checkpoint(
     tiny_pretraining: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = changed(tiny_pretraining, max_minutes=0.0)
@@ -275,7 +171,7 @@ def test_a_disk_that_fills_up_with_the_text_side(
     assert pretrain(first, tmp_path, quiet=True).step == 2
 
 
-def test_without_text_no_text_model_is_needed(
+def test_pretrain_without_alignment_needs_no_text_model(
     tiny_pretraining: PretrainConfig, tmp_path: Path
 ) -> None:
     config = replace(
@@ -289,7 +185,7 @@ def test_without_text_no_text_model_is_needed(
         TextEncoder.from_checkpoint(outcome.checkpoint / "text")
 
 
-def test_a_collapsed_text_side_is_said(
+def test_pretrain_warns_of_labels_that_are_all_alike(
     tiny_pretraining: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "COLLAPSED", -1.0)
@@ -298,7 +194,9 @@ def test_a_collapsed_text_side_is_said(
         pretrain(config, tmp_path, quiet=True)
 
 
-def test_texts_of_any_language_train(tiny_pretraining: PretrainConfig, tmp_path: Path) -> None:
+def test_pretrain_takes_texts_of_any_language(
+    tiny_pretraining: PretrainConfig, tmp_path: Path
+) -> None:
     joints_m = next(iter(dataset(1, seed=3))).joints_m[:20]
     texts = ["走る", "schöner Sprung", "بنشین", "🙂", "walk " * 300, ""]
     motions = [Motion(f"m{i}", "s", "train", joints_m, text) for i, text in enumerate(texts)]
@@ -311,7 +209,7 @@ def test_texts_of_any_language_train(tiny_pretraining: PretrainConfig, tmp_path:
     assert open_corpus(folder).motions("val") == {}
 
 
-def test_settings_that_do_not_fit_are_refused(
+def test_pretrain_refuses_settings_that_do_not_fit(
     tiny_pretraining: PretrainConfig, tmp_path: Path
 ) -> None:
     def refused(match: str, **settings: Any) -> None:
@@ -327,7 +225,7 @@ def test_settings_that_do_not_fit_are_refused(
     refused("no checkpoint", init=tmp_path / "none")
 
 
-def test_weights_that_do_not_fit_must_be_named(
+def test_init_ignore_must_name_weights_that_do_not_fit(
     tiny_pretraining: PretrainConfig, tmp_path: Path
 ) -> None:
     first = changed(tiny_pretraining, max_minutes=0.0)
@@ -340,28 +238,7 @@ def test_weights_that_do_not_fit_must_be_named(
     assert pretrain(named, tmp_path / "third", quiet=True).step == 1
 
 
-def test_fine_tuning_keeps_the_labels_and_says_whose_they_are(
-    tiny_pretraining: PretrainConfig, tiny_config: FinetuneConfig, tmp_path: Path
-) -> None:
-    pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "first", quiet=True)
-    start_from = model_hub.find(tmp_path / "first")
-    config = replace(tiny_config, model=tiny_pretraining.model, init=start_from)
-    config = changed(config, save_every=4, keep_checkpoints=1)
-    finetune(changed(config, max_minutes=0.0), tmp_path / "second", quiet=True)
-    for path in sorted(start_from.rglob("*"), reverse=True):  # what it started from may go
-        path.unlink() if path.is_file() else path.rmdir()
-    outcome = finetune(config, tmp_path / "second", quiet=True)
-    assert outcome.status == "finished"
-    _, meta = checkpoint.load(outcome.checkpoint)
-    assert meta["stage"] == "finetune" and meta["text_from"]["checkpoint"] == str(start_from)
-    labels, _ = checkpoint.load_labels(outcome.checkpoint)
-    assert TextEncoder.from_checkpoint(outcome.checkpoint / "text").encode(labels[:1]).shape == (
-        1,
-        8,
-    )
-
-
-def test_published_with_labels_and_text_side(
+def test_publish_writes_labels_and_text_encoder(
     tiny_pretraining: PretrainConfig, tmp_path: Path
 ) -> None:
     outcome = pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "run", quiet=True)
@@ -391,7 +268,7 @@ def test_published_with_labels_and_text_side(
         checkpoint.load_labels(small)
 
 
-def test_the_commands(
+def test_train_commands_take_recipes_and_settings(
     tiny_pretraining: PretrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = tmp_path / "recipe.yaml"
@@ -408,7 +285,7 @@ def test_the_commands(
     assert capsys.readouterr().out == f"wrote   {tmp_path / 'out'}\n"
 
 
-def test_pairs_of_the_embedding_learn_in_stage_one_and_stay_in_stage_two(
+def test_embedding_branch_learns_in_pretraining_alone(
     tiny_pretraining: PretrainConfig, tiny_config: FinetuneConfig, tmp_path: Path
 ) -> None:
     """From a lifter, which has none."""
@@ -432,7 +309,7 @@ def test_pairs_of_the_embedding_learn_in_stage_one_and_stay_in_stage_two(
     assert not torch.equal(kept["head.weight"], learned["head.weight"])
 
 
-def test_it_goes_on_with_the_text_side_of_its_start(
+def test_pretrain_continues_with_the_text_encoder_of_init(
     tiny_pretraining: PretrainConfig, tmp_path: Path
 ) -> None:
     first = pretrain(tiny_pretraining, tmp_path / "first", quiet=True).checkpoint
@@ -450,11 +327,11 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 ABLATION = ("baseline", "mmm", "map", "mmm_map", "shuffled")
 
 
-def test_the_ablation_is_in_named_switches() -> None:
+def test_ablation_recipes_differ_in_named_settings() -> None:
     found = {n: load_recipe(PretrainConfig, RECIPES / f"open_pretrain_{n}.yaml") for n in ABLATION}
     method = found["mmm_map"]
 
-    def switched(masks: Any, weight: Any, shuffle: bool = False) -> Any:
+    def switched(masks: dict[str, float], weight: float, shuffle: bool = False) -> PretrainConfig:
         data = replace(method.data, masks=masks, shuffle_texts=shuffle)
         weights = {"position": 1.0, "velocity": 2.0} | ({"alignment": weight} if weight else {})
         return replace(method, data=data, loss_weights=weights)
@@ -471,7 +348,7 @@ def test_the_ablation_is_in_named_switches() -> None:
     }
 
 
-def test_the_papers_recipe_is_the_papers() -> None:
+def test_paper_recipe_has_the_papers_numbers() -> None:
     """Every number that the paper gives, after the recipe and the defaults."""
     config = load_recipe(PretrainConfig, RECIPES / "paper_pretrain.yaml")
     training = config.training

@@ -18,6 +18,7 @@ from helpers.command_line import PATIENCE_S
 from helpers.training_runs import (
     STEPS_OF_AN_EPOCH,
     TORCHRUN,
+    StartTraining,
     assert_same_end,
     changed,
     rows,
@@ -30,7 +31,7 @@ from actionpose.training.finetune import finetune
 from actionpose.training.run_folder import open_run
 
 
-def test_other_processes_never_see_half_a_configuration(tmp_path: Path) -> None:
+def test_open_run_replaces_the_configuration_at_once(tmp_path: Path) -> None:
     """The main process writes it anew when it goes on, while others read it."""
     main = SimpleNamespace(is_main_process=True, device="cpu", num_processes=1)
     config = {"model": {"dim": 16}}
@@ -55,10 +56,8 @@ def logged_steps(run: Path) -> int:
     return log.read_text().count("\n") if log.exists() else 0
 
 
-def test_stopped_or_killed_it_goes_on_where_it_saved(
-    tiny_config: FinetuneConfig,
-    tmp_path: Path,
-    start_training: Callable[..., subprocess.Popen[str]],
+def test_finetune_resumes_when_stopped_or_killed(
+    tiny_config: FinetuneConfig, tmp_path: Path, start_training: StartTraining
 ) -> None:
     """Asked to stop, it saves and stops; killed, it goes on from the last whole checkpoint."""
     config = changed(tiny_config, epochs=10_000)
@@ -93,7 +92,7 @@ def test_stopped_or_killed_it_goes_on_where_it_saved(
 
 
 @pytest.mark.parametrize("path", ["docs/training.md", "recipes/paper_pretrain.slurm"])
-def test_torchrun_understands_the_commands_that_are_told(path: str) -> None:
+def test_torchrun_understands_documented_commands(path: str) -> None:
     """It takes `--run` for its own `--run-path` unless `--` stands before the module."""
     text = (Path(__file__).parents[2] / path).read_text().replace("\\\n", " ")
     commands = re.findall(r"^\s*(?:srun )?torchrun (.+)", text, re.MULTILINE)
@@ -106,10 +105,8 @@ def test_torchrun_understands_the_commands_that_are_told(path: str) -> None:
         assert "--run" in parsed.training_script_args
 
 
-def test_two_processes_train_as_one(
-    tiny_config: FinetuneConfig,
-    tmp_path: Path,
-    start_training: Callable[..., subprocess.Popen[str]],
+def test_finetune_in_two_processes_equals_one(
+    tiny_config: FinetuneConfig, tmp_path: Path, start_training: StartTraining
 ) -> None:
     """The same global batches, so the same losses, whatever each process sees of them.
 
