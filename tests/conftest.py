@@ -99,7 +99,7 @@ def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
-    """Stage one in seven steps of four clips, without dropout: the same on several processes."""
+    """Pretraining in seven steps of four clips, without dropout: the same on several processes."""
     return PretrainConfig(
         model=ModelConfig(
             dim=16,
@@ -127,7 +127,7 @@ def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
 
 @pytest.fixture
 def tiny_config(corpus: Corpus) -> FinetuneConfig:
-    """Stage two in twelve steps of four clips; dropout only in the pooling that it does not use."""
+    """Fine-tuning in twelve steps of four clips; dropout only in the pooling that it does not use."""
     return FinetuneConfig(
         model=ModelConfig(
             dim=16, depth=2, num_heads=2, dim_rep=16, max_frames=27, class_token=False
