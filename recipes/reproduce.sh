@@ -4,14 +4,14 @@
 #
 #   RAW=raw recipes/reproduce.sh            # days on one GPU; the data need a license
 #   DRY=1 RAW=raw recipes/reproduce.sh      # prepares the data, then prints what would run
-#   python tests/imitated.py raw && SMOKE=1 RAW=raw recipes/reproduce.sh
-#                                           # a minute or two on imitated files; numbers mean nothing
+#   python tests/helpers/synthetic_fixtures.py raw && SMOKE=1 RAW=raw recipes/reproduce.sh
+#                                           # minutes on synthetic fixtures; numbers mean nothing
 #
 # RAW holds, under their usual names:
 #   h36m_sh_conf_cam_source_final.pkl          Human3.6M as MotionBERT passes it on
 #   data_train_3dhp.npz, data_test_3dhp.npz    MPI-INF-3DHP as P-STMO makes them
 #   MB_release/latest_epoch.bin                MotionBERT's pretrained weights
-# PRETRAINED_FULL, _MMM and _MAP name the encoders of stage one: runs of `actionpose pretrain` with
+# PRETRAINED_FULL, _MMM and _MAP name the pretrained encoders: runs of `actionpose pretrain` with
 # both of its tasks, with masks only, and with alignment only.
 set -euo pipefail
 
@@ -31,13 +31,14 @@ OPTIONS=()
 [ -d "$DATA/h36m" ] || $ACTIONPOSE prepare h36m "$RAW/h36m_sh_conf_cam_source_final.pkl" "$DATA/h36m"
 [ -d "$DATA/3dhp" ] || $ACTIONPOSE prepare 3dhp "$RAW" "$DATA/3dhp"
 
-# On imitated files: tiny recipes from a bundled model's sizes, a few steps, one encoder for all rows.
+# On synthetic fixtures: recipes of a bundled model's sizes, a few steps, one encoder for all rows.
 if [ -n "${SMOKE:-}" ]; then
     RECIPES=$WORK/recipes
     mkdir -p "$RECIPES"
     for name in h36m 3dhp h36m_baseline 3dhp_baseline; do
         cat > "$RECIPES/$name.yaml" <<'YAML'
-model: {dim: 64, depth: 4, num_heads: 2, mlp_ratio: 2, dim_rep: 64, max_frames: 81, middle_layer: 2, embedding_dim: 256}
+model: {dim: 64, depth: 4, num_heads: 2, mlp_ratio: 2, dim_rep: 64, max_frames: 81,
+  middle_layer: 1, embedding_depth: 3, embedding_dim: 256}
 data: {frames: 81, stride: 27}
 training: {epochs: 0.2, batch_size: 4, learning_rate: 2e-4, device: cpu}
 YAML

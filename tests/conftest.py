@@ -127,7 +127,7 @@ def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
 
 @pytest.fixture
 def tiny_config(corpus: Corpus) -> FinetuneConfig:
-    """Fine-tuning in twelve steps of four clips; dropout only in the pooling that it does not use."""
+    """Fine-tuning in twelve steps of four clips; dropout only in the pooling, which is unused."""
     return FinetuneConfig(
         model=ModelConfig(
             dim=16, depth=2, num_heads=2, dim_rep=16, max_frames=27, class_token=False

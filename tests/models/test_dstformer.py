@@ -359,7 +359,7 @@ def test_embedding_branch_leaves_lifting_alone() -> None:
     with torch.no_grad():
         before = encoder(keypoints, valid)
         assert torch.equal(plain(keypoints, valid).pose[valid], before.pose[valid])
-        encoder.blocks_st[2].mlp_s.fc2.weight.mul_(3)  # the last pair of the trunk
+        encoder.blocks_st[2].mlp_s.fc2.weight.mul_(3)  # the last pair of the backbone
         above = encoder(keypoints, valid)
         assert torch.equal(above.embedding, before.embedding)
         assert not torch.allclose(above.pose, before.pose)

@@ -1,4 +1,4 @@
-"""Muon: what it does to matrices, and that AdamW's share is AdamW."""
+"""Muon: what it does to matrices, and that the rest is AdamW."""
 
 import copy as copy_module
 
