@@ -72,18 +72,13 @@ def _reconstruct(cls: Any, _base: Any, _state: Any) -> Any:
     return Kept()
 
 
-PLAIN: dict[str, Any] = {
+NUMPY: dict[str, Any] = {
     "builtins.set": set,
     "builtins.frozenset": frozenset,
     "builtins.object": object,
     "collections.OrderedDict": OrderedDict,
     "_codecs.encode": _encode,
     "copyreg._reconstructor": _reconstruct,
-}
-"""Containers of Python's own."""
-
-NUMPY: dict[str, Any] = {
-    **PLAIN,
     "numpy.ndarray": _ArrayType,
     "numpy.dtype": _dtype,
     **{  # the names of NumPy 1 and 2
@@ -96,15 +91,15 @@ NUMPY: dict[str, Any] = {
         }.items()
     },
 }
-"""Arrays and scalars, written by any version of NumPy."""
+"""Containers of Python's own; arrays and scalars, written by any version of NumPy."""
 
 
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # since Python 2
 
 
 class _Restricted(pickle.Unpickler):
-    def __init__(self, file: Any, path: Path, allowed: Mapping[str, Any], encoding: str) -> None:
-        super().__init__(file, encoding=encoding)
+    def __init__(self, file: Any, path: Path, allowed: Mapping[str, Any]) -> None:
+        super().__init__(file, encoding="latin1")  # keeps arrays of Python 2 whole
         self.path, self.allowed = path, allowed
 
     def find_class(self, module: str, name: str) -> Any:
@@ -122,7 +117,6 @@ def load_pickle(
     allowed: Mapping[str, Callable[..., Any] | type] = NUMPY,
     *,
     max_bytes: int = MAX_BYTES,
-    encoding: str = "latin1",
 ) -> Any:
     """Read a pickle that may use only the listed names.
 
@@ -131,7 +125,6 @@ def load_pickle(
             get its state alone.
         max_bytes: of the file. What is read is about as large: lengths that do not fit the file
             are refused before anything is made.
-        encoding: of strings that Python 2 wrote; "latin1" keeps arrays whole.
 
     Raises:
         UserError: no such file, one that is damaged or too large, or naming what was refused.
@@ -140,7 +133,7 @@ def load_pickle(
     with reading(path), path.open("rb") as file:
         if (size := path.stat().st_size) > max_bytes:
             raise UserError(f"{path} has {size:,} bytes; more than {max_bytes:,} are not read")
-        return _unpickle(file, path, allowed, encoding)
+        return _unpickle(file, path, allowed)
 
 
 def load_npz(path: Path | str) -> dict[str, Any]:
@@ -157,18 +150,18 @@ def load_npz(path: Path | str) -> dict[str, Any]:
     path = Path(path)
 
     def unpickle(content: bytes) -> Any:
-        value = _unpickle(io.BytesIO(content), path, NUMPY, "latin1")
+        value = _unpickle(io.BytesIO(content), path, NUMPY)
         return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
     with NpzReader(path, MAX_BYTES, unpickle) as archive:
         return {name: archive.read(name) for name in archive.names}
 
 
-def _unpickle(file: Any, path: Path, allowed: Mapping[str, Any], encoding: str) -> Any:
+def _unpickle(file: Any, path: Path, allowed: Mapping[str, Any]) -> Any:
     try:
         _check_lengths(file)
         file.seek(0)
-        return _Restricted(file, path, allowed, encoding).load()
+        return _Restricted(file, path, allowed).load()
     except UserError:
         raise
     except Exception as error:  # a damaged pickle raises anything

@@ -49,7 +49,7 @@ class Bone:
     end: tuple[float, float, float] | None = None
 
 
-def bvh(root: Bone, frames: np.ndarray, frame_time: str = ".0083333", newline: str = "\n") -> str:
+def bvh(root: Bone, frames: np.ndarray, frame_time: str = ".0083333") -> str:
     """The text of a BVH."""
     lines = ["HIERARCHY"]
 
@@ -71,7 +71,7 @@ def bvh(root: Bone, frames: np.ndarray, frame_time: str = ".0083333", newline: s
     write(root, "ROOT", 0)
     lines += ["MOTION", f"Frames: {len(frames)}", f"Frame Time: {frame_time}"]
     lines += [" ".join(f"{value:.5f}" for value in row) for row in frames]
-    return newline.join([*lines, ""])
+    return "\n".join([*lines, ""])
 
 
 def bones(root: Bone) -> list[Bone]:

@@ -257,6 +257,16 @@ def test_prepare_h36m_confidence_with_another_axis(
     assert verify_paired(out)["sha256"] == verify_paired(prepared)["sha256"]
 
 
+def test_open_paired_reads_the_keys_of_version_0_1(content: Content, tmp_path: Path) -> None:
+    old = {"imitated" if key == "synthetic" else key: value for key, value in content.items()}
+    out = prepare_h36m(dump(tmp_path / "raw.pkl", old), tmp_path / "out")
+    info = json.loads((out / "data.json").read_text())
+    assert info["synthetic"]
+    info["imitated"] = info.pop("synthetic")
+    (out / "data.json").write_text(json.dumps(info))
+    assert open_paired(out, "test").info["synthetic"]
+
+
 def test_verify_paired_notices_changed_files(content: Content, tmp_path: Path) -> None:
     out = prepare_h36m(dump(tmp_path / "raw.pkl", content), tmp_path / "out")
     with (out / "test" / "pose.npy").open("r+b") as file:
