@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.motions import some_motion
 
 from actionpose.config import CameraConfig, FinetuneConfig, FinetuneDataConfig, NoiseConfig
 from actionpose.datasets import augmentation, projection
 from actionpose.datasets.augmentation import (
     JOINT_CONVENTIONS,
+    from_coco,
     occluded,
     perturb,
     random_body,
@@ -19,7 +21,7 @@ from actionpose.datasets.augmentation import (
 )
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.lifting import LiftingBatches
-from actionpose.datasets.projection import place_camera, tilted
+from actionpose.datasets.projection import place_camera
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.postprocessing.joint_angles import angle_between
 from actionpose.skeletons import (
@@ -67,7 +69,7 @@ def bones_m(joints_m: np.ndarray) -> np.ndarray:
     )
 
 
-def test_off_draws_nothing(corpus: Corpus) -> None:
+def test_augmentation_off_draws_nothing(corpus: Corpus) -> None:
     """Settings that are off leave the random stream as it is."""
     rng = np.random.default_rng(0)
     joints_m = made("walk")
@@ -79,7 +81,7 @@ def test_off_draws_nothing(corpus: Corpus) -> None:
     assert all(not getattr(off, field.name) for field in fields(off))
 
 
-def test_clips_are_repeatable_and_finite(corpus: Corpus) -> None:
+def test_clip_with_everything_is_repeatable_and_finite(corpus: Corpus) -> None:
     for step in range(20):
         a, b = (
             LiftingBatches([(corpus, 1.0)], EVERYTHING, batch_size=4, seed=1).batch(step)
@@ -89,13 +91,13 @@ def test_clips_are_repeatable_and_finite(corpus: Corpus) -> None:
             assert (a[key] == b[key]).all() and np.isfinite(a[key].numpy()).all()
 
 
-def test_recipes_can_name_it() -> None:
+def test_from_dict_reads_noise_and_camera() -> None:
     values = {"data": {"noise": {"truncation": 0.2}, "camera": {"height_m": [0, 3]}}}
     config = from_dict(FinetuneConfig, values, "recipe")
     assert config.data.camera.height_m == (0.0, 3.0) and config.data.noise.truncation == 0.2
 
 
-def test_recombined_bodies_hold_together() -> None:
+def test_recombine_keeps_bones_and_angles() -> None:
     legs, upper = made("walk", 1), made("wave", 2)
     body = recombine(legs, upper)
     assert not np.array_equal(body, legs)
@@ -115,12 +117,12 @@ def test_recombined_bodies_hold_together() -> None:
     np.testing.assert_allclose(elbow_cos(body), elbow_cos(upper), atol=1e-6)
 
 
-def test_a_motion_recombined_with_itself_stays() -> None:
+def test_recombine_with_itself_changes_nothing() -> None:
     legs = made("punch")
     np.testing.assert_allclose(recombine(legs, legs), legs, atol=1e-9)
 
 
-def test_nobody_is_put_through_the_floor() -> None:
+def test_recombine_stays_above_the_floor() -> None:
     lying, standing = made("lie down", 3)[-20:], made("exercise", 4)[:20]
     for seed in range(10):
         body = recombine(lying, made("free", seed)[:20])
@@ -129,7 +131,7 @@ def test_nobody_is_put_through_the_floor() -> None:
 
 
 @pytest.mark.usefixtures("without_noise")
-def test_recombination_reaches_the_clips(corpus: Corpus) -> None:
+def test_recombine_changes_clips(corpus: Corpus) -> None:
     plain, mixed = batches(corpus), batches(corpus, recombine=1.0)
     changed = 0
     for step in range(5):
@@ -151,7 +153,7 @@ def bends_deg(joints_m: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["walk", "squat", "exercise"])
-def test_perturbed_limbs_keep_their_lengths_and_limits(kind: str) -> None:
+def test_perturb_keeps_lengths_and_limits(kind: str) -> None:
     joints_m = made(kind, 5)
     before = bends_deg(joints_m)
     changes = []
@@ -170,7 +172,7 @@ def test_perturbed_limbs_keep_their_lengths_and_limits(kind: str) -> None:
     assert 8 < np.std(np.median(changes, axis=1)) < 18  # of bends, which straight limbs shorten
 
 
-def test_straight_limbs_bend_the_way_they_can() -> None:
+def test_perturb_bends_straight_limbs_the_right_way() -> None:
     """Knees back and elbows ahead, and neither the other way."""
     limbs = {"leg": ("hip", "knee", "ankle"), "arm": ("shoulder", "elbow", "wrist")}
     joints_m = made("walk", 6)
@@ -196,7 +198,7 @@ def test_straight_limbs_bend_the_way_they_can() -> None:
     np.testing.assert_allclose(still, joints_m, atol=1e-9)
 
 
-def test_thighs_and_arms_stay_in_reach() -> None:
+def test_perturb_stays_in_reach() -> None:
     joints_m = made("walk", 6)
     joint = dict(zip(H36M17.joints, joints_m.swapaxes(0, 1), strict=True))
     left = joint["left_hip"] - joint["right_hip"]
@@ -227,7 +229,7 @@ def test_thighs_and_arms_stay_in_reach() -> None:
 
 
 @pytest.mark.parametrize("layout", JOINT_CONVENTIONS)
-def test_layouts_move_trunk_and_head_by_some_centimeters(layout: Callable[..., Any]) -> None:
+def test_joint_conventions_move_trunk_and_head_by_centimeters(layout: Callable[..., Any]) -> None:
     joints_m = made("walk")
     moved_m = np.linalg.norm(layout(joints_m) - joints_m, axis=-1)
     limbs = H36M17.indices(*BODY_PARTS["arms"], *BODY_PARTS["legs"], *BODY_PARTS["hips"])
@@ -247,7 +249,9 @@ def test_layouts_move_trunk_and_head_by_some_centimeters(layout: Callable[..., A
         (MPII16, augmentation.from_mpii),
     ],
 )
-def test_layouts_agree_with_the_conversions(skeleton: Skeleton, layout: Callable[..., Any]) -> None:
+def test_joint_conventions_agree_with_convert(
+    skeleton: Skeleton, layout: Callable[..., Any]
+) -> None:
     """A made-up detector's joints, converted, are what the layout says: trunk and, MPII, neck."""
     joints_m = made("walk")
     seen = dict(zip(H36M17.joints, layout(joints_m).swapaxes(0, 1), strict=True))
@@ -264,7 +268,7 @@ def test_layouts_agree_with_the_conversions(skeleton: Skeleton, layout: Callable
     np.testing.assert_allclose(converted, layout(joints_m), atol=1e-9)
 
 
-def test_limbs_are_hidden_in_one_stretch() -> None:
+def test_occluded_hides_a_limb_in_consecutive_frames() -> None:
     joints_m = made("walk")
     camera = place_camera(joints_m, 0.3, 4.0, 1.5)
     kinds = set()
@@ -279,7 +283,7 @@ def test_limbs_are_hidden_in_one_stretch() -> None:
     assert len(kinds) > 6 and (0,) not in kinds
 
 
-def test_cropping_hides_what_lies_beyond_an_edge() -> None:
+def test_occluded_hides_what_lies_beyond_an_edge() -> None:
     joints_m = made("wave")
     camera = place_camera(joints_m, 0.3, 4.0, 1.5)
     xy = camera.project(camera.from_world(joints_m))
@@ -318,7 +322,7 @@ def knees_deg(joints_m: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("action", ["walk", "wave", "jump", "turn"])
-def test_legs_are_shortened_until_people_stand(action: str) -> None:
+def test_straighten_shortens_legs_until_people_stand(action: str) -> None:
     motion_m, knees = made(action), H36M17.indices("left_knee", "right_knee")
     assert knees_deg(motion_m).max() < 178
     found = straighten(motion_m, 178.5)
@@ -332,30 +336,15 @@ def test_legs_are_shortened_until_people_stand(action: str) -> None:
     np.testing.assert_allclose(np.delete(ratio, legs, 1), 1)
 
 
-def test_sitting_people_keep_their_legs() -> None:
+def test_straighten_keeps_sitting_people() -> None:
     sitting = made("sit")
     sitting = sitting[knees_deg(sitting).max(axis=0) < 120]
     assert len(sitting) > 20 and np.array_equal(straighten(sitting, 176), sitting)
     assert np.array_equal(straighten(made("walk"), 120), made("walk"))  # never bends them
 
 
-@pytest.mark.parametrize("pitch_deg", [0.0, 20.0, 45.0])
-def test_cameras_look_down(pitch_deg: float) -> None:
-    joints_m = made("walk")
-    camera = place_camera(joints_m, 0.7, 4.0, 1.5)
-    down = tilted(camera, joints_m, np.deg2rad(pitch_deg))
-    assert np.rad2deg(np.arcsin(-down.rotation[2, 2])) == pytest.approx(pitch_deg, abs=1e-6)
-    assert (down.from_world(joints_m)[..., 2] >= 1 - 1e-9).all()
-    low, high = joints_m[:, 0].min(axis=0), joints_m[:, 0].max(axis=0)
-    center = down.project(down.from_world((low + high) / 2))
-    np.testing.assert_allclose(center, down.center_px)
-    # from the same side
-    a, b = camera.position_m - low, down.position_m - low
-    assert a[:2] @ b[:2] > 0
-
-
 @pytest.mark.usefixtures("without_noise")
-def test_some_cameras_stay_level(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tilt_has_its_probability(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen from far above, people are short."""
 
     def tall(**settings: object) -> np.ndarray:
@@ -366,11 +355,34 @@ def test_some_cameras_stay_level(corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(projection, "TILT_DEG", (85.0, 90.0))
     level, down, some = (tall(camera=CameraConfig(tilt=tilt)) for tilt in (0.0, 1.0, 0.5))
-    share = (some.mean() - down.mean()) / (level.mean() - down.mean())
-    assert 0.25 < share < 0.75
+    fraction = (some.mean() - down.mean()) / (level.mean() - down.mean())
+    assert 0.25 < fraction < 0.75
 
 
-def test_plain_confidence(corpus: Corpus) -> None:
+def test_drop_confidence_leaves_zero_and_one(corpus: Corpus) -> None:
     config = replace(PLAIN, noise=NoiseConfig(drop_confidence=1.0))
     keypoints = LiftingBatches([(corpus, 1.0)], config, batch_size=8, seed=0).batch(0)["keypoints"]
     assert set(keypoints[..., 2].unique().tolist()) <= {0.0, 1.0}
+
+
+def test_from_coco_agrees_with_convert(walk_m: np.ndarray) -> None:
+    """Thorax and spine follow from limbs; they must agree with the conversion of keypoints."""
+    coco = np.zeros((len(walk_m), 17, 3))
+    for joint, name in enumerate(COCO17.joints):
+        if name in H36M17.joints and name != "nose":
+            coco[:, joint] = walk_m[:, H36M17.joints.index(name)]
+    converted = convert(coco, COCO17, confidence=False)
+    moved = from_coco(walk_m)
+    fractiond = H36M17.indices("thorax", "spine", "pelvis", "left_wrist", "right_ankle")
+    np.testing.assert_allclose(moved[:, fractiond], converted[:, fractiond], atol=5e-3)
+
+
+def test_from_coco_places_the_face_ahead() -> None:
+    """Someone upright who faces +x: nose and eyes lie ahead, between neck and top of the head."""
+    joints = some_motion("a", 3).joints_m.astype(float)
+    moved = from_coco(joints) - joints[:, H36M17.indices("thorax")]
+    nose, eyes = moved[:, H36M17.joints.index("nose")], moved[:, H36M17.joints.index("head")]
+    for point in (nose, eyes):
+        assert (point[:, 0] > 0.05).all() and (abs(point[:, 1]) < 1e-9).all()
+        assert (point[:, 2] > 0.05).all() and (point[:, 2] < 0.22).all()
+    assert (eyes[:, 2] > nose[:, 2]).all()
