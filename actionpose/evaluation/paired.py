@@ -179,15 +179,11 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
             f"{name} has another skeleton ({skeleton}, {encoder.num_joints} joints): "
             f"the prepared data have {H36M17.name}"
         )
-    if metric and model.unit_mm is None:
+    units = ("units of the image", "millimeters")
+    if metric == (model.unit_mm is None):
         raise UserError(
-            f"{name} predicts in units of the image, whose millimeters nobody knows: fine-tune it "
-            "on the prepared dataset first (recipes/)"
-        )
-    if not metric and model.unit_mm is not None:
-        raise UserError(
-            f"{name} predicts millimeters, but Human3.6M in MotionBERT's form wants units of the "
-            "image: fine-tune it on that first (recipes/)"
+            f"{name} predicts {units[not metric]}, but {kind} is scored in {units[metric]}: "
+            "fine-tune it on the prepared dataset first (recipes/)"
         )
     model.encoder.to(device)
     return model
@@ -299,16 +295,10 @@ def evaluate(
         joints=protocol.joints,
         with_pck=dataset.kind == "3dhp",
     )
-    groups = groups_of(dataset, errors.rows)
-    return Evaluation(
-        _report(errors, groups, windows, dataset, protocol, seed), errors, windows, groups
-    )
-
-
-def groups_of(dataset: PairedDataset, rows: IntArray) -> NDArray[np.str_]:
-    """(N,) the action (Human3.6M) or the sequence (MPI-INF-3DHP) of each row."""
     names = [video.name if dataset.kind == "3dhp" else video.action for video in dataset.videos]
-    return np.array(names)[dataset.video_of_rows()[rows]]
+    groups = np.array(names)[dataset.video_of_rows()[errors.rows]]
+    report = _report(errors, groups, windows, dataset, protocol, seed)
+    return Evaluation(report, errors, windows, groups)
 
 
 def _report(

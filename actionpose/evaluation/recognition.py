@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from actionpose.datasets.corpus import Corpus
 from actionpose.evaluation.views import (
@@ -78,11 +79,7 @@ def nearest(train: Array, queries: Array, k: int = NEIGHBORS) -> IntArray:
     """
     scale = train.std(axis=0)
     scale[scale == 0] = 1
-    rows = [
-        np.argsort(np.linalg.norm((train - query) / scale, axis=1), kind="stable")[:k]
-        for query in queries
-    ]
-    return np.stack(rows)
+    return np.argsort(cdist(queries / scale, train / scale), axis=1, kind="stable")[:, :k]
 
 
 def nearest_labels(

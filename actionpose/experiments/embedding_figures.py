@@ -6,7 +6,7 @@ Clips are held-out spans of corpora, projected as in the checkpoint's training, 
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,10 +26,6 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.yaml_config import from_dict
 from actionpose.visualization.drawing import LABEL_COLORS, SIDE_COLORS, draw_bones, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 NEIGHBORS = 5
 TEMPERATURE = 0.1  # tau of Eq. 1: of the probabilities in Figure 8
@@ -78,29 +74,25 @@ def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
         batches.clip_of(number, np.random.default_rng([0, number]), middle=True)
         for number in range(len(batches.spans))
     ]
-    embeddings, pooled = [], []
-    for first in range(0, len(clips), _BATCH):
-        batch = collate(clips[first : first + _BATCH])
-        embedding, features = _embed(encoder, batch["keypoints"], batch["valid"])
-        pooled.append(features)
-        if embedding is not None:
-            embeddings.append(embedding)
+    parts = (collate(clips[first : first + _BATCH]) for first in range(0, len(clips), _BATCH))
+    embeddings, pooled = zip(*(_embed(encoder, part) for part in parts), strict=True)
     return Embedded(
         labels=[span.text for span in batches.spans],
         names=[clip["name"] for clip in clips],
         keypoints=np.stack([clip["keypoints"] for clip in clips]),
-        embedding=torch.cat(embeddings) if embeddings else None,
+        embedding=None if embeddings[0] is None else torch.cat(embeddings),
         pooled=torch.cat(pooled),
     )
 
 
 @torch.no_grad()
-def _embed(encoder: PoseEncoder, keypoints: Tensor, valid: Tensor) -> tuple[Tensor | None, Tensor]:
+def _embed(encoder: PoseEncoder, batch: dict[str, Any]) -> tuple[Tensor | None, Tensor]:
     """Unit embeddings, and unit means of the last features over valid frames and joints."""
+    valid = batch["valid"]
     features: list[Tensor] = []
     hook = encoder.norm.register_forward_hook(lambda module, args, out: features.append(out))
     try:
-        embedding = encoder(keypoints, valid).embedding
+        embedding = encoder(batch["keypoints"], valid).embedding
     finally:
         hook.remove()
     weight = valid[:, :, None, None].float()
@@ -172,17 +164,15 @@ def draw_figure5(
     labels = [found.labels[row] for row in rows]
     features = {"without text": other.pooled[rows], "with text": found.embedding[rows]}
     scores = {name: separation(values, labels) for name, values in features.items()}
-    figure = new_figure(11, 5.6)
+    figure = new_figure(11, 5.6, layout="constrained")
     axes = figure.subplots(1, 2)
     for axis, (name, values) in zip(axes, features.items(), strict=True):
         _scatter(axis, _tsne(values, seed), labels, kept)
         score = scores[name]
-        axis.set_title(f"{name}: {NEIGHBORS}-NN {score['knn']:.0%}, "
-                       f"silhouette {score['silhouette']:.2f}", fontsize=10)  # fmt: skip
+        title = f"{name}: {NEIGHBORS}-NN {score['knn']:.0%}, silhouette {score['silhouette']:.2f}"
+        axis.set_title(title, fontsize=10)
     handles, names = axes[1].get_legend_handles_labels()
-    figure.legend(handles, names, loc="lower center", ncols=3, fontsize=7, frameon=False)
-    height = 0.035 * -(-len(kept) // 3)
-    figure.subplots_adjust(left=0.02, right=0.98, top=0.93, bottom=0.05 + height, wspace=0.06)
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=7, frameon=False)
     _write(figure, picture)
     return {"split": split, "clips": len(rows), "labels": len(kept), "scores": scores}
 
@@ -195,7 +185,7 @@ def _tsne(features: Tensor, seed: int) -> NDArray[np.floating]:
     return np.asarray(tsne.fit_transform(features.numpy()))
 
 
-def _scatter(axis: "Axes", at: NDArray[np.floating], labels: list[str], kept: list[str]) -> None:
+def _scatter(axis: Any, at: NDArray[np.floating], labels: list[str], kept: list[str]) -> None:
     for number, label in enumerate(kept):
         xy = at[[own == label for own in labels]]
         color = LABEL_COLORS[number % len(LABEL_COLORS)]
@@ -266,14 +256,13 @@ def draw_figure8(
                 "cosines": dict(zip(labels, cosines[line].tolist(), strict=True)),
             }
         )
-    figure.subplots_adjust(
-        left=0.01, right=0.76, top=1 - 0.35 / height, bottom=0.3 / height, hspace=0.35, wspace=0.02
-    )
+    top, bottom = 1 - 0.35 / height, 0.3 / height
+    figure.subplots_adjust(0.01, bottom, 0.76, top, wspace=0.02, hspace=0.35)
     _write(figure, picture)
     return report
 
 
-def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:
+def _draw_clip(axes: list[Any], keypoints: NDArray[np.float32]) -> None:
     """Some frames of a clip's 2D input, in one scale."""
     visible = keypoints[keypoints[..., 2].any(axis=1)]
     low, high = np.quantile(visible[..., :2], [0.01, 0.99], axis=(0, 1))
@@ -284,6 +273,6 @@ def _draw_clip(axes: list["Axes"], keypoints: NDArray[np.float32]) -> None:
         axis.set_ylim(middle[1] + reach, middle[1] - reach)
 
 
-def _write(figure: "Figure", picture: Path) -> None:
+def _write(figure: Any, picture: Path) -> None:
     with atomic_write(picture) as path:
         figure.savefig(path, dpi=110, format=picture.suffix.lstrip(".") or "png")

@@ -126,9 +126,13 @@ def _check(*poses: Any) -> None:
 def _by_frame(error: Callable[..., Array], *poses: Poses) -> Poses:
     """Apply `error`, from planes (3, J, F) of each of `poses` to (F,), to (..., T, J, 3) poses."""
     _check(*poses)
-    arrays = [_array(given) for given in poses]
-    *frames, joints, _ = arrays[0].shape
-    flat = [array.reshape(-1, joints, 3) for array in arrays]
+    *frames, joints, _ = poses[0].shape
+    flat = [
+        (p if isinstance(p, np.ndarray) else p.detach().to("cpu", torch.float64).numpy()).reshape(
+            -1, joints, 3
+        )
+        for p in poses
+    ]
     result: Array = np.empty(len(flat[0]))
     with np.errstate(all="ignore"):  # a frame with a NaN or an infinity becomes NaN below
         for start in range(0, len(result), _CHUNK):
@@ -142,28 +146,18 @@ def _by_frame(error: Callable[..., Array], *poses: Poses) -> Poses:
         dtype = np.result_type(*poses)
         return result.astype(dtype if dtype.kind == "f" else np.float64, copy=False)
     kind = torch.promote_types(first.dtype, poses[-1].dtype)
-    kind = kind if kind.is_floating_point else torch.float64
-    return torch.from_numpy(result).to(device=first.device, dtype=kind)
-
-
-def _array(poses: NDArray[Any] | torch.Tensor) -> NDArray[Any]:
-    if isinstance(poses, np.ndarray):
-        return poses
-    poses = poses.detach().cpu()
-    return (poses.float() if poses.dtype == torch.bfloat16 else poses).numpy()  # NumPy has no bf16
+    return torch.from_numpy(result).to(first.device, kind if kind.is_floating_point else None)
 
 
 def _distances(difference: Planes) -> Array:
-    """(3, J, F) -> (J, F). Squares `difference` in place."""
-    np.multiply(difference, difference, out=difference)
-    squares: Array = difference[0] + difference[1] + difference[2]
-    return np.sqrt(squares, out=squares)
+    """(3, J, F) -> (J, F)"""
+    squares = difference * difference
+    return np.sqrt(squares[0] + squares[1] + squares[2])
 
 
 def _mean_distance(difference: Planes) -> Array:
-    """(3, J, F) -> (F,). Squares `difference` in place."""
-    mean: Array = _distances(difference).mean(axis=0)
-    return mean
+    """(3, J, F) -> (F,)"""
+    return np.mean(_distances(difference), axis=0)
 
 
 def _n_mpjpe(x: Planes, y: Planes) -> Array:
