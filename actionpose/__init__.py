@@ -7,7 +7,7 @@ from actionpose.utils.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
     from actionpose.inference.predictor import ActionPose
-    from actionpose.keypoints.core import Keypoints
+    from actionpose.keypoints import Keypoints
     from actionpose.result import Result
 
 switch_off_telemetry()  # before anything that sends some can be imported

@@ -55,7 +55,7 @@ def actions(
     from actionpose.datasets.statistics import counted
     from actionpose.export import timelines
     from actionpose.inference.predictor import ActionPose
-    from actionpose.keypoints.core import Keypoints
+    from actionpose.keypoints import Keypoints
     from actionpose.result import Result, is_result
     from actionpose.utils.writers import WRITERS
     from actionpose.video.source import read_source

@@ -36,7 +36,7 @@ def demo(
 ) -> None:
     """Lift a bundled real clip and write the result, a picture and a 3D viewer; offline."""
     from actionpose.inference.predictor import ActionPose
-    from actionpose.keypoints.core import Keypoints
+    from actionpose.keypoints import Keypoints
 
     file = Path(str(resources.files("actionpose"))) / "assets" / "demo_keypoints.npz"
     keypoints = Keypoints.read(file)

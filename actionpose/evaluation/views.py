@@ -11,7 +11,7 @@ import numpy as np
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.projection import IMAGE_SIZE, Clip, perspective_clip, place_camera
 from actionpose.geometry.camera import heading_rad, image_frame
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.models.text_encoder import normalize_text
 from actionpose.skeletons import H36M17
 from actionpose.utils.typing import Array

@@ -31,7 +31,7 @@ from actionpose.actions.timeline import (
 from actionpose.geometry.axes import Axes
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.inference import flip_averaging
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.keypoints.from_result import keypoints_of_result
 from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, prepare_tracks
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order

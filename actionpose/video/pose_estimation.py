@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.tracking import track
 from actionpose.utils.errors import UserError

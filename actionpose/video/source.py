@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import Skeleton
 from actionpose.utils.timing import Stopwatch
 from actionpose.video.decoding import VideoReader

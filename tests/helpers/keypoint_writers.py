@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.utils.errors import UserError
 
 # the fixture `write_keypoints`: data, and maybe a name -> path

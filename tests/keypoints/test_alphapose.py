@@ -12,7 +12,7 @@ from helpers.keypoint_writers import (
     flat,
 )
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import (
     COCO17,
     HALPE26,

@@ -2,7 +2,7 @@
 
 from helpers.keypoint_writers import KeypointsWriter, body, flat, refused
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import COCO17
 
 

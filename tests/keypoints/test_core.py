@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.keypoint_writers import body, refused
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import COCO17, H36M17, SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 

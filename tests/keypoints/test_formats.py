@@ -17,8 +17,7 @@ from helpers.keypoint_writers import (
 )
 
 from actionpose import keypoints as package
-from actionpose.keypoints import formats
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints, formats
 from actionpose.skeletons import COCO17, HALPE26, Skeleton
 from actionpose.utils.errors import UserError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.keypoint_writers import KeypointsWriter, alphapose, body
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import COCO17, HALPE26, Skeleton
 
 

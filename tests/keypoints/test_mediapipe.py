@@ -7,7 +7,7 @@ import pytest
 from helpers.keypoint_tables import points
 from helpers.keypoint_writers import KeypointsWriter
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import MEDIAPIPE33
 from actionpose.utils.errors import UserError
 

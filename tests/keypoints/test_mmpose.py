@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.keypoint_writers import KeypointsWriter, body, instance, refused
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import COCO17
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from helpers.keypoint_writers import body, refused
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import H36M17, MPII16
 
 

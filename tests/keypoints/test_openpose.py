@@ -3,7 +3,7 @@
 import numpy as np
 from helpers.keypoint_writers import KeypointsWriter, body, openpose, refused
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import BODY25
 
 

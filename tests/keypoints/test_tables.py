@@ -4,7 +4,7 @@ import pytest
 from helpers.keypoint_tables import FRAMES, deeplabcut, points, trc
 from helpers.keypoint_writers import KeypointsWriter
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import COCO17
 from actionpose.utils.errors import UserError
 

@@ -4,7 +4,7 @@ import numpy as np
 from helpers.keypoint_tables import points, trc
 from helpers.keypoint_writers import KeypointsWriter
 
-from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints import Keypoints
 from actionpose.skeletons import HALPE26
 
 
