@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_estimate_poses_refuses_a_video_without_people(model_file: Path, tmp_pat
 def test_prefetch_ends_its_thread() -> None:
     made = []
 
-    def items():
+    def items() -> Iterator[int]:
         for number in itertools.count():
             made.append(number)
             yield number
@@ -101,7 +102,7 @@ def test_prefetch_ends_its_thread() -> None:
 
 
 def test_prefetch_raises_errors_of_its_thread() -> None:
-    def items():
+    def items() -> Iterator[int]:
         yield 1
         raise UserError("broken")
 
