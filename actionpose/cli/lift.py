@@ -62,7 +62,7 @@ def lift(
     recursive: Annotated[bool, arg(aliases=["-r"])] = False,
     skip_existing: bool = False,
     jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
-    engine: str = "local",
+    executor: str = "local",
     detector: str = "mediapipe",
     persons: str = "all",
     person_order: str = "largest",
@@ -88,8 +88,8 @@ def lift(
         save: Formats that go to --out-dir, such as npz,csv.
         recursive: Look into folders inside folders.
         skip_existing: Leave out inputs of which all outputs are there.
-        jobs: Processes that work at once; with --engine ray, actors.
-        engine: local, or ray: on a Ray cluster, whose address is in RAY_ADDRESS.
+        jobs: Processes that work at once; with --executor ray, actors.
+        executor: local, or ray: on a Ray cluster, whose address is in RAY_ADDRESS.
         detector: For videos: mediapipe (one person), rtmlib (several), or the path of an .onnx.
         persons: "all", or a number: the first ones in --person-order.
         person_order: largest (in the image, summed over time), first (to appear), most-moving.
@@ -132,7 +132,7 @@ def lift(
         _lift_one(batch.LiftJob(inputs[0], out), options, quiet)
         return
     work = batch.find_jobs(inputs, out_dir, _suffixes(save), recursive=recursive)
-    _lift_many(work, options, jobs, engine, skip_existing, quiet)
+    _lift_many(work, options, jobs, executor, skip_existing, quiet)
 
 
 def _suffixes(save: str) -> list[str]:
@@ -193,7 +193,7 @@ def _lift_many(
     work: "list[batch.LiftJob]",
     options: "batch.LiftOptions",
     num_workers: int | None,
-    engine: str,
+    executor: str,
     skip_existing: bool,
     quiet: bool,
 ) -> None:
@@ -206,7 +206,7 @@ def _lift_many(
     for job in left:
         make_folder(job.outputs[0].parent)
     if left:
-        done = batch.lift_files(left, options, num_workers=num_workers, engine=engine)
+        done = batch.lift_files(left, options, num_workers=num_workers, executor=executor)
         try:
             outcomes += progress_bar(done, quiet=quiet, total=len(left), unit="file")
         finally:

@@ -1,6 +1,6 @@
 """Many files through one function: one after another, in processes, or on a Ray cluster.
 
-`lift_file` is what every engine runs, so that their results are the same.
+`lift_file` is what every executor runs, so that their results are the same.
 """
 
 import concurrent.futures
@@ -28,7 +28,7 @@ from actionpose.utils.timing import Stopwatch
 from actionpose.video.decoding import VIDEO_SUFFIXES
 from actionpose.video.source import KEYPOINT_SUFFIXES, Progress, is_keypoint_file, read_source
 
-ENGINES = ("local", "ray")
+EXECUTORS = ("local", "ray")
 _ADDRESS = re.compile(r"[a-z0-9]{2,}:/")  # s3://bucket or the like; as a path, it has lost a slash
 
 
@@ -131,22 +131,22 @@ def lift_files(
     options: LiftOptions,
     *,
     num_workers: int | None = None,
-    engine: str = "local",
+    executor: str = "local",
 ) -> Generator[LiftOutcome, None, None]:
     """Lift many files; outcomes come as they are ready.
 
     Args:
         num_workers: processes or actors; else one process, or an actor per CPU of the cluster.
-        engine: one of `ENGINES`.
+        executor: one of `EXECUTORS`.
 
     Raises:
-        UserError: no such engine, its package is missing, or the model cannot be loaded.
+        UserError: no such executor, its package is missing, or the model cannot be loaded.
     """
-    if engine not in ENGINES:
-        raise UserError(f"no engine {engine!r}: there are {', '.join(ENGINES)}")
+    if executor not in EXECUTORS:
+        raise UserError(f"no executor {executor!r}: there are {', '.join(EXECUTORS)}")
     if num_workers is not None and num_workers < 1:
         raise UserError(f"num_workers is 1 or more, not {num_workers}")
-    if engine == "ray":
+    if executor == "ray":
         return _lift_on_ray(jobs, options, num_workers)
     num_workers = min(num_workers or 1, len(jobs))
     if num_workers == 1:
@@ -211,14 +211,14 @@ def _lift_on_ray(
         import ray
         from ray.util import ActorPool
     except ImportError:
-        raise UserError("the engine ray needs: pip install 'actionpose[cluster]'") from None
+        raise UserError("the executor ray needs: pip install 'actionpose[cluster]'") from None
     if not ray.is_initialized():
         # RAY_ADDRESS names a cluster; without it, one is started on this machine
         try:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray's own are of many kinds
             raise UserError(
-                f"the engine ray: no cluster can be reached or started ({error})"
+                f"the executor ray: no cluster can be reached or started ({error})"
             ) from error
     cluster: Any = ray
     cpus: dict[str, float] = cluster.cluster_resources()

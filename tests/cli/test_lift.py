@@ -1,4 +1,4 @@
-"""`actionpose lift` for one file, many and folders; its engines; `doctor`; and no network."""
+"""`actionpose lift` for one file, many and folders; its executors; `doctor`; and no network."""
 
 import json
 import os
@@ -130,8 +130,8 @@ def test_ray_gives_the_same_bytes(folder: Path) -> None:
     """On a cluster of this machine; in a process of its own, which Ray may keep busy."""
     pytest.importorskip("ray")
     program = "-W ignore -m actionpose lift in -r -q --save npz --jobs 2".split()
-    for out, engine in (("one", "local"), ("two", "ray")):
-        arguments = (*program, "--out-dir", out, "--engine", engine)
+    for out, executor in (("one", "local"), ("two", "ray")):
+        arguments = (*program, "--out-dir", out, "--executor", executor)
         process = start_python(*arguments, cwd=folder.parent, stdout=PIPE, stderr=PIPE)
         shown, error = process.communicate()
         assert process.returncode == 3, error.decode()
@@ -197,7 +197,10 @@ MISTAKES = [
     (["lift", "in/deep er", "nowhere", "--out-dir", "out", "--save", "npz"], "nowhere"),
     (["lift", "void", "--out-dir", "out", "--save", "npz"], "--recursive"),
     (["lift", "in", "--out-dir", "out", "--save", "npz", "--jobs", "0"], "--jobs"),
-    (["lift", "in", "--out-dir", "out", "--save", "npz", "--engine", "dask"], "no engine 'dask'"),
+    (
+        ["lift", "in", "--out-dir", "out", "--save", "npz", "--executor", "dask"],
+        "no executor 'dask'",
+    ),
     (["lift", "in", "--out-dir", "file/out", "--save", "npz"], "cannot make the folder"),
     (
         ["lift", "in", "--out-dir", "out", "--save", "npz", "--checkpoint", "nothing"],
