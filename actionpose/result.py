@@ -78,7 +78,7 @@ class Header(TypedDict, total=False):
     checkpoint: dict[str, str]  # name, sha256
     versions: dict[str, str]
     actions: list[dict[str, Any]]
-    embedding_windows_s: list[list[float]]  # begin and end, (W, 2), from the first frame
+    embedding_windows_s: list[list[float]]  # begin and end, (W, 2), on the clock of time_s
     processing: list[dict[str, Any]]
     foot_contacts: list[dict[str, Any]]
 

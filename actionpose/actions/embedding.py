@@ -48,7 +48,8 @@ def embed_tracks(
         progress: called with the number of windows done since the last call.
 
     Returns:
-        (P, W, E), zeros where a person is not visible, and (W, 2) start and stop in seconds.
+        (P, W, E), zeros where a person is not visible, and (W, 2) start and stop in seconds,
+        on the clock of the input.
 
     Raises:
         UserError: see `embed_clips` and `normalize_windows`.
@@ -67,4 +68,4 @@ def embed_tracks(
             clips, _ = normalize_windows(windows, normalization, track.image_size)
             rows[part] = embed_clips(encoder, clips)
             progress(len(part))
-    return embeddings, spans / tracks[0].fps
+    return embeddings, tracks[0].grid_s[0] + spans / tracks[0].fps

@@ -245,11 +245,8 @@ class ActionPose:
         Raises:
             UserError: no label, one that cannot be embedded, or a model without text.
         """
-        start_s = 0.0
         if not isinstance(source, Result):
             source = read_source(source)
-        elif len(source.time_s):
-            start_s = float(source.time_s[0])
         names = clean_labels(labels)
         label_embeddings = self.labels.embed(names)
         embeddings, spans_s = self.embed_windows(source, progress=progress)
@@ -258,7 +255,7 @@ class ActionPose:
             for person, windows in enumerate(embeddings)
             for action in timeline(
                 windows,
-                spans_s + start_s,
+                spans_s,
                 label_embeddings,
                 names,
                 person=person,

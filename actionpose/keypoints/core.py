@@ -302,7 +302,7 @@ class Keypoints:
                 detector=str(known.get("detector", "")),
                 source=str(known.get("source", "")),
                 first_frame=int(known.get("first_frame", 0)),
-                time_s=_uneven(arrays.get("time_s"), known.get("fps")),
+                time_s=uneven_times(arrays.get("time_s"), known.get("fps")),
                 notes=tuple(known.get("notes", ())),
                 complete=bool(known.get("complete", True)),
             )
@@ -349,7 +349,7 @@ class Keypoints:
         return replace(self, keypoints_px=points, skeleton=target)
 
 
-def _uneven(time_s: Any, fps: float | None) -> Any:
+def uneven_times(time_s: Any, fps: float | None) -> Any:
     """The times of a file, or None where the rate says them: a Result's file has both."""
     if time_s is None or not fps:
         return time_s

@@ -62,7 +62,7 @@ def prepare_tracks(keypoints: Keypoints, fps: float, max_gap_s: float = 0.0) -> 
     time_s = grid_s = mapped.times_s
     resampled = not same_rate(time_s, fps)
     if resampled:
-        grid_s = np.arange(0, time_s[-1] + 0.5 / fps, 1 / fps)
+        grid_s = time_s[0] + np.arange(0, time_s[-1] - time_s[0] + 0.5 / fps, 1 / fps)
     tracks = []
     for points, detected in zip(mapped.keypoints_px, mapped.valid, strict=True):
         points, present = fill_gaps(points, detected, time_s, max_gap_s)

@@ -1,6 +1,7 @@
 """`ActionPose.actions`: from keypoints and results to timelines; embeddings; labels."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,27 @@ def test_actions_of_a_result_use_its_embeddings(
     found = model.actions(result, ["arms up", "arms down"])
     assert [a.label for a in found] == ["arms down", "arms up"]
     assert found == model.actions(arms_track, ["arms up", "arms down"])
+
+
+def test_actions_are_on_the_clock_of_the_input(
+    arms_checkpoint: Path, arms_track: Keypoints
+) -> None:
+    """Times that begin late and are uneven: from keypoints, a result, and a result of another."""
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    kept = np.arange(arms_track.num_frames) % 10 != 3
+    uneven = replace(
+        arms_track,
+        keypoints_px=arms_track.keypoints_px[:, kept],
+        valid=arms_track.valid[:, kept],
+        time_s=arms_track.times_s[kept] + 5,
+    )
+    expected = model.actions(arms_track, ["arms up", "arms down"])
+    result = model.lift(uneven)
+    for source in (uneven, result, replace(result, embeddings=None)):
+        found = model.actions(source, ["arms up", "arms down"])
+        assert [a.label for a in found] == [a.label for a in expected]
+        for a, b in zip(found, expected, strict=True):
+            assert (a.start_s - 5, a.stop_s - 5) == pytest.approx((b.start_s, b.stop_s), abs=0.1)
 
 
 def test_actions_of_a_result_of_another_model_embed_it_anew(
