@@ -200,7 +200,7 @@ class ActionPose:
 
         Returns:
             (P, W, E), zeros where a person is not visible, and (W, 2) start and stop in seconds
-            from the first frame.
+            on the clock of the input.
 
         Raises:
             UserError: this model has no embedding of motions, or see `Keypoints.to_skeleton`.

@@ -164,10 +164,9 @@ def _load_index(path: Path, source: Path, wanted: dict[str, Any]) -> Index | Non
 def _index_result(source: Path, model: ActionPose) -> Index:
     result = Result.load(source)
     embeddings, spans_s = model.embed_windows(result)
-    begin_s = float(result.time_s[0]) if len(result.time_s) else 0.0
     person, window = np.nonzero(np.linalg.norm(embeddings, axis=-1) > _MIN_NORM)
     motions = [(f"person {number}", "") for number in range(len(embeddings))]
-    return Index(source, embeddings[person, window], spans_s[window] + begin_s, person, motions)
+    return Index(source, embeddings[person, window], spans_s[window], person, motions)
 
 
 def _index_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
