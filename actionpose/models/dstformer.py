@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from actionpose.models.backbone import Backbone
+from actionpose.models.blocks import MLP, Attention, autocast_disabled
 from actionpose.models.ops.fused_block import half_block, simd_width
 from actionpose.utils.errors import UserError
 
@@ -30,52 +32,6 @@ class PoseOutput(NamedTuple):
 
     pose: Tensor  # (B, T, J, 3) x, y, z in the units of the input's x and y
     embedding: Tensor | None  # (B, E) global motion, not normalized; None if there is none
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Scaled dot-product attention of (N, H, L, D/H).
-
-    While training in bf16 on CPU it is written out: torch's fused backward pass is ten times
-    slower in bf16 there, and took three quarters of a step.
-    """
-    if not (q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled()):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    if mask is not None:
-        logits = logits.masked_fill(~mask, -torch.inf)
-    return logits.softmax(dim=-1).to(v.dtype) @ v
-
-
-def autocast_disabled(x: Tensor) -> torch.autocast:
-    """Full precision: bf16 would round keypoints to 2 pixels of 1000, and poses to millimeters."""
-    return torch.autocast(x.device.type, enabled=False)
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention over the middle axis of (N, L, D)."""
-
-    def __init__(self, dim: int, num_heads: int):
-        super().__init__()
-        self.num_heads = num_heads
-        self.proj = nn.Linear(dim, dim)  # before qkv, as in MotionBERT's state dict
-        self.qkv = nn.Linear(dim, 3 * dim)
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`mask` is bool, broadcastable to (N, H, L, L): True where a key may be attended."""
-        qkv = self.qkv(x).view(*x.shape[:2], 3, self.num_heads, -1)  # (N, L, 3, H, D/H)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (N, H, L, D/H)
-        x = attend(q, k, v, mask)
-        return self.proj(x.transpose(1, 2).flatten(-2))
-
-
-class MLP(nn.Module):
-    def __init__(self, dim: int, ratio: float):
-        super().__init__()
-        self.fc1 = nn.Linear(dim, round(ratio * dim))
-        self.fc2 = nn.Linear(round(ratio * dim), dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class Block(nn.Module):
@@ -138,7 +94,7 @@ class PosePooling(nn.Module):
         return self.joint_weight(x.transpose(1, 2)).squeeze(-1)  # (B, E)
 
 
-class PoseEncoder(nn.Module):
+class PoseEncoder(Backbone):
     """2D keypoints over time to 3D poses and one embedding of the motion.
 
     Args:
@@ -183,7 +139,7 @@ class PoseEncoder(nn.Module):
         if embedding_depth < 0:
             raise UserError(f"embedding_depth ({embedding_depth}) must be 0 or more")
         pairs = depth + embedding_depth * class_token  # those of the embedding are the last
-        self.depth = depth
+        self.width, self.depth, self.frames = dim, depth, max_frames
         self.max_frames = max_frames
         self.num_joints = num_joints
         self.middle_layer = middle_layer
@@ -271,7 +227,7 @@ class PoseEncoder(nn.Module):
             if name.startswith(branch)
         }
 
-    def embed(self, keypoints: Tensor) -> Tensor:
+    def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
         """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first."""
         with autocast_disabled(keypoints):
             x = self.joints_embed(keypoints) + self.temp_embed[:, : keypoints.shape[1]]
@@ -294,6 +250,16 @@ class PoseEncoder(nn.Module):
         alpha = torch.sigmoid(st @ w_st + ts @ w_ts + (fuse.bias[0] - fuse.bias[1]))
         return torch.lerp(ts, st, alpha[..., None].to(ts.dtype))
 
+    def stage(self, i: int, state: Tensor, valid: Tensor | None = None) -> Tensor:
+        """One pair, which no frame leaves padding into."""
+        return self.pair(i, state, self._mask(valid, token=self.token_in_backbone))
+
+    def lift(self, state: Tensor) -> Tensor:
+        """Poses (B, T, J, 3), without <POSE>."""
+        x = state[:, 1:] if self.token_in_backbone else state
+        with autocast_disabled(x):
+            return self.head(self.representation(x))
+
     def representation(self, x: Tensor) -> Tensor:
         """The motion representation that the head reads, (B, T, J, R)."""
         return torch.tanh(self.pre_logits["fc"](self.norm(x)))
@@ -313,10 +279,7 @@ class PoseEncoder(nn.Module):
             UserError: another number of joints or channels, or more frames than `max_frames`.
         """
         x, embedding = self._backbone(keypoints, valid, self.depth, embed and self.class_token)
-        if self.token_in_backbone:
-            x = x[:, 1:]
-        with autocast_disabled(x):
-            return PoseOutput(self.head(self.representation(x)), embedding)
+        return PoseOutput(self.lift(x), embedding)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
         """The embedding of `forward`, without the layers that only lifting needs."""

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from actionpose.checkpoint import load_motionbert
-from actionpose.models.dstformer import PoseEncoder, attend
+from actionpose.models.blocks import attend
+from actionpose.models.dstformer import PoseEncoder
 from actionpose.utils.errors import UserError
 
 REFERENCES = Path(__file__).parents[1] / "reference_outputs"

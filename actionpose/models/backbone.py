@@ -1,0 +1,121 @@
+"""What pretraining, fine-tuning and lifting ask of a network that lifts 2D keypoints.
+
+A backbone embeds a clip, transforms the state in `depth` stages, and reads poses from the last one.
+Letters in shapes: B clips, T frames, J joints, D channels.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from actionpose.utils.errors import UserError
+
+State = Any
+"""A tensor of tokens (B, T', J', D), or a tuple whose first entry these are."""
+
+
+class Backbone(nn.Module):
+    """A lifting network in stages.
+
+    Attributes:
+        width: channels of a token (D).
+        depth: number of stages.
+        frames: of a clip, as `length` says.
+        num_joints: J.
+        length: clips have exactly `frames` frames; at most or at least as many (then T - frames + 1
+            poses are lifted); or any number.
+        channels: of keypoints that count: x and y, or the confidence too.
+        centre_only: a clip has one pose, that of its middle frame.
+        masks_padding: whether padding, where `valid` is False, changes nothing in other frames. The
+            other networks need the last frame repeated there.
+        token: how an embedding of the whole motion is carried: by a row of tokens before the
+            frames, by a further proxy, or by a query that reads the frames (`models.encoder`).
+    """
+
+    length: ClassVar[Literal["fixed", "at_most", "at_least", "any"]] = "at_most"
+    channels: ClassVar[Literal["xy", "xyc"]] = "xyc"
+    centre_only: ClassVar[bool] = False
+    masks_padding: ClassVar[bool] = True
+    token: ClassVar[Literal["row", "proxy", "read"]] = "row"
+
+    width: int
+    depth: int
+    frames: int
+    num_joints: int
+
+    def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> State:
+        """The state that enters the first stage.
+
+        Args:
+            keypoints: (B, T, J, 3) normalized x (right), y (down) and confidence; networks of two
+                channels also take (B, T, J, 2).
+            valid: (B, T) bool, False on padding.
+        """
+        raise NotImplementedError
+
+    def stage(self, i: int, state: State, valid: Tensor | None = None) -> State:
+        """The state after stage `i`, from 0."""
+        raise NotImplementedError
+
+    def lift(self, state: State) -> Tensor:
+        """Poses (B, T, J, 3) of the last state, in the units that the weights were trained in."""
+        raise NotImplementedError
+
+    def poses(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
+        """All of it: (B, T, J, 3), or fewer frames as `length` and `centre_only` say.
+
+        Raises:
+            UserError: another number of frames, joints or channels.
+        """
+        self.check(keypoints)
+        state = self.embed(keypoints, valid)
+        for i in range(self.depth):
+            state = self.stage(i, state, valid)
+        return self.lift(state)
+
+    def check(self, keypoints: Tensor) -> None:
+        """Refuse clips that the network does not take.
+
+        Raises:
+            UserError: says which ones it takes.
+        """
+        frames, joints, channels = keypoints.shape[1:]
+        name = type(self).__name__
+        wrong = {
+            "fixed": frames != self.frames,
+            "at_most": frames > self.frames,
+            "at_least": frames < self.frames,
+            "any": False,
+        }[self.length]
+        if wrong:
+            how = {"fixed": "exactly", "at_most": "at most", "at_least": "at least"}[self.length]
+            raise UserError(
+                f"the clips have {frames} frames, but this {name} takes {how} {self.frames}: "
+                f"cut or repeat frames, or load weights for {frames}"
+            )
+        if joints != self.num_joints:
+            raise UserError(
+                f"the clips have {joints} joints, but this {name} takes {self.num_joints}"
+            )
+        if channels < len(self.channels):
+            raise UserError(
+                f"the clips have {channels} channels, but this {name} needs x, y and confidence: "
+                "add a third channel, 1 where the detector gives none"
+            )
+
+    @classmethod
+    def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The arguments that fit a state dict, but for those that shapes do not tell.
+
+        Raises:
+            KeyError, IndexError, ValueError: the weights are of another network.
+        """
+        raise NotImplementedError
+
+
+def num_layers(weights: Mapping[str, Tensor], prefix: str) -> int:
+    """How many entries the list `prefix` of a state dict has."""
+    return len(
+        {key.split(".")[prefix.count(".") + 1] for key in weights if key.startswith(f"{prefix}.")}
+    )

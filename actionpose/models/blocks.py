@@ -1,0 +1,119 @@
+"""Parts of several networks: attention, MLP, the block of both, and how they run over an axis.
+
+Letters in shapes: N sequences, L tokens of each, B clips, T frames, J joints, D channels, H heads.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention of (N, H, L, D/H).
+
+    While training in bf16 on CPU it is written out: torch's fused backward pass is ten times
+    slower in bf16 there, and took three quarters of a step.
+    """
+    if not (q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled()):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -torch.inf)
+    return logits.softmax(dim=-1).to(v.dtype) @ v
+
+
+def autocast_disabled(x: Tensor) -> torch.autocast:
+    """Full precision: bf16 would round keypoints to 2 pixels of 1000, and poses to millimeters."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Stochastic depth: while training, each entry of the first axis is dropped whole."""
+    if not rate or not training:
+        return x
+    kept = x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(1 - rate)
+    return x * kept / (1 - rate)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the middle axis of (N, L, D)."""
+
+    def __init__(self, dim: int, num_heads: int, qkv_bias: bool = True):
+        super().__init__()
+        self.num_heads = num_heads
+        self.proj = nn.Linear(dim, dim)  # before qkv, as in MotionBERT's state dict
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (N, H, L, D/H)."""
+        qkv = self.qkv(x).view(*x.shape[:2], 3, self.num_heads, -1)  # (N, L, 3, H, D/H)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`mask` is bool, broadcastable to (N, H, L, L): True where a key may be attended."""
+        return self.proj(attend(*self.heads(x), mask).transpose(1, 2).flatten(-2))
+
+
+class MLP(nn.Module):
+    """Two linear layers with a GELU between."""
+
+    def __init__(self, dim: int, ratio: float, bias: bool = True, dropout: float = 0.0):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, round(ratio * dim), bias=bias)
+        self.fc2 = nn.Linear(round(ratio * dim), dim, bias=bias)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.dropout(F.gelu(self.fc1(x)), self.dropout, self.training)
+        return F.dropout(self.fc2(x), self.dropout, self.training)
+
+
+class Block(nn.Module):
+    """Attention and MLP of (N, L, D), both after a LayerNorm and beside a residual.
+
+    Args:
+        eps: of both LayerNorms.
+        drop_path: probability that a sequence skips a half, while training.
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, mlp_ratio: float, eps: float, drop_path: float = 0.0
+    ):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, num_heads)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = MLP(dim, mlp_ratio)
+        self.drop_path = drop_path
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = x + drop_path(self.attn(self.norm1(x), mask), self.drop_path, self.training)
+        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training)
+
+
+def over_joints(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A layer of (B * T, J, D) on (B, T, J, D)."""
+    return layer(x.flatten(0, 1)).view(x.shape)
+
+
+def over_frames(layer: Callable[..., Tensor], x: Tensor, valid: Tensor | None = None) -> Tensor:
+    """A layer of (B * J, T, D) on (B, T, J, D).
+
+    Args:
+        valid: (B, T) bool, False on frames that none may attend to; the layer then takes a mask.
+    """
+    clips, frames, joints, dim = x.shape
+    sequences = x.transpose(1, 2).flatten(0, 1)
+    if valid is None:
+        y = layer(sequences)
+    else:
+        y = layer(sequences, frame_mask(valid, joints))
+    return y.view(clips, joints, frames, dim).transpose(1, 2)
+
+
+def frame_mask(valid: Tensor, joints: int) -> Tensor:
+    """The mask of `Attention` over (B * J, T, D) for valid frames (B, T): (B * J, 1, 1, T)."""
+    return valid.repeat_interleave(joints, dim=0)[:, None, None, :]

@@ -1,0 +1,84 @@
+"""MixSTE (Zhang et al., CVPR 2022): attention over joints and over frames in turn.
+
+Parameter names are those of its `MixSTE2`, so that official weights load by name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from actionpose.models.backbone import Backbone, num_layers
+from actionpose.models.blocks import Block, over_frames, over_joints
+
+EPS = 1e-6  # of all LayerNorms but the head's
+
+
+class MixSTE(Backbone):
+    """(B, T, J, 2) keypoints to (B, T, J, 3) poses.
+
+    The two norms after the blocks are shared by all depths: they normalize the residual stream.
+
+    Args:
+        dim: channels of a token.
+        depth: pairs of blocks.
+        num_heads: attention heads; divides `dim`.
+        mlp_ratio: hidden size of the MLPs over `dim`.
+        max_frames: T, rows of the temporal embedding.
+        drop_path: rate at the last depth while training; it rises linearly from 0.
+    """
+
+    length = "fixed"
+    channels = "xy"
+
+    def __init__(
+        self,
+        *,
+        dim: int = 512,
+        depth: int = 8,
+        num_heads: int = 8,
+        mlp_ratio: float = 2,
+        max_frames: int = 243,
+        num_joints: int = 17,
+        drop_path: float = 0.1,
+    ):
+        super().__init__()
+        self.width, self.depth, self.frames, self.num_joints = dim, depth, max_frames, num_joints
+        rates = np.linspace(0, drop_path, depth).tolist()
+
+        def blocks() -> nn.ModuleList:
+            return nn.ModuleList(Block(dim, num_heads, mlp_ratio, EPS, rate) for rate in rates)
+
+        self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim))
+        self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, max_frames, dim))
+        self.Spatial_patch_to_embedding = nn.Linear(2, dim)
+        self.STEblocks = blocks()
+        self.TTEblocks = blocks()
+        self.Spatial_norm = nn.LayerNorm(dim, eps=EPS)
+        self.Temporal_norm = nn.LayerNorm(dim, eps=EPS)
+        self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 3))
+
+    def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
+        return self.Spatial_patch_to_embedding(keypoints[..., :2]) + self.Spatial_pos_embed
+
+    def stage(self, i: int, state: Tensor, valid: Tensor | None = None) -> Tensor:
+        x = self.Spatial_norm(over_joints(self.STEblocks[i], state))
+        if i == 0:
+            x = x + self.Temporal_pos_embed[0, : x.shape[1], None]
+        return self.Temporal_norm(over_frames(self.TTEblocks[i], x, valid))
+
+    def lift(self, state: Tensor) -> Tensor:
+        return self.head(state)
+
+    @classmethod
+    def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+        _, max_frames, dim = weights["Temporal_pos_embed"].shape
+        return {
+            "dim": dim,
+            "depth": num_layers(weights, "STEblocks"),
+            "mlp_ratio": weights["STEblocks.0.mlp.fc1.weight"].shape[0] / dim,
+            "max_frames": max_frames,
+            "num_joints": weights["Spatial_pos_embed"].shape[1],
+        }

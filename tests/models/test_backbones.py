@@ -1,0 +1,164 @@
+"""The backbones against the code of their authors: tiny, and at official size if found."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.parity_vectors import (
+    Spec,
+    buffer_sums,
+    gradient_sums,
+    official,
+    tiny,
+    weights,
+    without_dropout,
+)
+from torch import Tensor
+
+from actionpose.models import PoseEncoder
+from actionpose.models.backbone import Backbone
+from actionpose.models.mixste import MixSTE
+from actionpose.utils.errors import UserError
+
+LIMIT = 1e-9
+
+
+def poses(network: Backbone, x: Tensor) -> dict[str, Tensor]:
+    return {"y": network.poses(x)}
+
+
+@dataclass
+class Case:
+    """A network of a peer and how its outputs are computed.
+
+    Args:
+        sizes: variants of official size; True where the vector takes under a second.
+        used: how many outputs the gradients are of.
+    """
+
+    cls: type[Any]
+    run: Callable[[Any, Tensor], dict[str, Tensor]] = poses
+    sizes: dict[str, bool] = field(default_factory=dict)
+    used: int = 1
+
+
+CASES = {
+    "MixSTE": Case(MixSTE, sizes={"h36m_243": False, "h36m_81": False}),
+}
+LARGE = pytest.mark.skipif(
+    not os.environ.get("ACTIONPOSE_LARGE"), reason="takes long: set ACTIONPOSE_LARGE to 1"
+)
+EVERY = pytest.mark.parametrize("name", CASES)
+OFFICIAL = pytest.mark.parametrize(
+    ("name", "variant"), [(name, variant) for name, case in CASES.items() for variant in case.sizes]
+)
+
+
+def arguments(name: str, spec: Spec) -> dict[str, Any]:
+    """Sizes from the weights; heads, which shapes do not tell, from the spec."""
+    found = CASES[name].cls.sizes(
+        {key: torch.empty(s, device="meta") for key, s, *_ in spec["tensors"]}
+    )
+    heads = spec["args"].get("num_heads")
+    return found | ({"num_heads": heads} if heads else {})
+
+
+def build(name: str, spec: Spec) -> Any:
+    network = CASES[name].cls(**arguments(name, spec)).double()
+    network.load_state_dict(weights(spec))
+    return network.eval()
+
+
+def assert_close(found: Tensor, expected: Tensor, limit: float = LIMIT) -> None:
+    torch.testing.assert_close(found, expected, rtol=0, atol=limit, equal_nan=True)
+
+
+@EVERY
+def test_backbone_outputs_are_the_peers(name: str) -> None:
+    spec, arrays = tiny(name)
+    with torch.no_grad():
+        outputs = CASES[name].run(build(name, spec), arrays["x"].double())
+    for key, value in outputs.items():
+        assert_close(value[: len(arrays[key])], arrays[key])
+    missing = {key for key in arrays if key.startswith("y") and "train" not in key} - outputs.keys()
+    assert not missing
+
+
+@EVERY
+def test_backbone_gradients_are_the_peers(name: str) -> None:
+    spec, arrays = tiny(name)
+    if "grad" not in arrays:
+        pytest.skip("the peer's gradients are not known at this size")
+    network = build(name, spec)
+    outputs = CASES[name].run(network, arrays["x"].double())
+    found = gradient_sums(
+        network, spec, [outputs[key] for key in spec["outputs"]], CASES[name].used
+    )
+    scale = arrays["grad"].nan_to_num().abs().clamp(min=1)
+    assert_close(found / scale, arrays["grad"] / scale)
+
+
+@EVERY
+def test_backbone_batch_statistics_are_the_peers(name: str) -> None:
+    spec, arrays = tiny(name)
+    if "y_train" not in arrays:
+        pytest.skip("it has no batch statistics")
+    network = without_dropout(build(name, spec))
+    with torch.no_grad():
+        found = CASES[name].run(network, arrays["x"].double())["y"]
+    assert_close(found, arrays["y_train"])
+    assert_close(buffer_sums(network, spec), arrays["buffers_after_train"])
+
+
+@OFFICIAL
+def test_official_weights_fit(parity_data: Path, name: str, variant: str) -> None:
+    """Names and shapes, all of them."""
+    spec, _ = official(parity_data, name, variant)
+    with torch.device("meta"):
+        network = CASES[name].cls(**arguments(name, spec))
+    expected = {key: tuple(shape) for key, shape, *_ in spec["tensors"]}
+    assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        pytest.param(name, variant, marks=() if fast else LARGE)
+        for name, case in CASES.items()
+        for variant, fast in case.sizes.items()
+    ],
+)
+def test_official_sizes_are_the_peers(parity_data: Path, name: str, variant: str) -> None:
+    spec, arrays = official(parity_data, name, variant)
+    if not arrays:
+        pytest.skip("there is no output of the peer at this size")
+    with torch.no_grad():
+        outputs = CASES[name].run(build(name, spec), arrays["x"].double())
+    for key in outputs.keys() & arrays.keys():
+        assert_close(outputs[key], arrays[key])
+
+
+def test_stages_of_dstformer_are_its_forward_pass() -> None:
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "depth": 2, "num_heads": 2, "dim_rep": 16, "max_frames": 9}
+    x, valid = torch.randn(2, 9, 17, 3), torch.ones(2, 9, dtype=torch.bool)
+    valid[1, 6:] = False
+    for token in (False, True):
+        encoder = PoseEncoder(**sizes, middle_layer=1, class_token=token).eval()
+        assert torch.equal(encoder.poses(x, valid), encoder(x, valid).pose)
+
+
+@pytest.mark.parametrize(
+    ("shape", "problem"),
+    [
+        ((1, 8, 17, 2), "clips have 8 frames, but this MixSTE takes exactly 9"),
+        ((1, 9, 15, 2), "clips have 15 joints, but this MixSTE takes 17"),
+    ],
+)
+def test_backbone_refuses_other_clips(shape: tuple[int, ...], problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        MixSTE(dim=8, depth=1, num_heads=1, max_frames=9).poses(torch.zeros(shape))
