@@ -79,16 +79,17 @@ def test_saved_steps_are_complete_and_in_order(tmp_path: Path) -> None:
     assert checkpoint.saved_steps(tmp_path) == []
     for step in (900, 1000, 20):
         save(tmp_path, step)
-    (tmp_path / "checkpoints" / "0002000.tmp").mkdir()  # of a killed process
+    (tmp_path / "checkpoints" / ".unfinished-0123456789ab").mkdir()  # of a killed process
     steps = [folder.name for folder in checkpoint.saved_steps(tmp_path)]
     assert steps == ["0000020", "0000900", "0001000"]
 
 
 def test_save_replaces_the_same_step(tmp_path: Path) -> None:
+    left = tmp_path / "checkpoints" / ".unfinished-0123456789ab"  # of a killed process
+    left.mkdir(parents=True)
+    (left / "rubbish").write_text("")
     save(tmp_path, 3, encoder(1))
     again = encoder(2)
-    (tmp_path / "checkpoints" / "0000003.tmp").mkdir()
-    (tmp_path / "checkpoints" / "0000003.tmp" / "rubbish").write_text("")
     folder = save(tmp_path, 3, again)
     assert_same(checkpoint.load(folder)[0], again.state_dict())
     assert [path.name for path in folder.parent.iterdir()] == ["0000003"]

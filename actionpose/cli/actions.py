@@ -62,7 +62,7 @@ def actions(
 
     known = [*timelines.WRITERS, *(s for s in WRITERS if s not in timelines.WRITERS)]
     if out:
-        check_outputs(out, known, "timeline.csv", (input,))
+        check_outputs(out, known, "timeline.csv")
     given = _labels(labels, labels_file)
     names = None if given is None else clean_labels(given)
     source: Any
@@ -146,7 +146,7 @@ def search(
     from actionpose.datasets.statistics import counted
     from actionpose.inference import search as searching
     from actionpose.inference.predictor import ActionPose
-    from actionpose.utils.files import write_json
+    from actionpose.utils.files import check_not_inputs, write_json
 
     if top < 1:
         raise UserError(f"--top must be 1 or more, not {top}")
@@ -155,6 +155,8 @@ def search(
         raise UserError("--start and --stop belong to a query that is a result (npz)")
     texts = [] if by_motion else clean_labels([query])
     sources = searching.find_sources(where)
+    if json_out:
+        check_not_inputs((json_out,), (*sources, Path(query)))
     model = ActionPose.from_pretrained(checkpoint, device)
     if by_motion:
         vector = searching.embed_span(Path(query), model, start, stop)

@@ -9,6 +9,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from actionpose.cli.options import Quiet, check_outputs, progress_bar
 from actionpose.cli.postprocess import MotionOptions, described
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import check_not_inputs
 
 Outputs = Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])]
 Motion = Annotated[MotionOptions, arg(name="")]
@@ -36,7 +37,7 @@ def export(
     from actionpose.result import Result
     from actionpose.utils.writers import WRITERS
 
-    check_outputs(out, list(WRITERS), "result.bvh", (result, video))
+    check_outputs(out, list(WRITERS), "result.bvh")
     if video is not None and not video.is_file():
         raise UserError(f"there is no video {video}")
     loaded = Result.load(result)
@@ -73,7 +74,8 @@ def view(
     from actionpose.visualization.html_viewer import write_html
 
     page = result.with_suffix(".html") if out is None else out
-    check_outputs((page,), [".html", ".htm"], "page.html", (result, video))
+    check_outputs((page,), [".html", ".htm"], "page.html")
+    check_not_inputs((page,), (result,))
     loaded = motion.apply(Result.load(result))
     write_html(loaded, page, video=video)
     print(f"wrote   {page}")
@@ -99,7 +101,7 @@ def angles(
     from actionpose.result import Result
 
     if out:
-        check_outputs(out, list(writers.WRITERS), "angles.csv", (result,))
+        check_outputs(out, list(writers.WRITERS), "angles.csv")
     table = joint_angles(motion.apply(Result.load(result)))
     for person, track in enumerate(table.track_id):
         degrees = table.degrees[person]

@@ -156,7 +156,7 @@ def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
             "several inputs or a folder: give the folder to write to and what to save, as in "
             "--out-dir lifted/ --save npz,csv"
         )
-    check_outputs(out, list(WRITERS), "result.npz", inputs)
+    check_outputs(out, list(WRITERS), "result.npz")
 
 
 def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -> None:

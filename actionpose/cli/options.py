@@ -1,5 +1,7 @@
 """What commands share: options that mean the same everywhere, and small checks."""
 
+import functools
+import inspect
 import re
 import sys
 import warnings
@@ -19,10 +21,29 @@ Checkpoint = Annotated[str, arg(help="bundled name, checkpoint or run folder, or
 Device = Annotated[str, arg(help="auto, cpu or cuda")]
 
 
+_OUTPUTS = ("out", "json_out", "confusion")  # parameters of commands; other paths are inputs
+
+
 def parse(function: Callable[..., Any], name: str, arguments: list[str]) -> Any:
-    """Parse the arguments of a command by its signature, and call it."""
+    """Parse the arguments of a command by its signature, and call it.
+
+    Raises:
+        UserError: an output is an input, or what the command raises.
+    """
+
+    @functools.wraps(function)
+    def checked(*values: Any, **named: Any) -> Any:
+        given = inspect.signature(function).bind(*values, **named).arguments
+        paths: dict[bool, list[Path]] = {True: [], False: []}
+        given.pop("where", None)  # folders to look for inputs in
+        for parameter, value in given.items():
+            some = value if isinstance(value, tuple) else (value,)
+            paths[parameter in _OUTPUTS] += [path for path in some if isinstance(path, Path)]
+        check_not_inputs(paths[True], paths[False])
+        return function(*values, **named)
+
     return tyro.cli(
-        function,
+        checked,
         prog=f"actionpose {name}",
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
@@ -61,9 +82,7 @@ def parse_height(text: str) -> float:
     return meters
 
 
-def check_outputs(
-    out: tuple[Path, ...], suffixes: list[str], example: str, inputs: Iterable[Path | None]
-) -> None:
+def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> None:
     """Refuse what cannot be written before the work, not after it."""
     if not out:
         raise UserError(f"say where to write: -o {example}")
@@ -72,7 +91,6 @@ def check_outputs(
             raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(suffixes)}")
         if not path.absolute().parent.is_dir():
             raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
-    check_not_inputs(out, [path for path in inputs if path is not None])
 
 
 @contextmanager

@@ -177,9 +177,6 @@ def fit(
     if resume:
         optimizer.load_state_dict(checkpoint.load_training(resume)["optimizer"])
     main = accelerator.is_main_process
-    if main:
-        run_folder.open_run(run, task.metadata["config"], accelerator)
-    log = run_folder.Log(run, step) if main else None
     clock = _Clock(step, total, config)
     status, scores, folder = "finished", dict[str, float](), resume
     batches = task.batches.starting_at(step)
@@ -190,7 +187,7 @@ def fit(
         tqdm(
             total=total, initial=step, unit="step", disable=True if quiet or not main else None
         ) as bar,
-        contextlib.closing(log) if log else contextlib.nullcontext(),
+        run_folder.open_run(run, task.metadata["config"], accelerator, step) as log,
         stop_requests() as stop_asked,
     ):
         while step < total:

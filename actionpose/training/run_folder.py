@@ -8,6 +8,8 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, make_folder, write_json
+from actionpose.utils.locks import one_at_a_time
 from actionpose.utils.yaml_config import to_dict
 
 
@@ -41,12 +44,28 @@ def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
     return steps[-1] if steps else None
 
 
-def open_run(run: Path, config: dict[str, Any], accelerator: Any) -> None:
-    """Make the folder of a run, and record its configuration and environment."""
+@contextmanager
+def open_run(
+    run: Path, config: dict[str, Any], accelerator: Any, step: int
+) -> Iterator["Log | None"]:
+    """Make the folder of a run, record its configuration and environment, and open its log.
+
+    Yields:
+        The log from `step` on; None in processes other than the main one.
+
+    Raises:
+        UserError: another training is writing to the folder.
+    """
+    if not accelerator.is_main_process:
+        yield None
+        return
     make_folder(run)
-    with atomic_write(run / "config.yaml") as path:  # other processes may be reading it
-        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    write_json(run / "environment.json", environment(accelerator))
+    with one_at_a_time(run):
+        with atomic_write(run / "config.yaml") as path:  # other processes may be reading it
+            path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        write_json(run / "environment.json", environment(accelerator))
+        with closing(Log(run, step)) as log:
+            yield log
 
 
 # Settings that may differ between two calls that belong to one run.

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.locks import UNFINISHED, lock_new, remove_abandoned, unlock
+
+_OF_FOLDERS = (".json", ".jsonl", ".npy")  # what folders that are inputs are made of
 
 
 def cache_folder() -> Path:
@@ -29,7 +32,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path beside `path` to write to; what was written there becomes `path` at the end.
 
     If the block raises, whatever it raises (KeyboardInterrupt too), `path` stays as it was and
-    nothing is left beside it. A link is followed: the file it points at is replaced.
+    nothing is left beside it; what a killed process leaves is removed by a later one that writes
+    to the same folder. A link is followed: the file it points at is replaced.
 
     Yields:
         The path of a new, empty file in the same folder and with the same suffix, so that NumPy
@@ -40,12 +44,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             `path` is something else than a file.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise UserError(f"cannot write {path}: it exists and is not a file; choose another name")
     # a short name of its own, because the target's may already be as long as names can be
-    unfinished = target.with_name(f".unfinished-{secrets.token_hex(6)}{target.suffix}")
+    unfinished = target.with_name(f"{UNFINISHED}{secrets.token_hex(6)}{target.suffix}")
+    descriptor = None
     try:
-        unfinished.touch(exist_ok=False)  # a folder that cannot be written to fails before the work
+        # a folder that cannot be written to fails before the work
+        descriptor = lock_new(unfinished, folder=False)
+        remove_abandoned(target.parent)
         try:
             yield unfinished
             os.replace(unfinished, target)
@@ -55,6 +62,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         if error.filename not in (None, os.fspath(unfinished)):
             raise  # not about this file: say, one that the block reads
         raise UserError(_reason(path, target, error)) from error
+    finally:
+        unlock(descriptor)
 
 
 @contextmanager
@@ -124,32 +133,55 @@ def make_folder(folder: Path) -> None:
 def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
     """Give a new folder beside `path` to fill; it becomes `path` at the end.
 
-    If the block raises, nothing is left. What a killed process leaves is called `*.tmp` and is
-    removed by the next try.
+    If the block raises, nothing is left; what a killed process leaves is removed by a later one
+    that writes to the same place.
 
     Args:
         replace: whether a folder that is there makes way.
 
     Raises:
-        UserError: `path` exists, or the folder cannot be written (disk full, ...).
+        UserError: `path` exists, another process is writing it, or the folder cannot be written
+            (disk full, ...).
     """
     target = Path(path)
-    if target.exists() and not replace:
-        raise UserError(f"{path} exists already: remove it, or choose another name")
-    unfinished = target.with_name(f"{target.name}.tmp")
+    # the name is always the same, so that its lock is that of the target
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
+    unfinished = target.with_name(UNFINISHED + digest)
+    descriptor = None
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        shutil.rmtree(target, ignore_errors=True)
-        unfinished.rename(target)
+        try:
+            _check_absent(target, replace)
+            descriptor = lock_new(unfinished, folder=True)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is writing {path}: wait for it, or choose another name"
+            ) from error
+        if descriptor is None:  # without locks, a name that nobody else has
+            unfinished.rmdir()
+            unfinished = target.with_name(f"{UNFINISHED}{digest}-{secrets.token_hex(6)}")
+            unfinished.mkdir()
+        try:
+            _check_absent(target, replace)  # another process may have written it meanwhile
+            remove_abandoned(target.parent)
+            for left in unfinished.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield unfinished
+            shutil.rmtree(target, ignore_errors=True)
+            unfinished.rename(target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         about = Path(os.fsdecode(error.filename)) if error.filename else unfinished
         if unfinished not in (about, *about.parents) and about not in unfinished.parents:
             raise  # not about this folder: say, a file that the block reads
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        unlock(descriptor)
+
+
+def _check_absent(target: Path, replace: bool) -> None:
+    if os.path.lexists(target) and not replace:
+        raise UserError(f"{target} exists already: remove it, or choose another name")
 
 
 def _reason(path: str | os.PathLike[str], target: Path, error: OSError) -> str:
@@ -159,12 +191,15 @@ def _reason(path: str | os.PathLike[str], target: Path, error: OSError) -> str:
 
 
 def check_not_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse to write over what is read: the same path, or a link to the same file.
+    """Refuse to write over what is read: the same path, a link to it, or a part of a folder.
 
     Raises:
         UserError: names the output.
     """
-    read = [path for path in inputs if path.exists()]
-    for output in outputs:
-        if output.exists() and any(output.samefile(path) for path in read):
-            raise UserError(f"the output {output} is the input itself: choose another name")
+    read = [path for path in inputs if os.path.exists(path)]
+    for output in filter(os.path.exists, outputs):
+        parents = Path(os.path.realpath(output)).parents
+        for path in read:
+            is_part = output.suffix in _OF_FOLDERS and Path(os.path.realpath(path)) in parents
+            if is_part or os.path.samefile(output, path):
+                raise UserError(f"the output {output} is the input itself: choose another name")

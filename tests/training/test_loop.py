@@ -23,6 +23,7 @@ from actionpose.config import FinetuneConfig, NoiseConfig, TrainingConfig
 from actionpose.training.finetune import finetune
 from actionpose.training.loop import learning_rate, stop_requests
 from actionpose.utils.errors import UserError
+from actionpose.utils.locks import one_at_a_time
 
 
 def test_log_drops_rows_after_the_checkpoint(tiny_config: FinetuneConfig, tmp_path: Path) -> None:
@@ -32,6 +33,14 @@ def test_log_drops_rows_after_the_checkpoint(tiny_config: FinetuneConfig, tmp_pa
         log.write('{"step": 2, "total": 0.5}\n{"step": 3, "tot')  # killed while writing
     finetune(tiny_config, tmp_path / "run", quiet=True)
     assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def test_two_trainings_in_one_folder(tiny_config: FinetuneConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with one_at_a_time(run), pytest.raises(UserError, match="another process is writing to"):
+        finetune(tiny_config, run, quiet=True)
+    assert [path.name for path in run.iterdir()] == [".lock"]
 
 
 def test_loss_that_is_not_finite_names_its_clips(

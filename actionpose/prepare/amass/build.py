@@ -34,6 +34,7 @@ from actionpose.prepare.amass.smplh import reduce_body
 from actionpose.prepare.amass.workers import PART_FORMAT, Bodies, PartTask, make_parts
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import make_folder
+from actionpose.utils.locks import one_at_a_time
 
 LICENSE = (
     "AMASS and its annotations: research only, not to be passed on; see the agreements you accepted"
@@ -224,7 +225,8 @@ def prepare(
     skipped = dict.fromkeys(missing, "no file of it in AMASS")
     report = Report(found.name, about, dict(found.read), left_out=Counter(found.left_out))
     make_folder(parts)
-    make_parts(tasks, bodies, workers, skipped, progress)
+    with one_at_a_time(parts):
+        make_parts(tasks, bodies, workers, skipped, progress)
     kept: dict[str, Any] = {}
 
     def motions() -> Iterator[Motion]:
