@@ -13,11 +13,8 @@ test: .venv/.dev  ## the whole test suite
 	$(TEST)
 
 test-portability: .venv/.dev  ## the whole test suite as on other machines, see CONTRIBUTING.md
-	CXX=/nonexistent $(TEST)
-	LC_ALL=C $(TEST)
-	taskset -c 0 $(TEST)
-	HOME=/dev/null $(TEST)
-	CXXFLAGS=-march=x86-64 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(TEST)
+	CXX=/nonexistent LC_ALL=C taskset -c 0 $(TEST)
+	CXXFLAGS=-march=x86-64 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 HOME=/dev/null $(TEST)
 
 lint: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
