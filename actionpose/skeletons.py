@@ -85,10 +85,23 @@ H36M17 = _skeleton(
     "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist",
     *(_LEGS, "pelvis spine thorax nose head", "thorax *_shoulder *_elbow *_wrist"),
 )
+# H36M17 and the feet: the toe base is the ball of the foot, the joint between foot and toes; the
+# toe is the tip of the toes.
+H36M17_FEET = _skeleton(
+    "h36m17_feet",
+    " ".join((*H36M17.joints, "left_toe_base left_toe right_toe_base right_toe")),
+    *(_LEGS, "pelvis spine thorax nose head", "thorax *_shoulder *_elbow *_wrist"),
+    "*_ankle *_toe_base *_toe",
+)
+_COCO = ("nose *_eye *_ear", "nose *_shoulder *_elbow *_wrist", "*_shoulder *_hip *_knee *_ankle")
 COCO17 = _skeleton(
-    "coco17",
-    "nose *_eye *_ear *_shoulder *_elbow *_wrist *_hip *_knee *_ankle",
-    *("nose *_eye *_ear", "nose *_shoulder *_elbow *_wrist", "*_shoulder *_hip *_knee *_ankle"),
+    "coco17", "nose *_eye *_ear *_shoulder *_elbow *_wrist *_hip *_knee *_ankle", *_COCO
+)
+COCO23 = _skeleton(  # the first joints of COCO-WholeBody: COCO-17's and the feet
+    "coco23",
+    f"{' '.join(COCO17.joints)} left_big_toe left_small_toe left_heel "
+    "right_big_toe right_small_toe right_heel",
+    *(*_COCO, *_FEET),
 )
 HALPE26 = _skeleton(
     "halpe26",
@@ -130,7 +143,10 @@ MPI_INF_3DHP17 = _skeleton(
 
 SKELETONS = {
     skeleton.name: skeleton
-    for skeleton in (H36M17, COCO17, HALPE26, BODY25, MEDIAPIPE33, MPII16, MPI_INF_3DHP17)
+    for skeleton in (
+        *(H36M17, H36M17_FEET, COCO17, COCO23, HALPE26, BODY25, MEDIAPIPE33, MPII16),
+        MPI_INF_3DHP17,
+    )
 }
 
 # The paper's six parts (Figure 3). Upper and lower body share no joint; the pelvis is a hip.
@@ -143,40 +159,69 @@ BODY_PARTS: dict[str, tuple[str, ...]] = {
     "hips": _names("pelvis *_hip"),
 }
 
+
+def skeleton_of(num_joints: int) -> Skeleton:
+    """H36M17_FEET for its 21 joints, else H36M17."""
+    return H36M17_FEET if num_joints == len(H36M17_FEET) else H36M17
+
+
 # How H36M17's joints follow from another set: the source joints whose mean each one is. A joint
 # of the same name is taken as it is. Halpe-26 and COCO-17 as MotionBERT maps them.
+#
+# The feet: detectors give the back of the heel and the tips of the big and the small toe (OpenPose,
+# Halpe, COCO-WholeBody), or the heel and the tip of the foot (MediaPipe's foot_index). The toe is
+# the middle of the tips; the toe base lies 3/4 of the way from the heel to it (2/3 with MediaPipe,
+# whose tip is farther): the ball of the foot is at 0.65 (small toe) to 0.73 (big toe) of its
+# length. A name that comes twice counts twice.
 _FROM_LIMBS = {
     "pelvis": "*_hip",
     "spine": "*_hip *_shoulder",
     "thorax": "*_shoulder",
     "head": "*_eye",
 }
+_FROM_TOES = {
+    joint.replace("*", side): parts.replace("*", side)
+    for joint, parts in (
+        ("*_toe_base", "*_heel *_heel" + 3 * " *_big_toe *_small_toe"),
+        ("*_toe", "*_big_toe *_small_toe"),
+    )
+    for side in ("left", "right")
+}
 _DERIVED: dict[str, dict[str, str]] = {
     "coco17": _FROM_LIMBS,
-    "halpe26": {"spine": "neck pelvis", "thorax": "neck"},
-    "body25": {"spine": "neck pelvis", "thorax": "neck", "head": "*_eye"},
-    "mediapipe33": _FROM_LIMBS,
+    "coco23": _FROM_LIMBS | _FROM_TOES,
+    "halpe26": {"spine": "neck pelvis", "thorax": "neck"} | _FROM_TOES,
+    "body25": {"spine": "neck pelvis", "thorax": "neck", "head": "*_eye"} | _FROM_TOES,
+    "mediapipe33": _FROM_LIMBS
+    | {f"{s}_toe": f"{s}_foot_index" for s in ("left", "right")}
+    | {f"{s}_toe_base": f"{s}_heel {s}_foot_index {s}_foot_index" for s in ("left", "right")},
     "mpii16": {"spine": "*_hip *_shoulder", "nose": "neck"},
     "mpi_inf_3dhp17": {"thorax": "neck", "nose": "head", "head": "head_top"},
 }
 
 
+def _parts(source: Skeleton, target: Skeleton) -> dict[str, tuple[str, ...]]:
+    """For each target joint, the names of the joints whose mean it is."""
+    derived = _DERIVED.get(source.name, {}) if target in (H36M17, H36M17_FEET) else {}
+    return {joint: _names(derived.get(joint, joint)) for joint in target.joints}
+
+
+def gives(source: Skeleton, target: Skeleton) -> bool:
+    """Whether `convert` finds every joint of the target in the source."""
+    return set().union(*_parts(source, target).values()) <= set(source.joints)
+
+
 @cache
 def _sources(source: Skeleton, target: Skeleton) -> list[list[int]]:
     """For each target joint, the source joints whose mean it is."""
-    derived = _DERIVED.get(source.name, {}) if target is H36M17 else {}
-    named = [_names(derived.get(joint, joint)) for joint in target.joints]
-    missing = [
-        joint
-        for joint, parts in zip(target.joints, named, strict=True)
-        if not set(parts) <= set(source.joints)
-    ]
+    named = _parts(source, target)
+    missing = [joint for joint, parts in named.items() if not set(parts) <= set(source.joints)]
     if missing:
         raise UserError(
             f"{source.name} keypoints cannot be converted to {target.name}: "
             f"nothing gives {', '.join(missing)}"
         )
-    return [source.indices(*parts) for parts in named]
+    return [source.indices(*parts) for parts in named.values()]
 
 
 def convert(

@@ -2,20 +2,26 @@
 
     ACTIONPOSE_OPEN_DATA=FOLDER python benchmarks/open_corpora.py OUT
 
-FOLDER holds NAME.npz (int16 differences in millimeters) and NAME.jsonl (a line per sequence).
+FOLDER holds NAME.npz (int16 differences in millimeters) and NAME.jsonl (a line per sequence), and
+may hold the same of the joints of the feet, NAME_feet.npz and NAME_feet.jsonl. Toes that are absent
+beside a toe base are computed from it, and marked as derived.
 OUT/NAME becomes a corpus each; existing ones are kept. docs/datasets.md has sources and licenses.
 """
 
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from actionpose.datasets.corpus import Motion, write_corpus
+from actionpose.datasets.corpus import FEET, Motion, write_corpus
+from actionpose.datasets.feet import toes_from_bases
 from actionpose.utils.errors import UserError, exit_codes
 
 SOURCES = {
@@ -42,14 +48,49 @@ def read(folder: Path, name: str) -> Iterator[Motion]:
     for suffix in (".npz", ".jsonl"):
         if not (folder / f"{name}{suffix}").exists():
             raise UserError(f"ACTIONPOSE_OPEN_DATA={folder} has no {name}{suffix}")
-    with np.load(folder / f"{name}.npz") as file:
-        delta_mm = file["delta_mm"].T.reshape(-1, 17, 3)
-    for line in (folder / f"{name}.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        span = delta_mm[row["start"] : row["stop"]].astype(np.int32)
-        joints_m = (np.cumsum(span, axis=0) / 1000).astype(np.float32)
+    delta_mm = _differences(folder / f"{name}.npz", 17)
+    feet_mm, feet_rows = None, []
+    if (folder / f"{name}_feet.npz").exists():
+        feet_mm = _differences(folder / f"{name}_feet.npz", len(FEET))
+        feet_rows = _rows(folder / f"{name}_feet.jsonl")
+    for number, row in enumerate(_rows(folder / f"{name}.jsonl")):
+        span = np.s_[row["start"] : row["stop"]]
+        joints_m = _positions_m(delta_mm[span])
         whole = (0, len(joints_m), row["text"], "action")
-        yield Motion(row["id"], row["subject"], row["split"], joints_m, row["text"], [whole])
+        motion = Motion(row["id"], row["subject"], row["split"], joints_m, row["text"], [whole])
+        if feet_mm is not None:
+            about = feet_rows[number]
+            if about["id"] != motion.id:
+                raise UserError(f"{name}_feet.jsonl has {about['id']} in place of {motion.id}")
+            motion = _with_feet(motion, _positions_m(feet_mm[span]), about)
+        yield motion
+
+
+def _differences(path: Path, joints: int) -> NDArray[np.int16]:
+    """(F, J, 3) in millimeters."""
+    with np.load(path) as file:
+        delta_mm: NDArray[np.int16] = file["delta_mm"].T.reshape(-1, joints, 3)
+    return delta_mm
+
+
+def _positions_m(delta_mm: NDArray[np.int16]) -> NDArray[np.float32]:
+    return (np.cumsum(delta_mm.astype(np.int32), axis=0) / 1000).astype(np.float32)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _with_feet(motion: Motion, feet_m: NDArray[np.float32], about: dict[str, Any]) -> Motion:
+    is_there = [about["feet"][joint] for joint in FEET]
+    feet_m = np.where(np.array(is_there)[:, None], feet_m, np.nan)
+    with_toes = toes_from_bases(motion.joints_m, feet_m).astype(np.float32)
+    added = [
+        joint
+        for number, joint in enumerate(FEET)
+        if (about.get("derived") or not is_there[number]) and np.isfinite(with_toes[0, number, 0])
+    ]
+    return replace(motion, feet_m=with_toes, derived=tuple(added))
 
 
 def main(out: Positional[Path]) -> None:

@@ -1,6 +1,6 @@
 """The prepared motion format: flat arrays, one readable table, a version, and hashes.
 
-A corpus is a folder of three files:
+A corpus is a folder of three files, and of a fourth if it has feet:
 
 - `joints.npy`: (F, 17, 3) float32, all motions one after another; meters, world, z up, in the
   order of H36M17. It is memory-mapped.
@@ -8,7 +8,10 @@ A corpus is a folder of three files:
   `joints.npy`. Every motion has at least one line of kind "sequence" that spans it whole; its
   text is empty where the motion has no text of its own. Segments may overlap.
 - `corpus.json`: format version, skeleton, rate, source, license, what was skipped and why, and
-  the hashes of the other two.
+  the hashes of the others.
+- `feet.npy`: (F, 4, 3) float32, the joints of H36M17_FEET that H36M17 has not, of the same frames.
+  A joint that a motion does not have is NaN; the line of kind "sequence" names under `derived`
+  those that were computed from other joints.
 
 The same input gives the same bytes.
 """
@@ -16,7 +19,7 @@ The same input gives the same bytes.
 import json
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,13 +33,14 @@ from actionpose.datasets.storage import (
     check_hashes,
     opening,
 )
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder, atomic_text, sha256, write_json
 from actionpose.utils.legacy import current_names
 from actionpose.utils.typing import Array
 
 Kind = Literal["action", "transition", "sequence"]
+FEET = H36M17_FEET.joints[len(H36M17) :]
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,15 @@ class Segment:
     stop: int  # one past the last
     text: str
     kind: Kind
+    derived: tuple[str, ...] = ()  # joints of the feet, of a "sequence"
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it spans its motion."""
+        return self.kind == "sequence"
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ class Motion:
     joints_m: Array  # (T, 17, 3) world, z up
     text: str = ""  # of the whole motion
     labels: list[tuple[int, int, str, Kind]] = field(default_factory=list)  # start, stop in frames
+    feet_m: Array | None = None  # (T, 4, 3) as `FEET`; NaN throughout for a joint that is absent
+    derived: tuple[str, ...] = ()  # those of `FEET` that were computed from other joints
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ class Corpus:
     info: dict[str, Any]
     joints_m: NDArray[np.float32]  # (F, 17, 3), memory-mapped
     segments: list[Segment]
+    feet_m: NDArray[np.float32] | None = None  # (F, 4, 3), memory-mapped
 
     @property
     def name(self) -> str:
@@ -89,7 +102,7 @@ class Corpus:
         return {
             segment.motion: segment
             for segment in self.segments
-            if segment.kind == "sequence" and split in (None, segment.split)
+            if segment.is_whole and split in (None, segment.split)
         }
 
 
@@ -114,10 +127,12 @@ def write_corpus(
         UserError: the folder exists, a motion is not finite or has another shape, an id comes
             twice, a label lies outside its motion, or there is no motion at all.
     """
-    num_frames, ids = 0, set()
+    num_frames, ids, has_feet = 0, set(), False
+    files = ["joints.npy", "segments.jsonl"]
     with atomic_folder(folder) as unfinished:
         with (
             closing(GrowingArray(unfinished / "joints.npy", (len(H36M17), 3), "<f4")) as joints,
+            closing(GrowingArray(unfinished / "feet.npy", (len(FEET), 3), "<f4")) as feet,
             atomic_text(unfinished / "segments.jsonl") as table,
         ):
             for motion in motions:
@@ -126,15 +141,24 @@ def write_corpus(
                     raise UserError(f"motion {motion.id} comes twice")
                 ids.add(motion.id)
                 joints.append(motion.joints_m)
+                has_feet |= motion.feet_m is not None
+                absent = np.full((length, len(FEET), 3), np.nan)
+                feet.append(absent if motion.feet_m is None else motion.feet_m)
                 whole: tuple[int, int, str, Kind] = (0, length, motion.text, "sequence")
                 for start, stop, text, kind in [whole, *motion.labels]:
                     rows = (num_frames + start, num_frames + stop)
                     row = Segment(motion.id, motion.subject, motion.split, *rows, text, kind)
-                    table.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+                    values = asdict(replace(row, derived=motion.derived if row.is_whole else ()))
+                    if not values["derived"]:
+                        del values["derived"]
+                    table.write(json.dumps(values, ensure_ascii=False) + "\n")
                 num_frames += length
         if not ids:
             raise UserError("there is no motion to write")
-        files = ("joints.npy", "segments.jsonl")
+        if has_feet:
+            files.append("feet.npy")
+        else:
+            (unfinished / "feet.npy").unlink()
         info = {
             "format": FORMAT,
             "skeleton": H36M17.name,
@@ -159,6 +183,12 @@ def _check(motion: Motion) -> int:
     finite = np.isfinite(motion.joints_m).all(axis=(1, 2))
     if not finite.all():
         raise UserError(f"motion {motion.id} is not finite at frame {int(finite.argmin())}")
+    if motion.feet_m is not None:
+        if motion.feet_m.shape != (shape[0], len(FEET), 3):
+            raise UserError(f"motion {motion.id} has feet of shape {motion.feet_m.shape}")
+        known = np.isfinite(motion.feet_m).all(axis=2)
+        if (known.any(axis=0) != known.all(axis=0)).any():
+            raise UserError(f"motion {motion.id} has a joint of the feet in only some frames")
     for start, stop, text, _ in motion.labels:
         if not 0 <= start < stop <= shape[0]:
             raise UserError(
@@ -181,11 +211,16 @@ def open_corpus(folder: Path | str) -> Corpus:
         joints_m = np.load(folder / "joints.npy", mmap_mode="r")
         with open(folder / "segments.jsonl", encoding="utf-8", newline="\n") as lines:
             segments = [Segment(**json.loads(line)) for line in lines]
+        feet_m = None
+        if "feet.npy" in info["sha256"]:
+            feet_m = np.load(folder / "feet.npy", mmap_mode="r")
+            if feet_m.shape != (len(joints_m), len(FEET), 3):
+                raise UserError(f"{folder}: feet.npy does not fit joints.npy")
         if joints_m.shape != (info["frames"], len(H36M17), 3):
             raise UserError(
                 f"{folder}: joints.npy has shape {joints_m.shape}, not what corpus.json says"
             )
-    return Corpus(folder, info, joints_m, segments)
+    return Corpus(folder, info, joints_m, segments, feet_m)
 
 
 def verify_corpus(folder: Path | str) -> Corpus:

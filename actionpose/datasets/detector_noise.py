@@ -7,7 +7,8 @@ from actionpose.utils.typing import Array
 
 # Errors of Stacked Hourglass detections against Human3.6M's ground truth, measured by MotionBERT:
 # mean x, y and deviation x, y in thousandths of half the image width, and the fraction of ordinary
-# errors (the others are gross). One row per joint of H36M17.
+# errors (the others are gross). One row per joint of H36M17; then four for the joints of the feet,
+# for which there are no such data: as the ankles', without their bias.
 _ERRORS = np.array([
     [0.81, 0.21, 3.66, 3.57, 0.9988],
     [-0.15, 2.00, 7.13, 5.11, 0.9670],
@@ -26,6 +27,7 @@ _ERRORS = np.array([
     [2.10, -3.17, 7.82, 7.93, 0.8809],
     [1.68, -0.33, 6.01, 5.72, 0.8246],
     [1.66, 1.32, 5.37, 5.68, 0.7287],
+    *4 * [[0.00, 0.00, 9.23, 5.46, 0.8574]],
 ])  # fmt: skip
 _MEAN, _STD, _ORDINARY = _ERRORS[:, :2] / 1000, _ERRORS[:, 2:4] / 1000, _ERRORS[:, 4]
 _KEY_SPACING = 9  # frames between which errors drift: 27 key frames for MotionBERT's 243
@@ -36,7 +38,7 @@ _CONFIDENCE_A, _CONFIDENCE_B = 0.028, 1.1
 _CONFIDENCE_MEAN, _CONFIDENCE_STD = -0.0045857, 0.1431057
 
 
-def detector_noise(num_frames: int, rng: Generator) -> tuple[Array, Array]:
+def detector_noise(num_frames: int, rng: Generator, *, num_joints: int = 17) -> tuple[Array, Array]:
     """Errors and confidences like those of a 2D detector (MotionBERT's noise model).
 
     Errors drift smoothly: each joint has one, ordinary or gross, at every ninth frame, and they
@@ -44,14 +46,15 @@ def detector_noise(num_frames: int, rng: Generator) -> tuple[Array, Array]:
     a short clip's errors jump from frame to frame, and one jitter for a whole batch.
 
     Returns:
-        (T, 17, 2) displacements in units of half the image width, of a person as large as
-        Human3.6M's; and (T, 17) confidences in [0, 1].
+        (T, J, 2) displacements in units of half the image width, of a person as large as
+        Human3.6M's; and (T, J) confidences in [0, 1].
     """
     num_keys = max(2, round(num_frames / _KEY_SPACING))
-    shape = (num_keys, *_MEAN.shape)
-    ordinary = rng.random(shape[:2]) < _ORDINARY
+    mean, std, probability = (values[:num_joints] for values in (_MEAN, _STD, _ORDINARY))
+    shape = (num_keys, *mean.shape)
+    ordinary = rng.random(shape[:2]) < probability
     gross = (rng.random(shape) - 0.5) * _GROSS_RANGE
-    keys = np.where(ordinary[..., None], _MEAN + _STD * rng.standard_normal(shape), gross)
+    keys = np.where(ordinary[..., None], mean + std * rng.standard_normal(shape), gross)
     at = np.linspace(0, num_keys - 1, num_frames)
     before = np.minimum(at.astype(int), num_keys - 2)
     weight = (at - before)[:, None, None]

@@ -6,6 +6,7 @@ One clip is a dict:
 - pose: (T, J, 3) float32, root-relative, camera axes, in the same units
 - valid: (T,) bool, False on padding
 - scale_m: float32, meters per unit of `pose`
+- present: (T, J) bool, which joints have a target; only with feet
 """
 
 from dataclasses import dataclass
@@ -14,21 +15,31 @@ import numpy as np
 from numpy.random import Generator
 
 from actionpose.config import FinetuneDataConfig
-from actionpose.datasets import augmentation
+from actionpose.datasets import augmentation, feet
 from actionpose.datasets.loading import Batches, WeightedCorpora, cumulative, draw, motions_of
 from actionpose.datasets.masking import random_mask
-from actionpose.datasets.projection import Clip, detected_clip, random_camera, subsample
-from actionpose.geometry.camera import mirror
+from actionpose.datasets.projection import (
+    Clip,
+    detected_clip,
+    mirrored,
+    random_camera,
+    subsample,
+)
 from actionpose.utils.typing import Array, IntArray
 
 
 @dataclass
 class LiftingBatches(Batches):
-    """Batches of random windows of the motions of a split."""
+    """Batches of random windows of the motions of a split.
+
+    Args:
+        feet: clips have the joints of H36M17_FEET.
+    """
 
     corpora: WeightedCorpora
     config: FinetuneDataConfig
     split: str = "train"
+    feet: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,12 +64,22 @@ class LiftingBatches(Batches):
         motion = self._motions[corpus][draw(self._by_length[corpus], rng)]
         frames = min(len(motion), self._length)
         start = int(rng.integers(len(motion) - frames + 1))
-        joints_m = self._joints_m(corpus, motion.start + start + np.arange(frames))
+        rows = motion.start + start + np.arange(frames)
+        joints_m = self._joints_m(corpus, rows)
+        feet_m, is_training = None, self.split == "train"
+        if self.feet:
+            feet_m = feet.feet_of(self.corpora[corpus][0], motion, rows, derived=is_training)
         if config.recombine and rng.random() < config.recombine:
             joints_m = augmentation.recombine(joints_m, self._other(corpus, frames, rng))
         if config.perturb_deg:
-            joints_m = augmentation.perturb(joints_m, config.perturb_deg, rng)
-        joints_m = augmentation.random_body(joints_m, config, rng)
+            perturbed_m = augmentation.perturb(joints_m, config.perturb_deg, rng)
+            if feet_m is not None:
+                feet_m = feet.turned_feet(feet_m, joints_m, perturbed_m)
+            joints_m = perturbed_m
+        body_m = augmentation.random_body(joints_m, config, rng)
+        if feet_m is not None:
+            feet_m = feet.resized_feet(feet_m, joints_m, body_m)
+        joints_m = body_m
         camera = random_camera(joints_m, rng.uniform(-np.pi, np.pi), config.camera, rng)
         as_coco = rng.random() < config.noise.coco_joint_convention
         clip, _ = detected_clip(
@@ -68,9 +89,11 @@ class LiftingBatches(Batches):
             rng,
             detected_m=augmentation.from_coco(joints_m) if as_coco else None,
             hidden=random_mask(frames, *config.random_mask, rng),
+            feet_m=feet_m,
+            hide_feet=self.feet and is_training and rng.random() < feet.HIDDEN,
         )
         if rng.random() < config.mirror:
-            clip |= {key: mirror(clip[key]) for key in ("keypoints", "pose")}
+            clip = mirrored(clip)
         name = f"{motion.motion}[{start}:{start + frames}]"
         return subsample(clip, config.temporal_stride, config.frames) | {"name": name}
 

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.random import Generator
 
 from actionpose.config import PretrainDataConfig
-from actionpose.datasets import augmentation
+from actionpose.datasets import augmentation, feet
 from actionpose.datasets.loading import Batches, WeightedCorpora, cumulative, draw, motions_of
 from actionpose.datasets.masking import draw_mask
 from actionpose.datasets.projection import (
     Clip,
     detected_clip,
+    mirrored,
     orthographic_clip,
     random_camera,
     subsample,
@@ -34,9 +35,8 @@ from actionpose.datasets.spans import (
     shuffled,
     spans_of,
 )
-from actionpose.geometry.camera import heading_rad, mirror
+from actionpose.geometry.camera import heading_rad
 from actionpose.models.text_encoder import mirror_text, normalize_text
-from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.typing import Array
 
@@ -50,6 +50,7 @@ class MotionTextBatches(Batches):
     Args:
         negatives: K; lowered with a warning if the vocabulary is too small.
         need_texts: without, motions that have none are taken whole, with the empty text.
+        feet: clips have the joints of H36M17_FEET; for perspective views.
 
     Attributes:
         spans: what clips are drawn from.
@@ -64,6 +65,7 @@ class MotionTextBatches(Batches):
     negatives: int = 0
     split: str = "train"
     need_texts: bool = True
+    feet: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -158,13 +160,17 @@ class MotionTextBatches(Batches):
             longest = int(rng.integers(-(-longest // 3), longest))
         start, stop = place_window(span, longest, None if middle else rng)
         corpus = self.corpora[span.corpus][0]
-        clip = self._view(np.asarray(corpus.joints_m[start:stop], dtype=np.float64), rng)
+        feet_m = None
+        if self.feet:
+            rows, is_training = np.arange(start, stop), self.split == "train"
+            feet_m = feet.feet_of(corpus, span.motion, rows, derived=is_training)
+        joints_m = np.asarray(corpus.joints_m[start:stop], dtype=np.float64)
+        clip = self._view(joints_m, feet_m, rng)
         known = self._annotations[span.corpus, span.motion.motion]
         positives = np.unique(known[(known[:, 0] < stop) & (known[:, 1] > start), 2])
         label = self._row[number]
         if rng.random() < config.mirror:
-            clip |= {key: mirror(clip[key]) for key in ("keypoints", "pose")}
-            clip["hidden"] = clip["hidden"][:, H36M17.mirror]
+            clip = mirrored(clip)
             label, positives = self._mirrored[label], self._mirrored[positives]
         negatives = draw_negatives(len(self.labels), positives, self.negatives, rng)
         clip = subsample(clip, config.temporal_stride, config.frames)
@@ -175,10 +181,12 @@ class MotionTextBatches(Batches):
         clip["name"] = f"{span.motion.motion}[{first}:{first + stop - start}]"
         return clip
 
-    def _view(self, joints_m: Array, rng: Generator) -> Clip:
+    def _view(self, recorded_m: Array, feet_m: Array | None, rng: Generator) -> Clip:
         """A clip of all frames, with its mask."""
         config = self.config
-        joints_m = augmentation.random_body(joints_m, config, rng)
+        joints_m = augmentation.random_body(recorded_m, config, rng)
+        if feet_m is not None:
+            feet_m = feet.resized_feet(feet_m, recorded_m, joints_m)
         as_coco = rng.random() < config.noise.coco_joint_convention
         detected_m = augmentation.from_coco(joints_m) if as_coco else None
         hidden = draw_mask(-(-len(joints_m) // config.temporal_stride), config, rng)
@@ -186,9 +194,11 @@ class MotionTextBatches(Batches):
         yaw_rad = rng.uniform(-np.pi, np.pi)
         if config.view == "perspective":
             camera = random_camera(joints_m, yaw_rad, config.camera, rng)
+            hide_feet = feet_m is not None and self.split == "train" and rng.random() < feet.HIDDEN
             clip, hidden = detected_clip(
-                joints_m, camera, config, rng, detected_m=detected_m, hidden=hidden
-            )
+                *(joints_m, camera, config, rng),
+                detected_m=detected_m, hidden=hidden, feet_m=feet_m, hide_feet=hide_feet,
+            )  # fmt: skip
         else:
             yaw_rad = np.pi / 2 * rng.integers(2)
             if config.view == "heading":  # at yaw 0 the camera looks at a person who faces -y

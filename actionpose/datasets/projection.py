@@ -8,14 +8,17 @@ from numpy.random import Generator
 from actionpose.config import CameraConfig, SamplingConfig
 from actionpose.datasets import augmentation
 from actionpose.datasets.detector_noise import detector_noise
+from actionpose.datasets.feet import hidden_with_feet, present_joints
 from actionpose.geometry.camera import (
     Camera,
     Frame2D,
     box_frame,
     image_frame,
     look_at,
+    mirror,
     orthographic_view,
 )
+from actionpose.skeletons import H36M17, skeleton_of
 from actionpose.utils.typing import Array, BoolArray
 
 Clip = dict[str, Any]
@@ -144,7 +147,7 @@ def _clip(
     if rng is not None:
         box = box_frame(keypoints)
         assert box is not None
-        noise, keypoints[..., 2] = detector_noise(len(xy), rng)
+        noise, keypoints[..., 2] = detector_noise(len(xy), rng, num_joints=xy.shape[1])
         keypoints[..., :2] += noise / NOISE_PERSON_SIZE * box.unit_px
     if hidden is not None:
         keypoints[hidden] = 0
@@ -166,8 +169,16 @@ def detected_clip(
     *,
     detected_m: Array | None,
     hidden: BoolArray,
+    feet_m: Array | None = None,
+    hide_feet: bool = False,
 ) -> tuple[Clip, BoolArray]:
     """`perspective_clip` with the tilt of `config.camera` and all of `config.noise`.
+
+    Args:
+        joints_m: (T, 17, 3) world.
+        feet_m: (T, 4, 3) world, NaN where a joint is absent; the clip then has 21 joints, and
+            `present` (T, 21), where they have a target. Absent feet are hidden, with `hide_feet`
+            all of them.
 
     Returns:
         The clip, and which of its keypoints are hidden now.
@@ -180,12 +191,29 @@ def detected_clip(
         detected_m = conventions[int(rng.integers(len(conventions)))](joints_m)
     visible_m = joints_m if detected_m is None else detected_m
     hidden = hidden | augmentation.occluded(visible_m, camera, noise, rng)
+    more = {}
+    if feet_m is not None:
+        joints_m, present = present_joints(np.concatenate([joints_m, feet_m], axis=1))
+        feet_m = joints_m[:, len(H36M17) :]
+        if detected_m is not None:
+            detected_m = np.concatenate([detected_m, feet_m], axis=1)
+        hidden, more = hidden_with_feet(hidden) | ~present, {"present": present}
+        hidden[:, len(H36M17) :] |= hide_feet
     clip = perspective_clip(
         joints_m, camera, config.normalization, rng, detected_m=detected_m, hidden=hidden
     )
+    clip |= more
     if noise.drop_confidence and rng.random() < noise.drop_confidence:
         clip["keypoints"][..., 2] = clip["keypoints"][..., 2] > 0
     return clip, hidden
+
+
+def mirrored(clip: Clip) -> Clip:
+    """The clip with left and right exchanged."""
+    names = clip.keys() & {"hidden", "present"}
+    order = skeleton_of(clip["pose"].shape[-2]).mirror
+    moved = {key: mirror(clip[key]) for key in ("keypoints", "pose")}
+    return clip | moved | {key: clip[key][:, order] for key in names}
 
 
 def subsample(clip: Clip, step: int, frames: int) -> Clip:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, skeleton_of
 from actionpose.utils.typing import Array
 
 # Rows: camera x, y, z in the world when a camera at the world's origin looks along +y.
@@ -150,9 +150,9 @@ def mirror(points: Array) -> Array:
     """Left to right: negate x and swap the sides' joints. Its own inverse.
 
     Args:
-        points: (..., 17, C) with x first, in units whose origin lies on the mirror.
+        points: (..., J, C) of H36M17 or H36M17_FEET, x first, the origin on the mirror.
     """
-    result = points[..., H36M17.mirror, :].copy()
+    result = points[..., skeleton_of(points.shape[-2]).mirror, :].copy()
     result[..., 0] *= -1
     return result
 

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from actionpose.models.backbone import Backbone
 from actionpose.models.blocks import MLP, Attention, autocast_disabled
 from actionpose.models.ops.fused_block import half_block, simd_width
+from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 
 PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # the lists that hold a pair's parts
+NUM_FEET = len(H36M17_FEET) - len(H36M17)
 NORM_EPS = 1e-6  # of every LayerNorm in MotionBERT's released models; torch's default is 1e-5
 
 
@@ -104,7 +106,9 @@ class PoseEncoder(Backbone):
         mlp_ratio: hidden size of the MLPs over `dim`.
         dim_rep: of the motion representation under the 3D head (R).
         max_frames: longest clip; the temporal embedding has a row for each.
-        num_joints: J.
+        num_joints: J without the feet.
+        feet: four joints more, those of H36M17_FEET. Clips without them are taken, too: their feet
+            count as missing, and the poses have as many joints as the clip.
         class_token: prepend the learned <POSE> token and return its embedding.
         middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
         embedding_depth: pairs of the embedding's own above the middle layer. 0 is the paper.
@@ -125,6 +129,7 @@ class PoseEncoder(Backbone):
         dim_rep: int = 512,
         max_frames: int = 243,
         num_joints: int = 17,
+        feet: bool = False,
         class_token: bool = True,
         middle_layer: int = 3,
         embedding_depth: int = 0,
@@ -141,7 +146,8 @@ class PoseEncoder(Backbone):
         pairs = depth + embedding_depth * class_token  # those of the embedding are the last
         self.width, self.depth, self.frames = dim, depth, max_frames
         self.max_frames = max_frames
-        self.num_joints = num_joints
+        self.num_body_joints = num_joints
+        self.num_joints = num_joints = num_joints + NUM_FEET * feet
         self.middle_layer = middle_layer
         self.temp_embed = nn.Parameter(torch.empty(1, max_frames, 1, dim))
         self.pos_embed = nn.Parameter(torch.empty(1, num_joints, dim))
@@ -279,7 +285,7 @@ class PoseEncoder(Backbone):
             UserError: another number of joints or channels, or more frames than `max_frames`.
         """
         x, embedding = self._backbone(keypoints, valid, self.depth, embed and self.class_token)
-        return PoseOutput(self.lift(x), embedding)
+        return PoseOutput(self.lift(x[:, :, : keypoints.shape[2]]), embedding)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
         """The embedding of `forward`, without the layers that only lifting needs."""
@@ -291,6 +297,8 @@ class PoseEncoder(Backbone):
         self, keypoints: Tensor, valid: Tensor | None, layers: int, embed: bool
     ) -> tuple[Tensor, Tensor | None]:
         """The tokens (B, T, J, D) after `layers` pairs, and the embedding."""
+        if keypoints.shape[2] == self.num_body_joints < self.num_joints:
+            keypoints = F.pad(keypoints, (0, 0, 0, self.num_joints - self.num_body_joints))
         frames, *rest = keypoints.shape[1:]
         if rest != [self.num_joints, 3] or frames > self.max_frames:
             raise UserError(

@@ -47,7 +47,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
     }
     batches: LiftingBatches | PairedBatches
     if paired is None:
-        batches = LiftingBatches(corpora, config.data, **common)
+        batches = LiftingBatches(corpora, config.data, feet=config.model.feet, **common)
     else:
         batches = PairedBatches(paired, config.data, **common)
 

@@ -13,6 +13,7 @@ from actionpose.checkpoint import load, load_by_name, motionbert_weights
 from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig
 from actionpose.models import PoseEncoder
 from actionpose.models.ops.fused_block import has_bf16
+from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.training import run_folder
 from actionpose.utils.errors import UserError
 from actionpose.utils.yaml_config import to_dict
@@ -67,7 +68,8 @@ def initialize(
 
     The <POSE> token and its pooling may be missing; they then start as drawn, as does what
     `ignore` names. Missing pairs of the embedding branch start as the backbone's above the middle
-    layer; further ones as drawn. Everything else must fit.
+    layer; further ones as drawn. Missing joints of the feet start as the ankles. Everything else
+    must fit.
 
     Args:
         ignore: prefixes of names.
@@ -85,6 +87,8 @@ def initialize(
         trained_frames = meta.get("frames")
     if frames and trained_frames and trained_frames < frames <= weights["temp_embed"].shape[1]:
         weights["temp_embed"] = stretch(weights["temp_embed"], trained_frames, frames)
+    if weights["pos_embed"].shape[1] == encoder.num_body_joints < encoder.num_joints:
+        weights |= with_feet(weights)
     for name, copied in encoder.branch_init_map().items():
         if copied in weights and not name.startswith(ignore):
             weights.setdefault(name, weights[copied])
@@ -95,6 +99,23 @@ def initialize(
         may_miss=encoder.embedding_parameter_prefixes(),
         ignore=ignore,
     )
+
+
+def with_feet(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights that have a row for each joint, of H36M17's joints extended to H36M17_FEET's.
+
+    A joint of a foot has the embedding of its ankle, and no part in the embedding of the motion.
+    """
+    feet = H36M17_FEET.joints[len(H36M17) :]
+    joints = [*range(len(H36M17)), *H36M17.indices(*(f"{j.split('_')[0]}_ankle" for j in feet))]
+    extended: dict[str, Tensor] = {
+        str(name): weights[name].index_select(weights[name].ndim - 2, torch.tensor(joints))
+        for name in ("pos_embed", "pose_token")
+        if name in weights
+    }
+    if (name := "pooling.joint_weight.weight") in weights:
+        extended[name] = F.pad(weights[name], (0, len(feet)))
+    return extended
 
 
 def keeps_embedding(source: Path | None, ignore: tuple[str, ...]) -> bool:

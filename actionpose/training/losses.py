@@ -1,10 +1,11 @@
 """The training losses, numbered as in the paper. The prediction comes first, the target second.
 
 All are means where the paper prints sums, so that neither the batch nor the length of its clips
-changes the balance of Eq. 5. `valid` (B, T) is True on real frames; what stands on padding, NaN
-included, changes neither a loss nor a gradient. A loss over nothing (no real frame, no pair of
-them, an empty batch) is 0 and still has a gradient, 0. Half precision is widened to float32 first,
-under autocast too; float64 stays.
+changes the balance of Eq. 5. `valid` is True on real frames (B, T), or on the joints of frames that
+have a target (B, T, J), as feet may have none; what stands elsewhere, NaN included, changes neither
+a loss nor a gradient. A loss over nothing (no real frame, no pair of them, an empty batch) is 0 and
+still has a gradient, 0. Half precision is widened to float32 first, under autocast too; float64
+stays.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ def position_loss(pred: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
     Args:
         pred, target: (B, T, J, 3), in one unit.
-        valid: (B, T) bool.
+        valid: (B, T) or (B, T, J) bool.
     """
     return _mean_distance(_difference(pred, target), valid)
 
@@ -49,9 +50,10 @@ def lifting_losses(pose: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tenso
 
     Args:
         pose: (B, T, J, 3), predicted.
-        batch: has `pose` (B, T, J, 3), the target, and `valid` (B, T) bool.
+        batch: has `pose` (B, T, J, 3), the target, and `valid` (B, T) bool; with feet `present`
+            (B, T, J) too, which joints have a target.
     """
-    arguments = (pose, batch["pose"], batch["valid"])
+    arguments = (pose, batch["pose"], batch.get("present", batch["valid"]))
     return {
         "position": position_loss(*arguments),
         "velocity": velocity_loss(*arguments),
@@ -145,12 +147,14 @@ def _difference(pred: Tensor, target: Tensor) -> Tensor:
 
 def _zero_padding(x: Tensor, valid: Tensor) -> Tensor:
     """0 on padding. Selected, not multiplied: 0 times NaN is NaN, in the gradient as well."""
-    assert valid.dtype == torch.bool and valid.shape == x.shape[:2], (valid.shape, x.shape)
-    return torch.where(valid[..., None, None], x, 0)
+    assert valid.dtype == torch.bool, valid.dtype
+    assert valid.shape == x.shape[: valid.ndim], (valid.shape, x.shape)
+    return torch.where(valid[..., None] if valid.ndim == 3 else valid[..., None, None], x, 0)
 
 
 def _mean_distance(difference: Tensor, valid: Tensor) -> Tensor:
     """Mean norm of (B, T, J, C) over the joints of the real frames."""
     distances: Tensor = _zero_padding(difference, valid).norm(dim=-1)  # its gradient at 0 is 0
-    count = (valid.sum() * distances.shape[-1]).clamp(min=1)
+    joints = 1 if valid.ndim == 3 else distances.shape[-1]
+    count = (valid.sum() * joints).clamp(min=1)
     return distances.sum().div(count)

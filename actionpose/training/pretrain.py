@@ -56,6 +56,8 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         weights.pop("alignment", None)
     elif not config.model.class_token:
         raise UserError("alignment needs model.class_token; or set loss_weights without alignment")
+    if config.model.feet and config.data.view != "perspective":
+        raise UserError("model.feet needs data.view: perspective")
     corpora = open_corpora(config.data.corpora)
     accelerator = loop.start_accelerator(config.training)
     batches = _batches(config, corpora, accelerator)
@@ -114,6 +116,7 @@ def _batches(
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
         need_texts=_is_aligned(config),
+        feet=config.model.feet,
     )
 
 

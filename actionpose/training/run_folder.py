@@ -19,6 +19,7 @@ import yaml
 from actionpose import checkpoint
 from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
+from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, make_folder, write_json
 from actionpose.utils.locks import one_at_a_time
@@ -94,7 +95,7 @@ def metadata(
     return {
         "stage": stage,
         "model": to_dict(config.model),
-        "skeleton": "h36m17",
+        "skeleton": (H36M17_FEET if config.model.feet else H36M17).name,
         "frames": config.data.frames,
         "fps": corpora[0][0].fps / config.data.temporal_stride if corpora else None,
         "normalization": config.data.normalization,

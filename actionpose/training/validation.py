@@ -20,6 +20,7 @@ from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.metrics.pose import mpjpe, p_mpjpe
 from actionpose.metrics.retrieval import chance_recalls, recalls
 from actionpose.models import PoseEncoder
+from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.training.motion_text_model import MotionTextModel
 
 VAL_STEPS, VAL_BATCH = 4, 32  # batches scored in fine-tuning, and clips in each
@@ -43,26 +44,37 @@ def lifting_validation(
 ) -> Callable[[], dict[str, float]] | None:
     """The scores of fine-tuning: errors on clips without augmentation or hidden keypoints.
 
-    None if no corpus has held-out motion.
+    Those of the feet, where they are lifted, are apart. None if no corpus has held-out motion.
     """
     if not (corpora := held_out(corpora)):
         return None
     plain = config.without_augmentation()
-    batches = LiftingBatches(corpora, plain, batch_size=VAL_BATCH, seed=0, split="val")
+    has_feet = encoder.num_joints == len(H36M17_FEET)
+    batches = LiftingBatches(
+        corpora, plain, batch_size=VAL_BATCH, seed=0, split="val", feet=has_feet
+    )
 
     @torch.no_grad()
     def scores() -> dict[str, float]:
         encoder.eval()
         device = next(encoder.parameters()).device
-        errors = []
+        errors, feet_errors = [], []
         for step in range(VAL_STEPS):
             batch = batches.batch(step)
             valid = batch["valid"]
             output = encoder(batch["keypoints"].to(device), valid.to(device), embed=False)
-            poses = poses_mm(output.pose, batch)
+            pose, target = poses_mm(output.pose, batch)
+            if has_feet:
+                feet = np.s_[:, :, len(H36M17) :]
+                distances = (pose[feet] - target[feet]).norm(dim=-1)
+                feet_errors.append(distances[batch["present"][feet]])
+            poses = pose[:, :, : len(H36M17)], target[:, :, : len(H36M17)]
             errors.append(torch.stack([mpjpe(*poses)[valid], p_mpjpe(*poses)[valid]]).mean(dim=1))
         mean = torch.stack(errors).mean(dim=0)
-        return {"val_mpjpe_mm": float(mean[0]), "val_p_mpjpe_mm": float(mean[1])}
+        named = {"val_mpjpe_mm": float(mean[0]), "val_p_mpjpe_mm": float(mean[1])}
+        if has_feet and (count := sum(map(len, feet_errors))):
+            named["val_feet_mm"] = float(torch.cat(feet_errors).sum() / count)
+        return named
 
     return scores
 
@@ -93,9 +105,11 @@ class MotionTextValidation:
         if not (corpora := held_out(corpora)):
             return None
         data = replace(config.data.without_augmentation(), mirror=0.0, shuffle_texts=False)
-        return cls(
-            MotionTextBatches(corpora, data, batch_size=1, seed=0, split="val", need_texts=False)
-        )
+        batches = MotionTextBatches(
+            corpora, data, batch_size=1, seed=0, split="val", need_texts=False,
+            feet=config.model.feet,
+        )  # fmt: skip
+        return cls(batches)
 
     @staticmethod
     def _draw(batches: MotionTextBatches, numbers: Any) -> list[dict[str, Any]]:
@@ -120,7 +134,7 @@ class MotionTextValidation:
                 valid = batch["valid"]
                 out = model.pose(batch["keypoints"].to(device), valid.to(device))
                 pose, target = poses_mm(out.pose, batch)
-                scored = valid[:, :, None].expand(target.shape[:3])
+                scored = batch.get("present", valid[:, :, None].expand(target.shape[:3]))
                 if batches is self.masked:
                     scored = scored & batch["hidden"]
                 elif model.text is not None:
