@@ -8,7 +8,9 @@ from actionpose.skeletons import (
     BODY25,
     BODY_PARTS,
     COCO17,
+    COCO23,
     H36M17,
+    H36M17_FEET,
     HALPE26,
     MEDIAPIPE33,
     MPI_INF_3DHP17,
@@ -16,6 +18,7 @@ from actionpose.skeletons import (
     SKELETONS,
     Skeleton,
     convert,
+    gives,
 )
 from actionpose.utils.errors import UserError
 
@@ -82,7 +85,9 @@ def test_bones_are_symmetric(skeleton: Skeleton) -> None:
 def test_skeletons_have_published_sizes() -> None:
     assert {name: len(skeleton) for name, skeleton in SKELETONS.items()} == {
         "h36m17": 17,
+        "h36m17_feet": 21,
         "coco17": 17,
+        "coco23": 23,
         "halpe26": 26,
         "body25": 25,
         "mediapipe33": 33,
@@ -105,6 +110,8 @@ def indices_of(skeleton: Skeleton, side: str) -> list[int]:
             [5, 6, 7, 12, 13, 14, 16, 18, 19, 20, 21],
             [2, 3, 4, 9, 10, 11, 15, 17, 22, 23, 24],
         ),
+        (H36M17_FEET, [4, 5, 6, 11, 12, 13, 17, 18], [1, 2, 3, 14, 15, 16, 19, 20]),
+        (COCO23, [*range(1, 17, 2), 17, 18, 19], [*range(2, 17, 2), 20, 21, 22]),
         (MPII16, [3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]),
         (MPI_INF_3DHP17, [5, 6, 7, 11, 12, 13], [2, 3, 4, 8, 9, 10]),
         (HALPE26, [*range(1, 17, 2), 20, 22, 24], [*range(2, 17, 2), 21, 23, 25]),
@@ -221,3 +228,41 @@ def test_convert_refuses_missing_joints() -> None:
         convert(some_points(H36M17), H36M17, COCO17)
     with pytest.raises(UserError, match="halpe26 has 26 joints, but the points have 17"):
         convert(some_points(COCO17), HALPE26)
+
+
+@pytest.mark.parametrize(
+    ("source", "heel", "tips", "base"),
+    [
+        # by the published indices of the left foot: heel, big and small toe
+        (HALPE26, 24, (20, 22), 0.75),
+        (BODY25, 21, (19, 20), 0.75),
+        (COCO23, 19, (17, 18), 0.75),
+        (MEDIAPIPE33, 29, (31,), 2 / 3),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_feet_follow_from_heels_and_toes(
+    source: Skeleton, heel: int, tips: tuple[int, ...], base: float
+) -> None:
+    assert gives(source, H36M17_FEET)
+    points = np.random.default_rng(5).uniform(0.2, 1, (2, len(source), 3))
+    feet = convert(points, source, H36M17_FEET)
+    np.testing.assert_array_equal(feet[:, :17], convert(points, source, H36M17))
+    toe = points[:, tips].mean(axis=1)
+    toe[:, 2] = points[:, tips, 2].min(axis=1)
+    np.testing.assert_allclose(feet[:, H36M17_FEET.joints.index("left_toe")], toe)
+    expected = (1 - base) * points[:, heel, :2] + base * toe[:, :2]
+    found = feet[:, H36M17_FEET.joints.index("left_toe_base")]
+    np.testing.assert_allclose(found[:, :2], expected)
+    np.testing.assert_allclose(found[:, 2], np.minimum(points[:, heel, 2], toe[:, 2]))
+
+
+def test_feet_do_not_follow_from_sets_without_them() -> None:
+    for source in (H36M17, COCO17, MPII16, MPI_INF_3DHP17):
+        assert not gives(source, H36M17_FEET)
+        with pytest.raises(UserError, match="nothing gives left_toe_base"):
+            convert(np.ones((len(source), 3)), source, H36M17_FEET)
+    assert gives(H36M17_FEET, H36M17)
+    np.testing.assert_array_equal(
+        convert(np.arange(63.0).reshape(21, 3), H36M17_FEET), np.arange(51.0).reshape(17, 3)
+    )

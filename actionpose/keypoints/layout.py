@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from actionpose.skeletons import BODY25, COCO17, HALPE26, SKELETONS, Skeleton
+from actionpose.skeletons import BODY25, COCO17, COCO23, HALPE26, SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 
 # Sets whose first joints are a skeleton of ours, and OpenPose's COCO-18: its order is BODY_25's
 # without pelvis and feet, and COCO-17 is in it.
-WHOLE_BODY = {133: COCO17, 136: HALPE26}
+WHOLE_BODY = {133: COCO23, 136: HALPE26}
 OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
 
 
@@ -38,6 +38,8 @@ def joint_layout(
             return given, list(range(num_joints))
         if given in fitting:
             return given, fitting[given]
+        if num_joints in WHOLE_BODY and WHOLE_BODY[num_joints].joints[: len(given)] == given.joints:
+            return given, list(range(len(given)))
         raise UserError(
             f"has {num_joints} joints, but {given.name} has {len(given)}: "
             f"{_or(fitting) or 'no known layout'} would fit"

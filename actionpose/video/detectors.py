@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.skeletons import COCO17, HALPE26, MEDIAPIPE33, Skeleton
+from actionpose.skeletons import COCO17, COCO23, HALPE26, MEDIAPIPE33, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 
@@ -150,7 +150,7 @@ class OnnxPose:
     # of the colors in ImageNet, which RTMPose was trained with
     MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
     DEVIATION = np.array([58.395, 57.12, 57.375], dtype=np.float32)
-    LAYOUTS = {17: COCO17, 26: HALPE26, 133: COCO17}
+    LAYOUTS = {17: COCO17, 26: HALPE26, 133: COCO23}
 
     def __init__(self, path: Path, finder: Detector | None = None):
         self._session = _onnx_session(path)

@@ -14,8 +14,8 @@ from actionpose.utils.typing import Array
 def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector without errors, whose confidences are 1; it draws nothing."""
 
-    def exact(num_frames: int, rng: Generator) -> tuple[Array, Array]:
-        return np.zeros((num_frames, 17, 2)), np.ones((num_frames, 17))
+    def exact(num_frames: int, rng: Generator, num_joints: int = 17) -> tuple[Array, Array]:
+        return np.zeros((num_frames, num_joints, 2)), np.ones((num_frames, num_joints))
 
     monkeypatch.setattr(projection, "detector_noise", exact)
 

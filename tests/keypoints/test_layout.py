@@ -5,10 +5,10 @@ import pytest
 from helpers.keypoint_writers import KeypointsWriter, alphapose, body
 
 from actionpose.keypoints import Keypoints
-from actionpose.skeletons import COCO17, HALPE26, Skeleton
+from actionpose.skeletons import COCO17, COCO23, HALPE26, Skeleton
 
 
-@pytest.mark.parametrize(("joints", "skeleton"), [(133, COCO17), (136, HALPE26)])
+@pytest.mark.parametrize(("joints", "skeleton"), [(133, COCO23), (136, HALPE26)])
 def test_whole_body_layouts_are_cut_to_the_body(
     write_keypoints: KeypointsWriter, joints: int, skeleton: Skeleton
 ) -> None:
@@ -16,3 +16,10 @@ def test_whole_body_layouts_are_cut_to_the_body(
     found = Keypoints.read(write_keypoints([alphapose("0.jpg", points)]))
     assert found.skeleton is skeleton
     np.testing.assert_array_equal(found.keypoints_px[0, 0], np.float32(points[: len(skeleton)]))
+
+
+def test_whole_body_layout_is_cut_to_coco17_when_asked(write_keypoints: KeypointsWriter) -> None:
+    points = body(0, 0, joints=133)
+    found = Keypoints.read(write_keypoints([alphapose("0.jpg", points)]), skeleton="coco17")
+    assert found.skeleton is COCO17
+    np.testing.assert_array_equal(found.keypoints_px[0, 0], np.float32(points[:17]))

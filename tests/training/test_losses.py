@@ -306,3 +306,27 @@ def test_weighted_sum_refuses_names_without_a_partner() -> None:
         weighted_sum(losses, {"postion": 1.0})
     with pytest.raises(UserError, match="weight for 'velocity', but the losses are position"):
         weighted_sum(losses, {"position": 1.0, "velocity": 20.0})
+
+
+@pytest.mark.parametrize("loss", MOTION)
+def test_joints_without_a_target_change_nothing(loss: Loss) -> None:
+    """Of two joints that have no target one is NaN: as if the pose had only the others."""
+    pred, target = motion(dtype=torch.float64)
+    present = torch.ones(*pred.shape[:3], dtype=torch.bool)
+    present[:, :, [3, 9]] = False
+    others = [joint for joint in range(17) if joint not in (3, 9)]
+    expected = loss(pred[:, :, others], target[:, :, others], all_valid(pred))
+    target[:, :, 3] = torch.nan
+    found = loss(pred, target, present)
+    torch.testing.assert_close(found, expected)
+    (gradient,) = torch.autograd.grad(found, pred)
+    assert (gradient[:, :, [3, 9]] == 0).all() and gradient[:, :, others].abs().min() > 0
+
+
+@pytest.mark.parametrize("loss", MOTION)
+def test_a_mask_of_whole_frames_is_that_of_their_joints(loss: Loss) -> None:
+    pred, target = motion()
+    valid = all_valid(pred)
+    valid[0, 3:] = False
+    by_joint = valid[:, :, None].expand(*pred.shape[:3])
+    torch.testing.assert_close(loss(pred, target, by_joint), loss(pred, target, valid))
