@@ -23,6 +23,7 @@ from actionpose.skeletons import SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.legacy import current_header
+from actionpose.utils.resampling import true_runs
 from actionpose.utils.writers import WRITERS, register_writer  # noqa: F401  (public from here)
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Header(TypedDict, total=False):
     input_skeleton: str
     notes: list[str]
     complete: bool
+    max_gap_s: float  # absences up to so long have a pose, filled in from both sides
     checkpoint: dict[str, str]  # name, sha256
     versions: dict[str, str]
     actions: list[dict[str, Any]]
@@ -103,8 +105,8 @@ ARRAYS: dict[str, tuple[str, type]] = {
 OPTIONAL = ("root_m", "embeddings")
 
 TABLE_COLUMNS = (
-    *("person", "frame", "time_s", "joint"),
-    *("x_m", "y_m", "z_m", "x_px", "y_px", "confidence", "valid"),
+    *("person", "track_id", "frame", "time_s", "joint"),
+    *("x_m", "y_m", "z_m", "x_px", "y_px", "confidence", "valid", "seen"),
 )
 
 
@@ -116,7 +118,8 @@ class Result:
         pose_m: (P, T, J, 3) meters, in the axes of `header["axes"]`, the pelvis at the origin.
         keypoints_px: (P, T, J, 3) x, y in pixels and the confidence of the 2D input, in the order
             of the joints of `pose_m`. Confidence 0: the joint was not detected.
-        valid: (P, T), False where the person is not visible; the numbers then mean nothing.
+        valid: (P, T), False where the person is not visible; the numbers then mean nothing, except
+            in short absences that were filled (`present`).
         track_id: (P,) the tracker's number of each person.
         time_s: (T,) seconds, not decreasing.
         header: facts, see `Header`.
@@ -162,6 +165,21 @@ class Result:
     @property
     def skeleton(self) -> Skeleton:
         return SKELETONS[self.header["skeleton"]]
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(P, T) where there is a pose: the person is visible, or lifting filled a short absence.
+
+        Those last up to `header["max_gap_s"]` from the frame before to the frame after.
+        """
+        present, longest_s = self.valid.copy(), self.header.get("max_gap_s", 0)
+        for person, valid in enumerate(self.valid):
+            for gap in true_runs(~valid):
+                if 0 < gap.start and gap.stop < len(valid):
+                    gap_s = self.time_s[gap.stop] - self.time_s[gap.start - 1]
+                    present[person, gap] = gap_s <= longest_s
+        is_finite = np.isfinite(self.pose_m).all(axis=(2, 3))
+        return present & is_finite & (self.valid | self.pose_m.any(axis=(2, 3)))
 
     @property
     def facts(self) -> dict[str, str]:
@@ -225,6 +243,9 @@ class Result:
     def to_dataframe(self) -> "pandas.DataFrame":
         """The tidy table of `.csv` files, unrounded: one row per person, frame and joint.
 
+        Meters are NaN in frames without a pose, pixels where the joint was not `seen`, confidence
+        where the person is not visible.
+
         Raises:
             UserError: pandas is not installed.
         """
@@ -232,13 +253,32 @@ class Result:
             import pandas as pd
         except ImportError:
             raise UserError("to_dataframe needs pandas: pip install 'actionpose[export]'") from None
-        persons, frames, joints, _ = self.pose_m.shape
-        person, frame, joint = (index.ravel() for index in np.indices((persons, frames, joints)))
+        person, frame, joint = (index.ravel() for index in np.indices(self.pose_m.shape[:3]))
         names = pd.Categorical.from_codes(joint, categories=pd.Index(self.skeleton.joints))
-        numbers = np.concatenate([self.pose_m, self.keypoints_px], axis=-1).reshape(-1, 6).T
-        valid = np.repeat(self.valid.ravel(), joints)
-        columns: list[Any] = [person, frame, self.time_s[frame], names, *numbers, valid]
+        numbers, seen = table_numbers(self)
+        columns: list[Any] = [person, self.track_id[person], frame, self.time_s[frame], names]
+        columns += [*numbers.reshape(-1, 6).T, self.valid[person, frame], seen.ravel()]
         return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
+
+
+def table_numbers(
+    result: Result, persons: slice = slice(None), frames: slice = slice(None)
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The numbers of tables, and whether joints were detected in the image.
+
+    Returns:
+        (P, T, J, 6) meters, pixels and confidence, NaN where there are none; and (P, T, J).
+    """
+    part = (persons, frames)
+    keypoints, valid = result.keypoints_px[part], result.valid[part][..., None]
+    seen = (keypoints[..., 2] > 0) & valid
+    has_pose = (result.valid | result.present)[part]
+    columns = (
+        np.where(has_pose[..., None, None], result.pose_m[part], np.nan),
+        np.where(seen[..., None], keypoints[..., :2], np.nan),
+        np.where(valid[..., None], keypoints[..., 2:], np.nan),
+    )
+    return np.concatenate(columns, axis=-1), seen
 
 
 def is_result(path: Path) -> bool:

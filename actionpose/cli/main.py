@@ -156,13 +156,14 @@ def run(arguments: list[str]) -> None:
 
 def _run(name: str, arguments: list[str]) -> None:
     command = _load(COMMANDS[name])
-    try:
-        if name in WITH_RECIPE:
-            command(arguments)
-        else:
-            from actionpose.cli.options import parse
+    from actionpose.cli.options import notices_printed, parse
 
-            parse(command, name, arguments)
+    try:
+        with notices_printed():
+            if name in WITH_RECIPE:
+                command(arguments)
+            else:
+                parse(command, name, arguments)
     except UserError as error:
         raise UserError(with_flags(str(error))) from error
 

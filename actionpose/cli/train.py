@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from tyro.conf import arg
 
-from actionpose.cli.options import Quiet, notices_printed, parse, take_option
+from actionpose.cli.options import Quiet, parse, take_option
 from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.utils.yaml_config import as_text, load_recipe, settings_of
 
@@ -42,8 +42,7 @@ def _train(name: str, cls: type[Config], train: Callable[..., Any], arguments: l
     def command(run: Path, config: Any = default, quiet: Quiet = False) -> Any:
         corpora = config.data.corpora or recipe.data.corpora
         config = replace(config, data=replace(config.data, corpora=corpora))
-        with notices_printed():
-            return train(config, run, quiet=quiet)
+        return train(config, run, quiet=quiet)
 
     command.__annotations__["config"] = Annotated[cls, arg(name="")]
     outcome = parse(command, name, arguments)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from actionpose.cli.options import Quiet, notices_printed
+from actionpose.cli.options import Quiet
 
 
 def train(recipe: Positional[Path], run: Path, dry_run: bool = False, quiet: Quiet = False) -> None:
@@ -25,10 +25,9 @@ def train(recipe: Positional[Path], run: Path, dry_run: bool = False, quiet: Qui
         print("\n".join(stages.plan(stages.read_stages(recipe, run))))
         return
     main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
-    with notices_printed():
-        outcome = stages.train(
-            recipe, run, quiet=quiet, report=lambda line: print(line, flush=True) if main else None
-        )
+    outcome = stages.train(
+        recipe, run, quiet=quiet, report=lambda line: print(line, flush=True) if main else None
+    )
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
     if main:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from actionpose.export.common import require_persons
 from actionpose.geometry.axes import Axes
-from actionpose.postprocessing.common import valid_frames
 from actionpose.postprocessing.skeleton_fit import (
     NAMES,
     NODES,
@@ -35,7 +34,7 @@ _VERTICES, _INDICES = 34962, 34963
 
 
 def write_glb(result: Result, path: str | os.PathLike[str]) -> None:
-    """Write a GLB with all persons, each hidden (scaled to nothing) while not visible.
+    """Write a GLB with all persons, each hidden (scaled to nothing) while absent.
 
     Times are exact, also of videos with a variable rate; they begin at 0.
 
@@ -52,7 +51,7 @@ def write_glb(result: Result, path: str | os.PathLike[str]) -> None:
     document = _Document(pygltflib, _extras(result, motions))
     for person, motion in enumerate(motions):
         prefix = f"id{result.track_id[person]}_" if person else ""
-        document.add_person(motion, prefix, valid_frames(result)[person])
+        document.add_person(motion, prefix, result.present[person])
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(document.to_bytes())
 
@@ -88,8 +87,8 @@ class _Document:
         self.document.set_binary_blob(bytes(self.bytes))
         return b"".join(self.document.save_to_bytes())
 
-    def add_person(self, motion: SkeletonMotion, prefix: str, valid: BoolArray) -> None:
-        """Add nodes, a figure and an animation; `valid` (T,) is where the person is visible."""
+    def add_person(self, motion: SkeletonMotion, prefix: str, present: BoolArray) -> None:
+        """Add nodes, a figure and an animation; `present` (T,) is where there is a pose."""
         first = len(self.document.nodes)
         for index, name in enumerate(NAMES):
             place = motion.root_m[0] if index == 0 else motion.offsets_m[index]
@@ -100,7 +99,7 @@ class _Document:
                 )
             )
         self._add_figure(motion, first)
-        self._add_animation(motion, first, valid)
+        self._add_animation(motion, first, present)
         self.document.scenes[0].nodes += [first, len(self.document.nodes) - 1]
 
     def _add_array(self, array: NDArray[Any], kind: str, target: int | None = None) -> int:
@@ -150,7 +149,7 @@ class _Document:
         mesh, skin = len(self.document.meshes) - 1, len(self.document.skins) - 1
         self.document.nodes.append(self.gltf.Node(name="figure", mesh=mesh, skin=skin))
 
-    def _add_animation(self, motion: SkeletonMotion, first: int, valid: BoolArray) -> None:
+    def _add_animation(self, motion: SkeletonMotion, first: int, present: BoolArray) -> None:
         animation = self.document.animations[0]
         seconds = (motion.time_s - motion.time_s[0]).astype(np.float32)
         times = self._add_array(seconds, "SCALAR")
@@ -168,8 +167,8 @@ class _Document:
         for node in range(len(NAMES)):
             if node in PARENTS or node == 0:  # hands, feet and the top of the head do not rotate
                 channel(motion.rotations[:, node], "VEC4", node, "rotation")
-        if not valid.all():
-            channel(np.repeat(valid[:, None], 3, axis=1), "VEC3", 0, "scale", "STEP")
+        if not present.all():
+            channel(np.repeat(present[:, None], 3, axis=1), "VEC3", 0, "scale", "STEP")
 
 
 def _rest(motion: SkeletonMotion) -> Array:

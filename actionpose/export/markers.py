@@ -31,7 +31,8 @@ MARKERS = {
 def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     """Write a TRC file for each person: meters, y up, joints as Halpe-26 markers.
 
-    Cells of frames where the person is not visible are NaN, as OpenSim and pandas read them.
+    There is a row for each frame in which the person is visible or a short absence was filled;
+    rows of longer absences are left out, because OpenSim's inverse kinematics stops at empty ones.
 
     Returns:
         The files: `path`, or with several persons one for each (`person_paths`).
@@ -41,33 +42,31 @@ def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     """
     paths = person_paths(result, path)
     for person, person_path in enumerate(paths):
-        joints, time_s, valid = _markers(result, person)
-        rate, count, names = f"{fps_of(time_s):.6g}", len(time_s), list(MARKERS.values())
+        joints, time_s, frames = _markers(result, person, result.present)
+        rate, names = f"{fps_of(time_s):.6g}", list(MARKERS.values())
+        rows = np.flatnonzero(frames)
         head = [
             f"PathFileType\t4\t(X/Y/Z)\t{person_path.name}",
             "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\t"
             "OrigDataStartFrame\tOrigNumFrames",
-            f"{rate}\t{rate}\t{count}\t{len(names)}\tm\t{rate}\t1\t{count}",
+            f"{rate}\t{rate}\t{len(rows)}\t{len(names)}\tm\t{rate}\t1\t{len(rows)}",
             "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
             "\t\t" + "\t".join(f"{axis}{i + 1}" for i in range(len(names)) for axis in "XYZ"),
             "",
         ]
         row = "%d\t%.6f" + "\t%.6f" * (3 * len(names)) + "\n"
-        # OpenSim counts empty cells at the end of a line as missing columns
-        joints[~valid] = np.nan
         with atomic_text(person_path) as file:
             file.write("\n".join(head) + "\n")
-            for t in range(count):
-                values = (joints[t].ravel() + 0.0).tolist()
-                file.write((row % (t + 1, time_s[t], *values)).replace("nan", "NaN"))
+            for t in rows.tolist():
+                file.write(row % (t + 1, time_s[t], *(joints[t].ravel() + 0.0).tolist()))
     return paths
 
 
-def _markers(result: Result, person: int) -> tuple[Array, Array, BoolArray]:
-    """Joints (T, 17, 3), y up, at even times (T,), and where they are valid (T,)."""
+def _markers(result: Result, person: int, frames: BoolArray) -> tuple[Array, Array, BoolArray]:
+    """Joints (T, 17, 3), y up, at even times (T,), and which of them `frames` (P, F) has (T,)."""
     require_h36m17(result, "markers")
     joints, time_s = person_joints(result, person, even=True)
-    valid = valid_frames(result)[person]
+    valid = frames[person]
     if not np.array_equal(time_s, result.time_s):
         valid = valid[np.abs(result.time_s[:, None] - time_s).argmin(axis=0)]
     return joints, time_s, valid
@@ -91,7 +90,7 @@ def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
     to_z_up = Axes.Y_UP.rotation_to(Axes.Z_UP)
     points, labels, fps = [], [], 0.0
     for person, track in enumerate(result.track_id):
-        joints, time_s, valid = _markers(result, person)
+        joints, time_s, valid = _markers(result, person, valid_frames(result))
         fps = fps_of(time_s)
         points.append(np.where(valid[:, None, None], 1000 * joints @ to_z_up.T, np.nan))
         prefix = f"id{track}:" if len(result.track_id) > 1 else ""

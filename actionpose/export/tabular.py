@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.result import TABLE_COLUMNS, Result
+from actionpose.result import TABLE_COLUMNS, Result, table_numbers
 from actionpose.utils.files import atomic_text
 
 _METERS, _PIXELS, _CONFIDENCE, _SECONDS = (4, 2, 3, 6)  # decimals: 0.1 mm, ...
@@ -27,12 +28,13 @@ def _rounded(array: NDArray[Any], decimals: int) -> list[Any]:
 
 def write_json(result: Result, path: Path) -> None:
     skeleton = result.skeleton
+    numbers, _ = table_numbers(result)
     persons = []
     for i, track_id in enumerate(result.track_id):
         person = {
             "track_id": int(track_id),
             "valid": result.valid[i].tolist(),
-            "pose_m": _rounded(result.pose_m[i], _METERS),
+            "pose_m": _rounded(numbers[i, ..., :3], _METERS),
             "keypoints_px": _rounded(result.keypoints_px[i], _CONFIDENCE),
         }
         if result.root_m is not None:
@@ -65,20 +67,17 @@ def _csv_blocks(result: Result) -> Iterator[str]:
     smallest = 0.5 * 10.0**-decimals
     for person, start in np.ndindex(len(result.track_id), -(-len(result.time_s) // _CSV_FRAMES)):
         frames = slice(start * _CSV_FRAMES, (start + 1) * _CSV_FRAMES)
-        both = (result.pose_m[person, frames], result.keypoints_px[person, frames])
-        values = np.concatenate(both, axis=-1).astype(np.float64)  # (frames, J, 6)
+        numbers, seen = table_numbers(result, slice(person, person + 1), frames)
+        values = numbers.astype(np.float64)  # (1, frames, J, 6)
         values[np.abs(values) < smallest] = 0.0  # no "-0.0000"
-        heads = zip(
-            range(frames.start, frames.stop),
-            result.time_s[frames].tolist(),
-            result.valid[person, frames].tolist(),
-            strict=False,  # the last block is shorter
-        )
+        valid, head = result.valid[person, frames], f"{person},{result.track_id[person]}"
         # one formatting of a whole block is several times faster than one per row
         template = "".join(
-            f"{person},{frame},{time_s:.{_SECONDS}f},{joint}{number},{valid}\n"
-            for frame, time_s, valid in heads
-            for joint in result.skeleton.joints
+            f"{head},{frame},{time_s:.{_SECONDS}f},{joint}{number},{valid[t]},{seen[0, t, j]}\n"
+            for t, (frame, time_s) in enumerate(
+                zip(count(frames.start), result.time_s[frames].tolist(), strict=False)
+            )
+            for j, joint in enumerate(result.skeleton.joints)
         )
         yield (template % tuple(values.ravel().tolist())).replace(",nan", ",")
 

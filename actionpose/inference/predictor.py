@@ -147,6 +147,7 @@ class ActionPose:
         tracks = prepare_tracks(mapped, self.fps, max_gap_s)
         pose = np.stack([self._lift_track(track, progress) for track in tracks])
         header = self._header(keypoints, height_m)
+        header["max_gap_s"] = max_gap_s
         embeddings = None
         if self.knows_actions:
             embeddings, spans_s = embed_tracks(

@@ -7,6 +7,7 @@ a foot is its ankle, whose height above the floor is 3.9 % of the stature (Drill
 Letters in shapes: P persons, T frames, J joints.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from actionpose.postprocessing.common import (
 from actionpose.postprocessing.smoothing import butterworth
 from actionpose.result import Result, RootOrigin
 from actionpose.skeletons import H36M17
-from actionpose.utils.errors import UserError
+from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.resampling import frame_rate, interpolate, true_runs
 from actionpose.utils.typing import Array, BoolArray
 
@@ -99,9 +100,24 @@ def _contacts(stands: BoolArray) -> list[tuple[int, int, slice]]:
 def detect_foot_contacts(result: Result) -> Result:
     """Write into the header, under `foot_contacts`, when which foot of whom stands.
 
+    If no foot ever stands, there is a `UserNotice`, and the result stays as it is.
+
     Raises:
         UserError: see `foot_contact_mask`.
     """
+    stands = foot_contact_mask(result)
+    return _with_contacts(result, stands) if _some_stand(stands) else result
+
+
+def _some_stand(stands: BoolArray) -> bool:
+    if stands.any():
+        return True
+    text = "no foot stands in any frame: there is no contact with the ground, nothing is changed"
+    warnings.warn(UserNotice(text), stacklevel=3)
+    return False
+
+
+def _with_contacts(result: Result, stands: BoolArray) -> Result:
     contacts = [
         {
             "person": person,
@@ -109,7 +125,7 @@ def detect_foot_contacts(result: Result) -> Result:
             "start_s": round(float(result.time_s[run.start]), 6),
             "stop_s": round(float(result.time_s[run.stop - 1]), 6),
         }
-        for person, foot, run in _contacts(foot_contact_mask(result))
+        for person, foot, run in _contacts(stands)
     ]
     facts = {"slower_than_m_per_s": CONTACT_M_PER_S}
     return processed(result, "foot contacts", facts, foot_contacts=contacts)
@@ -257,14 +273,17 @@ def lock_feet(result: Result) -> Result:
 
     First the root is moved so that standing ankles stay at the middle of their stance; what two
     standing feet cannot have at once, the knees give (hip and ankle held, bones as long as they
-    were). The header says how fast standing ankles slid before and after.
+    were). The header says how fast standing ankles slid before and after. If no foot ever stands,
+    there is a `UserNotice`, and the result stays as it is.
 
     Raises:
         UserError: see `foot_contact_mask`.
     """
     stands = foot_contact_mask(result)
+    if not _some_stand(stands):
+        return result
     if "foot_contacts" not in result.header:
-        result = detect_foot_contacts(result)
+        result = _with_contacts(result, stands)
     joints, valid = positions(result), valid_frames(result)
     before = _slide_m_per_s(joints, stands, result.time_s)
     for person in np.flatnonzero(stands.any(axis=(1, 2))):

@@ -3,6 +3,7 @@
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,17 +25,30 @@ def test_trc_equals_the_result(rubbery: Result, tmp_path: Path) -> None:
     replace(rubbery, valid=valid).save(tmp_path / "a.trc")
     lines = (tmp_path / "a.trc").read_text().splitlines()
     head = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
-    assert head["Units"] == "m" and head["NumFrames"] == "40" and head["NumMarkers"] == "17"
+    assert head["Units"] == "m" and head["NumFrames"] == "37" and head["NumMarkers"] == "17"
     assert float(head["DataRate"]) == FPS
     names = [name for name in lines[3].split("\t")[2:] if name]
     assert names == [MARKERS[joint] for joint in H36M17.joints]
     assert {"Hip", "Neck", "RHip", "LAnkle", "RWrist", "Nose", "Head"} <= set(names)
     table = pandas.read_csv(tmp_path / "a.trc", sep="\t", skiprows=6, header=None)
-    assert table[0].tolist() == list(range(1, 41))
-    np.testing.assert_allclose(table[1], rubbery.time_s, atol=1e-6)
-    found = table.iloc[:, 2 : 2 + 51].to_numpy().reshape(40, 17, 3)
-    np.testing.assert_array_equal(np.isnan(found).all(axis=(1, 2)), ~valid[0])
-    np.testing.assert_allclose(found[valid[0]], positions(rubbery)[0][valid[0]], atol=1e-6)
+    assert table[0].tolist() == (1 + np.flatnonzero(valid[0])).tolist()
+    np.testing.assert_allclose(table[1], rubbery.time_s[valid[0]], atol=1e-6)
+    found = table.iloc[:, 2 : 2 + 51].to_numpy().reshape(37, 17, 3)
+    np.testing.assert_allclose(found, positions(rubbery)[0][valid[0]], atol=1e-6)
+
+
+def test_trc_has_rows_from_first_to_last_visible_frame(rubbery: Result, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    valid = np.ones((1, 40), bool)
+    valid[0, [0, 1, 12, 13, 20, 21, 22, 23, 24, 39]] = False
+    header: Any = {**rubbery.header, "max_gap_s": 3.5 / FPS}  # fills two frames, not five
+    replace(rubbery, valid=valid, header=header).save(tmp_path / "a.trc")
+    table = pandas.read_csv(tmp_path / "a.trc", sep="\t", skiprows=6, header=None)
+    assert table[0].tolist() == [*range(3, 21), *range(26, 40)]
+    assert not table.iloc[:, :53].isna().any(axis=None)
+    joints = positions(rubbery)[0]
+    between = joints[11] + (joints[14] - joints[11]) * np.array([1, 2])[:, None, None] / 3
+    np.testing.assert_allclose(table.iloc[10:12, 2:53], between.reshape(2, 51), atol=1e-6)
 
 
 def test_c3d_equals_the_result(tmp_path: Path) -> None:

@@ -23,21 +23,36 @@ def test_csv_equals_the_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(tabular, "_CSV_FRAMES", 2)  # 5 frames are then 3 blocks
     result = random_result()
     result.pose_m[0, 0, 0] = [np.nan, -0.00003, -1.23456]
+    result.valid[0, 0], result.keypoints_px[0, 0, 1, 2] = True, 0
     result.save(tmp_path / "a.csv")
     table = rows(tmp_path / "a.csv")
     assert tuple(table[0]) == TABLE_COLUMNS
     assert len(table) == 2 * 5 * 17
-    first = table[0]
+    first, second = table[:2]
     assert (first["x_m"], first["y_m"], first["z_m"]) == ("", "0.0000", "-1.2346")
-    for row in table[1:]:
-        i = int(row["person"]), int(row["frame"]), H36M17.joints.index(row["joint"])
-        pose = [float(row[key]) for key in ("x_m", "y_m", "z_m")]
-        np.testing.assert_allclose(pose, result.pose_m[i], atol=0.51e-4)
-        image = [float(row[key]) for key in ("x_px", "y_px")]
-        np.testing.assert_allclose(image, result.keypoints_px[i][:2], atol=0.51e-2)
-        assert float(row["confidence"]) == pytest.approx(result.keypoints_px[i][2], abs=0.51e-3)
-        assert float(row["time_s"]) == pytest.approx(result.time_s[i[1]], abs=1e-6)
-        assert row["valid"] == str(result.valid[i[:2]])
+    assert (second["x_px"], second["y_px"], second["confidence"]) == ("", "", "0.000")
+    assert (second["valid"], second["seen"]) == ("True", "False")
+    for row in table[2:]:
+        person, frame = int(row["person"]), int(row["frame"])
+        i = person, frame, H36M17.joints.index(row["joint"])
+        visible = result.valid[person, frame]
+        numbers = [*result.pose_m[i], *result.keypoints_px[i]]
+        for column, number in zip(TABLE_COLUMNS[5:11], numbers, strict=True):
+            decimals = {"m": 4, "px": 2}.get(column[2:], 3)
+            assert row[column] == (f"{number:.{decimals}f}" if visible else "")
+        assert float(row["time_s"]) == pytest.approx(result.time_s[frame], abs=1e-6)
+        assert row["track_id"] == str(result.track_id[person])
+        assert row["valid"] == row["seen"] == str(visible)
+
+
+def test_csv_has_the_poses_of_filled_absences(tmp_path: Path) -> None:
+    valid = np.array([[True, False, True, False, False, True, False]])
+    result = random_result(1, 7, valid=valid, header={"max_gap_s": 0.07})  # 30 frames a second
+    result.save(tmp_path / "a.csv")
+    table = rows(tmp_path / "a.csv")[::17]
+    assert [row["x_m"] != "" for row in table] == [True, True, True, False, False, True, False]
+    assert [row["x_px"] != "" for row in table] == [row["seen"] == "True" for row in table]
+    assert [row["seen"] == "True" for row in table] == valid[0].tolist()
 
 
 def test_dataframe_is_the_csv_unrounded(tmp_path: Path) -> None:
@@ -51,7 +66,8 @@ def test_dataframe_is_the_csv_unrounded(tmp_path: Path) -> None:
             assert table[name].tolist() == read[name].tolist()
         else:
             np.testing.assert_allclose(table[name].astype(float), read[name], atol=0.006)
-    np.testing.assert_array_equal(table["z_m"].to_numpy(), result.pose_m[..., 2].ravel())
+    expected = np.where(result.valid[..., None], result.pose_m[..., 2], np.nan)
+    np.testing.assert_array_equal(table["z_m"].to_numpy(), expected.ravel())
     assert read["valid"].dtype == bool
 
 

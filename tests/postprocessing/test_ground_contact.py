@@ -16,7 +16,7 @@ from actionpose.postprocessing.root_trajectory import estimate_trajectory
 from actionpose.postprocessing.smoothing import smooth
 from actionpose.result import RootOrigin
 from actionpose.skeletons import H36M17
-from actionpose.utils.errors import UserError
+from actionpose.utils.errors import UserError, UserNotice
 
 ANKLES = H36M17.indices("left_ankle", "right_ankle")
 
@@ -113,3 +113,12 @@ def test_locked_feet_do_not_slide_and_keep_leg_lengths(walk: Array) -> None:
 def test_lock_feet_needs_a_path(walk: Array) -> None:
     with pytest.raises(UserError, match="give fov_deg or focal_px"):
         lock_feet(lifted_perfectly(walk)[0])
+
+
+def test_lock_feet_without_a_standing_foot_warns_and_changes_nothing(walk: Array) -> None:
+    slides = np.repeat(walk[:1], 60, axis=0)
+    slides[..., 0] += np.arange(60)[:, None] / 30  # 1 m/s: no foot stands
+    result = estimate_trajectory(lifted_perfectly(slides)[0], focal_px=FOCAL_PX)
+    for step in (lock_feet, detect_foot_contacts):
+        with pytest.warns(UserNotice, match="no foot stands"):
+            assert step(result) is result
