@@ -1,28 +1,45 @@
 """AlphaPose: one list over the video of image_id, flat keypoints and maybe idx.
 
-Or an object with each image's people in the form of OpenPose or CMU-Pose.
+Or an object from images to people: in the form of OpenPose, or of PoseFlow, its tracker.
 """
 
+from typing import Any
+
 from actionpose.keypoints import coco, openpose
-from actionpose.keypoints.detections import Detections, first_entry, frame_number
+from actionpose.keypoints.detections import Detections, first_entry
+from actionpose.keypoints.json_frames import first_person, frames_in, people
 from actionpose.keypoints.keypoint_file import KeypointFile
 
 NAME = "alphapose"
+TITLE = "AlphaPose, PoseFlow"
+FORM = (
+    "one list over the video, `image_id` a name, flat `keypoints`; "
+    "or an object from image to people; `idx` is the identity"
+)
+NOTE = (
+    "the list's order is not time: the number that changes in the image's name is. Confidence "
+    "above 1 becomes 1. Without tracking everybody may have number 0; then position decides"
+)
+KEYS = ("image_id", "keypoints", "idx")
+
+
+def is_frame(data: Any) -> bool:
+    """Whether JSON data are PoseFlow's people of one image."""
+    return bool(first_person(data).keys() & {"idx", "scores"})
 
 
 def matches(file: KeypointFile) -> bool:
-    if isinstance(file.json, dict):
-        return bool(file.json) and all(map(openpose.is_frame, file.json.values()))
-    entry = first_entry(file.json)
-    image = entry.get("image_id")
-    return image is not None and (isinstance(image, str) or bool(entry.keys() & {"idx", "box"}))
+    if isinstance(file.json, list):
+        entry = first_entry(file.json)
+        image = entry.get("image_id")
+        return image is not None and (isinstance(image, str) or bool(entry.keys() & {"idx", "box"}))
+    return frames_in(file, is_frame) is not None
 
 
 def read(file: KeypointFile) -> Detections:
-    data = file.json
-    if isinstance(data, list):
-        return coco.from_results(data, detector="AlphaPose")
-    if not isinstance(data, dict) or openpose.is_frame(data):
-        return openpose.read(file)
-    frames = [(frame_number(image), people) for image, people in data.items()]
-    return openpose.from_frames(frames, "AlphaPose")
+    if isinstance(file.json, list):
+        return coco.from_results(file.json, detector="AlphaPose")
+    frames = frames_in(file, is_frame)
+    return (
+        openpose.read(file) if frames is None else frames.detections(people, detector="AlphaPose")
+    )

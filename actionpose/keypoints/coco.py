@@ -12,13 +12,25 @@ from actionpose.keypoints.detections import (
     checked_list,
     field,
     first_entry,
-    frame_number,
     track_number,
 )
+from actionpose.keypoints.frame_numbers import frame_numbers
+from actionpose.keypoints.frame_times import times_of
+from actionpose.keypoints.json_frames import identity
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.utils.errors import UserError
 
 NAME = "coco"
+TITLE = "COCO"
+FORM = (
+    "results: a list with a whole number as `image_id`, no `box` or `idx`; "
+    "dataset: an object with `images` and `annotations`"
+)
+NOTE = (
+    "a result's third value is taken as a score, 0 to 1; a dataset's visibility 0, 1, 2 becomes "
+    "confidence 0, 0.5, 1. Image size is taken if all images have one"
+)
+KEYS = ("images", "annotations", "image_id", "keypoints")
 _CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labeled, 1 hidden, 2 visible
 
 
@@ -34,34 +46,32 @@ def read(file: KeypointFile) -> Detections:
 
 def from_results(results: Sequence[Any], detector: str = "") -> Detections:
     """From a list with image_id, keypoints and maybe a track number for each detection."""
-    numbers = [
-        frame_number(field(entry, "image_id", f"detection {i}")) for i, entry in enumerate(results)
-    ]
+    numbers = frame_numbers(
+        [field(entry, "image_id", f"detection {i}") for i, entry in enumerate(results)]
+    )
     rows = [
-        (
-            n,
-            field(entry, "keypoints", f"frame {n}"),
-            track_number(entry.get("idx", entry.get("track_id"))),
-        )
+        (n, field(entry, "keypoints", f"frame {n}"), identity(entry))
         for n, entry in zip(numbers, results, strict=True)
     ]
-    return Detections.from_rows(rows, numbers, detector=detector)
+    return Detections.from_rows(rows, numbers, times_of(results), detector=detector)
 
 
 def _from_dataset(data: Any) -> Detections:
     """Annotated images; a frame's number is its frame_id, else is in file_name, else its id."""
     images = checked_list(field(data, "images", "the file"), '"images"')
     annotations = checked_list(field(data, "annotations", "the file"), '"annotations"')
-    number_of: dict[str, int] = {}
+    names: list[object] = []
+    keys = []
     sizes = set()
     for i, image in enumerate(images):
-        key = str(field(image, "id", f"image {i}"))
+        keys.append(str(field(image, "id", f"image {i}")))
         name = str(image.get("file_name", ""))
-        numbered = name if re.search(r"\d", Path(name).stem) else key
-        number_of[key] = frame_number(image.get("frame_id", numbered))
+        numbered = name if re.search(r"\d", Path(name).stem) else keys[-1]
+        names.append(image.get("frame_id", numbered))
         width, height = image.get("width"), image.get("height")
         known = isinstance(width, int) and isinstance(height, int)
         sizes.add((width, height) if known else None)
+    number_of = dict(zip(keys, frame_numbers(names), strict=True))
     if len(set(number_of.values())) < len(images):
         raise UserError("two images have the same frame number: one video at a time")
     rows = []
@@ -76,7 +86,7 @@ def _from_dataset(data: Any) -> Detections:
     info = data.get("info")
     found = Detections.from_rows(
         rows,
-        number_of.values(),
+        list(number_of.values()),
         image_size=sizes.pop() if len(sizes) == 1 else None,
         source=str(info.get("description", "")) if isinstance(info, dict) else "",
     )

@@ -19,7 +19,8 @@ from actionpose.keypoints import formats, npz
 from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.keypoints.layout import joint_layout, skeleton_by_name
-from actionpose.keypoints.tracking import track
+from actionpose.keypoints.orientation import orientation_notes, unmirrored, y_downwards
+from actionpose.keypoints.tracking import MIN_FRAMES, jump_note, short_presences, track
 from actionpose.keypoints.validation import (
     check_pixels,
     check_values,
@@ -27,6 +28,7 @@ from actionpose.keypoints.validation import (
     checked_size,
     checked_times,
     cleaned,
+    in_pixels,
 )
 from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
 from actionpose.utils.errors import UserError
@@ -37,6 +39,7 @@ from actionpose.utils.typing import BoolArray, IntArray
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 ASSUMED_FPS = 30.0
 ASSUMED = f"assumed {ASSUMED_FPS:g} Hz"
+_FEW = 0.5  # of the frames; if fewer have a person, a note says so
 MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame numbers
 
 # what the npz's header holds besides skeleton and format_version
@@ -120,6 +123,9 @@ class Keypoints:
         skeleton: Skeleton | str | None = None,
         image_size: tuple[int, int] | None = None,
         fps: float | None = None,
+        retrack: bool = False,
+        y_up: bool = False,
+        mirrored: bool = False,
     ) -> "Keypoints":
         """Read a keypoint file, or a folder with one json per frame.
 
@@ -135,6 +141,9 @@ class Keypoints:
                 or its name. 17 joints in a detector's json are COCO's, in a bare array anybody's.
             image_size: width and height in pixels; else what the file says, which may be nothing.
             fps: else what the file says, else 30; `rate_source` tells.
+            retrack: ignore the identities of the file and follow people anew.
+            y_up: y points up in the file.
+            mirrored: the images were mirrored, or x points left; see `orientation.unmirrored`.
 
         Raises:
             UserError: names the file and, where it can, the frame and the joint.
@@ -146,21 +155,30 @@ class Keypoints:
             if format not in formats.NAMES:
                 raise UserError(f"format {format!r} is none of {', '.join(formats.NAMES)}")
             skeleton = skeleton_by_name(skeleton)
-            file = KeypointFile(path, checked_size(image_size))
+            file = KeypointFile(path)
+            image_size = checked_size(image_size)
             is_npz = npz.matches(file)
             if format != "auto" and (format == npz.NAME) != is_npz:
                 raise UserError(f"not what {format} writes: leave the format to be found")
             if is_npz:
-                keypoints = cls._from_arrays(npz.load_arrays(file), skeleton)
+                arrays = npz.load_arrays(file)
+                keypoints = cls._from_arrays(arrays, skeleton)
+                keypoints = keypoints._retracked() if retrack else keypoints
             else:
                 found = formats.read_detections(file, format)
                 found = replace(found, image_size=image_size or found.image_size)
+                found = in_pixels(found)
+                if retrack or found.person is None or not found.has_identities:
+                    found = replace(found, person=None)
+                elif note := jump_note(found.seconds(ASSUMED_FPS), found.keypoints, found.person):
+                    found = replace(found, notes=(*found.notes, note))
                 keypoints = cls.from_detections(found, skeleton)
             if image_size is not None:
                 keypoints = replace(keypoints, image_size=image_size)
             if fps is not None:  # which replaces the times of the file
                 keypoints = replace(keypoints, fps=fps, rate_source="given", time_s=None)
-            return keypoints
+            noted = is_npz and "header" in arrays
+            return keypoints._turned(y_up, mirrored, noted=noted)
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
         except UserError as error:
@@ -234,14 +252,19 @@ class Keypoints:
         if not visible.any():
             raise UserError("no joint is detected in any frame: every confidence is 0")
         points, frame = points[visible], found.frame[visible] - found.span[0]
-        person = None if found.person is None else found.person[visible]
-        # AlphaPose without tracking gives everybody the number 0
-        several = len(np.unique(frame)) < len(frame)
-        if person is None or (len(np.unique(person)) == 1 and several):
-            fps = found.fps or ASSUMED_FPS
-            person = track(frame / fps, points) if several else np.zeros_like(frame)
-        track_id, row = np.unique(person, return_inverse=True)
         num_frames = found.span[1] - found.span[0] + 1
+        person = None if found.person is None else found.person[visible]
+        several = len(np.unique(frame)) < len(frame)
+        rate_source = "file" if found.fps else ASSUMED
+        rate_source = "file, uneven" if found.time_s is not None else rate_source
+        time_s = found.seconds(ASSUMED_FPS)[visible]
+        notes = list(found.notes)
+        if person is None:
+            person = track(time_s, points) if several else np.zeros_like(frame)
+        short, note = short_presences(person)
+        notes += [note] if note else []
+        frame, points, person = frame[~short], points[~short], person[~short]
+        track_id, row = np.unique(person, return_inverse=True)
         shape = (len(track_id), num_frames, len(skeleton), 3)
         if math.prod(shape) * points.itemsize > MAX_BYTES:
             raise UserError(
@@ -249,7 +272,8 @@ class Keypoints:
                 f"{found.span[1]}) are too much for memory: check that the image names count "
                 "frames, or split the video"
             )
-        about = {"rate_source": "file" if found.fps else ASSUMED} | about
+        about = {"rate_source": rate_source} | about
+        about["notes"] = (*about.get("notes", ()), *notes)
         # where a person is twice in a frame the more confident one stays: it is assigned last
         order = np.argsort(points[..., 2].mean(-1), kind="stable")
         keypoints_px = np.zeros(shape, dtype=np.float32)
@@ -268,6 +292,49 @@ class Keypoints:
             source=found.source,
             first_frame=found.span[0],
             **about,
+        )
+
+    def _turned(self, y_up: bool, mirrored: bool, *, noted: bool) -> "Keypoints":
+        """The keypoints with y down and x to the right, and notes where that does not show.
+
+        Args:
+            noted: they were saved with such notes.
+        """
+        points, notes = self.keypoints_px, list(self.notes)
+        if y_up:
+            points = y_downwards(points, self.image_size)
+        if mirrored:
+            points, words = unmirrored(points, self.valid, self.skeleton, self.image_size)
+            notes.append(words)
+        elif not noted:
+            notes += orientation_notes(points, self.valid, self.skeleton, self.detector)
+        used = int(self.valid.any(axis=0).sum())
+        if not noted and used < _FEW * self.num_frames and self.num_frames > 2 * MIN_FRAMES:
+            last = self.first_frame + self.num_frames - 1
+            notes.append(
+                f"{used} of {self.num_frames} frames have a person, from number "
+                f"{self.first_frame} to {last}: check that the numbers count frames"
+            )
+        return replace(self, keypoints_px=points, notes=tuple(dict.fromkeys(notes)))
+
+    def _retracked(self) -> "Keypoints":
+        """The same detections with people followed anew."""
+        person, frame = np.nonzero(self.valid)
+        found = Detections(
+            frame=frame + self.first_frame,
+            keypoints=self.keypoints_px[person, frame].astype(np.float64),
+            person=None,
+            span=(self.first_frame, self.first_frame + self.num_frames - 1),
+            fps=self.fps,
+            time_s=self.time_s,
+        )
+        people = Keypoints.from_detections(found, self.skeleton)
+        return replace(
+            self,
+            keypoints_px=people.keypoints_px,
+            valid=people.valid,
+            track_id=people.track_id,
+            notes=(*self.notes, *people.notes),
         )
 
     @classmethod

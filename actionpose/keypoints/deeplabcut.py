@@ -1,7 +1,5 @@
 """DeepLabCut: csv with rows scorer, maybe individuals, bodyparts, coords; also older Sports2D."""
 
-import csv
-
 import numpy as np
 
 from actionpose.keypoints.detections import Detections
@@ -10,27 +8,36 @@ from actionpose.keypoints.tables import detections_of_bodies, numbers, skeleton_
 from actionpose.utils.errors import UserError
 
 NAME = "deeplabcut"
+TITLE = "DeepLabCut csv, Sports2D's older csv"
+FORM = "rows named `bodyparts` and `coords`, maybe `scorer` and `individuals`; commas, `;` or tabs"
+NOTE = (
+    "LHip, left_hip and hip.L are the same; the joint set that gives the model most of its joints "
+    "is chosen, parts of another name are left aside"
+)
+KEYS = ("bodyparts", "coords")
 _HEAD = ("scorer", "individuals", "bodyparts", "coords")
 
 
 def matches(file: KeypointFile) -> bool:
-    return file.start.lower().startswith((b"scorer,", b"bodyparts,", b"individuals,"))
+    return bool(file.table) and file.table[0][0].lower() in _HEAD
 
 
 def read(file: KeypointFile) -> Detections:
-    try:
-        rows = list(csv.reader(file.lines))
-    except csv.Error as error:
-        raise UserError(f"not a DeepLabCut table: {error}") from None
+    rows = list(file.table)
     head: dict[str, list[str]] = {}
-    while rows and rows[0] and rows[0][0].strip().lower() in _HEAD:
+    while rows and rows[0][0].lower() in _HEAD:
         row = rows.pop(0)
-        head[row[0].strip().lower()] = [cell.strip() for cell in row[1:]]
+        head[row[0].lower()] = row[1:]
     if not {"bodyparts", "coords"} <= head.keys():
         raise UserError("not a DeepLabCut table: rows named bodyparts and coords are missing")
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         raise UserError("the table has no frames")
+    if len({len(cells) for cells in head.values()}) > 1:
+        raise UserError("not a DeepLabCut table: its first rows are not of one length")
+    # images are named by one cell, or by three: folder, video, image
+    more = next((i for i, part in enumerate(head["bodyparts"]) if part), 0)
+    head = {name: cells[more:] for name, cells in head.items()}
+    rows = [row[more:] for row in rows if len(row) > more]
     parts, coords = head["bodyparts"], [word.lower() for word in head["coords"]]
     people = head.get("individuals", [""] * len(parts))
     values = numbers([row[1:] for row in rows], len(parts))

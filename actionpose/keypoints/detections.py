@@ -4,20 +4,25 @@ Values are taken as they stand: `Keypoints.from_detections` checks them, finds t
 the people. Messages leave the path to the caller, who knows what the user typed.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.keypoints.frame_numbers import frame_numbers
+from actionpose.keypoints.frame_times import epoch_times, rate_and_times
+from actionpose.keypoints.layout import NUMBERS_OF_JOINTS
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import IntArray
 
-Person = tuple[Any, int | None]  # flat list x, y, confidence, x, ...; track number if known
+Identity = int | str | None  # of a person, if the file knows it
+Person = tuple[Any, Identity]  # keypoints: flat x, y, confidence, x, ..., or a row for each joint
+
+NO_CONFIDENCE = "the file has no confidences: joints at (0, 0) are taken as missing, others as sure"
+NORMALIZED = 2.0  # coordinates up to this are not pixels
 
 
 @dataclass(frozen=True)
@@ -34,32 +39,44 @@ class Detections:
     source: str = ""
     fps: float | None = None
     time_s: NDArray[np.float64] | None = None  # (span,) of all frames, where they are uneven
+    largest_fraction: float = NORMALIZED  # if no coordinate is beyond it, they are fractions
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_frames(
-        cls, frames: Sequence[tuple[int, Sequence[Person]]], **about: Any
+        cls, frames: Sequence[tuple[object, Sequence[Person]]], **about: Any
     ) -> "Detections":
-        """From the number of each frame and the people in it, as `from_rows`.
+        """From the number or the image name of each frame and the people in it, as `from_rows`.
 
         Raises:
             UserError: a frame number comes twice.
         """
-        numbers = [number for number, _ in frames]
+        numbers = frame_numbers([name for name, _ in frames])
         for number, times in Counter(numbers).most_common(1):
             if times > 1:
                 raise UserError(f"{times} entries are for frame {number}: one video at a time")
-        rows = [(number, *person) for number, people in frames for person in people]
+        rows = [
+            (number, *person)
+            for number, (_, people) in zip(numbers, frames, strict=True)
+            for person in people
+        ]
         return cls.from_rows(rows, numbers, **about)
 
     @classmethod
     def from_rows(
-        cls, rows: Sequence[tuple[int, Any, int | None]], all_frames: Iterable[int], **about: Any
+        cls,
+        rows: Sequence[tuple[int, Any, Identity]],
+        all_frames: Sequence[int],
+        times: Sequence[float] | None = None,
+        **about: Any,
     ) -> "Detections":
-        """From frame, keypoints and track number of each detection.
+        """From frame, keypoints and identity of each detection.
 
         Args:
-            rows: keypoints are flat lists x, y, confidence, x, ...; unknown track numbers are None.
+            rows: keypoints are flat lists x, y, confidence, x, ..., or lists of a row per joint;
+                the confidence may be left out in all.
             all_frames: numbers of all frames, those without people included.
+            times: seconds of `all_frames`, if the file has them.
             about: further fields.
 
         Raises:
@@ -74,45 +91,90 @@ class Detections:
                     f"frame {number} has {len(flat)} numbers for a person, "
                     f"but frame {frames[0]} has {len(points[0])}"
                 )
-        if len(points[0]) % 3 or not points[0]:
-            raise UserError(
-                f"frame {frames[0]}: keypoints has {len(points[0])} numbers, "
-                "not x, y and confidence of each joint"
-            )
-        try:
-            values = np.array(points, dtype=np.float64)  # null becomes NaN
-        except (TypeError, ValueError, OverflowError):
-            values = np.empty(0)
-        if values.ndim != 2:
-            raise UserError("keypoints must be flat lists of numbers x, y, confidence, x, ...")
-        numbers = list(all_frames)
-        if max(map(abs, numbers)) >= 2**62:
-            raise UserError(f"frame number {max(numbers, key=abs)} is too large")
-        return cls(
-            frame=np.array(frames, dtype=np.int64),
-            keypoints=values.reshape(len(points), -1, 3),
-            person=None if None in ids else np.array(ids, dtype=np.int64),
-            span=(min(numbers), max(numbers)),
+        keypoints = _rows_of_joints(points, frames[0])
+        if keypoints.shape[-1] == 2:
+            found = (keypoints != 0).any(-1, keepdims=True)
+            keypoints = np.concatenate([keypoints, found], axis=-1)
+            about["notes"] = (*about.get("notes", ()), NO_CONFIDENCE)
+        if max(map(abs, all_frames)) >= 2**62:
+            raise UserError(f"frame number {max(all_frames, key=abs)} is too large")
+        frame = np.array(frames, dtype=np.int64)
+        if times is None and (times := epoch_times(all_frames)) is not None:
+            # the numbers are times themselves: count the frames
+            counted = np.unique(np.array(all_frames, dtype=np.int64))
+            frame = np.searchsorted(counted, frame)
+            all_frames = np.searchsorted(counted, all_frames).tolist()
+        found = cls(
+            frame=frame,
+            keypoints=keypoints,
+            person=_identities(ids),
+            span=(min(all_frames), max(all_frames)),
             **about,
         )
+        return found if times is None else found.with_times(all_frames, times)
+
+    @property
+    def has_identities(self) -> bool:
+        """Whether the file tells people apart: AlphaPose without tracking gives all number 0."""
+        if self.person is None:
+            return False
+        several = len(np.unique(self.frame)) < len(self.frame)
+        return not several or len(np.unique(self.person)) > 1
+
+    def seconds(self, assumed_fps: float) -> NDArray[np.float64]:
+        """(N,) of each detection, from the first frame."""
+        frame = self.frame - self.span[0]
+        return frame / (self.fps or assumed_fps) if self.time_s is None else self.time_s[frame]
+
+    def with_times(self, numbers: Sequence[int], times: Sequence[float]) -> "Detections":
+        """With the rate and times of the frames; see `frame_times.rate_and_times`."""
+        if (known := rate_and_times(numbers, times, self.fps)) is None:
+            note = "the times in the file do not increase from frame to frame: they are not used"
+            return self if len(set(numbers)) < 2 else replace(self, notes=(*self.notes, note))
+        return replace(self, fps=known[0], time_s=known[1])
 
 
-def frame_number(image_id: object) -> int:
-    """The last number in an image's name, its suffix aside: "frame_000012.png" is 12."""
-    if isinstance(image_id, int | float) and not isinstance(image_id, bool):
-        if image_id == image_id // 1:  # not a fraction, NaN or infinity
-            return int(image_id)
-    elif isinstance(image_id, str):
-        digits = re.findall(r"\d+", Path(image_id).stem) or re.findall(r"\d+", image_id)
-        if digits and len(digits[-1]) <= 18:  # more would not fit an int64
-            return int(digits[-1])
-    raise UserError(f"no frame number in the image name {image_id!r}")
+def _rows_of_joints(points: Sequence[Any], first_frame: int) -> NDArray[np.float64]:
+    """(N, K, 2 or 3) of flat lists, or of lists with a row for each joint."""
+    try:
+        values = np.array(points, dtype=np.float64)  # null becomes NaN
+    except (TypeError, ValueError, OverflowError):
+        values = np.empty(0)
+    if values.ndim == 3 and values.shape[2] in (2, 3) and values.size:
+        return values
+    if values.ndim != 2:
+        raise UserError("keypoints must be flat lists of numbers x, y, confidence, x, ...")
+    count = values.shape[1]
+    channels = 3
+    if count % 2 == 0 and count // 2 in NUMBERS_OF_JOINTS:
+        channels = 3 if count % 3 == 0 and count // 3 in NUMBERS_OF_JOINTS else 2
+    if count % channels or not count:
+        raise UserError(
+            f"frame {first_frame}: keypoints has {count} numbers, "
+            "not x, y and confidence of each joint"
+        )
+    return values.reshape(len(points), -1, channels)
 
 
-def track_number(value: object) -> int | None:
-    """A track number. AlphaPose writes 3, 3.0, [3.0] or [[3.0], [5.0]]; -1 and none are unknown."""
+def _identities(ids: Sequence[Identity]) -> IntArray | None:
+    """(N,) numbers of identities; names are counted by first appearance. None if one is unknown."""
+    if None in ids:
+        return None
+    if any(isinstance(name, str) for name in ids):
+        number_of = {name: number for number, name in enumerate(dict.fromkeys(ids))}
+        return np.array([number_of[name] for name in ids], dtype=np.int64)
+    return np.array(ids, dtype=np.int64)
+
+
+def track_number(value: object) -> Identity:
+    """A track number or name. AlphaPose writes 3, 3.0, [3.0] or [[3.0], [5.0]].
+
+    -1, "" and none are unknown.
+    """
     while isinstance(value, list):
         value = value[0] if value else None
+    if isinstance(value, str) and not value.strip().lstrip("-").isdecimal():
+        return value.strip() or None
     try:
         number = -1 if value is None else int(value)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):

@@ -1,31 +1,49 @@
 """The formats that keypoints are read from; the first one that matches a file is taken.
 
-A format is a module with `NAME`, `matches(file)` and `read(file)`; to add one, write it and list it
-here. `read` raises a `UserError` for a file that is not what the format's tools write.
+A format is a module with the names of `Format`; to add one, write it and list it here. `read`
+raises a `UserError` for a file that is not what the format's tools write.
+`python -m actionpose.keypoints.formats` prints the table of docs/inference.md.
 """
 
+import difflib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from actionpose.keypoints import (
     alphapose,
     coco,
+    csv_columns,
+    csv_joints,
     deeplabcut,
+    kinetics,
     mediapipe,
     mmpose,
+    movenet,
     npz,
+    openpifpaf,
     openpose,
+    tracked_people,
     trc,
+    ultralytics,
 )
 from actionpose.keypoints.detections import Detections
-from actionpose.keypoints.keypoint_file import KeypointFile, json_files, load_json
+from actionpose.keypoints.keypoint_file import KeypointFile, frame_files
 from actionpose.utils.errors import UserError
 
 
 class Format(Protocol):
     """What the module of a format has."""
 
-    NAME: str
+    NAME: str  # for `format=`
+    TITLE: str  # the tools that write it
+    FORM: str  # how it is recognized
+    NOTE: str
+
+    @property
+    def KEYS(self) -> tuple[str, ...]:  # noqa: N802
+        """Words that are in such a file."""
+        ...
 
     def matches(self, file: KeypointFile) -> bool:
         """Whether the content of a file is of this format."""
@@ -34,14 +52,20 @@ class Format(Protocol):
     def read(self, file: KeypointFile) -> Detections: ...
 
 
-_FORMATS: tuple[Format, ...] = (
-    *(deeplabcut, trc),
-    # COCO's result list is AlphaPose's without what tells that one apart
-    *(openpose, mmpose, alphapose, coco, mediapipe),
+_TABLES: tuple[Format, ...] = (deeplabcut, trc, csv_joints, csv_columns)
+_JSON: tuple[Format, ...] = (
+    # COCO's result list is AlphaPose's without what tells that one apart; the last one is any list
+    *(openpose, mmpose, alphapose, coco, ultralytics, mediapipe, movenet, kinetics),
+    *(tracked_people, openpifpaf),
 )
-FORMATS = {module.NAME: module for module in _FORMATS}
+FORMATS: dict[str, Format] = {module.NAME: module for module in (*_TABLES, *_JSON)}
 NAMES = ("auto", *FORMATS, npz.NAME)
-_MAX_FRAME_BYTES = 10_000_000  # a larger JSON file is not of one frame
+_NEAR = 0.75  # of two words that may be one, misspelled
+_BINARY = {  # by the first bytes: what to do instead
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file: save it as csv, as DeepLabCut and SLEAP can",
+    b"\x80": "a pickle, which is not opened as it could run code: save arrays with numpy.savez",
+    b"MATLAB": "a MATLAB file: save its array (frames, joints, 3) with numpy.savez",
+}
 
 
 def read_detections(file: KeypointFile, format: str = "auto") -> Detections:
@@ -64,18 +88,68 @@ def read_detections(file: KeypointFile, format: str = "auto") -> Detections:
             return module.read(file)
     if file.json == []:
         raise UserError("the list is empty: nobody was detected")
-    raise file.refusal(
-        f"JSON, but not of a form in which a tool writes keypoints ({', '.join(FORMATS)})"
-    )
+    for start, what in _BINARY.items():
+        if file.start.startswith(start):
+            raise UserError(what)
+    if len(file.table) > 1 and file.json is None and len(file.table[0]) > 1:
+        raise UserError(
+            "a table, but not of a form in which a tool writes keypoints: it needs rows named "
+            "bodyparts and coords (DeepLabCut), columns x and y of each joint (nose_x, nose_y, or "
+            "x1, y1), or columns frame, joint, x and y; its first row is "
+            f"{', '.join(file.table[0])[:100]}"
+        )
+    raise file.refusal(_nearest(file.sample if file.is_folder else file.json))
+
+
+def _nearest(data: Any) -> str:
+    """What a JSON file is not, and what the format that it is most like has and it has not."""
+    words = set(_keys(data))
+
+    def has(key: str) -> bool:
+        return bool(difflib.get_close_matches(key, words, 1, _NEAR))
+
+    reason = f"JSON, but not of a form in which a tool writes keypoints ({', '.join(FORMATS)})"
+    near = max(_JSON, key=lambda module: sum(map(has, module.KEYS)) / len(module.KEYS))
+    missing = [key for key in near.KEYS if key not in words]
+    if len(missing) == len(near.KEYS) and not any(map(has, near.KEYS)):
+        return reason
+    lacking = []
+    for key in missing:
+        [other] = difflib.get_close_matches(key, words, 1, _NEAR) or [""]
+        lacking.append(f'"{key}"' + (f' (it has "{other[:40]}")' if other else ""))
+    what = f"without {', '.join(lacking)}" if lacking else "in another arrangement"
+    return f"{reason}; it is most like {near.NAME}, but {what}. There, keypoints are: {near.FORM}"
+
+
+def _keys(data: Any, depth: int = 4) -> Iterator[str]:
+    """Names in JSON data, from the first few entries of each list and object."""
+    if isinstance(data, dict):
+        yield from list(data)[:100]
+        data = list(data.values())[:100]
+    if isinstance(data, list) and depth:
+        for value in data[:3] if depth < 4 else data[:20]:
+            yield from _keys(value, depth - 1)
 
 
 def is_folder_of_frames(folder: Path) -> bool:
-    """Whether a tool wrote one JSON file per frame there, so that the folder is one recording."""
-    files = json_files(folder)
-    if not files or files[0].stat().st_size > _MAX_FRAME_BYTES:
+    """Whether a tool wrote one file per frame there, so that the folder is one recording."""
+    if not frame_files(folder):
         return False
+    file = KeypointFile(folder, as_frames=True)
     try:
-        data = load_json(files[0])
+        return any(module.matches(file) for module in _JSON)
     except UserError:
         return False
-    return openpose.is_frame(data) or mmpose.is_image(data)
+
+
+def document() -> str:
+    """The table of all formats, in Markdown."""
+    lines = ["| format | name | recognized by | note |", "|---|---|---|---|"]
+    for m in FORMATS.values():
+        lines.append(f"| {m.TITLE} | `{m.NAME}` | {m.FORM} | {m.NOTE} |")
+    lines.append(f"| {npz.TITLE} | `{npz.NAME}` | {npz.FORM} | {npz.NOTE} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(document(), end="")

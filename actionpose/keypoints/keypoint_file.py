@@ -1,36 +1,53 @@
 """A file that may hold keypoints: its content, loaded once for all formats that look at it."""
 
+import csv
 import json
+import re
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from actionpose.keypoints.detections import frame_number
 from actionpose.utils.errors import UserError
+
+_MAX_FRAME_BYTES = 10_000_000  # a larger JSON file is not of one frame
+_LOOK = 1000  # files of a folder in which somebody should be
+_ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by the first bytes; else UTF-8
 
 
 class KeypointFile:
-    """A file, or a folder with a JSON file per frame; with a single one, it is that file.
+    """A file, or a folder with a JSON or text file per frame; with a single one, it is that file.
 
     Args:
-        image_size: width and height in pixels, if the user gives them.
+        as_frames: whether a single file in a folder is a frame too.
 
     Raises:
-        UserError: a folder without JSON files.
+        UserError: a folder without such files.
     """
 
-    def __init__(self, path: Path, image_size: tuple[int, int] | None = None):
-        files = json_files(path) if path.is_dir() else [path]
+    def __init__(self, path: Path, *, as_frames: bool = False):
+        files = frame_files(path) if path.is_dir() else [path]
         if not files:
             raise UserError("the folder has no .json files")
-        self.path, self.image_size = files[0], image_size
-        self._frames = files if len(files) > 1 else []
+        self.path = files[0]
+        several = len(files) > 1 or as_frames or self.path.suffix == ".txt"
+        self._frames = files if several and path.is_dir() else []
         self._problem = ""  # why `json` is None
+
+    @property
+    def is_folder(self) -> bool:
+        return bool(self._frames)
+
+    @property
+    def frame_name(self) -> str | int:
+        """The name of a file of one frame, if there is a number in it, else 0."""
+        return self.path.stem if re.search(r"\d", self.path.stem) else 0
 
     @cached_property
     def start(self) -> bytes:
         """The first bytes, without a byte order mark; none of a folder."""
-        if self._frames:
+        if self.is_folder:
             return b""
         with self.path.open("rb") as file:
             return file.read(64).removeprefix(b"\xef\xbb\xbf")
@@ -38,39 +55,92 @@ class KeypointFile:
     @cached_property
     def lines(self) -> list[str]:
         """The lines of a text file."""
+        content = self.path.read_bytes()
+        for encoding in (_ENCODINGS.get(content[:2], "utf-8-sig"), "cp1252"):
+            try:
+                text = content.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            if "\0" not in text:
+                return text.splitlines()
+        raise UserError("the table is not UTF-8 text")
+
+    @cached_property
+    def table(self) -> list[list[str]]:
+        """The rows of a table separated by commas, semicolons or tabs, without empty ones.
+
+        Where semicolons or tabs separate, a comma in a number is its decimal point. Empty for what
+        is no table.
+        """
+        if self.is_folder or self.start.lstrip()[:1] in b"{[":
+            return []
         try:
-            return self.path.read_bytes().decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise UserError("the table is not UTF-8 text") from None
+            lines = [line for line in self.lines if line.strip() and not line.startswith("#")]
+        except UserError:
+            return []
+        head = lines[0] if lines else ""
+        separator = max(",;\t", key=head.count)
+        try:
+            rows = [
+                [cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)
+            ]
+        except csv.Error as error:
+            raise UserError(f"not a table: {error}") from None
+        if separator != ",":
+            rows = [[re.sub(r"^(-?\d*),(\d+)$", r"\1.\2", cell) for cell in row] for row in rows]
+        return [row for row in rows if any(row)]
 
     @cached_property
     def json(self) -> Any:
         """The content of a JSON file; None of a folder, and where it is not JSON."""
         try:
-            return None if self._frames else load_json(self.path)
+            return None if self.is_folder else load_json(self.path)
         except UserError as error:
             self._problem = str(error)
             return None
 
     @cached_property
-    def frames(self) -> list[tuple[int, Any]]:
-        """Of a folder, the number and the JSON content of each frame; else empty."""
-        return [
-            (frame_number(file.stem), load_json(file, f"{file.name}: ")) for file in self._frames
-        ]
+    def sample(self) -> Any:
+        """Of a folder, the content of the first frame with somebody in it; None of other files."""
+        for file in islice(self._frames, _LOOK):
+            if file.suffix == ".txt" or file.stat().st_size > _MAX_FRAME_BYTES:
+                return None
+            try:
+                data = load_json(file)
+            except UserError:
+                return None
+            if data:
+                return data
+        return None
+
+    @cached_property
+    def frames(self) -> list[tuple[str, Any]]:
+        """Of a folder, the name and the JSON content of each frame; else empty."""
+        return [(file.stem, load_json(file, f"{file.name}: ")) for file in self._frames]
+
+    @property
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Of a folder of text files, the name and the content of each frame; else nothing."""
+        for file in self._frames:
+            if file.suffix == ".txt":
+                yield file.stem, file.read_text(encoding="utf-8", errors="replace")
 
     def refusal(self, reason: str) -> UserError:
         """The error for a file that cannot be read: why it is not JSON, or else `reason`."""
         return UserError(self._problem or reason)
 
 
-def json_files(folder: Path) -> list[Path]:
-    """The JSON files of a folder by name, without hidden ones, which macOS leaves."""
-    return sorted(file for file in folder.glob("*.json") if not file.name.startswith("."))
+def frame_files(folder: Path) -> list[Path]:
+    """The JSON files of a folder by name, else its text files; not hidden ones, as of macOS."""
+    for suffix in (".json", ".txt"):
+        files = sorted(f for f in folder.glob(f"*{suffix}") if not f.name.startswith("."))
+        if files:
+            return files
+    return []
 
 
 def load_json(path: Path, where: str = "") -> Any:
-    """The content of a JSON file.
+    """The content of a JSON file; a list, where each line is a JSON object of its own.
 
     Raises:
         UserError: it is empty, not JSON, or cut off.
@@ -79,8 +149,23 @@ def load_json(path: Path, where: str = "") -> Any:
     if not content.strip():
         raise UserError(f"{where}the file is empty")
     try:
-        return json.loads(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{where}neither JSON nor a NumPy file") from None
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}not JSON, or cut off ({error})") from None
+        problem = f"{where}not JSON, or cut off ({error})"
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        if len(lines) < 2 or not isinstance(json.loads(lines[0]), dict | list):
+            raise UserError(problem)
+    except (ValueError, RecursionError):
+        raise UserError(problem) from None
+    values = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}line {number} is not JSON, or cut off ({error})") from None
+    return values

@@ -9,6 +9,7 @@ from actionpose.utils.errors import UserError
 # without pelvis and feet, and COCO-17 is in it.
 WHOLE_BODY = {133: COCO23, 136: HALPE26}
 OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
+NUMBERS_OF_JOINTS = sorted({*map(len, SKELETONS.values()), len(OPENPOSE18), *WHOLE_BODY})
 
 
 def joint_layout(
@@ -45,10 +46,9 @@ def joint_layout(
             f"{_or(fitting) or 'no known layout'} would fit"
         )
     if not fitting:
-        known = sorted({len(s) for s in SKELETONS.values()} | {len(OPENPOSE18), *WHOLE_BODY})
         raise UserError(
             f"has {num_joints} joints, of which no layout is known: {_or(SKELETONS.values())} "
-            f"with {', '.join(map(str, known))} joints are"
+            f"with {', '.join(map(str, NUMBERS_OF_JOINTS))} joints are"
         )
     if len(fitting) > 1 and names in (joints := {s.joints: s for s in fitting}):
         return joints[names], fitting[joints[names]]

@@ -12,6 +12,12 @@ from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.utils.errors import UserError
 
 NAME = "npz"
+TITLE = "NumPy: npz of this project, npz and npy of others"
+FORM = (
+    "arrays and `header` ([below](#the-npz-of-this-project)); or an array `keypoints` or "
+    "`keypoints_px`, or a bare one: (T, J, 2 or 3) or (P, T, J, 2 or 3)"
+)
+NOTE = "pixels. With two channels (0, 0) is a missing joint. 17 joints need `--skeleton`"
 _ARRAYS = ("header", "keypoints_px", "keypoints", "valid", "track_id", "time_s")
 # what NumPy raises for a damaged file, or one with an unknown compression or an absurd size
 _DAMAGED = (

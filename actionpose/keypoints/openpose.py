@@ -1,51 +1,58 @@
-"""OpenPose: a folder with a JSON file per frame, or one such file; `people[].pose_keypoints_2d`.
+"""OpenPose and what writes like it: frames with `people[].pose_keypoints_2d`.
 
-CMU-Pose calls them `bodies[].joints`. AlphaPose writes both forms.
+CMU-Pose calls them `bodies[].joints`; AlphaPose writes both forms. OpenPose up to 1.1 says
+`pose_keypoints`. ControlNet, DWPose and ComfyUI write one list of frames with the size of a canvas.
 """
 
-import re
-from collections.abc import Sequence
 from typing import Any
 
-from actionpose.keypoints import detections
-from actionpose.keypoints.detections import Detections, Person, field
+from actionpose.keypoints.detections import Detections, Person, checked_list, field
+from actionpose.keypoints.json_frames import frames_in, identity, require_frames, rows
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.utils.errors import UserError
 
 NAME = "openpose"
-_PEOPLE = {"people": "pose_keypoints_2d", "bodies": "joints"}
+TITLE = "OpenPose, DWPose, ControlNet, ComfyUI; CMU-Pose form of AlphaPose"
+FORM = (
+    "a folder with a json a frame, one such file, or one list of frames; "
+    "`people[].pose_keypoints_2d`, `pose_keypoints` (up to 1.1), or `bodies[].joints`"
+)
+NOTE = (
+    "no identities, unless `person_id` is 0 or more; size from `canvas_width`, `canvas_height`. "
+    "`--keypoint_scale` 3 and 4 (0 to 1, -1 to 1) need `--image-size`. One folder, one video"
+)
+KEYS = ("people", "pose_keypoints_2d")
+_PEOPLE = {"people": ("pose_keypoints_2d", "pose_keypoints"), "bodies": ("joints",)}
 
 
 def is_frame(data: Any) -> bool:
     """Whether JSON data are the people of one frame."""
-    return isinstance(data, dict) and any(isinstance(data.get(key), list) for key in _PEOPLE)
+    if not isinstance(data, dict):
+        return False
+    return any(isinstance(data.get(key, 0), list | None) for key in _PEOPLE)
 
 
 def matches(file: KeypointFile) -> bool:
-    return is_frame(file.json) or bool(file.frames) and not isinstance(file.frames[0][1], list)
+    return frames_in(file, is_frame) is not None
 
 
 def read(file: KeypointFile) -> Detections:
-    stem = file.path.stem
-    number = detections.frame_number(stem) if re.search(r"\d", stem) else 0
-    frames = file.frames or [(number, file.json)]
-    first = frames[0][1]
-    version = str(first.get("version")) if isinstance(first, dict) else ""
-    return from_frames(frames, "AlphaPose" if "AlphaPose" in version else "OpenPose")
-
-
-def from_frames(frames: Sequence[tuple[int, Any]], detector: str) -> Detections:
-    """From the number and the content of each frame."""
-    people = [(number, _people(data, f"frame {number}")) for number, data in frames]
-    return Detections.from_frames(people, detector=detector)
+    frames = require_frames(file, is_frame, "people")
+    first: dict[str, Any] = next(filter(is_frame, frames.contents), {})
+    detector = "AlphaPose" if "AlphaPose" in str(first.get("version")) else "OpenPose"
+    return frames.detections(_people, detector=detector)
 
 
 def _people(data: Any, where: str) -> list[Person]:
-    for group, points in _PEOPLE.items():
+    for group, names in _PEOPLE.items():
         if isinstance(data, dict) and group in data:
-            people = [
-                (field(person, points, where), detections.track_number(person.get("person_id")))
-                for person in detections.checked_list(data[group], where)
-            ]
-            return [person for person in people if person[0] != []]  # only a hand or a face
+            found = []
+            for person in checked_list(data[group] or [], where):
+                if person is None:
+                    continue
+                key = next((n for n in names if isinstance(person, dict) and n in person), names[0])
+                points = field(person, key, where)
+                if points not in (None, []):  # only a hand or a face
+                    found.append((rows(points, None, where), identity(person)))
+            return found
     raise UserError(f'{where}: "people" is missing')

@@ -11,7 +11,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.keypoints.detections import Detections, frame_number
+from actionpose.keypoints.detections import Detections
+from actionpose.keypoints.frame_numbers import frame_numbers
+from actionpose.keypoints.frame_times import time_unit, times_of
 from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
 from actionpose.utils.errors import UserError
 
@@ -19,35 +21,106 @@ _MIN_JOINTS = 8  # known joints, of those that the model takes
 _OTHER_NAMES = {
     "pelvis": ("hip", "hips", "midhip", "root"),
     "head": ("headtop", "tophead"),
+    "left_wrist": ("lefthand", "lhand"),
+    "right_wrist": ("righthand", "rhand"),
+    "left_ankle": ("leftfoot", "lfoot"),
+    "right_ankle": ("rightfoot", "rfoot"),
     "left_big_toe": ("leftbigtoe", "lbigtoe", "lefttoe", "ltoe"),
     "right_big_toe": ("rightbigtoe", "rbigtoe", "righttoe", "rtoe"),
 }
 
 
+FRAME = (
+    *("frame", "frameidx", "frameindex", "framenumber", "frameid", "framenr", "frameno"),
+    *("image", "imageid", "imagename", "imagepath", "filename", "file", "img"),
+)
+PERSON = ("track", "trackid", "person", "personid", "id", "instance", "individual", "animal")
+_CONFIDENCE = "score|likelihood|confidence|conf|visibility|visible|vis|prob|probability|v|c|p"
+_AXIS = rf"(?P<axis>x|y|{_CONFIDENCE})(?:_?px)?"
+_COLUMNS = (  # nose.x, nose_x, noseX; x1, x_1, 2DX_nose
+    re.compile(rf"(?P<part>.*[^\W_])(?:[\W_]+|(?<=[a-z0-9])(?=[XY]$)){_AXIS}", re.IGNORECASE),
+    re.compile(rf"(?:2d)?{_AXIS}[\W_]*(?P<part>\d+|[^\W_].*)", re.IGNORECASE),
+)
+
+
+def plain(name: str) -> str:
+    """A name in small letters without signs."""
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+def axis_of(name: str) -> str | None:
+    """Whether a column is x, y or a confidence ("c"); None for another."""
+    match = re.fullmatch(_AXIS, name.strip(), re.IGNORECASE)
+    if match is None:
+        return None
+    axis = match["axis"].lower()
+    return axis if axis in "xy" else "c"
+
+
+def part_columns(header: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The columns x, y and maybe c of each body part, from names such as nose_x or x1.
+
+    Parts without an x and a y are left out.
+    """
+    best: dict[str, dict[str, int]] = {}
+    for pattern in _COLUMNS:
+        parts: dict[str, dict[str, int]] = {}
+        for column, name in enumerate(header):
+            if match := pattern.fullmatch(name.strip()):
+                axis = axis_of(match["axis"]) or ""
+                parts.setdefault(match["part"], {}).setdefault(axis, column)
+        parts = {part: axes for part, axes in parts.items() if {"x", "y"} <= axes.keys()}
+        best = max(best, parts, key=len)
+    return best
+
+
+def column_named(header: Sequence[str], names: Sequence[str]) -> int | None:
+    """The column with the first of some names; None if there is none."""
+    found = [plain(name) for name in header]
+    return next((found.index(name) for name in names if name in found), None)
+
+
+def time_column(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[float] | None:
+    """Seconds of the rows, if a column has times."""
+    names = [name for name in header if time_unit(name) is not None]
+    columns = [header.index(name) for name in names]
+    return times_of(
+        [
+            {n: row[c] if c < len(row) else None for n, c in zip(names, columns, strict=True)}
+            for row in rows
+        ]
+    )
+
+
 def detections_of_bodies(
-    row_names: Sequence[str], bodies: Sequence[NDArray[np.float64]], **about: object
+    row_names: Sequence[str],
+    bodies: Sequence[NDArray[np.float64]],
+    times: Sequence[float] | None = None,
+    **about: object,
 ) -> Detections:
     """From a table with a row per frame.
 
     Args:
         row_names: T numbers of frames, or names of images.
+        times: (T,) seconds, if the file has them.
         bodies: of each person (T, K, 3); a joint of which a value is not finite is missing.
         about: further fields of `Detections`.
     """
-    frames = np.array([frame_number(_number_or_name(name)) for name in row_names])
+    frames = np.array(frame_numbers([number_or_name(name) for name in row_names]))
     keypoints = np.concatenate(bodies)
     keypoints[~np.isfinite(keypoints).all(-1)] = 0
     persons = np.repeat(np.arange(len(bodies)), len(frames))
-    return Detections(
+    found = Detections(
         frame=np.tile(frames, len(bodies)),
         keypoints=keypoints,
         person=persons if len(bodies) > 1 else None,
         span=(int(frames.min()), int(frames.max())),
         **about,  # type: ignore[arg-type]
     )
+    return found if times is None else found.with_times(frames.tolist(), times)
 
 
-def _number_or_name(cell: str) -> float | str:
+def number_or_name(cell: str) -> float | str:
     try:
         return float(cell)
     except ValueError:
@@ -87,6 +160,11 @@ def _joint_of() -> dict[str, str]:
     return known
 
 
+def joint_name(part: str) -> str | None:
+    """Our name of the joint that a body part is, if it is known."""
+    return _joint_of().get(plain(part))
+
+
 def skeleton_of(names: Sequence[str]) -> tuple[Skeleton, dict[int, str]]:
     """The skeleton that body parts fit best, and which part each of its joints is.
 
@@ -97,7 +175,7 @@ def skeleton_of(names: Sequence[str]) -> tuple[Skeleton, dict[int, str]]:
     """
     part_of: dict[str, str] = {}
     for name in names:
-        if joint := _joint_of().get(re.sub("[^a-z0-9]", "", name.lower())):
+        if joint := joint_name(name):
             part_of.setdefault(joint, name)
 
     def gain(skeleton: Skeleton) -> tuple[int, int, int]:

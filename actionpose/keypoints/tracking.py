@@ -13,11 +13,64 @@ from actionpose.utils.typing import Array, BoolArray, IntArray
 ORDERS = ("largest", "first", "most-moving")
 MEMORY_S = 1.0  # who was away for longer is somebody new
 MAX_GAP_S = 0.5  # of the 2D keypoints, filled by default
+MIN_FRAMES = 5  # who is visible in fewer is a detector's mistake more often than a person
+# a jump between two frames at most so far apart, in sizes of the person and sizes a second
+_JUMP_STEP_S, _JUMP_SIZES, _JUMP_SPEED = 0.2, 0.3, 8.0
+_MIN_JUMPS = 2  # one may be a person who left and another who came
 # A joint that is off by so many person sizes has a similarity of exp(-1/2). The constants of COCO's
 # OKS measure how well people annotate; between frames people also move.
 _TOLERANCE = 0.2
 _MIN_SIMILARITY = 0.08  # below it nobody is the same person
 _SIZE_RATIO = 2.0  # a lone person who comes back after long has about their former size
+
+
+def short_presences(person: IntArray) -> tuple[BoolArray, str | None]:
+    """Detections of people who are visible so briefly that they are rather mistakes.
+
+    That is in fewer than `MIN_FRAMES` frames, and in clips shorter than twice as much, in less than
+    half of the frames of who is visible longest.
+
+    Args:
+        person: (N,) of each detection.
+
+    Returns:
+        (N,) whether a detection is of such a person, and a note on them if there are any.
+    """
+    _, row, count = np.unique(person, return_inverse=True, return_counts=True)
+    least = min(MIN_FRAMES, (int(count.max()) + 1) // 2)
+    number = int((count < least).sum())
+    who = "1 person" if number == 1 else f"{number} people"
+    note = f"left out: {who} visible in fewer than {least} frames" if number else None
+    return np.asarray((count < least)[row]), note
+
+
+def jump_note(time_s: Array, keypoints: Array, person: IntArray) -> str | None:
+    """A note on tracks that jump farther than people move, as where identities are exchanged.
+
+    Args:
+        time_s: (N,) seconds, equal for the detections of one frame.
+        keypoints: (N, K, 3) x, y, confidence.
+        person: (N,) of each detection.
+    """
+    visible = keypoints[..., 2] > 0
+    size = np.maximum(_size(keypoints[..., :2], visible), 1.0)
+    order = np.lexsort((time_s, person))
+    before, after = order[:-1], order[1:]
+    step_s = time_s[after] - time_s[before]
+    follows = (person[before] == person[after]) & (step_s > 0) & (step_s <= _JUMP_STEP_S)
+    before, after, step_s = before[follows], after[follows], step_s[follows]
+    both = visible[before] & visible[after]
+    offset = np.linalg.norm(keypoints[after, :, :2] - keypoints[before, :, :2], axis=-1)
+    moved = (offset * both).sum(1) / np.maximum(both.sum(1), 1)
+    far = moved / np.minimum(size[before], size[after])
+    jumps = after[(far > _JUMP_SIZES) & (far > _JUMP_SPEED * step_s)]
+    if len(jumps) < _MIN_JUMPS:
+        return None
+    who = ", ".join(map(str, np.unique(person[jumps])[:5]))
+    return (
+        f"tracks jump {len(jumps)} times (ids {who}), as where identities are exchanged: "
+        "retrack=True ignores those of the file"
+    )
 
 
 def track(

@@ -5,11 +5,19 @@ import math
 import numpy as np
 
 from actionpose.keypoints.detections import Detections
+from actionpose.keypoints.frame_times import in_seconds
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.keypoints.tables import detections_of_bodies, numbers, skeleton_of
 from actionpose.utils.errors import UserError
 
 NAME = "trc"
+TITLE = "TRC"
+FORM = "named markers with no depth, such as Sports2D's `..._px_person00.trc`"
+NOTE = (
+    "in pixels, whatever its field for units says; meters are refused, mm and cm lifted with a "
+    "note. Times are those of the rows"
+)
+KEYS = ("PathFileType", "Frame#")
 _METERS = 50.0  # nobody's coordinate is beyond it in meters, somebody's is in pixels
 
 
@@ -40,15 +48,26 @@ def read(file: KeypointFile) -> Detections:
         marker = markers[:, names.index(name), :2]
         body[:, joint, :2] = marker
         body[:, joint, 2] = (marker != 0).any(-1)
-    row_names = [row[0].strip() for row in rows]
+    units = about.get("Units", "").strip().lower()
+    note = f"the markers are in {units}, not pixels: where they are in an image is unknown"
+    times = in_seconds([_number(row[1] if len(row) > 1 else "") for row in rows], 1.0)
     return detections_of_bodies(
-        row_names, [body], joints=skeleton.joints, fps=_rate(about.get("DataRate", ""))
+        [row[0].strip() for row in rows],
+        [body],
+        times,
+        joints=skeleton.joints,
+        fps=_rate(about.get("DataRate", "")),
+        notes=(note,) if units in ("mm", "cm") else (),
     )
 
 
-def _rate(text: str) -> float | None:
+def _number(text: str) -> float:
     try:
-        rate = float(text)
+        return float(text)
     except ValueError:
-        return None
+        return math.nan
+
+
+def _rate(text: str) -> float | None:
+    rate = _number(text)
     return rate if rate > 0 and math.isfinite(rate) else None

@@ -1,14 +1,16 @@
 """What values 2D keypoints, their rate, times and image size may have; each check says the fix."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.keypoints.detections import NORMALIZED, Detections
 from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import IntArray
 
 MAX_RATE_HZ = 1000.0
-NORMALIZED = 2.0  # coordinates up to this are not pixels
 
 
 def cleaned(
@@ -40,6 +42,38 @@ def check_values(points: NDArray[np.float32], frame: IntArray, skeleton: Skeleto
         f"{where}: x, y, confidence are {x:g}, {y:g}, {confidence:g}: "
         "write a joint that was not found as 0, 0, 0"
     )
+
+
+def in_pixels(found: Detections) -> Detections:
+    """With coordinates that are fractions of the image brought to pixels.
+
+    OpenPose has fractions from -1 to 1 as well, and no joint outside of the image.
+
+    Raises:
+        UserError: they are fractions, and the size of the image is not known.
+    """
+    xy, confidence = found.keypoints[..., :2], found.keypoints[..., 2]
+    given = xy[confidence > 0]
+    if not given.size or not np.abs(given).max() <= found.largest_fraction:
+        return found
+    centered = given.min() < 0 and found.largest_fraction == NORMALIZED
+    if found.image_size is None or (centered and found.detector != "OpenPose"):
+        way = "x by the image's width and y by its height"
+        if centered:
+            way = "x + 1 by half of the image's width and y + 1 by half of its height"
+        raise UserError(
+            f"no coordinate is beyond {found.largest_fraction:g}, so they look normalized, as "
+            + (
+                f"fractions of the image: multiply {way}, for pixels"
+                if found.image_size
+                else "fractions of the image: give image_size, its width and height in pixels, "
+                f"or multiply {way}"
+            )
+        )
+    if centered:
+        xy = (xy + 1) / 2
+    pixels = np.concatenate([xy * found.image_size, confidence[..., None]], axis=-1)
+    return replace(found, keypoints=pixels)
 
 
 def check_pixels(points: NDArray[np.float32]) -> None:

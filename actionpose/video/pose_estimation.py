@@ -24,7 +24,6 @@ from actionpose.video.detectors import Detector
 Item = TypeVar("Item")
 
 _AHEAD = 4  # frames decoded before the detector asks for them
-_MIN_FRAMES = 5  # who is visible in fewer is a detector's mistake more often than a person
 _EVEN_S = 1e-3  # frames this near to an even spacing are evenly spaced: some containers round to ms
 
 
@@ -84,11 +83,6 @@ def _follow(
         )
     lone = np.bincount(frame).max() == 1
     person = track(time_s[frame], points, lone=bool(lone))
-    num_frames = np.bincount(person)
-    if (short := num_frames < min(_MIN_FRAMES, num_frames.max())).any():
-        notes.append(f"left out: {short.sum()} people visible in fewer than {_MIN_FRAMES} frames")
-        stays = ~short[person]
-        frame, points, person = frame[stays], points[stays], person[stays]
     if count == 1:
         notes.append(
             "one frame only: the pose is a guess without motion to support it, less exact than one "

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from actionpose.keypoints import Keypoints
+from actionpose.skeletons import COCO17
 from actionpose.utils.errors import UserError
 
 # the fixture `write_keypoints`: data, and maybe a name -> path
@@ -56,3 +57,24 @@ def refused(path: Path, *words: str, **how: Any) -> str:
     for word in words:
         assert word in message
     return message
+
+
+def standing(frames: int = 12, *, x: float = 600.0) -> np.ndarray:
+    """(frames, 17, 3): somebody in COCO's joints who faces the camera and waves the left hand."""
+    across = {"eye": 8, "ear": 16, "shoulder": 40, "elbow": 60, "wrist": 65, "hip": 25}
+    down = {"nose": 100, "eye": 92, "ear": 98, "shoulder": 160, "elbow": 220, "wrist": 280}
+    down |= {"hip": 290, "knee": 400, "ankle": 500}
+    points = np.zeros((frames, 17, 3))
+    for index, joint in enumerate(COCO17.joints):
+        side, _, part = joint.partition("_")
+        sign = {"left": 1, "right": -1}.get(side, 0)  # a left that is to the right in the image
+        points[:, index] = (x + sign * across.get(part, 25), down[part or joint], 0.9)
+    points[:, COCO17.joints.index("left_wrist"), 1] += 30 * np.sin(np.arange(frames))
+    return points.round(2)
+
+
+def check_read(found: Keypoints, expected: np.ndarray, atol: float = 0.01) -> None:
+    """One person, whose joints are COCO's `expected` (frames, 17, 3)."""
+    assert found.num_persons == 1
+    columns = [found.skeleton.joints.index(joint) for joint in COCO17.joints]
+    np.testing.assert_allclose(found.keypoints_px[0][:, columns], expected, atol=atol)

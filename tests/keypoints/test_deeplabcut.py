@@ -61,3 +61,22 @@ def test_deeplabcut_toes_alone_do_not_make_a_halpe_skeleton(
     found = Keypoints.read(path)
     assert found.skeleton is COCO17
     assert (found.to_skeleton(H36M17).keypoints_px[..., 2] > 0).all()
+
+
+def test_deeplabcut_with_three_columns_of_names(write_keypoints: KeypointsWriter) -> None:
+    """As newer versions save labels: folder, video and image in columns of their own."""
+    body = points(17)
+    index = [f"labeled-data,clip,img{frame + 40:04d}.png" for frame in range(FRAMES)]
+    text = deeplabcut(list(COCO17.joints), {"one": body}, index)
+    for word in ("scorer", "bodyparts", "coords"):
+        text = text.replace(f"{word},", f"{word},,,")
+    found = Keypoints.read(write_keypoints(text, "a.csv"))
+    assert found.first_frame == 40
+    np.testing.assert_allclose(found.keypoints_px[0], body, atol=1e-4)
+
+
+def test_deeplabcut_saved_by_a_german_excel(write_keypoints: KeypointsWriter) -> None:
+    body = points(17)
+    text = deeplabcut(list(COCO17.joints), {"one": body}).replace(",", ";").replace(".", ",")
+    found = Keypoints.read(write_keypoints(text, "a.csv"))
+    np.testing.assert_allclose(found.keypoints_px[0], body, atol=1e-4)

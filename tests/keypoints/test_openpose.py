@@ -32,7 +32,7 @@ def test_openpose_single_file(write_keypoints: KeypointsWriter) -> None:
 def test_openpose_folder_faults(write_keypoints: KeypointsWriter) -> None:
     write_keypoints(openpose(body(0, 0)), "two/a_0001_keypoints.json")
     folder = write_keypoints(openpose(body(0, 0)), "two/b_0001_keypoints.json").parent
-    refused(folder, "frame 1", "one video")
+    refused(folder, "a_0001", "b_0001", "one video")
     write_keypoints('{"people": [', "two/b_0001_keypoints.json")
     refused(folder, "b_0001_keypoints.json", "cut off")
     write_keypoints(openpose(), "none/a_1.json")

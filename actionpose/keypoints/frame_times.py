@@ -1,0 +1,137 @@
+"""Times that files give their frames: which field it is, its unit, and whether steps are even."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_KEY = re.compile(
+    r"(?:frame|video)?(?:timestamp|datetime|time|ts|t|epoch|pts)(?:in)?"
+    r"(s|sec|secs|seconds|ms|msec|millis|milliseconds|us|usec|microseconds|ns|nanoseconds)?"
+    r"|(seconds|secs|sec|milliseconds|millis|msec|ms)"
+)
+_SECONDS = {"s": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}  # by the first letter of a unit
+_EPOCH_S = (9.4e8, 4.2e9)  # 2000 to 2100, in seconds since 1970
+_PLAUSIBLE_FPS = (2.0, 500.0)  # so that at most one unit fits
+_EVEN_S = 1e-3  # steps this near to even ones are even: many files round to milliseconds
+
+
+def time_unit(key: object) -> float | None:
+    """Whether a field holds times: the seconds of its unit, 0 if the name tells no unit."""
+    if not isinstance(key, str) or key != key.strip():
+        return None
+    name = "micro" if key == "µs" else re.sub(r"[^a-z]", "", key.lower())
+    match = _KEY.fullmatch(name)
+    if match is None:
+        return None
+    unit = match[1] or match[2] or ""
+    return _SECONDS["u" if unit.startswith("micro") else unit[0]] if unit else 0.0
+
+
+def times_of(entries: Sequence[Any]) -> list[float] | None:
+    """Seconds of frames that are objects with a field for their time; None if there is none.
+
+    Numbers without a unit are seconds, ms, us or ns: what gives 2 to 500 frames a second, and for
+    times since 1970, what gives a date between 2000 and 2100. Texts are dates of ISO 8601.
+    """
+    first = next((entry for entry in entries if isinstance(entry, Mapping)), {})
+    for key in first:
+        unit = time_unit(key)
+        if unit is None:
+            continue
+        values = [_number(entry.get(key)) for entry in entries if isinstance(entry, Mapping)]
+        if len(values) == len(entries):
+            times = in_seconds([value for value in values if value is not None], unit)
+            if times is not None and len(times) == len(entries):
+                return times
+    return None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e20:
+        return float(value) if value == value else None
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+        try:
+            if re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", value):
+                hours, minutes, seconds = value.split(":")
+                return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            return datetime.fromisoformat(value).timestamp()
+        except (ValueError, OverflowError):
+            pass
+    return None
+
+
+def in_seconds(values: Sequence[float], unit: float = 0.0) -> list[float] | None:
+    """Times in seconds from the first; None where no unit is plausible.
+
+    Args:
+        unit: seconds of the unit, if it is known.
+    """
+    times = np.array(values, dtype=np.float64)
+    if len(times) == 0 or not np.isfinite(times).all():
+        return None
+    times -= times.min()
+    steps = np.diff(np.unique(times))
+    if not unit:
+        fitting = [seconds for seconds in _SECONDS.values() if is_epoch(min(values) * seconds)]
+        if not fitting and len(steps):
+            rates = {s: 1 / (float(np.median(steps)) * s) for s in _SECONDS.values()}
+            low, high = _PLAUSIBLE_FPS
+            fitting = [seconds for seconds, rate in rates.items() if low <= rate <= high]
+        if not fitting:
+            return None
+        unit = fitting[0]
+    return (times * unit).tolist()
+
+
+def is_epoch(seconds: float) -> bool:
+    """Whether seconds since 1970 are of a date between 2000 and 2100."""
+    return _EPOCH_S[0] <= seconds <= _EPOCH_S[1]
+
+
+def epoch_times(numbers: Sequence[int]) -> list[float] | None:
+    """Seconds from the first, of numbers of frames that are times since 1970; else None."""
+    if len(set(numbers)) < 2:
+        return None
+    units = [s for s in _SECONDS.values() if is_epoch(min(numbers) * s)]
+    times = in_seconds(numbers, units[0]) if units and is_epoch(max(numbers) * units[0]) else None
+    if times is None:
+        return None
+    step_s = float(np.median(np.diff(np.unique(times))))
+    low, high = _PLAUSIBLE_FPS
+    return times if step_s and low <= 1 / step_s <= high else None
+
+
+def rate_and_times(
+    numbers: Sequence[int], times: Sequence[float], fps: float | None = None
+) -> tuple[float, NDArray[np.float64] | None] | None:
+    """Frames a second, and the times of all frames where these are not even.
+
+    Args:
+        numbers: of the frames that have a time, in any order.
+        times: seconds of these frames.
+        fps: what the file says beside the times; it stays if they agree with it.
+
+    Returns:
+        Times (T,) from the first frame, of all frames from the least number to the greatest;
+        those between are interpolated. None if times do not increase.
+    """
+    known, first = np.unique(np.array(numbers), return_index=True)
+    time_s = np.array(times, dtype=np.float64)[first]
+    if len(known) < 2 or (np.diff(time_s) <= 0).any():
+        return None
+    span = known - known[0]
+    time_s -= time_s[0]
+    own = float(span[-1] / time_s[-1])
+    for rate in (fps, round(own), round(own, 2), own):
+        if rate and np.abs(time_s - span / rate).max() <= _EVEN_S:
+            return float(rate), None
+    steps = np.diff(time_s) / np.diff(span)
+    return float(1 / np.median(steps)), np.interp(np.arange(span[-1] + 1), span, time_s)

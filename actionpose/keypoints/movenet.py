@@ -1,0 +1,51 @@
+"""MoveNet and PoseNet in JavaScript: joints are objects with a name, x, y and a score."""
+
+from typing import Any
+
+from actionpose.keypoints.detections import Detections, Person
+from actionpose.keypoints.json_frames import Frames, first_person, frames_in, people, require_frames
+from actionpose.keypoints.keypoint_file import KeypointFile
+from actionpose.skeletons import MEDIAPIPE33
+
+NAME = "movenet"
+TITLE = "MoveNet, PoseNet, BlazePose (TensorFlow.js), ml5"
+FORM = (
+    "list over frames of poses, or a pose a frame, whose `keypoints` are objects with x, y, score"
+)
+NOTE = "or with `position`, as PoseNet writes it. BlazePose has 33 joints, the others 17"
+KEYS = ("keypoints", "x", "y", "score", "name")
+
+
+def _poses(data: Any) -> Any:
+    """The list of poses in a frame: bare, under "poses" or "pose", or one pose."""
+    if isinstance(data, dict):
+        data = data.get("poses", data.get("pose", data))
+    if isinstance(data, dict):
+        data = [data]
+    if isinstance(data, list) and data and isinstance(data[0], dict) and "pose" in data[0]:
+        data = [item.get("pose") for item in data if isinstance(item, dict)]  # ml5
+    return data
+
+
+def is_frame(data: Any) -> bool:
+    """Whether JSON data are the people of one frame."""
+    points = first_person(_poses(data)).get("keypoints")
+    return isinstance(points, list) and bool(points) and isinstance(points[0], dict)
+
+
+def matches(file: KeypointFile) -> bool:
+    return frames_in(file, is_frame) is not None
+
+
+def read(file: KeypointFile) -> Detections:
+    frames = require_frames(file, is_frame, "keypoints")
+    if frames.notes:  # many poses in one list: those of one person, frame by frame
+        [poses] = frames.contents
+        frames = Frames(list(range(len(poses))), poses, about=frames.about)
+    first = first_person(_poses(next(filter(is_frame, frames.contents))))
+    blaze = len(first["keypoints"]) == len(MEDIAPIPE33)
+    return frames.detections(_people, detector="BlazePose" if blaze else "MoveNet")
+
+
+def _people(data: Any, where: str) -> list[Person]:
+    return people([pose for pose in _poses(data) or [] if pose is not None], where)
