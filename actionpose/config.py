@@ -70,7 +70,7 @@ class NoiseConfig(Settings):
     coco_joint_convention: Probability = 0.0
     """Probability that spine, thorax, nose and head are placed as from COCO keypoints. (ours)"""
     random_joint_convention: Probability = 0.0
-    """Probability that trunk and head are placed by a random detector's convention. (ours)"""
+    """Probability that all joints are placed as by a random detector, MediaPipe in half. (ours)"""
     limb_occlusion: Probability = 0.0
     """Probability that a limb or the head is hidden for part of a clip. (ours)"""
     truncation: Probability = 0.0

@@ -1,4 +1,4 @@
-"""Turn the converted open motion sets (CMU, HDM05, Bandai-Namco, SIE) into corpora.
+"""Turn the converted open motion sets into corpora.
 
     ACTIONPOSE_OPEN_DATA=FOLDER python benchmarks/open_corpora.py OUT
 
@@ -22,18 +22,23 @@ from tyro.conf import Positional
 
 from actionpose.datasets.corpus import FEET, Motion, write_corpus
 from actionpose.datasets.feet import toes_from_bases
+from actionpose.prepare.mocap import cmu
 from actionpose.utils.errors import UserError, exit_codes
 
 SOURCES = {
-    "cmu": (
-        "CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu. The database was created "
-        "with funding from NSF EIA-0196217.",
-        "free for all uses; the data itself may not be resold",
-    ),
+    "cmu": (cmu.SOURCE, cmu.LICENSE),
     "hdm05": ("HDM05, M. Mueller et al., Universitaet Bonn, 2007", "CC BY-SA 3.0"),
     "bandai": ("Bandai-Namco-Research-Motiondataset", "CC BY-NC 4.0"),
     "sie": ("DeepMimic / SIE motions", "CC BY-NC 4.0 (Sony Interactive Entertainment 2021), MIT"),
+    "cmu_extra": (cmu.SOURCE, cmu.LICENSE),
+    "cc0anim": ("Mesh2Motion and Quaternius, keyframed", "CC0 1.0"),
+    "cc0kaykit": ("KayKit, Kay Lousberg, keyframed", "CC0 1.0"),
+    "slanim": ("Second Life's default animations (Linden Lab), through OpenSimulator", "CC BY 3.0"),
+    "opencap": ("OpenCap's laboratory validation, through AddBiomechanics", "GPL-3.0, data shared"),
+    "ase": ("Reallusion's sword and shield motions, through ASE", "non-commercial research only"),
 }
+# Of these, sequences that companies may not use, or perhaps not, are left out.
+COMMERCIAL = ("cmu_extra", "cc0anim", "cc0kaykit")
 
 
 def source_folder() -> Path:
@@ -54,10 +59,14 @@ def read(folder: Path, name: str) -> Iterator[Motion]:
         feet_mm = _differences(folder / f"{name}_feet.npz", len(FEET))
         feet_rows = _rows(folder / f"{name}_feet.jsonl")
     for number, row in enumerate(_rows(folder / f"{name}.jsonl")):
+        if name in COMMERCIAL and row["commercial"] != "yes":
+            continue
+        subject = row["subject"].removeprefix("cmu_")
+        split = cmu.SPLITS.get(int(subject), "train") if subject.isdigit() else row["split"]
         span = np.s_[row["start"] : row["stop"]]
         joints_m = _positions_m(delta_mm[span])
         whole = (0, len(joints_m), row["text"], "action")
-        motion = Motion(row["id"], row["subject"], row["split"], joints_m, row["text"], [whole])
+        motion = Motion(row["id"], row["subject"], split, joints_m, row["text"], [whole])
         if feet_mm is not None:
             about = feet_rows[number]
             if about["id"] != motion.id:

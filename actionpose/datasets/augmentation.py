@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from actionpose.config import NoiseConfig, SamplingConfig
 from actionpose.geometry.camera import Camera, scale_bones
+from actionpose.geometry.joint_conventions import LIMB_JOINTS, OFFSETS, move_limbs
 from actionpose.skeletons import BODY_PARTS, H36M17
 from actionpose.utils.typing import Array, BoolArray
 
@@ -21,6 +22,8 @@ _FEWEST_VISIBLE = 4  # joints that an edge leaves in most frames
 _OCCLUDED_FRACTION = (0.2, 1.0)  # of the clip for which a limb is occluded
 _TOO_LONG = 0.05  # fraction of a leg's length
 _STRAIGHT_DEG = (168, 178)  # of knees that people stand on
+_MEDIAPIPE_FRACTION = 0.5  # of random joint conventions
+_CONVENTION_SPREAD = 0.02  # lengths of the trunk: from motion to motion, and from view to view
 _MAX_BEND = np.deg2rad(150)  # of elbows and knees
 _REACH_DEG = {  # of upper arms and thighs, lowest and highest: ahead from hanging, outwards
     "arm": (np.array([-180, -45]), np.array([180, 90])),
@@ -116,6 +119,22 @@ JOINT_CONVENTIONS: tuple[Callable[[Array], Array], ...] = (
     from_ears,
     from_mpii,
 )
+
+
+def random_joint_convention(joints_m: Array, rng: Generator) -> Array:
+    """The joints where a random detector places them: MediaPipe in half of the draws.
+
+    MediaPipe's limbs are displaced as measured (`geometry.joint_conventions`); of other detectors
+    only that they differ is known. Each draw has random displacements of its own, too.
+
+    Args:
+        joints_m: (T, 17, 3) world.
+    """
+    spread = _CONVENTION_SPREAD * rng.standard_normal((2, len(LIMB_JOINTS), 3))
+    if rng.random() < _MEDIAPIPE_FRACTION:
+        return from_coco(move_limbs(joints_m, OFFSETS["mediapipe33"] + spread))
+    layout = JOINT_CONVENTIONS[int(rng.integers(len(JOINT_CONVENTIONS)))]
+    return layout(move_limbs(joints_m, spread))
 
 
 def _pelvis_axes(joints_m: Array) -> Array:

@@ -187,8 +187,7 @@ def detected_clip(
     if (tilt := config.camera.tilt) and rng.random() >= 1 - tilt:
         camera = tilted(camera, joints_m, np.deg2rad(rng.uniform(*TILT_DEG)))
     if noise.random_joint_convention and rng.random() < noise.random_joint_convention:
-        conventions = augmentation.JOINT_CONVENTIONS
-        detected_m = conventions[int(rng.integers(len(conventions)))](joints_m)
+        detected_m = augmentation.random_joint_convention(joints_m, rng)
     visible_m = joints_m if detected_m is None else detected_m
     hidden = hidden | augmentation.occluded(visible_m, camera, noise, rng)
     more = {}

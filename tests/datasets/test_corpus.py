@@ -261,7 +261,14 @@ def test_open_sets_become_corpora(
     script = Path(__file__).parents[2] / "benchmarks" / "open_corpora.py"
     runpy.run_path(str(script))["main"](tmp_path)
     sizes = {folder.name: verify_corpus(folder).info["motions"] for folder in tmp_path.iterdir()}
-    assert sizes == {"cmu": 285, "hdm05": 233, "bandai": 3076, "sie": 76}
+    assert sizes == {
+        **{"cmu": 285, "hdm05": 233, "bandai": 3076, "sie": 76, "cmu_extra": 17, "cc0anim": 68},
+        **{"cc0kaykit": 52, "slanim": 78, "opencap": 26, "ase": 90},
+    }
+    for name, out_of_training in (("cmu", (60, 61, 88, 90, 94, 135)), ("cmu_extra", (88, 90, 135))):
+        motions = open_corpus(tmp_path / name).motions("val-ood").values()
+        assert {motion.subject for motion in motions} <= {f"cmu_{n}" for n in out_of_training}
+        assert len(motions) > 1
     joints_m = open_corpus(tmp_path / "cmu").joints_m
     hips = joints_m[:, H36M17.indices("left_hip", "right_hip")]
     np.testing.assert_allclose(joints_m[:, 0], hips.mean(axis=1), atol=2e-3)
