@@ -68,6 +68,7 @@ def lift(
     person_order: str = "largest",
     max_gap: float = 0.5,
     height: str | None = None,
+    joint_convention: str | None = None,
     checkpoint: Checkpoint = "tiny",
     format: Annotated[str, arg(aliases=["--from"])] = "auto",
     skeleton: str | None = None,
@@ -95,6 +96,8 @@ def lift(
         person_order: largest (in the image, summed over time), first (to appear), most-moving.
         max_gap: Seconds of absence that are filled from both sides; they stay marked as not valid.
         height: Stature of the people, such as 1.75 or 175cm; else that of an average adult.
+        joint_convention: Where joints lie: anatomical (OpenSim's joint centers), or mocap (as in
+            the training data); by default anatomical, unless the checkpoint is an old one.
         format: Container, where it cannot be told, such as alphapose or deeplabcut.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
@@ -117,6 +120,7 @@ def lift(
             "order": person_order,
             "max_gap_s": max_gap,
             "height_m": None if height is None else parse_height(height),
+            "joint_convention": joint_convention,
         },
         steps=(motion.apply,),
     )

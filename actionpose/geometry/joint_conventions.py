@@ -6,14 +6,12 @@ lengths: x to the side of the joint (outwards), y up along the trunk, z ahead. L
 mirror images.
 """
 
-from typing import Literal
-
 import numpy as np
 
 from actionpose.skeletons import H36M17
+from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
 
-JointConvention = Literal["anatomical", "mocap"]
 LIMB_JOINTS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 _LEFT, _RIGHT = (
     H36M17.indices(*(f"{side}_{joint}" for joint in LIMB_JOINTS)) for side in ("left", "right")
@@ -30,6 +28,7 @@ _THOUSANDTHS = {
     ],
 }  # fmt: skip
 OFFSETS = {name: np.array(rows) / 1000 for name, rows in _THOUSANDTHS.items()}
+OFFSETS["anatomical"] = np.zeros((6, 3))
 
 
 def trunk_axes(joints: Array) -> tuple[Array, Array]:
@@ -72,3 +71,25 @@ def move_limbs(joints: Array, offsets: Array) -> Array:
     hips = H36M17.indices("left_hip", "right_hip")
     result[:, 0] += (result[:, hips] - joints[:, hips]).mean(axis=1)
     return result
+
+
+def convert_convention(pose: Array, source: str, target: str) -> Array:
+    """Joints of one convention to where another has them.
+
+    Args:
+        pose: (T, J, 3) with the pelvis at the origin, which it keeps; see `trunk_axes`.
+        source, target: keys of `OFFSETS`; or the same other name twice.
+
+    Raises:
+        UserError: no such convention.
+    """
+    if source == target:
+        return pose
+    for name in (source, target):
+        if name not in OFFSETS:
+            known = ", ".join(OFFSETS)
+            raise UserError(
+                f"joints cannot be moved from {source!r} to {target!r}: known are {known}"
+            )
+    moved = move_limbs(pose, OFFSETS[target] - OFFSETS[source])
+    return moved - moved[:, :1]

@@ -29,6 +29,7 @@ from actionpose.actions.timeline import (
     timeline,
 )
 from actionpose.geometry.axes import Axes
+from actionpose.geometry.joint_conventions import OFFSETS, convert_convention
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.inference import flip_averaging
 from actionpose.keypoints import Keypoints
@@ -56,9 +57,9 @@ class ActionPose:
 
     Args:
         encoder: in eval mode.
-        meta: of its checkpoint: `frames`, `normalization`, `fps`, and `rejection_threshold` if it
-            was calibrated. Timelines see windows of `frames`, or a third of it if the `config` says
-            that shorter ones were trained with.
+        meta: of its checkpoint: `frames`, `normalization`, `fps`, `joint_convention` if known,
+            and `rejection_threshold` if it was calibrated. Timelines see windows of `frames`, or a
+            third of it if the `config` says that shorter ones were trained with.
         name: for the headers of results.
         weights_sha256: likewise.
         labels: what it knows of text; nothing by default.
@@ -80,6 +81,7 @@ class ActionPose:
         self.frames: int = meta["frames"]
         self.normalization: str = meta["normalization"]
         self.fps: float = meta["fps"]
+        self.joint_convention: str = meta.get("joint_convention", "unknown")
         short = meta.get("config", {}).get("data", {}).get("temporal_crop", 0)
         self.timeline_frames = max(1, self.frames // 3) if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
@@ -114,6 +116,7 @@ class ActionPose:
         order: str = "largest",
         height_m: float | None = None,
         max_gap_s: float = MAX_GAP_S,
+        joint_convention: str | None = None,
         detector: str = "mediapipe",
         progress: Progress = lambda frames: None,
     ) -> Result:
@@ -127,6 +130,9 @@ class ActionPose:
             height_m: the stature of the people; without it they have that of an average adult.
             max_gap_s: an absence up to so many seconds is filled from both sides, and stays
                 marked in `valid`. In longer ones the pose is zero.
+            joint_convention: where the joints of the limbs lie: "anatomical" (OpenSim's joint
+                centers) or "mocap" (those of CMU and HDM05, on which models are trained). By
+                default anatomical, or the model's own where its checkpoint does not say it.
             detector: for videos: "mediapipe", "rtmlib" or the path of an ONNX model.
             progress: called with the number of frames lifted since the last call.
 
@@ -135,8 +141,8 @@ class ActionPose:
             frame. The frames are those of the video, at their own times.
 
         Raises:
-            UserError: see `Keypoints.read`; or a height that no person has, or an image size that
-                is needed and not known.
+            UserError: see `Keypoints.read`; or a height that no person has, a joint convention
+                that is not known, or an image size that is needed and not known.
         """
         if height_m is not None and not 0.3 <= height_m <= 2.8:
             raise UserError(f"height_m is {height_m:g}, not a person's: give meters, such as 1.75")
@@ -145,9 +151,13 @@ class ActionPose:
         keypoints = read_source(source, detector=detector)
         mapped = _select_persons(keypoints, persons, order).to_skeleton(H36M17)
         tracks = prepare_tracks(mapped, self.fps, max_gap_s)
-        pose = np.stack([self._lift_track(track, progress) for track in tracks])
+        own = self.joint_convention
+        target = joint_convention or ("anatomical" if own in OFFSETS else own)
+        lifted = [self._lift_track(track, progress) for track in tracks]
+        pose = np.stack([convert_convention(each, own, target) for each in lifted])
         header = self._header(keypoints, height_m)
         header["max_gap_s"] = max_gap_s
+        header["joint_convention"] = target
         embeddings = None
         if self.knows_actions:
             embeddings, spans_s = embed_tracks(

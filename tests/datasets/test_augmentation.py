@@ -16,6 +16,7 @@ from actionpose.datasets.augmentation import (
     occluded,
     perturb,
     random_body,
+    random_joint_convention,
     recombine,
     straighten,
 )
@@ -23,6 +24,7 @@ from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.lifting import LiftingBatches
 from actionpose.datasets.projection import place_camera
 from actionpose.datasets.synthetic.generate import motion
+from actionpose.geometry.joint_conventions import LIMB_JOINTS, OFFSETS, trunk_axes
 from actionpose.postprocessing.joint_angles import angle_between
 from actionpose.skeletons import (
     BODY25,
@@ -266,6 +268,21 @@ def test_joint_conventions_agree_with_convert(
     points = np.stack([given.get(joint, zero) for joint in skeleton.joints], axis=1)
     converted = convert(points, skeleton, confidence=False)
     np.testing.assert_allclose(converted, layout(joints_m), atol=1e-9)
+
+
+def test_random_joint_convention_displaces_limbs_as_mediapipe_does() -> None:
+    """In half of the draws: the mean displacement is half of the measured one."""
+    joints_m, rng = made("walk"), np.random.default_rng(0)
+    trunk_m = float(np.median(trunk_axes(joints_m)[1]))
+    draws = np.stack([random_joint_convention(joints_m, rng)[::20] for _ in range(400)])
+    moved_m = draws - joints_m[::20]
+    elbows = moved_m[:, :, H36M17.indices("left_elbow", "right_elbow"), 2].mean(axis=2)
+    expected_m = trunk_m * OFFSETS["mediapipe33"][LIMB_JOINTS.index("elbow"), 1] / 2
+    assert 0.006 < expected_m < 0.012
+    np.testing.assert_allclose(elbows.mean(axis=0), expected_m, atol=0.002)
+    # constant in the body's axes for a whole motion, and another for each draw
+    wrist_m = np.linalg.norm(moved_m[:, :, H36M17.joints.index("left_wrist")], axis=-1)
+    assert np.ptp(wrist_m, axis=1).max() < 1e-3 < 0.005 < wrist_m[:, 0].std()
 
 
 def test_occluded_hides_a_limb_in_consecutive_frames() -> None:

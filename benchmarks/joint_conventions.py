@@ -1,0 +1,184 @@
+"""Measure where a detector and a model put the joints of the limbs, relative to anatomical centers.
+
+    python benchmarks/joint_conventions.py TRUTH.npz --checkpoint tiny
+
+TRUTH.npz holds videos of one person each with marker-based ground truth. Of each video V: `V_kp3d`
+(T, 17, 3) joint centers in meters, `V_K`, `V_R`, `V_t` of a camera (x_cam = R x + t), `V_fps`, and
+`V_mediapipe33` (T, 33, 3) the detector's keypoints in pixels with their confidence.
+
+Offsets are those of `geometry.joint_conventions`, in mm of a trunk of the mean length: outwards,
+up along the trunk, ahead. Those of the detector are fitted to its keypoints in the image, those of
+the model to its poses from the ground truth's projection. Each is fitted to every video, and
+applied to the others as well: the error there is the one to believe.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from scipy.optimize import least_squares
+from tyro.conf import Positional
+
+from actionpose.geometry.joint_conventions import (
+    LIMB_JOINTS,
+    OFFSETS,
+    move_limbs,
+    trunk_axes,
+)
+from actionpose.inference.predictor import ActionPose
+from actionpose.keypoints import Keypoints
+from actionpose.metrics import p_mpjpe
+from actionpose.skeletons import H36M17, MEDIAPIPE33, convert
+from actionpose.utils.errors import exit_codes
+from actionpose.utils.typing import Array
+
+LIMBS = [H36M17.indices(f"left_{j}", f"right_{j}") for j in LIMB_JOINTS]  # (6, 2)
+MEASURED = [0, *np.ravel(LIMBS)]  # joints that have ground truth
+FRAMES = 80  # of each video, for the fit
+HUBER, RIDGE = 0.04, 0.03  # lengths of the trunk; weight of each squared offset, per frame
+ROUNDS = 5  # of fitting offsets to aligned poses
+
+
+@dataclass
+class Video:
+    """One person's motion in camera axes, and a detector's keypoints of it."""
+
+    target_m: Array  # (T, 17, 3)
+    detected_px: Array  # (T, 17, 3)
+    camera: Array  # (3, 3)
+    fps: float
+
+    @classmethod
+    def read(cls, file: Any, name: str) -> "Video":
+        target_m = file[f"{name}_kp3d"] @ file[f"{name}_R"].T + file[f"{name}_t"]
+        detected_px = convert(file[f"{name}_mediapipe33"], MEDIAPIPE33, H36M17)
+        return cls(target_m, detected_px, file[f"{name}_K"], float(file[f"{name}_fps"]))
+
+    def project(self, joints_m: Array) -> Array:
+        """(T, 17, 3) in camera axes to (T, 17, 3) pixels and a confidence of 1."""
+        points = joints_m @ self.camera.T
+        return points / points[..., 2:]
+
+    def pose(self, model: ActionPose, points_px: Array) -> Array:
+        """(T, 17, 3) as the model places the joints, camera axes."""
+        keypoints = Keypoints.from_array(points_px, skeleton=H36M17, fps=self.fps)
+        result = model.lift(keypoints, joint_convention=model.joint_convention)
+        return result.pose_m[0].astype(np.float64)
+
+    def error_mm(self, pose: Array) -> float:
+        return 1000 * float(p_mpjpe(pose[:, MEASURED], self.target_m[:, MEASURED]).mean())
+
+
+def detector_offsets(videos: list[Video]) -> Array:
+    """(6, 3) offsets of the detector's joints, from their places in the image.
+
+    A shift of each frame and a scale of each video are free; the offsets' mean ahead and up is 0.
+    """
+    factors, values = [], []
+    for number, video in enumerate(videos):
+        rows = np.linspace(0, len(video.target_m) - 1, FRAMES).astype(int)
+        target_m = video.target_m[rows]
+        xy = video.project(target_m)[..., :2]
+        unit_px = np.mean(video.camera[0, 0] * trunk_axes(target_m)[1] / target_m[:, 0, 2])
+
+        def seen(pixels: Array, unit_px: float = unit_px) -> Array:
+            """Of the limbs, in lengths of the trunk, without the shift of each frame."""
+            limbs = pixels[:, np.ravel(LIMBS)] / unit_px
+            flat: Array = (limbs - limbs.mean(axis=1, keepdims=True)).ravel()
+            return flat
+
+        units = np.eye(18).reshape(18, 6, 3) * 0.01
+        moved = [video.project(move_limbs(target_m, unit))[..., :2] for unit in units]
+        scales = [seen(xy) * (number == other) for other in range(len(videos))]
+        factors.append(np.stack([*(seen(m - xy) / 0.01 for m in moved), *scales], axis=1))
+        values.append(seen(video.detected_px[rows, :, :2] - xy))
+    size, weight = 18 + len(videos), np.sqrt(FRAMES * len(videos))
+    means = np.zeros((2, size))
+    means[0, 1:18:3] = means[1, 2:18:3] = weight
+    a = np.concatenate([*factors, RIDGE * weight * np.eye(size), means])
+    b = np.concatenate([*values, np.zeros(size + 2)])
+    fit = least_squares(
+        lambda x: a @ x - b, np.zeros(size), lambda x: a, loss="huber", f_scale=HUBER
+    )
+    offsets: Array = fit.x[:18].reshape(6, 3)
+    return offsets
+
+
+def pose_offsets(videos: list[Video], poses: list[Array]) -> Array:
+    """(6, 3) offsets of a model's joints from the ground truth, after the alignment of P-MPJPE."""
+    offsets = np.zeros((6, 3))
+    for _ in range(ROUNDS):
+        for video, pose in zip(videos, poses, strict=True):
+            target_m = video.target_m
+            aligned_m = target_m.copy()
+            aligned_m[:, MEASURED] = align(
+                move_limbs(pose, -offsets)[:, MEASURED], target_m[:, MEASURED]
+            )
+            axes, length = trunk_axes(aligned_m)
+            error = np.einsum("tji,tik->tjk", aligned_m - target_m, axes) / length[:, None, None]
+            left, right = np.median(error, axis=0)[np.transpose(LIMBS)]
+            offsets = offsets + (left + right * [-1, 1, 1]) / 2 / len(videos)
+    return offsets
+
+
+def align(poses: Array, targets: Array) -> Array:
+    """Poses (T, J, 3), turned, scaled and moved onto their targets frame by frame."""
+    result = np.empty_like(targets)
+    for number, (pose, target) in enumerate(zip(poses, targets, strict=True)):
+        centered, wanted = pose - pose.mean(axis=0), target - target.mean(axis=0)
+        u, s, vt = np.linalg.svd(centered.T @ wanted)
+        sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+        turned = centered @ (u * sign) @ vt
+        result[number] = turned * (s * sign).sum() / (centered**2).sum() + target.mean(axis=0)
+    return result
+
+
+def table(title: str, offsets: dict[str, Array], trunk_mm: float) -> None:
+    print(f"\n| {title} | {' | '.join(offsets)} |\n{'|---' * (1 + len(offsets))}|")
+    for row, joint in enumerate(LIMB_JOINTS):
+        cells = (", ".join(f"{v:.0f}" for v in o[row] * trunk_mm) for o in offsets.values())
+        print(f"| {joint} | {' | '.join(cells)} |")
+
+
+def main(truth: Positional[Path], checkpoint: str = "tiny") -> None:
+    """Print the tables, and P-MPJPE of the measured joints before and after.
+
+    Args:
+        truth: npz file, see above.
+        checkpoint: The model whose joints are measured.
+    """
+    file = np.load(truth)
+    names = [key.removesuffix("_kp3d") for key in file if key.endswith("_kp3d")]
+    videos = {name: Video.read(file, name) for name in names}
+    trunk_mm = 1000 * np.mean([trunk_axes(v.target_m)[1].mean() for v in videos.values()])
+    model = ActionPose.from_pretrained(checkpoint)
+    perfect = {n: v.pose(model, v.project(v.target_m)) for n, v in videos.items()}
+    detected = {n: v.pose(model, v.detected_px) for n, v in videos.items()}
+    groups = {**{name: [name] for name in names}, "all": names}
+    both = {
+        "detector": {g: detector_offsets([videos[n] for n in of]) for g, of in groups.items()},
+        "model": {
+            g: pose_offsets([videos[n] for n in of], [perfect[n] for n in of])
+            for g, of in groups.items()
+        },
+    }
+    print(f"trunk {trunk_mm:.0f} mm")
+    for title, offsets in both.items():
+        used = OFFSETS["mediapipe33" if title == "detector" else model.joint_convention]
+        table(f"offsets of the {title}, mm, fitted to", {**offsets, "used": used}, trunk_mm)
+    print(
+        "\n| P-MPJPE, mm | projected | detected | detected, offsets of the model removed: fitted to"
+    )
+    print(f"{' | '.join(groups)} | used |\n{'|---' * (4 + len(groups))}|")
+    for name, video in videos.items():
+        errors = [video.error_mm(perfect[name]), video.error_mm(detected[name])]
+        for offsets in (*both["model"].values(), OFFSETS[model.joint_convention]):
+            errors.append(video.error_mm(move_limbs(detected[name], -offsets)))
+        print(f"| {name} | {' | '.join(f'{error:.1f}' for error in errors)} |")
+
+
+if __name__ == "__main__":
+    with exit_codes("joint_conventions.py"):
+        tyro.cli(main)
