@@ -65,7 +65,7 @@ class Header(TypedDict, total=False):
     axes: Required[Axes]
     root: Required[RootOrigin]
     skeleton: Required[str]  # a key of `SKELETONS`
-    joint_convention: str  # a key of `geometry.joint_conventions.OFFSETS`, or "unknown"
+    joint_convention: str  # a key of `geometry.joint_conventions.OFFSETS`, if it is known
     scale_source: Required[str]  # "given_height", "average_adult", or another source
     stature_m: float  # that of `scale_source`
     fps: float

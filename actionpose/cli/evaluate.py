@@ -12,7 +12,7 @@ from actionpose.utils.errors import UserError
 def open_benchmark(
     data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
     checkpoint: Checkpoint = "tiny",
-    split: str = "val",
+    split: Annotated[str | None, arg(help="else val, and val-ood of corpora that have it")] = None,
     actions: Annotated[bool, arg(help="score what the model knows of actions, if it does")] = True,
     confusion: Annotated[Path | None, arg(help="png: labels taken for which others")] = None,
     json_out: Annotated[Path | None, arg(name="json", help="also write the scores here")] = None,
@@ -22,7 +22,12 @@ def open_benchmark(
     """Score a model on the open benchmark: subjects that are not in training."""
     from actionpose.datasets.corpus import open_corpus
     from actionpose.evaluation import recognition, segmentation
-    from actionpose.evaluation.open_benchmark import METRICS, evaluate_open, model_predict
+    from actionpose.evaluation.open_benchmark import (
+        METRICS,
+        UNUSUAL,
+        evaluate_open,
+        model_predict,
+    )
     from actionpose.inference.predictor import ActionPose
     from actionpose.utils.files import write_json
 
@@ -38,10 +43,20 @@ def open_benchmark(
     def progress(items: Any) -> Any:
         return progress_bar(items, quiet=quiet)
 
-    report = evaluate_open(model_predict(model), corpora, split, progress)
-    for name, text in METRICS.items():
-        print(f"{name:16} {report['scores'][name]!s:24} {text}")
-    print(f"{report['num_windows']} windows, {report['num_frames']} frames, {report['protocol']}")
+    def score_lifting(corpora: list[Any], split: str) -> dict[str, Any]:
+        report = evaluate_open(model_predict(model), corpora, split, progress)
+        for name, text in METRICS.items():
+            print(f"{name:16} {report['scores'][name]!s:24} {text}")
+        counts = f"{report['num_windows']} windows, {report['num_frames']} frames"
+        print(f"{counts}, {report['protocol']}")
+        return report
+
+    unusual = [corpus for corpus in corpora if corpus.motions(UNUSUAL)] if split is None else []
+    split = split or "val"
+    report = score_lifting(corpora, split)
+    if unusual:
+        beside = score_lifting(unusual, UNUSUAL)
+        report["val_ood"] = beside | {"scores": {k: vars(v) for k, v in beside["scores"].items()}}
     scores: dict[str, Any] = dict(report["scores"])
     if actions and model.knows_actions:
         known = recognition.recognize(model, corpora, split, progress)

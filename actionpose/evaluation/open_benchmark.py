@@ -24,6 +24,7 @@ from actionpose.utils.typing import Array
 Predict = Callable[[Array], Array]
 
 WINDOW_FRAMES = 81
+UNUSUAL = "val-ood"  # the split of motion that is unlike that of train
 METRICS = {
     "mpjpe_mm": "MPJPE at true scale: meters per image unit of the clip are given",
     "mpjpe_height_mm": "MPJPE at height scale: the pose is scaled to the person's height",

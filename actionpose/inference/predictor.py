@@ -157,7 +157,8 @@ class ActionPose:
         pose = np.stack([convert_convention(each, own, target) for each in lifted])
         header = self._header(keypoints, height_m)
         header["max_gap_s"] = max_gap_s
-        header["joint_convention"] = target
+        if target != "unknown":
+            header["joint_convention"] = target
         embeddings = None
         if self.knows_actions:
             embeddings, spans_s = embed_tracks(

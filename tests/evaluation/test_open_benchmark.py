@@ -1,7 +1,11 @@
 """The open benchmark on a made-up corpus."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from helpers.command_line import call
 from helpers.motions import some_motion
 
 from actionpose.datasets.corpus import Corpus, open_corpus, write_corpus
@@ -47,6 +51,24 @@ def test_window_errors_by_hand() -> None:
     assert errors["mpjpe_mm"] == pytest.approx(by_hand)
     assert errors["mpjpe_height_mm"] == pytest.approx(0, abs=1e-6)
     assert errors["p_mpjpe_mm"] == pytest.approx(0, abs=1e-6)
+
+
+def test_evaluate_open_scores_unusual_motion_beside_val(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    motions = [some_motion("a", 10, split="val"), some_motion("b", 7, split="val-ood")]
+    folder = write_corpus(tmp_path / "x", motions, source="", license="")
+    command = ["evaluate", "open", "-q", "--no-actions", "--data", folder]
+    assert call(monkeypatch, *command, "--json", tmp_path / "both.json") == 0
+    printed = capsys.readouterr().out
+    assert "1 windows, 40 frames, open benchmark, val\n" in printed
+    assert "1 windows, 28 frames, open benchmark, val-ood\n" in printed
+    both = json.loads((tmp_path / "both.json").read_text())
+    assert list(both["windows"]) == ["a[0:10]"] and list(both["val_ood"]["windows"]) == ["b[0:7]"]
+    assert call(monkeypatch, *command, "--split", "val-ood", "--json", tmp_path / "one.json") == 0
+    one = json.loads((tmp_path / "one.json").read_text())
+    assert one["scores"]["mpjpe_mm"] == both["val_ood"]["scores"]["mpjpe_mm"]
+    assert "val_ood" not in one
 
 
 def test_a_split_that_is_not_there(corpus: Corpus) -> None:

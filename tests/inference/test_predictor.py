@@ -10,6 +10,7 @@ import torch
 from actionpose import ActionPose, Keypoints, Result
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.projection import perspective_clip, place_camera
+from actionpose.geometry.joint_conventions import convert_convention
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.models import PoseEncoder
 from actionpose.skeletons import COCO17, H36M17
@@ -54,6 +55,26 @@ def test_lift_header_describes_the_result(model: ActionPose, track: np.ndarray) 
     assert result.header["scale_source"] == "average_adult"
     assert result.header["checkpoint"]["name"] == "random"
     np.testing.assert_allclose(result.time_s, np.arange(len(track)) / 30)
+
+
+def test_lift_gives_anatomical_joints_if_the_convention_of_the_model_is_known(
+    model: ActionPose, track: np.ndarray
+) -> None:
+    known = ActionPose(model.encoder, {**META, "joint_convention": "mocap"}, name="random")
+    points = keypoints_of(track)
+    old, own, moved = (
+        model.lift(points),
+        known.lift(points, joint_convention="mocap"),
+        known.lift(points),
+    )
+    names = [result.header.get("joint_convention") for result in (old, own, moved)]
+    assert names == [None, "mocap", "anatomical"]
+    np.testing.assert_array_equal(old.pose_m, own.pose_m)
+    expected = convert_convention(own.pose_m[0].astype(float), "mocap", "anatomical")
+    assert np.abs(expected - own.pose_m[0]).max() > 0.01
+    np.testing.assert_allclose(moved.pose_m[0], expected, atol=1e-5)
+    with pytest.raises(UserError, match="from 'unknown' to 'anatomical'"):
+        model.lift(points, joint_convention="anatomical")
 
 
 def test_lift_scales_to_the_height(model: ActionPose, track: np.ndarray) -> None:
