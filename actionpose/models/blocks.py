@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from actionpose.utils.errors import UserError
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled dot-product attention of (N, H, L, D/H).
@@ -117,3 +119,19 @@ def over_frames(layer: Callable[..., Tensor], x: Tensor, valid: Tensor | None = 
 def frame_mask(valid: Tensor, joints: int) -> Tensor:
     """The mask of `Attention` over (B * J, T, D) for valid frames (B, T): (B * J, 1, 1, T)."""
     return valid.repeat_interleave(joints, dim=0)[:, None, None, :]
+
+
+def odd_factors(frames: int) -> list[int]:
+    """Odd prime factors, smallest first: the widths of convolutions that see so many frames.
+
+    Raises:
+        UserError: the number is even, or below 3.
+    """
+    rest, found = frames, []
+    for factor in range(3, frames + 1, 2):
+        while rest % factor == 0:
+            rest //= factor
+            found.append(factor)
+    if rest != 1 or not found:
+        raise UserError(f"max_frames ({frames}) must be a product of odd numbers, such as 27 or 81")
+    return found
