@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from actionpose.utils.errors import UserError
 
+Length = Literal["fixed", "at_most", "at_least", "any"]
+Token = Literal["row", "proxy", "read"]
 State = Any
 """A tensor of tokens (B, T', J', D), or a tuple whose first entry these are."""
 
@@ -33,11 +35,11 @@ class Backbone(nn.Module):
             frames, by a further proxy, or by a query that reads the frames (`models.encoder`).
     """
 
-    length: ClassVar[Literal["fixed", "at_most", "at_least", "any"]] = "at_most"
+    length: ClassVar[Length] = "at_most"
     channels: ClassVar[Literal["xy", "xyc"]] = "xyc"
     centre_only: ClassVar[bool] = False
     masks_padding: ClassVar[bool] = True
-    token: ClassVar[Literal["row", "proxy", "read"]] = "row"
+    token: ClassVar[Token] = "row"
 
     width: int
     depth: int

@@ -32,6 +32,7 @@ class MixSTE(Backbone):
 
     length = "fixed"
     channels = "xy"
+    prefixes = ("", "")  # of the spatial and of the temporal embedding
 
     def __init__(
         self,
@@ -46,19 +47,23 @@ class MixSTE(Backbone):
     ):
         super().__init__()
         self.width, self.depth, self.frames, self.num_joints = dim, depth, max_frames, num_joints
-        rates = np.linspace(0, drop_path, depth).tolist()
+        rates = self._add_embedding(num_heads, mlp_ratio, drop_path)
 
         def blocks() -> nn.ModuleList:
             return nn.ModuleList(Block(dim, num_heads, mlp_ratio, EPS, rate) for rate in rates)
 
-        self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim))
-        self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, max_frames, dim))
-        self.Spatial_patch_to_embedding = nn.Linear(2, dim)
         self.STEblocks = blocks()
         self.TTEblocks = blocks()
         self.Spatial_norm = nn.LayerNorm(dim, eps=EPS)
         self.Temporal_norm = nn.LayerNorm(dim, eps=EPS)
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 3))
+
+    def _add_embedding(self, num_heads: int, mlp_ratio: float, drop_path: float) -> list[float]:
+        """Add what is before the blocks; returns their rates of dropped paths."""
+        self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, self.num_joints, self.width))
+        self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, self.frames, self.width))
+        self.Spatial_patch_to_embedding = nn.Linear(2, self.width)
+        return np.linspace(0, drop_path, self.depth).tolist()
 
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
         return self.Spatial_patch_to_embedding(keypoints[..., :2]) + self.Spatial_pos_embed
@@ -66,19 +71,22 @@ class MixSTE(Backbone):
     def stage(self, i: int, state: Tensor, valid: Tensor | None = None) -> Tensor:
         x = self.Spatial_norm(over_joints(self.STEblocks[i], state))
         if i == 0:
-            x = x + self.Temporal_pos_embed[0, : x.shape[1], None]
+            x = self._with_time(x)
         return self.Temporal_norm(over_frames(self.TTEblocks[i], x, valid))
+
+    def _with_time(self, x: Tensor) -> Tensor:
+        return x + self.Temporal_pos_embed[0, : x.shape[1], None]
 
     def lift(self, state: Tensor) -> Tensor:
         return self.head(state)
 
     @classmethod
     def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:
-        _, max_frames, dim = weights["Temporal_pos_embed"].shape
+        _, max_frames, dim = weights[cls.prefixes[1] + "Temporal_pos_embed"].shape
         return {
             "dim": dim,
             "depth": num_layers(weights, "STEblocks"),
             "mlp_ratio": weights["STEblocks.0.mlp.fc1.weight"].shape[0] / dim,
             "max_frames": max_frames,
-            "num_joints": weights["Spatial_pos_embed"].shape[1],
+            "num_joints": weights[cls.prefixes[0] + "Spatial_pos_embed"].shape[1],
         }

@@ -5,12 +5,12 @@ and `TwoStreams` are TCPFormer's, too.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from actionpose.models.backbone import Backbone, num_layers
+from actionpose.models.backbone import Backbone, Length, Token, num_layers
 from actionpose.models.blocks import MLP, Attention, autocast_disabled, over_frames, over_joints
 from actionpose.skeletons import H36M17
 
@@ -128,9 +128,9 @@ class MotionAGFormer(Backbone):
         max_frames: T, the channels of the temporal batch normalization.
     """
 
-    length = "fixed"
+    length: ClassVar[Length] = "fixed"
     masks_padding = False
-    token = "read"
+    token: ClassVar[Token] = "read"
 
     def __init__(
         self,
@@ -148,14 +148,17 @@ class MotionAGFormer(Backbone):
         self.joints_embed = nn.Linear(3, dim)
         self.pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim))
         self.norm = nn.LayerNorm(dim)
-        self.layers = nn.ModuleList(self._layer(num_heads, mlp_ratio) for _ in range(depth))
+        self._add_layers(num_heads, mlp_ratio)
         self.rep_logit = nn.ModuleDict({"fc": nn.Linear(dim, dim_rep)})
         self.head = nn.Linear(dim_rep, 3)
 
-    def _layer(self, num_heads: int, mlp_ratio: float) -> TwoStreams:
-        spatial = GraphMixer(self.width, self.num_joints, limited_adjacency())
-        temporal = GraphMixer(self.width, self.frames)
-        return TwoStreams(self.width, num_heads, mlp_ratio, spatial, temporal)
+    def _add_layers(self, num_heads: int, mlp_ratio: float) -> None:
+        def layer() -> TwoStreams:
+            spatial = GraphMixer(self.width, self.num_joints, limited_adjacency())
+            temporal = GraphMixer(self.width, self.frames)
+            return TwoStreams(self.width, num_heads, mlp_ratio, spatial, temporal)
+
+        self.layers = nn.ModuleList(layer() for _ in range(self.depth))
 
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> Any:
         with autocast_disabled(keypoints):

@@ -21,9 +21,11 @@ from torch import Tensor
 
 from actionpose.models import PoseEncoder
 from actionpose.models.backbone import Backbone
+from actionpose.models.ktpformer import KTPFormer
 from actionpose.models.mixste import MixSTE
 from actionpose.models.motionagformer import MotionAGFormer
 from actionpose.models.stcformer import STCFormer, STCFormer3DHP
+from actionpose.models.tcpformer import TCPFormer
 from actionpose.models.videopose3d import VideoPose3D
 from actionpose.utils.errors import UserError
 
@@ -69,6 +71,8 @@ CASES = {
         STCFormer,
         sizes={"h36m_27": True, "h36m_81": False, "h36m_243": False, "h36m_243_large": False},
     ),
+    "KTPFormer": Case(KTPFormer, sizes={"h36m_243": False, "h36m_81": False}),
+    "TCPFormer": Case(TCPFormer, sizes={"h36m_81": False, "h36m_243": False, "mpi_9": False}),
     "STCFormer3DHP": Case(STCFormer3DHP, sizes={"width256_T9": True, "mpi_81": False}),
 }
 LARGE = pytest.mark.skipif(

@@ -1,0 +1,161 @@
+"""TCPFormer (Liu et al., AAAI 2025): learned proxies of time, which frames read and write.
+
+Parameter names are those of its `MemoryInducedTransformer`, so that official weights load by name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from actionpose.models.blocks import MLP, Attention, frame_mask
+from actionpose.models.motionagformer import SCALE, MotionAGFormer, TwoStreams, layer_sizes
+
+THIRDS = 3  # pieces of a clip that attend to themselves
+LOCAL_SCALE = float(torch.tensor(1e-5))  # of this attention; never trained
+State = tuple[Tensor, Tensor]  # frames (B, T, J, D), proxies (B, P, J, D)
+
+
+class CrossAttention(nn.Module):
+    """Attention of one sequence (N, L, D) to another (N, M, D); returns the weights, too."""
+
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.wq, self.wk, self.wv = (nn.Linear(dim, dim, bias=False) for _ in range(3))
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        q, k, v = (
+            layer(z).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for layer, z in ((self.wq, x), (self.wk, y), (self.wv, y))
+        )
+        weights = weights_of(q, k, mask)
+        return weights, self.proj((weights @ v).transpose(1, 2).flatten(-2))
+
+
+def weights_of(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+    logits = q @ k.mT * q.shape[-1] ** -0.5
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -torch.inf)
+    return logits.softmax(dim=-1)
+
+
+class SummedAttention(Attention):
+    """Self-attention whose weights are mixed with others (N, H, L, L)."""
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, others: Tensor, gate: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        q, k, v = self.heads(x)
+        weights = gate * weights_of(q, k, mask) + (1 - gate) * others
+        return self.proj((weights @ v).transpose(1, 2).flatten(-2))
+
+
+class ProxyAttention(nn.Module):
+    """Proxies read the frames, frames read the proxies, and frames read frames through both."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float):
+        super().__init__()
+        for i in range(1, 9):
+            self.register_parameter(f"layer_scale_{i}", nn.Parameter(torch.full((dim,), SCALE)))
+        self.att_weight = nn.Parameter(torch.full((1,), 0.5))
+        norms = [nn.LayerNorm(dim) for _ in range(8)]
+        self.norm_full, self.norm_center, self.norm_1, self.norm_2, *norms = norms
+        self.norm_sa_self, self.norm_mlp_self, self.norm_sa_1, self.norm_sa_2 = norms
+        mlps = [MLP(dim, mlp_ratio) for _ in range(4)]
+        self.mlp_1, self.mlp_2, self.mlp_sa_self, self.mlp_sa = mlps
+        self.full_center = CrossAttention(dim, num_heads)
+        self.center_full = CrossAttention(dim, num_heads)
+        self.map_sa_self = Attention(dim, num_heads, qkv_bias=False)
+        self.map_sum = SummedAttention(dim, num_heads, qkv_bias=False)
+
+    def _half(self, i: int, x: Tensor, change: Tensor) -> Tensor:
+        return x + self.get_parameter(f"layer_scale_{i}") * change
+
+    def forward(self, x: Tensor, q: Tensor, mask: Tensor | None) -> State:
+        """Frames (N, T, D) and proxies (N, P, D)."""
+        to_frames, change = self.center_full(self.norm_center(q), self.norm_full(x), mask)
+        q = self._half(1, q, change)
+        q = self._half(2, q, self.mlp_1(self.norm_1(q)))
+        to_proxies, change = self.full_center(self.norm_full(x), self.norm_center(q))
+        x = self._half(3, x, change)
+        x = self._half(4, x, self.mlp_2(self.norm_2(x)))
+        x = self._half(7, x, self.map_sa_self(self.norm_sa_self(x), mask))
+        x = self._half(8, x, self.mlp_sa_self(self.norm_mlp_self(x)))
+        others, gate = to_proxies @ to_frames, self.att_weight.sigmoid()
+        x = self._half(5, x, self.map_sum(self.norm_sa_1(x), others, gate, mask))
+        return self._half(6, x, self.mlp_sa(self.norm_sa_2(x))), q
+
+
+class ProxyLayer(nn.Module):
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float):
+        super().__init__()
+        attention = (Attention(dim, num_heads, qkv_bias=False) for _ in range(THIRDS))
+        self.local_attention_list = nn.ModuleList(attention)
+        self.loacl_mlps = nn.ModuleList(MLP(dim, mlp_ratio) for _ in range(THIRDS))  # as they spell
+        self.local_norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2 * THIRDS))
+        self.cross_temporal = ProxyAttention(dim, num_heads, mlp_ratio)
+
+    def forward(self, x: Tensor, q: Tensor, mask: Tensor | None) -> State:
+        """Frames (N, T, D) and proxies (N, P, D)."""
+        pieces = list(x.chunk(THIRDS, dim=1))
+        masks = [None] * THIRDS if mask is None else mask.chunk(THIRDS, dim=-1)
+        for j, (piece, own) in enumerate(zip(pieces, masks, strict=True)):
+            if own is not None:  # a piece without a valid frame attends to all of itself
+                own = own | ~own.any(dim=-1, keepdim=True)
+            change = self.local_attention_list[j](self.local_norms[j](piece), own)
+            piece = piece + LOCAL_SCALE * change
+            change = self.loacl_mlps[j](self.local_norms[j + THIRDS](piece))
+            pieces[j] = piece + LOCAL_SCALE * change
+        return self.cross_temporal(torch.cat(pieces, dim=1), q, mask)
+
+
+class TCPFormer(MotionAGFormer):
+    """(B, T, J, 3) keypoints with confidence to (B, T, J, 3) poses.
+
+    Arguments as for `MotionAGFormer`; there are `max_frames` // 3 proxies. Clips may have any
+    number of frames but 1, 2 and 4.
+    """
+
+    length = "any"
+    masks_padding = True
+    token = "proxy"
+
+    def __init__(self, *, max_frames: int = 243, **sizes: Any):
+        super().__init__(max_frames=max_frames, **sizes)
+        proxies = torch.zeros(max_frames // THIRDS, self.num_joints, self.width)
+        self.center_pose = nn.Parameter(proxies)
+        self.center_pos_embed = nn.Parameter(torch.zeros(1, self.num_joints, self.width))
+
+    def _add_layers(self, num_heads: int, mlp_ratio: float) -> None:
+        dim = self.width
+
+        def layer() -> TwoStreams:
+            frames, joints = (Attention(dim, num_heads, qkv_bias=False) for _ in range(2))
+            return TwoStreams(dim, num_heads, mlp_ratio, frames, joints, frames_first=True)
+
+        self.layers = nn.ModuleList(layer() for _ in range(self.depth))
+        proxy_layers = (ProxyLayer(dim, num_heads, mlp_ratio) for _ in range(self.depth))
+        self.temporal_layers = nn.ModuleList(proxy_layers)
+
+    def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> State:
+        proxies = self.center_pose + self.center_pos_embed
+        return super().embed(keypoints), proxies.expand(len(keypoints), -1, -1, -1)
+
+    def stage(self, i: int, state: State, valid: Tensor | None = None) -> State:
+        x, q = self.layers[i](state[0], valid), state[1]
+        clips, _, joints, _ = x.shape
+        mask = None if valid is None else frame_mask(valid, joints)
+        sequences = (z.transpose(1, 2).flatten(0, 1) for z in (x, q))  # (B * J, ., D)
+        x, q = self.temporal_layers[i](*sequences, mask)
+        x, q = (z.unflatten(0, (clips, joints)).transpose(1, 2) for z in (x, q))
+        return x, q
+
+    def lift(self, state: State) -> Tensor:
+        return super().lift(state[0])
+
+    @classmethod
+    def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+        return {**layer_sizes(weights), "max_frames": THIRDS * len(weights["center_pose"])}
