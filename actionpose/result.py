@@ -198,12 +198,15 @@ class Result:
             "scale_source": scale if stature_m is None else f"{scale}, {stature_m:.2f} m",
         }
 
-    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+    def save(self, path: str | os.PathLike[str], **options: Any) -> list[Path]:
         """Write a file of the format that the suffix names, replacing one that is there.
 
         `.npz` has everything and is what `load` reads; `.json` the same as text, to 0.1 mm; `.csv`
         one row per person, frame and joint; `.png` a picture; `.html` a 3D viewer; `.mp4` a video;
         `.bvh`, `.trc`, `.c3d` and `.glb` for other tools, see docs/outputs.md.
+
+        Args:
+            options: of the writer: `raw` for `.bvh` and `.glb`, `video` for `.mp4` and `.html`.
 
         Returns:
             The files: of several persons, `.bvh` and `.trc` have one each.
@@ -217,7 +220,7 @@ class Result:
                 f"cannot write {path}: the suffix must be one of {', '.join(WRITERS)}, "
                 f"not {suffix!r}"
             )
-        return WRITERS[suffix](self, Path(path)) or [Path(path)]
+        return WRITERS[suffix](self, Path(path), **options) or [Path(path)]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -13,13 +13,15 @@ from actionpose.utils.files import check_not_inputs
 
 Outputs = Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])]
 Motion = Annotated[MotionOptions, arg(name="")]
-_FIXED = (".bvh", ".glb")  # formats of constant bone lengths
+Raw = Annotated[bool, arg(help="bvh and glb: leave people where they are, not on the ground")]
+_STANDING = (".bvh", ".glb")  # formats that stand on the ground, with constant bone lengths
 
 
 def export(
     result: Positional[Path],
     out: Outputs = (),
     motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
+    raw: Raw = False,
     video: Path | None = None,
     quiet: Quiet = False,
 ) -> None:
@@ -31,8 +33,8 @@ def export(
             c3d, glb. May be repeated.
         video: That was lifted: under the overlay of mp4, and in html.
     """
+    from actionpose.export.common import standing
     from actionpose.export.save import save_files
-    from actionpose.postprocessing.bone_lengths import fix_bone_lengths
     from actionpose.postprocessing.common import steps
     from actionpose.result import Result
     from actionpose.utils.writers import WRITERS
@@ -45,11 +47,12 @@ def export(
     loaded = motion.apply(loaded)
     for line in described(loaded.header.get("processing", [])[num_done:]):
         print(line)
-    if "fix bone lengths" not in steps(loaded) and any(p.suffix.lower() in _FIXED for p in out):
-        for line in described(fix_bone_lengths(loaded).header["processing"][-1:]):
+    if not raw and any(path.suffix.lower() in _STANDING for path in out):
+        num_done = len(steps(loaded))
+        for line in described(standing(loaded).header["processing"][num_done:]):
             print(f"{line} (bvh, glb)")
     with progress_bar(quiet=quiet, unit="frame") as bar:
-        files = save_files(loaded, out, video=video, progress=bar.update)
+        files = save_files(loaded, out, video=video, raw=raw, progress=bar.update)
     for file in files:
         print(f"wrote   {file}")
 

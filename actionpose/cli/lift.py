@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.cli.export import Motion
+from actionpose.cli.export import Motion, Raw
 from actionpose.cli.options import (
     Checkpoint,
     Device,
@@ -75,6 +75,7 @@ def lift(
     image_size: str | None = None,
     fps: float | None = None,
     motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
+    raw: Raw = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -122,6 +123,7 @@ def lift(
             "height_m": None if height is None else parse_height(height),
             "joint_convention": joint_convention,
         },
+        saving={"raw": raw},
         steps=(motion.apply,),
     )
     if not inputs:

@@ -5,7 +5,7 @@ A writer is imported when the first file of its suffix is written, so that this 
 
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actionpose.utils.writers import register_writer
 
@@ -27,8 +27,8 @@ _WRITERS = {
 
 
 def _register(suffix: str, writer: str) -> None:
-    def write(result: "Result", path: Path) -> list[Path] | None:
-        return resolve_name(writer)(result, path)
+    def write(result: "Result", path: Path, **options: Any) -> list[Path] | None:
+        return resolve_name(writer)(result, path, **options)
 
     register_writer(suffix, write)
 

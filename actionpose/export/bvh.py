@@ -6,28 +6,34 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from actionpose.export.common import fps_of, person_paths
+from actionpose.export.common import fps_of, person_paths, standing
+from actionpose.geometry.stature import ANKLE_HEIGHT
 from actionpose.postprocessing.skeleton_fit import NAMES, PARENTS, fit_skeleton
 from actionpose.result import Result
 from actionpose.utils.files import atomic_text
 from actionpose.utils.typing import Array
 
 _BLOCK = 2000  # frames written at a time
-_TIP = 0.3  # of the bone above: how far hands, feet and head reach, which nobody measured
+_TIP = 0.3  # of the bone above: how far hands and head reach, which nobody measured
+_SOLE = ANKLE_HEIGHT / 0.246  # of the shank (Drillis and Contini 1966): from the ankle down
 
 
-def write_bvh(result: Result, path: str | os.PathLike[str]) -> list[Path]:
+def write_bvh(result: Result, path: str | os.PathLike[str], *, raw: bool = False) -> list[Path]:
     """Write a BVH file for each person: centimeters, y up, bones of constant length.
 
     Frames are equally far apart (BVH knows nothing else), and gaps are filled linearly.
 
-    Rerotations:
+    Args:
+        raw: leave people where the result has them; else they stand on the ground (`standing`).
+
+    Returns:
         The files: `path`, or with several persons one for each (`person_paths`).
 
     Raises:
         UserError: nobody to write, another skeleton, or a file cannot be written.
     """
     paths = person_paths(result, path)
+    result = result if raw else standing(result)
     for person, person_path in enumerate(paths):
         motion = fit_skeleton(result, person, even=True)
         rotations = Rotation.from_quat(motion.rotations.reshape(-1, 4)).as_matrix()
@@ -55,7 +61,8 @@ def _node(index: int, offsets_cm: Array, indent: str) -> list[str]:
     for child in children:
         lines += _node(child, offsets_cm, indent + "  ")
     if not children:
-        tip = _offset(_TIP * offsets_cm[index], indent + "  ")
+        reach = _SOLE if NAMES[index].endswith("Foot") else _TIP
+        tip = _offset(reach * offsets_cm[index], indent + "  ")
         lines += [f"{indent}  End Site\n{indent}  {{\n", tip, f"{indent}  }}\n"]
     return [*lines, f"{indent}}}\n"]
 

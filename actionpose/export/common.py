@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+from actionpose.postprocessing.bone_lengths import fix_bone_lengths
+from actionpose.postprocessing.common import steps, valid_frames
+from actionpose.postprocessing.ground_contact import align_to_floor
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import frame_rate
@@ -33,3 +36,20 @@ def person_paths(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     if len(result.track_id) == 1:
         return [path]
     return [path.with_stem(f"{path.stem}_id{track}") for track in result.track_id]
+
+
+def standing(result: Result) -> Result:
+    """The result as animation tools should open it: constant bone lengths, feet on the ground.
+
+    What was done already stays. The path of the root is kept where it is known; see
+    `align_to_floor` for what becomes of a result without one.
+
+    Raises:
+        UserError: nobody to write, or another skeleton.
+    """
+    require_persons(result)
+    if not valid_frames(result).any():
+        return result  # the writer says so
+    if "fix bone lengths" not in steps(result):
+        result = fix_bone_lengths(result)
+    return result if "floor" in steps(result) else align_to_floor(result)

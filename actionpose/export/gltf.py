@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.export.common import require_persons
+from actionpose.export.common import require_persons, standing
 from actionpose.geometry.axes import Axes
 from actionpose.postprocessing.skeleton_fit import (
     NAMES,
@@ -33,10 +33,14 @@ _COMPONENT_TYPES = {"float32": 5126, "uint32": 5125, "uint8": 5121}
 _VERTICES, _INDICES = 34962, 34963
 
 
-def write_glb(result: Result, path: str | os.PathLike[str]) -> None:
+def write_glb(result: Result, path: str | os.PathLike[str], *, raw: bool = False) -> None:
     """Write a GLB with all persons, each hidden (scaled to nothing) while absent.
 
-    Times are exact, also of videos with a variable rate; they begin at 0.
+    Each has a node of its own above the hips, so that importers make an armature for each. Times
+    are exact, also of videos with a variable rate; they begin at 0.
+
+    Args:
+        raw: leave people where the result has them; else they stand on the ground (`standing`).
 
     Raises:
         UserError: nobody to write, another skeleton, the file cannot be written, or pygltflib is
@@ -47,11 +51,11 @@ def write_glb(result: Result, path: str | os.PathLike[str]) -> None:
     except ImportError:
         raise UserError("GLB files need pygltflib: pip install 'actionpose[export]'") from None
     require_persons(result)
+    result = result if raw else standing(result)
     motions = [fit_skeleton(result, person, even=False) for person in range(len(result.track_id))]
     document = _Document(pygltflib, _extras(result, motions))
     for person, motion in enumerate(motions):
-        prefix = f"id{result.track_id[person]}_" if person else ""
-        document.add_person(motion, prefix, result.present[person])
+        document.add_person(motion, f"id{result.track_id[person]}", result.present[person])
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(document.to_bytes())
 
@@ -87,20 +91,23 @@ class _Document:
         self.document.set_binary_blob(bytes(self.bytes))
         return b"".join(self.document.save_to_bytes())
 
-    def add_person(self, motion: SkeletonMotion, prefix: str, present: BoolArray) -> None:
+    def add_person(self, motion: SkeletonMotion, name: str, present: BoolArray) -> None:
         """Add nodes, a figure and an animation; `present` (T,) is where there is a pose."""
         first = len(self.document.nodes)
-        for index, name in enumerate(NAMES):
+        prefix = f"{name}_" if first else ""  # names of nodes are unique
+        for index, node in enumerate(NAMES):
             place = motion.root_m[0] if index == 0 else motion.offsets_m[index]
             children = [first + child for child, parent in enumerate(PARENTS) if parent == index]
             self.document.nodes.append(
                 self.gltf.Node(
-                    name=prefix + name, translation=place.tolist(), children=children or None
+                    name=prefix + node, translation=place.tolist(), children=children or None
                 )
             )
         self._add_figure(motion, first)
         self._add_animation(motion, first, present)
-        self.document.scenes[0].nodes += [first, len(self.document.nodes) - 1]
+        self.document.nodes.append(self.gltf.Node(name=name, children=[first]))
+        figure, person = len(self.document.nodes) - 2, len(self.document.nodes) - 1
+        self.document.scenes[0].nodes += [person, figure]
 
     def _add_array(self, array: NDArray[Any], kind: str, target: int | None = None) -> int:
         """The number of the accessor of an array; `kind` is its type, such as "VEC3"."""

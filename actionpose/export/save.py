@@ -4,8 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from actionpose.result import Result
-from actionpose.visualization.html_viewer import write_html
-from actionpose.visualization.video_overlay import write_video
+
+_OPTIONS = {  # of the writers
+    ".mp4": ("video", "progress"),
+    ".html": ("video",),
+    ".bvh": ("raw",),
+    ".glb": ("raw",),
+}
 
 
 def save_files(
@@ -13,12 +18,15 @@ def save_files(
     paths: Sequence[Path],
     *,
     video: Path | None = None,
+    raw: bool = False,
     progress: Callable[[int], object] = lambda frames: None,
 ) -> list[Path]:
     """Write a result in the formats that the suffixes name.
 
     Args:
         video: that was lifted: under the overlay of an mp4, and in a page.
+        raw: people of bvh and glb files stay where the result has them; else they stand on the
+            ground, with bones of constant length (`standing`).
         progress: called with the number of frames of an mp4 that were drawn since the last call.
 
     Returns:
@@ -27,14 +35,11 @@ def save_files(
     Raises:
         UserError: see `Result.save`.
     """
-    files: list[Path] = []
-    for path in paths:
-        if path.suffix.lower() == ".mp4":
-            write_video(result, path, video=video, progress=progress)
-            files.append(path)
-        elif path.suffix.lower() == ".html" and video is not None:
-            write_html(result, path, video=video)
-            files.append(path)
-        else:
-            files += result.save(path)
-    return files
+    given = {"video": video, "raw": raw, "progress": progress}
+    return [
+        file
+        for path in paths
+        for file in result.save(
+            path, **{name: given[name] for name in _OPTIONS.get(path.suffix.lower(), ())}
+        )
+    ]

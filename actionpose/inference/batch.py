@@ -48,6 +48,7 @@ class LiftOptions:
     device: str = "auto"
     reading: dict[str, Any] = field(default_factory=dict)  # arguments of `read_source`
     lifting: dict[str, Any] = field(default_factory=dict)  # arguments of `ActionPose.lift`
+    saving: dict[str, Any] = field(default_factory=dict)  # arguments of `save_files`
     # what is done to a result before it is written, in this order; functions of modules, so that
     # they can be sent to other processes
     steps: tuple[Callable[[Result], Result], ...] = ()
@@ -92,7 +93,7 @@ def lift_file(
             result = step(result)
     with stopwatch.stage("files"):
         video = None if is_keypoint_file(job.source) else job.source
-        files = save_files(result, job.outputs, video=video)
+        files = save_files(result, job.outputs, video=video, **options.saving)
     outcome = LiftOutcome(
         source=job.source,
         status="done" if keypoints.complete else "damaged",

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-Writer = Callable[[Any, Path], list[Path] | None]
+Writer = Callable[..., list[Path] | None]
 WRITERS: dict[str, Writer] = {}  # by suffix
 
 
@@ -14,5 +13,6 @@ def register_writer(suffix: str, writer: Writer) -> None:
     Args:
         suffix: in small letters, with its dot.
         writer: writes one result to a path; returns the files if they are others than that path.
+            What else it takes by name are options of `Result.save`.
     """
     WRITERS[suffix] = writer

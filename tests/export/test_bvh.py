@@ -1,17 +1,18 @@
 """BVH files, read by bvhio."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
-from helpers.results import FPS, people
+from helpers.results import FOCAL_PX, FPS, Array, lifted_perfectly, made_up_walk, people
 from scipy.spatial.transform import Rotation
 
 from actionpose.export.bvh import _zxy_degrees
 from actionpose.postprocessing.common import positions
-from actionpose.postprocessing.root_trajectory import set_up_axis
+from actionpose.postprocessing.root_trajectory import estimate_trajectory, set_up_axis
 from actionpose.postprocessing.skeleton_fit import JOINTS, NAMES
 from actionpose.result import Result
 
@@ -20,7 +21,7 @@ from actionpose.result import Result
 def test_bvh_equals_the_result(fixed: Result, tmp_path: Path, up: Literal["z"] | None) -> None:
     bvhio = pytest.importorskip("bvhio")
     turned = fixed if up is None else set_up_axis(fixed, up)
-    assert turned.save(tmp_path / "a.bvh") == [tmp_path / "a.bvh"]
+    assert turned.save(tmp_path / "a.bvh", raw=True) == [tmp_path / "a.bvh"]
     root = bvhio.readAsHierarchy(str(tmp_path / "a.bvh"))
     expected = positions(fixed)[0]
     for frame in (0, 7, 23, 39):
@@ -67,7 +68,7 @@ def test_bvh_fills_gaps_and_resamples_uneven_times(fixed: Result, tmp_path: Path
     pose = fixed.pose_m.copy()
     pose[0, 10:14] = np.nan
     time_s = np.concatenate([np.arange(20), 19.5 + np.arange(20) / 2]) / FPS
-    replace(fixed, valid=valid, pose_m=pose, time_s=time_s).save(tmp_path / "a.bvh")
+    replace(fixed, valid=valid, pose_m=pose, time_s=time_s).save(tmp_path / "a.bvh", raw=True)
     bvh = bvhio.readAsBvh(str(tmp_path / "a.bvh"))
     duration_s = (bvh.FrameCount - 1) * bvh.FrameTime
     assert duration_s == pytest.approx(time_s[-1], abs=1e-4)
@@ -76,3 +77,34 @@ def test_bvh_fills_gaps_and_resamples_uneven_times(fixed: Result, tmp_path: Path
     np.testing.assert_allclose(
         np.array(root.PositionWorld) / 100, positions(fixed)[0][0, 0], atol=5e-6
     )
+
+
+def bvh_positions(path: Path, frames: Iterable[int]) -> Array:
+    """(T, N, 3) meters, of the nodes in the order of `NAMES`."""
+    bvhio = pytest.importorskip("bvhio")
+    root = bvhio.readAsHierarchy(str(path))
+    nodes = {node.Name: node for node, *_ in root.layout()}
+    places = []
+    for frame in frames:
+        root.loadPose(frame)
+        places.append([np.array(nodes[name].PositionWorld) / 100 for name in NAMES])
+    return np.array(places)
+
+
+@pytest.mark.parametrize("has_path", [True, False])
+def test_bvh_stands_on_the_ground(tmp_path: Path, has_path: bool) -> None:
+    walk = made_up_walk()
+    result, _ = lifted_perfectly(walk, pitch_deg=8)
+    if has_path:
+        result = estimate_trajectory(result, focal_px=FOCAL_PX)
+    result.save(tmp_path / "a.bvh")
+    frames = range(0, len(walk), 7)
+    places = bvh_positions(tmp_path / "a.bvh", frames)
+    lower = places[:, [NAMES.index("LeftFoot"), NAMES.index("RightFoot")], 1].min(axis=1)
+    stature = np.ptp(walk[..., 2], axis=1).max()
+    np.testing.assert_allclose(lower, 0.039 * stature, atol=0.08 if has_path else 0.02)
+    moved = np.linalg.norm(np.ptp(places[:, 0, [0, 2]], axis=0))
+    walked = np.linalg.norm(np.ptp(walk[frames][:, 0, :2], axis=0))
+    assert moved == pytest.approx(walked if has_path else 0, abs=0.15)
+    up = places[:, NAMES.index("Neck")] - places[:, 0]
+    assert (up[:, 1] > 0.9 * np.linalg.norm(up, axis=1)).all()

@@ -74,7 +74,7 @@ def test_glb_equals_the_result(tmp_path: Path) -> None:
     time_s = np.sort(result.time_s + np.random.default_rng(0).uniform(0, 0.02, 40)) + 1
     result.valid[1, 30:] = False
     result = replace(result, time_s=time_s)
-    result.save(tmp_path / "a.glb")
+    result.save(tmp_path / "a.glb", raw=True)
     glb = Glb(tmp_path / "a.glb")
     names = [node["name"] for node in glb.json["nodes"]]
     for person, prefix in ((0, ""), (1, "id8_")):
@@ -93,6 +93,21 @@ def test_glb_equals_the_result(tmp_path: Path) -> None:
     assert (0, "scale") not in glb.channels()
     about = glb.json["asset"]["extras"]
     assert about["track_id"] == [3, 8] and about["scale_source"] == "made up"
+
+
+def test_glb_has_an_armature_for_each_person_on_the_ground(tmp_path: Path) -> None:
+    people(2).save(tmp_path / "a.glb")
+    glb = Glb(tmp_path / "a.glb")
+    nodes = glb.json["nodes"]
+    tops = [nodes[number] for number in glb.json["scenes"][0]["nodes"]]
+    armatures = [node for node in tops if node.get("children")]
+    assert [node["name"] for node in armatures] == ["id3", "id8"]
+    for armature, skin, prefix in zip(armatures, glb.json["skins"], ("", "id8_"), strict=True):
+        (hips,) = armature["children"]
+        assert nodes[hips]["name"] == f"{prefix}Hips" and skin["joints"][0] == hips
+        feet = [skin["joints"][NAMES.index(f"{side}Foot")] for side in ("Left", "Right")]
+        lower = [min(world_places(glb, frame)[foot][1] for foot in feet) for frame in range(40)]
+        assert 0 < np.median(lower) < 0.15  # an ankle's height, or a step
 
 
 def test_glb_figure_is_a_closed_body_on_the_nodes(fixed: Result, tmp_path: Path) -> None:
