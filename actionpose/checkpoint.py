@@ -9,14 +9,12 @@ with `weights_only`.
 """
 
 import json
-import pickle
-import re
 import shutil
 from collections.abc import Callable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
 import torch
 from safetensors import safe_open
@@ -25,6 +23,15 @@ from safetensors.torch import save as as_bytes  # `save_file` makes files that o
 from torch import Tensor, nn
 
 from actionpose.models import PoseEncoder
+from actionpose.models.backbone import Backbone
+from actionpose.models.peers import (
+    PEERS,
+    UNREADABLE,
+    read_file,
+    refusal,
+    sizes_of,
+    state_dict,
+)
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder
 from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
@@ -32,11 +39,6 @@ from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 WEIGHTS, META = "weights.safetensors", "meta.json"
 LABELS, TEXT = "labels.safetensors", "text"
-# what torch raises for a file that is damaged, or no pickle at all
-UNREADABLE = (
-    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
-    *(KeyError, IndexError, ValueError, AttributeError, TypeError),
-)
 
 
 def save(
@@ -177,16 +179,8 @@ def load_training(folder: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(folder / "training.pt", weights_only=True)
     except UNREADABLE as error:
-        raise UserError(f"cannot resume from {folder}: training.pt: {_refusal(error)}") from error
+        raise UserError(f"cannot resume from {folder}: training.pt: {refusal(error)}") from error
     return state
-
-
-def _refusal(error: Exception) -> str:
-    """Why torch did not read a file, in one line that names what it refused."""
-    refused = re.search(r"GLOBAL (\S+)", str(error))  # in the middle of a long message
-    if refused:
-        return f"it holds {refused[1]}, which could run code"
-    return next(iter(str(error).splitlines()), "it is empty or cut off")
 
 
 def load_encoder(folder: Path) -> tuple[PoseEncoder, dict[str, Any]]:
@@ -243,24 +237,8 @@ def motionbert_weights(source: Path | str | Mapping[str, Any]) -> dict[str, Tens
         UserError: no such file, not such a file, or one that needs code to be unpickled.
     """
     if isinstance(source, (str, Path)):
-        scalar = np.float64(0).__reduce__()[0]
-        # the official files hold one NumPy scalar, `min_loss`, under the name of NumPy 1
-        allowed: list[Any] = [scalar, (scalar, "numpy.core.multiarray.scalar")]
-        allowed += [np.dtype, np.dtypes.Float64DType]
-        try:
-            with torch.serialization.safe_globals(allowed):
-                source = torch.load(source, map_location="cpu", weights_only=True)
-        except FileNotFoundError as error:
-            raise UserError(f"no such file: {source}") from error
-        except UNREADABLE as error:
-            reason = _refusal(error)
-            raise UserError(f"{source} is not a file of MotionBERT's weights: {reason}") from error
-    inner = source.get("model_pos", source) if isinstance(source, Mapping) else None
-    if not isinstance(inner, Mapping) or not inner:
-        raise UserError("no weights: expected a state dict, or a dict with the key model_pos")
-    weights = {str(key).removeprefix("module."): value for key, value in inner.items()}
-    if strange := [key for key, value in weights.items() if not isinstance(value, Tensor)]:
-        raise UserError(f"these weights are not MotionBERT's: {strange[0]} is not a tensor")
+        source = read_file(source, "MotionBERT's weights")
+    weights = state_dict(source, "MotionBERT's file")
     if "temp_embed" not in weights or "head.weight" not in weights:
         raise UserError(
             "these weights are not MotionBERT's DSTformer: temp_embed or head.weight is missing"
@@ -298,3 +276,37 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
         raise UserError(f"MotionBERT's weights lack {error}") from error
     load_by_name(encoder, weights, "MotionBERT's file")
     return encoder.eval()
+
+
+def load_peer(
+    name: str,
+    path: Path | str,
+    *,
+    num_heads: int | None = None,
+    frames: int | None = None,
+    ema: bool = False,
+) -> Backbone:
+    """Build another author's network from its official weights, in eval mode.
+
+    Args:
+        name: a key of `models.peers.PEERS`, which has units, frame step and license.
+        path: the file; sizes follow from the shapes in it.
+        num_heads: where it differs from the official one.
+        frames: of a clip, where any number fits the weights.
+        ema: the averaged weights that some files have beside the official ones.
+
+    Raises:
+        UserError: no such name or file; one that needs code to be unpickled; weights of another
+            network, of other joints or frames, or that do not fit (with the list of what does not).
+    """
+    if name not in PEERS:
+        raise UserError(f"no network {name}: choose from {', '.join(PEERS)}")
+    weights = state_dict(read_file(path, f"{name}'s weights"), str(path), ema=ema)
+    sizes = sizes_of(name, weights, str(path))
+    fixed = sizes.get("max_frames") or prod(sizes.get("widths", ()))
+    if frames and fixed > 1 and frames != fixed:
+        raise UserError(f"{path} has weights for clips of {fixed} frames, not {frames}")
+    given = {"num_heads": num_heads, "max_frames": frames or PEERS[name].frames}
+    network = PEERS[name].cls(**sizes | {key: value for key, value in given.items() if value})
+    load_by_name(network, weights, str(path))
+    return network.eval()

@@ -117,7 +117,12 @@ class Backbone(nn.Module):
 
 
 def num_layers(weights: Mapping[str, Tensor], prefix: str) -> int:
-    """How many entries the list `prefix` of a state dict has."""
-    return len(
-        {key.split(".")[prefix.count(".") + 1] for key in weights if key.startswith(f"{prefix}.")}
-    )
+    """How many entries the list `prefix` of a state dict has.
+
+    Raises:
+        KeyError: none.
+    """
+    layers = [key.removeprefix(f"{prefix}.") for key in weights if key.startswith(f"{prefix}.")]
+    if not layers:
+        raise KeyError(prefix)
+    return len({layer.split(".")[0] for layer in layers})

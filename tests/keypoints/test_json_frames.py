@@ -184,7 +184,10 @@ def test_many_people_without_frames_are_said(write_keypoints: KeypointsWriter) -
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ([{"image": "1.jpg", "keypoint": [1, 2, 3], "idx": 1}], ("alphapose", '"keypoints"', '"keypoint"')),
+        (
+            [{"image": "1.jpg", "keypoint": [1, 2, 3], "idx": 1}],
+            ("alphapose", '"keypoints"', '"keypoint"'),
+        ),
         ({"persons": [{"pose_keypoints_2d": [1, 2, 3]}]}, ("openpose", '"people"')),
         ([{"landmark": [{"x": 1, "y": 2}]}], ("mediapipe", '"visibility"')),
         ("name,value\nfoo,3\nbar,4\n", ("bodyparts", "nose_x", "name, value")),

@@ -1,0 +1,167 @@
+"""Official weights of other authors: what each file needs to be used, and how it is read.
+
+A file is a pickle. It is read with torch's `weights_only`, which makes tensors and plain containers
+and runs nothing; NumPy objects beside the weights become `Inert`, which has no state.
+"""
+
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from actionpose.models.backbone import Backbone
+from actionpose.models.ktpformer import KTPFormer
+from actionpose.models.mixste import MixSTE
+from actionpose.models.motionagformer import MotionAGFormer
+from actionpose.models.stcformer import STCFormer, STCFormer3DHP
+from actionpose.models.tcpformer import TCPFormer
+from actionpose.models.videopose3d import VideoPose3D
+from actionpose.skeletons import H36M17, MPI_INF_3DHP17
+from actionpose.utils.errors import UserError
+
+# what torch raises for a file that is damaged, or no pickle at all
+UNREADABLE = (
+    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
+    *(KeyError, IndexError, ValueError, AttributeError, TypeError),
+)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A family of official files.
+
+    Args:
+        units: of poses: meters, millimeters, or half the width of the image.
+        frame_step: frames of the video from one frame of a clip to the next, at 50 Hz.
+        skeleton: of keypoints and poses.
+        frames: of a clip, where the weights do not tell.
+        license: of the weights.
+    """
+
+    cls: type[Backbone]
+    units: Literal["m", "mm", "image"]
+    frame_step: int = 1
+    skeleton: str = H36M17.name
+    frames: int | None = None
+    license: str = "none stated: research only"
+
+
+_3DHP = MPI_INF_3DHP17.name
+PEERS = {
+    "mixste": Peer(MixSTE, "m"),
+    "ktpformer": Peer(KTPFormer, "m"),
+    "videopose3d": Peer(VideoPose3D, "m", license="CC BY-NC 4.0"),
+    "stcformer": Peer(STCFormer, "m", 3, frames=81),
+    "stcformer-3dhp": Peer(STCFormer3DHP, "mm", skeleton=_3DHP, frames=81),
+    "motionagformer": Peer(MotionAGFormer, "image", license="Apache-2.0, trained on Human3.6M"),
+    "motionagformer-3dhp": Peer(MotionAGFormer, "image", skeleton=_3DHP, license="Apache-2.0"),
+    "tcpformer": Peer(TCPFormer, "image"),
+    "tcpformer-3dhp": Peer(TCPFormer, "image", skeleton=_3DHP),
+}
+
+
+class Inert:
+    """Stands in for an object beside the weights: made of anything, and keeps nothing."""
+
+    def __init__(self, *arguments: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+_INERT = ["numpy.dtype", "numpy.ndarray", "numpy.random.__RandomState_ctor"]
+_INERT += [
+    f"numpy.{core}.multiarray.{name}"
+    for core in ("core", "_core")
+    for name in ("scalar", "_reconstruct")
+]
+_INERT += [f"numpy.random._pickle.__{name}_ctor" for name in ("randomstate", "bit_generator")]
+_INERT += [f"numpy.random.{name}" for name in ("_mt19937.MT19937", "mtrand.RandomState")]
+_INERT += ["numpy.random.mtrand.__RandomState_ctor"]
+
+
+def read_file(path: Path | str, what: str) -> Any:
+    """The content of a file of weights.
+
+    Args:
+        what: the file should be, for the error.
+
+    Raises:
+        UserError: no such file, not such a file, or one that needs code to be unpickled.
+    """
+    try:
+        with torch.serialization.safe_globals([(Inert, name) for name in _INERT]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"no such file: {path}") from error
+    except UNREADABLE as error:
+        raise UserError(f"{path} is not a file of {what}: {refusal(error)}") from error
+
+
+def refusal(error: Exception) -> str:
+    """Why torch did not read a file, in one line that names what it refused."""
+    refused = re.search(r"GLOBAL (\S+)", str(error))  # in the middle of a long message
+    if refused:
+        return f"it holds {refused[1]}, which could run code"
+    return next(iter(str(error).splitlines()), "it is empty or cut off")
+
+
+def state_dict(content: Any, where: str, *, ema: bool = False) -> dict[str, Tensor]:
+    """The weights in the content of a file, without the `module.` of DataParallel.
+
+    Args:
+        content: a state dict; a dict with one under `model_pos` or `model`; or a list whose first
+            entry is one, and whose fifth are averages of it.
+        ema: take the averages; the official scores are without.
+
+    Raises:
+        UserError: there are none.
+    """
+    if ema:
+        if not isinstance(content, list) or len(content) < 5:
+            raise UserError(f"{where} has no averaged weights: leave ema out")
+        content = content[4]
+    elif isinstance(content, list) and content:
+        content = content[0]
+    if isinstance(content, Mapping):
+        content = content.get("model_pos", content.get("model", content))
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(
+            f"{where}: no weights: expected a state dict, or a dict with the key model_pos"
+        )
+    weights = {str(key).removeprefix("module."): value for key, value in content.items()}
+    if strange := [key for key, value in weights.items() if not isinstance(value, Tensor)]:
+        raise UserError(f"{where}: these are no weights: {strange[0]} is not a tensor")
+    return weights
+
+
+def sizes_of(name: str, weights: Mapping[str, Tensor], where: str) -> dict[str, Any]:
+    """The arguments of a peer's class that fit weights.
+
+    Raises:
+        UserError: the weights are of another network (the error names it), or of other joints.
+    """
+    try:
+        sizes = PEERS[name].cls.sizes(weights)
+    except UNREADABLE as error:
+        others = [other for other in PEERS if _fits(other, weights)]
+        hint = f": they are {' or '.join(others)}'s" if others else ""
+        raise UserError(f"{where} has no weights of {name}{hint}") from error
+    if (joints := sizes.get("num_joints", len(H36M17))) != len(H36M17):
+        humaneva = ", as HumanEva has" if joints == 15 else ""
+        raise UserError(f"{where} has weights for {joints} joints{humaneva}: only 17 are lifted")
+    return sizes
+
+
+def _fits(name: str, weights: Mapping[str, Tensor]) -> bool:
+    try:
+        PEERS[name].cls.sizes(weights)
+    except UNREADABLE:
+        return False
+    return True
