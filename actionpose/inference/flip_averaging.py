@@ -3,7 +3,7 @@
 import torch
 
 from actionpose.models import PoseEncoder
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import skeleton_of
 
 _MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, confidence or depth
 
@@ -15,19 +15,20 @@ def predict(
     """Root-relative poses of normalized clips.
 
     Args:
-        keypoints: (N, T, 17, 3) on the encoder's device.
+        keypoints: (N, T, J, 3) on the encoder's device, of H36M17, or of H36M17_FEET if the encoder
+            has feet.
         flip: whether to average with the mirrored clip's pose.
         root: "subtract" the predicted pelvis from all joints, or set it to "zero" and leave the
             others, as MotionBERT does.
 
     Returns:
-        (N, T, 17, 3) in the same units; the pelvis is at the origin.
+        (N, T, J, 3) in the same units; the pelvis is at the origin.
     """
-    sign = _MIRROR.to(keypoints)
+    sign, mirror = _MIRROR.to(keypoints), skeleton_of(keypoints.shape[2]).mirror
     if flip:
-        both = torch.cat([keypoints, keypoints[:, :, H36M17.mirror] * sign])
+        both = torch.cat([keypoints, keypoints[:, :, mirror] * sign])
         pose, mirrored = encoder(both, embed=False).pose.float().chunk(2)
-        pose = (pose + mirrored[:, :, H36M17.mirror] * sign) / 2
+        pose = (pose + mirrored[:, :, mirror] * sign) / 2
     else:
         pose = encoder(keypoints, embed=False).pose.float()
     if root == "subtract":

@@ -38,7 +38,7 @@ from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, p
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
 from actionpose.models import PoseEncoder
 from actionpose.result import Header, Result, RootOrigin
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, H36M17_FEET, Skeleton, gives
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
@@ -149,8 +149,9 @@ class ActionPose:
         if not max_gap_s >= 0:
             raise UserError(f"max_gap_s is 0 or more, not {max_gap_s:g}")
         keypoints = read_source(source, detector=detector)
-        mapped = _select_persons(keypoints, persons, order).to_skeleton(H36M17)
-        tracks = prepare_tracks(mapped, self.fps, max_gap_s)
+        skeleton = self._skeleton(keypoints)
+        mapped = _select_persons(keypoints, persons, order).to_skeleton(skeleton)
+        tracks = prepare_tracks(mapped, self.fps, max_gap_s, skeleton=skeleton)
         own = self.joint_convention
         target = joint_convention or ("anatomical" if own in OFFSETS else own)
         lifted = [self._lift_track(track, progress) for track in tracks]
@@ -224,7 +225,8 @@ class ActionPose:
             if source.embeddings is not None and spans_s and same:
                 return source.embeddings, np.array(spans_s)
             source = keypoints_of_result(source)
-        tracks, length = prepare_tracks(source, self.fps), length or self.timeline_frames
+        tracks = prepare_tracks(source, self.fps, skeleton=self._skeleton(source))
+        length = length or self.timeline_frames
         return embed_tracks(self.encoder, tracks, length, self.normalization, progress)
 
     def actions(
@@ -277,12 +279,17 @@ class ActionPose:
             )
         ]
 
+    def _skeleton(self, keypoints: Keypoints) -> Skeleton:
+        """H36M17_FEET where both the keypoints and the model have feet, else H36M17."""
+        has_feet = self.encoder.num_joints == len(H36M17_FEET)
+        return H36M17_FEET if has_feet and gives(keypoints.skeleton, H36M17_FEET) else H36M17
+
     def _header(self, keypoints: Keypoints, height_m: float | None) -> Header:
         return {
             "units": "meters",
             "axes": Axes.CAMERA,
             "root": RootOrigin.PELVIS,
-            "skeleton": H36M17.name,
+            "skeleton": self._skeleton(keypoints).name,
             "scale_source": "average_adult" if height_m is None else "given_height",
             "stature_m": height_m or AVERAGE_ADULT_M,
             "fps": keypoints.fps,
@@ -300,7 +307,7 @@ class ActionPose:
         }
 
     def _lift_track(self, track: PreparedTrack, progress: Progress) -> Array:
-        """(T, 17, 3) poses in fractions of the person's stature, at the times of the input."""
+        """(T, J, 3) poses in fractions of the person's stature, at the times of the input."""
         fraction = len(track.time_s) / len(track.grid_s)
         windows = self._lift_windows(track, lambda frames: progress(round(frames * fraction)))
         pose = blend(windows, track.points.shape)
@@ -328,13 +335,13 @@ class ActionPose:
         """Poses of clips in the units of their keypoints: no stature.
 
         Args:
-            windows: (N, T, 17, 3) x, y, confidence in pixels or any other unit. Up to `frames`
-                frames go through the model at once, normalized clip by clip, as it was trained;
+            windows: (N, T, J, 3) x, y, confidence in pixels or any other unit, of H36M17, or of
+                H36M17_FEET if the model has feet. Up to `frames` frames go through the model at once, normalized clip by clip, as it was trained;
                 longer clips go through in overlapping windows that are blended.
             image_size: needed by models that normalize by the image.
 
         Returns:
-            (N, T, 17, 3), root-relative; multiply by meters per unit at the person's depth.
+            (N, T, J, 3), root-relative; multiply by meters per unit at the person's depth.
         """
         if len(windows) == 0:
             return np.empty((0, *windows.shape[1:]))

@@ -1,6 +1,7 @@
 """What a model takes: each person's keypoints on its frame grid, in normalized image units.
 
-Letters in shapes: T frames of the input, G frames of the grid, N windows, L frames of a window.
+Letters in shapes: T frames of the input, G frames of the grid, N windows, L frames of a window, J
+joints of H36M17 or H36M17_FEET.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from actionpose.geometry.camera import Frame2D, box_frame, image_frame
 from actionpose.keypoints.core import Keypoints
 from actionpose.keypoints.tracking import fill_gaps
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import (
     SAME_TIME_S,
@@ -28,7 +29,7 @@ from actionpose.utils.typing import Array, BoolArray
 class PreparedTrack:
     """One person's keypoints on the frame grid of a model, with short gaps filled."""
 
-    points: Array  # (G, 17, 3) x, y in pixels and confidence
+    points: Array  # (G, J, 3) x, y in pixels and confidence
     valid: BoolArray  # (G,) the person is detected, or was filled in
     detected: BoolArray  # (G,) the person is detected
     grid_s: Array  # (G,) seconds; the input's own times where they are at the model's rate
@@ -39,7 +40,7 @@ class PreparedTrack:
 
     @property
     def detected_points(self) -> Array:
-        """(G, 17, 3) without what was filled in."""
+        """(G, J, 3) without what was filled in."""
         return self.points * self.detected[:, None, None]
 
     def at_input_times(self, values: Array) -> Array:
@@ -49,16 +50,19 @@ class PreparedTrack:
         )
 
 
-def prepare_tracks(keypoints: Keypoints, fps: float, max_gap_s: float = 0.0) -> list[PreparedTrack]:
+def prepare_tracks(
+    keypoints: Keypoints, fps: float, max_gap_s: float = 0.0, *, skeleton: Skeleton = H36M17
+) -> list[PreparedTrack]:
     """The people of `keypoints` for a model that sees `fps` frames a second.
 
     Args:
         max_gap_s: see `tracking.fill_gaps`.
+        skeleton: H36M17, or H36M17_FEET where the keypoints have feet.
 
     Raises:
         UserError: see `Keypoints.to_skeleton`.
     """
-    mapped = keypoints.to_skeleton(H36M17)
+    mapped = keypoints.to_skeleton(skeleton)
     time_s = grid_s = mapped.times_s
     resampled = not same_rate(time_s, fps)
     if resampled:
@@ -116,12 +120,12 @@ def normalize_windows(
     """Windows in a model's units, each by itself.
 
     Args:
-        windows: N of (L, 17, 3), x, y in pixels and confidence.
+        windows: N of (L, J, 3), x, y in pixels and confidence.
         normalization: by the "image", or by the "box" around the person; see `geometry.camera`.
         image_size: width and height in pixels; needed by the former.
 
     Returns:
-        (N, L, 17, 3), and (N,) pixels of one unit.
+        (N, L, J, 3), and (N,) pixels of one unit.
 
     Raises:
         UserError: the image size is needed and not known.
