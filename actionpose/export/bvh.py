@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from actionpose.export.common import fps_of, person_paths, standing
 from actionpose.geometry.stature import ANKLE_HEIGHT
-from actionpose.postprocessing.skeleton_fit import NAMES, PARENTS, fit_skeleton
+from actionpose.postprocessing.skeleton_fit import NodeTree, fit_skeleton
 from actionpose.result import Result
 from actionpose.utils.files import atomic_text
 from actionpose.utils.typing import Array
@@ -42,7 +42,7 @@ def write_bvh(result: Result, path: str | os.PathLike[str], *, raw: bool = False
         rows = np.concatenate([100 * motion.root_m, degrees.reshape(len(degrees), -1)], axis=1)
         template = " ".join(["%.6f"] * rows.shape[1]) + "\n"
         with atomic_text(person_path) as file:
-            file.write("HIERARCHY\n" + "".join(_node(0, 100 * motion.offsets_m, "")))
+            file.write("HIERARCHY\n" + "".join(_node(motion.tree, 0, 100 * motion.offsets_m, "")))
             step_s = 1 / fps_of(motion.time_s)
             file.write(f"MOTION\nFrames: {len(rows)}\nFrame Time: {step_s:.8f}\n")
             for start in range(0, len(rows), _BLOCK):
@@ -51,17 +51,17 @@ def write_bvh(result: Result, path: str | os.PathLike[str], *, raw: bool = False
     return paths
 
 
-def _node(index: int, offsets_cm: Array, indent: str) -> list[str]:
-    children = [child for child, parent in enumerate(PARENTS) if parent == index]
+def _node(tree: NodeTree, index: int, offsets_cm: Array, indent: str) -> list[str]:
+    children = [child for child, parent in enumerate(tree.parents) if parent == index]
     kind = "JOINT" if index else "ROOT"
     channels = "Zrotation Xrotation Yrotation"
     channels = f"3 {channels}" if index else f"6 Xposition Yposition Zposition {channels}"
-    lines = [f"{indent}{kind} {NAMES[index]}\n{indent}{{\n"]
+    lines = [f"{indent}{kind} {tree.names[index]}\n{indent}{{\n"]
     lines += [_offset(offsets_cm[index], indent), f"{indent}  CHANNELS {channels}\n"]
     for child in children:
-        lines += _node(child, offsets_cm, indent + "  ")
+        lines += _node(tree, child, offsets_cm, indent + "  ")
     if not children:
-        reach = _SOLE if NAMES[index].endswith("Foot") else _TIP
+        reach = _SOLE if tree.names[index].endswith("Foot") else _TIP
         tip = _offset(reach * offsets_cm[index], indent + "  ")
         lines += [f"{indent}  End Site\n{indent}  {{\n", tip, f"{indent}  }}\n"]
     return [*lines, f"{indent}}}\n"]

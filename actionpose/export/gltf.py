@@ -12,13 +12,7 @@ from numpy.typing import NDArray
 
 from actionpose.export.common import require_persons, standing
 from actionpose.geometry.axes import Axes
-from actionpose.postprocessing.skeleton_fit import (
-    NAMES,
-    NODES,
-    PARENTS,
-    SkeletonMotion,
-    fit_skeleton,
-)
+from actionpose.postprocessing.skeleton_fit import SkeletonMotion, fit_skeleton
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
@@ -95,9 +89,9 @@ class _Document:
         """Add nodes, a figure and an animation; `present` (T,) is where there is a pose."""
         first = len(self.document.nodes)
         prefix = f"{name}_" if first else ""  # names of nodes are unique
-        for index, node in enumerate(NAMES):
+        for index, node in enumerate(motion.tree.names):
             place = motion.root_m[0] if index == 0 else motion.offsets_m[index]
-            children = [first + child for child, parent in enumerate(PARENTS) if parent == index]
+            children = [first + child for child, p in enumerate(motion.tree.parents) if p == index]
             self.document.nodes.append(
                 self.gltf.Node(
                     name=prefix + node, translation=place.tolist(), children=children or None
@@ -145,11 +139,11 @@ class _Document:
         indices = self._add_array(faces, "SCALAR", _INDICES)
         primitive = self.gltf.Primitive(attributes=attributes, indices=indices, material=0)
         self.document.meshes.append(self.gltf.Mesh(name="figure", primitives=[primitive]))
-        inverse = np.tile(np.eye(4, dtype=np.float32), (len(NAMES), 1, 1))
+        inverse = np.tile(np.eye(4, dtype=np.float32), (len(motion.tree.names), 1, 1))
         inverse[:, 3, :3] = -_rest(motion)  # column by column
         skin = self.gltf.Skin(
             inverseBindMatrices=self._add_array(inverse, "MAT4"),
-            joints=list(range(first, first + len(NAMES))),
+            joints=list(range(first, first + len(motion.tree.names))),
             skeleton=first,
         )
         self.document.skins.append(skin)
@@ -171,8 +165,8 @@ class _Document:
             animation.channels.append(self.gltf.AnimationChannel(sampler=sampler, target=target))
 
         channel(motion.root_m, "VEC3", 0, "translation")
-        for node in range(len(NAMES)):
-            if node in PARENTS or node == 0:  # hands, feet and the top of the head do not rotate
+        for node in range(len(motion.tree.names)):
+            if node in motion.tree.parents or node == 0:  # ends of limbs do not rotate
                 channel(motion.rotations[:, node], "VEC4", node, "rotation")
         if not present.all():
             channel(np.repeat(present[:, None], 3, axis=1), "VEC3", 0, "scale", "STEP")
@@ -181,7 +175,7 @@ class _Document:
 def _rest(motion: SkeletonMotion) -> Array:
     """(N, 3) places of the nodes in the rest pose, the hips at the origin."""
     places = np.zeros_like(motion.offsets_m)
-    for index, parent in enumerate(PARENTS):
+    for index, parent in enumerate(motion.tree.parents):
         if parent >= 0:
             places[index] = places[parent] + motion.offsets_m[index]
     return places
@@ -191,7 +185,8 @@ def _figure(motion: SkeletonMotion) -> tuple[NDArray[Any], ...]:
     """Points, normals and colors (V, 3), the node (V,) each hangs on, and faces (F,)."""
     rest = _rest(motion)
     parts: list[tuple[Array, Array, int, str]] = []  # points, normals, node, joint of the color
-    for index, (node, parent) in enumerate(zip(NODES, PARENTS, strict=True)):
+    tree = motion.tree
+    for index, (node, parent) in enumerate(zip(tree.nodes, tree.parents, strict=True)):
         if node.along is None:
             continue
         if node.name == "HeadTop":
@@ -199,7 +194,7 @@ def _figure(motion: SkeletonMotion) -> tuple[NDArray[Any], ...]:
             tall = max(0.65 * float(np.linalg.norm(motion.offsets_m[index])), 1.3 * _HEAD_M)
             parts.append((*_ball(middle, (_HEAD_M, tall, _HEAD_M)), parent, "head"))
             continue
-        radius = _RADIUS_M.get(NAMES[parent], _LIMB_M)
+        radius = _RADIUS_M.get(tree.names[parent], _LIMB_M)
         parts.append((*_limb(rest[parent], rest[index], radius), parent, node.joint))
         parts.append((*_ball(rest[index], (radius * 1.1,) * 3), index, node.joint))
     points = np.concatenate([part[0] for part in parts]).astype(np.float32)

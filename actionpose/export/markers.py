@@ -10,22 +10,25 @@ import numpy as np
 from actionpose.export.common import fps_of, person_paths, require_persons
 from actionpose.geometry.axes import Axes
 from actionpose.postprocessing.common import require_h36m17, valid_frames
+from actionpose.postprocessing.foot_axes import surface_points
 from actionpose.postprocessing.skeleton_fit import person_joints
 from actionpose.result import Result
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_text, atomic_write
 from actionpose.utils.typing import Array, BoolArray
 
 MAX_C3D_FRAMES = 65_535  # the format counts frames in 16 bits
 
-# The joints of H36M17 as Pose2Sim and Sports2D call them in Halpe-26, so that their OpenSim models
-# find the markers. The spine has no name there.
+# The joints as Pose2Sim and Sports2D call them in Halpe-26, so that their OpenSim models find the
+# markers. Spine, toe base and toe have no name there.
 _TRUNK = {"pelvis": "Hip", "thorax": "Neck", "nose": "Nose", "head": "Head", "spine": "Spine"}
 MARKERS = {
-    joint: _TRUNK.get(joint) or f"{joint[0].upper()}{joint.partition('_')[2].capitalize()}"
-    for joint in H36M17.joints
+    joint: _TRUNK.get(joint) or joint[0].upper() + joint.partition("_")[2].title().replace("_", "")
+    for joint in H36M17_FEET.joints
 }
+# Halpe-26's markers of the feet, which `foot_axes.surface_points` places
+PLACED = tuple(f"{side}{name}" for side in "LR" for name in ("BigToe", "SmallToe", "Heel"))
 
 
 def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
@@ -43,7 +46,7 @@ def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     paths = person_paths(result, path)
     for person, person_path in enumerate(paths):
         joints, time_s, frames = _markers(result, person, result.present)
-        rate, names = f"{fps_of(time_s):.6g}", list(MARKERS.values())
+        rate, names = f"{fps_of(time_s):.6g}", marker_names(result)
         rows = np.flatnonzero(frames)
         head = [
             f"PathFileType\t4\t(X/Y/Z)\t{person_path.name}",
@@ -62,10 +65,23 @@ def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     return paths
 
 
+def marker_names(result: Result) -> list[str]:
+    """Of the joints of a result and, with feet, of the markers that are placed on them."""
+    names = [MARKERS[joint] for joint in result.skeleton.joints]
+    return [*names, *PLACED] if result.skeleton is H36M17_FEET else names
+
+
 def _markers(result: Result, person: int, frames: BoolArray) -> tuple[Array, Array, BoolArray]:
-    """Joints (T, 17, 3), y up, at even times (T,), and which of them `frames` (P, F) has (T,)."""
+    """Markers (T, M, 3), y up, at even times (T,), and which of them `frames` (P, F) has (T,)."""
     require_h36m17(result, "markers")
     joints, time_s = person_joints(result, person, even=True)
+    if result.skeleton is H36M17_FEET:
+        placed = []
+        for side in ("left", "right"):
+            names = (f"{side}_{part}" for part in ("knee", "ankle", "toe_base", "toe"))
+            leg = joints[:, H36M17_FEET.indices(*names)].swapaxes(0, 1)
+            placed.append(surface_points(*leg, left=side == "left"))
+        joints = np.concatenate([joints, *placed], axis=1)
     valid = frames[person]
     if not np.array_equal(time_s, result.time_s):
         valid = valid[np.abs(result.time_s[:, None] - time_s).argmin(axis=0)]
@@ -94,8 +110,8 @@ def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
         fps = fps_of(time_s)
         points.append(np.where(valid[:, None, None], 1000 * joints @ to_z_up.T, np.nan))
         prefix = f"id{track}:" if len(result.track_id) > 1 else ""
-        labels += [prefix + name for name in MARKERS.values()]
-    markers = np.concatenate(points, axis=1)  # (T, P * 17, 3)
+        labels += [prefix + name for name in marker_names(result)]
+    markers = np.concatenate(points, axis=1)  # (T, P * M, 3)
     if len(markers) > MAX_C3D_FRAMES:
         raise UserError(
             f"cannot write {path}: C3D counts up to {MAX_C3D_FRAMES} frames, and the result has "
@@ -119,7 +135,9 @@ def _set_parameters(file: Any, result: Result, labels: list[str], fps: float) ->
     point["RATE"]["value"] = [fps]
     point["UNITS"]["value"] = ["mm"]
     point["LABELS"]["value"] = labels
-    point["DESCRIPTIONS"]["value"] = [f"joint center, {label}" for label in labels]
+    point["DESCRIPTIONS"]["value"] = [
+        f"{'placed' if label.endswith(PLACED) else 'joint center'}, {label}" for label in labels
+    ]
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
     facts = {

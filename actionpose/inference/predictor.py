@@ -336,8 +336,9 @@ class ActionPose:
 
         Args:
             windows: (N, T, J, 3) x, y, confidence in pixels or any other unit, of H36M17, or of
-                H36M17_FEET if the model has feet. Up to `frames` frames go through the model at once, normalized clip by clip, as it was trained;
-                longer clips go through in overlapping windows that are blended.
+                H36M17_FEET if the model has feet. Up to `frames` frames go through the model at
+                once, normalized clip by clip, as it was trained; longer clips go through in
+                overlapping windows that are blended.
             image_size: needed by models that normalize by the image.
 
         Returns:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 
-from actionpose.skeletons import BODY25, COCO17, COCO23, HALPE26, SKELETONS, Skeleton
+from actionpose.skeletons import BODY25, COCO17, COCO23, H36M17_FEET, HALPE26, SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 
 # Sets whose first joints are a skeleton of ours, and OpenPose's COCO-18: its order is BODY_25's
 # without pelvis and feet, and COCO-17 is in it.
 WHOLE_BODY = {133: COCO23, 136: HALPE26}
 OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
-NUMBERS_OF_JOINTS = sorted({*map(len, SKELETONS.values()), len(OPENPOSE18), *WHOLE_BODY})
+# 21 joints without a name are those of a hand more often than ours
+_SETS = [skeleton for skeleton in SKELETONS.values() if skeleton is not H36M17_FEET]
+NUMBERS_OF_JOINTS = sorted({*map(len, _SETS), len(OPENPOSE18), *WHOLE_BODY})
 
 
 def joint_layout(
@@ -29,7 +31,7 @@ def joint_layout(
     Raises:
         UserError: no skeleton fits, or several do.
     """
-    fitting = {s: list(range(len(s))) for s in SKELETONS.values() if len(s) == num_joints}
+    fitting = {s: list(range(len(s))) for s in _SETS if len(s) == num_joints}
     if num_joints in WHOLE_BODY:
         fitting[WHOLE_BODY[num_joints]] = list(range(len(WHOLE_BODY[num_joints])))
     if num_joints == len(OPENPOSE18):
@@ -47,7 +49,7 @@ def joint_layout(
         )
     if not fitting:
         raise UserError(
-            f"has {num_joints} joints, of which no layout is known: {_or(SKELETONS.values())} "
+            f"has {num_joints} joints, of which no layout is known: {_or(_SETS)} "
             f"with {', '.join(map(str, NUMBERS_OF_JOINTS))} joints are"
         )
     if len(fitting) > 1 and names in (joints := {s.joints: s for s in fitting}):

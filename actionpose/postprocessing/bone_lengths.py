@@ -4,27 +4,29 @@ import numpy as np
 
 from actionpose.postprocessing.common import processed, require_h36m17, valid_frames
 from actionpose.result import Result
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, H36M17_FEET, skeleton_of
 from actionpose.utils.typing import Array
 
 _SWEEPS = 12  # of the fit of bone directions; the last ones change it by less than 0.1 mm
 
 
 def bone_lengths(joints_m: Array) -> Array:
-    """(17,) the length of the bone above each joint, the median over (T, 17, 3); sides are equal.
+    """(J,) the length of the bone above each joint, the median over (T, J, 3); sides are equal.
 
-    The pelvis has 0.
+    The pelvis has 0. The joints are those of H36M17 or H36M17_FEET.
     """
-    lengths = np.zeros(len(H36M17))
-    for child, parent in H36M17.bones:
+    skeleton = skeleton_of(joints_m.shape[1])
+    lengths = np.zeros(len(skeleton))
+    for child, parent in skeleton.bones:
         lengths[child] = np.median(np.linalg.norm(joints_m[:, child] - joints_m[:, parent], axis=1))
-    return (lengths + lengths[H36M17.mirror]) / 2
+    return (lengths + lengths[skeleton.mirror]) / 2
 
 
-# each joint of H36M17 and all below it
-_SUBTREES = [[joint] for joint in range(len(H36M17))]
-for _child, _parent in reversed(H36M17.bones):
-    _SUBTREES[_parent] += _SUBTREES[_child]
+# of each number of joints, each joint and all below it
+_SUBTREES = {len(s): [[joint] for joint in range(len(s))] for s in (H36M17, H36M17_FEET)}
+for _count, _trees in _SUBTREES.items():
+    for _child, _parent in reversed(skeleton_of(_count).bones):
+        _trees[_parent] += _trees[_child]
 
 
 def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
@@ -35,14 +37,15 @@ def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
     Walking down the tree once instead would pile up all changes of length in hands and feet.
 
     Args:
-        joints_m: (T, 17, 3); the pelvis stays.
-        lengths_m: (17,) as `bone_lengths` gives them.
+        joints_m: (T, J, 3); the pelvis stays.
+        lengths_m: (J,) as `bone_lengths` gives them.
     """
     joints_m = np.asarray(joints_m, dtype=np.float64)
+    skeleton, subtrees = skeleton_of(joints_m.shape[1]), _SUBTREES[joints_m.shape[1]]
     left, right = H36M17.indices("left_hip", "right_hip")
-    bones = [(child, parent) for child, parent in H36M17.bones if child != right]
+    bones = [(child, parent) for child, parent in skeleton.bones if child != right]
     offsets = np.zeros_like(joints_m)  # of each joint from the one above it
-    for child, parent in H36M17.bones:
+    for child, parent in skeleton.bones:
         offsets[:, child] = joints_m[:, child] - joints_m[:, parent]
     offsets[:, left] -= offsets[:, right]
     for child, _ in bones:
@@ -50,17 +53,17 @@ def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
     offsets[:, right] = -offsets[:, left]
 
     def joints() -> Array:
-        fitted = np.repeat(joints_m[:, :1], len(H36M17), axis=1)
-        for child, parent in H36M17.bones:  # parents come before children in this set
+        fitted = np.repeat(joints_m[:, :1], len(skeleton), axis=1)
+        for child, parent in skeleton.bones:  # parents come before children in this set
             fitted[:, child] = fitted[:, parent] + offsets[:, child]
         return fitted
 
     for _ in range(_SWEEPS):
         for child, _ in bones:
             missing = joints_m - joints()
-            target = (missing[:, _SUBTREES[child]] + offsets[:, [child]]).sum(axis=1)
+            target = (missing[:, subtrees[child]] + offsets[:, [child]]).sum(axis=1)
             if child == left:  # the hips are one rod through the pelvis
-                target -= (missing[:, _SUBTREES[right]] + offsets[:, [right]]).sum(axis=1)
+                target -= (missing[:, subtrees[right]] + offsets[:, [right]]).sum(axis=1)
             offsets[:, child] = _with_length(target, lengths_m[child], offsets[:, child])
             if child == left:
                 offsets[:, right] = -offsets[:, left]
@@ -80,7 +83,7 @@ def fix_bone_lengths(result: Result) -> Result:
     distance that 95 of 100 stay below, in millimeters; and the lengths.
 
     Raises:
-        UserError: the skeleton is not the 17 joints of Human3.6M.
+        UserError: the skeleton is neither h36m17 nor h36m17_feet.
     """
     require_h36m17(result, "constant bone lengths")
     pose = result.pose_m.astype(np.float64)
@@ -94,7 +97,7 @@ def fix_bone_lengths(result: Result) -> Result:
         lengths_m = bone_lengths(before)
         after = pose[person, frames] = fit_bone_lengths(before, lengths_m)
         moved_mm.append(1000 * np.linalg.norm(after - before, axis=-1).ravel())
-        for name, length in zip(H36M17.joints[1:], lengths_m[1:], strict=True):
+        for name, length in zip(result.skeleton.joints[1:], lengths_m[1:], strict=True):
             lengths[-1][name] = round(float(length), 4)
     moved = np.concatenate(moved_mm or [np.zeros(1)])
     facts = {

@@ -7,7 +7,7 @@ import numpy as np
 
 from actionpose.geometry.axes import Axes
 from actionpose.result import Header, Result
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, BoolArray
 
@@ -56,6 +56,8 @@ def positions(result: Result) -> Array:
 
 
 def require_h36m17(result: Result, what: str) -> None:
-    """Raises a UserError for another skeleton."""
-    if result.skeleton is not H36M17:
-        raise UserError(f"{what}: needs the skeleton h36m17, not {result.skeleton.name}")
+    """Raises a UserError for a skeleton that is neither H36M17 nor H36M17_FEET."""
+    if result.skeleton not in (H36M17, H36M17_FEET):
+        raise UserError(
+            f"{what}: needs the skeleton h36m17 or h36m17_feet, not {result.skeleton.name}"
+        )

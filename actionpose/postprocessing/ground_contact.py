@@ -1,8 +1,8 @@
 """Contacts of feet with the ground, the floor's plane, and feet that do not slide.
 
-All of it assumes that the camera does not move and that the floor is flat. 17 joints have no toes:
-a foot is its ankle, whose height above the floor is 3.9 % of the stature (Drillis and Contini
-1966).
+All of it assumes that the camera does not move and that the floor is flat. A foot is its toe base,
+which stays where it is while the heel rises, 1.5 % of the stature above the floor; among 17 joints
+it is its ankle, 3.9 % of the stature above it (Drillis and Contini 1966).
 
 Letters in shapes: P persons, T frames, J joints.
 """
@@ -22,22 +22,24 @@ from actionpose.postprocessing.common import (
     steps,
     valid_frames,
 )
+from actionpose.postprocessing.foot_axes import TOE_BASE_HEIGHT
 from actionpose.postprocessing.smoothing import butterworth
 from actionpose.result import Result, RootOrigin
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.resampling import frame_rate, interpolate, true_runs
 from actionpose.utils.typing import Array, BoolArray
 
 FEET = ("left", "right")
 _ANKLES = H36M17.indices("left_ankle", "right_ankle")
+_TOE_BASES = H36M17_FEET.indices("left_toe_base", "right_toe_base")
 
-# A foot stands if its ankle is slower than this and not far above the other one, for long enough:
+# A foot stands if it is slower than this and not far above the other one, for long enough:
 # at the top of a jump a foot is as slow for 0.07 s.
 CONTACT_M_PER_S = 0.4
 _ABOVE_OTHER_M = 0.15
 _SHORTEST_S = 0.12
-_SPEED_CUTOFF_HZ = 5.0  # depth from one camera is noisy: speeds are of smoothed ankles
+_SPEED_CUTOFF_HZ = 5.0  # depth from one camera is noisy: speeds are of smoothed feet
 
 # Who stays at one place leaves the floor's tilt open: steps are weighed against what upright bodies
 # say, or, if nobody is ever upright, against a level camera. How well each of them is known:
@@ -50,14 +52,20 @@ _APART_M = 1.2  # persons whose places are not known are put side by side
 
 
 def _chain_m(joints_m: Array, *joints: str) -> float:
-    """The summed length of the bones above some joints of a person (T, 17, 3)."""
+    """The summed length of the bones above some joints of a person (T, J, 3)."""
     return float(bone_lengths(joints_m)[H36M17.indices(*joints)].sum())
 
 
-def _ankle_height_m(joints_m: Array) -> float:
-    """Of a standing person (T, 17, 3), above the floor."""
+def _feet(joints_m: Array) -> list[int]:
+    """The joints that stand, left and right, of (..., J, 3)."""
+    return _TOE_BASES if joints_m.shape[-2] == len(H36M17_FEET) else _ANKLES
+
+
+def _foot_height_m(joints_m: Array) -> float:
+    """Of the joint that stands, above the floor, of a person (T, J, 3)."""
     legs, trunk = ("left_knee", "left_ankle"), ("spine", "thorax", "nose", "head")
-    return ANKLE_HEIGHT * _chain_m(joints_m, *legs, *trunk) / (1 - ANKLE_HEIGHT)
+    stature_m = _chain_m(joints_m, *legs, *trunk) / (1 - ANKLE_HEIGHT)
+    return stature_m * (TOE_BASE_HEIGHT if _feet(joints_m) is _TOE_BASES else ANKLE_HEIGHT)
 
 
 def foot_contact_mask(result: Result) -> BoolArray:
@@ -69,15 +77,16 @@ def foot_contact_mask(result: Result) -> BoolArray:
     require_h36m17(result, "foot contacts")
     if result.root_m is None:
         raise UserError("foot contacts need the path of the root: give fov_deg or focal_px as well")
-    ankles = positions(result)[:, :, _ANKLES]  # (P, T, 2, 3)
-    stands = np.zeros(ankles.shape[:3], dtype=bool)
-    for person, valid in enumerate(valid_frames(result) & np.isfinite(ankles).all(axis=(2, 3))):
+    joints = positions(result)
+    feet = joints[:, :, _feet(joints)]  # (P, T, 2, 3)
+    stands = np.zeros(feet.shape[:3], dtype=bool)
+    for person, valid in enumerate(valid_frames(result) & np.isfinite(feet).all(axis=(2, 3))):
         for run in true_runs(valid):
             time_s = result.time_s[run]
             if len(time_s) < 3 or (np.diff(time_s) <= 0).any():
                 continue
             cutoff_hz = min(_SPEED_CUTOFF_HZ, 0.35 * frame_rate(time_s))
-            smoothed = butterworth(ankles[person, run], time_s, cutoff_hz)
+            smoothed = butterworth(feet[person, run], time_s, cutoff_hz)
             speed = np.linalg.norm(np.gradient(smoothed, time_s, axis=0), axis=-1)
             lower = smoothed[..., 1].min(axis=1, keepdims=True)
             is_low = smoothed[..., 1] < lower + _ABOVE_OTHER_M
@@ -155,9 +164,10 @@ def _on_plane(result: Result) -> Result:
     assert result.root_m is not None
     stands = foot_contact_mask(result)
     joints, valid = positions(result), valid_frames(result)
-    ankle_m = {p: _ankle_height_m(joints[p, valid[p]]) for p in range(len(valid)) if valid[p].any()}
+    foot_m = {p: _foot_height_m(joints[p, valid[p]]) for p in range(len(valid)) if valid[p].any()}
+    feet = _feet(joints)
     soles = [
-        joints[person, run, _ANKLES[foot]].mean(axis=0) - [0, ankle_m[person], 0]
+        joints[person, run, feet[foot]].mean(axis=0) - [0, foot_m[person], 0]
         for person, foot, run in _contacts(stands)
     ]
     up, spread_rad = _upright(joints, valid)
@@ -172,7 +182,7 @@ def _on_plane(result: Result) -> Result:
     else:
         facts["method"] = "lowest ankles"
         turn = _turn_to_y(up)
-        height_m = _lowest_m(joints @ turn.T, valid, ankle_m)
+        height_m = _lowest_m(joints @ turn.T, valid, foot_m)
     facts |= {
         "tilt_deg": round(float(np.degrees(np.arccos(np.clip(turn[1, 1], -1, 1)))), 2),
         "camera_height_m": round(-height_m, 3),
@@ -184,13 +194,13 @@ def _on_plane(result: Result) -> Result:
     return processed(result, "floor", facts, pose_m=pose_m, root_m=root_m, root=RootOrigin.FLOOR)
 
 
-def _lowest_m(joints: Array, valid: BoolArray, ankle_m: dict[int, float]) -> float:
+def _lowest_m(joints: Array, valid: BoolArray, foot_m: dict[int, float]) -> float:
     """The height that the lower sole is below in one frame of twenty."""
-    if not ankle_m:
+    if not foot_m:
         raise UserError("there is no floor to find: the result has no valid frame")
     heights = [
-        joints[person, valid[person]][:, _ANKLES, 1].min(axis=1) - above
-        for person, above in ankle_m.items()
+        joints[person, valid[person]][:, _feet(joints), 1].min(axis=1) - above
+        for person, above in foot_m.items()
     ]
     return float(np.percentile(np.concatenate(heights), 5))
 
@@ -258,8 +268,8 @@ def _on_lower_ankle(result: Result) -> Result:
     order = np.argsort(np.argsort(np.array(x_px)))
     for person, frames in enumerate(valid):
         if frames.any():
-            lower = joints[person][:, _ANKLES, 1].min(axis=1)
-            height = _ankle_height_m(joints[person, frames]) - lower[frames]
+            lower = joints[person][:, _feet(joints), 1].min(axis=1)
+            height = _foot_height_m(joints[person, frames]) - lower[frames]
             root[person, :, 1] = interpolate(height, result.time_s[frames], result.time_s)
             root[person, :, 0] = _APART_M * (order[person] - (len(root) - 1) / 2)
             root[person, :, 2] = 0
@@ -288,7 +298,7 @@ def lock_feet(result: Result) -> Result:
     before = _slide_m_per_s(joints, stands, result.time_s)
     for person in np.flatnonzero(stands.any(axis=(1, 2))):
         on_floor = "floor" in steps(result)
-        height_m = _ankle_height_m(joints[person, valid[person]]) if on_floor else None
+        height_m = _foot_height_m(joints[person, valid[person]]) if on_floor else None
         joints[person] = _locked(joints[person], stands[person], result.time_s, height_m)
     to_y_up = result.header["axes"].rotation_to(Axes.Y_UP)
     root = joints[:, :, 0]  # the pelvis
@@ -303,22 +313,23 @@ def lock_feet(result: Result) -> Result:
 
 
 def _slide_m_per_s(joints: Array, stands: BoolArray, time_s: Array) -> float:
-    """The mean speed of standing ankles between frames; 0 if none stands."""
+    """The mean speed of standing feet between frames; 0 if none stands."""
     step_s = np.maximum(np.diff(time_s), 1e-6)[:, None]
-    speed = np.linalg.norm(np.diff(joints[:, :, _ANKLES], axis=1), axis=-1) / step_s
+    speed = np.linalg.norm(np.diff(joints[:, :, _feet(joints)], axis=1), axis=-1) / step_s
     both = stands[:, 1:] & stands[:, :-1]
     return float(speed[both].mean()) if both.any() else 0.0
 
 
-def _locked(joints: Array, stands: BoolArray, time_s: Array, ankle_height_m: float | None) -> Array:
-    """One person (T, 17, 3), y up, with standing feet (T, 2) in place."""
-    moves = np.zeros((len(joints), 2, 3))  # of each ankle
+def _locked(joints: Array, stands: BoolArray, time_s: Array, height_m: float | None) -> Array:
+    """One person (T, J, 3), y up, with standing feet (T, 2) in place."""
+    moves = np.zeros((len(joints), 2, 3))  # of each foot
+    feet = _feet(joints)
     for foot in range(2):
         for run in true_runs(stands[:, foot]):
-            target = np.median(joints[run, _ANKLES[foot]], axis=0)
-            if ankle_height_m is not None:
-                target[1] = ankle_height_m
-            moves[run, foot] = target - joints[run, _ANKLES[foot]]
+            target = np.median(joints[run, feet[foot]], axis=0)
+            if height_m is not None:
+                target[1] = height_m
+            moves[run, foot] = target - joints[run, feet[foot]]
     frames = stands.any(axis=1)
     weight = stands[frames] / stands[frames].sum(axis=1, keepdims=True)
     shift = (weight[..., None] * moves[frames]).sum(axis=1)
@@ -328,9 +339,10 @@ def _locked(joints: Array, stands: BoolArray, time_s: Array, ankle_height_m: flo
         remaining = np.where(stands[:, [foot]], moves[:, foot] - shift, 0)
         hip, knee, ankle = H36M17.indices(f"{name}_hip", f"{name}_knee", f"{name}_ankle")
         target = joints[:, ankle] + _ramped(remaining, stands[:, foot], time_s)
-        joints[:, knee], joints[:, ankle] = _two_bones(
-            joints[:, hip], joints[:, knee], joints[:, ankle], target
-        )
+        new_knee, new_ankle = _two_bones(joints[:, hip], joints[:, knee], joints[:, ankle], target)
+        if feet is _TOE_BASES:  # base and toe go with the ankle
+            joints[:, feet[foot] : feet[foot] + 2] += (new_ankle - joints[:, ankle])[:, None]
+        joints[:, knee], joints[:, ankle] = new_knee, new_ankle
     return joints
 
 

@@ -1,7 +1,7 @@
 """Joint angles over time, in degrees. The definitions are in docs/joint_angles.md.
 
-17 joints are points: they tell how far a hinge is bent and where a limb points, but not how a limb
-rotates about its own axis, nor anything of hands, feet and the tilt of the pelvis.
+Joints are points: they tell how far a hinge is bent and where a limb points, but not how a limb
+rotates about its own axis, nor anything of hands and the tilt of the pelvis.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 
 from actionpose.geometry.axes import Axes
 from actionpose.postprocessing.common import steps, valid_frames
+from actionpose.postprocessing.foot_axes import foot_axes
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, BoolArray, IntArray
@@ -134,7 +135,14 @@ def _leg(at: Points, side: str) -> dict[str, Array]:
         f"{side}_hip_abduction": _in_plane(knee - hip, outwards, -up, forward),
         f"{side}_knee_flexion": _bend(hip, knee, ankle),
     }
-    if (toe := at.get(f"{side}_big_toe")) is not None:
+    if (base := at.get(f"{side}_toe_base")) is not None:
+        ahead = foot_axes(knee, ankle, base).ahead
+        vertical = np.broadcast_to(np.array([0.0, 1.0, 0.0]), ahead.shape)
+        left, _, forward = _body_axes(at["left_hip"] - at["right_hip"], vertical)
+        outwards = left if side == "left" else -left
+        columns[f"{side}_ankle_dorsiflexion"] = angle_between(ahead, ankle - knee) - 90
+        columns[f"{side}_toe_out"] = _in_plane(base - ankle, outwards, forward, vertical)
+    elif (toe := at.get(f"{side}_big_toe")) is not None:
         columns[f"{side}_ankle_dorsiflexion"] = angle_between(toe - ankle, ankle - knee) - 90
     return columns
 

@@ -1,15 +1,17 @@
-"""A skeleton of nodes for the 17 joints: rotations and constant bone lengths, as BVH and glTF need.
+"""A skeleton of nodes for the joints: rotations and constant bone lengths, as BVH and glTF need.
 
 The rest pose is a T (x to the person's left, y up, facing z) with the pelvis at the origin. Nodes
 have the names that animation tools expect. Four nodes lie where their parents are (the lower spine
 at the pelvis; neck and collars at the thorax): so every bone has a rotation of its own, and the
 rotations give back the joints exactly.
 
-17 points do not tell how a limb rotates about its own axis: thighs, upper arms, head and spine
-rotate no more than needed, hands and feet as the limb above.
+Points do not tell how a limb rotates about its own axis: thighs, upper arms, head and spine rotate
+no more than needed, and so do feet that have joints; hands, and feet without, rotate as the limb
+above.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -17,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from actionpose.postprocessing.bone_lengths import bone_lengths, fit_bone_lengths
 from actionpose.postprocessing.common import positions, require_h36m17, valid_frames
 from actionpose.result import Result
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, H36M17_FEET, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import frame_rate, interpolate, is_even
 from actionpose.utils.typing import Array
@@ -52,23 +54,59 @@ def _side(side: str, x: float) -> list[Node]:
     ]
 
 
-_LEFT, _RIGHT = _side("left", 1.0), _side("right", -1.0)
-NODES: tuple[Node, ...] = (
-    Node("Hips", None, "pelvis"),
-    *_LEFT[:3],
-    *_RIGHT[:3],
-    Node("Spine", "Hips", "pelvis"),
-    Node("Spine1", "Spine", "spine", (0.0, 1.0, 0.0)),
-    Node("Spine2", "Spine1", "thorax", (0.0, 1.0, 0.0)),
-    Node("Neck", "Spine2", "thorax"),
-    Node("Head", "Neck", "nose", (0.0, 0.96, 0.28)),  # unit vectors
-    Node("HeadTop", "Head", "head", (0.0, 0.96, -0.28)),
-    *_LEFT[3:],
-    *_RIGHT[3:],
-)
-NAMES = tuple(node.name for node in NODES)
-PARENTS = tuple(-1 if node.parent is None else NAMES.index(node.parent) for node in NODES)
-JOINTS = H36M17.indices(*(node.joint for node in NODES))
+def _toes(side: str) -> list[Node]:
+    name = side.capitalize()
+    ahead = (0.0, -0.42, 0.91)  # unit vectors: the ankle is higher than the toe base
+    return [
+        Node(f"{name}ToeBase", f"{name}Foot", f"{side}_toe_base", ahead),
+        Node(f"{name}ToeEnd", f"{name}ToeBase", f"{side}_toe", (0.0, 0.0, 1.0)),
+    ]
+
+
+def _nodes(*, feet: bool) -> tuple[Node, ...]:
+    left, right = _side("left", 1.0), _side("right", -1.0)
+    return (
+        Node("Hips", None, "pelvis"),
+        *(*left[:3], *(_toes("left") if feet else ())),
+        *(*right[:3], *(_toes("right") if feet else ())),
+        Node("Spine", "Hips", "pelvis"),
+        Node("Spine1", "Spine", "spine", (0.0, 1.0, 0.0)),
+        Node("Spine2", "Spine1", "thorax", (0.0, 1.0, 0.0)),
+        Node("Neck", "Spine2", "thorax"),
+        Node("Head", "Neck", "nose", (0.0, 0.96, 0.28)),  # unit vectors
+        Node("HeadTop", "Head", "head", (0.0, 0.96, -0.28)),
+        *(*left[3:], *right[3:]),
+    )
+
+
+@dataclass(frozen=True)
+class NodeTree:
+    """The nodes of a joint set, parents before children."""
+
+    nodes: tuple[Node, ...]
+    skeleton: Skeleton
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self.nodes)
+
+    @cached_property
+    def parents(self) -> tuple[int, ...]:
+        """The index of each node's parent, -1 of the root."""
+        return tuple(
+            -1 if node.parent is None else self.names.index(node.parent) for node in self.nodes
+        )
+
+    @cached_property
+    def joints(self) -> list[int]:
+        """The index of each node's joint."""
+        return self.skeleton.indices(*(node.joint for node in self.nodes))
+
+
+TREES = {
+    H36M17.name: NodeTree(_nodes(feet=False), H36M17),
+    H36M17_FEET.name: NodeTree(_nodes(feet=True), H36M17_FEET),
+}
 
 
 @dataclass(frozen=True)
@@ -76,14 +114,16 @@ class SkeletonMotion:
     """The motion of one person as rotations of the nodes.
 
     Attributes:
+        tree: the nodes.
         offsets_m: (N, 3) of each node from its parent in the rest pose.
         root_m: (T, 3) where the hips are.
         rotations: (T, N, 4) quaternions x, y, z, w of each node relative to its parent.
         time_s: (T,).
-        joints_m: (T, 17, 3) the joints that follow, y up.
+        joints_m: (T, J, 3) the joints that follow, y up.
         residual_mm: the mean distance of these from the result's joints.
     """
 
+    tree: NodeTree
     offsets_m: Array
     root_m: Array
     rotations: Array
@@ -93,7 +133,7 @@ class SkeletonMotion:
 
 
 def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Array]:
-    """Positions (T, 17, 3) of a person's joints, y up and without gaps, and their times (T,).
+    """Positions (T, J, 3) of a person's joints, y up and without gaps, and their times (T,).
 
     Frames where the person is not visible are filled linearly from those before and after.
 
@@ -121,44 +161,46 @@ def fit_skeleton(result: Result, person: int, *, even: bool) -> SkeletonMotion:
     """The rotations of one person, after giving the bones constant lengths.
 
     Raises:
-        UserError: see `person_joints`; or the skeleton is not h36m17.
+        UserError: see `person_joints`; or the skeleton is neither h36m17 nor h36m17_feet.
     """
     require_h36m17(result, "a fitted skeleton")
+    tree = TREES[result.skeleton.name]
     joints, time_s = person_joints(result, person, even=even)
     lengths = bone_lengths(joints)
     fitted = fit_bone_lengths(joints, lengths)
     offsets = np.array(
         [
             np.zeros(3) if node.along is None else lengths[joint] * _unit(np.array(node.along))
-            for node, joint in zip(NODES, JOINTS, strict=True)
+            for node, joint in zip(tree.nodes, tree.joints, strict=True)
         ]
     )
     return SkeletonMotion(
+        tree=tree,
         offsets_m=offsets,
         root_m=fitted[:, 0],
-        rotations=_rotations(fitted, offsets),
+        rotations=_rotations(tree, fitted, offsets),
         time_s=time_s,
         joints_m=fitted,
         residual_mm=float(1000 * np.linalg.norm(fitted - joints, axis=-1).mean()),
     )
 
 
-def _rotations(joints: Array, offsets: Array) -> Array:
+def _rotations(tree: NodeTree, joints: Array, offsets: Array) -> Array:
     """(T, N, 4) quaternions of every node relative to its parent."""
-    at = dict(zip(H36M17.joints, joints.swapaxes(0, 1), strict=True))
+    at = dict(zip(tree.skeleton.joints, joints.swapaxes(0, 1), strict=True))
     world: list[Rotation] = []
     local = []
-    for index, (node, parent) in enumerate(zip(NODES, PARENTS, strict=True)):
+    for index, (node, parent) in enumerate(zip(tree.nodes, tree.parents, strict=True)):
         above = world[parent] if parent >= 0 else Rotation.identity(len(joints))
-        children = [child for child, p in enumerate(PARENTS) if p == index]
-        pointing = [child for child in children if NODES[child].along is not None]
+        children = [child for child, p in enumerate(tree.parents) if p == index]
+        pointing = [child for child in children if tree.nodes[child].along is not None]
         if node.name == "Hips":
             own = _facing(at["left_hip"] - at["right_hip"], at["spine"] - at["pelvis"])
         elif node.name == "Spine2":
             own = _facing(at["left_shoulder"] - at["right_shoulder"], at["thorax"] - at["spine"])
         elif pointing:
             (child,) = pointing
-            target = joints[:, JOINTS[child]] - joints[:, JOINTS[index]]
+            target = joints[:, tree.joints[child]] - joints[:, tree.joints[index]]
             own = _shortest(above.apply(offsets[child]), target) * above
         else:
             own = above

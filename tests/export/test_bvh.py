@@ -13,8 +13,10 @@ from scipy.spatial.transform import Rotation
 from actionpose.export.bvh import _zxy_degrees
 from actionpose.postprocessing.common import positions
 from actionpose.postprocessing.root_trajectory import estimate_trajectory, set_up_axis
-from actionpose.postprocessing.skeleton_fit import JOINTS, NAMES
+from actionpose.postprocessing.skeleton_fit import TREES
 from actionpose.result import Result
+
+TREE = TREES["h36m17"]
 
 
 @pytest.mark.parametrize("up", [None, "z"])
@@ -26,7 +28,7 @@ def test_bvh_equals_the_result(fixed: Result, tmp_path: Path, up: Literal["z"] |
     expected = positions(fixed)[0]
     for frame in (0, 7, 23, 39):
         root.loadPose(frame)
-        for name, joint in zip(NAMES, JOINTS, strict=True):
+        for name, joint in zip(TREE.names, TREE.joints, strict=True):
             (node,) = (found for found in root.filter(name) if found.Name == name)
             np.testing.assert_allclose(
                 np.array(node.PositionWorld) / 100, expected[frame, joint], atol=5e-6
@@ -34,7 +36,7 @@ def test_bvh_equals_the_result(fixed: Result, tmp_path: Path, up: Literal["z"] |
     motion_part = (tmp_path / "a.bvh").read_text().split("MOTION\n")[1].splitlines()
     assert motion_part[0] == "Frames: 40"
     assert float(motion_part[1].split(":")[1]) == pytest.approx(1 / FPS)
-    assert len(motion_part) == 42 and len(motion_part[2].split()) == 3 + 3 * len(NAMES)
+    assert len(motion_part) == 42 and len(motion_part[2].split()) == 3 + 3 * len(TREE.names)
 
 
 def test_bvh_fixes_bone_lengths(rubbery: Result, fixed: Result, tmp_path: Path) -> None:
@@ -80,14 +82,14 @@ def test_bvh_fills_gaps_and_resamples_uneven_times(fixed: Result, tmp_path: Path
 
 
 def bvh_positions(path: Path, frames: Iterable[int]) -> Array:
-    """(T, N, 3) meters, of the nodes in the order of `NAMES`."""
+    """(T, N, 3) meters, of the nodes in the order of `TREE`."""
     bvhio = pytest.importorskip("bvhio")
     root = bvhio.readAsHierarchy(str(path))
     nodes = {node.Name: node for node, *_ in root.layout()}
     places = []
     for frame in frames:
         root.loadPose(frame)
-        places.append([np.array(nodes[name].PositionWorld) / 100 for name in NAMES])
+        places.append([np.array(nodes[name].PositionWorld) / 100 for name in TREE.names])
     return np.array(places)
 
 
@@ -100,11 +102,11 @@ def test_bvh_stands_on_the_ground(tmp_path: Path, has_path: bool) -> None:
     result.save(tmp_path / "a.bvh")
     frames = range(0, len(walk), 7)
     places = bvh_positions(tmp_path / "a.bvh", frames)
-    lower = places[:, [NAMES.index("LeftFoot"), NAMES.index("RightFoot")], 1].min(axis=1)
+    lower = places[:, [TREE.names.index("LeftFoot"), TREE.names.index("RightFoot")], 1].min(axis=1)
     stature = np.ptp(walk[..., 2], axis=1).max()
     np.testing.assert_allclose(lower, 0.039 * stature, atol=0.08 if has_path else 0.02)
     moved = np.linalg.norm(np.ptp(places[:, 0, [0, 2]], axis=0))
     walked = np.linalg.norm(np.ptp(walk[frames][:, 0, :2], axis=0))
     assert moved == pytest.approx(walked if has_path else 0, abs=0.15)
-    up = places[:, NAMES.index("Neck")] - places[:, 0]
+    up = places[:, TREE.names.index("Neck")] - places[:, 0]
     assert (up[:, 1] > 0.9 * np.linalg.norm(up, axis=1)).all()

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from actionpose.postprocessing.bone_lengths import fix_bone_lengths
 from actionpose.postprocessing.common import positions
-from actionpose.postprocessing.skeleton_fit import JOINTS, NAMES, fit_skeleton
+from actionpose.postprocessing.skeleton_fit import TREES, fit_skeleton
 from actionpose.result import Result
 
 
@@ -81,9 +81,10 @@ def test_glb_equals_the_result(tmp_path: Path) -> None:
         hips = names.index(prefix + "Hips")
         times, _, _ = glb.channels()[hips, "translation"]
         np.testing.assert_allclose(times, time_s - time_s[0], atol=1e-6)
+        tree = TREES["h36m17"]
         for frame in (0, 11, 29):
             places = world_places(glb, frame)
-            for name, joint in zip(NAMES, JOINTS, strict=True):
+            for name, joint in zip(tree.names, tree.joints, strict=True):
                 found = places[names.index(prefix + name)]
                 expected = positions(result)[person, frame, joint]
                 np.testing.assert_allclose(found, expected, atol=2e-5)
@@ -105,7 +106,9 @@ def test_glb_has_an_armature_for_each_person_on_the_ground(tmp_path: Path) -> No
     for armature, skin, prefix in zip(armatures, glb.json["skins"], ("", "id8_"), strict=True):
         (hips,) = armature["children"]
         assert nodes[hips]["name"] == f"{prefix}Hips" and skin["joints"][0] == hips
-        feet = [skin["joints"][NAMES.index(f"{side}Foot")] for side in ("Left", "Right")]
+        feet = [
+            skin["joints"][TREES["h36m17"].names.index(f"{side}Foot")] for side in ("Left", "Right")
+        ]
         lower = [min(world_places(glb, frame)[foot][1] for foot in feet) for frame in range(40)]
         assert 0 < np.median(lower) < 0.15  # an ankle's height, or a step
 

@@ -54,5 +54,7 @@ def test_writers_name_missing_packages(
 def test_writers_refuse_other_skeletons(tmp_path: Path) -> None:
     other = make_result(np.zeros((2, 26, 3)), header={"skeleton": "halpe26"})
     for suffix in ("bvh", "trc", "c3d", "glb"):
-        with pytest.raises(UserError, match="needs the skeleton h36m17, not halpe26"):
+        with pytest.raises(
+            UserError, match="needs the skeleton h36m17 or h36m17_feet, not halpe26"
+        ):
             other.save(tmp_path / f"a.{suffix}")

@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 from actionpose.datasets.synthetic.generate import dataset
 from actionpose.geometry.axes import Axes
 from actionpose.geometry.camera import Camera, look_at
-from actionpose.postprocessing.skeleton_fit import PARENTS, SkeletonMotion
+from actionpose.postprocessing.skeleton_fit import SkeletonMotion
 from actionpose.result import Result, RootOrigin
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, H36M17_FEET, Skeleton
 
 Array = NDArray[np.floating]
 
@@ -33,16 +33,19 @@ _STANDING = {
     **{"nose": (0, 1.6, 0.06), "head": (0, 1.72, 0)},
     **{"hip": (0.12, 0.95, 0), "knee": (0.12, 0.5, 0), "ankle": (0.12, 0.08, 0)},
     **{"shoulder": (0.18, 1.45, 0), "elbow": (0.18, 1.15, 0), "wrist": (0.18, 0.9, 0)},
+    # 13 cm, falling by 25 degrees
+    **{"toe_base": (0.12, 0.08 - 0.05494, 0.11782), "toe": (0.12, 0.02, 0.18)},
 }
 
 
-def standing_pose() -> dict[str, Array]:
+def standing_pose(skeleton: Skeleton = H36M17) -> dict[str, Array]:
     """Somebody who stands on y = 0: (3,) of each joint, x to the person's left, y up, z ahead."""
     mirrored = {"left": (1, 1, 1), "right": (-1, 1, 1)}
     pose = {}
-    for joint in H36M17.joints:
-        side, _, part = joint.rpartition("_")
-        pose[joint] = np.multiply(_STANDING[part], mirrored.get(side, (1, 1, 1))).astype(float)
+    for joint in skeleton.joints:
+        side, _, part = joint.partition("_")
+        place = _STANDING[part or joint]
+        pose[joint] = np.multiply(place, mirrored.get(side, (1, 1, 1))).astype(float)
     return pose
 
 
@@ -61,8 +64,9 @@ def turned(
 
 def result_of(*poses: dict[str, Array], **changes: Any) -> Result:
     """A result with a frame for each pose, y up, the pelvis at the origin."""
-    joints = [[pose[name] - pose["pelvis"] for name in H36M17.joints] for pose in poses]
-    header = {"axes": Axes.Y_UP} | changes.pop("header", {})
+    skeleton = H36M17_FEET if "left_toe" in poses[0] else H36M17
+    joints = [[pose[name] - pose["pelvis"] for name in skeleton.joints] for pose in poses]
+    header = {"axes": Axes.Y_UP, "skeleton": skeleton.name} | changes.pop("header", {})
     return make_result(changes.pop("pose_m", joints), header=header, **changes)
 
 
@@ -123,6 +127,26 @@ def people(persons: int = 1, frames: int = 40, **changes: Any) -> Result:
     return make_result(joints - joints[:, :, :1], **fields | changes)
 
 
+def people_with_feet(frames: int = 40) -> Result:
+    """One of `people` with feet that point ahead of the hips, and rise and fall."""
+    result = people(1, frames)
+    hips = result.pose_m[0, :, H36M17.indices("left_hip", "right_hip")]
+    down = np.array([0.0, 1, 0])
+    ahead = np.cross(down, hips[0] - hips[1])
+    ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
+    feet = []
+    for phase, side in enumerate(("left", "right")):
+        rise = 0.4 * np.sin(np.arange(frames) / 6 + phase)[:, None]
+        ankle = result.pose_m[0, :, H36M17.joints.index(f"{side}_ankle")]
+        base = ankle + 0.13 * ahead + (0.05 - 0.06 * rise) * down
+        feet += [base, base + 0.06 * (ahead + 0.1 * down)]
+    pose = np.concatenate([result.pose_m[0], np.stack(feet, axis=1)], axis=1)
+    return make_result(
+        pose, time_s=result.time_s, root_m=result.root_m, track_id=result.track_id,
+        header={**result.header, "skeleton": "h36m17_feet"},
+    )  # fmt: skip
+
+
 def made_up_walk() -> Array:
     """Somebody made up who walks: (T, 17, 3) meters, world, z up, feet on z = 0."""
     walks = (made for made in dataset(60, seed=3) if made.action == "walk")
@@ -157,7 +181,7 @@ def node_positions(motion: SkeletonMotion) -> Array:
     """Where the nodes are, (T, N, 3), by forward kinematics: from the rotations."""
     world: list[Rotation] = []
     places: list[Array] = []
-    for index, parent in enumerate(PARENTS):
+    for index, parent in enumerate(motion.tree.parents):
         own = Rotation.from_quat(motion.rotations[:, index])
         if parent < 0:
             world.append(own)

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from actionpose.datasets.projection import perspective_clip, place_camera
 from actionpose.geometry.joint_conventions import convert_convention
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.models import PoseEncoder
-from actionpose.skeletons import COCO17, H36M17
+from actionpose.skeletons import COCO17, H36M17, H36M17_FEET, MEDIAPIPE33
 from actionpose.utils.errors import UserError
 
 FRAMES = 9
@@ -219,6 +220,56 @@ def test_lift_converts_other_layouts(model: ActionPose, track: np.ndarray) -> No
     result = model.lift(Keypoints.from_array(coco, skeleton=COCO17, fps=30.0))
     assert result.header["input_skeleton"] == "coco17"
     assert result.header["skeleton"] == "h36m17"
+
+
+@pytest.fixture(scope="module")
+def model_with_feet() -> ActionPose:
+    torch.manual_seed(1)
+    encoder = PoseEncoder(
+        dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False, feet=True
+    )
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.2)
+    return ActionPose(encoder.eval(), META, name="feet")
+
+
+def mediapipe_of(track: np.ndarray) -> Keypoints:
+    """Landmarks of a track, the heel below the ankle and the tip of the foot beside it."""
+    points = np.zeros((len(track), 33, 3), dtype=np.float32)
+    for index, joint in enumerate(MEDIAPIPE33.joints):
+        side, _, part = joint.partition("_")
+        limb = {"heel": f"{side}_ankle", "foot_index": f"{side}_ankle"}.get(part, joint)
+        points[:, index] = track[:, H36M17.joints.index(limb if limb in H36M17.joints else "head")]
+        points[:, index, :2] += {"heel": (-6, 12), "foot_index": (24, 15)}.get(part, (0, 0))
+    return Keypoints.from_array(points, skeleton=MEDIAPIPE33, fps=30.0)
+
+
+def test_lift_gives_feet_where_model_and_keypoints_have_them(
+    model: ActionPose, model_with_feet: ActionPose, track: np.ndarray, tmp_path: Path
+) -> None:
+    landmarks = mediapipe_of(track)
+    result = model_with_feet.lift(landmarks)
+    assert result.skeleton is H36M17_FEET and result.pose_m.shape == (1, len(track), 21, 3)
+    toe = landmarks.keypoints_px[0, :, MEDIAPIPE33.joints.index("left_foot_index")]
+    np.testing.assert_array_equal(result.keypoints_px[0, :, 18], toe)
+    assert model.lift(landmarks).skeleton is H36M17
+    assert model_with_feet.lift(keypoints_of(track)).skeleton is H36M17
+    result.save(tmp_path / "x.npz")
+    np.testing.assert_array_equal(model_with_feet.lift(tmp_path / "x.npz").pose_m, result.pose_m)
+    assert model.lift(tmp_path / "x.npz").pose_m.shape == (1, len(track), 17, 3)
+
+
+def test_lift_of_mirrored_feet_is_mirrored(model_with_feet: ActionPose, track: np.ndarray) -> None:
+    points = mediapipe_of(track).keypoints_px
+    mirrored = points[:, :, MEDIAPIPE33.mirror].copy()
+    mirrored[..., 0] = 1000 - mirrored[..., 0]
+    pose, other = (
+        model_with_feet.lift(Keypoints.from_array(both, skeleton=MEDIAPIPE33, fps=30.0)).pose_m
+        for both in (points, mirrored)
+    )
+    other = other[..., H36M17_FEET.mirror, :] * np.array([-1, 1, 1])
+    np.testing.assert_allclose(pose, other, atol=2e-5)
 
 
 def test_lift_of_a_result_file_repeats_it(

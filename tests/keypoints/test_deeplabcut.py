@@ -8,7 +8,7 @@ from helpers.keypoint_tables import FRAMES, deeplabcut, points
 from helpers.keypoint_writers import KeypointsWriter
 
 from actionpose.keypoints import Keypoints
-from actionpose.skeletons import COCO17, H36M17
+from actionpose.skeletons import COCO17, COCO23, H36M17
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_deeplabcut_of_several_animals(write_keypoints: KeypointsWriter) -> None
 def test_deeplabcut_toes_alone_do_not_make_a_halpe_skeleton(
     write_keypoints: KeypointsWriter,
 ) -> None:
-    """Halpe-26 has more of these joints, but without its neck COCO-17 gives the model more."""
+    """Without its neck COCO's joints give the model more; those with feet keep the toes."""
     names = [*COCO17.joints, "left_big_toe", "right_big_toe"]
     path = write_keypoints(deeplabcut(names, {"one": points(19)}), "a.csv")
     found = Keypoints.read(path)
-    assert found.skeleton is COCO17
+    assert found.skeleton is COCO23
     assert (found.to_skeleton(H36M17).keypoints_px[..., 2] > 0).all()
 
 

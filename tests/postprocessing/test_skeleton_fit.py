@@ -8,12 +8,7 @@ from helpers.results import node_positions, people
 
 from actionpose.postprocessing.bone_lengths import fix_bone_lengths
 from actionpose.postprocessing.common import positions
-from actionpose.postprocessing.skeleton_fit import (
-    JOINTS,
-    NAMES,
-    _shortest,
-    fit_skeleton,
-)
+from actionpose.postprocessing.skeleton_fit import _shortest, fit_skeleton
 from actionpose.result import Result
 
 
@@ -25,7 +20,7 @@ def fixed() -> Result:
 def test_rotations_give_back_the_joints(fixed: Result) -> None:
     fitted = fit_skeleton(fixed, 0, even=True)
     nodes = node_positions(fitted)
-    np.testing.assert_allclose(nodes, fitted.joints_m[:, JOINTS], atol=1e-12)
+    np.testing.assert_allclose(nodes, fitted.joints_m[:, fitted.tree.joints], atol=1e-12)
     np.testing.assert_allclose(fitted.joints_m, positions(fixed)[0], atol=2e-5)  # root_m is float32
     assert fitted.residual_mm < 0.01
 
@@ -33,7 +28,7 @@ def test_rotations_give_back_the_joints(fixed: Result) -> None:
 def test_rest_pose_is_a_t(fixed: Result) -> None:
     fitted = fit_skeleton(fixed, 0, even=True)
     rest = node_positions(replace(fitted, rotations=np.tile([0.0, 0, 0, 1], (1, 23, 1))))
-    rest = dict(zip(NAMES, (rest - fitted.root_m[:, None])[0], strict=True))
+    rest = dict(zip(fitted.tree.names, (rest - fitted.root_m[:, None])[0], strict=True))
     assert rest["LeftHand"][0] > 0.5 and rest["RightHand"][0] < -0.5
     assert abs(rest["LeftHand"][1] - rest["Spine2"][1]) < 1e-9
     assert rest["LeftFoot"][1] < -0.6 and rest["HeadTop"][1] > 0.5
