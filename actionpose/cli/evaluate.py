@@ -52,7 +52,9 @@ def open_benchmark(
         return report
 
     unusual = [corpus for corpus in corpora if corpus.motions(UNUSUAL)] if split is None else []
-    split = split or "val"
+    if split is None:
+        split = "val"
+        corpora = [corpus for corpus in corpora if corpus.motions(split)] or corpora
     report = score_lifting(corpora, split)
     if unusual:
         beside = score_lifting(unusual, UNUSUAL)

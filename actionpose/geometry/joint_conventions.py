@@ -73,6 +73,26 @@ def move_limbs(joints: Array, offsets: Array) -> Array:
     return result
 
 
+def without_offsets(keypoints: Array, pose: Array, offsets: Array) -> Array:
+    """2D keypoints with the limbs where they would be without a detector's offsets.
+
+    Thorax and spine follow the shoulders and hips.
+
+    Args:
+        keypoints: (T, J, 3) x, y, confidence; missing ones stay.
+        pose: (T, J, 3) a rough pose of the same joints in the same unit: its axes are used.
+        offsets: (6, 3), see `move_limbs`.
+    """
+    shift = (move_limbs(pose, -offsets) - pose)[..., :2]
+    shoulders = H36M17.indices("left_shoulder", "right_shoulder")
+    spine, thorax = H36M17.indices("spine", "thorax")
+    shift[:, thorax] = shift[:, shoulders].mean(axis=1)
+    shift[:, spine] = (shift[:, thorax] + shift[:, 0]) / 2
+    result = keypoints.copy()
+    result[..., :2] += shift * (keypoints[..., 2:] > 0)
+    return result
+
+
 def convert_convention(pose: Array, source: str, target: str) -> Array:
     """Joints of one convention to where another has them.
 

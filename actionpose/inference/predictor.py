@@ -29,7 +29,7 @@ from actionpose.actions.timeline import (
     timeline,
 )
 from actionpose.geometry.axes import Axes
-from actionpose.geometry.joint_conventions import OFFSETS, convert_convention
+from actionpose.geometry.joint_conventions import OFFSETS, convert_convention, without_offsets
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.inference import flip_averaging
 from actionpose.keypoints import Keypoints
@@ -38,7 +38,7 @@ from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, p
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
 from actionpose.models import PoseEncoder
 from actionpose.result import Header, Result, RootOrigin
-from actionpose.skeletons import H36M17, H36M17_FEET, Skeleton, gives
+from actionpose.skeletons import H36M17, H36M17_FEET, MEDIAPIPE33, Skeleton, gives
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
@@ -57,7 +57,8 @@ class ActionPose:
 
     Args:
         encoder: in eval mode.
-        meta: of its checkpoint: `frames`, `normalization`, `fps`, `joint_convention` if known,
+        meta: of its checkpoint: `frames`, `normalization`, `fps`, `joint_convention` and
+            `learned_detectors` (whose offsets it was trained with) if known,
             and `rejection_threshold` if it was calibrated. Timelines see windows of `frames`, or a
             third of it if the `config` says that shorter ones were trained with.
         name: for the headers of results.
@@ -82,6 +83,7 @@ class ActionPose:
         self.normalization: str = meta["normalization"]
         self.fps: float = meta["fps"]
         self.joint_convention: str = meta.get("joint_convention", "unknown")
+        self.learned_detectors: list[str] = meta.get("learned_detectors", [])
         short = meta.get("config", {}).get("data", {}).get("temporal_crop", 0)
         self.timeline_frames = max(1, self.frames // 3) if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
@@ -154,7 +156,8 @@ class ActionPose:
         tracks = prepare_tracks(mapped, self.fps, max_gap_s, skeleton=skeleton)
         own = self.joint_convention
         target = joint_convention or ("anatomical" if own in OFFSETS else own)
-        lifted = [self._lift_track(track, progress) for track in tracks]
+        detector_offsets = self._detector_offsets(keypoints)
+        lifted = [self._lift_track(track, progress, detector_offsets) for track in tracks]
         pose = np.stack([convert_convention(each, own, target) for each in lifted])
         header = self._header(keypoints, height_m)
         header["max_gap_s"] = max_gap_s
@@ -306,8 +309,35 @@ class ActionPose:
             "actions": [],
         }
 
-    def _lift_track(self, track: PreparedTrack, progress: Progress) -> Array:
+    def _detector_offsets(self, keypoints: Keypoints) -> Array | None:
+        """Those of the detector, if they are measured and the model has not learned them itself."""
+        is_mediapipe = (
+            keypoints.skeleton is MEDIAPIPE33 or "mediapipe" in keypoints.detector.lower()
+        )
+        known = self.joint_convention in OFFSETS
+        if not is_mediapipe or not known or MEDIAPIPE33.name in self.learned_detectors:
+            return None
+        return OFFSETS[MEDIAPIPE33.name]
+
+    def _rough_pose(self, track: PreparedTrack) -> Array:
+        """(G, J, 3) in pixels: one window after the other, which takes a sixth of the lifting."""
+        pose = np.zeros(track.points.shape)
+        for start, stop in sliding_windows(len(pose), self.frames, overlap=1):
+            clip, unit_px = normalize_windows(
+                track.points[None, start:stop], self.normalization, track.image_size
+            )
+            clip = torch.from_numpy(clip).to(self.device)
+            window = flip_averaging.predict(self.encoder, clip, flip=False)
+            pose[start:stop] = window[0].cpu().numpy() * unit_px
+        return pose
+
+    def _lift_track(
+        self, track: PreparedTrack, progress: Progress, detector_offsets: Array | None
+    ) -> Array:
         """(T, J, 3) poses in fractions of the person's stature, at the times of the input."""
+        if detector_offsets is not None:
+            points = without_offsets(track.points, self._rough_pose(track), detector_offsets)
+            track = replace(track, points=points)
         fraction = len(track.time_s) / len(track.grid_s)
         windows = self._lift_windows(track, lambda frames: progress(round(frames * fraction)))
         pose = blend(windows, track.points.shape)

@@ -10,6 +10,7 @@ from actionpose.geometry.joint_conventions import (
     convert_convention,
     move_limbs,
     trunk_axes,
+    without_offsets,
 )
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
@@ -60,6 +61,24 @@ def test_convert_convention_keeps_the_pelvis_and_is_undone_by_its_inverse(
     back = convert_convention(found, "anatomical", "mocap")
     np.testing.assert_allclose(back, standing, atol=2e-3)  # the trunk's length has changed
     assert convert_convention(standing, "mocap", "mocap") is standing
+
+
+def test_without_offsets_undoes_the_displacement_of_a_detector(standing: np.ndarray) -> None:
+    """An orthographic image of 200 pixels a meter; a wrist that was not detected stays."""
+    offsets = OFFSETS["mediapipe33"]
+    turn = Rotation.from_euler("y", 0.7).as_matrix().T
+    body = standing @ turn
+    thorax, spine, wrist = H36M17.indices("thorax", "spine", "left_wrist")
+    for joints in (body, detected := move_limbs(body, offsets)):
+        joints[:, thorax] = joints[:, H36M17.indices("left_shoulder", "right_shoulder")].mean(1)
+        joints[:, spine] = (joints[:, 0] + joints[:, thorax]) / 2
+    points = np.concatenate([200 * detected[..., :2] + 300, np.ones((1, 17, 1))], axis=-1)
+    points[:, wrist] = 0
+    found = without_offsets(points, 200 * body, offsets)
+    error_px = np.linalg.norm(found[..., :2] - 200 * body[..., :2] - 300, axis=-1)
+    assert not found[:, wrist].any()
+    assert np.delete(error_px, wrist, 1).max() < 0.01
+    assert np.linalg.norm(points - found, axis=-1).max() > 3
 
 
 def test_convert_convention_leaves_absent_people_at_zero() -> None:

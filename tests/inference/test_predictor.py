@@ -78,6 +78,25 @@ def test_lift_gives_anatomical_joints_if_the_convention_of_the_model_is_known(
         model.lift(points, joint_convention="anatomical")
 
 
+def test_lift_removes_the_offsets_of_mediapipe_unless_the_model_has_learned_them(
+    model: ActionPose, track: np.ndarray
+) -> None:
+    meta = {**META, "joint_convention": "mocap"}
+    known = ActionPose(model.encoder, meta, name="random")
+    learned = {**meta, "learned_detectors": ["mediapipe33"]}
+    points = keypoints_of(track)
+    given = replace(points, detector="MediaPipe Pose 0.10.14, model complexity 1")
+    plain, moved = known.lift(points), known.lift(given)
+    np.testing.assert_array_equal(moved.keypoints_px, plain.keypoints_px)
+    assert np.abs(moved.pose_m - plain.pose_m).max() > 0.005
+    same = [
+        ActionPose(model.encoder, learned, name="random").lift(given),
+        known.lift(replace(points, detector="RTMPose")),
+    ]
+    for result in same:
+        np.testing.assert_array_equal(result.pose_m, plain.pose_m)
+
+
 def test_lift_scales_to_the_height(model: ActionPose, track: np.ndarray) -> None:
     short = track[:FRAMES]  # one window: the chain is exact
     for height_m, given in ((AVERAGE_ADULT_M, None), (1.5, 1.5)):
