@@ -323,11 +323,12 @@ class ActionPose:
         """(G, J, 3) in pixels: one window after the other, which takes a sixth of the lifting."""
         pose = np.zeros(track.points.shape)
         for start, stop in sliding_windows(len(pose), self.frames, overlap=1):
-            clip, unit_px = normalize_windows(
+            clips, unit_px = normalize_windows(
                 track.points[None, start:stop], self.normalization, track.image_size
             )
-            clip = torch.from_numpy(clip).to(self.device)
-            window = flip_averaging.predict(self.encoder, clip, flip=False)
+            window = flip_averaging.predict(
+                self.encoder, torch.from_numpy(clips).to(self.device), flip=False
+            )
             pose[start:stop] = window[0].cpu().numpy() * unit_px
         return pose
 
