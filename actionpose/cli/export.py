@@ -101,11 +101,13 @@ def angles(
 
     from actionpose.export import joint_angles as writers
     from actionpose.postprocessing.joint_angles import joint_angles
+    from actionpose.postprocessing.visibility import visibility_notes
     from actionpose.result import Result
 
     if out:
         check_outputs(out, list(writers.WRITERS), "angles.csv")
-    table = joint_angles(motion.apply(Result.load(result)))
+    loaded = motion.apply(Result.load(result))
+    table = joint_angles(loaded)
     for person, track in enumerate(table.track_id):
         degrees = table.degrees[person]
         if len(table.track_id) > 1:
@@ -117,8 +119,9 @@ def angles(
                 np.percentile(values, [0, 50, 100]) if values.size else (np.nan, np.nan, np.nan)
             )
             share = values.size / max(len(degrees), 1)
-            print(f"{name:28}{low:8.1f}{middle:8.1f}{high:8.1f}{share:8.0%}")
-    print("\n".join(writers.notes(table)))
+            cells = f"{low:8.1f}{middle:8.1f}{high:8.1f}".replace("nan", "  -")
+            print(f"{name:28}{cells}{share:8.0%}")
+    print("\n".join([*writers.notes(table), *visibility_notes(loaded)]))
     for path in out:
         writers.save(table, path)
         print(f"wrote   {path}")

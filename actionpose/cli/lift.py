@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, UseAppendAction, arg
 
 from actionpose.cli.export import Motion, Raw
+from actionpose.cli.main import with_flags
 from actionpose.cli.options import (
     Checkpoint,
     Device,
@@ -74,6 +75,9 @@ def lift(
     skeleton: str | None = None,
     image_size: str | None = None,
     fps: float | None = None,
+    y_up: bool = False,
+    mirrored: bool = False,
+    retrack: bool = False,
     motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
     raw: Raw = False,
     device: Device = "auto",
@@ -82,8 +86,8 @@ def lift(
     """Lift the people of videos or keypoint files to 3D.
 
     Args:
-        inputs: Videos, images, folders of them, or keypoints: AlphaPose, OpenPose (a folder),
-            MMPose, COCO, MediaPipe, DeepLabCut, TRC in pixels, npz.
+        inputs: Videos, images, folders of them (numbered images are a video), or keypoints: json,
+            csv, TRC or npz of AlphaPose, OpenPose and others (docs/inference.md has the table).
         out: A file to write; the suffix is the format: npz, json, csv, png, html, mp4, bvh, trc,
             c3d, glb. May be repeated.
         out_dir: Folder for the files of each input; for several inputs and folders of them.
@@ -102,7 +106,11 @@ def lift(
         format: Container, where it cannot be told, such as alphapose or deeplabcut.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
-        fps: Frames a second, where the file does not say it, or not the camera's.
+        fps: Frames a second, where the file does not say it, or not the camera's; of the images
+            of a folder.
+        y_up: The y axis of a keypoint file points up.
+        mirrored: The images were mirrored, as by a selfie camera, or x points left.
+        retrack: Follow people anew, whatever identities a keypoint file has.
     """
     from actionpose.inference import batch
 
@@ -115,6 +123,9 @@ def lift(
             "skeleton": skeleton,
             "image_size": None if image_size is None else parse_size(image_size),
             "fps": fps,
+            "y_up": y_up,
+            "mirrored": mirrored,
+            "retrack": retrack,
         },
         lifting={
             "persons": persons if persons == "all" else _integer(persons),
@@ -187,7 +198,7 @@ def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -
         print(line)
     _print_result(result, outcome.files)
     for note in result.header["notes"]:
-        print(f"note    {note}")
+        print(f"note    {with_flags(note)}")
     rate = outcome.frames / outcome.wall_s
     print(f"time    {outcome.wall_s:.1f} s, {rate:.0f} frames a second; {_shares(outcome.seconds)}")
     if outcome.status == "damaged":

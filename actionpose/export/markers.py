@@ -12,6 +12,7 @@ from actionpose.geometry.axes import Axes
 from actionpose.postprocessing.common import require_h36m17, valid_frames
 from actionpose.postprocessing.foot_axes import surface_points
 from actionpose.postprocessing.skeleton_fit import person_joints
+from actionpose.postprocessing.visibility import measured_joints
 from actionpose.result import Result
 from actionpose.skeletons import H36M17_FEET
 from actionpose.utils.errors import UserError
@@ -36,6 +37,7 @@ def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
 
     There is a row for each frame in which the person is visible or a short absence was filled;
     rows of longer absences are left out, because OpenSim's inverse kinematics stops at empty ones.
+    Joints that are not measured (`visibility.measured_joints`) are NaN in all rows.
 
     Returns:
         The files: `path`, or with several persons one for each (`person_paths`).
@@ -61,7 +63,8 @@ def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
         with atomic_text(person_path) as file:
             file.write("\n".join(head) + "\n")
             for t in rows.tolist():
-                file.write(row % (t + 1, time_s[t], *(joints[t].ravel() + 0.0).tolist()))
+                cells = row % (t + 1, time_s[t], *(joints[t].ravel() + 0.0).tolist())
+                file.write(cells.replace("nan", "NaN"))
     return paths
 
 
@@ -72,9 +75,13 @@ def marker_names(result: Result) -> list[str]:
 
 
 def _markers(result: Result, person: int, frames: BoolArray) -> tuple[Array, Array, BoolArray]:
-    """Markers (T, M, 3), y up, at even times (T,), and which of them `frames` (P, F) has (T,)."""
+    """Markers (T, M, 3), y up, at even times (T,), and which of them `frames` (P, F) has (T,).
+
+    Markers of joints that are not measured are NaN.
+    """
     require_h36m17(result, "markers")
     joints, time_s = person_joints(result, person, even=True)
+    joints[:, ~measured_joints(result)[person]] = np.nan
     if result.skeleton is H36M17_FEET:
         placed = []
         for side in ("left", "right"):

@@ -26,6 +26,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import check_not_inputs
 from actionpose.utils.timing import Stopwatch
 from actionpose.video.decoding import VIDEO_SUFFIXES
+from actionpose.video.image_sequence import IMAGE_SUFFIXES, numbered_images
 from actionpose.video.source import KEYPOINT_SUFFIXES, Progress, is_keypoint_file, read_source
 
 EXECUTORS = ("local", "ray")
@@ -92,7 +93,8 @@ def lift_file(
         for step in options.steps:
             result = step(result)
     with stopwatch.stage("files"):
-        video = None if is_keypoint_file(job.source) else job.source
+        is_video = job.source.is_file() and not is_keypoint_file(job.source)
+        video = job.source if is_video else None
         files = save_files(result, job.outputs, video=video, **options.saving)
     outcome = LiftOutcome(
         source=job.source,
@@ -237,7 +239,20 @@ def _lift_on_ray(
 
 def holds_inputs(path: Path) -> bool:
     """Whether a path is a folder of inputs, not one input."""
-    return path.is_dir() and not is_folder_of_frames(path)
+    return path.is_dir() and not _is_recording(path)
+
+
+def _is_recording(folder: Path) -> bool:
+    """Whether a folder is one input: keypoints of a frame in each file, or numbered images."""
+    if is_folder_of_frames(folder):
+        return True
+    return bool(numbered_images(folder)) and not any(map(_is_input, folder.iterdir()))
+
+
+def _is_input(path: Path) -> bool:
+    """Whether a file is an input by its suffix; hidden ones are not."""
+    suffixes = VIDEO_SUFFIXES | KEYPOINT_SUFFIXES
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
 
 
 def find_jobs(
@@ -246,10 +261,11 @@ def find_jobs(
     """The jobs of files and folders, whose outputs go to one folder.
 
     In a folder, files with the suffix of a video or of keypoints are inputs; hidden ones and those
-    in the output folder are not. A folder in which OpenPose or MMPose wrote a file per frame is one
-    input. Folders inside are looked into if `recursive`, and their outputs lie in the same folders
-    within `folder`. Outputs have the name of their input without its suffix, or with it where that
-    is needed to tell two inputs apart.
+    in the output folder are not. A folder in which OpenPose or MMPose wrote a file per frame, or
+    that has numbered images and no such file, is one input; of other folders without such files,
+    each image is. Folders inside are looked into if `recursive`, and their outputs lie in the same
+    folders within `folder`. Outputs have the name of their input without its suffix, or with it
+    where that is needed to tell two inputs apart.
 
     Raises:
         UserError: an input is not there, nothing is found, two inputs would be written to one
@@ -292,13 +308,14 @@ def find_jobs(
 
 def _inputs_in(folder: Path, recursive: bool, excluded: Path) -> Iterator[Path]:
     """Inputs in a folder, in the order of their names; nothing in the folder `excluded`."""
+    only_images = not any(map(_is_input, folder.iterdir()))
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.resolve() == excluded:
             continue
         if path.is_dir():
-            if is_folder_of_frames(path):
+            if _is_recording(path):
                 yield path
             elif recursive:
                 yield from _inputs_in(path, recursive, excluded)
-        elif path.suffix.lower() in VIDEO_SUFFIXES | KEYPOINT_SUFFIXES:
+        elif _is_input(path) or only_images and path.suffix.lower() in IMAGE_SUFFIXES:
             yield path

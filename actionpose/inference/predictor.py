@@ -37,6 +37,7 @@ from actionpose.keypoints.from_result import keypoints_of_result
 from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, prepare_tracks
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
 from actionpose.models import PoseEncoder
+from actionpose.postprocessing.visibility import visibility_notes
 from actionpose.result import Header, Result, RootOrigin
 from actionpose.skeletons import H36M17, H36M17_FEET, MEDIAPIPE33, Skeleton, gives
 from actionpose.utils.device import choose_device
@@ -169,7 +170,7 @@ class ActionPose:
                 self.encoder, tracks, self.timeline_frames, self.normalization
             )
             header["embedding_windows_s"] = np.round(spans_s, 4).tolist()
-        return Result(
+        result = Result(
             pose_m=(pose * (height_m or AVERAGE_ADULT_M)).astype(np.float32),
             keypoints_px=mapped.keypoints_px,
             valid=mapped.valid,
@@ -178,6 +179,8 @@ class ActionPose:
             header=header,
             embeddings=embeddings,
         )
+        result.header["notes"] += visibility_notes(result)
+        return result
 
     @property
     def knows_actions(self) -> bool:

@@ -19,7 +19,12 @@ from actionpose.keypoints import formats, npz
 from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.keypoints.layout import joint_layout, skeleton_by_name
-from actionpose.keypoints.orientation import orientation_notes, unmirrored, y_downwards
+from actionpose.keypoints.orientation import (
+    is_mediapipe,
+    orientation_notes,
+    unmirrored,
+    y_downwards,
+)
 from actionpose.keypoints.tracking import MIN_FRAMES, jump_note, short_presences, track
 from actionpose.keypoints.validation import (
     check_pixels,
@@ -294,6 +299,18 @@ class Keypoints:
             **about,
         )
 
+    def unmirrored(self, *, exchange_sides: bool = False) -> "Keypoints":
+        """The keypoints of a mirrored image, with x and maybe the sides of the body turned around.
+
+        Args:
+            exchange_sides: whatever the keypoints look like; see `orientation.unmirrored`.
+        """
+        points, words = unmirrored(
+            *(self.keypoints_px, self.valid, self.skeleton, self.image_size),
+            exchange_sides=exchange_sides or is_mediapipe(self.skeleton, self.detector),
+        )
+        return replace(self, keypoints_px=points, notes=(*self.notes, words))
+
     def _turned(self, y_up: bool, mirrored: bool, *, noted: bool) -> "Keypoints":
         """The keypoints with y down and x to the right, and notes where that does not show.
 
@@ -304,8 +321,8 @@ class Keypoints:
         if y_up:
             points = y_downwards(points, self.image_size)
         if mirrored:
-            points, words = unmirrored(points, self.valid, self.skeleton, self.image_size)
-            notes.append(words)
+            turned = replace(self, keypoints_px=points).unmirrored()
+            points, notes = turned.keypoints_px, list(turned.notes)
         elif not noted:
             notes += orientation_notes(points, self.valid, self.skeleton, self.detector)
         used = int(self.valid.any(axis=0).sum())

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.skeletons import Skeleton
+from actionpose.skeletons import MEDIAPIPE33, Skeleton
 from actionpose.utils.typing import Array, BoolArray
 
 _UPPER = ("nose", "head", "left_eye", "right_eye", "left_shoulder", "right_shoulder")
@@ -30,14 +30,18 @@ def orientation_notes(
             f"heads are below the feet in {below:.0%} of the frames: if y points up in the file, "
             "read it with y_up=True"
         )
-    # MediaPipe is as sure of a face that is turned away
     swapped = fraction_mirrored(keypoints[valid], skeleton)
-    if swapped > _MOST and detector != "MediaPipe" and skeleton.name != "mediapipe33":
+    if swapped > _MOST and not is_mediapipe(skeleton, detector):
         notes.append(
             f"faces are seen, but left and right are those of a back in {swapped:.0%} of the "
             "frames: if x points left in the file, read it with mirrored=True"
         )
     return notes
+
+
+def is_mediapipe(skeleton: Skeleton, detector: str) -> bool:
+    """Whether MediaPipe found the people: it is as sure of a face that is turned away."""
+    return skeleton is MEDIAPIPE33 or detector.lower().startswith("mediapipe")
 
 
 def _fraction_upside_down(points: Array, skeleton: Skeleton) -> float:
@@ -87,15 +91,17 @@ def unmirrored(
     valid: BoolArray,
     skeleton: Skeleton,
     image_size: tuple[int, int] | None,
+    *,
+    exchange_sides: bool = False,
 ) -> tuple[NDArray[np.float32], str]:
     """(P, T, J, 3) with x turned around, and what was done to the sides of the body, in words.
 
     A detector that sees a mirrored image, as of a selfie camera, takes left for right: sides are
     exchanged. Where the file's sides are those of a back although faces are seen, just x was
-    turned around, and sides stay.
+    turned around, and sides stay, unless `exchange_sides`.
     """
     turned = _reflected(keypoints, 0, None if image_size is None else image_size[0])
-    if fraction_mirrored(keypoints[valid], skeleton) > _MOST:
+    if not exchange_sides and fraction_mirrored(keypoints[valid], skeleton) > _MOST:
         return turned, "mirrored: x is turned around; left and right stay as the file has them"
     words = "mirrored: x is turned around, and left and right of the body are exchanged"
     return np.ascontiguousarray(turned[:, :, skeleton.mirror]), words

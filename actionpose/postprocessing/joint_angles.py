@@ -12,6 +12,7 @@ import numpy as np
 from actionpose.geometry.axes import Axes
 from actionpose.postprocessing.common import steps, valid_frames
 from actionpose.postprocessing.foot_axes import foot_axes
+from actionpose.postprocessing.visibility import measured_joints
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, BoolArray, IntArray
@@ -29,7 +30,8 @@ class JointAngles:
 
     Attributes:
         names: of the columns, such as "left_knee_flexion".
-        degrees: (P, T, K); NaN where a person is not visible or an angle is not defined.
+        degrees: (P, T, K); NaN where a person is not visible, an angle is not defined, or a joint
+            of it is not measured (`visibility.measured_joints`).
         valid: (P, T) where a person is visible.
         time_s: (T,).
         track_id: (P,).
@@ -58,6 +60,7 @@ def joint_angles(result: Result) -> JointAngles:
     pose = result.pose_m.astype(np.float64) @ result.header["axes"].rotation_to(Axes.Y_UP).T
     valid = valid_frames(result)
     pose[~valid] = np.nan
+    pose.swapaxes(1, 2)[~measured_joints(result)] = np.nan
     at: Points = {name: pose[:, :, index] for index, name in enumerate(joints)}
     at.setdefault("thorax", at.get("neck", pose[:, :, 0]))  # what detectors call the neck
     columns = _trunk(at)

@@ -53,12 +53,15 @@ class VideoReader:
             raise UserError(f"{path} is empty: 0 bytes")
         av = _import_av()
         try:
-            # Only this file: a playlist could name others, or addresses on the net.
+            # Only this file: a playlist could name others, or addresses on the net. An absolute
+            # path, because FFmpeg takes 10:30.mp4 for an address of the protocol "10".
             self._container = av.open(
-                os.fspath(self.path), container_options={"protocol_whitelist": "file"}
+                os.path.abspath(self.path), container_options={"protocol_whitelist": "file"}
             )
         except (av.error.FFmpegError, ValueError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
+            if _is_animated_webp(self.path):
+                reason = "an animated WebP, which FFmpeg cannot decode: convert it to mp4 or gif"
             raise UserError(
                 f"{path} is neither a video nor a keypoint file that can be read ({reason})"
             ) from None
@@ -92,6 +95,10 @@ class VideoReader:
         self._first = next(self._decoded, None)
         if self._first is None:
             why = f": {self.problems[0]}" if self.problems else ""
+            if _is_animated_webp(self.path):
+                why = (
+                    ": it is an animated WebP, which FFmpeg cannot decode; convert it to mp4 or gif"
+                )
             raise UserError(f"not a single frame of {self.path} can be decoded{why}")
         height, width = self._first.image.shape[:2]
         self.size = (width, height)  # upright
@@ -183,6 +190,12 @@ class VideoReader:
         promised_s = promised / 1e6  # FFmpeg counts microseconds
         if promised_s - end_s > max(_MISSING_S, _MISSING_FRACTION * promised_s):
             self.problems.append(f"it ends after {end_s:.1f} s of {promised_s:.1f} s")
+
+
+def _is_animated_webp(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(64)
+    return start.startswith(b"RIFF") and start[8:12] == b"WEBP" and b"ANIM" in start
 
 
 def _import_av() -> Any:

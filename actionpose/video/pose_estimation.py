@@ -20,6 +20,7 @@ from actionpose.utils.timing import Stopwatch
 from actionpose.utils.typing import IntArray
 from actionpose.video.decoding import VideoReader
 from actionpose.video.detectors import Detector
+from actionpose.video.image_sequence import ImageSequence
 
 Item = TypeVar("Item")
 
@@ -28,7 +29,7 @@ _EVEN_S = 1e-3  # frames this near to an even spacing are evenly spaced: some co
 
 
 def estimate_poses(
-    video: VideoReader,
+    video: VideoReader | ImageSequence,
     detector: Detector,
     *,
     fps: float | None = None,
@@ -66,7 +67,7 @@ def estimate_poses(
 
 
 def _follow(
-    video: VideoReader,
+    video: VideoReader | ImageSequence,
     detector: Detector,
     time_s: NDArray[np.float64],
     frame: IntArray,

@@ -9,7 +9,7 @@ import numpy as np
 from actionpose.skeletons import H36M17, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
-from actionpose.utils.typing import Array
+from actionpose.utils.typing import Array, BoolArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,16 +143,24 @@ def draw_body(
     *,
     limb_m: float,
     head_m: float,
+    measured: BoolArray | None = None,
 ) -> None:
     """Draw a pose (J, 3), to the right, up and nearer, as limbs and a head of some thickness.
 
     Limbs cover what is farther away, with a white rim where they pass, and are paler if far.
+
+    Args:
+        measured: (J,) joints that were seen; bones of others are thin, pale and dashed.
     """
     for child, parent in skeleton.bones:
         ends = points[[child, parent]]
         if not np.isfinite(ends).all():
             continue
         color = rgb(side_color(skeleton.joints[child]))
+        if measured is not None and not measured[[child, parent]].all():
+            pale = color + 0.6 * (1 - color)
+            axes.plot(*ends[:, :2].T, color=pale, lw=0.3 * limb_m * points_per_m, ls=(0, (3, 2)))
+            continue
         _draw_limb(axes, ends, limb_m, points_per_m, color)
         if is_head(skeleton.joints, child, parent):
             middle = ends.mean(axis=0)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from actionpose.postprocessing.visibility import measured_joints
 from actionpose.result import Result
 from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
-from actionpose.utils.typing import Array
+from actionpose.utils.typing import Array, BoolArray
 from actionpose.visualization.drawing import (
     GRID,
     INK,
@@ -56,6 +57,7 @@ def write_picture(
     if not valid.size:
         raise UserError(f"there is nothing to draw: person {person} has no valid frame")
     frames = valid[np.unique(np.linspace(0, len(valid) - 1, num_frames).round().astype(int))]
+    measured = measured_joints(result)[person]
     pose = _centered(scene_positions(result)[0][person, frames], result.skeleton)
     views = {
         "2D input": None,
@@ -78,7 +80,7 @@ def write_picture(
             if view is None:
                 _draw_keypoints(axes, result.keypoints_px[person, frames], result.skeleton, column)
             else:
-                _draw_pose(axes, pose[column], view, result.skeleton, reach)
+                _draw_pose(axes, pose[column], view, result.skeleton, reach, measured)
             if single or row == 0:
                 time = f"{result.time_s[frame]:.2f} s"
                 axes.set_title(f"{name}, {time}" if single else time, **_SMALL)
@@ -106,7 +108,12 @@ def _reach(poses: list[Array]) -> tuple[Array, float]:
 
 
 def _draw_pose(
-    axes: "Axes", pose: Array, view: Array, skeleton: Skeleton, reach: tuple[Array, float]
+    axes: "Axes",
+    pose: Array,
+    view: Array,
+    skeleton: Skeleton,
+    reach: tuple[Array, float],
+    measured: BoolArray,
 ) -> None:
     """One pose (J, 3) on the floor, in orthographic projection."""
     (x_m, y_m), half_m = reach
@@ -120,7 +127,9 @@ def _draw_pose(
     for bone in map(list, skeleton.bones):
         axes.plot(*shadow[bone, :2].T, "-", color=GRID, lw=3, zorder=1, solid_capstyle="round")
     points_per_m = 72 * _PANEL_IN / (2 * half_m)
-    draw_body(axes, pose @ view.T, skeleton, points_per_m, limb_m=0.06, head_m=0.16)
+    draw_body(
+        *(axes, pose @ view.T, skeleton, points_per_m), limb_m=0.06, head_m=0.16, measured=measured
+    )
 
 
 def _draw_keypoints(axes: "Axes", keypoints_px: Array, skeleton: Skeleton, frame: int) -> None:

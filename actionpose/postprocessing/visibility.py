@@ -1,0 +1,68 @@
+"""Joints that the 2D input never or hardly ever shows: their poses are guesses of the model."""
+
+import numpy as np
+
+from actionpose.result import Result
+from actionpose.skeletons import Skeleton
+from actionpose.utils.typing import Array, BoolArray
+
+_LEAST_FRACTION = 0.1  # of a person's frames; what is seen in fewer is not measured
+_LEAST_CONFIDENCE = 0.1  # of a joint that is seen, in units of the person's best joints
+_BEST_PERCENTILE = 90
+
+
+def measured_joints(result: Result) -> BoolArray:
+    """(P, J) joints that the 2D input shows in at least a tenth of a person's frames.
+
+    A joint is seen where its confidence is a tenth of the person's best joints, and it lies in the
+    image, if its size is known: detectors guess joints outside of it.
+    """
+    return visible_fractions(result) >= _LEAST_FRACTION
+
+
+def visible_fractions(result: Result) -> Array:
+    """(P, J) of the frames in which a person is valid, the fraction in which a joint is seen."""
+    x, y, confidence = np.moveaxis(result.keypoints_px.astype(np.float64), -1, 0)
+    valid = result.valid[..., None]
+    inside = np.ones(confidence.shape, dtype=bool)
+    if size := result.header.get("image_size"):
+        inside = (x >= 0) & (x <= size[0]) & (y >= 0) & (y <= size[1])
+    fractions = np.zeros((confidence.shape[0], confidence.shape[2]))
+    for person, own in enumerate(confidence):
+        frames = valid[person, :, 0]
+        if not (own[frames] > 0).any():  # keypoints that nobody gave say nothing
+            fractions[person] = 1.0
+            continue
+        best = np.percentile(own[frames][own[frames] > 0], _BEST_PERCENTILE)
+        seen = (own > _LEAST_CONFIDENCE * best) & inside[person]
+        fractions[person] = seen[frames].mean(axis=0)
+    return fractions
+
+
+def visibility_notes(result: Result) -> list[str]:
+    """A note for each person with joints that are not measured."""
+    notes = []
+    fractions = visible_fractions(result)
+    for track, own in zip(result.track_id, fractions, strict=True):
+        hidden = own < _LEAST_FRACTION
+        if hidden.any():
+            who = f"id {track}: " if len(result.track_id) > 1 else ""
+            names = ", ".join(_limb_names(result.skeleton, hidden))
+            notes.append(
+                f"{who}{names} visible in {own[hidden].max():.0%} of frames: what is shown of them "
+                "is a guess; angles and markers leave them out"
+            )
+    return notes
+
+
+def _limb_names(skeleton: Skeleton, hidden: BoolArray) -> list[str]:
+    """Words for the joints: "knees" for both, without those that lie between others."""
+    names = [joint for joint, is_hidden in zip(skeleton.joints, hidden, strict=True) if is_hidden]
+    words: dict[str, None] = {}
+    for name in names:
+        side, _, part = name.partition("_")
+        if not part:
+            continue
+        both = {f"left_{part}", f"right_{part}"} <= set(names)
+        words[f"{part.replace('_', ' ')}s" if both else f"{side} {part.replace('_', ' ')}"] = None
+    return list(words) or names
