@@ -101,7 +101,8 @@ def read_source(
                 stopwatch=stopwatch,
             )
     if images and keypoints.time_s is None:
-        note = f"{total} images are taken as a video of {keypoints.fps:g} Hz: fps=N says another"
+        note = f"{total} images are taken as a video of {ASSUMED_FPS:g} Hz: fps=N says another"
         notes = keypoints.notes if fps else (*keypoints.notes, note)
-        keypoints = replace(keypoints, rate_source="given" if fps else ASSUMED, notes=notes)
+        source = "given" if fps else ASSUMED
+        keypoints = replace(keypoints, fps=video.fps, rate_source=source, notes=notes)
     return keypoints.unmirrored(exchange_sides=True) if mirrored else keypoints

@@ -197,3 +197,19 @@ def test_reader_does_not_follow_playlists(tmp_path: Path) -> None:
             VideoReader(path)
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_video(tmp_path / "a.mp4", 4).rename("10:30.mp4")
+    times, _, problems = read(Path("10:30.mp4"))
+    assert (len(times), problems) == (4, [])
+
+
+def test_animated_webp_says_what_it_is(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    frames = [image.fromarray(picture(number)) for number in range(3)]
+    path = tmp_path / "a.webp"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with pytest.raises(UserError, match="animated WebP"):
+        VideoReader(path)
