@@ -147,7 +147,10 @@ def _rows_of_joints(points: Sequence[Any], first_frame: int) -> NDArray[np.float
     count = values.shape[1]
     channels = 3
     if count % 2 == 0 and count // 2 in NUMBERS_OF_JOINTS:
-        channels = 3 if count % 3 == 0 and count // 3 in NUMBERS_OF_JOINTS else 2
+        joints = count // 3 if count % 3 == 0 else 0
+        # 66 numbers are 22 joints, of no layout, if each third one may be a confidence
+        sure = joints and (values[:, 2::3] <= 1).all() and np.abs(values).max() > NORMALIZED
+        channels = 3 if joints in NUMBERS_OF_JOINTS or sure else 2
     if count % channels or not count:
         raise UserError(
             f"frame {first_frame}: keypoints has {count} numbers, "

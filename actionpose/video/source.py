@@ -103,6 +103,6 @@ def read_source(
     if images and keypoints.time_s is None:
         note = f"{total} images are taken as a video of {ASSUMED_FPS:g} Hz: fps=N says another"
         notes = keypoints.notes if fps else (*keypoints.notes, note)
-        source = "given" if fps else ASSUMED
-        keypoints = replace(keypoints, fps=video.fps, rate_source=source, notes=notes)
+        how = "given" if fps else ASSUMED
+        keypoints = replace(keypoints, fps=fps or ASSUMED_FPS, rate_source=how, notes=notes)
     return keypoints.unmirrored(exchange_sides=True) if mirrored else keypoints

@@ -32,7 +32,7 @@ def test_formats_list_every_reader() -> None:
     assert readers == formats.FORMATS.keys()
 
 
-@pytest.mark.parametrize("joints", [5, 21, 68])
+@pytest.mark.parametrize("joints", [5, 22, 68])
 def test_read_refuses_an_unknown_number_of_joints(
     write_keypoints: KeypointsWriter, joints: int
 ) -> None:
