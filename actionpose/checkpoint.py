@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes  # `save_file` makes files that only the owner reads
 from torch import Tensor, nn
 
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder, PoseEncoder, build_encoder
 from actionpose.models.backbone import Backbone
 from actionpose.models.peers import (
     PEERS,
@@ -33,11 +33,12 @@ from actionpose.models.peers import (
     state_dict,
 )
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_folder
+from actionpose.utils.files import atomic_folder, sha256
 from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 WEIGHTS, META = "weights.safetensors", "meta.json"
+PEER_FPS = 50.0  # of Human3.6M, and of the frames that MPI-INF-3DHP is scored on
 LABELS, TEXT = "labels.safetensors", "text"
 
 
@@ -105,7 +106,7 @@ def publish(checkpoint: Path, folder: Path, *, text: bool = False) -> Path:
 
 
 def _half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.half() for key, value in weights.items()}
+    return {key: v.half() if v.is_floating_point() else v for key, v in weights.items()}
 
 
 def save_labels(folder: Path, labels: list[str], embeddings: Tensor) -> None:
@@ -171,7 +172,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         found = meta.get("format") if isinstance(meta, dict) else None
         raise UserError(f"{folder} is of format {found}; this version reads {FORMAT}")
-    return {key: value.float() for key, value in weights.items()}, meta
+    return {key: v.float() if v.is_floating_point() else v for key, v in weights.items()}, meta
 
 
 def load_training(folder: Path) -> dict[str, Any]:
@@ -183,11 +184,11 @@ def load_training(folder: Path) -> dict[str, Any]:
     return state
 
 
-def load_encoder(folder: Path) -> tuple[PoseEncoder, dict[str, Any]]:
+def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
     """Build the encoder of a checkpoint, in eval mode, and return it with the metadata."""
     weights, meta = load(folder)
     try:
-        encoder = PoseEncoder(**meta.get("model", {}))
+        encoder = build_encoder(**meta.get("model", {}))
     except TypeError as error:
         raise UserError(f"{folder / META} has no settings of a model: {error}") from error
     load_by_name(encoder, weights, str(folder))
@@ -299,6 +300,13 @@ def load_peer(
         UserError: no such name or file; one that needs code to be unpickled; weights of another
             network, of other joints or frames, or that do not fit (with the list of what does not).
     """
+    return _peer(name, Path(path), num_heads, frames, ema)[0]
+
+
+def _peer(
+    name: str, path: Path, num_heads: int | None, frames: int | None, ema: bool
+) -> tuple[Backbone, dict[str, Any]]:
+    """The network of `load_peer`, and the arguments of its class."""
     if name not in PEERS:
         raise UserError(f"no network {name}: choose from {', '.join(PEERS)}")
     weights = state_dict(read_file(path, f"{name}'s weights"), str(path), ema=ema)
@@ -306,7 +314,41 @@ def load_peer(
     fixed = sizes.get("max_frames") or prod(sizes.get("widths", ()))
     if frames and fixed > 1 and frames != fixed:
         raise UserError(f"{path} has weights for clips of {fixed} frames, not {frames}")
-    given = {"num_heads": num_heads, "max_frames": frames or PEERS[name].frames}
-    network = PEERS[name].cls(**sizes | {key: value for key, value in given.items() if value})
+    given = {"num_heads": num_heads, "max_frames": frames or (fixed < 2 and PEERS[name].frames)}
+    sizes |= {key: value for key, value in given.items() if value}
+    network = PEERS[name].cls(**sizes)
     load_by_name(network, weights, str(path))
-    return network.eval()
+    return network.eval(), sizes
+
+
+def convert_peer(
+    name: str, path: Path, folder: Path, *, num_heads: int | None = None, frames: int | None = None
+) -> Path:
+    """Write official weights as a checkpoint, which `load_encoder` reads; nothing is rounded.
+
+    Args:
+        name, path, num_heads, frames: as for `load_peer`.
+
+    Raises:
+        UserError: as for `load_peer`; or the folder exists.
+    """
+    network, sizes = _peer(name, path, num_heads, frames, False)
+    peer, model = PEERS[name], {"backbone": name, **sizes, "class_token": False}
+    encoder = build_encoder(**model)
+    encoder.load_state_dict(
+        {f"backbone.{key}": value for key, value in network.state_dict().items()}, strict=False
+    )
+    meta = {
+        "stage": "converted",
+        "model": model,
+        "skeleton": peer.skeleton,
+        "frames": network.frames,
+        "fps": PEER_FPS / peer.frame_step,
+        "normalization": "image",
+        "unit_mm": {"m": 1000.0, "mm": 1.0, "image": None}[peer.units],
+        "license": f"{peer.license}; research only, as the data it was trained on",
+        "source": {"file": path.name, "sha256": sha256(path)},
+    }
+    with atomic_folder(folder) as unfinished:
+        _write(unfinished, encoder.state_dict(), meta)
+    return folder

@@ -17,12 +17,23 @@ from actionpose.utils.yaml_config import Setting, Settings, as_text, settings_of
 Probability = Annotated[float, Interval(ge=0, le=1)]
 AtLeastZero = Annotated[float, Ge(0)]
 AtLeastOne = Annotated[int, Ge(1)]
+Backbone = Literal[
+    "dstformer",
+    "mixste",
+    "motionagformer",
+    "videopose3d",
+    "stcformer",
+    "ktpformer",
+    "tcpformer",
+]
 
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
-    """Sizes of the pose encoder."""
+    """Kind and sizes of the pose encoder."""
 
+    backbone: Backbone = "dstformer"
+    """The network that lifts; another than dstformer uses the sizes that it has. (paper)"""
     dim: int = 512
     """Channels of every token. (MotionBERT)"""
     depth: int = 5

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from actionpose.keypoints.model_input import PreparedTrack, normalize_windows
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder
 from actionpose.utils.errors import UserError
 from actionpose.utils.sliding_windows import sliding_windows, visible_windows
 from actionpose.utils.typing import Array
@@ -20,7 +20,7 @@ _NO_TOKEN = (
 
 
 @torch.inference_mode()
-def embed_clips(encoder: PoseEncoder, clips: Array) -> NDArray[np.float32]:
+def embed_clips(encoder: Encoder, clips: Array) -> NDArray[np.float32]:
     """Unit vectors (N, E) of normalized clips (N, T, 17, 3), of `perspective_clip`.
 
     Raises:
@@ -34,7 +34,7 @@ def embed_clips(encoder: PoseEncoder, clips: Array) -> NDArray[np.float32]:
 
 
 def embed_tracks(
-    encoder: PoseEncoder,
+    encoder: Encoder,
     tracks: Sequence[PreparedTrack],
     length: int,
     normalization: str,

@@ -18,34 +18,59 @@ def models_list() -> None:
         print(f"{name}\t{folder}")
 
 
-def models_info(checkpoint: Positional[str] = "tiny") -> None:
-    """Show the metadata of a checkpoint.
+def models_info(checkpoint: Positional[str] = "tiny", network: str | None = None) -> None:
+    """Show the metadata of a checkpoint, or of the official file of another author's network.
 
     Args:
-        checkpoint: Bundled name, checkpoint or run folder, or Hub id.
+        checkpoint: Bundled name, checkpoint or run folder, or Hub id; or a file, with --network.
+        network: The name of the file's network, such as mixste.
     """
-    from actionpose.checkpoint import WEIGHTS, load
+    from actionpose.checkpoint import WEIGHTS, load, load_peer
     from actionpose.model_hub import find
+    from actionpose.models.peers import PEERS
     from actionpose.utils.files import sha256
 
+    if network:
+        peer = load_peer(network, checkpoint)
+        facts = {key: getattr(PEERS[network], key) for key in ("units", "skeleton", "license")}
+        sizes = {key: getattr(peer, key) for key in ("frames", "width", "depth", "channels")}
+        print(json.dumps({"network": network, **sizes, **facts}, indent=2))
+        print(f"{sum(value.numel() for value in peer.parameters()):,} parameters")
+        return
     folder = find(checkpoint)
     weights, meta = load(folder)
     print(json.dumps({**meta, "sha256": sha256(folder / WEIGHTS)}, indent=2))
     print(f"{sum(value.numel() for value in weights.values()):,} parameters")
 
 
-def models_convert(checkpoint: Positional[str], out: Positional[Path], text: bool = False) -> None:
+def models_convert(
+    checkpoint: Positional[str],
+    out: Positional[Path],
+    text: bool = False,
+    network: str | None = None,
+    num_heads: int | None = None,
+    frames: int | None = None,
+) -> None:
     """Write a checkpoint for release: half-precision weights, metadata, known labels.
 
+    The official file of another author's network becomes a checkpoint that `lift` takes.
+
     Args:
-        checkpoint: Checkpoint or run folder.
+        checkpoint: Checkpoint or run folder; or a file, with --network.
         out: Folder to make.
         text: Also the trained text encoder, for labels that training has not seen.
+        network: The name of the file's network, such as mixste.
+        num_heads: Attention heads of the file's network, if not the official number.
+        frames: Frames of a clip, if the weights fit any number.
     """
-    from actionpose.checkpoint import publish
+    from actionpose.checkpoint import convert_peer, publish
     from actionpose.model_hub import find
 
-    print(f"wrote   {publish(find(checkpoint), out, text=text)}")
+    if network:
+        file = Path(checkpoint)
+        print(f"wrote   {convert_peer(network, file, out, num_heads=num_heads, frames=frames)}")
+    else:
+        print(f"wrote   {publish(find(checkpoint), out, text=text)}")
 
 
 def models_calibrate(

@@ -37,7 +37,7 @@ from actionpose.evaluation.protocols import (
 )
 from actionpose.geometry.camera import box_frame
 from actionpose.inference import flip_averaging
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
@@ -140,7 +140,7 @@ def windows_of(dataset: PairedDataset, protocol: Protocol, seed: int = 0) -> Win
 class Model:
     """A checkpoint, ours or MotionBERT's, and what it says of itself."""
 
-    encoder: PoseEncoder
+    encoder: Encoder
     frames: int | None  # of the clips it was trained with; None: not known, up to its table
     normalization: str
     unit_mm: float | None
@@ -157,6 +157,7 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
     device = choose_device(device)
     metric = kind != "h36m-sh"
     identity: dict[str, Any] = {"name": name}
+    encoder: Encoder
     if Path(name).is_file():
         encoder, skeleton = checkpoint.load_motionbert(name), H36M17.name
         if kind == "h36m-cpn":

@@ -51,9 +51,11 @@ def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
     one of version 0.1, perspective views.
 
     Raises:
-        UserError: a corpus without texts in that split, or not a checkpoint.
+        UserError: a corpus without texts in that split, not a checkpoint, or another backbone.
     """
     encoder, meta = checkpoint.load_encoder(folder)
+    if not isinstance(encoder, PoseEncoder):
+        raise UserError(f"{folder} has another backbone than dstformer, whose features are drawn")
     config = PretrainDataConfig(view="perspective")
     data = meta["config"]["data"] if meta.get("stage") == "pretrain" else {}
     if isinstance(data.get("camera"), dict):  # version 0.1 had other settings

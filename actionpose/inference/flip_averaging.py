@@ -2,7 +2,7 @@
 
 import torch
 
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder
 from actionpose.skeletons import skeleton_of
 
 _MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, confidence or depth
@@ -10,7 +10,7 @@ _MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, confidence or depth
 
 @torch.inference_mode()
 def predict(
-    encoder: PoseEncoder, keypoints: torch.Tensor, *, flip: bool = True, root: str = "subtract"
+    encoder: Encoder, keypoints: torch.Tensor, *, flip: bool = True, root: str = "subtract"
 ) -> torch.Tensor:
     """Root-relative poses of normalized clips.
 

@@ -36,7 +36,7 @@ from actionpose.keypoints import Keypoints
 from actionpose.keypoints.from_result import keypoints_of_result
 from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, prepare_tracks
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder
 from actionpose.postprocessing.visibility import visibility_notes
 from actionpose.result import Header, Result, RootOrigin
 from actionpose.skeletons import H36M17, H36M17_FEET, MEDIAPIPE33, Skeleton, gives
@@ -69,7 +69,7 @@ class ActionPose:
 
     def __init__(
         self,
-        encoder: PoseEncoder,
+        encoder: Encoder,
         meta: dict[str, Any],
         *,
         name: str,
@@ -89,6 +89,8 @@ class ActionPose:
         self.timeline_frames = max(1, self.frames // 3) if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
         self.checkpoint = {"name": name, "sha256": weights_sha256}
+        if "license" in meta:
+            self.checkpoint["license"] = meta["license"]
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "tiny", device: str = "auto") -> "ActionPose":
@@ -104,6 +106,8 @@ class ActionPose:
         device = choose_device(device)
         folder = model_hub.find(name)
         encoder, meta = checkpoint.load_encoder(folder)
+        if (skeleton := meta.get("skeleton", H36M17.name)) not in (H36M17.name, H36M17_FEET.name):
+            raise UserError(f"{folder} lifts joints of {skeleton}; choose one of {H36M17.name}")
         if missing := {"frames", "normalization", "fps"} - meta.keys():
             raise UserError(f"{folder / checkpoint.META} lacks {', '.join(sorted(missing))}")
         digest, labels = sha256(folder / checkpoint.WEIGHTS), LabelBank(folder)

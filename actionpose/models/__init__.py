@@ -1,5 +1,6 @@
-"""The networks: the pose encoder and the text encoder."""
+"""The networks: the pose encoders and the text encoder."""
 
 from actionpose.models.dstformer import PoseEncoder
+from actionpose.models.encoder import Encoder, build_encoder
 
-__all__ = ["PoseEncoder"]
+__all__ = ["Encoder", "PoseEncoder", "build_encoder"]

@@ -28,6 +28,7 @@ class Backbone(nn.Module):
         length: clips have exactly `frames` frames; at most or at least as many (then T - frames + 1
             poses are lifted); or any number.
         channels: of keypoints that count: x and y, or the confidence too.
+        joints_as_tokens: a frame has a token for each joint; else it is one token.
         centre_only: a clip has one pose, that of its middle frame.
         masks_padding: whether padding, where `valid` is False, changes nothing in other frames. The
             other networks need the last frame repeated there.
@@ -37,6 +38,7 @@ class Backbone(nn.Module):
 
     length: ClassVar[Length] = "at_most"
     channels: ClassVar[Literal["xy", "xyc"]] = "xyc"
+    joints_as_tokens: ClassVar[bool] = True
     centre_only: ClassVar[bool] = False
     masks_padding: ClassVar[bool] = True
     token: ClassVar[Token] = "row"

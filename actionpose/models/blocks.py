@@ -59,6 +59,32 @@ class Attention(nn.Module):
         return self.proj(attend(*self.heads(x), mask).transpose(1, 2).flatten(-2))
 
 
+def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax of scaled dot products, (N, H, L, M), where values are not needed alone."""
+    logits = q @ k.mT * q.shape[-1] ** -0.5
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -torch.inf)
+    return logits.softmax(dim=-1)
+
+
+class CrossAttention(nn.Module):
+    """Attention of one sequence (N, L, D) to another (N, M, D); returns the weights, too."""
+
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.wq, self.wk, self.wv = (nn.Linear(dim, dim, bias=False) for _ in range(3))
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        q, k, v = (
+            layer(z).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for layer, z in ((self.wq, x), (self.wk, y), (self.wv, y))
+        )
+        weights = attention_weights(q, k, mask)
+        return weights, self.proj((weights @ v).transpose(1, 2).flatten(-2))
+
+
 class MLP(nn.Module):
     """Two linear layers with a GELU between."""
 

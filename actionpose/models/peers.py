@@ -48,7 +48,7 @@ class Peer:
     frame_step: int = 1
     skeleton: str = H36M17.name
     frames: int | None = None
-    license: str = "none stated: research only"
+    license: str = "none stated"
 
 
 _3DHP = MPI_INF_3DHP17.name
@@ -58,7 +58,7 @@ PEERS = {
     "videopose3d": Peer(VideoPose3D, "m", license="CC BY-NC 4.0"),
     "stcformer": Peer(STCFormer, "m", 3, frames=81),
     "stcformer-3dhp": Peer(STCFormer3DHP, "mm", skeleton=_3DHP, frames=81),
-    "motionagformer": Peer(MotionAGFormer, "image", license="Apache-2.0, trained on Human3.6M"),
+    "motionagformer": Peer(MotionAGFormer, "image", license="Apache-2.0"),
     "motionagformer-3dhp": Peer(MotionAGFormer, "image", skeleton=_3DHP, license="Apache-2.0"),
     "tcpformer": Peer(TCPFormer, "image"),
     "tcpformer-3dhp": Peer(TCPFormer, "image", skeleton=_3DHP),

@@ -9,37 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actionpose.models.blocks import MLP, Attention, frame_mask
+from actionpose.models.blocks import MLP, Attention, CrossAttention, attention_weights, frame_mask
 from actionpose.models.motionagformer import SCALE, MotionAGFormer, TwoStreams, layer_sizes
 
 THIRDS = 3  # pieces of a clip that attend to themselves
 LOCAL_SCALE = float(torch.tensor(1e-5))  # of this attention; never trained
 State = tuple[Tensor, Tensor]  # frames (B, T, J, D), proxies (B, P, J, D)
-
-
-class CrossAttention(nn.Module):
-    """Attention of one sequence (N, L, D) to another (N, M, D); returns the weights, too."""
-
-    def __init__(self, dim: int, num_heads: int):
-        super().__init__()
-        self.num_heads = num_heads
-        self.wq, self.wk, self.wv = (nn.Linear(dim, dim, bias=False) for _ in range(3))
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        q, k, v = (
-            layer(z).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for layer, z in ((self.wq, x), (self.wk, y), (self.wv, y))
-        )
-        weights = weights_of(q, k, mask)
-        return weights, self.proj((weights @ v).transpose(1, 2).flatten(-2))
-
-
-def weights_of(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
-    logits = q @ k.mT * q.shape[-1] ** -0.5
-    if mask is not None:
-        logits = logits.masked_fill(~mask, -torch.inf)
-    return logits.softmax(dim=-1)
 
 
 class SummedAttention(Attention):
@@ -49,7 +24,7 @@ class SummedAttention(Attention):
         self, x: Tensor, others: Tensor, gate: Tensor, mask: Tensor | None = None
     ) -> Tensor:
         q, k, v = self.heads(x)
-        weights = gate * weights_of(q, k, mask) + (1 - gate) * others
+        weights = gate * attention_weights(q, k, mask) + (1 - gate) * others
         return self.proj((weights @ v).transpose(1, 2).flatten(-2))
 
 
@@ -102,7 +77,7 @@ class ProxyLayer(nn.Module):
         """Frames (N, T, D) and proxies (N, P, D)."""
         pieces = list(x.chunk(THIRDS, dim=1))
         masks = [None] * THIRDS if mask is None else mask.chunk(THIRDS, dim=-1)
-        for j, (piece, own) in enumerate(zip(pieces, masks, strict=True)):
+        for j, (piece, own) in enumerate(zip(pieces, masks, strict=False)):
             if own is not None:  # a piece without a valid frame attends to all of itself
                 own = own | ~own.any(dim=-1, keepdim=True)
             change = self.local_attention_list[j](self.local_norms[j](piece), own)
@@ -116,25 +91,22 @@ class TCPFormer(MotionAGFormer):
     """(B, T, J, 3) keypoints with confidence to (B, T, J, 3) poses.
 
     Arguments as for `MotionAGFormer`; there are `max_frames` // 3 proxies. Clips may have any
-    number of frames but 1, 2 and 4.
+    number of frames; those of 1, 2 and 4, which the authors' code refuses, have fewer than three
+    pieces.
     """
 
     length = "any"
     masks_padding = True
     token = "proxy"
 
-    def __init__(self, *, max_frames: int = 243, **sizes: Any):
-        super().__init__(max_frames=max_frames, **sizes)
-        proxies = torch.zeros(max_frames // THIRDS, self.num_joints, self.width)
-        self.center_pose = nn.Parameter(proxies)
-        self.center_pos_embed = nn.Parameter(torch.zeros(1, self.num_joints, self.width))
-
     def _add_layers(self, num_heads: int, mlp_ratio: float) -> None:
-        dim = self.width
+        dim, joints = self.width, self.num_joints
+        self.center_pose = nn.Parameter(torch.zeros(self.frames // THIRDS, joints, dim))
+        self.center_pos_embed = nn.Parameter(torch.zeros(1, joints, dim))
 
         def layer() -> TwoStreams:
-            frames, joints = (Attention(dim, num_heads, qkv_bias=False) for _ in range(2))
-            return TwoStreams(dim, num_heads, mlp_ratio, frames, joints, frames_first=True)
+            first, second = (Attention(dim, num_heads, qkv_bias=False) for _ in range(2))
+            return TwoStreams(dim, num_heads, mlp_ratio, first, second, frames_first=True)
 
         self.layers = nn.ModuleList(layer() for _ in range(self.depth))
         proxy_layers = (ProxyLayer(dim, num_heads, mlp_ratio) for _ in range(self.depth))

@@ -34,6 +34,7 @@ class VideoPose3D(Backbone):
 
     length = "at_least"
     channels = "xy"
+    joints_as_tokens = False
     masks_padding = False
     token = "read"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from actionpose import model_hub
 from actionpose.checkpoint import load, load_by_name, motionbert_weights
 from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder, build_encoder
 from actionpose.models.ops.fused_block import has_bf16
 from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.training import run_folder
@@ -21,7 +21,7 @@ from actionpose.utils.yaml_config import to_dict
 
 def start_encoder(
     config: FinetuneConfig | PretrainConfig, run: Path
-) -> tuple[PoseEncoder, Path | None]:
+) -> tuple[Encoder, Path | None]:
     """The encoder with the weights that it starts from, and the checkpoint that the run resumes.
 
     `loop.fit` loads the weights of the latter.
@@ -36,7 +36,7 @@ def start_encoder(
             f"({config.model.max_frames})"
         )
     torch.manual_seed(config.training.seed)
-    encoder = PoseEncoder(**asdict(config.model))
+    encoder = build_encoder(**asdict(config.model))
     apply_fusion(encoder, config.training)
     resume = run_folder.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
@@ -44,7 +44,7 @@ def start_encoder(
     return encoder, resume
 
 
-def apply_fusion(encoder: PoseEncoder, config: TrainingConfig) -> None:
+def apply_fusion(encoder: Encoder, config: TrainingConfig) -> None:
     """Use the C++ kernels, if `training.device` is cpu_fused.
 
     Raises:
@@ -62,7 +62,7 @@ def apply_fusion(encoder: PoseEncoder, config: TrainingConfig) -> None:
 
 
 def initialize(
-    encoder: PoseEncoder, source: Path, ignore: tuple[str, ...] = (), *, frames: int | None = None
+    encoder: Encoder, source: Path, ignore: tuple[str, ...] = (), *, frames: int | None = None
 ) -> None:
     """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
 
@@ -85,9 +85,10 @@ def initialize(
     else:
         weights, meta = load(model_hub.find(source))
         trained_frames = meta.get("frames")
-    if frames and trained_frames and trained_frames < frames <= weights["temp_embed"].shape[1]:
+    table = weights.get("temp_embed", torch.empty(1, 0))
+    if frames and trained_frames and trained_frames < frames <= table.shape[1]:
         weights["temp_embed"] = stretch(weights["temp_embed"], trained_frames, frames)
-    if weights["pos_embed"].shape[1] == encoder.num_body_joints < encoder.num_joints:
+    if weights.get("pos_embed", table).shape[1] == encoder.num_body_joints < encoder.num_joints:
         weights |= with_feet(weights)
     for name, copied in encoder.branch_init_map().items():
         if copied in weights and not name.startswith(ignore):

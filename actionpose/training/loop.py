@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from actionpose import checkpoint
 from actionpose.config import TrainingConfig
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder
 from actionpose.training import run_folder
 from actionpose.training.losses import weighted_sum
 from actionpose.training.muon import make_optimizer
@@ -135,7 +135,7 @@ class Task:
     """
 
     model: nn.Module
-    encoder: PoseEncoder
+    encoder: Encoder
     batches: Any
     steps_per_epoch: int
     compute_losses: Callable[[nn.Module, Batch], Losses]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder
 from actionpose.models.text_encoder import TextEncoder
 
 _BATCH = 256  # labels whose features are computed at once
@@ -31,7 +31,7 @@ class MotionTextModel(nn.Module):
             is encoded once.
     """
 
-    def __init__(self, pose: PoseEncoder, text: TextEncoder | None, labels: list[str]):
+    def __init__(self, pose: Encoder, text: TextEncoder | None, labels: list[str]):
         super().__init__()
         self.pose = pose
         self.text = text

@@ -19,7 +19,7 @@ from actionpose.datasets.loading import WeightedCorpora, collate
 from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.metrics.pose import mpjpe, p_mpjpe
 from actionpose.metrics.retrieval import chance_recalls, recalls
-from actionpose.models import PoseEncoder
+from actionpose.models import Encoder
 from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.training.motion_text_model import MotionTextModel
 
@@ -40,7 +40,7 @@ def poses_mm(pose: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
 
 
 def lifting_validation(
-    encoder: PoseEncoder, corpora: WeightedCorpora, config: FinetuneDataConfig
+    encoder: Encoder, corpora: WeightedCorpora, config: FinetuneDataConfig
 ) -> Callable[[], dict[str, float]] | None:
     """The scores of fine-tuning: errors on clips without augmentation or hidden keypoints.
 

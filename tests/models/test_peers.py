@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.arm_motions import arms, one_person
+from helpers.command_line import call
 from helpers.parity_vectors import tiny, weights
 
-from actionpose.checkpoint import load_peer
+from actionpose import ActionPose, Keypoints
+from actionpose.checkpoint import convert_peer, load_encoder, load_peer
 from actionpose.models.peers import PEERS
 from actionpose.utils.errors import UserError
 
@@ -21,6 +24,11 @@ FAMILIES = {  # name of the reference output
     "motionagformer": "MotionAGFormer",
     "tcpformer": "TCPFormer",
 }
+
+
+@pytest.fixture
+def clip() -> Keypoints:
+    return one_person(arms(True, 20, np.random.default_rng(0)))
 
 
 def content_of(name: str, **extra: Any) -> Any:
@@ -130,6 +138,55 @@ def test_load_peer_refuses_other_joints_frames_and_averages(tmp_path: Path) -> N
         load_peer("mixste", path, frames=27)
     with pytest.raises(UserError, match="no averaged weights: leave ema out"):
         load_peer("mixste", path, ema=True)
+
+
+def test_converted_weights_lift_and_keep_their_facts(tmp_path: Path, clip: Keypoints) -> None:
+    file = write(tmp_path, "mixste")
+    folder = convert_peer("mixste", file, tmp_path / "converted", num_heads=4)
+    encoder, meta = load_encoder(folder)
+    _, arrays = tiny("MixSTE")
+    with torch.no_grad():
+        found = encoder.double()(arrays["x"].double()).pose
+    torch.testing.assert_close(found, arrays["y"], rtol=0, atol=1e-9)
+    assert (meta["frames"], meta["fps"], meta["unit_mm"]) == (9, 50.0, 1000.0)
+    result = ActionPose.from_pretrained(folder, "cpu").lift(clip)
+    assert result.pose_m.shape[2:] == (17, 3) and np.isfinite(result.pose_m).all()
+    assert "research only" in result.header["checkpoint"]["license"]
+    with pytest.raises(UserError, match="exists"):
+        convert_peer("mixste", file, folder, num_heads=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "fps", "unit_mm"),
+    [("stcformer", 50 / 3, 1000.0), ("motionagformer", 50.0, None), ("videopose3d", 50.0, 1000.0)],
+)
+def test_converted_weights_state_spacing_and_units(
+    tmp_path: Path, name: str, fps: float, unit_mm: float | None
+) -> None:
+    folder = convert_peer(name, write(tmp_path, name), tmp_path / "out", num_heads=heads(name))
+    _, meta = load_encoder(folder)
+    assert (meta["fps"], meta["unit_mm"], meta["skeleton"]) == (fps, unit_mm, "h36m17")
+
+
+def test_models_convert_and_info_take_official_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, "videopose3d")
+    assert call(monkeypatch, "models", "info", file, "--network", "videopose3d") == 0
+    assert '"frames": 27' in capsys.readouterr().out
+    out = tmp_path / "out"
+    assert call(monkeypatch, "models", "convert", file, out, "--network", "videopose3d") == 0
+    assert call(monkeypatch, "models", "info", out) == 0
+    assert '"backbone": "videopose3d"' in capsys.readouterr().out
+    assert call(monkeypatch, "models", "convert", file, tmp_path / "no", "--network", "mixste") == 2
+    assert not (tmp_path / "no").exists()
+
+
+def test_lift_refuses_weights_of_other_joints(tmp_path: Path) -> None:
+    file = write(tmp_path, "motionagformer")
+    folder = convert_peer("motionagformer-3dhp", file, tmp_path / "out", num_heads=4)
+    with pytest.raises(UserError, match="lifts joints of mpi_inf_3dhp17"):
+        ActionPose.from_pretrained(folder, "cpu")
 
 
 def test_peers_are_all_read() -> None:

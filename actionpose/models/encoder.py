@@ -1,0 +1,238 @@
+"""Any backbone as an encoder: missing joints, clips of any length, and an embedding of the motion.
+
+Letters in shapes: B clips, T frames, J joints, D channels, E embedding.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from actionpose.models.backbone import Backbone, State
+from actionpose.models.blocks import MLP, CrossAttention, autocast_disabled, frame_mask
+from actionpose.models.dstformer import NORM_EPS, PoseEncoder, PoseOutput, PosePooling
+from actionpose.models.peers import PEERS
+from actionpose.utils.errors import UserError
+
+
+class FrameReader(nn.Module):
+    """A query (N, 1, D) attends to frames (N, T, D), which do not see it; then an MLP."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float):
+        super().__init__()
+        self.norm1, self.norm2 = (nn.LayerNorm(dim, eps=NORM_EPS) for _ in range(2))
+        self.norm_frames = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.attention = CrossAttention(dim, num_heads)
+        self.mlp = MLP(dim, mlp_ratio)
+
+    def forward(self, query: Tensor, frames: Tensor, mask: Tensor | None) -> Tensor:
+        query = query + self.attention(self.norm1(query), self.norm_frames(frames), mask)[1]
+        return query + self.mlp(self.norm2(query))
+
+
+class BackboneEncoder(nn.Module):
+    """A backbone with the methods of `PoseEncoder`.
+
+    Where a backbone takes x and y only, `mask_token` is added to the coordinates of a joint by what
+    its confidence lacks to 1. It starts at zero, so that official weights compute what they did.
+    Short clips, and padding that the backbone cannot mask, repeat their first and last frames.
+    Networks with one pose per clip see a window around each frame.
+
+    Args:
+        num_heads, mlp_ratio: of the reader of the embedding.
+        class_token: read an embedding from the tokens of all frames.
+        middle_layer: the stage after which it is read, from 1.
+        embedding_depth: times that it is read; 0 is once.
+        embedding_dim: E.
+        pooling_dropout: in the pooling of the embedding, while training.
+
+    Raises:
+        UserError: sizes that do not fit together.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        num_heads: int = 8,
+        mlp_ratio: float = 2,
+        class_token: bool = False,
+        middle_layer: int = 3,
+        embedding_depth: int = 0,
+        embedding_dim: int = 512,
+        pooling_dropout: float = 0.1,
+    ):
+        super().__init__()
+        if class_token and not 1 <= middle_layer <= backbone.depth:
+            raise UserError(
+                f"middle_layer ({middle_layer}) must be from 1 to the {backbone.depth} stages"
+            )
+        self.backbone = backbone
+        self.depth, self.max_frames = backbone.depth, backbone.frames
+        self.num_joints = self.num_body_joints = backbone.num_joints
+        self.class_token, self.middle_layer = class_token, middle_layer
+        if backbone.channels == "xy":
+            self.mask_token = nn.Parameter(torch.zeros(2))
+        if class_token:
+            dim, joints = backbone.width, backbone.num_joints if backbone.joints_as_tokens else 1
+            self.pose_token = nn.Parameter(torch.empty(1, joints, dim))
+            self.readers = nn.ModuleList(
+                FrameReader(dim, num_heads, mlp_ratio) for _ in range(max(1, embedding_depth))
+            )
+            self.pooling = PosePooling(dim, joints, embedding_dim, pooling_dropout)
+            nn.init.trunc_normal_(self.pose_token, std=0.02)
+            nn.init.constant_(self.pooling.joint_weight.weight, 1 / joints)
+
+    def fuse(self) -> None:
+        """There are no kernels for other backbones than DSTformer.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError("the fused kernels are DSTformer's: change training.device to cpu")
+
+    def freeze_embedding(self) -> None:
+        """Exclude from training what only the embedding uses, if no loss uses the embedding."""
+        for name, parameter in self.named_parameters():
+            if name.startswith(self.embedding_parameter_prefixes()):
+                parameter.requires_grad_(False)
+
+    def embedding_parameter_prefixes(self) -> tuple[str, ...]:
+        """Prefixes of the names that an encoder without an embedding does not have."""
+        return ("pose_token", "readers.", "pooling.")
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the backbone, some of which alignment and lifting both train."""
+        return [p for p in self.backbone.parameters() if p.requires_grad]
+
+    def branch_init_map(self) -> dict[str, str]:
+        """No parameter of the embedding starts as another."""
+        return {}
+
+    def forward(
+        self, keypoints: Tensor, valid: Tensor | None = None, *, embed: bool = True
+    ) -> PoseOutput:
+        """Lift clips of keypoints.
+
+        Args:
+            keypoints: (B, T, J, 3) as for `PoseEncoder`; T is at most that of the backbone, if that
+                is fixed.
+            valid: (B, T) bool, False on padding.
+            embed: return the embedding.
+
+        Raises:
+            UserError: see `Backbone.check`.
+        """
+        clips, valid = self._without_gaps(keypoints, valid)
+        embed = embed and self.class_token
+        frames = clips.shape[1]
+        if not self.backbone.centre_only:
+            state, embedding = self._run(*self._fitting(clips, valid), self.depth, embed)
+            return PoseOutput(self._lift(state)[:, :frames], embedding)
+        embedding = self._embedding(clips, valid) if embed else None
+        half = self.backbone.frames // 2
+        windows = repeat_edges(clips, half, half).unfold(1, self.backbone.frames, 1)
+        windows = windows.movedim(-1, 2).flatten(0, 1)  # (B * T, frames, J, C)
+        state, _ = self._run(windows, None, self.depth, False)
+        return PoseOutput(self._lift(state).view(*clips.shape[:3], 3), embedding)
+
+    def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
+        """The embedding of `forward`, without the stages that only lifting needs."""
+        if not self.class_token:
+            return None
+        return self._embedding(*self._without_gaps(keypoints, valid))
+
+    def _embedding(self, clips: Tensor, valid: Tensor | None) -> Tensor | None:
+        return self._run(*self._fitting(clips, valid), self.middle_layer, True)[1]
+
+    def _without_gaps(
+        self, keypoints: Tensor, valid: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Clips without missing joints and, if the backbone cannot mask it, without padding."""
+        if self.backbone.channels == "xy" and keypoints.shape[-1] == 3:
+            keypoints = keypoints[..., :2] + (1 - keypoints[..., 2:]) * self.mask_token
+        if valid is None or self.backbone.masks_padding:
+            return keypoints, valid
+        last = valid.shape[1] - 1
+        first_valid = valid.int().argmax(dim=1, keepdim=True)
+        last_valid = last - valid.flip(1).int().argmax(dim=1, keepdim=True)
+        nearest = torch.arange(last + 1, device=valid.device)[None].clamp(first_valid, last_valid)
+        return keypoints[torch.arange(len(valid), device=valid.device)[:, None], nearest], None
+
+    def _fitting(self, clips: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Clips of a length that the backbone takes, which yields poses for the first T frames."""
+        frames, needed = clips.shape[1], self.backbone.frames
+        if self.backbone.length == "at_least":
+            past = needed - 1 if getattr(self.backbone, "causal", False) else needed // 2
+            return repeat_edges(clips, past, needed - 1 - past), None
+        if self.backbone.length == "fixed" and frames < needed:
+            if self.backbone.masks_padding:
+                valid = (
+                    clips.new_ones(clips.shape[:2], dtype=torch.bool) if valid is None else valid
+                )
+                valid = nn.functional.pad(valid, (0, needed - frames), value=False)
+            clips = repeat_edges(clips, 0, needed - frames)
+        return clips, valid
+
+    def _run(
+        self, clips: Tensor, valid: Tensor | None, stages: int, embed: bool
+    ) -> tuple[State, Tensor | None]:
+        """The state after `stages`, and the embedding."""
+        self.backbone.check(clips)
+        embedding = None
+        with autocast_disabled(clips):
+            state = self.backbone.embed(clips, valid)
+        for i in range(stages):
+            state = self.backbone.stage(i, state, valid)
+            if embed and i + 1 == self.middle_layer:
+                embedding = self._read(state[0] if isinstance(state, tuple) else state, valid)
+        return state, embedding
+
+    def _read(self, tokens: Tensor, valid: Tensor | None) -> Tensor:
+        """The embedding (B, E) of tokens (B, T', J', D)."""
+        clips, _, joints, _ = tokens.shape
+        mask = None if valid is None else frame_mask(valid, joints)
+        query = self.pose_token.expand(clips, -1, -1).flatten(0, 1)[:, None]  # (B * J', 1, D)
+        for reader in self.readers:
+            query = reader(query, tokens.transpose(1, 2).flatten(0, 1), mask)
+        return self.pooling(query.view(clips, joints, -1))
+
+    def _lift(self, state: State) -> Tensor:
+        parts = state if isinstance(state, tuple) else (state,)
+        parts = tuple(x.float() if x.dtype == torch.bfloat16 else x for x in parts)
+        with autocast_disabled(parts[0]):
+            return self.backbone.lift(parts if isinstance(state, tuple) else parts[0])
+
+
+Encoder = PoseEncoder | BackboneEncoder
+
+
+def repeat_edges(clips: Tensor, before: int, after: int) -> Tensor:
+    """Clips (B, T, ...) with the first frame repeated before them, and the last after."""
+    last = clips.shape[1] - 1
+    return clips[:, torch.arange(-before, last + after + 1, device=clips.device).clamp(0, last)]
+
+
+def build_encoder(backbone: str = "dstformer", **settings: Any) -> Encoder:
+    """The encoder of a configuration.
+
+    Args:
+        backbone: dstformer, or a key of `models.peers.PEERS`.
+        settings: of `PoseEncoder`; another backbone takes those that it has, and sizes of its own.
+
+    Raises:
+        UserError: no such backbone, or sizes that do not fit together.
+    """
+    if backbone == "dstformer":
+        return PoseEncoder(**settings)
+    if backbone not in PEERS:
+        raise UserError(f"no backbone {backbone}: choose from dstformer, {', '.join(PEERS)}")
+    if settings.get("feet"):
+        raise UserError(f"model.feet needs model.backbone dstformer, not {backbone}")
+    if (dim := settings.get("dim", 0)) % (heads := settings.get("num_heads", 1)):
+        raise UserError(f"num_heads ({heads}) must divide dim ({dim})")
+    cls = PEERS[backbone].cls
+    sizes = {key: settings[key] for key in inspect.signature(cls).parameters & settings.keys()}
+    own = inspect.signature(BackboneEncoder).parameters
+    return BackboneEncoder(cls(**sizes), **{key: settings[key] for key in own & settings.keys()})
