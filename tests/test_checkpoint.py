@@ -13,7 +13,7 @@ import torch
 
 from actionpose import checkpoint, model_hub
 from actionpose.config import ModelConfig
-from actionpose.models import PoseEncoder
+from actionpose.models import PoseEncoder, build_encoder
 from actionpose.utils.errors import UserError
 from actionpose.utils.yaml_config import to_dict
 
@@ -24,7 +24,7 @@ SIZES = ModelConfig(
 
 def encoder(seed: int = 0) -> PoseEncoder:
     torch.manual_seed(seed)
-    return PoseEncoder(**asdict(SIZES))
+    return build_encoder(**asdict(SIZES))
 
 
 def save(run: Path, step: int, model: PoseEncoder | None = None) -> Path:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from actionpose.config import ModelConfig
-from actionpose.models import PoseEncoder
+from actionpose.models import build_encoder
 
 WIDTH = 16
 WORDS = "walk run sit down stand up on a the chair person someone is doing this wave hand".split()
@@ -37,7 +37,7 @@ def write_checkpoint(
         class_token=class_token,
     )
     torch.manual_seed(seed)
-    encoder = PoseEncoder(**asdict(config))
+    encoder = build_encoder(**asdict(config))
     if class_token:
         with torch.no_grad():  # larger than training starts with, so that motions differ clearly
             for name, parameter in encoder.named_parameters():

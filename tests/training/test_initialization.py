@@ -9,7 +9,7 @@ from helpers.training_runs import changed
 
 from actionpose import checkpoint, model_hub
 from actionpose.config import FinetuneConfig
-from actionpose.models import PoseEncoder
+from actionpose.models import PoseEncoder, build_encoder
 from actionpose.skeletons import H36M17
 from actionpose.training.finetune import finetune
 from actionpose.training.initialization import initialize, stretch
@@ -38,7 +38,7 @@ def test_initialize_stretches_the_table_of_shorter_clips(tmp_path: Path) -> None
 
 
 def encoder_of(config: FinetuneConfig, **changes: object) -> PoseEncoder:
-    return PoseEncoder(**asdict(replace(config.model, **changes)))
+    return build_encoder(**asdict(replace(config.model, **changes)))
 
 
 def test_initialize_takes_runs_checkpoints_and_official_files(

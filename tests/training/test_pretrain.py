@@ -22,7 +22,7 @@ from actionpose.config import AlignmentConfig, FinetuneConfig, PretrainConfig, T
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.models import PoseEncoder
+from actionpose.models import build_encoder
 from actionpose.models.text_encoder import TextEncoder
 from actionpose.training import loop
 from actionpose.training import pretrain as module
@@ -48,7 +48,7 @@ def test_compute_losses_align_a_batch(
     torch.manual_seed(0)
     settings = {"layers": 1, "pooling": "mean", "embedding_dim": 8, "dropout": 0.0}
     text = TextEncoder.from_pretrained(small_bert, **settings)
-    model = MotionTextModel(PoseEncoder(**asdict(config.model)), text, made.labels)
+    model = MotionTextModel(build_encoder(**asdict(config.model)), text, made.labels)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     batch = made.batch(0)
@@ -297,7 +297,7 @@ def test_embedding_branch_learns_in_pretraining_alone(
     text = pretrain(config, tmp_path / "text", quiet=True).checkpoint
     lifting = finetune(replace(tiny_config, model=sizes, init=text), tmp_path / "two", quiet=True)
     torch.manual_seed(config.training.seed)
-    encoder = PoseEncoder(**asdict(sizes))
+    encoder = build_encoder(**asdict(sizes))
     initialize(encoder, begun)
     before = encoder.state_dict()
     learned, kept = (checkpoint.load(path)[0] for path in (text, lifting.checkpoint))
