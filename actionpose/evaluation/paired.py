@@ -38,7 +38,7 @@ from actionpose.evaluation.protocols import (
 from actionpose.geometry.camera import box_frame
 from actionpose.inference import flip_averaging
 from actionpose.models import Encoder
-from actionpose.skeletons import H36M17, MPI_INF_3DHP17
+from actionpose.skeletons import H36M17, H36M17_FEET, MPI_INF_3DHP17
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
@@ -175,7 +175,8 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
         identity |= {"sha256": sha256(folder / checkpoint.WEIGHTS), "step": meta.get("step")}
         normalization = meta.get("normalization", "image")
         model = Model(encoder, meta.get("frames"), normalization, meta.get("unit_mm"), identity)
-    if skeleton != H36M17.name or encoder.num_joints != len(H36M17):
+    # a model with feet takes keypoints without
+    if skeleton not in (H36M17.name, H36M17_FEET.name) or encoder.num_body_joints != len(H36M17):
         raise UserError(
             f"{name} has another skeleton ({skeleton}, {encoder.num_joints} joints): "
             f"the prepared data have {H36M17.name}"

@@ -18,6 +18,7 @@ from helpers.plain_protocols import (
 )
 from helpers.synthetic_fixtures import save_npz
 
+from actionpose import checkpoint
 from actionpose.datasets.paired import PairedDataset
 from actionpose.evaluation.paired import (
     Windows,
@@ -116,6 +117,23 @@ def test_model_predict_overwrites_xy_only_if_asked(sh: PairedDataset) -> None:
         scores[overwrite] = evaluate(predict, sh, protocol).report["mpjpe_mm"]
     assert errors[True] < 0.01 < 1 < errors[False]  # mm in x and y; the input is float32
     assert scores[True] < scores[False]
+
+
+def test_model_with_feet_is_scored_on_its_body(sh: PairedDataset, tmp_path: Path) -> None:
+    """The data have no feet: they are missing in the input and not scored."""
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "depth": 1, "num_heads": 2, "dim_rep": 16, "max_frames": FRAMES}
+    encoder = PoseEncoder(**sizes, class_token=False, feet=True)
+    meta = {
+        "model": sizes | {"class_token": False, "feet": True}, "skeleton": "h36m17_feet",
+        "frames": FRAMES, "normalization": "image",
+    }  # fmt: skip
+    folder = checkpoint.save(tmp_path, 1, encoder, meta, {})
+    model, protocol = load_model(str(folder), "h36m-sh", "cpu"), protocol_for(sh, frames=FRAMES)
+    windows = windows_of(sh, protocol)
+    pose = model_predict(model, sh, protocol)(windows, np.array([0]))
+    assert pose.shape == (1, FRAMES, 17, 3) and np.isfinite(pose).all()
+    assert evaluate(model_predict(model, sh, protocol), sh, protocol).report["mpjpe_mm"] > 0
 
 
 @pytest.mark.parametrize(("joints", "count"), [(PAPER14, 14), (ALL17, 17)])
