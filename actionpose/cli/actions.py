@@ -30,6 +30,9 @@ def actions(
     skeleton: str | None = None,
     image_size: str | None = None,
     fps: float | None = None,
+    y_up: bool = False,
+    mirrored: bool = False,
+    retrack: bool = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -50,6 +53,9 @@ def actions(
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
         fps: Frames a second, where the file does not say it; else 30.
+        y_up: The y axis of a keypoint file points up.
+        mirrored: The images were mirrored, as by a selfie camera, or x points left.
+        retrack: Follow people anew, whatever identities a keypoint file has.
     """
     from actionpose.actions.timeline import MIN_LENGTH_S, TRANSITION_PENALTY, clean_labels
     from actionpose.datasets.statistics import counted
@@ -70,7 +76,16 @@ def actions(
         source = Result.load(input)
     else:
         size = None if image_size is None else parse_size(image_size)
-        source = read_source(input, format=format, skeleton=skeleton, image_size=size, fps=fps)
+        source = read_source(
+            input,
+            format=format,
+            skeleton=skeleton,
+            image_size=size,
+            fps=fps,
+            y_up=y_up,
+            mirrored=mirrored,
+            retrack=retrack,
+        )
     model = ActionPose.from_pretrained(checkpoint, device)
     if names is None:
         if not model.labels.names:

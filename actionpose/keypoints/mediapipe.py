@@ -83,5 +83,5 @@ def _flat(person: list[Any], where: str) -> list[float]:
     ]
     try:
         return [float(value) for point in points for value in point]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{where}: a landmark is not numbers") from None

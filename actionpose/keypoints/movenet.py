@@ -2,22 +2,28 @@
 
 from typing import Any
 
-from actionpose.keypoints.detections import Detections, Person
+from actionpose.keypoints.detections import Detections, Person, checked_list
 from actionpose.keypoints.json_frames import Frames, first_person, frames_in, people, require_frames
 from actionpose.keypoints.keypoint_file import KeypointFile
-from actionpose.skeletons import MEDIAPIPE33
+from actionpose.skeletons import COCO17, MEDIAPIPE33
 
 NAME = "movenet"
 TITLE = "MoveNet, PoseNet, BlazePose (TensorFlow.js), ml5"
 FORM = (
     "list over frames of poses, or a pose a frame, whose `keypoints` are objects with x, y, score"
 )
-NOTE = "or with `position`, as PoseNet writes it. BlazePose has 33 joints, the others 17"
+NOTE = (
+    "or with `position`, as PoseNet writes it; or MoveNet's own output (1, 1, 17, 3), y before x, "
+    "in fractions. BlazePose has 33 joints, the others 17"
+)
 KEYS = ("keypoints", "x", "y", "score", "name")
 
 
 def _poses(data: Any) -> Any:
     """The list of poses in a frame: bare, under "poses" or "pose", or one pose."""
+    if _is_output(data):  # y, x, score
+        points = [[x, y, score] for y, x, score in data[0][0]]
+        return [{"keypoints": points, "score": 1.0}]
     if isinstance(data, dict):
         data = data.get("poses", data.get("pose", data))
     if isinstance(data, dict):
@@ -27,10 +33,25 @@ def _poses(data: Any) -> Any:
     return data
 
 
+def _is_output(data: Any) -> bool:
+    """Whether JSON data are the model's own output (1, 1, 17, 3)."""
+    try:
+        [[points]] = data
+        return len(points) == len(COCO17) and all(
+            isinstance(point, list) and len(point) == 3 for point in points
+        )
+    except (TypeError, ValueError):
+        return False
+
+
 def is_frame(data: Any) -> bool:
     """Whether JSON data are the people of one frame."""
     points = first_person(_poses(data)).get("keypoints")
-    return isinstance(points, list) and bool(points) and isinstance(points[0], dict)
+    return (
+        isinstance(points, list)
+        and bool(points)
+        and (isinstance(points[0], dict) or _is_output(data))
+    )
 
 
 def matches(file: KeypointFile) -> bool:
@@ -48,4 +69,5 @@ def read(file: KeypointFile) -> Detections:
 
 
 def _people(data: Any, where: str) -> list[Person]:
-    return people([pose for pose in _poses(data) or [] if pose is not None], where)
+    poses = checked_list(_poses(data) or [], where)
+    return people([pose for pose in poses if pose is not None], where)

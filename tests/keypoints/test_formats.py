@@ -22,6 +22,11 @@ from actionpose.skeletons import COCO17, HALPE26, Skeleton
 from actionpose.utils.errors import UserError
 
 
+def test_documentation_has_the_table_of_formats() -> None:
+    page = Path(__file__).parents[2] / "docs" / "inference.md"
+    assert formats.document() in page.read_text(encoding="utf-8")
+
+
 def test_formats_list_every_reader() -> None:
     folder = Path(package.__file__).parent
     readers = {

@@ -84,6 +84,7 @@ FORMS: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {
         lambda b: [[{"name": "person", "track_id": 4, "keypoints": lists(p)}] for p in b],
     ),
     "MoveNet": ("movenet", lambda b: [[{"keypoints": named(p), "score": 0.9}] for p in b]),
+    "MoveNet's output": ("movenet", lambda b: [[[shares(p)[:, [1, 0, 2]].tolist()]] for p in b]),
     "PoseNet": ("movenet", lambda b: [{"score": 0.9, "keypoints": placed(p)} for p in b]),
     "ml5": ("movenet", lambda b: [[{"pose": {"keypoints": placed(p)}}] for p in b]),
     "Kinetics": (
