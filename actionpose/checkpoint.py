@@ -330,8 +330,13 @@ def convert_peer(
         name, path, num_heads, frames: as for `load_peer`.
 
     Raises:
-        UserError: as for `load_peer`; or the folder exists.
+        UserError: as for `load_peer`; the folder exists; or the network takes other keypoints.
     """
+    if name in PEERS and PEERS[name].input_skeleton != PEERS[name].skeleton:
+        raise UserError(
+            f"{name} takes keypoints of {PEERS[name].input_skeleton}, which checkpoints do not: "
+            "use load_peer"
+        )
     network, sizes = _peer(name, path, num_heads, frames, False)
     peer, model = PEERS[name], {"backbone": name, **sizes, "class_token": False}
     encoder = build_encoder(**model)

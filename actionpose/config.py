@@ -25,6 +25,9 @@ Backbone = Literal[
     "stcformer",
     "ktpformer",
     "tcpformer",
+    "pstmo",
+    "glagcn",
+    "diffpose",
 ]
 
 

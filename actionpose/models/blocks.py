@@ -122,6 +122,56 @@ class Block(nn.Module):
         return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training)
 
 
+class StdNorm(nn.Module):
+    """Normalization by the unbiased standard deviation of channels, epsilon outside the root."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.a_2, self.b_2 = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean(dim=-1, keepdim=True)
+        return self.a_2 * x / (x.std(dim=-1, keepdim=True) + 1e-6) + self.b_2
+
+
+class SeparateAttention(nn.Module):
+    """`Attention` with a linear layer each for queries, keys, values and the result."""
+
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.linears = nn.ModuleList(nn.Linear(dim, dim) for _ in range(4))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        heads = (layer(x).view(*x.shape[:2], self.num_heads, -1) for layer in self.linears[:3])
+        q, k, v = (part.transpose(1, 2) for part in heads)
+        return self.linears[3](attend(q, k, v, mask).transpose(1, 2).flatten(-2))
+
+
+class StdNormBlock(nn.Module):
+    """`SeparateAttention` and a further layer of (N, L, D), both after a `StdNorm`.
+
+    Args:
+        stride: of the further layer; its residual has every `stride`-th token.
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, feed_forward: nn.Module, dropout: float, stride: int = 1
+    ):
+        super().__init__()
+        self.self_attn = SeparateAttention(dim, num_heads)
+        self.feed_forward = feed_forward
+        norms = (nn.ModuleDict({"norm": StdNorm(dim)}) for _ in range(2))
+        self.sublayer = nn.ModuleList(norms)
+        self.dropout, self.stride = dropout, stride
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        norm1, norm2 = (part.get_submodule("norm") for part in self.sublayer)
+        x = x + F.dropout(self.self_attn(norm1(x), mask), self.dropout, self.training)
+        change = F.dropout(self.feed_forward(norm2(x)), self.dropout, self.training)
+        return x[:, :: self.stride] + change
+
+
 def over_joints(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """A layer of (B * T, J, D) on (B, T, J, D)."""
     return layer(x.flatten(0, 1)).view(x.shape)

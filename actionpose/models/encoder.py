@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from actionpose.models.backbone import Backbone, State
 from actionpose.models.blocks import MLP, CrossAttention, autocast_disabled, frame_mask
+from actionpose.models.diffpose import DiffPoseRefiner
 from actionpose.models.dstformer import NORM_EPS, PoseEncoder, PoseOutput, PosePooling
 from actionpose.models.peers import PEERS
 from actionpose.utils.errors import UserError
@@ -218,7 +219,7 @@ def build_encoder(backbone: str = "dstformer", **settings: Any) -> Encoder:
     """The encoder of a configuration.
 
     Args:
-        backbone: dstformer, or a key of `models.peers.PEERS`.
+        backbone: dstformer, or a key of `models.peers.PEERS` but diffpose-refiner, which refines.
         settings: of `PoseEncoder`; another backbone takes those that it has, and sizes of its own.
 
     Raises:
@@ -226,8 +227,9 @@ def build_encoder(backbone: str = "dstformer", **settings: Any) -> Encoder:
     """
     if backbone == "dstformer":
         return PoseEncoder(**settings)
-    if backbone not in PEERS:
-        raise UserError(f"no backbone {backbone}: choose from dstformer, {', '.join(PEERS)}")
+    names = [name for name, peer in PEERS.items() if peer.cls is not DiffPoseRefiner]
+    if backbone not in names:
+        raise UserError(f"no backbone {backbone}: choose from dstformer, {', '.join(names)}")
     if settings.get("feet"):
         raise UserError(f"model.feet needs model.backbone dstformer, not {backbone}")
     if (dim := settings.get("dim", 0)) % (heads := settings.get("num_heads", 1)):

@@ -15,13 +15,16 @@ import torch
 from torch import Tensor
 
 from actionpose.models.backbone import Backbone
+from actionpose.models.diffpose import DiffPose, DiffPoseRefiner
+from actionpose.models.glagcn import GLAGCN
 from actionpose.models.ktpformer import KTPFormer
 from actionpose.models.mixste import MixSTE
 from actionpose.models.motionagformer import MotionAGFormer
+from actionpose.models.pstmo import PSTMO
 from actionpose.models.stcformer import STCFormer, STCFormer3DHP
 from actionpose.models.tcpformer import TCPFormer
 from actionpose.models.videopose3d import VideoPose3D
-from actionpose.skeletons import H36M17, MPI_INF_3DHP17
+from actionpose.skeletons import COCO17, H36M17, MPI_INF_3DHP17
 from actionpose.utils.errors import UserError
 
 # what torch raises for a file that is damaged, or no pickle at all
@@ -38,9 +41,10 @@ class Peer:
     Args:
         units: of poses: meters, millimeters, or half the width of the image.
         frame_step: frames of the video from one frame of a clip to the next, at 50 Hz.
-        skeleton: of keypoints and poses.
+        skeleton: of poses.
         frames: of a clip, where the weights do not tell.
         license: of the weights.
+        keypoints: the skeleton of keypoints, if it is another one.
     """
 
     cls: type[Backbone]
@@ -49,6 +53,12 @@ class Peer:
     skeleton: str = H36M17.name
     frames: int | None = None
     license: str = "none stated"
+    keypoints: str = ""
+
+    @property
+    def input_skeleton(self) -> str:
+        """That of the keypoints."""
+        return self.keypoints or self.skeleton
 
 
 _3DHP = MPI_INF_3DHP17.name
@@ -56,12 +66,19 @@ PEERS = {
     "mixste": Peer(MixSTE, "m"),
     "ktpformer": Peer(KTPFormer, "m"),
     "videopose3d": Peer(VideoPose3D, "m", license="CC BY-NC 4.0"),
+    "videopose3d-coco": Peer(VideoPose3D, "m", license="CC BY-NC 4.0", keypoints=COCO17.name),
     "stcformer": Peer(STCFormer, "m", 3, frames=81),
     "stcformer-3dhp": Peer(STCFormer3DHP, "mm", skeleton=_3DHP, frames=81),
     "motionagformer": Peer(MotionAGFormer, "image", license="Apache-2.0"),
     "motionagformer-3dhp": Peer(MotionAGFormer, "image", skeleton=_3DHP, license="Apache-2.0"),
     "tcpformer": Peer(TCPFormer, "image"),
     "tcpformer-3dhp": Peer(TCPFormer, "image", skeleton=_3DHP),
+    "pstmo": Peer(PSTMO, "m", 2, license="MIT"),
+    "pstmo-3dhp": Peer(PSTMO, "mm", skeleton=_3DHP, license="MIT"),
+    "pstmo-coco": Peer(PSTMO, "m", 2, license="MIT", keypoints=COCO17.name),
+    "glagcn": Peer(GLAGCN, "m"),
+    "diffpose": Peer(DiffPose, "m", license="MIT"),
+    "diffpose-refiner": Peer(DiffPoseRefiner, "m", license="MIT"),
 }
 
 

@@ -21,9 +21,12 @@ from torch import Tensor
 
 from actionpose.models import PoseEncoder
 from actionpose.models.backbone import Backbone
+from actionpose.models.diffpose import FRAME_STEPS, VIDEO_STEPS, DiffPose, DiffPoseRefiner
+from actionpose.models.glagcn import GLAGCN
 from actionpose.models.ktpformer import KTPFormer
 from actionpose.models.mixste import MixSTE
 from actionpose.models.motionagformer import MotionAGFormer
+from actionpose.models.pstmo import PSTMO, PSTMOPretraining, PSTMORefinement
 from actionpose.models.stcformer import STCFormer, STCFormer3DHP
 from actionpose.models.tcpformer import TCPFormer
 from actionpose.models.videopose3d import VideoPose3D
@@ -41,6 +44,25 @@ def causal_and_strided(network: VideoPose3D, x: Tensor) -> dict[str, Tensor]:
     causal = network.poses(x)
     network.causal, network.strided = False, True
     return {"y_causal": causal, "y_optimized1f": network.poses(x[:, : network.frames])}
+
+
+def middle_and_all(network: PSTMO, x: Tensor) -> dict[str, Tensor]:
+    state = network.embed(x)
+    for i in range(network.depth):
+        state = network.stage(i, state)
+    return {"y": network.lift(state), "y_all": network.lift_all(state)}
+
+
+def of_frames(network: DiffPose, x: Tensor) -> dict[str, Tensor]:
+    return {"y": network.poses(x[:, None])[:, 0]}
+
+
+def noise_and_refined(network: DiffPoseRefiner, x: Tensor) -> dict[str, Tensor]:
+    x = x[:, None]
+    outputs = {"y": network.noise(x, 3 * torch.arange(len(x)))}
+    outputs["y_frame"] = network.denoised(x, FRAME_STEPS)
+    outputs["y_video"] = network.denoised(x, VIDEO_STEPS)
+    return {key: value[:, 0] for key, value in outputs.items()}
 
 
 @dataclass
@@ -72,7 +94,16 @@ CASES = {
         sizes={"h36m_27": True, "h36m_81": False, "h36m_243": False, "h36m_243_large": False},
     ),
     "KTPFormer": Case(KTPFormer, sizes={"h36m_243": False, "h36m_81": False}),
-    "TCPFormer": Case(TCPFormer, sizes={"h36m_81": False, "h36m_243": False, "mpi_9": False}),
+    "TCPFormer": Case(TCPFormer, sizes={"h36m_81": False, "h36m_243": False}),
+    "PSTMO": Case(
+        PSTMO,
+        middle_and_all,
+        sizes={"s_243": False, "s_81": False, "full_243": False},
+        used=2,
+    ),
+    "GLAGCN": Case(GLAGCN, sizes={"h36m_243": False}),
+    "DiffPose_gcnpose": Case(DiffPose, of_frames, sizes={"official": True}),
+    "DiffPose_gcndiff": Case(DiffPoseRefiner, noise_and_refined, sizes={"official": True}),
     "STCFormer3DHP": Case(STCFormer3DHP, sizes={"width256_T9": True, "mpi_81": False}),
 }
 LARGE = pytest.mark.skipif(
@@ -89,7 +120,7 @@ def arguments(name: str, spec: Spec) -> dict[str, Any]:
     found = CASES[name].cls.sizes(
         {key: torch.empty(s, device="meta") for key, s, *_ in spec["tensors"]}
     )
-    heads = spec["args"].get("num_heads")
+    heads = spec["args"].get("num_heads")  # which all have in the specs whose code takes them
     return found | ({"num_heads": heads} if heads else {})
 
 
@@ -137,6 +168,50 @@ def test_backbone_gradients_are_the_peers(name: str) -> None:
     )
     scale = arrays["grad"].nan_to_num().abs().clamp(min=1)
     assert_close(found / scale, arrays["grad"] / scale)
+
+
+def test_pretraining_of_pstmo_restores_as_its_authors_code() -> None:
+    spec, arrays = tiny("PSTMO_MAE")
+    network = PSTMOPretraining(dim=16, depth=2, max_frames=27).double().eval()
+    network.load_state_dict(weights(spec))
+    x, hidden = (
+        arrays["x"].double(),
+        (arrays["const/mask"].bool(), arrays["const/spatial_mask"].bool()),
+    )
+    found = network(x, *hidden)
+    assert_close(found.detach(), arrays["y"])
+    sums = gradient_sums(network, spec, [found], 1)
+    scale = arrays["grad"].nan_to_num().abs().clamp(min=1)
+    assert_close(sums / scale, arrays["grad"] / scale)
+    frames, joints = hidden
+    order = [*(~frames).nonzero()[:, 0], *frames.nonzero()[:, 0]]
+    distances = [
+        (found[b, i, j] - x[b, t, j]).norm()
+        for b in range(2)
+        for i, t in enumerate(order)
+        for j in range(17)
+        if frames[t] or joints[t, j]
+    ]
+    assert_close(network.loss(x, *hidden), torch.stack(distances).mean())
+
+
+def test_pretraining_of_pstmo_starts_its_lifting() -> None:
+    shared = PSTMO(dim=16, depth=2, max_frames=27).state_dict()
+    start = PSTMOPretraining(dim=16, depth=2, max_frames=27).state_dict()
+    common = {key for key in start if key.startswith(("encoder.", "Transformer."))}
+    assert {key: start[key].shape for key in common} == {key: shared[key].shape for key in common}
+
+
+def test_refinement_of_pstmo_is_its_authors() -> None:
+    spec, arrays = tiny("PSTMO_refine")
+    network = PSTMORefinement().double().eval()
+    network.load_state_dict(weights(spec))
+    x = arrays["x"].double()
+    found = network(x[:, :1], x[:, 1:])
+    assert_close(found.detach(), arrays["y"])
+    sums = gradient_sums(network, spec, [found], 1)
+    scale = arrays["grad"].abs().clamp(min=1)
+    assert_close(sums / scale, arrays["grad"] / scale)
 
 
 @EVERY

@@ -12,6 +12,7 @@ from helpers.parity_vectors import tiny, weights
 
 from actionpose import ActionPose, Keypoints
 from actionpose.checkpoint import convert_peer, load_encoder, load_peer
+from actionpose.models.backbone import Backbone
 from actionpose.models.peers import PEERS
 from actionpose.utils.errors import UserError
 
@@ -23,6 +24,10 @@ FAMILIES = {  # name of the reference output
     "stcformer-3dhp": "STCFormer3DHP",
     "motionagformer": "MotionAGFormer",
     "tcpformer": "TCPFormer",
+    "pstmo": "PSTMO",
+    "glagcn": "GLAGCN",
+    "diffpose": "DiffPose_gcnpose",
+    "diffpose-refiner": "DiffPose_gcndiff",
 }
 
 
@@ -36,9 +41,14 @@ def content_of(name: str, **extra: Any) -> Any:
     state = weights(tiny(FAMILIES[name])[0])
     wrapped = {f"module.{key}": value for key, value in state.items()}
     random = np.random.RandomState(7)
+    if name.startswith("diffpose"):
+        averages = {key: value + 1 for key, value in state.items()}
+        return [wrapped, extra, 12, 3400, averages]
     training = {"epoch": 3, "lr": 4e-5, "optimizer": {"state": {}, "param_groups": []}} | extra
     return {
         "mixste": {**training, "random_state": random, "model_pos": wrapped},
+        "glagcn": {**training, "random_state": random, "model_pos": wrapped},
+        "pstmo": wrapped,
         "ktpformer": {**training, "random_state": random, "model_pos": wrapped},
         "videopose3d": {**training, "random_state": random, "model_pos": state},
         "stcformer": state | extra,
@@ -57,14 +67,24 @@ def heads(name: str) -> int | None:
     return tiny(FAMILIES[name])[0]["args"].get("num_heads")
 
 
+def assert_computes_reference(network: Backbone, name: str) -> None:
+    _, arrays = tiny(FAMILIES[name])
+    x, expected = arrays["x"].double(), arrays["y"]
+    if name.startswith("diffpose"):  # frame by frame
+        x, expected = x[:, None], expected[:, None]
+    if name == "diffpose-refiner":
+        expected = arrays["y_video"][:, None, :, 2:]
+        expected = expected - expected[:, :, :1]
+    with torch.no_grad():
+        found = network.double().poses(x)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_load_peer_reads_every_container(tmp_path: Path, name: str) -> None:
     network = load_peer(name, write(tmp_path, name), num_heads=heads(name))
-    _, arrays = tiny(FAMILIES[name])
     assert not network.training
-    with torch.no_grad():
-        found = network.double().poses(arrays["x"].double())
-    torch.testing.assert_close(found, arrays["y"], rtol=0, atol=1e-9)
+    assert_computes_reference(network, name)
 
 
 CONTAINERS = {
@@ -73,6 +93,10 @@ CONTAINERS = {
     "videopose3d": "VideoPose3D_pretrained.bin",
     "stcformer": "STCFormer_no_refine.pth",
     "motionagformer": "MotionAGFormer_best.pth.tr",
+    "pstmo": "PSTMO_no_refine.pth",
+    "glagcn": "GLAGCN_supervised.bin",
+    "diffpose": "DiffPose_gcn_xyz.pth",
+    "diffpose-refiner": "DiffPose_uvxyz.pth",
 }
 
 
@@ -80,10 +104,7 @@ CONTAINERS = {
 def test_load_peer_reads_what_the_authors_code_wrote(parity_data: Path, name: str) -> None:
     path = parity_data / "zoo" / "containers" / CONTAINERS[name]
     network = load_peer(name, path, num_heads=heads(name))
-    _, arrays = tiny(FAMILIES[name])
-    with torch.no_grad():
-        found = network.double().poses(arrays["x"].double())
-    torch.testing.assert_close(found, arrays["y"], rtol=0, atol=1e-9)
+    assert_computes_reference(network, name)
 
 
 class Payload:
@@ -189,5 +210,18 @@ def test_lift_refuses_weights_of_other_joints(tmp_path: Path) -> None:
         ActionPose.from_pretrained(folder, "cpu")
 
 
+def test_load_peer_takes_averages_only_when_asked(tmp_path: Path) -> None:
+    path = write(tmp_path, "diffpose")
+    plain, averaged = (load_peer("diffpose", path, ema=ema) for ema in (False, True))
+    for (name, first), second in zip(plain.named_parameters(), averaged.parameters(), strict=True):
+        assert torch.equal(first + 1, second), name
+
+
+def test_convert_peer_refuses_other_keypoints(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="takes keypoints of coco17"):
+        convert_peer("videopose3d-coco", write(tmp_path, "videopose3d"), tmp_path / "out")
+
+
 def test_peers_are_all_read() -> None:
-    assert {name.removesuffix("-3dhp") for name in PEERS} <= FAMILIES.keys()
+    families = {name.removesuffix("-3dhp").removesuffix("-coco") for name in PEERS}
+    assert families <= FAMILIES.keys()
