@@ -300,13 +300,6 @@ def load_peer(
         UserError: no such name or file; one that needs code to be unpickled; weights of another
             network, of other joints or frames, or that do not fit (with the list of what does not).
     """
-    return _peer(name, Path(path), num_heads, frames, ema)[0]
-
-
-def _peer(
-    name: str, path: Path, num_heads: int | None, frames: int | None, ema: bool
-) -> tuple[Backbone, dict[str, Any]]:
-    """The network of `load_peer`, and the arguments of its class."""
     if name not in PEERS:
         raise UserError(f"no network {name}: choose from {', '.join(PEERS)}")
     weights = state_dict(read_file(path, f"{name}'s weights"), str(path), ema=ema)
@@ -315,10 +308,9 @@ def _peer(
     if frames and fixed > 1 and frames != fixed:
         raise UserError(f"{path} has weights for clips of {fixed} frames, not {frames}")
     given = {"num_heads": num_heads, "max_frames": frames or (fixed < 2 and PEERS[name].frames)}
-    sizes |= {key: value for key, value in given.items() if value}
-    network = PEERS[name].cls(**sizes)
+    network = PEERS[name].cls(**sizes | {key: value for key, value in given.items() if value})
     load_by_name(network, weights, str(path))
-    return network.eval(), sizes
+    return network.eval()
 
 
 def convert_peer(
@@ -337,12 +329,12 @@ def convert_peer(
             f"{name} takes keypoints of {PEERS[name].input_skeleton}, which checkpoints do not: "
             "use load_peer"
         )
-    network, sizes = _peer(name, path, num_heads, frames, False)
-    peer, model = PEERS[name], {"backbone": name, **sizes, "class_token": False}
+    network = load_peer(name, path, num_heads=num_heads, frames=frames)
+    weights, peer = network.state_dict(), PEERS[name]
+    model = {"backbone": name, "class_token": False, "max_frames": network.frames}
+    model |= sizes_of(name, weights, str(path)) | ({"num_heads": num_heads} if num_heads else {})
     encoder = build_encoder(**model)
-    encoder.load_state_dict(
-        {f"backbone.{key}": value for key, value in network.state_dict().items()}, strict=False
-    )
+    encoder.load_state_dict({f"backbone.{key}": v for key, v in weights.items()}, strict=False)
     meta = {
         "stage": "converted",
         "model": model,

@@ -26,7 +26,8 @@ from actionpose.models.glagcn import GLAGCN
 from actionpose.models.ktpformer import KTPFormer
 from actionpose.models.mixste import MixSTE
 from actionpose.models.motionagformer import MotionAGFormer
-from actionpose.models.pstmo import PSTMO, PSTMOPretraining, PSTMORefinement
+from actionpose.models.pstmo import PSTMO
+from actionpose.models.pstmo_pretraining import PSTMOPretraining, PSTMORefinement
 from actionpose.models.stcformer import STCFormer, STCFormer3DHP
 from actionpose.models.tcpformer import TCPFormer
 from actionpose.models.videopose3d import VideoPose3D
