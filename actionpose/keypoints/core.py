@@ -19,12 +19,7 @@ from actionpose.keypoints import formats, npz
 from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.keypoints.layout import joint_layout, skeleton_by_name
-from actionpose.keypoints.orientation import (
-    is_mediapipe,
-    orientation_notes,
-    unmirrored,
-    y_downwards,
-)
+from actionpose.keypoints.orientation import orientation_notes, unmirrored, y_downwards
 from actionpose.keypoints.tracking import MIN_FRAMES, jump_note, short_presences, track
 from actionpose.keypoints.validation import (
     check_pixels,
@@ -307,7 +302,7 @@ class Keypoints:
         """
         points, words = unmirrored(
             *(self.keypoints_px, self.valid, self.skeleton, self.image_size),
-            exchange_sides=exchange_sides or is_mediapipe(self.skeleton, self.detector),
+            exchange_sides=exchange_sides,
         )
         return replace(self, keypoints_px=points, notes=(*self.notes, words))
 
@@ -324,7 +319,7 @@ class Keypoints:
             turned = replace(self, keypoints_px=points).unmirrored()
             points, notes = turned.keypoints_px, list(turned.notes)
         elif not noted:
-            notes += orientation_notes(points, self.valid, self.skeleton, self.detector)
+            notes += orientation_notes(points, self.valid, self.skeleton)
         used = int(self.valid.any(axis=0).sum())
         if not noted and used < _FEW * self.num_frames and self.num_frames > 2 * MIN_FRAMES:
             last = self.first_frame + self.num_frames - 1

@@ -29,6 +29,7 @@ FORM = "columns nose.x, nose_x, noseX, 2DX_nose, or x1, y1, v1; maybe `frame`, `
 NOTE = "numbered joints are in the order of their layout; fractions need `--image-size`"
 KEYS = ("nose_x", "nose_y")
 _MIN_PARTS = 8
+_BODY_AND_FACE = 501  # MediaPipe Holistic: 33 landmarks of the body, 468 of the face
 
 
 def matches(file: KeypointFile) -> bool:
@@ -66,6 +67,8 @@ def _numbered(parts: dict[str, dict[str, int]]) -> list[dict[str, int] | None]:
     first = number_of[ordered[0]] if ordered else 0
     if [number_of[part] - first for part in ordered] != list(range(len(parts))):
         raise UserError(f"the joints are not known by name, and not numbered: {', '.join(parts)}")
+    if len(ordered) == _BODY_AND_FACE:
+        ordered = ordered[: len(MEDIAPIPE33)]
     if len(ordered) not in NUMBERS_OF_JOINTS:
         raise UserError(
             f"has {len(ordered)} numbered joints; layouts are known with "

@@ -67,11 +67,13 @@ def _changing_numbers(texts: list[str], stems: list[str]) -> list[int]:
         columns.append([_integer(part[index + 1]) for part in parts])
     counting = [column for column in columns if len(set(column)) == len(column)]
     if counting:
-        return min(counting, key=lambda column: max(column) - min(column))
+        best = min(counting, key=lambda column: max(column) - min(column))
+        if _same_order(best, columns):
+            return best
     last = [frame_number(text) for text in texts]
     before = [re.split(r"\d", stem, maxsplit=1)[0] for stem in stems]
     clips = len(set(before)) > 1 and min(map(before.count, before)) > 1
-    if len(set(last)) == len(last) and not clips:
+    if len(set(last)) == len(last) and not clips and not counting:
         return last
     first = texts[0]
     other = next(
@@ -82,6 +84,13 @@ def _changing_numbers(texts: list[str], stems: list[str]) -> list[int]:
         f"the image names, such as {first!r} and {other or texts[1]!r}, differ in more than the "
         "number of the frame: one video at a time, in names that count frames"
     )
+
+
+def _same_order(column: list[int], columns: list[list[int]]) -> bool:
+    """Whether a column sorts as all together do: milliseconds behind seconds do not."""
+    together = list(zip(*columns, strict=True))
+    places = range(len(column))
+    return sorted(places, key=column.__getitem__) == sorted(places, key=together.__getitem__)
 
 
 def _integer(digits: str) -> int:

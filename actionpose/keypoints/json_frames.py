@@ -102,7 +102,7 @@ def _listed_frames(data: list[Any], is_frame: IsFrame, own_name: object) -> Fram
     if is_person(data[0] if data else None) and is_frame(data[:1]):
         return _frames_of_people(data, own_name)
     if any(map(is_frame, data[:_LOOK])):
-        times, names = times_of(data), _names(data)
+        times, names = times_of(data), frame_names(data)
         if names is None:  # the places, in the order of time
             order = range(len(data)) if times is None else np.argsort(times, kind="stable")
             names = np.argsort(order, kind="stable").tolist()
@@ -112,7 +112,7 @@ def _listed_frames(data: list[Any], is_frame: IsFrame, own_name: object) -> Fram
 
 def _frames_of_people(data: list[Any], own_name: object) -> Frames:
     """The frames of a list of people, each with the number or the time of the frame."""
-    times, names = times_of(data), _names(data)
+    times, names = times_of(data), frame_names(data)
     if names is None and times is not None:
         names = np.unique(times, return_inverse=True)[1].tolist()
     if names is None:
@@ -140,7 +140,7 @@ def require_frames(file: KeypointFile, is_frame: IsFrame, key: str) -> Frames:
     return frames
 
 
-def _names(entries: Sequence[Any]) -> list[object] | None:
+def frame_names(entries: Sequence[Any]) -> list[object] | None:
     """The number or image name that each entry of a list has; None if they have none."""
     named = next((entry for entry in entries if isinstance(entry, dict)), {})
     for key in _NUMBERS:

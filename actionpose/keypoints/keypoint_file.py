@@ -94,7 +94,7 @@ class KeypointFile:
     def json(self) -> Any:
         """The content of a JSON file; None of a folder, and where it is not JSON."""
         try:
-            return None if self.is_folder else load_json(self.path)
+            return None if self.is_folder else _unpacked(load_json(self.path))
         except UserError as error:
             self._problem = str(error)
             return None
@@ -137,6 +137,16 @@ def frame_files(folder: Path) -> list[Path]:
         if files:
             return files
     return []
+
+
+def _unpacked(data: Any) -> Any:
+    """JSON data; of a list of texts that are JSON themselves, as `to_json` gives, their content."""
+    if not isinstance(data, list) or not data or not all(isinstance(text, str) for text in data):
+        return data
+    try:
+        return [json.loads(text) for text in data]
+    except (ValueError, RecursionError):
+        return data
 
 
 def load_json(path: Path, where: str = "") -> Any:

@@ -11,12 +11,11 @@ _LOWER = ("left_knee", "right_knee", "left_ankle", "right_ankle")
 _FACE = ("nose", "left_eye", "right_eye")
 _MOST = 0.8  # of the frames
 _SURE = 0.5  # confidence of a face that is seen
+_SURE_MEDIAPIPE = 0.9  # which is often sure of a face that is turned away
 _LEAST_WIDTH = 0.15  # of shoulders, in sizes of the person: less is a view from the side
 
 
-def orientation_notes(
-    keypoints: Array, valid: BoolArray, skeleton: Skeleton, detector: str
-) -> list[str]:
+def orientation_notes(keypoints: Array, valid: BoolArray, skeleton: Skeleton) -> list[str]:
     """Notes on people whose heads are below their feet, or whose left is on the wrong side.
 
     Args:
@@ -31,17 +30,12 @@ def orientation_notes(
             "read it with y_up=True"
         )
     swapped = fraction_mirrored(keypoints[valid], skeleton)
-    if swapped > _MOST and not is_mediapipe(skeleton, detector):
+    if swapped > _MOST:
         notes.append(
             f"faces are seen, but left and right are those of a back in {swapped:.0%} of the "
             "frames: if x points left in the file, read it with mirrored=True"
         )
     return notes
-
-
-def is_mediapipe(skeleton: Skeleton, detector: str) -> bool:
-    """Whether MediaPipe found the people: it is as sure of a face that is turned away."""
-    return skeleton is MEDIAPIPE33 or detector.lower().startswith("mediapipe")
 
 
 def _fraction_upside_down(points: Array, skeleton: Skeleton) -> float:
@@ -65,7 +59,8 @@ def fraction_mirrored(points: Array, skeleton: Skeleton) -> float:
     needed = ("left_eye", "right_eye", "left_shoulder", "right_shoulder")
     if not {*needed, *_FACE} <= set(skeleton.joints):
         return 0.0
-    sure = (points[:, skeleton.indices(*_FACE), 2] > _SURE).all(1)
+    least = _SURE_MEDIAPIPE if skeleton is MEDIAPIPE33 else _SURE
+    sure = (points[:, skeleton.indices(*_FACE), 2] > least).all(1)
     left_eye, right_eye, left, right = np.moveaxis(points[:, skeleton.indices(*needed)], 1, 0)
     found = points[..., 2:] > 0
     high = np.where(found, points, -np.inf).max(1)[:, :2]

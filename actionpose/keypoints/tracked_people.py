@@ -4,24 +4,25 @@ from typing import Any
 
 from actionpose.keypoints.detections import Detections, Identity, checked_list
 from actionpose.keypoints.frame_numbers import frame_numbers
-from actionpose.keypoints.json_frames import people, rows
+from actionpose.keypoints.json_frames import frame_names, is_person, people, rows
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.utils.errors import UserError
 
 NAME = "tracked_people"
 TITLE = "tracks by person (ShanghaiTech pose, STG-NF, GEPC)"
-FORM = "object from person to frame to `keypoints`, or to a list of joints"
+FORM = (
+    "object from person to frame to `keypoints` or a list of joints, or from person to a list of "
+    "`keypoints` with the number of their `frame`"
+)
 NOTE = "names of people are their identities, names of frames the frames"
-KEYS = ("keypoints", "scores")
+KEYS = ("keypoints", "frame")
 
 
 def matches(file: KeypointFile) -> bool:
-    if not isinstance(file.json, dict) or not file.json:
+    if not isinstance(file.json, dict):
         return False
-    person = next((value for value in file.json.values() if value), None)
-    if not isinstance(person, dict) or not all(isinstance(v, dict) for v in file.json.values()):
-        return False
-    return all(_is_frame_name(name) and _keypoints(value) for name, value in person.items())
+    tracks = [track for track in file.json.values() if track]
+    return bool(tracks) and all(_is_track(track) for track in tracks[:10])
 
 
 def read(file: KeypointFile) -> Detections:
@@ -29,17 +30,32 @@ def read(file: KeypointFile) -> Detections:
         raise UserError("there is no person with frames that have keypoints")
     found: list[tuple[object, Any, Identity]] = []
     for person, track in file.json.items():
-        if not isinstance(track, dict):
-            raise UserError(f"person {person}: an object of frames is expected")
-        for name, value in track.items():
+        for name, value in _frames(track, f"person {person}"):
             where = f"person {person}, frame {name}"
-            one = people([value], where) if isinstance(value, dict) else None
-            points = one[0][0] if one else rows(checked_list(value, where), None, where)
-            found.append((name, points, person))
+            if isinstance(value, dict):
+                found += [(name, points, person) for points, _ in people([value], where)]
+            else:
+                found.append((name, rows(checked_list(value, where), None, where), person))
     numbers = frame_numbers([name for name, _, _ in found])
     return Detections.from_rows(
         [(n, points, who) for n, (_, points, who) in zip(numbers, found, strict=True)], numbers
     )
+
+
+def _frames(track: Any, where: str) -> list[tuple[object, Any]]:
+    """The name and the content of each frame of a person."""
+    if isinstance(track, dict):
+        return list(track.items())
+    names = frame_names(checked_list(track, where))
+    if names is None:
+        raise UserError(f'{where}: "frame" is missing')
+    return list(zip(names, track, strict=True))
+
+
+def _is_track(track: Any) -> bool:
+    if isinstance(track, dict):
+        return all(_is_frame_name(name) and _keypoints(value) for name, value in track.items())
+    return isinstance(track, list) and is_person(track[0]) and frame_names(track[:1]) is not None
 
 
 def _is_frame_name(name: str) -> bool:

@@ -22,7 +22,8 @@ Source = Keypoints | str | os.PathLike[str]
 Progress = Callable[[str, int | None, int], object]
 
 KEYPOINT_SUFFIXES = frozenset((".json", ".npz", ".npy", ".csv", ".trc"))
-_JSON_OR_NUMPY = (b"{", b"[", b"PK\x03\x04", b"\x93NUMPY")
+# JSON and NumPy; HDF5, pickles and MATLAB, which `Keypoints.read` refuses with advice
+_STARTS = (b"{", b"[", b"PK\x03\x04", b"\x93NUMPY", b"\x89HDF", b"\x80\x04\x95", b"MATLAB")
 
 
 def is_keypoint_file(path: Path) -> bool:
@@ -39,7 +40,7 @@ def is_keypoint_file(path: Path) -> bool:
             start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     except OSError:
         return False  # whoever opens it says why
-    return start.startswith(_JSON_OR_NUMPY)
+    return start.startswith(_STARTS)
 
 
 def read_source(

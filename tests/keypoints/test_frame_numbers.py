@@ -50,6 +50,7 @@ def test_frame_numbers_of_seconds_since_1970_keep_their_fraction() -> None:
         (["1_cam1.jpg", "1_cam2.jpg", "2_cam1.jpg", "2_cam2.jpg"], "one video"),
         (["cam1_left.jpg", "cam1_right.jpg"], "cam1_right.jpg"),
         (["a.jpg", "b.jpg"], "a.jpg"),
+        (["101500_900.jpg", "101501_100.jpg", "101501_300.jpg"], "101501_100.jpg"),
     ],
 )
 def test_frame_numbers_refuse_several_videos(names: list[str], word: str) -> None:

@@ -94,6 +94,16 @@ FORMS: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {
             "label": "waving",
         },
     ),
+    "texts of JSON": (
+        "ultralytics",
+        lambda b: [json.dumps([{"name": "person", "keypoints": lists(p)}]) for p in b],
+    ),
+    "lists by person": (
+        "tracked_people",
+        lambda b: {
+            "7": [{"frame": n, "keypoints": flat(p), "score": 1.5} for n, p in enumerate(b)]
+        },
+    ),
     "tracks by person": (
         "tracked_people",
         lambda b: {"ann": {f"{n:04d}": {"keypoints": flat(p)} for n, p in enumerate(b)}},
