@@ -331,7 +331,7 @@ def convert_peer(
         )
     network = load_peer(name, path, num_heads=num_heads, frames=frames)
     weights, peer = network.state_dict(), PEERS[name]
-    model = {"backbone": name, "class_token": False, "max_frames": network.frames}
+    model: dict[str, Any] = {"backbone": name, "class_token": False, "max_frames": network.frames}
     model |= sizes_of(name, weights, str(path)) | ({"num_heads": num_heads} if num_heads else {})
     encoder = build_encoder(**model)
     encoder.load_state_dict({f"backbone.{key}": v for key, v in weights.items()}, strict=False)
