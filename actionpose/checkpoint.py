@@ -4,8 +4,8 @@ After pretraining with text it has `labels.safetensors` too, the embeddings of t
 and may have its text encoder in `text/` (`models.text_encoder`), for other labels.
 
 All but `training.pt` is published. Reading it runs no pickle, and the model is built from the
-configuration in `meta.json`, without further settings. MotionBERT's official files are read by name
-with `weights_only`.
+configuration in `meta.json`, without further settings. MotionBERT's official files take the place
+of a folder everywhere: they are read by name with `weights_only`, and their metadata is inferred.
 """
 
 import json
@@ -33,7 +33,7 @@ from actionpose.models.peers import (
     state_dict,
 )
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_folder, sha256
+from actionpose.utils.files import atomic_folder, atomic_write, sha256
 from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
@@ -149,17 +149,61 @@ def copy_text(source: Path, folder: Path) -> None:
         shutil.copytree(source / TEXT, folder / TEXT)
 
 
+def keep_best(checkpoint: Path, run: Path, score: str) -> dict[str, Any]:
+    """Copy a checkpoint to `run/best`, unless the one there has a lower score.
+
+    Returns:
+        Step and score of the best.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    best = run / "best"
+    _, meta = load(checkpoint)
+    if best.is_dir():
+        _, known = load(best)
+        if known[score] <= meta[score]:
+            meta = known
+    if not best.is_dir() or known is not meta:
+        with atomic_folder(best, replace=True) as unfinished:
+            for path in checkpoint.iterdir():
+                if path.is_dir():
+                    shutil.copytree(path, unfinished / path.name)
+                elif path.name != "training.pt":
+                    shutil.copy(path, unfinished)
+    return {"step": meta["step"], score: meta[score]}
+
+
 def saved_steps(run: Path) -> list[Path]:
     """The complete checkpoints of a run, oldest first."""
     return sorted((run / "checkpoints").glob("[0-9]" * 7))
 
 
+def weights_file(folder: Path) -> Path:
+    """The file of the weights, by whose hash a checkpoint is known."""
+    return folder if folder.is_file() else folder / WEIGHTS
+
+
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the weights, in float32, and the metadata.
+
+    Args:
+        folder: of a checkpoint, or an official file of MotionBERT.
 
     Raises:
         UserError: not a checkpoint, a damaged one, or one of another format.
     """
+    if folder.is_file():
+        weights = motionbert_weights(folder)
+        model = _motionbert_sizes(weights, num_heads=8)
+        return weights, {
+            "stage": "MotionBERT",
+            "model": model,
+            "skeleton": "h36m17",
+            "frames": model["max_frames"],
+            "fps": PEER_FPS,
+            "normalization": "image",
+        }
     try:
         meta = current_names(
             json.loads((folder / META).read_text(encoding="utf-8")), RENAMED | RENAMED_MODEL
@@ -258,25 +302,29 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
         UserError: as `motionbert_weights`, or weights that do not fit together.
     """
     weights = motionbert_weights(source)
+    encoder = PoseEncoder(**_motionbert_sizes(weights, num_heads))
+    load_by_name(encoder, weights, "MotionBERT's file")
+    return encoder.eval()
+
+
+def _motionbert_sizes(weights: Mapping[str, Tensor], num_heads: int) -> dict[str, Any]:
+    """The settings of `PoseEncoder`, from the shapes of MotionBERT's weights."""
     if weights["temp_embed"].ndim != 4:
         raise UserError("these weights are not MotionBERT's: temp_embed is not (1, T, 1, dim)")
     _, max_frames, _, dim = weights["temp_embed"].shape
-    depth = sum(key.startswith("ts_attn.") and key.endswith(".bias") for key in weights)
     try:
-        encoder = PoseEncoder(
-            dim=dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / dim,
-            dim_rep=weights["head.weight"].shape[1],
-            max_frames=max_frames,
-            num_joints=weights["pos_embed"].shape[1],
-            class_token=False,
-        )
+        return {
+            "dim": dim,
+            "depth": sum(key.startswith("ts_attn.") and key.endswith(".bias") for key in weights),
+            "num_heads": num_heads,
+            "mlp_ratio": weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / dim,
+            "dim_rep": weights["head.weight"].shape[1],
+            "max_frames": max_frames,
+            "num_joints": weights["pos_embed"].shape[1],
+            "class_token": False,
+        }
     except KeyError as error:
         raise UserError(f"MotionBERT's weights lack {error}") from error
-    load_by_name(encoder, weights, "MotionBERT's file")
-    return encoder.eval()
 
 
 def load_peer(
@@ -349,3 +397,37 @@ def convert_peer(
     with atomic_folder(folder) as unfinished:
         _write(unfinished, encoder.state_dict(), meta)
     return folder
+
+
+def export_motionbert(checkpoint: Path, out: Path) -> dict[str, Any]:
+    """Write the weights of lifting as a file that MotionBERT's own code loads (`model_pos`).
+
+    Embedding branch and pooling are left out: lifting does not compute them.
+
+    Returns:
+        The metadata of the checkpoint.
+
+    Raises:
+        UserError: the file exists, or lifting is not the function of MotionBERT's DSTformer:
+            another backbone, feet, or frames that attend to the <POSE> token.
+    """
+    encoder, meta = load_encoder(checkpoint)
+    if not isinstance(encoder, PoseEncoder) or encoder.num_joints != encoder.num_body_joints:
+        raise UserError(f"{checkpoint} is not MotionBERT's network: another backbone, or feet")
+    if encoder.token_in_backbone:
+        raise UserError(
+            f"{checkpoint} is not MotionBERT's network: its frames attend to a <POSE> token, which "
+            "DSTformer lacks, so that poses would differ; train with model.class_token false, or "
+            "with an embedding branch (model.embedding_depth)"
+        )
+    if out.exists():
+        raise UserError(f"{out} exists already: remove it, or choose another name")
+    dropped = encoder.embedding_parameter_prefixes()
+    weights = {
+        f"module.{key}": value
+        for key, value in encoder.state_dict().items()
+        if not key.startswith(dropped)
+    }
+    with atomic_write(out) as path:
+        torch.save({"model_pos": weights}, path)
+    return meta

@@ -79,8 +79,11 @@ class CameraConfig(Settings):
 
 @dataclass(frozen=True)
 class NoiseConfig(Settings):
-    """What detectors make of a person, besides MotionBERT's noise, which all clips have."""
+    """What detectors make of a person: MotionBERT's noise, which all clips have, and more."""
 
+    person_size: float | None = None
+    """Half the box of a person, in half image widths, for whom MotionBERT's errors have their size;
+    they grow with the person. Left out, they have it whatever the person's size. (MotionBERT)"""
     coco_joint_convention: Probability = 0.0
     """Probability that spine, thorax, nose and head are placed as from COCO keypoints. (ours)"""
     random_joint_convention: Probability = 0.0
@@ -123,7 +126,7 @@ class SamplingConfig(Settings):
             bone_length_jitter=0.0,
             straighten_knees=0.0,
             camera=replace(self.camera, tilt=0.0),
-            noise=NoiseConfig(),
+            noise=NoiseConfig(person_size=self.noise.person_size),
         )
 
 
@@ -175,11 +178,11 @@ class PretrainDataConfig(SamplingConfig):
             raise UserError(f"data.masks: the fractions {self.masks} sum to more than 1")
         if not 1 <= self.window_mask[0] <= self.window_mask[1]:
             raise UserError(f"data.window_mask is shortest, longest, not {list(self.window_mask)}")
-        coco = NoiseConfig(coco_joint_convention=self.noise.coco_joint_convention)
+        coco = NoiseConfig(self.noise.person_size, self.noise.coco_joint_convention)
         if self.view != "perspective" and (self.camera, self.noise) != (CameraConfig(), coco):
             raise UserError(
-                "data.camera and data.noise (but for coco_joint_convention) need data.view: "
-                "perspective"
+                "data.camera and data.noise (but for person_size and coco_joint_convention) need "
+                "data.view: perspective"
             )
 
 
@@ -241,8 +244,6 @@ class TrainingConfig(Settings):
     """Seed of weights, clips and dropout. (ours)"""
     save_every: AtLeastOne = 1000
     """Steps between two checkpoints. (ours)"""
-    keep_checkpoints: AtLeastOne = 2
-    """Checkpoints kept; the oldest goes first. (ours)"""
     max_minutes: float | None = None
     """Save and stop after this time; the same command continues. (ours)"""
 

@@ -1,4 +1,4 @@
-"""Where checkpoints are found: in the package, in a folder, or on the Hugging Face Hub."""
+"""Where checkpoints are found: in the package, in a folder or file, or on the Hugging Face Hub."""
 
 from importlib import resources
 from pathlib import Path
@@ -14,11 +14,12 @@ def bundled() -> dict[str, Path]:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a checkpoint.
+    """The folder of a checkpoint, or the official file of MotionBERT that is named.
 
     Args:
-        name: a bundled name, the folder of a checkpoint, of a run or of a run with stages, or a
-            Hugging Face Hub id. Of a run the last checkpoint is taken, of stages the last one's.
+        name: a bundled name, the folder of a checkpoint, of a run or of a run with stages, such a
+            file, or a Hugging Face Hub id. Of a run the last checkpoint is taken, of stages the
+            last one's; RUN/best is the one with the best score.
 
     Raises:
         UserError: nothing of that name, or the Hub cannot be reached.

@@ -1,65 +1,89 @@
 #!/usr/bin/env bash
-# From the raw downloads to the tables of the paper, top to bottom. Every step is skipped when its
-# output is there, so the script goes on where it stopped.
+# From the raw downloads to Tables 1 to 3 and Figures 5, 7 and 8, top to bottom. Every step is
+# skipped when its output is there, so the script goes on where it stopped.
 #
-#   RAW=raw recipes/reproduce.sh            # days on one GPU; the data need a license
+#   RAW=raw recipes/reproduce.sh            # weeks on one GPU; the data need a license
 #   DRY=1 RAW=raw recipes/reproduce.sh      # prepares the data, then prints what would run
-#   python tests/helpers/synthetic_fixtures.py raw && SMOKE=1 RAW=raw recipes/reproduce.sh
-#                                           # minutes on synthetic fixtures; numbers mean nothing
+#   SWEEP="1 0.1 0.01" recipes/reproduce.sh # and rows of Table 1 with these alignment weights
+#
+# On synthetic files, with small recipes, in minutes; numbers mean nothing:
+#   PYTHONPATH=tests python -m helpers.paper_files smoke/raw && SMOKE=smoke recipes/reproduce.sh
 #
 # RAW holds, under their usual names:
+#   AMASS/, BABEL/, smplh/, J_regressor_h36m_correct.npy   docs/datasets/amass_babel.md
 #   h36m_sh_conf_cam_source_final.pkl          Human3.6M as MotionBERT passes it on
 #   data_train_3dhp.npz, data_test_3dhp.npz    MPI-INF-3DHP as P-STMO makes them
 #   MB_release/latest_epoch.bin                MotionBERT's pretrained weights
-# PRETRAINED_FULL, _MMM and _MAP name the pretrained encoders: runs of `actionpose pretrain` with
-# both of its tasks, with masks only, and with alignment only.
 set -euo pipefail
 
+if [ -n "${SMOKE:-}" ]; then
+    RAW=$SMOKE/raw DATA=$SMOKE/data RUNS=$SMOKE/runs RECIPES=$SMOKE/raw/recipes
+fi
 RAW=${RAW:-raw}
 DATA=${DATA:-data}
-WORK=${WORK:-runs/reproduce}
+RUNS=${RUNS:-runs}
 RECIPES=${RECIPES:-recipes}
-FULL=${PRETRAINED_FULL:-runs/pretrain}
-MMM=${PRETRAINED_MMM:-runs/pretrain_mmm}
-MAP=${PRETRAINED_MAP:-runs/pretrain_map}
-BASELINE=${PRETRAINED_BASELINE:-$RAW/MB_release/latest_epoch.bin}
+WORK=$RUNS/reproduce
+MOTIONBERT=$RAW/MB_release/latest_epoch.bin
 ACTIONPOSE=${ACTIONPOSE:-actionpose}
-OPTIONS=()
-[ -n "${DRY:-}" ] && OPTIONS+=(--dry-run)
+DRY=${DRY:+--dry-run}
 
-# 1. Data: read once, checked, and stored as flat arrays (docs/evaluation.md).
+# 1. Data: read once, checked, and stored as flat arrays.
+[ -d "$DATA/amass_babel" ] || $ACTIONPOSE prepare amass-babel "$RAW/AMASS" "$RAW/BABEL" \
+    "$DATA/amass_babel" --body-model "$RAW/smplh" --regressor "$RAW/J_regressor_h36m_correct.npy"
 [ -d "$DATA/h36m" ] || $ACTIONPOSE prepare h36m "$RAW/h36m_sh_conf_cam_source_final.pkl" "$DATA/h36m"
 [ -d "$DATA/3dhp" ] || $ACTIONPOSE prepare 3dhp "$RAW" "$DATA/3dhp"
 
-# On synthetic fixtures: recipes of a bundled model's sizes, a few steps, one encoder for all rows.
-if [ -n "${SMOKE:-}" ]; then
-    RECIPES=$WORK/recipes
-    mkdir -p "$RECIPES"
-    for name in h36m 3dhp h36m_baseline 3dhp_baseline; do
-        cat > "$RECIPES/$name.yaml" <<'YAML'
-model: {dim: 64, depth: 4, num_heads: 2, mlp_ratio: 2, dim_rep: 64, max_frames: 81,
-  middle_layer: 1, embedding_depth: 3, embedding_dim: 256}
-data: {frames: 81, stride: 27}
-training: {epochs: 0.2, batch_size: 4, learning_rate: 2e-4, device: cpu}
-YAML
-    done
-    FULL=tiny MMM=tiny MAP=tiny BASELINE=tiny
-fi
+# 2. Pretraining: the three rows of Table 3 over its baseline, MotionBERT. $1 is the recipe, $2 the
+#    run, the rest settings.
+finished() { grep -qs '"status": "finished"' "$1/report.json"; }
+pretrain() {
+    local recipe=$RECIPES/$1.yaml run=$2
+    shift 2
+    finished "$run" || $ACTIONPOSE pretrain --config "$recipe" --run "$run" $DRY \
+        --init "$MOTIONBERT" --data.corpora "$DATA/amass_babel" 1 "$@"
+}
+for recipe in paper_pretrain paper_pretrain_mmm paper_pretrain_map; do
+    pretrain $recipe "$RUNS/$recipe"
+done
+BASELINE="baseline=$MOTIONBERT" FULL="full=$RUNS/paper_pretrain"
+MMM="mmm=$RUNS/paper_pretrain_mmm" MAP="map=$RUNS/paper_pretrain_map"
 
-# 2. Table 1: fine-tune on Human3.6M (60 epochs, T = 243), score by MotionBERT's protocol.
-$ACTIONPOSE reproduce table1 --h36m "$DATA/h36m" --pretrained "full=$FULL" \
-    --out-dir "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
+# 3. The weight of the alignment loss, if SWEEP names some: pretraining and fine-tuning with each.
+SWEPT=()
+for weight in ${SWEEP:-}; do
+    run=$RUNS/paper_pretrain_alignment_$weight tuned=$WORK/h36m_alignment_$weight
+    pretrain paper_pretrain "$run" --loss-weights.alignment "$weight"
+    finished "$tuned" || $ACTIONPOSE finetune --config "$RECIPES/h36m.yaml" --run "$tuned" $DRY \
+        --init "$run" --data.paired "$DATA/h36m"
+    SWEPT+=(--checkpoint "alignment $weight=$tuned")
+done
+[ -z "$DRY" ] || SWEPT=()
 
-# 3. Table 2: fine-tune on MPI-INF-3DHP (90 epochs, T = 81, true 2D), score the valid frames.
-$ACTIONPOSE reproduce table2 --3dhp "$DATA/3dhp" --pretrained "full=$FULL" \
-    --out-dir "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
+# 4. Table 1: fine-tune on Human3.6M (60 epochs, T = 243), score by MotionBERT's protocol.
+$ACTIONPOSE reproduce table1 --h36m "$DATA/h36m" --pretrained "$FULL" \
+    --out-dir "$WORK" --recipes "$RECIPES" $DRY ${SWEPT[@]+"${SWEPT[@]}"}
 
-# 4. Table 3: the ablation; the rows above are not run again.
+# 5. Table 2: fine-tune on MPI-INF-3DHP (90 epochs, T = 81, true 2D), score the valid frames.
+$ACTIONPOSE reproduce table2 --3dhp "$DATA/3dhp" --pretrained "$FULL" \
+    --out-dir "$WORK" --recipes "$RECIPES" $DRY
+
+# 6. Table 3: the ablation; the rows above are not run again.
 $ACTIONPOSE reproduce table3 --h36m "$DATA/h36m" --3dhp "$DATA/3dhp" \
-    --pretrained "baseline=$BASELINE" --pretrained "mmm=$MMM" \
-    --pretrained "map=$MAP" --pretrained "full=$FULL" \
-    --out-dir "$WORK" --recipes "$RECIPES" ${OPTIONS[@]+"${OPTIONS[@]}"}
+    --pretrained "$BASELINE" --pretrained "$MMM" --pretrained "$MAP" --pretrained "$FULL" \
+    --out-dir "$WORK" --recipes "$RECIPES" $DRY
+[ -z "$DRY" ] || exit 0
 
-# 5. Figure 7: two occluded frames and a clear one, ours beside the baseline.
-[ -n "${DRY:-}" ] || $ACTIONPOSE reproduce figure7 --h36m "$DATA/h36m" \
+# 7. Figure 5: the embeddings of BABEL's motions, without and with text. Figure 7: two occluded
+#    frames and a clear one, ours beside the baseline. Figure 8: clips of Human3.6M.
+[ -f "$WORK/figure5.png" ] || $ACTIONPOSE reproduce figure5 --data "$DATA/amass_babel" \
+    --checkpoint "$RUNS/paper_pretrain" --baseline "$MOTIONBERT" -o "$WORK/figure5.png"
+[ -f "$WORK/figure7.png" ] || $ACTIONPOSE reproduce figure7 --h36m "$DATA/h36m" \
     --checkpoint "$WORK/h36m_full" --baseline "$WORK/h36m_baseline" -o "$WORK/figure7.png"
+part=a
+for labels in "bend down, kneel" "sit down, get up from a chair" \
+    "walk, stand, walk forward, walk backward"; do
+    [ -f "$WORK/figure8$part.png" ] || $ACTIONPOSE reproduce figure8 --h36m "$DATA/h36m" \
+        --checkpoint "$WORK/h36m_full" --labels "$labels" -o "$WORK/figure8$part.png"
+    part=$(tr abc bcd <<< "$part")
+done

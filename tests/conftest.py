@@ -15,7 +15,7 @@ import pytest
 import torch
 from helpers.arm_motions import arms, one_person
 from helpers.command_line import environment
-from helpers.pretrained import write_checkpoint
+from helpers.pretrained import write_bert, write_checkpoint
 from helpers.training_runs import SCRIPT
 
 from actionpose import ActionPose, Keypoints
@@ -74,27 +74,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.fixture(scope="session")
 def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of three layers as drawn, whose words are those of the made-up motions and letters."""
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("bert")
-    words = "walk run sit down on a the chair with left right leg kick jump and move".split()
-    letters = [mark + chr(code) for mark in ("", "##") for code in range(ord("a"), ord("z") + 1)]
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters]
-    vocabulary = list(dict.fromkeys(vocabulary))
-    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = transformers.BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-        initializer_range=0.2,  # texts as different as trained ones
-    )
-    transformers.BertModel(sizes).save_pretrained(folder)
-    return folder
+    pytest.importorskip("transformers")
+    return write_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture

@@ -4,17 +4,18 @@ import contextlib
 import errno
 import json
 import resource
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from actionpose import checkpoint, model_hub
+from actionpose import ActionPose, checkpoint, model_hub
 from actionpose.config import ModelConfig
 from actionpose.models import PoseEncoder, build_encoder
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import sha256
 from actionpose.utils.yaml_config import to_dict
 
 SIZES = ModelConfig(
@@ -270,3 +271,42 @@ def test_load_by_name_lets_some_names_be_missing() -> None:
 def test_save_writes_readable_metadata(tmp_path: Path) -> None:
     text = (save(tmp_path, 7) / "meta.json").read_text(encoding="utf-8")
     assert json.loads(text)["model"]["dim"] == 8 and text.endswith("}\n")
+
+
+def official_file(path: Path) -> PoseEncoder:
+    torch.manual_seed(1)
+    sizes = {"dim": 16, "depth": 2, "dim_rep": 8, "max_frames": 9, "class_token": False}
+    model = PoseEncoder(num_heads=8, **sizes)
+    torch.save({"model_pos": {f"module.{k}": v for k, v in model.state_dict().items()}}, path)
+    return model.eval()
+
+
+def test_official_files_take_the_place_of_a_checkpoint(tmp_path: Path) -> None:
+    model = official_file(tmp_path / "official.bin")
+    path = model_hub.find(tmp_path / "official.bin")
+    loaded, meta = checkpoint.load_encoder(path)
+    assert_same(loaded.state_dict(), model.state_dict())
+    assert (meta["frames"], meta["normalization"], meta["model"]["depth"]) == (9, "image", 2)
+    lifter = ActionPose.from_pretrained(path, "cpu")
+    assert not lifter.knows_actions and lifter.checkpoint["sha256"] == sha256(path)
+    published = checkpoint.publish(path, tmp_path / "published")
+    clip = torch.rand(1, 9, 17, 3)
+    again, _ = checkpoint.load_encoder(published)
+    torch.testing.assert_close(again(clip).pose, model(clip).pose, atol=1e-3, rtol=0)
+
+
+def test_export_motionbert_is_the_same_function(tmp_path: Path) -> None:
+    """With an embedding branch, lifting is DSTformer's; with the token in its layers it is not."""
+    sizes = replace(SIZES, dim=16, num_heads=8, embedding_depth=1)
+    branched = build_encoder(**asdict(sizes)).eval()
+    folder = checkpoint.save(tmp_path, 1, branched, {"model": to_dict(sizes)}, {})
+    checkpoint.export_motionbert(folder, tmp_path / "mine.bin")
+    plain = checkpoint.load_motionbert(tmp_path / "mine.bin")
+    assert not plain.class_token
+    clip = torch.rand(2, 9, 17, 3)
+    torch.testing.assert_close(plain(clip).pose, branched(clip).pose, atol=1e-6, rtol=0)
+    with pytest.raises(UserError, match="exists already"):
+        checkpoint.export_motionbert(folder, tmp_path / "mine.bin")
+    with pytest.raises(UserError, match="its frames attend to a <POSE> token"):
+        checkpoint.export_motionbert(save(tmp_path, 2), tmp_path / "other.bin")
+    assert not (tmp_path / "other.bin").exists()

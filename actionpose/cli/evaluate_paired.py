@@ -42,6 +42,10 @@ def h36m(
     all_frames: Annotated[
         bool, arg(help="score the videos' tails too; not the peers' protocol")
     ] = False,
+    family: Annotated[
+        Literal["pstmo", "ktpformer"] | None,
+        arg(help="whose protocol on VideoPose3D's files; pstmo if not given"),
+    ] = None,
     no_flip: NoFlip = False,
     frames: Frames = None,
     seed: Annotated[int, arg(help="of the stretching of videos shorter than a window")] = 0,
@@ -51,6 +55,7 @@ def h36m(
 ) -> None:
     """Score on Human3.6M by the protocol of the data: MotionBERT's or VideoPose3D's."""
     from actionpose.evaluation.paired import protocol_for
+    from actionpose.evaluation.protocols import CPN_FAMILIES
     from actionpose.prepare.paired.h36m import prepare_h36m
 
     if predictions and (overwrite_xy or keypoints == "truth"):
@@ -59,8 +64,14 @@ def h36m(
     if overwrite_xy:
         notes += ("x and y overwritten by the input: only depth errs",)
     with _opened(data, ("h36m-sh", "h36m-cpn"), prepare_h36m) as pairs:
+        if family and pairs.kind != "h36m-cpn":
+            raise UserError(f"--family is for VideoPose3D's files, but {data} is {pairs.kind}")
         protocol = protocol_for(
-            pairs, frames=frames, all_frames=all_frames, flip=not no_flip, notes=notes
+            *(pairs, CPN_FAMILIES[family] if family else None),
+            frames=frames,
+            all_frames=all_frames,
+            flip=not no_flip,
+            notes=notes,
         )
         inputs = {"keypoints": keypoints, "overwrite_xy": overwrite_xy}
         source, out = (checkpoint, predictions, inputs), (json_out, errors_dir)
@@ -77,6 +88,10 @@ def mpi_inf_3dhp(
     average: Annotated[
         Literal["frames", "sequences"], arg(help="what every mean is taken over")
     ] = "frames",
+    scale: Annotated[
+        Literal["constant", "image_width"],
+        arg(help="a network's unit: 1024 mm, or 1 mm a pixel of half the test image's width"),
+    ] = "constant",
     no_flip: NoFlip = False,
     frames: Frames = None,
     batch_size: BatchSize = 16,
@@ -94,7 +109,12 @@ def mpi_inf_3dhp(
     with _opened(data, ("3dhp",), prepare) as pairs:
         counted = PAPER14 if joints == "paper14" else ALL17
         protocol = protocol_for(
-            pairs, frames=frames, flip=not no_flip, average=average, joints=counted
+            pairs,
+            frames=frames,
+            flip=not no_flip,
+            average=average,
+            joints=counted,
+            scale=scale,
         )
         source, out = (checkpoint, predictions, dict[str, Any]()), (json_out, errors_dir)
         _score(pairs, protocol, source, out, 0, batch_size, device, quiet)
@@ -148,6 +168,7 @@ def _score(
         raise UserError(f"--batch-size must be 1 or more, not {batch_size}")
     if protocol.frames < 1:
         raise UserError(f"--frames must be 1 or more, not {protocol.frames}")
+    in_units = checkpoint is not None
     if checkpoint is not None:
         model = datasets.load_model(checkpoint, pairs.kind, device)
         datasets.check_window(model, protocol)
@@ -157,14 +178,16 @@ def _score(
     else:
         assert predictions is not None
         windows = datasets.windows_of(pairs, protocol, seed)
-        predict, who = load_predictions(predictions, pairs, windows)
+        predict, who = load_predictions(predictions, pairs, windows, protocol.root)
         identity = {"predictions": who}
+        in_units = who["array"] == "pose"
     evaluation = datasets.evaluate(
         predict,
         pairs,
         protocol,
         seed=seed,
         batch_size=batch_size,
+        in_units=in_units,
         progress=lambda batches: progress_bar(batches, quiet=quiet, unit="batch"),
     )
     report = {**evaluation.report, **identity}
@@ -193,6 +216,8 @@ def _print(report: dict[str, Any]) -> None:
     for group, row in groups.items():
         print(f"{group:{width}}", *(f"{row[name]:9.2f}" for name in names), f"{row['frames']:9}")
     print(f"{'all':{width}}", *(f"{report[name]:9.2f}" for name in names), f"{report['frames']:9}")
+    for found in report.get("scales", {}).values():
+        print(f"{'all':{width}}", *(f"{found[name]:9.2f}" for name in names), found["protocol"])
     print(f"{report['protocol']}")
     left_out = f"; left out: {len(report['blocked'])} videos" if report["blocked"] else ""
     print(

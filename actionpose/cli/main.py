@@ -50,6 +50,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "pretrain": "train.pretrain",
         "finetune": "train.finetune",
         "models convert": "models.models_convert",
+        "models export": "models.models_export",
         "models calibrate": "models.models_calibrate",
     },
     "Evaluate": {

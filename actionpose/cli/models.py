@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -22,10 +22,11 @@ def models_info(checkpoint: Positional[str] = "tiny", network: str | None = None
     """Show the metadata of a checkpoint, or of the official file of another author's network.
 
     Args:
-        checkpoint: Bundled name, checkpoint or run folder, or Hub id; or a file, with --network.
+        checkpoint: Bundled name, checkpoint or run folder, official MotionBERT file, or Hub id; or
+            another file, with --network.
         network: The name of the file's network, such as mixste.
     """
-    from actionpose.checkpoint import WEIGHTS, load, load_peer
+    from actionpose.checkpoint import load, load_peer, weights_file
     from actionpose.model_hub import find
     from actionpose.models.peers import PEERS
     from actionpose.utils.files import sha256
@@ -39,7 +40,7 @@ def models_info(checkpoint: Positional[str] = "tiny", network: str | None = None
         return
     folder = find(checkpoint)
     weights, meta = load(folder)
-    print(json.dumps({**meta, "sha256": sha256(folder / WEIGHTS)}, indent=2))
+    print(json.dumps({**meta, "sha256": sha256(weights_file(folder))}, indent=2))
     print(f"{sum(value.numel() for value in weights.values()):,} parameters")
 
 
@@ -56,7 +57,8 @@ def models_convert(
     The official file of another author's network becomes a checkpoint that `lift` takes.
 
     Args:
-        checkpoint: Checkpoint or run folder; or a file, with --network.
+        checkpoint: Checkpoint or run folder, or an official MotionBERT file; or another file, with
+            --network.
         out: Folder to make.
         text: Also the trained text encoder, for labels that training has not seen.
         network: The name of the file's network, such as mixste.
@@ -71,6 +73,27 @@ def models_convert(
         print(f"wrote   {convert_peer(network, file, out, num_heads=num_heads, frames=frames)}")
     else:
         print(f"wrote   {publish(find(checkpoint), out, text=text)}")
+
+
+def models_export(
+    checkpoint: Positional[str],
+    out: Positional[Path],
+    to: Annotated[Literal["motionbert"], arg(help="the format")] = "motionbert",
+) -> None:
+    """Write the network of lifting for MotionBERT's own code.
+
+    Args:
+        checkpoint: One whose frames attend to no <POSE> token; others are refused.
+        out: File to make, such as mine.bin.
+    """
+    from actionpose.checkpoint import export_motionbert
+    from actionpose.model_hub import find
+
+    meta = export_motionbert(find(checkpoint), out)
+    names = {"dim": "dim_feat", "max_frames": "maxlen"}  # of MotionBERT's settings
+    sizes = ("dim", "dim_rep", "depth", "num_heads", "mlp_ratio", "max_frames")
+    told = ", ".join(f"{names.get(size, size)} {meta['model'][size]:g}" for size in sizes)
+    print(f"wrote   {out}: {told}; input in units of the {meta['normalization']}")
 
 
 def models_calibrate(

@@ -15,6 +15,7 @@ Source = Annotated[
     Positional[Path], arg(metavar="FOLDER", help="the original files, anywhere below it")
 ]
 Corpus = Annotated[Positional[Path], arg(metavar="OUT", help="folder of the new corpus")]
+Force = Annotated[bool, arg(help="prepare files that fail checks of sides and sizes, marked")]
 Paired = Annotated[Positional[Path], arg(metavar="OUT", help="folder of the prepared data")]
 
 SHOWN = 10  # files named on the screen; the corpus names them all
@@ -238,6 +239,7 @@ def h36m(
     out_dir: Paired,
     keypoints: Annotated[Path | None, arg(help="2D file that goes with VideoPose3D's npz")] = None,
     cameras: Annotated[Path | None, arg(help="JSON of extrinsics that goes with it")] = None,
+    force: Force = False,
 ) -> None:
     """Prepare Human3.6M, from MotionBERT's pkl or VideoPose3D's npz files.
 
@@ -246,7 +248,7 @@ def h36m(
     """
     from actionpose.prepare.paired.h36m import prepare_h36m
 
-    _report(prepare_h36m(source, out_dir, keypoints=keypoints, cameras=cameras))
+    _report(prepare_h36m(source, out_dir, keypoints=keypoints, cameras=cameras, force=force))
 
 
 def mpi_inf_3dhp(
@@ -255,6 +257,7 @@ def mpi_inf_3dhp(
     annotation: Annotated[
         Literal["univ_annot3", "annot3"], arg(help="what the millimeters are made from")
     ] = "univ_annot3",
+    force: Force = False,
 ) -> None:
     """Prepare MPI-INF-3DHP, from P-STMO's data_train_3dhp.npz and data_test_3dhp.npz.
 
@@ -263,7 +266,7 @@ def mpi_inf_3dhp(
     """
     from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 
-    _report(prepare_3dhp(source, out_dir, annotation=annotation))
+    _report(prepare_3dhp(source, out_dir, annotation=annotation, force=force))
 
 
 def _report(folder: Path) -> None:
@@ -281,5 +284,7 @@ def _report(folder: Path) -> None:
     if "knee_to_neck_mm" in info:
         sizes = [mm for split in info["knee_to_neck_mm"].values() for mm in split.values()]
         print(f"bodies  knee to neck {min(sizes):.0f} to {max(sizes):.0f} mm: {info['annotation']}")
+    for failed in info["forced"]:
+        print(f"forced  {failed}")
     if info["synthetic"]:
         print(SYNTHETIC)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import UseAppendAction, arg
 
@@ -62,7 +62,7 @@ class TableOptions:
         check_plan(plan, weights)
         make_folder(self.out_dir)
         run_plan(plan)
-        print(write_table(name, collect(plan), self.out_dir))
+        print(write_table(name, collect(plan, both_scales=name == "table2"), self.out_dir))
         print(f"wrote   {self.out_dir / name}.txt, .csv, .tex")
 
 
@@ -110,10 +110,15 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
 def figure5(
     data: Data,
     checkpoint: Checkpoint,
-    baseline: Annotated[str, arg(help="a checkpoint trained without text (average pooling)")],
+    baseline: Annotated[
+        str, arg(help="trained without text (average pooling), such as MotionBERT's official file")
+    ],
     out: Out = Path("figure5.png"),
     split: str = "val",
-    num_labels: Annotated[int, arg(help="the most frequent labels")] = 12,
+    num_labels: Annotated[int, arg(help="the most frequent verbs or labels")] = 12,
+    by: Annotated[
+        Literal["verb", "label"], arg(help="what is one action: its verb, or its whole text")
+    ] = "verb",
     json_out: Json = None,
     seed: int = 0,
 ) -> None:
@@ -127,9 +132,10 @@ def figure5(
         *(find(checkpoint), find(baseline), corpora, out),
         split=split,
         num_labels=num_labels,
+        by=by,
         seed=seed,
     )
-    print(f"{report['clips']} clips, {report['labels']} labels, split {report['split']}")
+    print(f"{report['clips']} clips, {report['labels']} {by}s, split {report['split']}")
     for name, score in report["scores"].items():
         print(
             f"{name:14} 5-NN {score['knn']:.3f} (most frequent label {score['knn_chance']:.3f}), "
@@ -167,24 +173,32 @@ def figure7(
 
 
 def figure8(
-    data: Data,
     labels: Annotated[str, arg(help="two or more, with commas between")],
     checkpoint: Checkpoint,
+    data: Data = (),
+    h36m: Annotated[Path | None, arg(help="prepared Human3.6M, in place of a corpus")] = None,
     out: Out = Path("figure8.png"),
-    motion: Annotated[UseAppendAction[tuple[str, ...]], arg(help="an id; may be repeated")] = (),
+    motion: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(help="a motion or a clip; may be repeated")
+    ] = (),
     split: str = "val",
     json_out: Json = None,
 ) -> None:
     """Draw clips with the probability of each of some labels."""
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.experiments.embedding_figures import draw_figure8
+    from actionpose.datasets.paired import open_paired
+    from actionpose.experiments.embedding_figures import draw_figure8, embed_spans, embed_videos
     from actionpose.model_hub import find
 
-    corpora = [open_corpus(folder) for folder in data]
+    if bool(data) == bool(h36m):
+        raise UserError("name corpora with --data, or Human3.6M with --h36m, and not both")
+    folder = find(checkpoint)
+    if h36m:
+        found = embed_videos(folder, open_paired(h36m, "test"))
+    else:
+        found = embed_spans(folder, [open_corpus(each) for each in data], split)
     chosen = [label for label in map(str.strip, labels.split(",")) if label]
-    report = draw_figure8(
-        find(checkpoint), corpora, chosen, out, motions=list(motion) or None, split=split
-    )
+    report = draw_figure8(folder, found, chosen, out, motions=list(motion) or None)
     for clip in report:
         table = ", ".join(f"{label} {p:.2f}" for label, p in clip["probabilities"].items())
         print(f"{clip['clip']} ({clip['label']}): {table}")

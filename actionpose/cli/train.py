@@ -17,35 +17,51 @@ Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
 
 def finetune(arguments: list[str]) -> None:
     """Fine-tune the encoder on 2D keypoints with 3D ground truth."""
-    from actionpose.training.finetune import finetune as train
+    from actionpose.training.finetune import clips_per_epoch, finetune
 
-    _train("finetune", FinetuneConfig, train, arguments)
+    _train("finetune", FinetuneConfig, finetune, clips_per_epoch, arguments)
 
 
 def pretrain(arguments: list[str]) -> None:
     """Pretrain the encoder on masked motion and on the text of its actions."""
-    from actionpose.training.pretrain import pretrain as train
+    from actionpose.training.pretrain import clips_per_epoch, pretrain
 
-    _train("pretrain", PretrainConfig, train, arguments)
+    _train("pretrain", PretrainConfig, pretrain, clips_per_epoch, arguments)
 
 
-def _train(name: str, cls: type[Config], train: Callable[..., Any], arguments: list[str]) -> None:
+def _train(
+    name: str,
+    cls: type[Config],
+    train: Callable[..., Any],
+    clips_per_epoch: Callable[[Any], int],
+    arguments: list[str],
+) -> None:
     """Train with the recipe of --config, or the defaults, as other options change it."""
     if {"-h", "--help"} & set(arguments):
         print(_help(cls, name))
         return
+    from actionpose.training.cost import estimate
+    from actionpose.utils.yaml_config import checked
+
     path, arguments = take_option(arguments, "--config")
     recipe = load_recipe(cls, path) if path else cls()
     # tyro makes options of the keys of a default; new corpora replace those of the recipe
     default: Any = replace(recipe, data=replace(recipe.data, corpora={}))
 
-    def command(run: Path, config: Any = default, quiet: Quiet = False) -> Any:
+    def command(
+        run: Path, config: Any = default, dry_run: bool = False, quiet: Quiet = False
+    ) -> Any:
         corpora = config.data.corpora or recipe.data.corpora
         config = replace(config, data=replace(config.data, corpora=corpora))
+        if dry_run:
+            print("\n".join(estimate(checked(config), clips_per_epoch(config))))
+            return None
         return train(config, run, quiet=quiet)
 
     command.__annotations__["config"] = Annotated[cls, arg(name="")]
     outcome = parse(command, name, arguments)
+    if outcome is None:
+        return
     print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
@@ -56,7 +72,8 @@ def _help(cls: type[Config], name: str) -> str:
     lines = [
         f"usage: actionpose {name} [--config RECIPE.yaml] --run FOLDER [-q] [--SETTING VALUE ...]",
         "",
-        "Train in the folder --run, or continue there; -q, --quiet shows no progress bar. A recipe",
+        "Train in the folder --run, or continue there; -q, --quiet shows no progress bar. With",
+        "--dry-run print steps, hours and memory, and train nothing. A recipe",
         "gives the settings that differ from the defaults, and options override both. The entries",
         "of a dictionary are options: --loss-weights.velocity 2. docs/config.md has all of it.",
     ]

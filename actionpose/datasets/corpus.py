@@ -6,7 +6,8 @@ A corpus is a folder of three files, and of a fourth if it has feet:
   order of H36M17. It is memory-mapped.
 - `segments.jsonl`: a line per labeled segment of a motion. `start` and `stop` are rows of
   `joints.npy`. Every motion has at least one line of kind "sequence" that spans it whole; its
-  text is empty where the motion has no text of its own. Segments may overlap.
+  text is empty where the motion has no text of its own. Segments may overlap. `categories`, where
+  a line has them, are the source's classes of the action (BABEL's `act_cat`).
 - `corpus.json`: format version, skeleton, rate, source, license, what was skipped and why, and
   the hashes of the others.
 - `feet.npy`: (F, 4, 3) float32, the joints of H36M17_FEET that H36M17 has not, of the same frames.
@@ -55,6 +56,7 @@ class Segment:
     text: str
     kind: Kind
     derived: tuple[str, ...] = ()  # joints of the feet, of a "sequence"
+    categories: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -77,6 +79,7 @@ class Motion:
     labels: list[tuple[int, int, str, Kind]] = field(default_factory=list)  # start, stop in frames
     feet_m: Array | None = None  # (T, 4, 3) as `FEET`; NaN throughout for a joint that is absent
     derived: tuple[str, ...] = ()  # those of `FEET` that were computed from other joints
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of texts
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,9 @@ class Corpus:
     joints_m: NDArray[np.float32]  # (F, 17, 3), memory-mapped
     segments: list[Segment]
     feet_m: NDArray[np.float32] | None = None  # (F, 4, 3), memory-mapped
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_corpus, (self.folder,)  # processes open the files again
 
     @property
     def name(self) -> str:
@@ -148,9 +154,12 @@ def write_corpus(
                 for start, stop, text, kind in [whole, *motion.labels]:
                     rows = (num_frames + start, num_frames + stop)
                     row = Segment(motion.id, motion.subject, motion.split, *rows, text, kind)
-                    values = asdict(replace(row, derived=motion.derived if row.is_whole else ()))
-                    if not values["derived"]:
-                        del values["derived"]
+                    derived = motion.derived if row.is_whole else ()
+                    known = motion.categories.get(text, ()) if kind != "transition" else ()
+                    values = asdict(replace(row, derived=derived, categories=known))
+                    for name in ("derived", "categories"):  # few lines have them
+                        if not values[name]:
+                            del values[name]
                     table.write(json.dumps(values, ensure_ascii=False) + "\n")
                 num_frames += length
         if not ids:
@@ -210,7 +219,7 @@ def open_corpus(folder: Path | str) -> Corpus:
         check_format(folder, info)
         joints_m = np.load(folder / "joints.npy", mmap_mode="r")
         with open(folder / "segments.jsonl", encoding="utf-8", newline="\n") as lines:
-            segments = [Segment(**json.loads(line)) for line in lines]
+            segments = [_segment(json.loads(line)) for line in lines]
         feet_m = None
         if "feet.npy" in info["sha256"]:
             feet_m = np.load(folder / "feet.npy", mmap_mode="r")
@@ -221,6 +230,10 @@ def open_corpus(folder: Path | str) -> Corpus:
                 f"{folder}: joints.npy has shape {joints_m.shape}, not what corpus.json says"
             )
     return Corpus(folder, info, joints_m, segments, feet_m)
+
+
+def _segment(row: dict[str, Any]) -> Segment:
+    return Segment(**row | {name: tuple(row.get(name, ())) for name in ("derived", "categories")})
 
 
 def verify_corpus(folder: Path | str) -> Corpus:

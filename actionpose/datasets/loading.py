@@ -7,7 +7,7 @@ exactly, a failure can be made again, and any number of processes makes the same
 import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -48,6 +48,16 @@ class Batches(IterableDataset[dict[str, Any]]):
                 "processes"
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it is made from: workers that start anew open the files and index them again."""
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _made_again, (type(self), settings)
+
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
     def starting_at(self, step: int) -> Self:
         """The same batches from another step on."""
         other = copy.copy(self)
@@ -67,6 +77,10 @@ class Batches(IterableDataset[dict[str, Any]]):
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         return map(self.batch, itertools.count(self.first_step + first, step))
+
+
+def _made_again(cls: type[Batches], settings: dict[str, Any]) -> Batches:
+    return cls(**settings)
 
 
 def open_corpora(weights: Mapping[str, float]) -> WeightedCorpora:

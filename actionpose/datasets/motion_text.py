@@ -4,7 +4,7 @@ To what a clip of `lifting` has, a clip adds
 
 - hidden: (T, J) bool, True where the input is masked
 - candidates: (K + 1,) int64, rows of the vocabulary; the first is the clip's label, no other is
-  true anywhere in it
+  true anywhere in it, or has the categories of one that is
 - positives: (M,) int64, every row of the vocabulary that is true somewhere in the clip, then -1
 """
 
@@ -38,7 +38,7 @@ from actionpose.datasets.spans import (
 from actionpose.geometry.camera import heading_rad
 from actionpose.models.text_encoder import mirror_text, normalize_text
 from actionpose.utils.errors import UserError, UserNotice
-from actionpose.utils.typing import Array
+from actionpose.utils.typing import Array, IntArray
 
 _SAMPLING_POWER = {"uniform": 0.0, "square_root": -0.5, "balanced": -1.0}
 
@@ -107,6 +107,7 @@ class MotionTextBatches(Batches):
         self.labels = sorted(texts)
         row = {text: number for number, text in enumerate(self.labels)}
         self._mirrored = np.array([row.get(mirror_text(text), -1) for text in self.labels])
+        self._same_categories = self._rows_of_one_category(row)
         self._row = np.array([row[span.text] for span in self.spans])
         annotations: dict[tuple[int, str], set[tuple[int, int, int]]] = {}
         for span in self.spans:
@@ -123,9 +124,27 @@ class MotionTextBatches(Batches):
             len(np.unique(rows[:, 2])) for rows in self._annotations.values()
         )
 
+    def _rows_of_one_category(self, row: dict[str, int]) -> dict[int, IntArray]:
+        """For rows of the vocabulary, all rows that have the same categories of the source.
+
+        A text and its mirror have the same.
+        """
+        rows_of: dict[frozenset[str], set[int]] = {}
+        for span in self.spans:
+            if span.categories and not self.config.shuffle_texts:
+                own = {row[span.text], row.get(mirror_text(span.text), row[span.text])}
+                rows_of.setdefault(frozenset(span.categories), set()).update(own)
+        return {own: np.array(sorted(rows)) for rows in rows_of.values() for own in rows}
+
+    def _no_negatives(self, positives: IntArray) -> IntArray:
+        """The rows that are true in a clip, and those that have the categories of one of them."""
+        alike = [self._same_categories[own] for own in positives if own in self._same_categories]
+        return np.unique(np.concatenate([positives, *alike]))
+
     def _possible_negatives(self) -> int:
         """K, unless the vocabulary is too small for a motion that has many of its labels."""
-        wanted, possible = self.negatives, len(self.labels) - self._most_positives
+        most = max(len(self._no_negatives(spans[:, 2])) for spans in self._annotations.values())
+        wanted, possible = self.negatives, len(self.labels) - most
         if wanted == 0 or possible >= wanted:
             return wanted
         if possible < 1:
@@ -134,7 +153,7 @@ class MotionTextBatches(Batches):
                 "needs texts that are not true; add data, or set loss_weights without alignment"
             )
         warnings.warn(
-            f"{len(self.labels)} labels, of which a motion has up to {self._most_positives}, leave "
+            f"{len(self.labels)} labels, of which a motion excludes up to {most}, leave "
             f"{possible} negatives at least: alignment.negatives is lowered from {wanted}",
             UserNotice,
             stacklevel=4,
@@ -172,7 +191,8 @@ class MotionTextBatches(Batches):
         if rng.random() < config.mirror:
             clip = mirrored(clip)
             label, positives = self._mirrored[label], self._mirrored[positives]
-        negatives = draw_negatives(len(self.labels), positives, self.negatives, rng)
+        excluded = self._no_negatives(positives)
+        negatives = draw_negatives(len(self.labels), excluded, self.negatives, rng)
         clip = subsample(clip, config.temporal_stride, config.frames)
         clip["candidates"] = np.concatenate([[label], negatives]).astype(np.int64)
         clip["positives"] = np.full(self._most_positives, -1)
@@ -205,6 +225,9 @@ class MotionTextBatches(Batches):
                 yaw_rad += heading_rad(joints_m[0]) + np.pi / 2
             rng.normal()  # version 0.1 drew a scale here: its clips stay the same
             clip = orthographic_clip(
-                joints_m, yaw_rad, config.normalization, rng, detected_m=detected_m, hidden=hidden
+                *(joints_m, yaw_rad, config.normalization, rng),
+                detected_m=detected_m,
+                hidden=hidden,
+                person_size=config.noise.person_size,
             )
         return clip | {"hidden": hidden}

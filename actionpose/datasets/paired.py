@@ -90,6 +90,9 @@ class PairedDataset:
     mm_per_px: Array | None
     scored: BoolArray | None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_paired, (self.folder, self.split)  # processes open the files again
+
     @property
     def kind(self) -> str:
         return str(self.info["kind"])

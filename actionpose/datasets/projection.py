@@ -26,7 +26,8 @@ Clip = dict[str, Any]
 IMAGE_SIZE = (1000, 1000)
 UNITS_PER_M = 0.298  # of orthographic views: MotionBERT's
 # Half the box of a 1.7 m person in Human3.6M, about 4 mm a pixel, in units of half the image
-# width: the size of person for which the noise was measured. It grows with the person.
+# width: the size of person for which the noise was measured. In the open benchmark it grows with
+# the person.
 NOISE_PERSON_SIZE = 0.42
 TILT_DEG = (-20.0, 30.0)  # of a tilted camera, downwards
 _NEAREST_M = 1.0  # no joint comes nearer to the camera
@@ -94,6 +95,7 @@ def perspective_clip(
     *,
     detected_m: Array | None = None,
     hidden: BoolArray | None = None,
+    person_size: float | None = NOISE_PERSON_SIZE,
 ) -> Clip:
     """Project a motion as a camera and a detector do.
 
@@ -103,6 +105,7 @@ def perspective_clip(
         rng: draws the detector's errors; None means none, and confidence 1.
         detected_m: (T, 17, 3) where the detector places the joints, if not at `joints_m`.
         hidden: (T, 17) True where the input is missing.
+        person_size: of the detector's errors, as in `NoiseConfig`.
     """
     in_camera_m = camera.from_world(joints_m)
     points_m = in_camera_m if detected_m is None else camera.from_world(detected_m)
@@ -111,7 +114,7 @@ def perspective_clip(
     image = image_frame(IMAGE_SIZE)
     return _clip(
         camera.project(points_m), in_camera_m, image, depth_m, camera.focal_px, normalization,
-        rng, hidden,
+        rng, hidden, person_size,
     )  # fmt: skip
 
 
@@ -123,13 +126,14 @@ def orthographic_clip(
     *,
     detected_m: Array | None = None,
     hidden: BoolArray | None = None,
+    person_size: float | None = NOISE_PERSON_SIZE,
 ) -> Clip:
     """Project a motion without perspective, the first pelvis to (0, 0); see `perspective_clip`."""
     turned_m = orthographic_view(joints_m, yaw_rad)
     points_m = turned_m if detected_m is None else orthographic_view(detected_m, yaw_rad)
     xy = (points_m[..., :2] - turned_m[0, 0, :2]) * UNITS_PER_M
     image = Frame2D((0.0, 0.0), 1.0)
-    return _clip(xy, turned_m, image, 1.0, UNITS_PER_M, normalization, rng, hidden)
+    return _clip(xy, turned_m, image, 1.0, UNITS_PER_M, normalization, rng, hidden, person_size)
 
 
 def _clip(
@@ -141,14 +145,18 @@ def _clip(
     normalization: str,
     rng: Generator | None,
     hidden: BoolArray | None,
+    person_size: float | None,
 ) -> Clip:
     """A clip from projected joints `xy` (T, 17, 2) and the joints in the axes of the view."""
     keypoints = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
     if rng is not None:
-        box = box_frame(keypoints)
-        assert box is not None
         noise, keypoints[..., 2] = detector_noise(len(xy), rng, num_joints=xy.shape[1])
-        keypoints[..., :2] += noise / NOISE_PERSON_SIZE * box.unit_px
+        unit = image.unit_px
+        if person_size:
+            box = box_frame(keypoints)
+            assert box is not None
+            unit = box.unit_px / person_size
+        keypoints[..., :2] += noise * unit
     if hidden is not None:
         keypoints[hidden] = 0
     frame = (box_frame(keypoints) if normalization == "box" else None) or image
@@ -199,7 +207,10 @@ def detected_clip(
         hidden, more = hidden_with_feet(hidden) | ~present, {"present": present}
         hidden[:, len(H36M17) :] |= hide_feet
     clip = perspective_clip(
-        joints_m, camera, config.normalization, rng, detected_m=detected_m, hidden=hidden
+        *(joints_m, camera, config.normalization, rng),
+        detected_m=detected_m,
+        hidden=hidden,
+        person_size=noise.person_size,
     )
     clip |= more
     if noise.drop_confidence and rng.random() < noise.drop_confidence:

@@ -7,12 +7,15 @@ import numpy as np
 from numpy.random import Generator
 
 from actionpose.datasets.corpus import Corpus, Segment
-from actionpose.datasets.transitions import MAX_GAP_S, transition_neighbors
+from actionpose.datasets.transitions import (
+    MAX_GAP_S,
+    TRANSITION,
+    transition_neighbors,
+    transition_text,
+)
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import IntArray
-
-TRANSITION = "transition"  # the text of a change of action that does not say of which
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class AnnotatedSpan:
     stop: int
     text: str  # normalized
     center: float | None = None  # of the window, where the span is too long for one
+    categories: tuple[str, ...] = ()  # the source's, such as BABEL's
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -40,17 +44,16 @@ def pair_transition(
     Args:
         fps: of the corpus.
     """
-    actions = [s for s in others if s.kind == "action" and normalize_text(s.text) != TRANSITION]
-    actions = [s for s in actions if s.text]
+    actions = [s for s in others if s.kind == "action" and s.text]
     before, after = transition_neighbors(
         (transition.start, transition.stop),
-        [(s.start, s.stop) for s in actions],
+        [(s.start, s.stop, normalize_text(s.text)) for s in actions],
         max_gap=MAX_GAP_S * fps,
     )
     if before is None or after is None:
         return None
     a, b = actions[before], actions[after]
-    text = f"transit from {normalize_text(a.text)} to {normalize_text(b.text)}"
+    text = transition_text(normalize_text(a.text), normalize_text(b.text))
     return replace(transition, start=a.start, stop=b.stop, text=text)
 
 
@@ -77,7 +80,10 @@ def spans_of(corpora: list[Corpus], kinds: Collection[str], split: str) -> list[
             found = [span for s in used if (span := _span(number, corpus, sequences[0], s, parts))]
             if "sequence" in kinds or not found:
                 found += [
-                    AnnotatedSpan(number, sequences[0], s.start, s.stop, normalize_text(s.text))
+                    AnnotatedSpan(
+                        *(number, sequences[0], s.start, s.stop, normalize_text(s.text)),
+                        categories=s.categories,
+                    )
                     for s in sequences
                 ]
             spans += [span for span in found if span.text]
@@ -96,7 +102,9 @@ def _span(
             return None
         segment = paired
     text = normalize_text(segment.text)
-    return AnnotatedSpan(number, motion, segment.start, segment.stop, text, center)
+    return AnnotatedSpan(
+        number, motion, segment.start, segment.stop, text, center, segment.categories
+    )
 
 
 def place_window(span: AnnotatedSpan, frames: int, rng: Generator | None = None) -> tuple[int, int]:

@@ -7,7 +7,6 @@ score another than the peers' is written into its protocol line.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from actionpose.evaluation.protocols import (
     SYNTHETIC,
     FrameErrors,
     Protocol,
+    Scale,
     frame_errors,
     h36m_indices,
     overall,
@@ -46,6 +46,12 @@ from actionpose.utils.typing import Array, BoolArray, IntArray
 
 # The pixels of MotionAGFormer's targets; taken for official files, which do not say their unit.
 _ASSUMED_UNIT_MM = 1024.0
+
+
+_SCALES: dict[Scale, str] = {
+    "constant": "units of 1024 mm",
+    "image_width": "units of half the test image's width (MotionAGFormer)",
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class Evaluation:
 
 def protocol_for(
     dataset: PairedDataset,
+    base: Protocol | None = None,
     *,
     all_frames: bool = False,
     notes: tuple[str, ...] = (),
@@ -85,6 +92,7 @@ def protocol_for(
     """The dataset's protocol with what the user changes, which its notes then say.
 
     Args:
+        base: in place of `PROTOCOLS`.
         all_frames: score the rest of each video too.
         changes: of the fields of `Protocol`; None changes nothing.
 
@@ -93,10 +101,12 @@ def protocol_for(
     """
     if dataset.info.get("annotation") == "annot3":
         notes += ("annot3: NOT comparable with the tables, which use univ_annot3",)
+    if forced := dataset.info.get("forced"):
+        notes += (f"prepared with --force: {len(forced)} checks failed",)
     if dataset.info.get("synthetic"):
         notes += (SYNTHETIC,)
     given = {name: value for name, value in changes.items() if value is not None}
-    protocol = replace(PROTOCOLS[dataset.kind], **given)
+    protocol = replace(base or PROTOCOLS[dataset.kind], **given)
     if all_frames:
         if protocol.windows != "full":
             raise UserError(
@@ -122,8 +132,9 @@ def windows_of(dataset: PairedDataset, protocol: Protocol, seed: int = 0) -> Win
         rows = clip_rows(videos, protocol.frames, protocol.frames, seed)
         short = sum(len(video) < protocol.frames for video in videos)
         return Windows(rows, np.ones(rows.shape, bool), short)
-    if protocol.windows == "covering":
-        return Windows(*covering_rows(videos, protocol.frames), 0)
+    if protocol.windows in ("covering", "padded"):
+        rows, fresh = covering_rows(videos, protocol.frames)
+        return Windows(rows, fresh | (protocol.windows == "padded"), 0)
     chosen = np.concatenate([np.arange(video.start, video.stop) for video in videos])
     if dataset.scored is not None:
         chosen = chosen[np.asarray(dataset.scored)[chosen]]
@@ -157,22 +168,21 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
     device = choose_device(device)
     metric = kind != "h36m-sh"
     identity: dict[str, Any] = {"name": name}
-    encoder: Encoder
-    if Path(name).is_file():
-        encoder, skeleton = checkpoint.load_motionbert(name), H36M17.name
+    path = model_hub.find(name)
+    encoder, meta = checkpoint.load_encoder(path)
+    skeleton = meta.get("skeleton", H36M17.name)
+    identity |= {"sha256": sha256(checkpoint.weights_file(path))}
+    if path.is_file():  # an official file says neither its unit nor its frames
         if kind == "h36m-cpn":
             raise UserError(
                 f"{name}: official files predict pixels, but this dataset is scored in "
                 "millimeters: fine-tune on it first, or use MotionBERT's pkl"
             )
-        identity |= {"sha256": sha256(name), "format": "MotionBERT"}
+        identity |= {"format": "MotionBERT"}
         unit_mm, notes = (_ASSUMED_UNIT_MM, ("unit of 1024 mm assumed",)) if metric else (None, ())
         model = Model(encoder, None, "image", unit_mm, identity, notes)
     else:
-        folder = model_hub.find(name)
-        encoder, meta = checkpoint.load_encoder(folder)
-        skeleton = meta.get("skeleton", H36M17.name)
-        identity |= {"sha256": sha256(folder / checkpoint.WEIGHTS), "step": meta.get("step")}
+        identity |= {"step": meta.get("step")}
         normalization = meta.get("normalization", "image")
         model = Model(encoder, meta.get("frames"), normalization, meta.get("unit_mm"), identity)
     # a model with feet takes keypoints without
@@ -232,7 +242,7 @@ def model_predict(
             box.normalize(clip) if box else clip for box, clip in zip(boxes, clips, strict=True)
         ]
         batch = torch.from_numpy(np.stack(normalized)).to(device)
-        pose = flip_averaging.predict(model.encoder, batch, flip=protocol.flip, root="zero")
+        pose = flip_averaging.predict(model.encoder, batch, flip=protocol.flip, root=protocol.root)
         result = pose.cpu().numpy().astype(np.float64)
         result *= np.array([box.unit_px if box else 1.0 for box in boxes])[:, None, None, None]
         if overwrite_xy:
@@ -269,6 +279,8 @@ def evaluate(
     *,
     seed: int = 0,
     batch_size: int = 16,
+    max_windows: int | None = None,
+    in_units: bool = False,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = lambda batches: batches,
 ) -> Evaluation:
     """Score a predictor.
@@ -276,12 +288,18 @@ def evaluate(
     Args:
         seed: of the stretching of videos that are shorter than a window.
         batch_size: windows at a time.
+        max_windows: score so many, evenly spread, instead of all.
+        in_units: the predictions were in a network's units, which the millimeters of
+            MPI-INF-3DHP are 1024 of; the report then has the scores of both scales (`Protocol`).
         progress: wraps the list of batches.
 
     Raises:
         UserError: see `windows_of` and `frame_errors`.
     """
     windows = windows_of(dataset, protocol, seed)
+    if max_windows and len(windows.rows) > max_windows:
+        chosen = np.linspace(0, len(windows.rows) - 1, max_windows).round().astype(np.int64)
+        windows = replace(windows, rows=windows.rows[chosen], scored=windows.scored[chosen])
     count = len(windows.rows)
     batches = np.split(np.arange(count), range(batch_size, count, batch_size))
 
@@ -290,16 +308,42 @@ def evaluate(
             chosen = windows.scored[places]
             yield windows.rows[places][chosen], predict(windows, places)[chosen]
 
-    errors = frame_errors(
-        stream(),
-        dataset.truth_mm,
-        dataset.video_of_rows(),
-        joints=protocol.joints,
-        with_pck=dataset.kind == "3dhp",
-    )
+    video_of_rows = dataset.video_of_rows()
+
+    def errors_of(predictions: Iterable[tuple[IntArray, Array]]) -> FrameErrors:
+        return frame_errors(
+            predictions,
+            dataset.truth_mm,
+            video_of_rows,
+            joints=protocol.joints,
+            with_pck=dataset.kind == "3dhp",
+            keep_root=protocol.root == "keep",
+            count_each=protocol.windows == "padded",
+        )
+
+    scales: dict[Scale, FrameErrors] = {}
+    if dataset.kind != "3dhp" or not in_units:
+        errors = errors_of(stream())
+    else:
+        predictions = list(stream())
+        ratio = np.array([video.width / 2 / dataset.unit(video) for video in dataset.videos])
+        by_image = [(r, mm * ratio[video_of_rows[r]][:, None, None]) for r, mm in predictions]
+        scales = {"constant": errors_of(predictions), "image_width": errors_of(by_image)}
+        errors = scales[protocol.scale]
+        titled = {
+            name: replace(protocol, scale=name, notes=(*protocol.notes, note))
+            for name, note in _SCALES.items()
+        }
+        protocol = titled[protocol.scale]
     names = [video.name if dataset.kind == "3dhp" else video.action for video in dataset.videos]
-    groups = np.array(names)[dataset.video_of_rows()[errors.rows]]
+    groups = np.array(names)[video_of_rows[errors.rows]]
     report = _report(errors, groups, windows, dataset, protocol, seed)
+    if scales:
+        metrics = METRICS_OF[dataset.kind]
+        report["scales"] = {
+            name: {"protocol": titled[name].title} | scores(found, groups, protocol, metrics)
+            for name, found in scales.items()
+        }
     return Evaluation(report, errors, windows, groups)
 
 
@@ -323,7 +367,7 @@ def _report(
             errors, groups, metrics
         ),
         "per_joint": {
-            joint: overall(errors.joints_mm[:, place], groups, protocol.average)
+            joint: overall(errors.joints_mm[:, place], groups, protocol.average, errors.counts)
             for joint, place in zip(names, order, strict=True)
         },
         "protocol": protocol.title,

@@ -1,7 +1,13 @@
 """Predictions of other methods, read from an npz and scored under the same protocols.
 
-One array is needed: `pose_mm` (millimeters, camera axes), or `pose` (units of a model: half the
-image's width, or what the prepared dataset calls `unit_mm`). Its shape says what its rows are:
+One array is needed:
+
+- `pose`: what a network predicts, root-relative, in its units: half the image's width, or what the
+  prepared dataset calls `unit_mm`;
+- `pose_mm`: the same in millimeters; of both the predicted pelvis is treated as the protocol says;
+- `pose_absolute_mm`: places in camera axes, from which the pelvis is subtracted.
+
+Its shape says what its rows are:
 
 - (F, 17, 3): every frame of the test split, in the order of the original file;
 - (S, 17, 3): the frames that the protocol scores, in that order (MPI-INF-3DHP's valid frames);
@@ -22,14 +28,19 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 from actionpose.utils.typing import Array, IntArray
 
+_ARRAYS = ("pose_mm", "pose_absolute_mm", "pose")
+_FARTHEST_ROOT_MM = 500.0  # of a root-relative prediction
 _LARGEST_POSE = 20.0  # in a model's units; a person is below 2
 _SMALLEST_MM, _LARGEST_MM = 300.0, 5000.0  # extent of a person
 
 
 def load_predictions(
-    path: Path, dataset: PairedDataset, windows: Windows
+    path: Path, dataset: PairedDataset, windows: Windows, root: str = "zero"
 ) -> tuple[Predict, dict[str, Any]]:
     """Read a file as a function of windows, and what identifies it.
+
+    Args:
+        root: of the protocol.
 
     Raises:
         UserError: no such file, not such a file, another length, other units, or swapped sides.
@@ -55,9 +66,12 @@ def load_predictions(
     def predict(windows: Windows, places: IntArray) -> Array:
         rows = windows.rows[places]
         chosen = np.array(poses[places] if poses.ndim == 4 else poses[rows], dtype=np.float64)
+        if key == "pose_absolute_mm":
+            return chosen - chosen[:, :, :1]
+        if root == "zero":
+            chosen[:, :, 0] = 0
         if key == "pose_mm":
             return chosen
-        chosen[:, :, 0] = 0
         videos = [dataset.videos[video] for video in video_of_rows[rows[:, 0]]]
         return to_mm(chosen, dataset, rows, videos)
 
@@ -69,10 +83,10 @@ def _read(path: Path, dataset: PairedDataset) -> tuple[Array, str]:
     """The poses in the order of H36M17, and the name of their array."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            keys = [key for key in ("pose_mm", "pose") if key in file.files]
-            if not keys:
+            keys = [key for key in _ARRAYS if key in file.files]
+            if len(keys) != 1:
                 raise UserError(
-                    f"{path} has neither pose_mm nor pose; it has {', '.join(file.files)}"
+                    f"{path} needs one of {', '.join(_ARRAYS)}; it has {', '.join(file.files)}"
                 )
             poses = file[keys[0]]
             own = MPI_INF_3DHP17 if dataset.kind == "3dhp" else H36M17
@@ -101,8 +115,14 @@ def _check_unit(poses: Array, key: str, path: Path) -> None:
     if not len(known):
         raise UserError(f"{path}: no pose of {key} is finite")
     extent = float(np.median(np.ptp(known[:: max(1, len(known) // 2000)], axis=1).max(axis=-1)))
-    if key == "pose_mm" and not _SMALLEST_MM < extent < _LARGEST_MM:
-        raise UserError(f"{path}: people in pose_mm are {extent:.3g} tall: not millimeters")
+    if key != "pose" and not _SMALLEST_MM < extent < _LARGEST_MM:
+        raise UserError(f"{path}: people in {key} are {extent:.3g} tall: not millimeters")
+    root_mm = float(np.median(np.linalg.norm(known[:, 0], axis=-1)))
+    if key == "pose_mm" and root_mm > _FARTHEST_ROOT_MM:
+        raise UserError(
+            f"{path}: the pelvis in pose_mm is {root_mm:.0f} mm from the origin: save places in "
+            "camera axes as pose_absolute_mm"
+        )
     if key == "pose" and extent > _LARGEST_POSE:
         raise UserError(
             f"{path}: people in pose are {extent:.3g} tall: pixels or millimeters, where units of "

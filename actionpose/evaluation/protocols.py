@@ -1,13 +1,13 @@
 """Evaluation protocols of Human3.6M and MPI-INF-3DHP as named constants, and their arithmetic.
 
-A protocol says which frames are predicted from which windows, which frames count, and over what
-the mean is taken. In all of them the predicted pelvis is set to 0 and the other joints stay, as
-MotionBERT does for models trained root-relative. `docs/evaluation.md` says who uses which, and who
-is comparable with whom. Nothing here knows of models or files: predictions come in as millimeters.
+A protocol says which frames are predicted from which windows, which frames count and how often,
+what becomes of the predicted pelvis, and over what the mean is taken. `docs/evaluation.md` says who
+uses which, and who is comparable with whom. Nothing here knows of models or files: predictions come
+in as millimeters.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -32,19 +32,30 @@ PAPER14 = MPI_INF_3DHP17.joints[:14]
 ALL17 = MPI_INF_3DHP17.joints
 
 
+Scale = Literal["constant", "image_width"]
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How predictions are made and counted."""
 
     name: str
     frames: int  # of a window
-    windows: Literal["full", "covering", "centered"]
+    windows: Literal["full", "covering", "padded", "centered"]
     """full: one after another, a video's rest is unscored. covering: every frame once, the last
-    window pushed back. centered: one window a frame, of which the middle is taken."""
+    window pushed back. padded: the same windows, but every frame of each counts, as often as it
+    comes; a video that is shorter than a window is padded with its last frame, which counts too.
+    centered: one window a frame, of which the middle is taken."""
     average: Literal["actions", "frames", "sequences"]
     """actions: mean over the frames of an action, then over actions."""
     flip: bool = True  # average with the prediction of the mirrored input
     blocked: tuple[str, ...] = ()  # beginnings of the names of videos that are left out
+    root: Literal["zero", "keep"] = "zero"
+    """Of the predicted pelvis: set to 0, the other joints staying where they are, or left where it
+    was predicted. The target's is always 0."""
+    scale: Scale = "constant"
+    """What a unit of a network on MPI-INF-3DHP is: 1024 mm, or 1 mm for each pixel of half the test
+    image's width, 960 mm in TS5 and TS6 (MotionAGFormer)."""
     joints: tuple[str, ...] = ALL17  # that PCK and AUC count
     notes: tuple[str, ...] = field(default=())  # what makes it another than the peers' protocol
 
@@ -62,13 +73,22 @@ H36M_SH = Protocol(
     average="actions",
     blocked=H36M_BLOCKED,
 )
-H36M_CPN = Protocol(
-    name="h36m-cpn (VideoPose3D's files, perspective millimeters)",
+# VideoPose3D's files are scored in two ways that differ by half a millimeter or more
+H36M_CPN_PSTMO = Protocol(
+    name="h36m-cpn (VideoPose3D's files, perspective millimeters), P-STMO",
     frames=243,
-    windows="covering",  # the family scores every frame
+    windows="covering",
     average="actions",
     blocked=H36M_CPN_BLOCKED,
+    root="zero",
 )
+H36M_CPN_KTPFORMER = replace(
+    H36M_CPN_PSTMO,
+    name="h36m-cpn (VideoPose3D's files, perspective millimeters), KTPFormer",
+    windows="padded",
+    root="keep",
+)
+CPN_FAMILIES = {"pstmo": H36M_CPN_PSTMO, "ktpformer": H36M_CPN_KTPFORMER}
 MPI_INF_3DHP = Protocol(
     name="3dhp (P-STMO's files, ground-truth 2D)",
     frames=81,
@@ -76,7 +96,7 @@ MPI_INF_3DHP = Protocol(
     average="frames",
     joints=PAPER14,
 )
-PROTOCOLS = {"h36m-sh": H36M_SH, "h36m-cpn": H36M_CPN, "3dhp": MPI_INF_3DHP}
+PROTOCOLS = {"h36m-sh": H36M_SH, "h36m-cpn": H36M_CPN_PSTMO, "3dhp": MPI_INF_3DHP}
 
 
 # ---- from predictions to the errors of frames
@@ -94,6 +114,7 @@ class FrameErrors:
     pck: Array  # fractions of the protocol's joints
     auc: Array
     joints_mm: Array  # (N, 17)
+    counts: NDArray[np.integer]  # (N,) how often a frame counts in a mean
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -115,17 +136,22 @@ def frame_errors(
     *,
     joints: tuple[str, ...] = ALL17,
     with_pck: bool = False,
+    keep_root: bool = False,
+    count_each: bool = False,
 ) -> FrameErrors:
     """The errors of every frame that was predicted.
 
     Args:
-        predictions: batches of rows (n,) and poses (n, 17, 3) in millimeters, root-relative or
-            not: joint 0 is subtracted from both sides. Rows of one video come in their order, so
-            that velocities are those of the stitched motion, across the borders of windows too.
+        predictions: batches of rows (n,) and poses (n, 17, 3) in millimeters. Rows of one video
+            come in their order, so that velocities are those of the stitched motion, across the
+            borders of windows too.
         target_mm: (F, 17, 3), memory-mapped or not.
         video_of_rows: (F,) which video a row belongs to; no velocity crosses two.
         joints: names (of MPI-INF-3DHP) that PCK and AUC count.
         with_pck: whether they are wanted; else they are NaN.
+        keep_root: leave the predicted pelvis where it is; else it is subtracted. It is always
+            subtracted from the target.
+        count_each: a frame counts as often as it was predicted, and not once.
 
     Raises:
         UserError: a prediction that is not finite, or no prediction.
@@ -141,7 +167,8 @@ def frame_errors(
         target = np.asarray(target_mm[rows], dtype=np.float64)
         target = target - target[:, :1]
         pred = np.asarray(pred_mm, dtype=np.float64)
-        pred = pred - pred[:, :1]
+        if not keep_root:
+            pred = pred - pred[:, :1]
         if not np.isfinite(pred).all():
             lost = rows[~np.isfinite(pred).all(axis=(1, 2))][0]
             raise UserError(f"the prediction of frame {lost} is not finite")
@@ -175,7 +202,12 @@ def frame_errors(
         divisors |= dict.fromkeys(("pck", "auc"), np.zeros(len(scored), np.int32))
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no velocity, no PCK
         means = {name: sums[name][scored] / divisors[name] for name in _METRICS}
-    return FrameErrors(rows=scored, joints_mm=joint_sums[scored] / counts[scored, None], **means)
+    return FrameErrors(
+        rows=scored,
+        joints_mm=joint_sums[scored] / counts[scored, None],
+        counts=counts[scored] if count_each else np.ones(len(scored), np.int32),
+        **means,
+    )
 
 
 def h36m_indices(joints: tuple[str, ...]) -> list[int]:
@@ -188,22 +220,34 @@ def h36m_indices(joints: tuple[str, ...]) -> list[int]:
 # ---- from frames to a table's numbers
 
 
-def _mean(values: Array) -> float:
+def _mean(values: Array, counts: NDArray[np.integer] | None = None) -> float:
     """NaN left out."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    known = ~np.isnan(values)
+    if not known.any():
+        return float("nan")
+    return float(np.average(values[known], weights=None if counts is None else counts[known]))
 
 
-def group_means(values: Array, groups: NDArray[np.str_]) -> dict[str, float]:
-    """Mean of `values` (N,) in each group (N,), NaN left out; sorted by name."""
-    return {str(name): _mean(values[groups == name]) for name in np.unique(groups)}
+def group_means(
+    values: Array, groups: NDArray[np.str_], counts: NDArray[np.integer] | None = None
+) -> dict[str, float]:
+    """Mean of `values` (N,) in each group (N,), NaN left out; sorted by name.
+
+    Args:
+        counts: (N,) how often each counts; once by default.
+    """
+    weights = np.ones(len(values), np.int64) if counts is None else counts
+    members = {str(name): groups == name for name in np.unique(groups)}
+    return {name: _mean(values[own], weights[own]) for name, own in members.items()}
 
 
-def overall(values: Array, groups: NDArray[np.str_], average: str) -> float:
+def overall(
+    values: Array, groups: NDArray[np.str_], average: str, counts: NDArray[np.integer] | None = None
+) -> float:
     """The number that a table prints: over frames, or over the means of groups."""
     if average == "frames":
-        return _mean(values)
-    return _mean(np.array(list(group_means(values, groups).values())))
+        return _mean(values, counts)
+    return _mean(np.array(list(group_means(values, groups, counts).values())))
 
 
 def scores(
@@ -215,7 +259,8 @@ def scores(
         groups: (N,) the action or sequence of each scored frame.
     """
     return {
-        name: _SCALE.get(name, 1) * overall(getattr(errors, name), groups, protocol.average)
+        name: _SCALE.get(name, 1)
+        * overall(getattr(errors, name), groups, protocol.average, errors.counts)
         for name in metrics
     }
 
@@ -226,7 +271,7 @@ def scores_by_group(
     """As `scores`, for the frames of each group alone; with their number."""
     table: dict[str, dict[str, float]] = {}
     for name in metrics:
-        for group, mean in group_means(getattr(errors, name), groups).items():
+        for group, mean in group_means(getattr(errors, name), groups, errors.counts).items():
             table.setdefault(group, {})[name] = _SCALE.get(name, 1) * mean
     for group, row in table.items():
         row["frames"] = int((groups == group).sum())

@@ -1,12 +1,13 @@
 """The paper's pictures of the embedding, with numbers beside them: Figures 5 and 8.
 
-Clips are held-out spans of corpora, projected as in the checkpoint's training, without masks.
+Clips are held-out spans of corpora, projected as in the checkpoint's training, without masks; or
+windows of Human3.6M's test videos.
 """
 
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,10 +21,15 @@ from actionpose.config import PretrainDataConfig
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.loading import collate
 from actionpose.datasets.motion_text import MotionTextBatches
+from actionpose.datasets.paired import PairedDataset, clip_rows
+from actionpose.datasets.paired_clips import input_of
+from actionpose.datasets.projection import Clip
+from actionpose.geometry.camera import box_frame
 from actionpose.models import PoseEncoder
 from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.utils.legacy import with_person_size
 from actionpose.utils.yaml_config import from_dict
 from actionpose.visualization.drawing import LABEL_COLORS, SIDE_COLORS, draw_bones, new_figure
 
@@ -37,8 +43,9 @@ _BATCH = 32
 class Embedded:
     """Clips of labeled spans, and their features by one encoder."""
 
-    labels: list[str]  # of each clip
-    names: list[str]
+    labels: list[str]  # of each clip: its text, or its action in Human3.6M
+    verbs: list[str]  # likewise: BABEL's category, else the first word of the text
+    names: list[str]  # motion[first frame:one past the last]
     keypoints: NDArray[np.float32]  # (N, T, 17, 3)
     embedding: Tensor | None  # (N, E) unit vectors; None without a <POSE> token
     pooled: Tensor  # (N, D) unit vectors: the backbone's features, averaged over frames and joints
@@ -47,8 +54,9 @@ class Embedded:
 def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
     """Embed every labeled span of a split with the encoder of a checkpoint.
 
-    A pretrained one gets clips like those it was trained on, without masks; a fine-tuned one, or
-    one of version 0.1, perspective views.
+    A pretrained one gets clips like those it was trained on, without masks; MotionBERT's official
+    weights the paper's orthographic views; a fine-tuned one, or one of version 0.1, perspective
+    views.
 
     Raises:
         UserError: a corpus without texts in that split, not a checkpoint, or another backbone.
@@ -56,8 +64,9 @@ def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
     encoder, meta = checkpoint.load_encoder(folder)
     if not isinstance(encoder, PoseEncoder):
         raise UserError(f"{folder} has another backbone than dstformer, whose features are drawn")
-    config = PretrainDataConfig(view="perspective")
-    data = meta["config"]["data"] if meta.get("stage") == "pretrain" else {}
+    pretrained = meta.get("stage") == "MotionBERT"
+    config = PretrainDataConfig(view="front_side" if pretrained else "perspective")
+    data = with_person_size(meta["config"])["data"] if meta.get("stage") == "pretrain" else {}
     if isinstance(data.get("camera"), dict):  # version 0.1 had other settings
         config = from_dict(PretrainDataConfig, data, f"{folder}/meta.json")
     config = replace(
@@ -76,10 +85,42 @@ def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
         batches.clip_of(number, np.random.default_rng([0, number]), middle=True)
         for number in range(len(batches.spans))
     ]
+    spans = batches.spans
+    labels = [span.text for span in spans]
+    verbs = [span.categories[0] if span.categories else span.text.split()[0] for span in spans]
+    return _embed_clips(encoder, clips, labels, verbs)
+
+
+def embed_videos(folder: Path, dataset: PairedDataset) -> Embedded:
+    """Embed the videos of a prepared dataset in windows of the checkpoint's length.
+
+    Raises:
+        UserError: not a checkpoint.
+    """
+    encoder, meta = checkpoint.load_encoder(folder)
+    if not isinstance(encoder, PoseEncoder):
+        raise UserError(f"{folder} has another backbone than dstformer, whose features are drawn")
+    rows = clip_rows(dataset.videos, meta["frames"], meta["frames"])
+    videos = [dataset.videos[video] for video in dataset.video_of_rows()[rows[:, 0]]]
+    clips = []
+    for row, video in zip(rows, videos, strict=True):
+        keypoints = input_of(dataset, row, video, "detected")
+        if meta["normalization"] == "box" and (box := box_frame(keypoints)):
+            keypoints = box.normalize(keypoints)
+        name = f"{video.name}[{row[0] - video.start}:{row[-1] + 1 - video.start}]"
+        clips.append({"keypoints": keypoints, "valid": np.ones(len(row), bool), "name": name})
+    actions = [video.action for video in videos]
+    return _embed_clips(encoder, clips, actions, actions)
+
+
+def _embed_clips(
+    encoder: PoseEncoder, clips: list[Clip], labels: list[str], verbs: list[str]
+) -> Embedded:
     parts = (collate(clips[first : first + _BATCH]) for first in range(0, len(clips), _BATCH))
     embeddings, pooled = zip(*(_embed(encoder, part) for part in parts), strict=True)
     return Embedded(
-        labels=[span.text for span in batches.spans],
+        labels=labels,
+        verbs=verbs,
         names=[clip["name"] for clip in clips],
         keypoints=np.stack([clip["keypoints"] for clip in clips]),
         embedding=None if embeddings[0] is None else torch.cat(embeddings),
@@ -136,6 +177,7 @@ def draw_figure5(
     *,
     split: str = "val",
     num_labels: int = 12,
+    by: Literal["verb", "label"] = "verb",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Draw t-SNE maps of both embeddings, colored by action, and score how they separate actions.
@@ -144,7 +186,9 @@ def draw_figure5(
     frames and joints; right, the <POSE> embedding of ours.
 
     Args:
-        num_labels: the most frequent labels of the split; clips of others are left out.
+        num_labels: the most frequent verbs or labels of the split; clips of others are left out.
+        by: what counts as one action: a verb (BABEL's category, else the text's first word), or
+            the whole text.
 
     Returns:
         The scores of both, in the whole feature space, and the number of clips and labels.
@@ -156,14 +200,15 @@ def draw_figure5(
     if found.embedding is None:
         raise UserError(f"{ours} has no motion embedding: it was made without a class token")
     other = embed_spans(baseline, corpora, split)
-    kept = [label for label, count in Counter(found.labels).most_common(num_labels) if count > 1]
-    rows = [row for row, label in enumerate(found.labels) if label in kept]
+    actions = found.verbs if by == "verb" else found.labels
+    kept = [action for action, count in Counter(actions).most_common(num_labels) if count > 1]
+    rows = [row for row, action in enumerate(actions) if action in kept]
     if len(kept) < 2 or len(rows) < 8:
         raise UserError(
-            f"the split {split!r} has {len(kept)} labels with two clips or more: Figure 5 needs "
-            "two labels and eight clips"
+            f"the split {split!r} has {len(kept)} {by}s with two clips or more: Figure 5 needs "
+            f"two {by}s and eight clips"
         )
-    labels = [found.labels[row] for row in rows]
+    labels = [actions[row] for row in rows]
     features = {"without text": other.pooled[rows], "with text": found.embedding[rows]}
     scores = {name: separation(values, labels) for name, values in features.items()}
     figure = new_figure(11, 5.6, layout="constrained")
@@ -176,7 +221,7 @@ def draw_figure5(
     handles, names = axes[1].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=7, frameon=False)
     _write(figure, picture)
-    return {"split": split, "clips": len(rows), "labels": len(kept), "scores": scores}
+    return {"split": split, "by": by, "clips": len(rows), "labels": len(kept), "scores": scores}
 
 
 def _tsne(features: Tensor, seed: int) -> NDArray[np.floating]:
@@ -199,41 +244,42 @@ def _scatter(axis: Any, at: NDArray[np.floating], labels: list[str], kept: list[
 
 def draw_figure8(
     folder: Path,
-    corpora: list[Corpus],
+    found: Embedded,
     labels: list[str],
     picture: Path,
     *,
     motions: list[str] | None = None,
-    split: str = "val",
 ) -> list[dict[str, Any]]:
     """Draw clips with the probability of each chosen label: softmax of cosine over tau.
 
     Args:
+        folder: the checkpoint, with which the clips were embedded.
+        found: clips of corpora (`embed_spans`) or of Human3.6M (`embed_videos`).
         labels: two or more; any text if the checkpoint carries its text encoder.
-        motions: ids of motions; left out, one held-out clip of each label.
+        motions: names of clips, or of the motions they are from; left out, one clip of each label,
+            or, where no clip has one of these labels, the one most like each.
 
     Returns:
         For each clip its name, its label, and the probability and cosine of each chosen label.
 
     Raises:
-        UserError: fewer than two labels, no clip for them, or other labels without a text encoder.
+        UserError: fewer than two labels, no such clip, or other labels without a text encoder.
     """
     labels = [normalize_text(label) for label in labels]
     if len(set(labels)) < 2:
         raise UserError("Figure 8 compares labels: give two or more that differ")
-    found = embed_spans(folder, corpora, split)
     if found.embedding is None:
         raise UserError(f"{folder} has no motion embedding: it was made without a class token")
     texts = torch.from_numpy(LabelBank(folder).embed(labels))
-    known = [name.partition("[")[0] for name in found.names]
     if motions is None:
         rows = [found.labels.index(label) for label in labels if label in found.labels]
-        if not rows:
-            raise UserError(f"no clip of the split {split!r} has one of these labels: name motions")
+        rows = rows or list(dict.fromkeys((found.embedding @ texts.T).argmax(dim=0).tolist()))
     else:
-        if missing := [motion for motion in motions if motion not in known]:
-            raise UserError(f"no labeled motion {missing[0]} in the split {split!r}")
-        rows = [known.index(motion) for motion in motions]
+        places = {name.partition("[")[0]: row for row, name in reversed([*enumerate(found.names)])}
+        places |= {name: row for row, name in enumerate(found.names)}
+        if missing := [motion for motion in motions if motion not in places]:
+            raise UserError(f"no labeled motion {missing[0]} among the {len(found.names)} clips")
+        rows = [places[motion] for motion in motions]
     cosines = found.embedding[rows] @ texts.T
     probabilities = (cosines / TEMPERATURE).softmax(dim=-1)
     height = 1.5 * len(rows) + 0.4

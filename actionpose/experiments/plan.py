@@ -20,7 +20,7 @@ from actionpose import checkpoint, model_hub
 from actionpose.config import FinetuneConfig, ModelConfig
 from actionpose.datasets.paired import clip_rows, open_paired
 from actionpose.experiments.tables import OurRow
-from actionpose.skeletons import H36M17
+from actionpose.training.cost import TRAINING, macs
 from actionpose.training.loop import stop_requests
 from actionpose.utils.errors import UserError
 from actionpose.utils.legacy import current_names
@@ -35,7 +35,6 @@ VARIANTS = {
 }
 _VARIANTS_OF = {"table1": ("full",), "table2": ("full",), "table3": tuple(VARIANTS)}
 _DATA_OF = {"table1": ("h36m",), "table2": ("3dhp",), "table3": ("h36m", "3dhp")}
-_TRAINING = 3  # forward and backward cost three forward passes
 _LABELS, _PRETRAIN_EPOCHS = 63_000, 300  # of BABEL's frames; the paper's pretraining
 _FLIPPED = 2  # a prediction and that of the mirror image
 
@@ -67,15 +66,6 @@ class Plan:
     steps: list[Step]
     rows: list[tuple[str, str, Path]]
     missing: list[str]  # what nobody gave, in sentences
-
-
-def macs(model: ModelConfig, frames: int) -> float:
-    """Multiply-adds of lifting one clip, the attention's own products included."""
-    dim, rep = model.dim, model.dim_rep
-    length = frames + (model.class_token and not model.embedding_depth)
-    tokens, attended = length * len(H36M17), length + len(H36M17)
-    block = 4 * (4 + 2 * model.mlp_ratio) * dim**2 + 4 * dim * attended + 4 * dim
-    return tokens * (model.depth * block + 3 * dim + dim * rep + 3 * rep)
 
 
 def make_plan(
@@ -134,7 +124,7 @@ def make_plan(
             train = ["finetune", "--config", str(recipe), "--run", str(run), "--init", str(start)]
             train += ["--data.paired", str(folder), *options]
             clips = _clips(folder, "train", config.data.frames, config.data.stride)
-            cost = 2 * macs(config.model, config.data.frames) * _TRAINING
+            cost = 2 * macs(config.model, config.data.frames) * TRAINING
             why = f"fine-tune {VARIANTS[variant]} on {kind}"
             plan.steps.append(Step(train, run, cost * clips * config.training.epochs, why))
             add_score(VARIANTS[variant], kind, str(run), config, config.data.frames)
@@ -155,7 +145,7 @@ def _window_of(given: str, otherwise: int) -> int:
 def _how_to_pretrain(variant: str) -> str:
     if variant == "baseline":
         return "MotionBERT's MB_release/latest_epoch.bin"
-    exaflop = 2 * macs(ModelConfig(), 243) * _TRAINING * _LABELS * _PRETRAIN_EPOCHS / 1e18
+    exaflop = 2 * macs(ModelConfig(), 243) * TRAINING * _LABELS * _PRETRAIN_EPOCHS / 1e18
     return (
         f"the encoder pretrained as {VARIANTS[variant]!r} (actionpose pretrain; about "
         f"{exaflop:.0f} EFLOP with the paper's settings)"
@@ -227,13 +217,21 @@ def run_process(command: list[str]) -> tuple[int, bool]:
         return status, requested() or status == 130
 
 
-def collect(plan: Plan) -> list[OurRow]:
-    """Our rows, from the scores that are there."""
+def collect(plan: Plan, *, both_scales: bool = False) -> list[OurRow]:
+    """Our rows, from the scores that are there.
+
+    Args:
+        both_scales: rows of MPI-INF-3DHP a second time, in the other scale (`Protocol.scale`).
+    """
     rows: dict[str, OurRow] = {}
     for name, kind, path in plan.rows:
         if path.exists():
             report: dict[str, Any] = current_names(json.loads(path.read_text("utf-8")))
             rows.setdefault(name, OurRow(name)).reports[kind] = report
+            other = report.get("scales", {}).get("image_width")
+            if both_scales and other:
+                named = f"{name}, MotionAGFormer's scale"
+                rows.setdefault(named, OurRow(named)).reports[kind] = report | other
     return list(rows.values())
 
 
@@ -246,5 +244,4 @@ def check_plan(plan: Plan, pretrained: dict[str, Path]) -> None:
     if plan.missing:
         raise UserError(f"this needs {'; '.join(plan.missing)}; --dry-run shows the whole plan")
     for path in pretrained.values():
-        if not path.is_file():
-            model_hub.find(path)
+        model_hub.find(path)

@@ -18,11 +18,11 @@ def predict(
         keypoints: (N, T, J, 3) on the encoder's device, of H36M17, or of H36M17_FEET if the encoder
             has feet.
         flip: whether to average with the mirrored clip's pose.
-        root: "subtract" the predicted pelvis from all joints, or set it to "zero" and leave the
-            others, as MotionBERT does.
+        root: "subtract" the predicted pelvis from all joints, set it to "zero" and leave the
+            others, as MotionBERT does, or "keep" it where it was predicted.
 
     Returns:
-        (N, T, J, 3) in the same units; the pelvis is at the origin.
+        (N, T, J, 3) in the same units; the pelvis is at the origin, unless it was kept.
     """
     sign, mirror = _MIRROR.to(keypoints), skeleton_of(keypoints.shape[2]).mirror
     if flip:
@@ -33,6 +33,8 @@ def predict(
         pose = encoder(keypoints, embed=False).pose.float()
     if root == "subtract":
         return pose - pose[:, :, :1]
+    if root == "keep":
+        return pose
     pose = pose.clone()
     pose[:, :, 0] = 0
     return pose

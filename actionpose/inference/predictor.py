@@ -94,7 +94,7 @@ class ActionPose:
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "tiny", device: str = "auto") -> "ActionPose":
-        """Load a bundled model, a checkpoint or run folder, or a Hugging Face Hub id.
+        """Load a bundled model, a checkpoint, a run, an official MotionBERT file, or a Hub id.
 
         Args:
             device: "auto", "cpu" or "cuda".
@@ -110,7 +110,7 @@ class ActionPose:
             raise UserError(f"{folder} lifts joints of {skeleton}; choose one of {H36M17.name}")
         if missing := {"frames", "normalization", "fps"} - meta.keys():
             raise UserError(f"{folder / checkpoint.META} lacks {', '.join(sorted(missing))}")
-        digest, labels = sha256(folder / checkpoint.WEIGHTS), LabelBank(folder)
+        digest, labels = sha256(checkpoint.weights_file(folder)), LabelBank(folder)
         return cls(
             encoder, meta, name=str(name), weights_sha256=digest, device=device, labels=labels
         )

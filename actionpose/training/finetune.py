@@ -14,7 +14,7 @@ from actionpose.datasets.paired_clips import PairedBatches
 from actionpose.training import loop, run_folder
 from actionpose.training.initialization import keeps_embedding, start_encoder
 from actionpose.training.losses import NO_WEIGHTS, lifting_losses
-from actionpose.training.validation import lifting_validation
+from actionpose.training.validation import lifting_validation, paired_validation
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 from actionpose.utils.yaml_config import checked
@@ -39,17 +39,8 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
     encoder, resume = start_encoder(config, run)
     encoder.freeze_embedding()
     text_source = _text_source(config, resume)
-    common = {
-        "batch_size": config.training.batch_size,
-        "seed": config.training.seed,
-        "rank": accelerator.process_index,
-        "world_size": accelerator.num_processes,
-    }
-    batches: LiftingBatches | PairedBatches
-    if paired is None:
-        batches = LiftingBatches(corpora, config.data, feet=config.model.feet, **common)
-    else:
-        batches = PairedBatches(paired, config.data, **common)
+    ranks = (accelerator.process_index, accelerator.num_processes)
+    batches = _make_batches(config, corpora, paired, *ranks)
 
     def copy_text(folder: Path) -> None:
         # from the last checkpoint: the one that training started from may be gone by then
@@ -66,10 +57,39 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
         run_folder.metadata("finetune", config, corpora)
         | (_paired_meta(paired) if paired is not None else {})
         | (_text_meta(config, text_source) if text_source else {}),
-        validate=lifting_validation(encoder, corpora, config.data),
+        validate=lifting_validation(encoder, corpora, config.data)
+        if paired is None
+        else paired_validation(encoder, config.data),
         write_extras=copy_text if text_source else None,
     )
     return loop.fit(task, config.training, accelerator, run, resume=resume, quiet=quiet)
+
+
+def clips_per_epoch(config: FinetuneConfig) -> int:
+    """Clips of an epoch.
+
+    Raises:
+        UserError: see `finetune`.
+    """
+    corpora, paired = _open_data(config.data)
+    return _make_batches(config, corpora, paired).windows
+
+
+def _make_batches(
+    config: FinetuneConfig,
+    corpora: WeightedCorpora,
+    paired: PairedDataset | None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> LiftingBatches | PairedBatches:
+    common: dict[str, Any] = {
+        "batch_size": config.training.batch_size,
+        "seed": config.training.seed,
+    }
+    common |= {"rank": rank, "world_size": world_size}
+    if paired is None:
+        return LiftingBatches(corpora, config.data, feet=config.model.feet, **common)
+    return PairedBatches(paired, config.data, **common)
 
 
 def _open_data(config: FinetuneDataConfig) -> tuple[WeightedCorpora, PairedDataset | None]:

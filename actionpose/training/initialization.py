@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actionpose import model_hub
-from actionpose.checkpoint import load, load_by_name, motionbert_weights
+from actionpose.checkpoint import load, load_by_name
 from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig
 from actionpose.models import Encoder, build_encoder
 from actionpose.models.ops.fused_block import has_bf16
@@ -79,12 +79,8 @@ def initialize(
     Raises:
         UserError: no such weights, or names or shapes that do not fit.
     """
-    trained_frames = None
-    if source.is_file():
-        weights = motionbert_weights(source)
-    else:
-        weights, meta = load(model_hub.find(source))
-        trained_frames = meta.get("frames")
+    weights, meta = load(model_hub.find(source))
+    trained_frames = meta.get("frames")
     table = weights.get("temp_embed", torch.empty(1, 0))
     if frames and trained_frames and trained_frames < frames <= table.shape[1]:
         weights["temp_embed"] = stretch(weights["temp_embed"], trained_frames, frames)

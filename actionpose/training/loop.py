@@ -32,6 +32,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import write_json
 
 EPOCH_DECAY = 0.99  # of the exponential schedule: MotionBERT's
+KEPT_CHECKPOINTS = 2  # of those to resume from; the oldest goes first
 LOG_EVERY = 50  # steps between two rows of the log; each of the first steps has a row
 LOG_GRAD_NORMS_EVERY = 500  # steps between two logs of each loss's gradient on the backbone
 
@@ -108,10 +109,13 @@ def start_accelerator(config: TrainingConfig) -> Any:
     tune_malloc()
     torch.set_flush_denormal(True)  # saturated attention is full of denormals, which are slow
     AcceleratorState._reset_state()  # else a process keeps the precision of its first run
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision="bf16" if config.precision == "bf16" else "no",
     )
+    if accelerator.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32; environment.json says so
+    return accelerator
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ class Task:
         compute_losses: the named losses of a batch; their weighted sum is minimized (Equation 5).
         loss_weights: by name.
         metadata: of the checkpoints; see `run_folder.metadata`.
-        validate: named scores of the model, taken with every checkpoint.
+        validate: named scores of the model, taken with every checkpoint. The first is the one that
+            `RUN/best` has the lowest of.
         write_extras: writes the other parts of the model into the folder of a checkpoint; the
             caller reads them again.
         rate_factor: of the learning rate, by the name of a parameter.
@@ -179,6 +184,7 @@ def fit(
     main = accelerator.is_main_process
     clock = _Clock(step, total, config)
     status, scores, folder = "finished", dict[str, float](), resume
+    best: dict[str, Any] = {}
     batches = task.batches.starting_at(step)
     if config.workers:
         batches = DataLoader(batches, batch_size=None, num_workers=config.workers)
@@ -221,7 +227,9 @@ def fit(
                         {"optimizer": optimizer.state_dict()},
                         write_extras=task.write_extras,
                     )
-                    for old in checkpoint.saved_steps(run)[: -config.keep_checkpoints]:
+                    if scores:
+                        best = checkpoint.keep_best(folder, run, next(iter(scores)))
+                    for old in checkpoint.saved_steps(run)[:-KEPT_CHECKPOINTS]:
                         shutil.rmtree(old)
                 accelerator.wait_for_everyone()
             if stopping:
@@ -230,7 +238,7 @@ def fit(
     if main:
         end = {"status": status, "step": step, "of": total}
         end["minutes_of_this_call"] = round(clock.minutes(), 2)
-        write_json(run / "report.json", {**end, **task.report, "scores": scores})
+        write_json(run / "report.json", {**end, **task.report, "scores": scores, "best": best})
     return Outcome(step, status, folder or run / "checkpoints" / f"{step:07d}")
 
 

@@ -24,6 +24,7 @@ from actionpose.training.validation import MotionTextValidation
 from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.yaml_config import checked
 
+SAMPLED_LABELS = 2048  # compared with each other: a matrix of all has gigabytes
 TEXT_RATE_FACTOR = 0.1  # of the text encoder's learning rate
 
 
@@ -60,7 +61,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         raise UserError("model.feet needs data.view: perspective")
     corpora = open_corpora(config.data.corpora)
     accelerator = loop.start_accelerator(config.training)
-    batches = _batches(config, corpora, accelerator)
+    batches = _batches(config, corpora, accelerator.process_index, accelerator.num_processes)
     encoder, resume = start_encoder(config, run)
     if not aligned:
         encoder.freeze_embedding()
@@ -68,7 +69,9 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
     model = MotionTextModel(encoder, text, batches.labels)
     report: dict[str, Any] = {"spans": len(batches.spans), "labels": len(batches.labels)}
     if text is not None:
-        report |= _check_vocabulary(model, text, config.text, accelerator.is_main_process)
+        text.to(accelerator.device)
+        if accelerator.is_main_process:
+            report |= _check_vocabulary(model, text, config.text)
         report["negatives"] = batches.negatives or "the other clips of the step"
         if config.text.frozen:
             model.freeze_text()
@@ -98,12 +101,21 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
     return loop.fit(task, config.training, accelerator, run, resume=resume, quiet=quiet)
 
 
+def clips_per_epoch(config: PretrainConfig) -> int:
+    """Clips of an epoch: spans.
+
+    Raises:
+        UserError: see `pretrain`.
+    """
+    return len(_batches(config, open_corpora(config.data.corpora)).spans)
+
+
 def _is_aligned(config: PretrainConfig) -> bool:
     return config.loss_weights.get("alignment", 0) != 0
 
 
 def _batches(
-    config: PretrainConfig, corpora: WeightedCorpora, accelerator: Any
+    config: PretrainConfig, corpora: WeightedCorpora, rank: int = 0, world_size: int = 1
 ) -> MotionTextBatches:
     """This process's batches; their `negatives` is 0 where no negatives are drawn."""
     negatives = config.alignment.negatives if _is_aligned(config) else 0
@@ -113,10 +125,10 @@ def _batches(
         batch_size=config.training.batch_size,
         seed=config.training.seed,
         negatives=negatives if isinstance(negatives, int) else 0,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
         need_texts=_is_aligned(config),
         feet=config.model.feet,
+        rank=rank,
+        world_size=world_size,
     )
 
 
@@ -136,10 +148,14 @@ def _text_encoder(config: PretrainConfig, resume: Path | None) -> TextEncoder:
 
 
 def _check_vocabulary(
-    model: MotionTextModel, text: TextEncoder, config: TextConfig, main: bool
+    model: MotionTextModel, text: TextEncoder, config: TextConfig
 ) -> dict[str, Any]:
-    """Facts about the labels for `report.json`, with a warning if they are hard to tell apart."""
-    cosines = spread(text.encode(model.labels))
+    """Facts about the labels for `report.json`, with a warning if they are hard to tell apart.
+
+    Of many labels, `SAMPLED_LABELS` that are evenly spread over the alphabet are compared.
+    """
+    every = -(-len(model.labels) // SAMPLED_LABELS)
+    cosines = spread(text.encode(model.labels[::every]))
     notices = []
     if cosines["label_cosine_mean"] > COLLAPSED:
         notices.append(
@@ -152,6 +168,6 @@ def _check_vocabulary(
             f"{model.num_truncated} of {len(model.labels)} labels are longer than "
             f"{text.max_tokens} tokens and are cut"
         )
-    for notice in notices if main else ():
+    for notice in notices:
         warnings.warn(notice, UserNotice, stacklevel=3)
     return {**cosines, "labels_cut": model.num_truncated}

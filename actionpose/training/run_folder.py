@@ -1,7 +1,7 @@
 """The folder of a run, with the record of its configuration, environment and scores.
 
-`config.yaml`, `environment.json`, `log.jsonl`, TensorBoard events, `checkpoints/STEP/` and, at the
-end, `report.json`.
+`config.yaml`, `environment.json`, `log.jsonl`, TensorBoard events, `checkpoints/STEP/`, `best/`
+where scores are taken, and, at the end, `report.json`.
 """
 
 import json
@@ -22,6 +22,7 @@ from actionpose.datasets.corpus import Corpus
 from actionpose.skeletons import H36M17, H36M17_FEET, MEDIAPIPE33
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, make_folder, write_json
+from actionpose.utils.legacy import with_person_size
 from actionpose.utils.locks import one_at_a_time
 from actionpose.utils.yaml_config import to_dict
 
@@ -35,7 +36,7 @@ def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
     saved = run / "config.yaml"
     steps = checkpoint.saved_steps(run)
     if steps and saved.exists():
-        before = yaml.safe_load(saved.read_text(encoding="utf-8"))
+        before = with_person_size(yaml.safe_load(saved.read_text(encoding="utf-8")))
         changed = sorted(_differences(before, config))
         if changed:
             raise UserError(
@@ -130,6 +131,7 @@ def environment(accelerator: Any) -> dict[str, Any]:
         "device": str(accelerator.device),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
+        "float32_products": torch.get_float32_matmul_precision(),  # "high" is TF32
     }
 
 

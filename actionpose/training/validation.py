@@ -17,12 +17,15 @@ from actionpose.config import FinetuneDataConfig, PretrainConfig
 from actionpose.datasets.lifting import LiftingBatches
 from actionpose.datasets.loading import WeightedCorpora, collate
 from actionpose.datasets.motion_text import MotionTextBatches
+from actionpose.datasets.paired import open_paired
+from actionpose.evaluation.paired import Model, evaluate, model_predict, protocol_for
 from actionpose.metrics.pose import mpjpe, p_mpjpe
 from actionpose.metrics.retrieval import chance_recalls, recalls
 from actionpose.models import Encoder
 from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.training.motion_text_model import MotionTextModel
 
+TEST_WINDOWS = 1024  # of a paired dataset, scored in fine-tuning
 VAL_STEPS, VAL_BATCH = 4, 32  # batches scored in fine-tuning, and clips in each
 VAL_CLIPS = 512  # spans scored in pretraining, at most
 
@@ -75,6 +78,30 @@ def lifting_validation(
         if has_feet and (count := sum(map(len, feet_errors))):
             named["val_feet_mm"] = float(torch.cat(feet_errors).sum() / count)
         return named
+
+    return scores
+
+
+def paired_validation(
+    encoder: Encoder, config: FinetuneDataConfig
+) -> Callable[[], dict[str, float]] | None:
+    """The scores of fine-tuning on a paired dataset: its protocol, on windows of its test split.
+
+    They are evenly spread, `TEST_WINDOWS` at most. None if the dataset has no test split.
+    """
+    assert config.paired is not None
+    if not (config.paired / "test").is_dir():
+        return None
+    dataset = open_paired(config.paired, "test")
+    protocol = protocol_for(dataset, frames=config.frames)
+    model = Model(encoder, config.frames, "image", dataset.unit_mm, {})
+    predict = model_predict(model, dataset, protocol)
+
+    def scores() -> dict[str, float]:
+        encoder.eval()
+        report = evaluate(predict, dataset, protocol, max_windows=TEST_WINDOWS).report
+        names = ("mpjpe_mm", "p_mpjpe_mm", *(("pck", "auc") if dataset.kind == "3dhp" else ()))
+        return {f"test_{name}": report[name] for name in names}
 
     return scores
 

@@ -34,6 +34,13 @@ def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
     return "meters" if document == "metres" else document
 
 
+def with_person_size(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration from before `data.noise.person_size`: the noise grew with every person."""
+    if isinstance(noise := config.get("data", {}).get("noise"), dict):
+        noise.setdefault("person_size", 0.42)
+    return config
+
+
 _FACTS = {  # what headers of results said in words
     "x right, y down, z away from the camera": "RDF",
     "x right, y up, z towards the camera": "RUB",

@@ -287,3 +287,22 @@ def test_too_few_labels_lower_k_or_are_refused(annotated: Corpus, tmp_path: Path
         batches(annotated, split="test")
     with pytest.raises(UserError, match="multiple of the 3 processes"):
         batches(annotated, world_size=3)
+
+
+def test_clip_negatives_have_other_categories(tmp_path: Path) -> None:
+    """Of "stroll" with the categories of "walk", neither is a negative of the other."""
+    categories = {"walk": ("walk",), "stroll": ("walk",), "sit": ("sit",), "hop": ("jump",)}
+    pose = np.random.default_rng(0).random((30, 17, 3))
+    spans = {text: [(0, 30, text, "action")] for text in categories}
+    motions = [
+        Motion(text, "s", "train", pose, text, spans[text], categories={text: known})
+        for text, known in categories.items()
+    ]
+    corpus = open_corpus(write_corpus(tmp_path / "corpus", motions, source="", license=""))
+    with pytest.warns(UserWarning, match="excludes up to 2, leave 2 negatives"):
+        made = batches(corpus, PLAIN)
+    for number, span in enumerate(made.spans):
+        others = made.clip_of(number, np.random.default_rng(0))["candidates"][1:]
+        alike = {text for text, own in categories.items() if own == categories[span.text]}
+        assert len(others) == 2
+        assert {made.labels[row] for row in others} <= categories.keys() - alike

@@ -142,3 +142,21 @@ def test_orthographic_clip_is_the_view_of_its_motion() -> None:
     extent = np.ptp(box["keypoints"][..., :2], axis=1).max(axis=-1)
     assert np.median(extent) == pytest.approx(2)
     np.testing.assert_allclose(box["pose"] * box["scale_m"], meters[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("view", ["orthographic", "perspective"])
+def test_noise_has_motionberts_size_whatever_the_person(walk_m: np.ndarray, view: str) -> None:
+    """Without a person's size, displacements are the model's own, in units of half the image."""
+
+    def clip(size: float, rng: np.random.Generator | None) -> np.ndarray:
+        if view == "orthographic":
+            made = orthographic_clip(size * walk_m, 0.0, "image", rng, person_size=None)
+        else:
+            camera = place_camera(walk_m, 0.0, 9.0, 1.5)
+            made = perspective_clip(size * walk_m, camera, "image", rng, person_size=None)
+        return made["keypoints"][..., :2]
+
+    expected, _ = detector_noise(len(walk_m), np.random.default_rng(1))
+    for size in (0.5, 1.0):
+        noise = clip(size, np.random.default_rng(1)) - clip(size, None)
+        np.testing.assert_allclose(noise, expected, atol=1e-6)

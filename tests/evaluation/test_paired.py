@@ -153,7 +153,7 @@ def test_evaluate_3dhp_equals_a_plain_loop(
         poses[name] = truth + rng.normal(0, 60, truth.shape)
     protocol = protocol_for(dhp, frames=9, joints=joints, average=average)
     windows = windows_of(dhp, protocol)
-    path = save_npz(tmp_path / "p.npz", pose_mm=np.concatenate(list(poses.values())))
+    path = save_npz(tmp_path / "p.npz", pose_absolute_mm=np.concatenate(list(poses.values())))
     predict, _ = load_predictions(path, dhp, windows)
     report = evaluate(predict, dhp, protocol).report
     plain = plain_3dhp(dhp_tables, poses, count)[average == "sequences"]
@@ -209,7 +209,7 @@ def test_evaluate_cpn_scores_every_frame_once_in_millimeters(
                 continue
             error = plain_mpjpe(pred - pred[0], truth - truth[0])
             errors.setdefault(action.split()[0], []).append(error)
-    path = save_npz(tmp_path / "p.npz", pose_mm=poses)
+    path = save_npz(tmp_path / "p.npz", pose_absolute_mm=poses)
     predict, _ = load_predictions(path, pairs, windows)
     report = evaluate(predict, pairs, protocol).report
     plain = mean([mean(of) for of in errors.values()])

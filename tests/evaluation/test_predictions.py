@@ -23,7 +23,7 @@ def test_load_predictions_scores_every_form_alike(sh: PairedDataset, tmp_path: P
     forms = {"all": whole, "scored": whole[scored], "windows": whole[windows.rows]}
     scores = []
     for name, poses in forms.items():
-        path = save_npz(tmp_path / f"{name}.npz", pose_mm=poses)
+        path = save_npz(tmp_path / f"{name}.npz", pose_absolute_mm=poses)
         predict, _ = load_predictions(path, sh, windows)
         scores.append(evaluate(predict, sh, protocol).report["mpjpe_mm"])
     assert scores[0] == scores[1] == scores[2]
@@ -35,7 +35,8 @@ WRONG_PREDICTIONS = {
     "pixels": (lambda p: {"pose": p / 4}, "half the image's width"),
     "meters": (lambda p: {"pose_mm": p / 1000}, "not millimeters"),
     "joints": (lambda p: {"pose_mm": p[:, :16]}, "16"),
-    "no pose": (lambda p: {"poses": p}, "neither pose_mm nor pose"),
+    "no pose": (lambda p: {"poses": p}, "needs one of pose_mm, pose_absolute_mm, pose"),
+    "absolute": (lambda p: {"pose_mm": p + 1000}, "save places in camera axes as pose_absolute_mm"),
     "nothing": (lambda p: {"pose_mm": p * np.nan}, "finite"),
     "skeleton": (lambda p: {"pose_mm": p, "skeleton": "smpl"}, "unknown skeleton"),
     "sides": (
@@ -60,7 +61,7 @@ def test_evaluate_names_a_gap_in_predictions(sh: PairedDataset, tmp_path: Path) 
     windows = windows_of(sh, protocol)
     poses = np.array(sh.truth_mm, np.float64)
     poses[windows.rows[1, 3]] = np.nan
-    predict, _ = load_predictions(save_npz(tmp_path / "p.npz", pose_mm=poses), sh, windows)
+    predict, _ = load_predictions(save_npz(tmp_path / "p.npz", pose_absolute_mm=poses), sh, windows)
     with pytest.raises(UserError, match=f"frame {windows.rows[1, 3]} is not finite"):
         evaluate(predict, sh, protocol)
 

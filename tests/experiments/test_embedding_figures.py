@@ -84,11 +84,11 @@ def test_draw_figure5_scores_both_embeddings(
     trained: Path, held_out: Corpus, tmp_path: Path
 ) -> None:
     report = draw_figure5(trained, trained, [held_out], tmp_path / "five.png")
-    assert (report["clips"], report["labels"]) == (16, 2)
+    assert (report["by"], report["clips"], report["labels"]) == ("verb", 16, 2)
     assert set(report["scores"]) == {"without text", "with text"}
     assert all(0 <= score["knn"] <= 1 for score in report["scores"].values())
     assert (tmp_path / "five.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(UserError, match="needs two labels and eight clips"):
+    with pytest.raises(UserError, match="needs two verbs and eight clips"):
         draw_figure5(trained, trained, [held_out], tmp_path / "no.png", num_labels=1)
     assert not (tmp_path / "no.png").exists()
 
@@ -96,9 +96,10 @@ def test_draw_figure5_scores_both_embeddings(
 def test_draw_figure8_gives_softmax_of_cosines(
     trained: Path, held_out: Corpus, tmp_path: Path
 ) -> None:
-    report = draw_figure8(trained, [held_out], ["Walk", "sit down"], tmp_path / "eight.png")
-    assert [clip["label"] for clip in report] == ["walk", "sit down"]
     found = embed_spans(trained, [held_out], "val")
+    assert set(found.verbs) == {"walk", "sit"}
+    report = draw_figure8(trained, found, ["Walk", "sit down"], tmp_path / "eight.png")
+    assert [clip["label"] for clip in report] == ["walk", "sit down"]
     texts = torch.from_numpy(LabelBank(trained).embed(["walk"]))
     for clip in report:
         assert sum(clip["probabilities"].values()) == pytest.approx(1)
@@ -107,17 +108,19 @@ def test_draw_figure8_gives_softmax_of_cosines(
         ratio = clip["probabilities"]["walk"] / clip["probabilities"]["sit down"]
         difference = clip["cosines"]["walk"] - clip["cosines"]["sit down"]
         assert np.log(ratio) == pytest.approx(difference / 0.1, rel=1e-3)
-    named = draw_figure8(
-        trained, [held_out], ["walk", "fly"], tmp_path / "named.pdf", motions=["m03"]
-    )
+    named = draw_figure8(trained, found, ["walk", "fly"], tmp_path / "named.pdf", motions=["m03"])
     assert named[0]["label"] == "walk" and (tmp_path / "named.pdf").stat().st_size > 1000
     for match, labels, motions in (
         ("two or more that differ", ["walk", "Walk."], None),
-        ("name motions", ["fly", "swim"], None),
         ("no labeled motion nobody", ["fly", "swim"], ["nobody"]),
     ):
         with pytest.raises(UserError, match=match):
-            draw_figure8(trained, [held_out], labels, tmp_path / "no.png", motions=motions)
+            draw_figure8(trained, found, labels, tmp_path / "no.png", motions=motions)
+    # where no clip has one of the labels, the clips most like each
+    likest = draw_figure8(trained, found, ["fly", "swim"], tmp_path / "likest.png")
+    cosines = found.embedding @ torch.from_numpy(LabelBank(trained).embed(["fly", "swim"])).T
+    rows = [found.names.index(clip["clip"]) for clip in likest]
+    assert rows == list(dict.fromkeys(cosines.argmax(dim=0).tolist()))
 
 
 def test_figures_refuse_models_without_text_or_token(
@@ -127,7 +130,8 @@ def test_figures_refuse_models_without_text_or_token(
     pretrain(config, tmp_path / "silent", quiet=True)
     silent = model_hub.find(tmp_path / "silent")
     with pytest.raises(UserError, match="knows no text"):
-        draw_figure8(silent, [held_out], ["walk", "run"], tmp_path / "no.png")
+        found = embed_spans(silent, [held_out], "val")
+        draw_figure8(silent, found, ["walk", "run"], tmp_path / "no.png")
     bare = replace(config, model=replace(config.model, class_token=False))
     pretrain(bare, tmp_path / "bare", quiet=True)
     with pytest.raises(UserError, match="has no motion embedding"):

@@ -251,7 +251,15 @@ def babel_entry(one: Made, feat_p: str, rng: np.random.Generator) -> dict[str, A
             label(second, 2 * third, end),
             label("late", end + 1, end + 2),
         ),
-    ][one.number % 5]
+        # overlapping its neighbors, a nested label, and two that start together
+        annotation(
+            label(first, 0, third + 0.05),
+            label("look around", third / 3, third / 2),
+            label("transition", third, 2 * third),
+            label(second, 2 * third - 0.05, end),
+            label("breathe", 2 * third - 0.05, end - 0.05),
+        ),
+    ][one.number % 6]
     return {
         "babel_sid": one.number,
         "url": f"renders/{one.number:06d}.mp4",

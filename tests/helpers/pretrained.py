@@ -78,3 +78,29 @@ def write_text_side(folder: Path) -> None:
     torch.manual_seed(0)
     bert = transformers.BertModel(config, add_pooling_layer=False)
     TextEncoder(bert, tokenizer, pooling="mean", embedding_dim=WIDTH).save(folder)
+
+
+def write_bert(folder: Path) -> Path:
+    """A BERT of three layers as drawn, whose words are those of the made-up motions and letters."""
+    import transformers
+
+    folder.mkdir(parents=True, exist_ok=True)
+    words = "walk run sit down on a the chair with left right leg kick jump and move".split()
+    letters = [mark + chr(code) for mark in ("", "##") for code in range(ord("a"), ord("z") + 1)]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters]
+    vocabulary = list(dict.fromkeys(vocabulary))
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = transformers.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        initializer_range=0.2,  # texts as different as trained ones
+    )
+    transformers.BertModel(sizes).save_pretrained(folder)
+    return folder

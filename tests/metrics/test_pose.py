@@ -266,3 +266,13 @@ def test_metric_refuses_what_cannot_be_compared(
 def test_auc_refuses_thresholds_that_are_not_finite(thresholds: Any) -> None:
     with pytest.raises(UserError, match="finite"):
         auc(np.zeros((1, 17, 3)), np.zeros((1, 17, 3)), thresholds)
+
+
+def test_errors_of_frames_are_those_of_motionberts_functions() -> None:
+    """Of arrays in float64, and against the mirrored target."""
+    given = np.load(Path(__file__).parents[1] / "reference_outputs" / "motionbert_losses.npz")
+    pred, target = (given[name].reshape(-1, 17, 3) for name in ("prediction", "target"))
+    np.testing.assert_allclose(mpjpe(pred, target), given["mpjpe_per_frame"], rtol=1e-12)
+    np.testing.assert_allclose(p_mpjpe(pred, target), given["p_mpjpe_per_frame"], rtol=1e-9)
+    mirrored = target * [-1, 1, 1]
+    np.testing.assert_allclose(p_mpjpe(pred, mirrored), given["p_mpjpe_mirrored"], rtol=1e-9)

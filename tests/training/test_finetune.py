@@ -35,7 +35,7 @@ def test_finetune_lowers_the_loss(tiny_config: FinetuneConfig, tmp_path: Path) -
 def test_finetune_leaves_log_report_and_checkpoints(
     tiny_config: FinetuneConfig, tmp_path: Path, corpus: Corpus
 ) -> None:
-    config = changed(tiny_config, save_every=3, keep_checkpoints=2)
+    config = changed(tiny_config, save_every=3)
     outcome = finetune(config, tmp_path / "run", quiet=True)
     run = tmp_path / "run"
     steps = [path.name for path in checkpoint.saved_steps(run)]
@@ -130,7 +130,7 @@ def test_finetune_keeps_labels_and_text_encoder(
     pretrain(changed(tiny_pretraining, max_minutes=0.0), tmp_path / "first", quiet=True)
     start_from = model_hub.find(tmp_path / "first")
     config = replace(tiny_config, model=tiny_pretraining.model, init=start_from)
-    config = changed(config, save_every=4, keep_checkpoints=1)
+    config = changed(config, save_every=4)
     finetune(changed(config, max_minutes=0.0), tmp_path / "second", quiet=True)
     for path in sorted(start_from.rglob("*"), reverse=True):  # what it started from may go
         path.unlink() if path.is_file() else path.rmdir()

@@ -24,12 +24,11 @@ from actionpose.utils.errors import UserError
 Array = NDArray[np.float64]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 MOTION = (position_loss, velocity_loss, scale_loss)
-REFERENCE = {
-    name: torch.from_numpy(array)
-    for name, array in np.load(
-        Path(__file__).parents[1] / "reference_outputs" / "losses.npz"
-    ).items()
-}
+FOLDER = Path(__file__).parents[1] / "reference_outputs"
+REFERENCE, PEERS = (
+    {key: torch.from_numpy(array) for key, array in np.load(FOLDER / f"{name}.npz").items()}
+    for name in ("losses", "motionbert_losses")
+)
 
 
 def motion(
@@ -76,6 +75,18 @@ def test_losses_equal_motionberts() -> None:
         velocity_loss(pred, target, valid), REFERENCE["loss_velocity"], **close
     )
     torch.testing.assert_close(scale_loss(pred, target, valid), REFERENCE["n_mpjpe"], **close)
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [(position_loss, "loss_mpjpe"), (velocity_loss, "loss_velocity"), (scale_loss, "n_mpjpe")],
+)
+def test_losses_have_the_gradients_of_motionberts(loss: Loss, name: str) -> None:
+    pred = PEERS["prediction"].clone().requires_grad_()
+    found = loss(pred, PEERS["target"], all_valid(pred))
+    found.backward()
+    torch.testing.assert_close(found.detach(), PEERS[name], rtol=1e-10, atol=0)
+    torch.testing.assert_close(pred.grad, PEERS[f"{name}_grad"], rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("loss", MOTION)

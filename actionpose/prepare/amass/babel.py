@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from actionpose.datasets.transitions import MAX_GAP_S, transition_neighbors
+from actionpose.datasets.transitions import (
+    MAX_GAP_S,
+    TRANSITION,
+    transition_neighbors,
+    transition_text,
+)
 from actionpose.prepare.amass.labels import (
     MAX_JSON_BYTES,
     NO_LABEL,
@@ -51,6 +56,7 @@ class _Merged:
     splits: set[str] = field(default_factory=set)
     wholes: list[str] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of texts
 
 
 def read_babel(folder: Path, text: str = "proc_label") -> Annotations:
@@ -107,8 +113,10 @@ def _merge(
     sequence.splits.add(split)
     for label in _label_lists(entry, "seq_ann"):
         sequence.wholes += [found for each in label if (found := _text(each, text, left_out))]
+        _add_categories(sequence.categories, label, text)
     for labels in _label_lists(entry, "frame_ann"):
         sequence.labels += _timeline(labels, text, read, left_out)
+        _add_categories(sequence.categories, labels, text)
 
 
 def _label_lists(entry: dict[str, Any], name: str) -> list[list[dict[str, Any]]]:
@@ -122,6 +130,16 @@ def _text(label: dict[str, Any], name: str, left_out: Counter[str]) -> str:
     if not text:
         left_out[NO_TEXT] += 1
     return text
+
+
+def _add_categories(
+    known: dict[str, tuple[str, ...]], labels: list[dict[str, Any]], name: str
+) -> None:
+    """Keep `act_cat` of each text; of several annotators the first's."""
+    for label in labels:
+        text = clean_text(label.get(name)) or clean_text(label.get("raw_label"))
+        if text and (categories := tuple(filter(None, map(clean_text, label["act_cat"] or ())))):
+            known.setdefault(text, categories)
 
 
 def _seconds(value: Any) -> float | None:
@@ -142,23 +160,22 @@ def _timeline(
         if start_s is None or stop_s is None:
             left_out["labels: without times"] += 1
         else:
-            same = transitions if text == "transition" else actions
+            same = transitions if text == TRANSITION else actions
             same.append(Label(start_s, stop_s, text))
     yield from actions
+    spans = [(label.start_s, label.stop_s, label.text) for label in actions]
     for between in transitions:
-        others = [label for label in (*actions, *transitions) if label is not between]
         before, after = transition_neighbors(
-            (between.start_s, between.stop_s),
-            [(label.start_s, label.stop_s) for label in others],
-            max_gap=MAX_GAP_S,
+            (between.start_s, between.stop_s), spans, max_gap=MAX_GAP_S
         )
         if before is None or after is None:
-            left_out["transitions: no action before or after"] += 1
-        elif "transition" in (others[before].text, others[after].text):
-            left_out["transitions: beside another transition"] += 1
+            sides = (
+                "before or after" if before is after else "before" if before is None else "after"
+            )
+            left_out[f"transitions: no action within {MAX_GAP_S:g} s {sides}"] += 1
         else:
             read["transitions paired"] += 1
-            yield _joined(others[before], between, others[after])
+            yield _joined(actions[before], between, actions[after])
 
 
 def _joined(before: Label, between: Label, after: Label) -> Label:
@@ -169,8 +186,7 @@ def _joined(before: Label, between: Label, after: Label) -> Label:
         middle_s = (between.start_s + between.stop_s) / 2
         start_s = min(max(start_s, middle_s - longest_s / 2), stop_s - longest_s)
         stop_s = start_s + longest_s
-    text = f"transit from {before.text} to {after.text}"
-    return Label(start_s, stop_s, text, "transition")
+    return Label(start_s, stop_s, transition_text(before.text, after.text), "transition")
 
 
 def _sequences(
@@ -192,4 +208,5 @@ def _sequences(
             text=wholes[0] if wholes else "",
             duration_s=sequence.duration_s,
             labels=tuple(labels),
+            categories=sequence.categories,
         )

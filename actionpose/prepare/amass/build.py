@@ -98,6 +98,7 @@ class Report:
             joints_m=joints_m,
             text=sequence.text,
             labels=labels,
+            categories=sequence.categories,
         )
 
 

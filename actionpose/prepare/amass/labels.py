@@ -56,6 +56,7 @@ class AnnotatedSequence:
     text: str = ""  # of the whole
     duration_s: float | None = None  # in the source
     labels: tuple[Label, ...] = ()
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of texts
     # HumanML3D counts frames of sequences thinned to about 20 Hz: a first and last one, and how
     # many seconds were cut off before
     cut: tuple[int, int, float] | None = None

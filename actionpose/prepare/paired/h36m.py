@@ -19,6 +19,7 @@ import numpy as np
 
 from actionpose.datasets.paired import VideoData, write_paired
 from actionpose.prepare.paired.validation import (
+    Checks,
     check_metric,
     check_pixels,
     check_shape,
@@ -69,13 +70,19 @@ _OF_32 = {
 
 
 def prepare_h36m(
-    source: Path, out_dir: Path, *, keypoints: Path | None = None, cameras: Path | None = None
+    source: Path,
+    out_dir: Path,
+    *,
+    keypoints: Path | None = None,
+    cameras: Path | None = None,
+    force: bool = False,
 ) -> Path:
     """Write the prepared data set (`datasets/paired.py`).
 
     Args:
         source: MotionBERT's pkl, or VideoPose3D's `data_3d_h36m.npz`.
         keypoints, cameras: with the latter, the 2D file and the calibration.
+        force: prepare what fails the check of sides, too; `data.json` and every score then say so.
 
     Raises:
         UserError: a file that is missing, damaged, of another version, or not what it seems.
@@ -85,19 +92,19 @@ def prepare_h36m(
             raise UserError(
                 "keypoints=FILE and cameras=FILE belong to VideoPose3D's data_3d_h36m.npz"
             )
-        return _prepare_motionbert(source, out_dir)
+        return _prepare_motionbert(source, out_dir, Checks(force))
     if keypoints is None or cameras is None:
         raise UserError(
             f"{source.name} has world coordinates only: give keypoints=FILE "
             "(data_2d_h36m_cpn_ft_h36m_dbb.npz) and cameras=FILE (camera-parameters.json)"
         )
-    return _prepare_videopose3d(source, keypoints, cameras, out_dir)
+    return _prepare_videopose3d(source, keypoints, cameras, out_dir, Checks(force))
 
 
 # ---- MotionBERT's file
 
 
-def _prepare_motionbert(path: Path, out_dir: Path) -> Path:
+def _prepare_motionbert(path: Path, out_dir: Path, checked: Checks) -> Path:
     content = load_pickle(path)
     if missing := missing_keys(content, SUBJECTS):
         raise UserError(
@@ -105,7 +112,7 @@ def _prepare_motionbert(path: Path, out_dir: Path) -> Path:
             f"{missing}"
         )
     splits = {
-        split: list(_motionbert_recordings(content[split], split, f"{path.name}, {split}"))
+        split: list(_motionbert_recordings(content[split], split, f"{path.name}, {split}", checked))
         for split in SUBJECTS
     }
     info = {
@@ -116,13 +123,16 @@ def _prepare_motionbert(path: Path, out_dir: Path) -> Path:
         "source": path.name,
         "license": LICENSE,
         "synthetic": is_synthetic(content),
+        "forced": checked.failed,
         # the least-squares factors of the file against its own millimeters
         "factor_residual_mm": round(_factor_residual_mm(splits["test"], path.name), 6),
     }
     return write_paired(out_dir, dict(splits), info)
 
 
-def _motionbert_recordings(table: Any, split: str, where: str) -> Iterator[VideoData]:
+def _motionbert_recordings(
+    table: Any, split: str, where: str, checked: Checks
+) -> Iterator[VideoData]:
     """The videos of one half of the file: runs of frames with one `source`."""
     arrays = _motionbert_arrays(table, split, where)
     sources, actions, cameras = (np.asarray(table[key]).astype(str) for key in _LISTS)
@@ -130,7 +140,7 @@ def _motionbert_recordings(table: Any, split: str, where: str) -> Iterator[Video
     if wrong := sorted(set(cameras.tolist()) - IMAGE_SIZES.keys()):
         raise UserError(f"{where}: unknown camera {wrong[0]}; known are {', '.join(IMAGE_SIZES)}")
     keypoints = with_confidence(arrays["joint_2d"], arrays["confidence"])
-    check_sides(keypoints, arrays["joint3d_image"], where)
+    checked(check_sides, keypoints, arrays["joint3d_image"], where)
     starts = [0, *(np.flatnonzero(sources[1:] != sources[:-1]) + 1).tolist()]
     for start, stop in zip(starts, [*starts[1:], len(sources)], strict=True):
         name, part = str(sources[start]), slice(start, stop)
@@ -204,7 +214,9 @@ def _factor_residual_mm(recordings: list[VideoData], where: str) -> float:
 # ---- VideoPose3D's files
 
 
-def _prepare_videopose3d(poses: Path, keypoints: Path, cameras: Path, out_dir: Path) -> Path:
+def _prepare_videopose3d(
+    poses: Path, keypoints: Path, cameras: Path, out_dir: Path, checked: Checks
+) -> Path:
     loaded, detected = load_npz(poses), load_npz(keypoints)
     positions_m, positions_px = loaded.get("positions_3d"), detected.get("positions_2d")
     for path, key, positions in (
@@ -218,7 +230,9 @@ def _prepare_videopose3d(poses: Path, keypoints: Path, cameras: Path, out_dir: P
         raise UserError(f"{cameras} is not a JSON of cameras with the key extrinsics")
     sources = (positions_m, positions_px, calibration["extrinsics"])
     splits = {
-        split: chain.from_iterable(_videopose3d_recordings(name, *sources) for name in subjects)
+        split: chain.from_iterable(
+            _videopose3d_recordings(name, *sources, checked) for name in subjects
+        )
         for split, subjects in SUBJECTS.items()
     }
     info = {
@@ -229,12 +243,13 @@ def _prepare_videopose3d(poses: Path, keypoints: Path, cameras: Path, out_dir: P
         "source": f"{poses.name}, {keypoints.name}",
         "license": LICENSE,
         "synthetic": is_synthetic(loaded),
+        "forced": checked.failed,
     }
     return write_paired(out_dir, dict(splits), info)
 
 
 def _videopose3d_recordings(
-    subject: str, positions_m: Any, positions_px: Any, extrinsics: Any
+    subject: str, positions_m: Any, positions_px: Any, extrinsics: Any, checked: Checks
 ) -> Iterator[VideoData]:
     for side, positions in (("3D", positions_m), ("2D", positions_px)):
         if subject not in positions:
@@ -263,7 +278,7 @@ def _videopose3d_recordings(
                     f"{where}: the person is behind the camera: "
                     "the calibration does not belong to these poses"
                 )
-            check_sides(keypoints, pose_mm, where)
+            checked(check_sides, keypoints, pose_mm, where)
             yield VideoData(
                 name=f"{subject} {name}/{camera}",
                 subject=subject,

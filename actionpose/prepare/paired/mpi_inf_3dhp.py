@@ -13,6 +13,7 @@ import numpy as np
 
 from actionpose.datasets.paired import VideoData, write_paired
 from actionpose.prepare.paired.validation import (
+    Checks,
     check_metric,
     check_pixels,
     check_shape,
@@ -47,6 +48,7 @@ def prepare_3dhp(
     *,
     annotation: Annotation = "univ_annot3",
     splits: tuple[str, ...] = ("train", "test"),
+    force: bool = False,
 ) -> Path:
     """Write the prepared data set (`datasets/paired.py`), joints in the order of H36M17.
 
@@ -54,10 +56,13 @@ def prepare_3dhp(
         source: the folder of both files.
         annotation: what the millimeters are; "annot3" is marked in every score.
         splits: which files to read.
+        force: prepare what fails the checks of sides and body sizes, too; `data.json` and every
+            score then say so.
 
     Raises:
         UserError: a file that is missing, damaged, of the other annotation, or not what it seems.
     """
+    checked = Checks(force)
     recordings: dict[str, list[VideoData]] = {}
     synthetic = False
     for split in splits:
@@ -67,7 +72,7 @@ def prepare_3dhp(
             raise UserError(f"{path} has no data: it is not P-STMO's file")
         synthetic |= is_synthetic(content)
         read = _train_recordings if split == "train" else _test_recordings
-        recordings[split] = list(read(content["data"], path.name))
+        recordings[split] = list(read(content["data"], path.name, checked))
     info = {
         "kind": "3dhp",
         "pose_unit": "mm",
@@ -78,13 +83,14 @@ def prepare_3dhp(
         "license": LICENSE,
         "synthetic": synthetic,
         "knee_to_neck_mm": {
-            split: _check_annotation(made, annotation) for split, made in recordings.items()
+            split: _body_sizes(made, annotation, checked) for split, made in recordings.items()
         },
+        "forced": checked.failed,
     }
     return write_paired(out_dir, dict(recordings), info)
 
 
-def _train_recordings(data: dict[str, Any], where: str) -> Iterator[VideoData]:
+def _train_recordings(data: dict[str, Any], where: str, checked: Checks) -> Iterator[VideoData]:
     for sequence, entry in data.items():
         try:
             cameras, fps = entry
@@ -93,12 +99,12 @@ def _train_recordings(data: dict[str, Any], where: str) -> Iterator[VideoData]:
             raise UserError(f"{where}: {sequence} is not [cameras, rate]") from error
         for camera, view in views:
             name, subject = f"{sequence} camera {camera}", sequence.split()[0]
-            yield _recording(view, where, name, subject, str(camera), fps)
+            yield _recording(view, where, name, subject, str(camera), fps, checked)
 
 
-def _test_recordings(data: dict[str, Any], where: str) -> Iterator[VideoData]:
+def _test_recordings(data: dict[str, Any], where: str, checked: Checks) -> Iterator[VideoData]:
     for sequence, view in data.items():
-        yield _recording(view, where, sequence, sequence, "0", TEST_FPS, has_valid=True)
+        yield _recording(view, where, sequence, sequence, "0", TEST_FPS, checked, has_valid=True)
 
 
 def _recording(
@@ -108,6 +114,7 @@ def _recording(
     subject: str,
     camera: str,
     fps: float,
+    checked: Checks,
     *,
     has_valid: bool = False,
 ) -> VideoData:
@@ -134,7 +141,7 @@ def _recording(
     check_pixels(keypoints, where)
     counted = slice(None) if scored is None else scored
     check_metric(pose_mm[counted], where)
-    check_sides(keypoints[counted], pose_mm[counted], where)
+    checked(check_sides, keypoints[counted], pose_mm[counted], where)
     return VideoData(
         name=name,
         subject=subject,
@@ -148,17 +155,21 @@ def _recording(
     )
 
 
-def _check_annotation(recordings: list[VideoData], annotation: Annotation) -> dict[str, float]:
-    """Compare body sizes with what the annotation promises; return them by subject.
-
-    Raises:
-        UserError: the file has the other annotation.
-    """
+def _body_sizes(
+    recordings: list[VideoData], annotation: Annotation, checked: Checks
+) -> dict[str, float]:
+    """Body sizes by subject, compared with what the annotation promises."""
     by_subject: dict[str, list[float]] = {}
     for recording in recordings:
         pose = recording.pose if recording.scored is None else recording.pose[recording.scored]
         by_subject.setdefault(recording.subject, []).append(knee_neck_mm(pose))
     sizes = {subject: round(float(np.median(mm)), 1) for subject, mm in by_subject.items()}
+    checked(_check_annotation, sizes, annotation)
+    return sizes
+
+
+def _check_annotation(sizes: dict[str, float], annotation: Annotation) -> None:
+    """Raises a `UserError` if the file has the other annotation."""
     spread = max(sizes.values()) / min(sizes.values()) - 1
     if annotation == "univ_annot3" and spread > _LARGEST_SPREAD:
         raise UserError(
@@ -171,4 +182,3 @@ def _check_annotation(recordings: list[VideoData], annotation: Annotation) -> di
             f"these poses are univ_annot3, not annot3: all people have one size (spread "
             f"{spread:.1%}); leave the annotation at univ_annot3"
         )
-    return sizes

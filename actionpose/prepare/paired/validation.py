@@ -1,6 +1,6 @@
 """Checks of keypoints and poses that look right: keys, shapes, units, sides, body sizes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,31 @@ from actionpose.utils.typing import Array
 
 _LARGEST_NORMALIZED = 2.0  # coordinates of no image that has pixels
 _SAMPLE = 2000  # frames are enough to tell
+
+
+class Checks:
+    """Checks that real files may fail for good reasons, and what they found.
+
+    Args:
+        force: go on, and keep what was found in `failed`.
+    """
+
+    def __init__(self, force: bool = False):
+        self.force = force
+        self.failed: list[str] = []
+
+    def __call__(self, check: Callable[..., None], *arguments: Any) -> None:
+        """Make a check.
+
+        Raises:
+            UserError: what the check says, unless `force`.
+        """
+        try:
+            check(*arguments)
+        except UserError as error:
+            if not self.force:
+                raise UserError(f"{error}; force=True prepares it all the same, marked") from error
+            self.failed.append(str(error))
 
 
 def missing_keys(table: Any, keys: Iterable[str]) -> str:

@@ -27,7 +27,7 @@ def test_read_babel_keeps_annotators_apart(tmp_path: Path) -> None:
     two = annotation(label("sit", 2, 3))
     texts = read_babel(write_babel(tmp_path, a={"frame_anns": [one, two]}))
     assert [each.text for each in texts.sequences[0].labels] == ["walk", "sit"]
-    assert texts.left_out["transitions: no action before or after"] == 1
+    assert texts.left_out["transitions: no action within 1 s after"] == 1
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ import pytest
 import torch
 from helpers.synthetic_fixtures import OF_32, h36m_sh, h36m_videopose3d, save_npz
 
+from actionpose import checkpoint, model_hub
 from actionpose.config import FinetuneConfig, FinetuneDataConfig, ModelConfig, TrainingConfig
 from actionpose.datasets.paired import normalize, open_paired, verify_paired
 from actionpose.datasets.paired_clips import PairedBatches, input_of, target_of
+from actionpose.evaluation.paired import evaluate, load_model, model_predict, protocol_for
 from actionpose.prepare.paired.h36m import prepare_h36m
 from actionpose.training.finetune import finetune
 from actionpose.utils.errors import UserError
@@ -152,7 +154,34 @@ def test_finetune_on_paired_data_learns_and_resumes(prepared: Path, tmp_path: Pa
     assert meta["data"][0]["kind"] == "h36m-sh" and meta["unit_mm"] is None
     assert meta["fps"] == 50 and meta["frames"] == 9
     rows = [json.loads(r) for r in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
-    assert np.mean([r["total"] for r in rows[-4:]]) < 0.8 * rows[0]["total"]
+    losses = [row["total"] for row in rows if "total" in row]
+    assert np.mean(losses[-4:]) < 0.8 * losses[0]
+
+
+def test_finetune_on_paired_data_keeps_the_best_on_test(prepared: Path, tmp_path: Path) -> None:
+    """The scores are those of the protocol; after a step of huge rate the last is not the best."""
+    sizes = dict(dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=9, class_token=False)
+    config = FinetuneConfig(
+        model=ModelConfig(**sizes),
+        data=FinetuneDataConfig(paired=prepared, frames=9, stride=9),
+        training=TrainingConfig(epochs=0.2, batch_size=8, device="cpu", save_every=1),
+    )
+    run = tmp_path / "run"
+    outcome = finetune(config, run, quiet=True)
+    rows = [json.loads(r) for r in (run / "log.jsonl").read_text().splitlines()]
+    scores = {row["step"]: row["test_mpjpe_mm"] for row in rows if "test_mpjpe_mm" in row}
+    assert list(scores) == list(range(1, outcome.step + 1))
+    report = json.loads((run / "report.json").read_text())
+    best = min(scores, key=lambda step: scores[step])
+    assert report["best"] == {"step": best, "test_mpjpe_mm": scores[best]}
+    assert report["scores"]["test_mpjpe_mm"] == scores[outcome.step]
+    _, meta = checkpoint.load(model_hub.find(run / "best"))
+    assert meta["step"] == best and not (run / "best" / "training.pt").exists()
+    dataset = open_paired(prepared, "test")
+    model = load_model(str(run / "best"), dataset.kind, "cpu")
+    protocol = protocol_for(dataset, frames=9)
+    found = evaluate(model_predict(model, dataset, protocol), dataset, protocol).report
+    assert found["mpjpe_mm"] == pytest.approx(scores[best], rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from helpers.synthetic_fixtures import mpi_inf_3dhp, save_npz
 from actionpose.config import FinetuneDataConfig
 from actionpose.datasets.paired import open_paired, verify_paired
 from actionpose.datasets.paired_clips import PairedBatches, input_of, target_of
+from actionpose.evaluation.paired import protocol_for
 from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
 from actionpose.utils.errors import UserError
@@ -177,6 +178,10 @@ def test_prepare_3dhp_detects_the_annotation(content: Content, tmp_path: Path) -
         prepare_3dhp(tmp_path, tmp_path / "out")
     out = prepare_3dhp(tmp_path, tmp_path / "out", annotation="annot3")
     assert verify_paired(out)["annotation"] == "annot3"
+    forced = prepare_3dhp(tmp_path, tmp_path / "forced", force=True)
+    assert "people differ by 1" in verify_paired(forced)["forced"][0]
+    protocol = protocol_for(open_paired(forced, "test"))
+    assert "prepared with --force" in protocol.title and "annot3" not in protocol.title
     write(tmp_path, content)
     with pytest.raises(UserError, match="univ_annot3, not annot3"):
         prepare_3dhp(tmp_path, tmp_path / "other", annotation="annot3")

@@ -1,0 +1,84 @@
+"""What a training costs: multiply-adds, steps, hours and memory, before anything is run."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from actionpose.config import FinetuneConfig, ModelConfig, PretrainConfig
+from actionpose.models import Encoder, build_encoder
+from actionpose.skeletons import H36M17
+
+TRAINING = 3  # forward and backward cost three forward passes
+TERAFLOPS = 50.0  # a second, that hours are for where nobody says another speed
+_GIB = 2**30
+
+
+def macs(model: ModelConfig, frames: int) -> float:
+    """Multiply-adds of lifting one clip, the attention's own products included."""
+    dim, rep = model.dim, model.dim_rep
+    length = frames + (model.class_token and not model.embedding_depth)
+    tokens, attended = length * len(H36M17), length + len(H36M17)
+    block = 4 * (4 + 2 * model.mlp_ratio) * dim**2 + 4 * dim * attended + 4 * dim
+    return tokens * (model.depth * block + 3 * dim + dim * rep + 3 * rep)
+
+
+def activation_bytes(model: ModelConfig, frames: int, *, bf16: bool = False) -> int:
+    """Bytes that one clip keeps for the backward pass, about.
+
+    They are counted in two short clips and grow evenly with the frames from there, as they do where
+    attention keeps no matrix of weights.
+    """
+    encoder = build_encoder(**asdict(model))
+    short, long = (_kept(encoder, length, bf16) for length in (3, 6))
+    return short + (long - short) // 3 * (frames - 3)
+
+
+def _kept(encoder: Encoder, frames: int, bf16: bool) -> int:
+    own = {value.untyped_storage().data_ptr() for value in encoder.parameters()}
+    kept: dict[int, int] = {}  # by storage: views share one
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=bf16),
+    ):
+        output = encoder(torch.zeros(1, frames, encoder.num_joints, 3))
+    del output
+    return sum(kept.values())
+
+
+def estimate(
+    config: FinetuneConfig | PretrainConfig, clips: int, *, processes: int = 1
+) -> Iterator[str]:
+    """Lines about the steps and, for dstformer, the hours and the memory of a training.
+
+    Args:
+        clips: of an epoch.
+        processes: that share the batch.
+    """
+    training = config.training
+    steps = max(1, round(training.epochs * max(1, clips // training.batch_size)))
+    yield f"{clips:,} clips an epoch, {steps:,} steps of {training.batch_size} clips"
+    if config.model.backbone != "dstformer":
+        return
+    flop = 2 * macs(config.model, config.data.frames) * TRAINING * training.batch_size * steps
+    hours = flop / (TERAFLOPS * 1e12) / 3600
+    bf16 = training.precision == "bf16"
+    at_once = training.batch_size / processes / training.gradient_accumulation_steps
+    kept = activation_bytes(config.model, config.data.frames, bf16=bf16)
+    count = sum(value.numel() for value in build_encoder(**asdict(config.model)).parameters())
+    state = 4 * 4 * count  # weights, gradients, and two moments of AdamW
+    yield f"{flop / 1e18:.3g} EFLOP: {hours:.1f} h at {TERAFLOPS:g} TFLOP/s"
+    yield (
+        f"{(at_once * kept + state) / _GIB:.1f} GiB on each device: {at_once:g} clips at once, "
+        f"{kept / _GIB:.2f} GiB each in {training.precision}, and {state / _GIB:.2f} GiB of state"
+    )
+    if isinstance(config, PretrainConfig) and config.loss_weights.get("alignment"):
+        yield "the text encoder comes on top: about 1 GiB for three layers of BERT-base"
