@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.motions import some_motion
+from helpers.motions import ANKLES, FEET_M, some_motion, with_feet
 from scipy.spatial.transform import Rotation
 
 from actionpose.config import FinetuneDataConfig, NoiseConfig, PretrainDataConfig
 from actionpose.datasets.corpus import (
     FEET,
     Corpus,
-    Motion,
     open_corpus,
     verify_corpus,
     write_corpus,
@@ -32,18 +31,7 @@ from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
 
-ANKLES = H36M17.indices("left_ankle", "left_ankle", "right_ankle", "right_ankle")
-OFFSETS_M = np.array(
-    [[0.13, 0, -0.07], [0.19, 0.01, -0.08], [0.13, 0, -0.07], [0.19, -0.01, -0.08]]
-)
 PLAIN = FinetuneDataConfig(frames=20, mirror=0.0, normalization="box")
-
-
-def with_feet(motion: Motion, *absent: str, **changes: object) -> Motion:
-    """Feet that point along x, without some of their joints."""
-    feet_m = motion.joints_m[:, ANKLES] + OFFSETS_M
-    feet_m[:, [FEET.index(joint) for joint in absent]] = np.nan
-    return replace(motion, feet_m=feet_m.astype(np.float32), **changes)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +56,7 @@ def test_corpus_keeps_feet_and_what_is_absent(some_feet: Corpus) -> None:
     assert FEET == ("left_toe_base", "left_toe", "right_toe_base", "right_toe")
     motions = some_feet.motions()
     rows = motions["whole"].start + np.arange(40)
-    expected = some_feet.joints_m[rows][:, ANKLES] + OFFSETS_M
+    expected = some_feet.joints_m[rows][:, ANKLES] + FEET_M
     np.testing.assert_allclose(feet_of(some_feet, motions["whole"], rows), expected, atol=1e-6)
     rows = motions["bases"].start + np.arange(40)
     absent = np.isnan(feet_of(some_feet, motions["bases"], rows))
@@ -134,8 +122,8 @@ def test_feet_turn_and_grow_with_their_shins() -> None:
     longer = joints_m.copy()
     longer[:, ankle] = joints_m[:, knee] + 1.5 * (joints_m[:, ankle] - joints_m[:, knee])
     grown = resized_feet(feet_m, joints_m, longer) - longer[:, ANKLES]
-    np.testing.assert_allclose(grown[:, 0], 1.5 * np.tile(OFFSETS_M[0], (6, 1)), atol=1e-6)
-    np.testing.assert_allclose(grown[:, 2], np.tile(OFFSETS_M[2], (6, 1)), atol=1e-6)
+    np.testing.assert_allclose(grown[:, 0], 1.5 * np.tile(FEET_M[0], (6, 1)), atol=1e-6)
+    np.testing.assert_allclose(grown[:, 2], np.tile(FEET_M[2], (6, 1)), atol=1e-6)
 
 
 def test_clips_with_feet_are_those_without_and_four_joints_more(some_feet: Corpus) -> None:
@@ -145,7 +133,7 @@ def test_clips_with_feet_are_those_without_and_four_joints_more(some_feet: Corpu
     unit_m = float(other["scale_m"])
     relative = other["pose"][:, 17] - other["pose"][:, 6]  # left ankle to toe base
     np.testing.assert_allclose(
-        np.linalg.norm(relative, axis=-1) * unit_m, np.linalg.norm(OFFSETS_M[0]), atol=1e-5
+        np.linalg.norm(relative, axis=-1) * unit_m, np.linalg.norm(FEET_M[0]), atol=1e-5
     )
     body = np.linalg.norm(one["pose"][:, 13] - one["pose"][:, 0], axis=-1) * float(one["scale_m"])
     same = np.linalg.norm(other["pose"][:, 13] - other["pose"][:, 0], axis=-1) * unit_m

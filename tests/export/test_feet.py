@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,12 @@ def test_csv_json_and_npz_have_twenty_one_joints(feet: Result, tmp_path: Path) -
         "right_toe_base",
     ]
     np.testing.assert_array_equal(Result.load(tmp_path / "a.npz").pose_m, feet.pose_m)
+
+
+def test_page_shows_the_feet(feet: Result, tmp_path: Path) -> None:
+    feet.save(tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    data = json.loads(found)
+    assert data["joints"][17:] == list(H36M17_FEET.joints[17:])
+    assert [17, 6] in data["bones"] and [20, 19] in data["bones"]

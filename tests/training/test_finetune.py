@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.motions import some_motion, with_feet
 from helpers.training_runs import (
     STEPS_OF_AN_EPOCH,
     assert_same_end,
@@ -16,8 +17,10 @@ from helpers.training_runs import (
 
 from actionpose import checkpoint, model_hub
 from actionpose.config import FinetuneConfig, PretrainConfig
-from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.corpus import Corpus, write_corpus
+from actionpose.models import build_encoder
 from actionpose.models.text_encoder import TextEncoder
+from actionpose.training import validation
 from actionpose.training.finetune import finetune
 from actionpose.training.pretrain import pretrain
 from actionpose.utils.errors import UserError
@@ -143,3 +146,29 @@ def test_finetune_keeps_labels_and_text_encoder(
         1,
         8,
     )
+
+
+def test_finetune_adds_feet_to_a_model_without(
+    tiny_config: FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the weights of 17 joints; scores of the body and of the feet are apart; it resumes."""
+    monkeypatch.setattr(validation, "VAL_STEPS", 1)
+    motions = [
+        with_feet(some_motion("a", 40)), some_motion("b", 40),
+        with_feet(some_motion("c", 40, split="val"), "left_toe", "right_toe"),
+    ]  # fmt: skip
+    corpus = write_corpus(tmp_path / "corpus", motions, source="made up", license="ours")
+    body = to_dict(tiny_config.model)
+    start = checkpoint.save(tmp_path / "body", 1, build_encoder(**body), {"model": body}, {})
+    config = replace(
+        tiny_config, init=start, model=replace(tiny_config.model, feet=True),
+        data=replace(tiny_config.data, corpora={str(corpus): 1.0}),
+    )  # fmt: skip
+    config = changed(config, epochs=2)
+    stopped = finetune(changed(config, max_minutes=0.0), tmp_path / "feet", quiet=True)
+    outcome = finetune(config, tmp_path / "feet", quiet=True)
+    assert (stopped.status, outcome.status) == ("out of time", "finished")
+    encoder, meta = checkpoint.load_encoder(outcome.checkpoint)
+    assert encoder.num_joints == 21 and meta["skeleton"] == "h36m17_feet"
+    assert meta["model"]["feet"] and meta["val_feet_mm"] > 0 and meta["val_mpjpe_mm"] > 0
+    assert np.isfinite([row["total"] for row in rows(tmp_path / "feet")]).all()
