@@ -240,7 +240,7 @@ def _print_table(outcomes: "list[batch.LiftOutcome]") -> None:
     print(f"{'input':{width}}  result   people  frames  frames/s  remarks")
     for o in outcomes:
         numbers = f"{o.persons:6}  {o.frames:6}  {o.frames / o.wall_s:8.0f}" if o.frames else ""
-        print(f"{o.source!s:{width}}  {o.status:7}  {numbers:24}  {o.message}".rstrip())
+        print(f"{o.source!s:{width}}  {o.status:7}  {numbers:24}  {with_flags(o.message)}".rstrip())
     count = Counter(outcome.status for outcome in outcomes)
     seconds = {
         stage: sum(outcome.seconds.get(stage, 0.0) for outcome in outcomes)

@@ -122,7 +122,7 @@ class KeypointFile:
     def texts(self) -> Iterator[tuple[str, str]]:
         """Of a folder of text files, the name and the content of each frame; else nothing."""
         for file in self._frames:
-            if file.suffix == ".txt":
+            if file.suffix == ".txt" and file.stat().st_size <= _MAX_FRAME_BYTES:
                 yield file.stem, file.read_text(encoding="utf-8", errors="replace")
 
     def refusal(self, reason: str) -> UserError:

@@ -10,6 +10,7 @@ from subprocess import DEVNULL, PIPE
 import numpy as np
 import pytest
 from helpers.command_line import PATIENCE_S, call, environment, start_python
+from helpers.keypoint_writers import alphapose, standing
 
 from actionpose import Keypoints, Result
 from actionpose.cli import doctor
@@ -398,3 +399,23 @@ def test_doctor_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = doctor.problems()
     assert "opencv-python and opencv-contrib-python" in first and "cv2" in first
     assert "RAY_USAGE_STATS_ENABLED" in second
+
+
+def test_lift_notes_and_flags_for_keypoints_that_are_upside_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The note names the option, and with it the result is that of the file with y down."""
+    down = standing(30)
+    up = down * (1, -1, 1) + (0, 994, 0)
+    for name, points in (("down", down), ("up", up)):
+        entries = [alphapose(f"{n}.jpg", body) for n, body in enumerate(points)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(entries))
+    arguments = {"down": ("down",), "noted": ("up",), "turned": ("up", "--y-up")}
+    for name, (file, *flags) in arguments.items():
+        out = tmp_path / f"{name}.npz"
+        options = ("--image-size", "1768x994", "-q", *flags)
+        assert call(monkeypatch, "lift", tmp_path / f"{file}.json", *options, "-o", out) == 0
+        assert ("--y-up" in capsys.readouterr().out) == (name == "noted")
+    poses = {name: Result.load(tmp_path / f"{name}.npz").pose_m for name in arguments}
+    np.testing.assert_allclose(poses["turned"], poses["down"], atol=1e-4)
+    assert np.abs(poses["noted"] - poses["down"]).max() > 0.3
