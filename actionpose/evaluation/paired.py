@@ -163,7 +163,8 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
     """Load a checkpoint for a dataset of some kind.
 
     Raises:
-        UserError: no such checkpoint; one of another skeleton, or whose unit is not the data's.
+        UserError: no such checkpoint; one of another skeleton, whose unit is not the data's, or
+            that takes only some frames of a video.
     """
     device = choose_device(device)
     metric = kind != "h36m-sh"
@@ -184,7 +185,13 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
     else:
         identity |= {"step": meta.get("step")}
         normalization = meta.get("normalization", "image")
-        model = Model(encoder, meta.get("frames"), normalization, meta.get("unit_mm"), identity)
+        if (step := meta.get("frame_step", 1)) > 1:
+            raise UserError(
+                f"{name} takes one of {step} frames of a video: no protocol of this command does"
+            )
+        unit_mm, scored = meta.get("unit_mm"), meta.get("pelvis_scored", False)
+        notes = ("pelvis at zero, which the authors score as predicted",) if scored else ()
+        model = Model(encoder, meta.get("frames"), normalization, unit_mm, identity, notes)
     # a model with feet takes keypoints without
     if skeleton not in (H36M17.name, H36M17_FEET.name) or encoder.num_body_joints != len(H36M17):
         raise UserError(
@@ -245,6 +252,8 @@ def model_predict(
         pose = flip_averaging.predict(model.encoder, batch, flip=protocol.flip, root=protocol.root)
         result = pose.cpu().numpy().astype(np.float64)
         result *= np.array([box.unit_px if box else 1.0 for box in boxes])[:, None, None, None]
+        if model.unit_mm and dataset.unit_mm:
+            result *= model.unit_mm / dataset.unit_mm
         if overwrite_xy:
             result[..., :2] = np.stack(clips)[..., :2]
         return to_mm(result, dataset, rows, videos)

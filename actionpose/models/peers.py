@@ -45,6 +45,7 @@ class Peer:
         frames: of a clip, where the weights do not tell.
         license: of the weights.
         keypoints: the skeleton of keypoints, if it is another one.
+        pelvis_scored: the authors count the error of the predicted pelvis, too.
     """
 
     cls: type[Backbone]
@@ -54,6 +55,7 @@ class Peer:
     frames: int | None = None
     license: str = "none stated"
     keypoints: str = ""
+    pelvis_scored: bool = False
 
     @property
     def input_skeleton(self) -> str:
@@ -63,10 +65,12 @@ class Peer:
 
 _3DHP = MPI_INF_3DHP17.name
 PEERS = {
-    "mixste": Peer(MixSTE, "m"),
-    "ktpformer": Peer(KTPFormer, "m"),
-    "videopose3d": Peer(VideoPose3D, "m", license="CC BY-NC 4.0"),
-    "videopose3d-coco": Peer(VideoPose3D, "m", license="CC BY-NC 4.0", keypoints=COCO17.name),
+    "mixste": Peer(MixSTE, "m", pelvis_scored=True),
+    "ktpformer": Peer(KTPFormer, "m", pelvis_scored=True),
+    "videopose3d": Peer(VideoPose3D, "m", license="CC BY-NC 4.0", pelvis_scored=True),
+    "videopose3d-coco": Peer(
+        VideoPose3D, "m", license="CC BY-NC 4.0", keypoints=COCO17.name, pelvis_scored=True
+    ),
     "stcformer": Peer(STCFormer, "m", 3, frames=81),
     "stcformer-3dhp": Peer(STCFormer3DHP, "mm", skeleton=_3DHP, frames=81),
     "motionagformer": Peer(MotionAGFormer, "image", license="Apache-2.0"),
@@ -76,7 +80,7 @@ PEERS = {
     "pstmo": Peer(PSTMO, "m", 2, license="MIT"),
     "pstmo-3dhp": Peer(PSTMO, "mm", skeleton=_3DHP, license="MIT"),
     "pstmo-coco": Peer(PSTMO, "m", 2, license="MIT", keypoints=COCO17.name),
-    "glagcn": Peer(GLAGCN, "m"),
+    "glagcn": Peer(GLAGCN, "m", pelvis_scored=True),
     "diffpose": Peer(DiffPose, "m", license="MIT"),
     "diffpose-refiner": Peer(DiffPoseRefiner, "m", license="MIT"),
 }

@@ -1,5 +1,6 @@
 """Scores against plain loops written from the protocols' descriptions, and SciPy's Procrustes."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from helpers.plain_protocols import (
     rotation_p_mpjpe,
 )
 from helpers.synthetic_fixtures import save_npz
+from safetensors.torch import save_file
 
 from actionpose import checkpoint
 from actionpose.datasets.paired import PairedDataset
+from actionpose.datasets.paired_clips import input_of
 from actionpose.evaluation.paired import (
     Windows,
     evaluate,
@@ -30,7 +33,8 @@ from actionpose.evaluation.paired import (
 )
 from actionpose.evaluation.predictions import load_predictions
 from actionpose.evaluation.protocols import ALL17, PAPER14
-from actionpose.models import PoseEncoder
+from actionpose.models import PoseEncoder, build_encoder
+from actionpose.utils.errors import UserError
 
 FRAMES = 27
 EXACT_MM = 1e-6
@@ -101,6 +105,44 @@ def test_model_predict_equals_a_plain_loop(sh_tables: dict[str, Any], sh: Paired
     plain = plain_h36m(table, np.array(poses), FRAMES, rotation_p_mpjpe)
     assert report["mpjpe_mm"] == pytest.approx(plain[0], rel=1e-5)  # float32 network
     assert report["p_mpjpe_mm"] == pytest.approx(plain[1], rel=1e-4)
+
+
+def converted(folder: Path, name: str, **meta: Any) -> Path:
+    """A small backbone as a file of its authors would be converted."""
+    torch.manual_seed(0)
+    model = {"backbone": name, "dim": 16, "depth": 1, "num_heads": 2, "max_frames": FRAMES}
+    encoder = build_encoder(**model)
+    facts = {"format": 1, "model": model, "frames": FRAMES, "normalization": "image", "fps": 50.0}
+    folder.mkdir()
+    save_file(encoder.state_dict(), folder / "weights.safetensors")
+    (folder / "meta.json").write_text(json.dumps(facts | meta))
+    return folder
+
+
+def test_model_predict_scales_meters_to_the_unit_of_the_data(
+    dhp: PairedDataset, cpn: tuple[PairedDataset, Any, Any], tmp_path: Path
+) -> None:
+    """Poses in meters become millimeters, whatever the unit that the data set is trained in."""
+    folder = converted(tmp_path / "m", "mixste", unit_mm=1000.0, pelvis_scored=True)
+    for pairs, kind in ((dhp, "3dhp"), (cpn[0], "h36m-cpn")):
+        model = load_model(str(folder), kind, "cpu")
+        assert model.notes == ("pelvis at zero, which the authors score as predicted",)
+        protocol = protocol_for(pairs, frames=FRAMES, flip=False)
+        windows = windows_of(pairs, protocol)
+        place = np.array([0])
+        found = model_predict(model, pairs, protocol)(windows, place)[0]
+        rows = windows.rows[0]
+        video = pairs.videos[pairs.video_of_rows()[rows[0]]]
+        clip = input_of(pairs, rows, video, "detected")
+        with torch.inference_mode():
+            pose = model.encoder(torch.from_numpy(clip[None])).pose[0].double().numpy()
+        np.testing.assert_allclose(found[:, 1:], 1000 * pose[:, 1:], rtol=1e-6)
+
+
+def test_load_model_refuses_weights_of_spaced_frames(tmp_path: Path) -> None:
+    folder = converted(tmp_path / "m", "stcformer", unit_mm=1000.0, frame_step=3)
+    with pytest.raises(UserError, match="takes one of 3 frames of a video"):
+        load_model(str(folder), "h36m-cpn", "cpu")
 
 
 def test_model_predict_overwrites_xy_only_if_asked(sh: PairedDataset) -> None:
