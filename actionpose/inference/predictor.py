@@ -290,9 +290,12 @@ class ActionPose:
         ]
 
     def _skeleton(self, keypoints: Keypoints) -> Skeleton:
-        """H36M17_FEET where both the keypoints and the model have feet, else H36M17."""
+        """H36M17_FEET if the model has feet and some are detected, else H36M17."""
         has_feet = self.encoder.num_joints == len(H36M17_FEET)
-        return H36M17_FEET if has_feet and gives(keypoints.skeleton, H36M17_FEET) else H36M17
+        if not has_feet or not gives(keypoints.skeleton, H36M17_FEET):
+            return H36M17
+        feet = keypoints.to_skeleton(H36M17_FEET).keypoints_px[:, :, len(H36M17) :, 2]
+        return H36M17_FEET if feet.any() else H36M17
 
     def _header(self, keypoints: Keypoints, height_m: float | None) -> Header:
         return {

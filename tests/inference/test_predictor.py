@@ -274,6 +274,10 @@ def test_lift_gives_feet_where_model_and_keypoints_have_them(
     np.testing.assert_array_equal(result.keypoints_px[0, :, 18], toe)
     assert model.lift(landmarks).skeleton is H36M17
     assert model_with_feet.lift(keypoints_of(track)).skeleton is H36M17
+    cut_off = landmarks.keypoints_px.copy()
+    cut_off[:, :, MEDIAPIPE33.indices("left_foot_index", "right_foot_index")] = 0
+    without = Keypoints.from_array(cut_off, skeleton=MEDIAPIPE33, fps=30.0)
+    assert model_with_feet.lift(without).skeleton is H36M17
     result.save(tmp_path / "x.npz")
     np.testing.assert_array_equal(model_with_feet.lift(tmp_path / "x.npz").pose_m, result.pose_m)
     assert model.lift(tmp_path / "x.npz").pose_m.shape == (1, len(track), 17, 3)
