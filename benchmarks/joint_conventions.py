@@ -30,7 +30,7 @@ from actionpose.geometry.joint_conventions import (
 from actionpose.inference.predictor import ActionPose
 from actionpose.keypoints import Keypoints
 from actionpose.metrics import p_mpjpe
-from actionpose.skeletons import H36M17, MEDIAPIPE33, convert
+from actionpose.skeletons import H36M17, MEDIAPIPE33
 from actionpose.utils.errors import exit_codes
 from actionpose.utils.typing import Array
 
@@ -46,15 +46,20 @@ class Video:
     """One person's motion in camera axes, and a detector's keypoints of it."""
 
     target_m: Array  # (T, 17, 3)
-    detected_px: Array  # (T, 17, 3)
+    keypoints: Keypoints  # of the detector
     camera: Array  # (3, 3)
-    fps: float
 
     @classmethod
     def read(cls, file: Any, name: str) -> "Video":
         target_m = file[f"{name}_kp3d"] @ file[f"{name}_R"].T + file[f"{name}_t"]
-        detected_px = convert(file[f"{name}_mediapipe33"], MEDIAPIPE33, H36M17)
-        return cls(target_m, detected_px, file[f"{name}_K"], float(file[f"{name}_fps"]))
+        points, fps = file[f"{name}_mediapipe33"], float(file[f"{name}_fps"])
+        keypoints = Keypoints.from_array(points, skeleton=MEDIAPIPE33, fps=fps)
+        return cls(target_m, keypoints, file[f"{name}_K"])
+
+    @property
+    def detected_px(self) -> Array:
+        """(T, 17, 3)"""
+        return self.keypoints.to_skeleton(H36M17).keypoints_px[0]
 
     def project(self, joints_m: Array) -> Array:
         """(T, 17, 3) in camera axes to (T, 17, 3) pixels and a confidence of 1."""
@@ -63,7 +68,7 @@ class Video:
 
     def pose(self, model: ActionPose, points_px: Array) -> Array:
         """(T, 17, 3) as the model places the joints, camera axes."""
-        keypoints = Keypoints.from_array(points_px, skeleton=H36M17, fps=self.fps)
+        keypoints = Keypoints.from_array(points_px, skeleton=H36M17, fps=self.keypoints.fps)
         result = model.lift(keypoints, joint_convention=model.joint_convention)
         return result.pose_m[0].astype(np.float64)
 
@@ -168,15 +173,18 @@ def main(truth: Positional[Path], checkpoint: str = "tiny") -> None:
     for title, offsets in both.items():
         used = OFFSETS["mediapipe33" if title == "detector" else model.joint_convention]
         table(f"offsets of the {title}, mm, fitted to", {**offsets, "used": used}, trunk_mm)
-    print(
-        "\n| P-MPJPE, mm | projected | detected | detected, offsets of the model removed: fitted to"
+    columns = (
+        "projected",
+        "detected",
+        *(f"model's offsets of {group} removed" for group in groups),
     )
-    print(f"{' | '.join(groups)} | used |\n{'|---' * (4 + len(groups))}|")
+    print(f"\n| P-MPJPE, mm | {' | '.join(columns)} | lifted |\n{'|---' * (3 + len(columns))}|")
     for name, video in videos.items():
-        errors = [video.error_mm(perfect[name]), video.error_mm(detected[name])]
-        for offsets in (*both["model"].values(), OFFSETS[model.joint_convention]):
-            errors.append(video.error_mm(move_limbs(detected[name], -offsets)))
-        print(f"| {name} | {' | '.join(f'{error:.1f}' for error in errors)} |")
+        poses = [perfect[name], detected[name]]
+        poses += [move_limbs(detected[name], -offsets) for offsets in both["model"].values()]
+        poses.append(model.lift(video.keypoints).pose_m[0])  # all that `lift` does
+        errors = (f"{video.error_mm(pose):.1f}" for pose in poses)
+        print(f"| {name} | {' | '.join(errors)} |")
 
 
 if __name__ == "__main__":

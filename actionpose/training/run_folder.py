@@ -19,7 +19,7 @@ import yaml
 from actionpose import checkpoint
 from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
-from actionpose.skeletons import H36M17, H36M17_FEET, MEDIAPIPE33
+from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, make_folder, write_json
 from actionpose.utils.legacy import with_person_size
@@ -98,7 +98,6 @@ def metadata(
         "model": to_dict(config.model),
         "skeleton": (H36M17_FEET if config.model.feet else H36M17).name,
         "joint_convention": "mocap",
-        "learned_detectors": [MEDIAPIPE33.name] * (config.data.noise.random_joint_convention > 0),
         "frames": config.data.frames,
         "fps": corpora[0][0].fps / config.data.temporal_stride if corpora else None,
         "normalization": config.data.normalization,
