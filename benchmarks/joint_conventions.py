@@ -24,6 +24,7 @@ from tyro.conf import Positional
 from actionpose.geometry.joint_conventions import (
     LIMB_JOINTS,
     OFFSETS,
+    limb_axes,
     move_limbs,
     trunk_axes,
 )
@@ -121,10 +122,11 @@ def pose_offsets(videos: list[Video], poses: list[Array]) -> Array:
             aligned_m[:, MEASURED] = align(
                 move_limbs(pose, -offsets)[:, MEASURED], target_m[:, MEASURED]
             )
-            axes, length = trunk_axes(aligned_m)
-            error = np.einsum("tji,tik->tjk", aligned_m - target_m, axes) / length[:, None, None]
-            left, right = np.median(error, axis=0)[np.transpose(LIMBS)]
-            offsets = offsets + (left + right * [-1, 1, 1]) / 2 / len(videos)
+            error_m = (aligned_m - target_m)[:, np.transpose(LIMBS)]  # (T, 2, 6, 3)
+            axes = limb_axes(aligned_m)
+            square = np.einsum("sjtab,sjtac->jbc", axes, axes)
+            found = np.linalg.solve(square, np.einsum("sjtab,tsja->jb", axes, error_m)[..., None])
+            offsets = offsets + found[..., 0] / len(videos)
     return offsets
 
 

@@ -1,9 +1,9 @@
 """Where data sets and detectors put the joints of the limbs, relative to the anatomical centers.
 
 `benchmarks/joint_conventions.py` measures these offsets: on video of two people with marker-based
-ground truth, whose joint centers are OpenSim's. They are in the axes of the trunk and in its
-lengths: x to the side of the joint (outwards), y up along the trunk, z ahead. Left and right are
-mirror images.
+ground truth, whose joint centers are OpenSim's. They are in lengths of the trunk: outwards, up
+along the trunk, and ahead; those of elbows and wrists as the arms hang down (`limb_axes`). Left and
+right are mirror images.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
 
 LIMB_JOINTS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+_TURNING = ("elbow", "wrist")  # joints whose axes turn with the arm
 _LEFT, _RIGHT = (
     H36M17.indices(*(f"{side}_{joint}" for joint in LIMB_JOINTS)) for side in ("left", "right")
 )
@@ -21,10 +22,10 @@ _LEFT, _RIGHT = (
 # put joints that were trained on the joint centers of CMU and HDM05.
 _THOUSANDTHS = {
     "mediapipe33": [
-        [16, 3, 16], [-9, -13, -24], [18, -31, 8], [-36, -4, -9], [3, 33, 16], [38, 9, -5]
+        [15, 3, 21], [-12, -6, -22], [13, -16, 10], [-39, -16, -7], [-1, 25, 19], [54, 7, -23]
     ],
     "mocap": [
-        [-8, 24, 18], [-10, 10, 27], [4, -19, -10], [-20, -18, -2], [-25, -2, -24], [-25, 2, -30]
+        [-7, 20, 20], [-12, 6, 32], [6, -28, -16], [-19, -16, 7], [-25, 1, -18], [-20, 8, -9]
     ],
 }  # fmt: skip
 OFFSETS = {name: np.array(rows) / 1000 for name, rows in _THOUSANDTHS.items()}
@@ -54,20 +55,50 @@ def trunk_axes(joints: Array) -> tuple[Array, Array]:
     return np.stack([left, up, np.cross(left, up)], axis=-1), length
 
 
+def limb_axes(joints: Array) -> Array:
+    """The axes in which offsets are given, of each joint of the limbs: (2, 6, T, 3, 3).
+
+    They are those of the trunk. Those of elbow and wrist turn with the bone above the joint, by the
+    smallest rotation from hanging: up becomes "to the parent". What lies across the bone fades as
+    the bone points up, where that rotation is undefined.
+
+    Args:
+        joints: (T, J, 3), see `trunk_axes`.
+
+    Returns:
+        Left and right, `LIMB_JOINTS`, frames; columns outwards, up and ahead, as long as the trunk
+        where they do not fade.
+    """
+    axes, length = trunk_axes(joints)
+    down = -axes[..., 1]
+    result = np.empty((2, len(LIMB_JOINTS), *axes.shape))
+    for side, (indices, sign) in enumerate(((_LEFT, 1), (_RIGHT, -1))):
+        for row, index in enumerate(indices):
+            turned = axes * [sign, 1, 1]
+            if LIMB_JOINTS[row] in _TURNING:
+                bone = joints[:, index] - joints[:, indices[row - 1]]
+                bone = bone / np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-6)
+                weight = (1 + (down * bone).sum(axis=-1)[:, None, None]) / 2
+                turn = np.cross(down, bone)[:, None]  # Rodrigues' formula, times the weight
+                once = np.cross(turn, turned.mT)
+                turned = (weight * (turned.mT + once) + np.cross(turn, once) / 2).mT
+                turned[..., 1] = -bone
+            result[side, row] = turned * length[:, None, None]
+    return result
+
+
 def move_limbs(joints: Array, offsets: Array) -> Array:
-    """Move limb joints by offsets in the axes of the trunk, and the pelvis with the hips.
+    """Move limb joints by offsets in their axes (`limb_axes`), and the pelvis with the hips.
 
     Args:
         joints: (T, J, 3), see `trunk_axes`.
         offsets: (6, 3) of `LIMB_JOINTS` in lengths of the trunk, or (2, 6, 3) of left and right.
     """
-    axes, length = trunk_axes(joints)
-    left, right = np.broadcast_to(offsets, (2, *np.shape(offsets)[-2:])) * np.reshape(
-        [[1, 1, 1], [-1, 1, 1]], (2, 1, 3)
-    )
+    offsets = np.broadcast_to(offsets, (2, *np.shape(offsets)[-2:]))
+    left, right = np.einsum("sjtab,sjb->stja", limb_axes(joints), offsets)
     result = joints.copy()
-    for indices, moves in ((_LEFT, left), (_RIGHT, right)):
-        result[:, indices] += np.einsum("tab,jb->tja", axes * length[:, None, None], moves)
+    result[:, _LEFT] += left
+    result[:, _RIGHT] += right
     hips = H36M17.indices("left_hip", "right_hip")
     result[:, 0] += (result[:, hips] - joints[:, hips]).mean(axis=1)
     return result

@@ -273,16 +273,16 @@ def test_joint_conventions_agree_with_convert(
 def test_random_joint_convention_displaces_limbs_as_mediapipe_does() -> None:
     """In half of the draws: the mean displacement is half of the measured one."""
     joints_m, rng = made("walk"), np.random.default_rng(0)
-    trunk_m = float(np.median(trunk_axes(joints_m)[1]))
+    axes, length = trunk_axes(joints_m[::20])
     draws = np.stack([random_joint_convention(joints_m, rng)[::20] for _ in range(400)])
-    moved_m = draws - joints_m[::20]
-    elbows = moved_m[:, :, H36M17.indices("left_elbow", "right_elbow"), 2].mean(axis=2)
-    expected_m = trunk_m * OFFSETS["mediapipe33"][LIMB_JOINTS.index("elbow"), 1] / 2
-    assert 0.006 < expected_m < 0.012
-    np.testing.assert_allclose(elbows.mean(axis=0), expected_m, atol=0.002)
+    moved_m = np.einsum("ntja,tab->ntjb", draws - joints_m[::20], axes) / length[:, None, None]
+    wider = np.subtract(*moved_m[:, :, H36M17.indices("left_shoulder", "right_shoulder"), 0].T)
+    expected = OFFSETS["mediapipe33"][LIMB_JOINTS.index("shoulder"), 0]  # 2 sides, half of draws
+    assert expected < -0.03
+    np.testing.assert_allclose(wider.mean(axis=1), expected, atol=0.006)
     # constant in the body's axes for a whole motion, and another for each draw
-    wrist_m = np.linalg.norm(moved_m[:, :, H36M17.joints.index("left_wrist")], axis=-1)
-    assert np.ptp(wrist_m, axis=1).max() < 1e-3 < 0.005 < wrist_m[:, 0].std()
+    shoulder = moved_m[:, :, H36M17.joints.index("left_shoulder")]
+    assert np.ptp(shoulder, axis=1).max() < 1e-9 < 0.01 < shoulder[:, 0, 1].std()
 
 
 def test_occluded_hides_a_limb_in_consecutive_frames() -> None:

@@ -47,6 +47,25 @@ def test_move_limbs_mirrors_offsets_and_turns_with_the_body(standing: np.ndarray
     np.testing.assert_allclose(move_limbs(standing @ turn, offsets), moved @ turn, atol=1e-12)
 
 
+def test_offsets_of_elbows_turn_with_the_arm(standing: np.ndarray) -> None:
+    """To the parent stays so; outwards becomes up where the arm is raised sideways."""
+    raised, up = standing.copy(), standing.copy()
+    shoulder, elbow = H36M17.indices("left_shoulder", "left_elbow")
+    raised[0, elbow] = raised[0, shoulder] + [0.3, 0, 0]
+    up[0, elbow] = up[0, shoulder] + [0, -0.3, 0]
+    expected = {  # outwards, up, ahead: moves of both arms in camera axes
+        (0.1, 0, 0): ([0, -0.025, 0], [0, 0, 0]),
+        (0, 0.1, 0): ([-0.05, 0, 0], [0, 0.05, 0]),
+        (0, 0, 0.1): ([0, 0, -0.025], [0, 0, 0]),
+    }
+    for offset, moves in expected.items():
+        offsets = np.zeros((6, 3))
+        offsets[LIMB_JOINTS.index("elbow")] = offset
+        for arm, move in zip((raised, up), moves, strict=True):
+            moved = move_limbs(arm, offsets)
+            np.testing.assert_allclose((moved - arm)[0, elbow], move, atol=1e-12)
+
+
 def test_convert_convention_keeps_the_pelvis_and_is_undone_by_its_inverse(
     standing: np.ndarray,
 ) -> None:
