@@ -92,8 +92,8 @@ def models_export(
     meta = export_motionbert(find(checkpoint), out)
     names = {"dim": "dim_feat", "max_frames": "maxlen"}  # of MotionBERT's settings
     sizes = ("dim", "dim_rep", "depth", "num_heads", "mlp_ratio", "max_frames")
-    told = ", ".join(f"{names.get(size, size)} {meta['model'][size]:g}" for size in sizes)
-    print(f"wrote   {out}: {told}; input in units of the {meta['normalization']}")
+    facts = ", ".join(f"{names.get(size, size)} {meta['model'][size]:g}" for size in sizes)
+    print(f"wrote   {out}: {facts}; input in units of the {meta['normalization']}")
 
 
 def models_calibrate(

@@ -35,9 +35,11 @@ def test_open_run_replaces_the_configuration_at_once(tmp_path: Path) -> None:
     """The main process writes it anew when it goes on, while others read it."""
     main = SimpleNamespace(is_main_process=True, device="cpu", num_processes=1)
     config = {"model": {"dim": 16}}
-    open_run(tmp_path / "run", config, main)
+    with open_run(tmp_path / "run", config, main, 0):
+        pass
     with (tmp_path / "run" / "config.yaml").open() as opened:
-        open_run(tmp_path / "run", config, main)
+        with open_run(tmp_path / "run", config, main, 0):
+            pass
         after = os.stat(opened.name)
         assert os.fstat(opened.fileno()).st_ino != after.st_ino  # replaced, not written over
         assert yaml.safe_load(opened) == config
