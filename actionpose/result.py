@@ -12,7 +12,9 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal, Required, Self, TypedDict, cast
 
 import numpy as np
@@ -74,6 +76,7 @@ class Header(TypedDict, total=False):
     image_size: Sequence[int] | None  # width, height
     detector: str
     source: str
+    video: dict[str, Any] | None  # absolute path, bytes, duration_s and sha256
     input_skeleton: str
     notes: list[str]
     complete: bool
@@ -111,7 +114,7 @@ TABLE_COLUMNS = (
 )
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Result:
     """3D motion of one or several persons.
 
@@ -162,6 +165,27 @@ class Result:
             setattr(self, name, array)
         if not np.isfinite(self.time_s).all() or (np.diff(self.time_s) < 0).any():
             raise UserError("time_s must hold finite seconds that do not decrease")
+
+    def __repr__(self) -> str:
+        persons, frames = self.valid.shape
+        facts, header = self.facts, self.header
+        span = f", {self.time_s[0]:.2f} to {self.time_s[-1]:.2f} s" if frames else ""
+        lines = (
+            f"Result: {persons} {'person' if persons == 1 else 'people'}, {frames} frames{span}, "
+            f"{header['skeleton']}",
+            f"{facts['units']}; {facts['axes']}; {facts['root']}",
+            f"scale: {facts['scale_source']}; source: {header.get('source') or 'not known'}",
+        )
+        return "\n  ".join(lines)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the facts, and the 3D viewer if somebody is visible."""
+        text = f"<pre>{escape(repr(self))}</pre>"
+        if not self.valid.any():
+            return text
+        page: str = resolve_name("actionpose.visualization.html_viewer:page")(self, "")
+        style = 'width="100%" height="520" style="border: 0"'
+        return f'{text}<iframe srcdoc="{escape(page)}" {style}></iframe>'
 
     @property
     def skeleton(self) -> Skeleton:
@@ -253,36 +277,8 @@ class Result:
         Raises:
             UserError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise UserError("to_dataframe needs pandas: pip install 'actionpose[export]'") from None
-        person, frame, joint = (index.ravel() for index in np.indices(self.pose_m.shape[:3]))
-        names = pd.Categorical.from_codes(joint, categories=pd.Index(self.skeleton.joints))
-        numbers, seen = table_numbers(self)
-        columns: list[Any] = [person, self.track_id[person], frame, self.time_s[frame], names]
-        columns += [*numbers.reshape(-1, 6).T, self.valid[person, frame], seen.ravel()]
-        return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
-
-
-def table_numbers(
-    result: Result, persons: slice = slice(None), frames: slice = slice(None)
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The numbers of tables, and whether joints were detected in the image.
-
-    Returns:
-        (P, T, J, 6) meters, pixels and confidence, NaN where there are none; and (P, T, J).
-    """
-    part = (persons, frames)
-    keypoints, valid = result.keypoints_px[part], result.valid[part][..., None]
-    seen = (keypoints[..., 2] > 0) & valid
-    has_pose = (result.valid | result.present)[part]
-    columns = (
-        np.where(has_pose[..., None, None], result.pose_m[part], np.nan),
-        np.where(seen[..., None], keypoints[..., :2], np.nan),
-        np.where(valid[..., None], keypoints[..., 2:], np.nan),
-    )
-    return np.concatenate(columns, axis=-1), seen
+        table: pandas.DataFrame = resolve_name("actionpose.export.tabular:dataframe")(self)
+        return table
 
 
 def is_result(path: Path) -> bool:

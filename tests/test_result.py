@@ -5,6 +5,7 @@ import json
 import math
 import zipfile
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -234,3 +235,28 @@ def test_register_writer_adds_a_suffix(tmp_path: Path, monkeypatch: pytest.Monke
     register_writer(".shape", write)
     assert random_result().save(tmp_path / "a.shape") == [tmp_path / "a.shape"]
     assert (tmp_path / "a.shape").read_text() == "(2, 5, 17, 3)"
+
+
+def test_repr_is_three_lines() -> None:
+    lines = repr(random_result(2, 5, header={"source": "dance.mp4"})).splitlines()
+    assert lines[0] == "Result: 2 people, 5 frames, 0.00 to 0.13 s, h36m17"
+    assert lines[1].strip().startswith("meters; x right, y down, z away from the camera; pelvis")
+    assert lines[2].strip() == "scale: made up; source: dance.mp4"
+    assert len(lines) == 3
+
+
+def test_notebook_view_is_the_viewer_in_a_frame() -> None:
+    class Frame(HTMLParser):
+        page = ""
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.page = dict(attrs).get("srcdoc") or self.page
+
+    result = random_result(valid=np.ones((2, 5), bool), header={"source": "<script>.mp4"})
+    text = result._repr_html_()
+    assert "<script>" not in text
+    frame = Frame()
+    frame.feed(text)
+    assert "<script" in frame.page and '"track_id":[1,5]' in frame.page
+    nobody = random_result(valid=np.zeros((2, 5), bool))
+    assert "iframe" not in nobody._repr_html_()

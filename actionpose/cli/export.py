@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.cli.options import Quiet, check_outputs, progress_bar
+from actionpose.cli.options import Part, PartOptions, Quiet, check_outputs, progress_bar
 from actionpose.cli.postprocess import MotionOptions, described
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import check_not_inputs
@@ -20,7 +20,8 @@ _STANDING = (".bvh", ".glb")  # formats that stand on the ground, with constant 
 def export(
     result: Positional[Path],
     out: Outputs = (),
-    motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
+    part: Part = PartOptions(),  # noqa: B008  (frozen)
+    motion: Motion = MotionOptions(),  # noqa: B008
     raw: Raw = False,
     video: Path | None = None,
     quiet: Quiet = False,
@@ -31,18 +32,19 @@ def export(
         result: An npz that `actionpose lift` wrote.
         out: A file to write; the suffix is the format: npz, json, csv, png, html, mp4, bvh, trc,
             c3d, glb. May be repeated.
-        video: That was lifted: under the overlay of mp4, and in html.
+        video: That was lifted: under the overlay of mp4, and in html; else it is looked for.
     """
     from actionpose.export.common import standing
     from actionpose.export.save import save_files
     from actionpose.postprocessing.common import steps
+    from actionpose.postprocessing.selection import select
     from actionpose.result import Result
     from actionpose.utils.writers import WRITERS
 
     check_outputs(out, list(WRITERS), "result.bvh")
     if video is not None and not video.is_file():
         raise UserError(f"there is no video {video}")
-    loaded = Result.load(result)
+    loaded = select(Result.load(result), **part.chosen())
     num_done = len(steps(loaded))
     loaded = motion.apply(loaded)
     for line in described(loaded.header.get("processing", [])[num_done:]):
@@ -61,6 +63,7 @@ def view(
     result: Positional[Path],
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     video: Path | None = None,
+    part: Part = PartOptions(),  # noqa: B008
     motion: Motion = MotionOptions(),  # noqa: B008
     open: bool = True,
 ) -> None:
@@ -69,17 +72,18 @@ def view(
     Args:
         result: An npz that `actionpose lift` wrote.
         out: The page (html); else beside the result, with the suffix html.
-        video: That was lifted: shown under the keypoints. A small one is embedded in the page, to
-            a large one there is a link.
+        video: That was lifted: shown under the keypoints; else it is looked for. A small one is
+            embedded in the page, to a large one there is a link.
         open: Show the page; else only write it.
     """
+    from actionpose.postprocessing.selection import select
     from actionpose.result import Result
     from actionpose.visualization.html_viewer import write_html
 
     page = result.with_suffix(".html") if out is None else out
     check_outputs((page,), [".html", ".htm"], "page.html")
     check_not_inputs((page,), (result,))
-    loaded = motion.apply(Result.load(result))
+    loaded = motion.apply(select(Result.load(result), **part.chosen()))
     write_html(loaded, page, video=video)
     print(f"wrote   {page}")
     if open:
@@ -89,6 +93,7 @@ def view(
 def angles(
     result: Positional[Path],
     out: Outputs = (),
+    part: Part = PartOptions(),  # noqa: B008
     motion: Motion = MotionOptions(),  # noqa: B008
 ) -> None:
     """Compute joint angles over time: hips, knees, shoulders, elbows, trunk; table, CSV, plot.
@@ -101,12 +106,13 @@ def angles(
 
     from actionpose.export import joint_angles as writers
     from actionpose.postprocessing.joint_angles import joint_angles
+    from actionpose.postprocessing.selection import select
     from actionpose.postprocessing.visibility import visibility_notes
     from actionpose.result import Result
 
     if out:
         check_outputs(out, list(writers.WRITERS), "angles.csv")
-    loaded = motion.apply(Result.load(result))
+    loaded = motion.apply(select(Result.load(result), **part.chosen()))
     table = joint_angles(loaded)
     for person, track in enumerate(table.track_id):
         degrees = table.degrees[person]

@@ -14,6 +14,8 @@ from actionpose.cli.main import with_flags
 from actionpose.cli.options import (
     Checkpoint,
     Device,
+    Part,
+    PartOptions,
     Quiet,
     check_outputs,
     parse_height,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from actionpose.inference import batch
 
 SOME_FAILED = 3  # exit code
+_USUAL = "npz,html,bvh,csv"  # files of a video for which no output is named
 
 
 def demo(
@@ -59,7 +62,7 @@ def lift(
     inputs: Positional[tuple[Path, ...]],
     out: Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])] = (),
     out_dir: Path | None = None,
-    save: str = "npz",
+    save: str | None = None,
     recursive: Annotated[bool, arg(aliases=["-r"])] = False,
     skip_existing: bool = False,
     jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
@@ -78,7 +81,8 @@ def lift(
     y_up: bool = False,
     mirrored: bool = False,
     retrack: bool = False,
-    motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
+    part: Part = PartOptions(),  # noqa: B008  (frozen)
+    motion: Motion = MotionOptions(),  # noqa: B008
     raw: Raw = False,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -89,9 +93,9 @@ def lift(
         inputs: Videos, images, folders of them (numbered images are a video), or keypoints: json,
             csv, TRC or npz of AlphaPose, OpenPose and others (docs/inference.md has the table).
         out: A file to write; the suffix is the format: npz, json, csv, png, html, mp4, bvh, trc,
-            c3d, glb. May be repeated.
+            c3d, glb. May be repeated. Without it, the files of dance.mp4 go to dance_lifted/.
         out_dir: Folder for the files of each input; for several inputs and folders of them.
-        save: Formats that go to --out-dir, such as npz,csv.
+        save: Formats that go to --out-dir, such as npz,csv; npz by default.
         recursive: Look into folders inside folders.
         skip_existing: Leave out inputs of which all outputs are there.
         jobs: Processes that work at once; with --executor ray, actors.
@@ -112,44 +116,61 @@ def lift(
         mirrored: The images were mirrored, as by a selfie camera, or x points left.
         retrack: Follow people anew, whatever identities a keypoint file has.
     """
+    reading = {
+        "detector": detector,
+        "format": format,
+        "skeleton": skeleton,
+        "image_size": None if image_size is None else parse_size(image_size),
+        "fps": fps,
+        "y_up": y_up,
+        "mirrored": mirrored,
+        "retrack": retrack,
+        **part.chosen(),
+    }
+    lifting = {
+        "persons": persons if persons == "all" else _integer(persons),
+        "order": person_order,
+        "max_gap_s": max_gap,
+        "height_m": None if height is None else parse_height(height),
+        "joint_convention": joint_convention,
+    }
+    if not inputs:
+        raise UserError("say what to lift: actionpose lift dance.mp4 -o dance.npz")
+    if out and out_dir is not None:
+        raise UserError("give files with -o result.npz, or a folder with --out-dir, not both")
     from actionpose.inference import batch
 
     options = batch.LiftOptions(
         checkpoint=checkpoint,
         device=device,
-        reading={
-            "detector": detector,
-            "format": format,
-            "skeleton": skeleton,
-            "image_size": None if image_size is None else parse_size(image_size),
-            "fps": fps,
-            "y_up": y_up,
-            "mirrored": mirrored,
-            "retrack": retrack,
-        },
-        lifting={
-            "persons": persons if persons == "all" else _integer(persons),
-            "order": person_order,
-            "max_gap_s": max_gap,
-            "height_m": None if height is None else parse_height(height),
-            "joint_convention": joint_convention,
-        },
+        reading=reading,
+        lifting=lifting,
         saving={"raw": raw},
         steps=(motion.apply,),
     )
-    if not inputs:
-        raise UserError("say what to lift: actionpose lift dance.mp4 -o dance.npz")
-    if bool(out) == (out_dir is not None):
-        raise UserError("say where to write: files with -o result.npz, or a folder with --out-dir")
     if out_dir is None:
-        _check_outputs(inputs, out)
+        if out:
+            _check_outputs(inputs, out)
+        else:
+            out = _files_beside(inputs, save)
         if skip_existing and all(path.exists() for path in out):
             print(f"skipped {inputs[0]}: its outputs are there")
             return
         _lift_one(batch.LiftJob(inputs[0], out), options, quiet)
         return
-    work = batch.find_jobs(inputs, out_dir, _suffixes(save), recursive=recursive)
+    work = batch.find_jobs(inputs, out_dir, _suffixes(save or "npz"), recursive=recursive)
     _lift_many(work, options, jobs, executor, skip_existing, quiet)
+
+
+def _files_beside(inputs: tuple[Path, ...], save: str | None) -> tuple[Path, ...]:
+    """The usual files of a video, in a folder beside it."""
+    from actionpose.video.source import is_keypoint_file
+
+    video = inputs[0]
+    if len(inputs) > 1 or not video.is_file() or is_keypoint_file(video):
+        raise UserError("say where to write: files with -o result.npz, or a folder with --out-dir")
+    folder = video.with_name(f"{video.stem}_lifted")
+    return tuple(folder / f"{video.stem}{suffix}" for suffix in _suffixes(save or _USUAL))
 
 
 def _suffixes(save: str) -> list[str]:

@@ -80,6 +80,8 @@ FLAGS = {
     "image_size": "--image-size",
     "cutoff_hz": "--cutoff",
     "num_workers": "--jobs",
+    "start_s": "--start",
+    "stop_s": "--stop",
     "transition_penalty": "--transition-penalty",
 }
 
@@ -160,7 +162,7 @@ def _run(name: str, arguments: list[str]) -> None:
     from actionpose.cli.options import notices_printed, parse
 
     try:
-        with notices_printed():
+        with notices_printed(with_flags):
             if name in WITH_RECIPE:
                 command(arguments)
             else:

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -18,6 +19,25 @@ from actionpose.utils.files import check_not_inputs
 
 Quiet = Annotated[bool, arg(aliases=["-q"], help="no progress bar")]
 Checkpoint = Annotated[str, arg(help="bundled name, checkpoint or run folder, or Hub id")]
+
+
+@dataclass(frozen=True)
+class PartOptions:
+    """Which part of the input is taken."""
+
+    person: Annotated[int | None, arg(metavar="ID")] = None
+    """Only the person of this track."""
+    start: Annotated[float | None, arg(metavar="SECONDS")] = None
+    """From here on; times stay those of the input."""
+    stop: Annotated[float | None, arg(metavar="SECONDS")] = None
+    """Until here."""
+
+    def chosen(self) -> dict[str, Any]:
+        """As arguments of `read_source` and `select`."""
+        return {"person": self.person, "start_s": self.start, "stop_s": self.stop}
+
+
+Part = Annotated[PartOptions, arg(name="")]
 Device = Annotated[str, arg(help="auto, cpu or cuda")]
 
 
@@ -94,8 +114,12 @@ def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> N
 
 
 @contextmanager
-def notices_printed() -> Iterator[None]:
-    """While inside, a `UserNotice` is one line on stderr; other warnings are as they were."""
+def notices_printed(worded: Callable[[str], str]) -> Iterator[None]:
+    """While inside, a `UserNotice` is one line on stderr; other warnings are as they were.
+
+    Args:
+        worded: the message in the words of the command line.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserNotice)
         others = warnings.showwarning
@@ -109,7 +133,7 @@ def notices_printed() -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             if issubclass(category, UserNotice):
-                print(f"actionpose: {message}", file=sys.stderr)
+                print(f"actionpose: {worded(str(message))}", file=sys.stderr)
             else:
                 others(message, category, filename, lineno, file, line)
 

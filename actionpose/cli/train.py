@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeVar
 from tyro.conf import arg
 
 from actionpose.cli.options import Quiet, parse, take_option
-from actionpose.config import FinetuneConfig, PretrainConfig
+from actionpose.config import FinetuneConfig, ModelConfig, PretrainConfig
+from actionpose.utils.errors import UserError
 from actionpose.utils.yaml_config import as_text, load_recipe, settings_of
 
 Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
@@ -44,7 +45,7 @@ def _train(
     from actionpose.utils.yaml_config import checked
 
     path, arguments = take_option(arguments, "--config")
-    recipe = load_recipe(cls, path) if path else cls()
+    recipe = _with_model_of_init(load_recipe(cls, path) if path else cls(), arguments)
     # tyro makes options of the keys of a default; new corpora replace those of the recipe
     default: Any = replace(recipe, data=replace(recipe.data, corpora={}))
 
@@ -65,6 +66,21 @@ def _train(
     print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
+
+
+def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
+    """The recipe; if it leaves the model open, with that of the checkpoint it starts from."""
+    given, _ = take_option(arguments, "--init")
+    init = recipe.init if given is None else Path(given)
+    if init is None or init.is_file() or recipe.model != type(recipe)().model:
+        return recipe
+    from actionpose import checkpoint, model_hub
+
+    meta = checkpoint.load(model_hub.find(init))[1]
+    try:
+        return replace(recipe, model=ModelConfig(**meta["model"]))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{init} does not say its model; give --model.dim and so on") from error
 
 
 def _help(cls: type[Config], name: str) -> str:

@@ -4,16 +4,54 @@ import json
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.result import TABLE_COLUMNS, Result, table_numbers
+from actionpose.result import TABLE_COLUMNS, Result
+from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_text
+
+if TYPE_CHECKING:
+    import pandas
 
 _METERS, _PIXELS, _CONFIDENCE, _SECONDS = (4, 2, 3, 6)  # decimals: 0.1 mm, ...
 _CSV_FRAMES = 2000  # written at a time
+
+
+def table_numbers(
+    result: Result, persons: slice = slice(None), frames: slice = slice(None)
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The numbers of tables, and whether joints were detected in the image.
+
+    Returns:
+        (P, T, J, 6) meters, pixels and confidence, NaN where there are none; and (P, T, J).
+    """
+    part = (persons, frames)
+    keypoints, valid = result.keypoints_px[part], result.valid[part][..., None]
+    seen = (keypoints[..., 2] > 0) & valid
+    has_pose = (result.valid | result.present)[part]
+    columns = (
+        np.where(has_pose[..., None, None], result.pose_m[part], np.nan),
+        np.where(seen[..., None], keypoints[..., :2], np.nan),
+        np.where(valid[..., None], keypoints[..., 2:], np.nan),
+    )
+    return np.concatenate(columns, axis=-1), seen
+
+
+def dataframe(result: Result) -> "pandas.DataFrame":
+    """See `Result.to_dataframe`."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise UserError("to_dataframe needs pandas: pip install 'actionpose[export]'") from None
+    person, frame, joint = (index.ravel() for index in np.indices(result.pose_m.shape[:3]))
+    names = pd.Categorical.from_codes(joint, categories=pd.Index(result.skeleton.joints))
+    numbers, seen = table_numbers(result)
+    columns: list[Any] = [person, result.track_id[person], frame, result.time_s[frame], names]
+    columns += [*numbers.reshape(-1, 6).T, result.valid[person, frame], seen.ravel()]
+    return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
 
 
 def _rounded(array: NDArray[Any], decimals: int) -> list[Any]:

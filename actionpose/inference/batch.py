@@ -23,7 +23,7 @@ from actionpose.inference.predictor import ActionPose
 from actionpose.keypoints.formats import is_folder_of_frames
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import check_not_inputs
+from actionpose.utils.files import check_not_inputs, make_folder
 from actionpose.utils.timing import Stopwatch
 from actionpose.video.decoding import VIDEO_SUFFIXES
 from actionpose.video.image_sequence import IMAGE_SUFFIXES, numbered_images
@@ -93,6 +93,8 @@ def lift_file(
         for step in options.steps:
             result = step(result)
     with stopwatch.stage("files"):
+        for path in job.outputs:
+            make_folder(path.parent)
         is_video = job.source.is_file() and not is_keypoint_file(job.source)
         video = job.source if is_video else None
         files = save_files(result, job.outputs, video=video, **options.saving)

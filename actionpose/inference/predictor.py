@@ -311,6 +311,7 @@ class ActionPose:
             "image_size": keypoints.image_size,
             "detector": keypoints.detector,
             "source": keypoints.source,
+            "video": keypoints.video,
             "input_skeleton": keypoints.skeleton.name,
             "notes": list(keypoints.notes),
             "complete": keypoints.complete,

@@ -45,7 +45,7 @@ MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame nu
 # what the npz's header holds besides skeleton and format_version
 HEADER = (
     *("fps", "image_size", "detector", "source", "rate_source", "first_frame"),
-    *("notes", "complete"),
+    *("notes", "complete", "video"),
 )
 
 
@@ -73,6 +73,7 @@ class Keypoints:
     time_s: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()  # what a user of the result should know, a sentence each
     complete: bool = True  # False: a part of the input could not be read
+    video: dict[str, Any] | None = None  # path, bytes, duration_s and sha256 of the file
 
     def __post_init__(self) -> None:
         points, shape = self.keypoints_px, self.keypoints_px.shape
@@ -381,6 +382,7 @@ class Keypoints:
                 detector=str(known.get("detector", "")),
                 source=str(known.get("source", "")),
                 first_frame=int(known.get("first_frame", 0)),
+                video=known.get("video"),
                 time_s=uneven_times(arrays.get("time_s"), known.get("fps")),
                 notes=tuple(known.get("notes", ())),
                 complete=bool(known.get("complete", True)),

@@ -24,4 +24,5 @@ def keypoints_of_result(result: Result) -> Keypoints:
         skeleton=result.skeleton,
         detector=header.get("detector") or "",
         source=header.get("source") or "",
+        video=header.get("video"),
     )

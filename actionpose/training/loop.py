@@ -9,6 +9,7 @@ import ctypes
 import math
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -182,6 +183,11 @@ def fit(
     if resume:
         optimizer.load_state_dict(checkpoint.load_training(resume)["optimizer"])
     main = accelerator.is_main_process
+    if main and task.validate is None:
+        print(
+            'no corpus has motion of the split "val": this training has no held-out scores',
+            file=sys.stderr,
+        )
     clock = _Clock(step, total, config)
     status, scores, folder = "finished", dict[str, float](), resume
     best: dict[str, Any] = {}

@@ -4,6 +4,7 @@ Frames are decoded in a thread of its own, a few ahead of the detector. Only key
 that memory does not grow with the frames.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ def estimate_poses(
     detector: Detector,
     *,
     fps: float | None = None,
+    span_s: tuple[float, float] = (0.0, math.inf),
     progress: Callable[[int], object] = lambda frames: None,
     stopwatch: Stopwatch | None = None,
 ) -> Keypoints:
@@ -40,6 +42,7 @@ def estimate_poses(
 
     Args:
         fps: of the camera, where the file plays slower or faster than life.
+        span_s: start and stop of the part to look at, in seconds of the file.
         progress: called with the number of frames processed since the last call.
         stopwatch: gets the seconds of decode, detect and track; the first two overlap.
 
@@ -50,9 +53,15 @@ def estimate_poses(
     times: list[float] = []
     number: list[int] = []
     people: list[NDArray[np.float32]] = []
+    skipped = 0
     frames = _prefetch(stopwatch.each("decode", video), _AHEAD)
     try:
         for frame in frames:
+            if frame.time_s >= span_s[1]:
+                break
+            if frame.time_s < span_s[0]:
+                skipped += 1
+                continue
             with stopwatch.stage("detect"):
                 found = detector.detect(frame.image)
             number += [len(times)] * len(found)
@@ -61,9 +70,11 @@ def estimate_poses(
             progress(1)
     finally:
         frames.close()
+    if not times:
+        raise UserError(f"{video.path} has no frame from {span_s[0]:g} to {span_s[1]:g} s")
     with stopwatch.stage("track"):
-        time_s = np.array(times)
-        return _follow(video, detector, time_s, np.array(number), np.concatenate(people), fps)
+        frame_of, points = np.array(number), np.concatenate(people)
+        return _follow(video, detector, np.array(times), frame_of, points, fps, skipped)
 
 
 def _follow(
@@ -73,8 +84,9 @@ def _follow(
     frame: IntArray,
     points: NDArray[np.float32],
     fps: float | None,
+    skipped: int,
 ) -> Keypoints:
-    """Keypoints of (N,) frame numbers and (N, K, 3) detections."""
+    """Keypoints of (N,) frame numbers and (N, K, 3) detections, after the frames skipped."""
     notes = [f"{video.path.name}: {problem}" for problem in video.problems]
     count = len(time_s)
     if not (points[..., 2] > 0).any():
@@ -90,14 +102,15 @@ def _follow(
             "from a video"
         )
     rate_source = "file"
-    uneven: NDArray[np.float64] | None = None
+    uneven = time_s if skipped else None
     if fps is not None:
         rate_source = "given"
+        uneven = (skipped + np.arange(count)) / fps if skipped else None
     elif count == 1:
         fps, rate_source = video.fps or 30.0, "one frame"
     else:
-        fps = (count - 1) / float(time_s[-1])
-        if np.abs(time_s - np.arange(count) / fps).max() > _EVEN_S:
+        fps = (count - 1) / float(time_s[-1] - time_s[0])
+        if np.abs(time_s - time_s[0] - np.arange(count) / fps).max() > _EVEN_S:
             uneven, rate_source = time_s, "file, uneven"
     found = Detections(
         frame=frame,

@@ -1,18 +1,25 @@
 """From a source of any kind to keypoints: those of a file are read, a video's are detected."""
 
 import contextlib
+import functools
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from actionpose.keypoints import Keypoints
 from actionpose.keypoints.core import ASSUMED, ASSUMED_FPS
 from actionpose.keypoints.formats import is_folder_of_frames
 from actionpose.skeletons import Skeleton
-from actionpose.utils.errors import UserError
+from actionpose.utils.errors import UserError, UserNotice
+from actionpose.utils.files import sha256
+from actionpose.utils.time_spans import checked_span, chosen_part
 from actionpose.utils.timing import Stopwatch
-from actionpose.video.decoding import VideoReader
+from actionpose.video.decoding import VIDEO_SUFFIXES, VideoReader
 from actionpose.video.detectors import make_detector
 from actionpose.video.image_sequence import ImageSequence, numbered_images
 from actionpose.video.pose_estimation import estimate_poses
@@ -54,6 +61,9 @@ def read_source(
     y_up: bool = False,
     mirrored: bool = False,
     retrack: bool = False,
+    person: int | None = None,
+    start_s: float | None = None,
+    stop_s: float | None = None,
     progress: Progress = lambda stage, total, done: None,
     stopwatch: Stopwatch | None = None,
 ) -> Keypoints:
@@ -65,17 +75,19 @@ def read_source(
         mirrored: likewise; of a video, that its pictures are mirrored.
         fps: of keypoint files that do not say it; of the camera, where a video plays slower or
             faster than life.
+        person: the only one to take, by `track_id`.
+        start_s, stop_s: the part to take, in seconds of the source; times stay those of the source.
         stopwatch: gets the seconds of "read", or of "start", "decode", "detect" and "track".
 
     Raises:
         UserError: see `Keypoints.read`, `VideoReader`, `make_detector` and `estimate_poses`.
     """
     if isinstance(source, Keypoints):
-        return source
+        return _part(source, person, start_s, stop_s)
     path, stopwatch = Path(source), stopwatch or Stopwatch()
     if is_keypoint_file(path):
         with stopwatch.stage("read"):
-            return Keypoints.read(
+            keypoints = Keypoints.read(
                 path,
                 format=format,
                 skeleton=skeleton,
@@ -85,10 +97,11 @@ def read_source(
                 y_up=y_up,
                 mirrored=mirrored,
             )
+            return _part(keypoints, person, start_s, stop_s)
     if y_up or retrack:
         name = "y_up=True" if y_up else "retrack=True"
         raise UserError(f"{name} is for keypoint files, and {path} is none")
-    images = path.is_dir()
+    images, span_s = path.is_dir(), checked_span(start_s, stop_s)
     with ImageSequence(path, fps or ASSUMED_FPS) if images else VideoReader(path) as video:
         with stopwatch.stage("start"):
             pose_detector = make_detector(detector)
@@ -98,6 +111,7 @@ def read_source(
                 video,
                 pose_detector,
                 fps=None if images else fps,
+                span_s=span_s,
                 progress=lambda frames: progress("detect", total, frames),
                 stopwatch=stopwatch,
             )
@@ -106,4 +120,91 @@ def read_source(
         notes = keypoints.notes if fps else (*keypoints.notes, note)
         how = "given" if fps else ASSUMED
         keypoints = replace(keypoints, fps=fps or ASSUMED_FPS, rate_source=how, notes=notes)
-    return keypoints.unmirrored(exchange_sides=True) if mirrored else keypoints
+    if path.is_file():
+        end_s = float(keypoints.times_s[-1]) + 1 / keypoints.fps
+        duration_s = total / video.fps if total and video.fps and stop_s is not None else end_s
+        keypoints = replace(keypoints, video=_video_facts(path, duration_s))
+    if mirrored:
+        keypoints = keypoints.unmirrored(exchange_sides=True)
+    return _part(keypoints, person, None, None)
+
+
+def _part(
+    keypoints: Keypoints, person: int | None, start_s: float | None, stop_s: float | None
+) -> Keypoints:
+    """One person and a time span of keypoints, without people who are in no frame of it."""
+    if person is start_s is stop_s is None:
+        return keypoints
+    rows, frames = chosen_part(
+        keypoints.valid, keypoints.track_id, keypoints.times_s, person, start_s, stop_s
+    )
+    part = np.ix_(rows, frames)
+    return replace(
+        keypoints,
+        keypoints_px=keypoints.keypoints_px[part],
+        valid=keypoints.valid[part],
+        track_id=keypoints.track_id[rows],
+        time_s=keypoints.times_s[frames],
+    )
+
+
+def _video_facts(path: Path, duration_s: float) -> dict[str, Any]:
+    """What tells a video from others, and where it is."""
+    return {
+        "path": str(path.resolve()),
+        "bytes": path.stat().st_size,
+        "duration_s": round(duration_s, 3),
+        "sha256": _digest(path, path.stat().st_mtime_ns),
+    }
+
+
+@functools.lru_cache(16)
+def _digest(path: Path, modified_ns: int) -> str:
+    return sha256(path)
+
+
+def _is_lifted_video(path: Path, facts: Mapping[str, Any]) -> bool:
+    status = path.stat()
+    same_size = status.st_size == facts.get("bytes")
+    return same_size and _digest(path, status.st_mtime_ns) == facts.get("sha256")
+
+
+def find_video(
+    header: Mapping[str, Any], given: str | os.PathLike[str] | None, near: Path
+) -> Path | None:
+    """The video that a result was lifted from, to show beside it.
+
+    Args:
+        header: of the result.
+        given: where it is; else it is looked for where it was, and in the folder of `near`. If it
+            is at neither place there is a `UserNotice`.
+        near: a file that is written.
+
+    Returns:
+        None if the result is not of a video, or it is not found.
+
+    Raises:
+        UserError: the file given is another video.
+    """
+    facts = header.get("video")
+    facts = facts if isinstance(facts, dict) else None
+    if given is not None:
+        if facts and Path(given).is_file() and not _is_lifted_video(Path(given), facts):
+            raise UserError(
+                f"{given} is another video than the one that was lifted, {facts.get('path')}: "
+                "their contents differ"
+            )
+        return Path(given)
+    if not facts:  # version 0.1 knew only a name
+        source = Path(str(header.get("source") or ""))
+        return source if source.suffix.lower() in VIDEO_SUFFIXES and source.is_file() else None
+    lifted = Path(str(facts.get("path")))
+    for path in (lifted, near.absolute().with_name(lifted.name)):
+        if path.is_file() and _is_lifted_video(path, facts):
+            return path
+    state = "has changed" if lifted.is_file() else "is not there any more"
+    text = (
+        f"{near.name} is without the video, because {lifted} {state}: say where it is, video=FILE"
+    )
+    warnings.warn(UserNotice(text), stacklevel=2)
+    return None

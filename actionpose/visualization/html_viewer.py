@@ -18,6 +18,7 @@ from actionpose.geometry.axes import Axes
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.video.source import find_video
 from actionpose.visualization.drawing import label_colors, side_color
 from actionpose.visualization.scene import scene_positions, video_offset_s
 
@@ -31,27 +32,40 @@ def write_html(
     title: str | None = None,
     video: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write a page that shows the result in 3D. It needs no network and, without a video, no file.
+    """Write a page that shows the result in 3D. It needs no network and no file but a long video.
 
     Args:
         title: above the viewer; the file's name if not given.
-        video: that was lifted, shown under the keypoints. Up to `EMBED_BYTES` it is embedded in
-            the page; to a larger one the page has a relative link.
+        video: that was lifted, shown under the keypoints; else it is looked for (`find_video`). Up
+            to `EMBED_BYTES` it is embedded in the page; to a larger one there is a relative link.
 
     Raises:
         UserError: nothing to draw, no such video, or the file cannot be written.
     """
     title = Path(path).stem if title is None else title
-    page_data = _page_data(result, title)
-    page_data["video"] = None if video is None else _video(result, Path(video), Path(path))
+    found = find_video(result.header, video, Path(path))
+    text = page(result, title, None if found is None else _video(result, found, Path(path)))
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def page(result: Result, title: str, video: dict[str, Any] | None = None) -> str:
+    """The text of a page that shows the result in 3D.
+
+    Args:
+        video: as `_video` gives it.
+
+    Raises:
+        UserError: there is nothing to draw.
+    """
     # "<" is what ends a script element early
+    page_data = _page_data(result, title) | {"video": video}
     data = json.dumps(page_data, separators=(",", ":")).replace("<", "\\u003c")
-    page = (resources.files("actionpose") / "assets" / "viewer.html").read_text(encoding="utf-8")
-    before, title_slot, rest = page.partition("__TITLE__")
+    template = (resources.files("actionpose") / "assets" / "viewer.html").read_text("utf-8")
+    before, title_slot, rest = template.partition("__TITLE__")
     middle, data_slot, after = rest.partition("__DATA__")
     assert title_slot and data_slot, "assets/viewer.html was built from something else"
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(before + escape(title) + middle + data + after, encoding="utf-8")
+    return before + escape(title) + middle + data + after
 
 
 def _page_data(result: Result, title: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.resampling import frame_rate
 from actionpose.utils.typing import Array
-from actionpose.video.decoding import VIDEO_SUFFIXES, VideoReader
+from actionpose.video.decoding import VideoReader
+from actionpose.video.source import find_video
 from actionpose.visualization.drawing import (
     GRID,
     INK,
@@ -60,8 +61,8 @@ def write_video(
     """Write an MP4 (H.264, no sound).
 
     Args:
-        video: that the result was lifted from; if not given, the header's `source`, if that is a
-            video that still exists; else the keypoints stand alone.
+        video: that the result was lifted from; else it is looked for (`find_video`), and if it is
+            not found, the keypoints stand alone.
         progress: called with the number of frames done since the last call.
 
     Raises:
@@ -73,7 +74,7 @@ def write_video(
         from PIL import Image
     except ImportError:
         raise UserError("an MP4 needs PyAV and Pillow: pip install 'actionpose[video]'") from None
-    video = _source_video(result) if video is None else Path(video)
+    video = find_video(result.header, video, Path(path))
     with ExitStack() as stack:
         opened = None if video is None else stack.enter_context(VideoReader(video))
         size = _image_size(result) if opened is None else opened.size
@@ -103,11 +104,6 @@ def write_video(
             out.mux(stream.encode(frame))
             progress(1)
         out.mux(stream.encode())
-
-
-def _source_video(result: Result) -> Path | None:
-    source = Path(str(result.header.get("source") or ""))
-    return source if source.suffix.lower() in VIDEO_SUFFIXES and source.is_file() else None
 
 
 def _image_size(result: Result) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from subprocess import DEVNULL, PIPE
 import numpy as np
 import pytest
 from helpers.command_line import PATIENCE_S, call, environment, start_python
+from helpers.drawn_people import WholePicture, drawn, network, write_video
 from helpers.keypoint_writers import alphapose, standing
 
 from actionpose import Keypoints, Result
@@ -18,6 +19,7 @@ from actionpose.inference import batch
 from actionpose.skeletons import COCO17
 from actionpose.utils.errors import UserError
 from actionpose.utils.telemetry import TELEMETRY
+from actionpose.video.detectors import OnnxPose
 
 
 def keypoint_file(path: Path, seed: int = 0, frames: int = 30, people: int = 1) -> Path:
@@ -138,6 +140,30 @@ def test_ray_gives_the_same_bytes(folder: Path) -> None:
         assert process.returncode == 3, error.decode()
         assert len(table(shown.decode())) == 5
     same_results(folder.parent / "one", folder.parent / "two")
+
+
+def test_a_video_without_outputs_gets_a_folder_beside_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    model = network(tmp_path / "pose.onnx", 17)
+    detector = "actionpose.video.source.make_detector"
+    monkeypatch.setattr(detector, lambda name: OnnxPose(model, WholePicture()))
+    clip = write_video(tmp_path / "a.mkv", [drawn((30 + 4 * n, 60)) for n in range(20)])
+    base = ["lift", str(clip), "-q"]
+    assert call(monkeypatch, *base, "--start", "5") == 2
+    assert "has no frame from 5" in capsys.readouterr().err
+    assert not (tmp_path / "a_lifted").exists()
+    part = ["--start", "0.19", "--person", "0"]
+    assert call(monkeypatch, *base, *part, "--save", "npz,csv") == 0
+    names = [path.name for path in sorted((tmp_path / "a_lifted").iterdir())]
+    assert names == ["a.csv", "a.npz"]
+    result = Result.load(tmp_path / "a_lifted" / "a.npz")
+    np.testing.assert_allclose(result.time_s, np.arange(6, 20) / 30, atol=1e-3)
+    video = result.header["video"]
+    assert video is not None and video["path"] == str(clip)
+    assert video["bytes"] == clip.stat().st_size and len(video["sha256"]) == 64
+    assert video["duration_s"] == pytest.approx(20 / 30, abs=0.05)
 
 
 def test_steps_between_lifting_and_saving(tmp_path: Path) -> None:

@@ -57,6 +57,22 @@ def test_estimate_poses_takes_even_times_for_a_rate(model_file: Path, tmp_path: 
     assert found.fps == pytest.approx(30) and found.time_s is None and found.complete
 
 
+def test_estimate_poses_looks_at_a_span(model_file: Path, tmp_path: Path) -> None:
+    ways = [(30 + 4 * n, 60) for n in range(20)]
+    path = write_video(tmp_path / "a.mkv", [drawn(way) for way in ways])  # 30 frames a second
+    done: list[int] = []
+    with VideoReader(path) as video:
+        found = estimate_poses(
+            video, OnnxPose(model_file, WholePicture()), span_s=(0.19, 0.41), progress=done.append
+        )
+    assert sum(done) == found.num_frames == 7
+    assert found.fps == pytest.approx(30, abs=0.1) and found.rate_source == "file"
+    np.testing.assert_allclose(found.times_s, np.arange(6, 13) / 30, atol=1e-3)
+    assert np.abs(found.keypoints_px[0, 0, :, :2] - (BODY[:17] + ways[6])).max() < 4
+    with VideoReader(path) as video, pytest.raises(UserError, match="no frame from 5 to inf s"):
+        estimate_poses(video, OnnxPose(model_file, WholePicture()), span_s=(5, np.inf))
+
+
 def test_estimate_poses_notes_a_single_frame(model_file: Path, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", [drawn((30, 60))])
     with VideoReader(path) as video:

@@ -1,0 +1,73 @@
+"""One person, or a span of time, of a result."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from actionpose.result import Header, Result
+from actionpose.utils.time_spans import checked_span, chosen_part
+from actionpose.utils.typing import IntArray
+
+
+def select(
+    result: Result,
+    *,
+    person: int | None = None,
+    start_s: float | None = None,
+    stop_s: float | None = None,
+) -> Result:
+    """A part of a result; times stay those of the result, and people are numbered anew.
+
+    Embeddings are of the windows that lie wholly in the part; actions and foot contacts are cut.
+
+    Args:
+        person: by `track_id`; else everybody who is visible in the part.
+        start_s, stop_s: seconds, on the clock of `time_s`.
+
+    Raises:
+        UserError: there is no such person, no frame, or nobody.
+    """
+    if person is start_s is stop_s is None:
+        return result
+    rows, frames = chosen_part(
+        result.valid, result.track_id, result.time_s, person, start_s, stop_s
+    )
+    span_s = checked_span(start_s, stop_s)
+    header: dict[str, Any] = dict(result.header)
+    for key in ("actions", "foot_contacts"):
+        if key in header:
+            header[key] = _cut(header[key], rows, span_s)
+    embeddings = result.embeddings
+    spans = np.array(header.get("embedding_windows_s", [])).reshape(-1, 2)
+    if embeddings is not None and len(spans) == embeddings.shape[1]:
+        inside = (spans[:, 0] >= span_s[0]) & (spans[:, 1] <= span_s[1])
+        embeddings = embeddings[rows][:, inside] if inside.any() else None
+        header["embedding_windows_s"] = spans[inside].tolist()
+    part = np.ix_(rows, frames)
+    return replace(
+        result,
+        pose_m=result.pose_m[part],
+        keypoints_px=result.keypoints_px[part],
+        valid=result.valid[part],
+        track_id=result.track_id[rows],
+        time_s=result.time_s[frames],
+        root_m=None if result.root_m is None else result.root_m[part],
+        embeddings=embeddings,
+        header=cast(Header, header),
+    )
+
+
+def _cut(
+    spans: list[dict[str, Any]], rows: IntArray, span_s: tuple[float, float]
+) -> list[dict[str, Any]]:
+    """Actions or contacts within a span, of people who are left, by their new numbers."""
+    number = {int(row): place for place, row in enumerate(rows)}
+    kept = []
+    for each in spans:
+        start_s, stop_s = max(each["start_s"], span_s[0]), min(each["stop_s"], span_s[1])
+        whose = each.get("person")
+        if start_s < stop_s and (whose is None or whose in number):
+            person = {} if whose is None else {"person": number[whose]}
+            kept.append({**each, "start_s": start_s, "stop_s": stop_s, **person})
+    return kept

@@ -1,0 +1,59 @@
+"""Parts of recordings: one person, a span of time."""
+
+import math
+
+import numpy as np
+
+from actionpose.utils.errors import UserError
+from actionpose.utils.typing import Array, BoolArray, IntArray
+
+
+def checked_span(start_s: float | None, stop_s: float | None) -> tuple[float, float]:
+    """Start and stop in seconds; open ends are 0 and infinity.
+
+    Raises:
+        UserError: there is nothing between them.
+    """
+    start, stop = start_s or 0.0, math.inf if stop_s is None else stop_s
+    if not start < stop:
+        raise UserError(f"start_s must be less than stop_s, not {start:g} and {stop:g}")
+    return start, stop
+
+
+def chosen_part(
+    valid: BoolArray,
+    track_id: IntArray,
+    time_s: Array,
+    person: int | None,
+    start_s: float | None,
+    stop_s: float | None,
+) -> tuple[IntArray, IntArray]:
+    """Rows and frames of a person and a span, without people who are in none of these frames.
+
+    Args:
+        valid: (P, T).
+        track_id: (P,).
+        time_s: (T,).
+        person: one of `track_id`; None is everybody.
+        start_s, stop_s: see `checked_span`; a frame at the stop is left out.
+
+    Raises:
+        UserError: there is no such person, no frame, or nobody.
+    """
+    start, stop = checked_span(start_s, stop_s)
+    frames = np.flatnonzero((time_s >= start) & (time_s < stop))
+    if not frames.size:
+        raise UserError(
+            f"there is no frame from {start:g} to {stop:g} s: the first is at {time_s[0]:g}, the "
+            f"last at {time_s[-1]:g} s"
+        )
+    rows = np.arange(len(track_id))
+    if person is not None:
+        rows = np.flatnonzero(track_id == person)
+        if not rows.size:
+            known = ", ".join(map(str, track_id[:20]))
+            raise UserError(f"there is no person of track {person}: there are {known}")
+    rows = rows[valid[np.ix_(rows, frames)].any(axis=1)]
+    if not rows.size:
+        raise UserError("nobody is visible in this part")
+    return rows, frames
