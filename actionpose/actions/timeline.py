@@ -19,7 +19,8 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import runs, true_runs
 from actionpose.utils.typing import Array, BoolArray, IntArray
 
-OTHER = "other"
+OTHER = "other"  # none of the labels that were named
+UNKNOWN = "unknown"  # none of `DEFAULT_LABELS`: nothing that training has shown
 # The cosine that a label has to reach, if the checkpoint has no `rejection_threshold`
 DEFAULT_THRESHOLD = 0.3
 STEP_S = 0.1  # of a timeline
@@ -27,14 +28,29 @@ TRANSITION_PENALTY = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
 MAX_WORDS = 40  # of a label
+# Everyday movements that differ clearly from one another and that the released models have seen:
+# what is offered where nobody names labels
+DEFAULT_LABELS = (
+    *("walk", "run", "jump up", "jumping jacks", "hop on both legs", "squat", "stand still"),
+    *("sit down on a chair", "sit still on a chair", "stand up from a chair", "kneel down"),
+    *("lie down on the floor", "get up from the floor", "crawl on hands and knees", "push ups"),
+    *("turn to the left", "turn to the right", "walk backward", "clap hands", "dance around"),
+    *("wave with the left hand", "wave with the right hand", "wave with both hands"),
+    *("stretch the arms overhead", "kick to the front with the left leg"),
+    *("kick to the front with the right leg", "punch with the left fist"),
+    *("punch with the right fist", "throw with the left hand", "throw with the right hand"),
+    "bend down and pick something up from the floor with the left hand",
+    "bend down and pick something up from the floor with the right hand",
+)
 
 
 @dataclass(frozen=True)
 class Action:
     """A span of a timeline.
 
-    `score` is the mean cosine of motion and label; for "other" that of the best label, which did
-    not reach the threshold. `top` has the best labels and their scores, the best first.
+    `score` is the mean cosine of motion and label; for "other" and "unknown" that of the best
+    label, which did not reach the threshold. `top` has the best labels and their scores, the best
+    first.
     """
 
     start_s: float
@@ -44,9 +60,17 @@ class Action:
     person: int
     top: tuple[tuple[str, float], ...]
 
+    @property
+    def margin(self) -> float | None:
+        """By how much the score exceeds that of the next label; None where no label was found."""
+        others = [score for label, score in self.top if label != self.label]
+        named = len(others) < len(self.top)
+        return round(self.score - others[0], 4) if named and others else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as headers of results hold them."""
-        return {**asdict(self), "top": [list(pair) for pair in self.top]}
+        top = [list(pair) for pair in self.top]
+        return {**asdict(self), "top": top, "margin": self.margin}
 
 
 def clean_labels(labels: Iterable[str]) -> list[str]:
@@ -180,13 +204,14 @@ def timeline(
     threshold: float = DEFAULT_THRESHOLD,
     transition_penalty: float = TRANSITION_PENALTY,
     min_length_s: float = MIN_LENGTH_S,
+    rejected: str = OTHER,
 ) -> list[Action]:
     """The timeline of one person.
 
     Args:
         embeddings, spans_s, label_embeddings: see `scores_over_time`; W may be 0.
         labels: L of them, each once.
-        threshold: cosine under which a time step is "other"; -1 turns that off.
+        threshold: cosine under which a time step is `rejected`; -1 turns that off.
         transition_penalty, min_length_s: see `ActionPose.actions`.
     """
     if not len(spans_s):
@@ -204,7 +229,7 @@ def timeline(
             Action(
                 start_s=round(float(edges_s[start]), 3),
                 stop_s=round(float(edges_s[stop]), 3),
-                label=OTHER if other else labels[column],
+                label=rejected if other else labels[column],
                 score=round(float(means[best[0] if other else column]), 4),
                 person=person,
                 top=tuple((labels[i], round(float(means[i]), 4)) for i in best),

@@ -38,11 +38,11 @@ def actions(
 ) -> None:
     """Make a timeline of actions from the labels that you give.
 
-    Without labels, those that the checkpoint was trained with are used.
+    Without labels, about thirty everyday movements are offered, or "unknown".
 
     Args:
         input: A result of `actionpose lift` (npz), a video, or a keypoint file.
-        labels: Separated by commas, such as "walk, sit down".
+        labels: Separated by commas, such as "walk, sit down"; docs/actions.md says how to word them.
         labels_file: A label a line, for labels with commas in them and for many.
         out: A file to write; may be repeated. The suffix is the format: csv, json, txt (for ELAN),
             png (bars); npz and html are a result with the timeline in it.
@@ -57,7 +57,13 @@ def actions(
         mirrored: The images were mirrored, as by a selfie camera, or x points left.
         retrack: Follow people anew, whatever identities a keypoint file has.
     """
-    from actionpose.actions.timeline import MIN_LENGTH_S, TRANSITION_PENALTY, clean_labels
+    from actionpose.actions.timeline import (
+        MIN_LENGTH_S,
+        OTHER,
+        TRANSITION_PENALTY,
+        UNKNOWN,
+        clean_labels,
+    )
     from actionpose.datasets.statistics import counted
     from actionpose.export import timelines
     from actionpose.inference.predictor import ActionPose
@@ -87,10 +93,7 @@ def actions(
             retrack=retrack,
         )
     model = ActionPose.from_pretrained(checkpoint, device)
-    if names is None:
-        if not model.labels.names:
-            raise UserError(f"the checkpoint {checkpoint} has no labels: name some with --labels")
-        names = clean_labels(model.labels.names)
+    offered = model.default_labels() if names is None else names
     needs_result = any(path.suffix.lower() not in timelines.WRITERS for path in out)
     if needs_result and isinstance(source, Keypoints):
         source = model.lift(source)
@@ -108,7 +111,8 @@ def actions(
         )
     seconds = time.perf_counter() - started
     print(timelines.table(found))
-    what = f"{counted(len(found), 'segment')} of {counted(len(names), 'label')} and other"
+    rejected = UNKNOWN if names is None else OTHER
+    what = f"{counted(len(found), 'segment')} of {counted(len(offered), 'label')} and {rejected}"
     print(f"{what}, found in {seconds:.1f} s")
     for path in out:
         if path.suffix.lower() in timelines.WRITERS:

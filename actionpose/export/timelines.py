@@ -4,33 +4,34 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from actionpose.actions.timeline import OTHER, Action
+from actionpose.actions.timeline import OTHER, UNKNOWN, Action
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_text, write_json
 from actionpose.visualization.drawing import GRID, label_colors, new_figure, save_png
 
 
 def table(actions: Sequence[Action]) -> str:
-    """Lines for a terminal: start, stop, label, score, and what else it may be."""
-    rows = [("person", "start", "stop", "label", "score", "top 3")]
+    """Lines for a terminal: start, stop, label, score, margin, and what else it may be."""
+    rows = [("person", "start", "stop", "label", "score", "margin", "top 3")]
     for action in actions:
         top = ", ".join(f"{label} {score:.2f}" for label, score in action.top)
         span = (f"{action.start_s:.1f}", f"{action.stop_s:.1f}")
-        rows.append((str(action.person), *span, action.label, f"{action.score:.2f}", top))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        margin = "" if action.margin is None else f"{action.margin:.2f}"
+        rows.append((str(action.person), *span, action.label, f"{action.score:.2f}", margin, top))
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
     lines = []
     for row in rows:
         cells = [
             text.ljust(width) if column == 3 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row[:5], widths, strict=True))
+            for column, (text, width) in enumerate(zip(row[:6], widths, strict=True))
         ]
-        lines.append("  ".join([*cells, row[5]]).rstrip())
+        lines.append("  ".join([*cells, row[6]]).rstrip())
     return "\n".join(lines)
 
 
 def _write_csv(actions: Sequence[Action], path: Path) -> None:
     ranks = range(max((len(action.top) for action in actions), default=0))
-    header = ["person", "start_s", "stop_s", "label", "score"]
+    header = ["person", "start_s", "stop_s", "label", "score", "margin"]
     header += [f"{name}_{rank + 1}" for rank in ranks for name in ("label", "score")]
     with atomic_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -38,7 +39,7 @@ def _write_csv(actions: Sequence[Action], path: Path) -> None:
         for action in actions:
             span = [action.person, f"{action.start_s:.3f}", f"{action.stop_s:.3f}"]
             top = [value for pair in action.top for value in pair]
-            writer.writerow([*span, action.label, action.score, *top])
+            writer.writerow([*span, action.label, action.score, action.margin, *top])
 
 
 def _write_json(actions: Sequence[Action], path: Path) -> None:
@@ -64,8 +65,8 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
     if not actions:
         raise UserError("there is nothing to draw: the timeline is empty")
     rows = list(dict.fromkeys((action.person, action.label) for action in actions))
-    rows.sort(key=lambda row: (row[0], row[1] == OTHER))
-    colors = label_colors([action.label for action in actions], OTHER)
+    rows.sort(key=lambda row: (row[0], row[1] in (OTHER, UNKNOWN)))
+    colors = label_colors([action.label for action in actions], OTHER, UNKNOWN)
     figure = new_figure(9, 1.0 + 0.28 * len(rows), layout="constrained")
     axes = figure.add_subplot()
     begin_s = min(action.start_s for action in actions)
@@ -74,7 +75,7 @@ def _write_png(actions: Sequence[Action], path: Path) -> None:
         y = rows.index((action.person, action.label))
         length = action.stop_s - action.start_s
         axes.barh(y, length, left=action.start_s, height=0.72, color=colors[action.label])
-        if length > 0.06 * (end_s - begin_s) and action.label != OTHER:
+        if length > 0.06 * (end_s - begin_s) and action.label not in (OTHER, UNKNOWN):
             middle = action.start_s + length / 2
             text = f"{action.score:.2f}"
             axes.text(middle, y, text, ha="center", va="center", fontsize=7, color="white")

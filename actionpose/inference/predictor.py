@@ -21,9 +21,12 @@ from actionpose import checkpoint, model_hub
 from actionpose.actions.embedding import embed_tracks
 from actionpose.actions.label_bank import LabelBank, unit
 from actionpose.actions.timeline import (
+    DEFAULT_LABELS,
     DEFAULT_THRESHOLD,
     MIN_LENGTH_S,
+    OTHER,
     TRANSITION_PENALTY,
+    UNKNOWN,
     Action,
     clean_labels,
     timeline,
@@ -191,6 +194,17 @@ class ActionPose:
         """Whether motions and texts have embeddings in one space."""
         return self.encoder.class_token and bool(self.labels.names or self.labels.has_text)
 
+    def default_labels(self) -> list[str]:
+        """The labels that are offered where none are named.
+
+        Raises:
+            UserError: the checkpoint has no labels.
+        """
+        if not self.labels.names:
+            name = self.checkpoint["name"]
+            raise UserError(f"the checkpoint {name} has no labels: name some with labels=NAMES")
+        return list(filter(self.labels.knows, DEFAULT_LABELS)) or self.labels.names
+
     def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (N, E) of texts, in the space of `embed_motion`.
 
@@ -242,7 +256,7 @@ class ActionPose:
     def actions(
         self,
         source: Result | Source,
-        labels: Iterable[str],
+        labels: Iterable[str] | None = None,
         *,
         threshold: float | None = None,
         transition_penalty: float = TRANSITION_PENALTY,
@@ -250,6 +264,9 @@ class ActionPose:
         progress: Progress = lambda windows: None,
     ) -> list[Action]:
         """What each person does when, in the words of `labels` or "other".
+
+        Without labels those of `timeline.DEFAULT_LABELS` are offered that the checkpoint was
+        trained with (if it has none of them, all that it was trained with), or "unknown".
 
         Args:
             source: a result, whose embeddings are used if they are this model's; keypoints, or a
@@ -271,7 +288,7 @@ class ActionPose:
         """
         if not isinstance(source, Result):
             source = read_source(source)
-        names = clean_labels(labels)
+        names = clean_labels(self.default_labels() if labels is None else labels)
         label_embeddings = self.labels.embed(names)
         embeddings, spans_s = self.embed_windows(source, progress=progress)
         return [
@@ -286,6 +303,7 @@ class ActionPose:
                 threshold=self.rejection_threshold if threshold is None else threshold,
                 transition_penalty=transition_penalty,
                 min_length_s=min_length_s,
+                rejected=UNKNOWN if labels is None else OTHER,
             )
         ]
 

@@ -37,11 +37,11 @@ def side_color(joint: str) -> str:
     return SIDE_COLORS[side_of(joint)]
 
 
-def label_colors(labels: Sequence[str], other: str) -> dict[str, str]:
-    """A color for each label, in the order of their first use, and for `other`."""
-    named = [label for label in dict.fromkeys(labels) if label != other]
+def label_colors(labels: Sequence[str], *others: str) -> dict[str, str]:
+    """A color for each label, in the order of their first use, and one for all of `others`."""
+    named = [label for label in dict.fromkeys(labels) if label not in others]
     colors = {label: LABEL_COLORS[i % len(LABEL_COLORS)] for i, label in enumerate(named)}
-    return {**colors, other: _OTHER_COLOR}
+    return {**colors, **dict.fromkeys(others, _OTHER_COLOR)}
 
 
 def rgb(color: str) -> Array:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.actions.timeline import OTHER
+from actionpose.actions.timeline import OTHER, UNKNOWN
 from actionpose.geometry.axes import Axes
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
@@ -83,7 +83,7 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
         "facts": result.facts,
         "image_size": header.get("image_size"),
         "actions": actions,
-        "label_colors": label_colors([str(action["label"]) for action in actions], OTHER),
+        "label_colors": label_colors([str(action["label"]) for action in actions], OTHER, UNKNOWN),
         "joints": skeleton.joints,
         "bones": skeleton.bones,  # (child, parent)
         "colors": [side_color(joint) for joint in skeleton.joints],

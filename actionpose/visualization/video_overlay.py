@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.actions.timeline import OTHER
+from actionpose.actions.timeline import OTHER, UNKNOWN
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
@@ -254,7 +254,7 @@ class _Timeline:
         people = sorted(lanes, key=lambda person: -1 if person is None else person)[:_MOST_LANES]
         self.height_px = len(people) * _LANE_PX
         self.picture = Image.new("RGB", (width_px, max(1, self.height_px)), PAPER)
-        colors = label_colors([str(action["label"]) for action in actions], OTHER)
+        colors = label_colors([str(action["label"]) for action in actions], OTHER, UNKNOWN)
 
         with paint(self.picture, (0, 0, *self.picture.size)) as draw:
             for lane, person in enumerate(people):

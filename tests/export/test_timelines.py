@@ -43,3 +43,15 @@ def test_write_empty_timelines(tmp_path: Path) -> None:
         timelines.WRITERS[suffix]([], tmp_path / f"t{suffix}")
     with pytest.raises(UserError, match="nothing to draw"):
         timelines.WRITERS[".png"]([], tmp_path / "t.png")
+
+
+def test_timelines_show_margins(tmp_path: Path) -> None:
+    margins = [action.margin for action in ACTIONS]
+    assert margins == [pytest.approx(0.71), None, None]
+    path = tmp_path / "t.csv"
+    timelines.WRITERS[".csv"](ACTIONS, path)
+    with path.open(newline="", encoding="utf-8") as file:
+        assert [row["margin"] for row in csv.DictReader(file)] == ["0.71", "", ""]
+    head, first, *_ = timelines.table(ACTIONS).splitlines()
+    assert head.split()[4:6] == ["score", "margin"] and "0.81    0.71" in first
+    assert ACTIONS[0].to_dict()["margin"] == pytest.approx(0.71)

@@ -10,10 +10,9 @@ import torch
 from helpers.arm_motions import arms, one_person
 from helpers.pretrained import write_checkpoint
 
+import actionpose
 from actionpose import ActionPose, Keypoints, Result
-from actionpose.actions.timeline import (
-    OTHER,
-)
+from actionpose.actions.timeline import DEFAULT_LABELS, OTHER
 from actionpose.models import PoseEncoder
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
@@ -187,3 +186,17 @@ def test_labels_that_are_damaged_are_refused(tmp_path: Path) -> None:
     (folder / "labels.safetensors").write_bytes(b"not a table")
     with pytest.raises(UserError, match="damaged"):
         ActionPose.from_pretrained(folder, "cpu")
+
+
+def test_default_labels_are_known_and_the_rest_is_unknown(arms_checkpoint: Path) -> None:
+    tiny = ActionPose.from_pretrained("tiny", "cpu")
+    assert tiny.default_labels() == list(DEFAULT_LABELS)
+    assets = Path(actionpose.__file__).parent / "assets"
+    jacks = Keypoints.read(assets / "demo_keypoints.npz")
+    (action,) = tiny.actions(jacks)
+    assert action.label == "jumping jacks" and action.margin is not None and action.margin > 0.1
+    (nothing,) = tiny.actions(jacks, threshold=0.99)
+    (other,) = tiny.actions(jacks, ["walk"], threshold=0.99)
+    assert (nothing.label, other.label) == ("unknown", "other") and nothing.margin is None
+    arms = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    assert arms.default_labels() == ["arms down", "arms up"]
