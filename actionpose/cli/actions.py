@@ -42,7 +42,7 @@ def actions(
 
     Args:
         input: A result of `actionpose lift` (npz), a video, or a keypoint file.
-        labels: Separated by commas, such as "walk, sit down"; docs/actions.md says how to word them.
+        labels: Separated by commas, such as "walk, sit down"; docs/actions.md has advice.
         labels_file: A label a line, for labels with commas in them and for many.
         out: A file to write; may be repeated. The suffix is the format: csv, json, txt (for ELAN),
             png (bars); npz and html are a result with the timeline in it.
