@@ -34,8 +34,10 @@ def visible_fractions(result: Result) -> Array:
             fractions[person] = 1.0
             continue
         best = np.percentile(own[frames][own[frames] > 0], _BEST_PERCENTILE)
-        seen = (own > _LEAST_CONFIDENCE * best) & inside[person]
-        fractions[person] = seen[frames].mean(axis=0)
+        sure = (own > _LEAST_CONFIDENCE * best)[frames]
+        seen = sure & inside[person][frames]
+        # with most joints outside, the size is not that of the image: coordinates in millimeters
+        fractions[person] = (seen if seen.sum() > sure.sum() / 4 else sure).mean(axis=0)
     return fractions
 
 

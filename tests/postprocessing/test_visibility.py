@@ -42,6 +42,8 @@ def test_low_confidence_and_places_outside_of_the_image_are_not_shown(desk: Resu
     assert not measured_joints(desk)[0, HIDDEN].any()
     desk.keypoints_px[0, ::4, HIDDEN] = (400, 700, 0.9)
     assert measured_joints(desk).all()
+    desk.keypoints_px[..., 1] = 3000  # millimeters, not pixels of that image
+    assert measured_joints(desk).all()
 
 
 def test_a_detector_with_low_confidences_measures(desk: Result) -> None:
