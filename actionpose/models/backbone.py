@@ -32,6 +32,7 @@ class Backbone(nn.Module):
         centre_only: a clip has one pose, that of its middle frame.
         masks_padding: whether padding, where `valid` is False, changes nothing in other frames. The
             other networks need the last frame repeated there.
+        unused: parts of names of parameters that official weights have and `lift` does not use.
         token: how an embedding of the whole motion is carried: by a row of tokens before the
             frames, by a further proxy, or by a query that reads the frames (`models.encoder`).
     """
@@ -42,6 +43,7 @@ class Backbone(nn.Module):
     centre_only: ClassVar[bool] = False
     masks_padding: ClassVar[bool] = True
     token: ClassVar[Token] = "row"
+    unused: tuple[str, ...] = ()
 
     width: int
     depth: int

@@ -96,6 +96,7 @@ class DiffPose(Backbone):
     length = "any"
     channels = "xy"
     token = "read"
+    unused: tuple[str, ...] = ("temb.",)
     coordinates: ClassVar[tuple[int, int]] = (2, 3)  # in and out
 
     def __init__(
@@ -148,6 +149,7 @@ class DiffPoseRefiner(DiffPose):
     """
 
     coordinates = (5, 5)
+    unused = ()
     steps: Sequence[int] = VIDEO_STEPS
 
     def noise(self, x: Tensor, t: Tensor) -> Tensor:

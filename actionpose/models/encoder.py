@@ -73,6 +73,8 @@ class BackboneEncoder(nn.Module):
         self.depth, self.max_frames = backbone.depth, backbone.frames
         self.num_joints = self.num_body_joints = backbone.num_joints
         self.class_token, self.middle_layer = class_token, middle_layer
+        for name, parameter in backbone.named_parameters():
+            parameter.requires_grad_(not any(part in name for part in backbone.unused))
         if backbone.channels == "xy":
             self.mask_token = nn.Parameter(torch.zeros(2))
         if class_token:

@@ -136,6 +136,8 @@ class PSTMO(Backbone):
             position = nn.Parameter(torch.randn(1, max_frames, dim))
             reduce.register_parameter(f"pos_embedding_{i}", position)
         self.Transformer_reduce = nn.ModuleDict({"model": reduce})
+        missing = (f"pos_embedding_{i}" for i in range(len(strides) + 1, 4))
+        self.unused = (".model.norm", "fcn_1.", *missing)
         self.fcn, self.fcn_1 = (
             nn.Sequential(nn.BatchNorm1d(dim), nn.Conv1d(dim, 3 * num_joints, 1)) for _ in range(2)
         )

@@ -183,3 +183,4 @@ class STCFormer3DHP(STCFormer):
     """The variant for the joints of MPI-INF-3DHP."""
 
     variant = MPI3DHP
+    unused = ("layer_norm2",)

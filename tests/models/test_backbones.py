@@ -99,10 +99,10 @@ CASES = {
     "PSTMO": Case(
         PSTMO,
         middle_and_all,
-        sizes={"s_243": False, "s_81": False, "full_243": False},
+        sizes={"s_243": True, "s_81": True, "full_243": False},
         used=2,
     ),
-    "GLAGCN": Case(GLAGCN, sizes={"h36m_243": False}),
+    "GLAGCN": Case(GLAGCN, sizes={"h36m_243": True}),
     "DiffPose_gcnpose": Case(DiffPose, of_frames, sizes={"official": True}),
     "DiffPose_gcndiff": Case(DiffPoseRefiner, noise_and_refined, sizes={"official": True}),
     "STCFormer3DHP": Case(STCFormer3DHP, sizes={"width256_T9": True, "mpi_81": False}),

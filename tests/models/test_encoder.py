@@ -90,6 +90,17 @@ def test_embedding_reads_all_frames_and_leaves_poses_alone(name: str) -> None:
     assert all(p.grad is not None for key, p in encoder.named_parameters() if "readers" in key)
 
 
+@EVERY
+def test_every_trained_parameter_has_a_gradient(name: str) -> None:
+    """Else several processes would wait for it."""
+    encoder = build(name, **EMBEDDING).train()
+    pose, embedding = encoder(clip())
+    (pose.sum() + embedding.sum()).backward()
+    trained = {key for key, p in encoder.named_parameters() if p.requires_grad}
+    assert trained == {key for key, p in encoder.named_parameters() if p.grad is not None}
+    assert len(trained) > 20
+
+
 def test_encoder_computes_official_weights() -> None:
     spec, arrays = tiny("MixSTE")
     encoder = build("mixste", dim=16, depth=3, num_heads=4)

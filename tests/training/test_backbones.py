@@ -13,8 +13,15 @@ from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.training import validation
 from actionpose.training.finetune import finetune
 from actionpose.training.pretrain import pretrain
+from actionpose.utils.errors import UserError
 
 DEMO = Path(__file__).parents[2] / "actionpose" / "assets" / "demo_keypoints.npz"
+
+
+def test_muon_is_refused_for_other_backbones(tiny_config: FinetuneConfig, tmp_path: Path) -> None:
+    model = replace(tiny_config.model, backbone="mixste", max_frames=9)
+    with pytest.raises(UserError, match="muon takes dstformer's blocks: for mixste, use adamw"):
+        finetune(changed(replace(tiny_config, model=model), optimizer="muon"), tmp_path)
 
 
 @pytest.mark.parametrize("name", get_args(config.Backbone)[1:])
