@@ -187,6 +187,7 @@ def figure8(
     """Draw clips with the probability of each of some labels."""
     from actionpose.datasets.corpus import open_corpus
     from actionpose.datasets.paired import open_paired
+    from actionpose.evaluation.protocols import SYNTHETIC
     from actionpose.experiments.embedding_figures import draw_figure8, embed_spans, embed_videos
     from actionpose.model_hub import find
 
@@ -194,7 +195,10 @@ def figure8(
         raise UserError("name corpora with --data, or Human3.6M with --h36m, and not both")
     folder = find(checkpoint)
     if h36m:
-        found = embed_videos(folder, open_paired(h36m, "test"))
+        dataset = open_paired(h36m, "test")
+        found = embed_videos(folder, dataset)
+        if dataset.info.get("synthetic"):
+            print(SYNTHETIC)
     else:
         found = embed_spans(folder, [open_corpus(each) for each in data], split)
     chosen = [label for label in map(str.strip, labels.split(",")) if label]
