@@ -381,6 +381,7 @@ def convert_peer(
     weights, peer = network.state_dict(), PEERS[name]
     model: dict[str, Any] = {"backbone": name, "class_token": False, "max_frames": network.frames}
     model |= sizes_of(name, weights, str(path)) | ({"num_heads": num_heads} if num_heads else {})
+    model.pop("num_joints", None)  # 17, which is no setting
     encoder = build_encoder(**model)
     encoder.load_state_dict({f"backbone.{key}": v for key, v in weights.items()}, strict=False)
     meta = {

@@ -12,6 +12,7 @@ from helpers.parity_vectors import tiny, weights
 
 from actionpose import ActionPose, Keypoints
 from actionpose.checkpoint import convert_peer, load_encoder, load_peer
+from actionpose.config import ModelConfig
 from actionpose.models.backbone import Backbone
 from actionpose.models.peers import PEERS
 from actionpose.utils.errors import UserError
@@ -170,6 +171,7 @@ def test_converted_weights_lift_and_keep_their_facts(tmp_path: Path, clip: Keypo
         found = encoder.double()(arrays["x"].double()).pose
     torch.testing.assert_close(found, arrays["y"], rtol=0, atol=1e-9)
     assert (meta["frames"], meta["fps"], meta["unit_mm"]) == (9, 50.0, 1000.0)
+    assert ModelConfig(**meta["model"]).backbone == "mixste"  # so that a training takes it
     result = ActionPose.from_pretrained(folder, "cpu").lift(clip)
     assert result.pose_m.shape[2:] == (17, 3) and np.isfinite(result.pose_m).all()
     assert "research only" in result.header["checkpoint"]["license"]
