@@ -72,10 +72,12 @@ def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
     """The recipe; if it leaves the model open, with that of the checkpoint it starts from."""
     given, _ = take_option(arguments, "--init")
     init = recipe.init if given is None else Path(given)
-    if init is None or init.is_file() or recipe.model != type(recipe)().model:
+    if init is None or recipe.model != type(recipe)().model:
         return recipe
     from actionpose import checkpoint, model_hub
 
+    if not (init.is_dir() or str(init) in model_hub.bundled()):
+        return recipe  # MotionBERT's file, or nothing that is there yet
     meta = checkpoint.load(model_hub.find(init))[1]
     try:
         return replace(recipe, model=ModelConfig(**meta["model"]))
