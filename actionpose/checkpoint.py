@@ -11,12 +11,14 @@ of a folder everywhere: they are read by name with `weights_only`, and their met
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import safetensors
 import torch
+from annotated_types import Ge, Interval
 from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes  # `save_file` makes files that only the owner reads
@@ -34,12 +36,37 @@ from actionpose.models.peers import (
 )
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder, atomic_write, sha256
+from actionpose.utils.json_files import Checked, parse_json, read_json, typed
 from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 WEIGHTS, META = "weights.safetensors", "meta.json"
 PEER_FPS = 50.0  # of Human3.6M, and of the frames that MPI-INF-3DHP is scored on
 LABELS, TEXT = "labels.safetensors", "text"
+_MAX_WEIGHT = 1e6  # trained ones are below 100
+
+
+@dataclass(frozen=True)
+class _Data(Checked):
+    temporal_crop: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Config(Checked):
+    data: _Data = _Data()
+
+
+@dataclass(frozen=True)
+class _Meta(Checked):
+    """What `meta.json` says of the use of a model, as far as it says it."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    step: Annotated[int, Ge(0)] = 0
+    frames: Annotated[int, Interval(ge=1, le=100_000)] = 1
+    fps: Annotated[float, Interval(ge=1, le=1000)] | None = None
+    normalization: Literal["image", "box"] = "image"
+    rejection_threshold: Annotated[float, Interval(ge=-1, le=1)] = 0.0
+    config: _Config = _Config()
 
 
 def save(
@@ -128,8 +155,9 @@ def load_labels(folder: Path) -> tuple[list[str], Tensor] | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            labels = json.loads(file.metadata()["labels"])
+            labels = typed(list[str], parse_json(file.metadata()["labels"], "labels"), "labels")
             embeddings: Tensor = file.get_tensor("embeddings").float()
+        _check_weights({"embeddings": embeddings}, path)
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise UserError(f"the label table {path} is damaged: {error}") from error
     if embeddings.ndim != 2 or len(labels) != len(embeddings):
@@ -205,10 +233,8 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "normalization": "image",
         }
     try:
-        meta = current_names(
-            json.loads((folder / META).read_text(encoding="utf-8")), RENAMED | RENAMED_MODEL
-        )
         weights = load_file(folder / WEIGHTS)
+        meta = current_names(read_json(folder / META), RENAMED | RENAMED_MODEL)
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not a checkpoint: it needs {WEIGHTS} and {META}") from error
     except (OSError, ValueError, safetensors.SafetensorError) as error:
@@ -216,7 +242,17 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         found = meta.get("format") if isinstance(meta, dict) else None
         raise UserError(f"{folder} is of format {found}; this version reads {FORMAT}")
+    typed(_Meta, meta, str(folder / META))
+    _check_weights(weights, folder / WEIGHTS)
     return {key: v.float() if v.is_floating_point() else v for key, v in weights.items()}, meta
+
+
+def _check_weights(
+    weights: Mapping[str, Tensor], path: Path, largest: float = torch.finfo(torch.float32).max
+) -> None:
+    for name, value in weights.items():
+        if not (value.abs() <= largest).all():  # NaN too
+            raise UserError(f"{path} is damaged: {name} has numbers that are no weights")
 
 
 def load_training(folder: Path) -> dict[str, Any]:
@@ -231,9 +267,17 @@ def load_training(folder: Path) -> dict[str, Any]:
 def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
     """Build the encoder of a checkpoint, in eval mode, and return it with the metadata."""
     weights, meta = load(folder)
+    _check_weights(weights, folder, _MAX_WEIGHT)
+    settings: dict[str, Any] = meta.get("model", {})
     try:
-        encoder = build_encoder(**meta.get("model", {}))
-    except TypeError as error:
+        if settings.get("depth", 0) + settings.get("embedding_depth", 0) > len(weights):
+            raise ValueError(f"its depth needs more than {len(weights)} weights")
+        with torch.device("meta"):  # which takes no memory: the sizes may be anything
+            load_by_name(build_encoder(**settings), weights, str(folder), only_check=True)
+        encoder = build_encoder(**settings)
+    except UserError:
+        raise
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{folder / META} has no settings of a model: {error}") from error
     load_by_name(encoder, weights, str(folder))
     return encoder.eval(), meta
@@ -246,12 +290,14 @@ def load_by_name(
     *,
     may_miss: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
+    only_check: bool = False,
 ) -> None:
     """Load weights whose names and shapes must all fit.
 
     Args:
         may_miss: prefixes of names that the weights need not have.
         ignore: prefixes of names that are not loaded, whether they fit or not.
+        only_check: whether they would fit.
 
     Raises:
         UserError: lists every name that is only on one side, or has another shape.
@@ -269,7 +315,8 @@ def load_by_name(
     if wrong:
         more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise UserError(f"{where} does not fit: {'; '.join(sorted(wrong)[:8])}{more}")
-    model.load_state_dict({**own, **weights})
+    if not only_check:
+        model.load_state_dict({**own, **weights})
 
 
 def motionbert_weights(source: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
@@ -325,6 +372,8 @@ def _motionbert_sizes(weights: Mapping[str, Tensor], num_heads: int) -> dict[str
         }
     except KeyError as error:
         raise UserError(f"MotionBERT's weights lack {error}") from error
+    except (ArithmeticError, LookupError) as error:
+        raise UserError(f"MotionBERT's weights have other shapes: {error}") from error
 
 
 def load_peer(

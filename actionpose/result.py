@@ -7,24 +7,25 @@ Letters in shapes: P persons, T frames, J joints, W windows, E embedding.
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal, Required, Self, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Required, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict  # pydantic takes it below Python 3.12
 
 from actionpose.geometry.axes import Axes
 from actionpose.skeletons import SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.utils.json_files import parse_json, typed
 from actionpose.utils.legacy import current_header
+from actionpose.utils.numpy_files import NpzReader, load_npz
 from actionpose.utils.resampling import true_runs
 from actionpose.utils.writers import WRITERS, register_writer  # noqa: F401  (public from here)
 
@@ -57,9 +58,7 @@ class RootOrigin(StrEnum):
 class Header(TypedDict, total=False):
     """What the numbers of a result mean and where they come from: plain JSON in files.
 
-    An action is {"start_s", "stop_s", "label", "score", "person"}; `person` counts along P and is
-    absent where the action is everybody's. A step of `processing` is {"step", ...} with its
-    settings and residuals. More keys are allowed.
+    Actions have the keys of `_Action`, steps those of `_Step`. More keys are allowed.
     """
 
     format_version: int
@@ -87,6 +86,18 @@ class Header(TypedDict, total=False):
     embedding_windows_s: list[list[float]]  # begin and end, (W, 2), on the clock of time_s
     processing: list[dict[str, Any]]
     foot_contacts: list[dict[str, Any]]
+
+
+class _Action(TypedDict):
+    start_s: float
+    stop_s: float
+    label: str
+    score: float
+    person: NotRequired[int]  # counts along P; absent where it is everybody's
+
+
+class _Step(TypedDict):
+    step: str
 
 
 _ALLOWED: dict[str, Iterable[str]] = {
@@ -253,13 +264,18 @@ class Result:
         Raises:
             UserError: no such file, not a result, damaged, or of another format version.
         """
-        arrays = _read_npz(Path(path))
+        if not os.path.exists(path):
+            raise UserError(f"there is no file {path}")
+        try:
+            arrays = load_npz(Path(path), (*ARRAYS, "header"))
+        except UserError as error:
+            raise UserError(
+                f"{error}; it is not an .npz file that actionpose wrote, or it is damaged: lift "
+                "again, or copy the file again"
+            ) from None
         if "header" not in arrays:
             raise UserError(f"{path} is not a result of actionpose: it has no header")
-        try:
-            header = json.loads(str(arrays.pop("header")))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}: the header is not JSON ({error})") from None
+        header = parse_json(str(arrays.pop("header")), f"{path}: the header")
         if missing := [name for name in ARRAYS if name not in arrays and name not in OPTIONAL]:
             raise UserError(f"{path} is not a result of actionpose: it lacks {', '.join(missing)}")
         try:
@@ -283,10 +299,13 @@ class Result:
 
 def is_result(path: Path) -> bool:
     """Whether a file is a result, and not keypoints, which may be in an npz as well."""
-    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+    if path.suffix.lower() != ".npz":
         return False
-    with zipfile.ZipFile(path) as file:
-        return "pose_m.npy" in file.namelist()
+    try:
+        with NpzReader(path) as archive:
+            return "pose_m" in archive.names
+    except UserError:
+        return False
 
 
 def _checked_header(header: Any) -> Header:
@@ -302,35 +321,18 @@ def _checked_header(header: Any) -> Header:
     if missing := [key for key in (*_ALLOWED, "scale_source") if key not in header]:
         raise UserError(f"the header lacks {', '.join(missing)}")
     for key, allowed in _ALLOWED.items():
-        if header[key] not in list(allowed):
+        if not isinstance(header[key], str) or header[key] not in list(allowed):
             known = ", ".join(allowed)
             raise UserError(f"the header's {key} is one of {known}, but not {header[key]!r}")
     header |= {"axes": Axes(header["axes"]), "root": RootOrigin(header["root"])}
     try:
         json.dumps(header, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"the header cannot be written as JSON: {error}") from None
+    typed(Header, header, "the header")
+    typed(list[_Action], header.get("actions", []), "the header's actions")
+    typed(list[_Step], header.get("processing", []), "the header's processing")
     return cast(Header, header)
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    """All arrays of an .npz file by name."""
-    try:
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UserError(f"{path} is not an .npz file but a single array")
-            with file:
-                return {name: file[name] for name in file.files}
-    except UserError:
-        raise
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):
-        raise UserError(
-            f"{path} is not an .npz file that actionpose wrote, or it is damaged: lift again, "
-            "or copy the file again"
-        ) from None
 
 
 def write_npz(result: Result, path: Path) -> None:

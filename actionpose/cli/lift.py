@@ -175,12 +175,13 @@ def _files_beside(inputs: tuple[Path, ...], save: str | None) -> tuple[Path, ...
 
 def _suffixes(save: str) -> list[str]:
     """The suffixes of "npz,csv"."""
-    from actionpose.utils.writers import WRITERS
+    from actionpose.utils.writers import WRITERS, check_packages
 
     suffixes = [f".{word.strip().lower().removeprefix('.')}" for word in save.split(",")]
     if wrong := [suffix for suffix in suffixes if suffix not in WRITERS]:
         known = ",".join(suffix[1:] for suffix in WRITERS)
         raise UserError(f"--save has no {wrong[0][1:]!r}: it is a list of {known}")
+    check_packages(suffixes)
     return suffixes
 
 

@@ -16,6 +16,7 @@ from tyro.conf import arg
 
 from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.files import check_not_inputs
+from actionpose.utils.writers import check_packages
 
 Quiet = Annotated[bool, arg(aliases=["-q"], help="no progress bar")]
 Checkpoint = Annotated[str, arg(help="bundled name, checkpoint or run folder, or Hub id")]
@@ -111,6 +112,7 @@ def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> N
             raise UserError(f"cannot write {path}: its suffix must be one of {', '.join(suffixes)}")
         if not path.absolute().parent.is_dir():
             raise UserError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+    check_packages(path.suffix.lower() for path in out)
 
 
 @contextmanager

@@ -22,9 +22,10 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 
 from actionpose.datasets.storage import (
@@ -37,7 +38,9 @@ from actionpose.datasets.storage import (
 from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder, atomic_text, sha256, write_json
+from actionpose.utils.json_files import Checked, read_json, read_json_lines, typed
 from actionpose.utils.legacy import current_names
+from actionpose.utils.numpy_files import load_npy
 from actionpose.utils.typing import Array
 
 Kind = Literal["action", "transition", "sequence"]
@@ -45,7 +48,19 @@ FEET = H36M17_FEET.joints[len(H36M17) :]
 
 
 @dataclass(frozen=True)
-class Segment:
+class _Info(Checked):
+    """What `corpus.json` must have."""
+
+    fps: Annotated[float, Interval(ge=1, le=1000)]
+    frames: Annotated[int, Ge(1)]
+    source: str
+    license: str
+    sha256: dict[str, str]
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Segment(Checked):
     """Frames of a motion with a label."""
 
     motion: str
@@ -215,36 +230,32 @@ def open_corpus(folder: Path | str) -> Corpus:
     """
     folder = Path(folder)
     with opening(folder, "a corpus", "name a folder that `prepare` wrote (docs/datasets.md)"):
-        info = current_names(json.loads((folder / "corpus.json").read_text(encoding="utf-8")))
+        info = current_names(read_json(folder / "corpus.json"))
         check_format(folder, info)
-        joints_m = np.load(folder / "joints.npy", mmap_mode="r")
-        with open(folder / "segments.jsonl", encoding="utf-8", newline="\n") as lines:
-            segments = [_segment(json.loads(line)) for line in lines]
+        typed(_Info, info, f"{folder / 'corpus.json'}")
+        joints_m = load_npy(folder / "joints.npy", mapped=True)
+        segments = list(read_json_lines(folder / "segments.jsonl", Segment))
         feet_m = None
         if "feet.npy" in info["sha256"]:
-            feet_m = np.load(folder / "feet.npy", mmap_mode="r")
-            if feet_m.shape != (len(joints_m), len(FEET), 3):
+            feet_m = load_npy(folder / "feet.npy", mapped=True)
+            if feet_m.dtype.kind != "f" or feet_m.shape != (len(joints_m), len(FEET), 3):
                 raise UserError(f"{folder}: feet.npy does not fit joints.npy")
-        if joints_m.shape != (info["frames"], len(H36M17), 3):
+        if joints_m.dtype.kind != "f" or joints_m.shape != (info["frames"], len(H36M17), 3):
             raise UserError(
                 f"{folder}: joints.npy has shape {joints_m.shape}, not what corpus.json says"
             )
+        for segment in segments:
+            if not 0 <= segment.start < segment.stop <= len(joints_m):
+                raise UserError(f"{folder}: a segment of {segment.motion} lies outside the data")
     return Corpus(folder, info, joints_m, segments, feet_m)
 
 
-def _segment(row: dict[str, Any]) -> Segment:
-    return Segment(**row | {name: tuple(row.get(name, ())) for name in ("derived", "categories")})
-
-
 def verify_corpus(folder: Path | str) -> Corpus:
-    """Open a corpus, compare both hashes, and check every segment.
+    """Open a corpus and compare the hashes of its files.
 
     Raises:
         UserError: names the first thing that does not fit.
     """
     corpus = open_corpus(folder)
     check_hashes(corpus.folder, corpus.info["sha256"])
-    for segment in corpus.segments:
-        if not 0 <= segment.start < segment.stop <= len(corpus.joints_m):
-            raise UserError(f"{corpus.folder}: a segment of {segment.motion} lies outside the data")
     return corpus

@@ -20,9 +20,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 
 from actionpose.datasets.storage import (
     FORMAT,
@@ -34,7 +35,9 @@ from actionpose.datasets.storage import (
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder, atomic_text, sha256, write_json
+from actionpose.utils.json_files import Checked, read_json, read_json_lines, typed
 from actionpose.utils.legacy import current_names
+from actionpose.utils.numpy_files import load_npy
 from actionpose.utils.typing import Array, BoolArray, IntArray
 
 _ARRAYS = ("keypoints_px", "pose", "truth_mm", "mm_per_px", "scored")
@@ -42,16 +45,29 @@ _OPTIONAL = _ARRAYS[2:]
 
 
 @dataclass(frozen=True)
-class VideoInfo:
+class _Info(Checked):
+    """What `data.json` must have."""
+
+    kind: str
+    pose_unit: Literal["px", "mm"]
+    unit_mm: Annotated[float, Gt(0)] | None
+    splits: dict[str, dict[str, int]]
+    keypoints: str
+    sha256: dict[str, str]
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class VideoInfo(Checked):
     """A video of one camera; `start` and `stop` are rows of the split's arrays."""
 
     name: str
     subject: str
     action: str
     camera: str
-    width: int  # of the image, pixels
-    height: int
-    fps: float
+    width: Annotated[int, Ge(1)]  # of the image, pixels
+    height: Annotated[int, Ge(1)]
+    fps: Annotated[float, Interval(ge=1, le=1000)]
     start: int
     stop: int
 
@@ -259,24 +275,33 @@ def open_paired(folder: Path | str, split: str) -> PairedDataset:
     folder = Path(folder)
     advice = "make one with actionpose prepare h36m, or prepare 3dhp"
     with opening(folder, "a prepared dataset", advice):
-        info = current_names(json.loads((folder / "data.json").read_text(encoding="utf-8")))
+        info = current_names(read_json(folder / "data.json"))
         check_format(folder, info)
+        about = typed(_Info, info, f"{folder / 'data.json'}")
         if split not in info["splits"]:
             raise UserError(f"{folder} has no split {split!r}; it has {', '.join(info['splits'])}")
-        with (folder / split / "videos.jsonl").open(encoding="utf-8") as lines:
-            videos = [VideoInfo(**current_names(json.loads(line))) for line in lines]
+        videos = list(read_json_lines(folder / split / "videos.jsonl", VideoInfo))
         arrays: dict[str, Any] = {
-            name: np.load(path, mmap_mode="r")
+            name: load_npy(path, mapped=True)
             if (path := folder / split / f"{name}.npy").exists() or name not in _OPTIONAL
             else None
             for name in _ARRAYS
         }
-        frames = info["splits"][split]["frames"]
+        frames = about.splits[split]["frames"]
     for name, array in arrays.items():
-        if array is not None and len(array) != frames:
+        if array is None:
+            continue
+        frame = () if name in ("mm_per_px", "scored") else (len(H36M17), 3)
+        if len(array.shape) == 0 or len(array) != frames:
             raise UserError(
-                f"{folder}/{split}/{name}.npy has {len(array)} frames, but data.json says {frames}"
+                f"{folder}/{split}/{name}.npy has shape {array.shape}, but data.json says "
+                f"{frames} frames"
             )
+        if array.shape[1:] != frame or array.dtype.kind != ("b" if name == "scored" else "f"):
+            raise UserError(f"{folder}/{split}/{name}.npy is {array.dtype} {array.shape[1:]}")
+    stops = [0, *(video.stop for video in videos)]
+    if [video.start for video in videos] != stops[:-1] or stops[-1] != frames:
+        raise UserError(f"{folder}/{split}/videos.jsonl does not list all {frames} frames in order")
     if info["pose_unit"] == "mm":
         arrays["truth_mm"] = arrays["pose"]
     elif arrays["truth_mm"] is None or arrays["mm_per_px"] is None:

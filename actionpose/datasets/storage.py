@@ -51,10 +51,13 @@ def opening(folder: Path, kind: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} is not {kind}: {error.filename} is missing; {advice}") from error
+    except (UserError, FileNotFoundError) as error:
+        missing = error.__cause__ if isinstance(error, UserError) else error
+        if not isinstance(missing, FileNotFoundError):
+            raise
+        raise UserError(
+            f"{folder} is not {kind}: {missing.filename} is missing; {advice}"
+        ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{folder} cannot be read as {kind}: {error}") from error
 
@@ -71,5 +74,7 @@ def check_format(folder: Path, info: Mapping[str, Any]) -> None:
 def check_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
     """Refuse a folder with a file that is not as it was written."""
     for name, expected in hashes.items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name} is missing")
         if sha256(folder / name) != expected:
             raise UserError(f"{folder / name} was changed after it was written")

@@ -15,7 +15,7 @@ from actionpose.datasets.paired import PairedDataset
 from actionpose.evaluation.paired import Evaluation, Predict, predict_row
 from actionpose.evaluation.protocols import SYNTHETIC, group_means
 from actionpose.skeletons import H36M17
-from actionpose.utils.files import atomic_folder
+from actionpose.utils.files import atomic_folder, plain_cell
 from actionpose.utils.typing import Array, BoolArray
 from actionpose.visualization.drawing import (
     SIDE_COLORS,
@@ -151,7 +151,7 @@ def write_error_analysis(
             with (unfinished / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, rows[0].keys())
                 writer.writeheader()
-                writer.writerows(rows)
+                writer.writerows({k: plain_cell(v) for k, v in row.items()} for row in rows)
         _draw(tables, evaluation, predict, dataset, unfinished / "failures.png")
     return folder
 

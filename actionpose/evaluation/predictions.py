@@ -26,6 +26,7 @@ from actionpose.evaluation.paired import Predict, Windows, to_mm
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, SKELETONS, convert
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
+from actionpose.utils.numpy_files import NpzReader
 from actionpose.utils.typing import Array, IntArray
 
 _ARRAYS = ("pose_mm", "pose_absolute_mm", "pose")
@@ -81,22 +82,15 @@ def load_predictions(
 
 def _read(path: Path, dataset: PairedDataset) -> tuple[Array, str]:
     """The poses in the order of H36M17, and the name of their array."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            keys = [key for key in _ARRAYS if key in file.files]
-            if len(keys) != 1:
-                raise UserError(
-                    f"{path} needs one of {', '.join(_ARRAYS)}; it has {', '.join(file.files)}"
-                )
-            poses = file[keys[0]]
-            own = MPI_INF_3DHP17 if dataset.kind == "3dhp" else H36M17
-            name = str(file["skeleton"]) if "skeleton" in file.files else own.name
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except UserError:
-        raise
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path} is not an npz of plain arrays: {error}") from error
+    with NpzReader(path) as file:
+        keys = [key for key in _ARRAYS if key in file.names]
+        if len(keys) != 1:
+            raise UserError(
+                f"{path} needs one of {', '.join(_ARRAYS)}; it has {', '.join(file.names)}"
+            )
+        poses = file.read(keys[0])
+        own = MPI_INF_3DHP17 if dataset.kind == "3dhp" else H36M17
+        name = str(file.read("skeleton")) if "skeleton" in file.names else own.name
     if name not in SKELETONS:
         raise UserError(f"{path}: unknown skeleton {name}; known are {', '.join(SKELETONS)}")
     if poses.ndim not in (3, 4) or poses.shape[-1] != 3 or poses.dtype.kind not in "fiu":

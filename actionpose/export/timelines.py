@@ -6,7 +6,7 @@ from pathlib import Path
 
 from actionpose.actions.timeline import OTHER, UNKNOWN, Action
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_text, write_json
+from actionpose.utils.files import atomic_text, plain_cell, write_json
 from actionpose.visualization.drawing import GRID, label_colors, new_figure, save_png
 
 
@@ -39,7 +39,8 @@ def _write_csv(actions: Sequence[Action], path: Path) -> None:
         for action in actions:
             span = [action.person, f"{action.start_s:.3f}", f"{action.stop_s:.3f}"]
             top = [value for pair in action.top for value in pair]
-            writer.writerow([*span, action.label, action.score, action.margin, *top])
+            words = (action.label, action.score, action.margin, *top)
+            writer.writerow([*span, *map(plain_cell, words)])
 
 
 def _write_json(actions: Sequence[Action], path: Path) -> None:

@@ -24,6 +24,7 @@ from actionpose.keypoints.formats import is_folder_of_frames
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import check_not_inputs, make_folder
+from actionpose.utils.processes import end_with_parent
 from actionpose.utils.timing import Stopwatch
 from actionpose.video.decoding import VIDEO_SUFFIXES
 from actionpose.video.image_sequence import IMAGE_SUFFIXES, numbered_images
@@ -167,6 +168,7 @@ _worker: Worker | None = None  # of this process, if it is one of `_lift_in_proc
 def _start_worker(options: LiftOptions, num_workers: int) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+    end_with_parent()
     _worker = Worker(options, num_workers)
     signal.signal(signal.SIGTERM, _end_worker)
 
@@ -283,7 +285,7 @@ def find_jobs(
         if holds_inputs(given):
             if given.resolve() == excluded:
                 raise UserError(f"{given} is an input: choose another folder for the outputs")
-            for path in _inputs_in(given, recursive, excluded):
+            for path in _inputs_in(given, recursive, {excluded}):
                 found.setdefault(path, path.relative_to(given).with_suffix(""))
         else:
             found.setdefault(given, Path(given.name if given.is_dir() else given.stem))
@@ -308,13 +310,19 @@ def find_jobs(
     return jobs
 
 
-def _inputs_in(folder: Path, recursive: bool, excluded: Path) -> Iterator[Path]:
-    """Inputs in a folder, in the order of their names; nothing in the folder `excluded`."""
+def _inputs_in(folder: Path, recursive: bool, excluded: set[Path]) -> Iterator[Path]:
+    """Inputs in a folder, in the order of their names; nothing in folders that are `excluded`.
+
+    These grow by the folders that are looked into, as links may lead back to them.
+    """
+    excluded.add(folder.resolve())
     only_images = not any(map(_is_input, folder.iterdir()))
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.resolve() == excluded:
+        if path.name.startswith("."):
             continue
         if path.is_dir():
+            if path.resolve() in excluded:
+                continue
             if _is_recording(path):
                 yield path
             elif recursive:

@@ -205,6 +205,11 @@ class ActionPose:
             raise UserError(f"the checkpoint {name} has no labels: name some with labels=NAMES")
         return list(filter(self.labels.knows, DEFAULT_LABELS)) or self.labels.names
 
+    @property
+    def embedding_dim(self) -> int:
+        """E of the embeddings; 0 of a model that has none."""
+        return self.encoder.pooling.fc.out_features if self.encoder.class_token else 0
+
     def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (N, E) of texts, in the space of `embed_motion`.
 

@@ -8,7 +8,6 @@ the two embeddings are averaged.
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,8 @@ from actionpose.inference.predictor import ActionPose
 from actionpose.result import Result, is_result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, cache_folder, make_folder
+from actionpose.utils.json_files import parse_json, typed
+from actionpose.utils.numpy_files import checked_numbers, load_npz
 from actionpose.utils.resampling import runs
 from actionpose.utils.sliding_windows import sliding_windows
 from actionpose.utils.typing import Array, IntArray
@@ -109,9 +110,13 @@ def open_index(
 
     Raises:
         UserError: the source cannot be read, the model knows no actions, or the index cannot be
-            written.
+            written to the `folder` that was given; without one, nothing is kept then.
     """
-    folder = folder or index_folder()
+    is_cache = folder is None
+    try:
+        folder = folder or index_folder()
+    except UserError:  # no home
+        return _make_index(source, model, progress)
     digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
     path = folder / f"{source.stem}-{digest}.npz"
     wanted = {
@@ -119,15 +124,28 @@ def open_index(
         "checkpoint": model.checkpoint["sha256"],
         "source": _fingerprint(source),
     }
-    if (stored := _load_index(path, source, wanted)) is not None:
+    if (stored := _load_index(path, source, wanted, model.embedding_dim)) is not None:
         return stored
-    made = (
+    made = _make_index(source, model, progress)
+    try:
+        _save_index(made, path, wanted)
+    except UserError:
+        if not is_cache:  # a home may be read-only
+            raise
+    return made
+
+
+def _make_index(source: Path, model: ActionPose, progress: Progress) -> Index:
+    return (
         _index_corpus(source, model, progress)
         if _is_corpus(source)
         else _index_result(source, model)
     )
-    make_folder(folder)
-    header = json.dumps({**wanted, "motions": made.motions})
+
+
+def _save_index(made: Index, path: Path, about: dict[str, Any]) -> None:
+    make_folder(path.parent)
+    header = json.dumps({**about, "motions": made.motions})
     with atomic_write(path) as unfinished:
         np.savez(
             unfinished,
@@ -136,7 +154,6 @@ def open_index(
             motion=made.motion,
             header=np.array(header),
         )
-    return made
 
 
 def _fingerprint(source: Path) -> str:
@@ -147,18 +164,23 @@ def _fingerprint(source: Path) -> str:
     return f"{about.st_size} bytes, {about.st_mtime_ns} ns"
 
 
-def _load_index(path: Path, source: Path, wanted: dict[str, Any]) -> Index | None:
+def _load_index(path: Path, source: Path, wanted: dict[str, Any], width: int) -> Index | None:
     """The index in a file, unless there is none, it is damaged, or it is of something else."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            if any(header.get(key) != value for key, value in wanted.items()):
-                return None
-            motions = [(str(name), str(text)) for name, text in header["motions"]]
-            embeddings = file["embeddings"].astype(np.float32)
-            return Index(source, embeddings, file["spans_s"], file["motion"], motions)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        found = load_npz(path)
+        header = parse_json(str(found.get("header")), str(path))
+        if not isinstance(header, dict) or any(header.get(k) != v for k, v in wanted.items()):
+            return None
+        motions = typed(list[tuple[str, str]], header.get("motions"), str(path))
+        rows = len(found["embeddings"])
+        embeddings = checked_numbers(found["embeddings"], "", (rows, width))
+        spans_s = checked_numbers(found["spans_s"], "", (rows, 2))
+        motion = checked_numbers(found["motion"], "", (rows,))
+        if motion.dtype.kind != "i" or not np.isin(motion, np.arange(len(motions))).all():
+            return None
+    except (UserError, KeyError, TypeError):  # TypeError: an array without axes has no length
         return None
+    return Index(source, embeddings.astype(np.float32), spans_s, motion, motions)
 
 
 def _index_result(source: Path, model: ActionPose) -> Index:

@@ -33,6 +33,7 @@ from actionpose.keypoints.validation import (
 from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.utils.json_files import parse_json
 from actionpose.utils.legacy import current_names
 from actionpose.utils.typing import BoolArray, IntArray
 
@@ -150,7 +151,7 @@ class Keypoints:
             UserError: names the file and, where it can, the frame and the joint.
         """
         path = Path(path)
-        if not path.exists():
+        if not os.path.exists(path):
             raise UserError(f"no such file: {path}")
         try:
             if format not in formats.NAMES:
@@ -202,7 +203,7 @@ class Keypoints:
         """
         try:
             array = np.asarray(keypoints, dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UserError("keypoints are not an array of numbers") from None
         if array.ndim not in (3, 4) or array.shape[-1] not in (2, 3) or 0 in array.shape:
             raise UserError(
@@ -362,7 +363,7 @@ class Keypoints:
         if missing := {"valid", "track_id"} - arrays.keys():
             raise UserError(f"has a header, but no array {' or '.join(sorted(missing))}")
         try:
-            header = current_names(json.loads(str(arrays["header"])))
+            header = current_names(parse_json(str(arrays["header"]), "the header"))
             if header["format_version"] != FORMAT:
                 raise UserError(
                     f"is in format {header['format_version']}; this version reads {FORMAT}"
@@ -389,7 +390,7 @@ class Keypoints:
             )
         except UserError:
             raise
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
             raise UserError(f"not as actionpose writes it, or damaged ({error!r})") from None
         check_pixels(keypoints.keypoints_px)
         return keypoints

@@ -1,7 +1,6 @@
 """A file that may hold keypoints: its content, loaded once for all formats that look at it."""
 
 import csv
-import json
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.json_files import parse_json
 
 _MAX_FRAME_BYTES = 10_000_000  # a larger JSON file is not of one frame
 _LOOK = 1000  # files of a folder in which somebody should be
@@ -144,8 +144,8 @@ def _unpacked(data: Any) -> Any:
     if not isinstance(data, list) or not data or not all(isinstance(text, str) for text in data):
         return data
     try:
-        return [json.loads(text) for text in data]
-    except (ValueError, RecursionError):
+        return [parse_json(text, "a text") for text in data]
+    except UserError:
         return data
 
 
@@ -163,19 +163,13 @@ def load_json(path: Path, where: str = "") -> Any:
     except UnicodeDecodeError:
         raise UserError(f"{where}neither JSON nor a NumPy file") from None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        problem = f"{where}not JSON, or cut off ({error})"
+        return parse_json(text, f"{where}the file")
+    except UserError as error:
+        problem = error
     lines = [line for line in text.splitlines() if line.strip()]
     try:
-        if len(lines) < 2 or not isinstance(json.loads(lines[0]), dict | list):
-            raise UserError(problem)
-    except (ValueError, RecursionError):
-        raise UserError(problem) from None
-    values = []
-    for number, line in enumerate(lines, 1):
-        try:
-            values.append(json.loads(line))
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}line {number} is not JSON, or cut off ({error})") from None
-    return values
+        if len(lines) < 2 or not isinstance(parse_json(lines[0], ""), dict | list):
+            raise problem
+    except UserError:
+        raise problem from None
+    return [parse_json(line, f"{where}line {number}") for number, line in enumerate(lines, 1)]

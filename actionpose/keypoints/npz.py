@@ -1,15 +1,12 @@
 """NumPy arrays: what `Keypoints.save` writes, or a bare one (npz, npy). Nothing is unpickled."""
 
-import tokenize
-import zipfile
-import zlib
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.utils.errors import UserError
+from actionpose.utils.numpy_files import NpzReader, load_npy
 
 NAME = "npz"
 TITLE = "NumPy: npz of this project, npz and npy of others"
@@ -19,11 +16,6 @@ FORM = (
 )
 NOTE = "pixels. With two channels (0, 0) is a missing joint. 17 joints need `--skeleton`"
 _ARRAYS = ("header", "keypoints_px", "keypoints", "valid", "track_id", "time_s")
-# what NumPy raises for a damaged file, or one with an unknown compression or an absurd size
-_DAMAGED = (
-    *(ValueError, EOFError, KeyError, MemoryError, RuntimeError, SyntaxError),
-    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
 
 
 def matches(file: KeypointFile) -> bool:
@@ -36,33 +28,18 @@ def load_arrays(file: KeypointFile) -> dict[str, NDArray[Any]]:
     Raises:
         UserError: the file is damaged, has no keypoints, or needs pickle to be read.
     """
-    try:
-        with file.path.open("rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"keypoints": loaded}
-            return _named_arrays(loaded)
-    except UserError:
-        raise
-    except _DAMAGED as error:
-        if "allow_pickle" in str(error):
+    if file.start.startswith(b"\x93"):
+        return {"keypoints": load_npy(file.path)}
+    with NpzReader(file.path) as archive:
+        if "positions_2d" in archive.names:
             raise UserError(
-                "holds pickled objects, which are not opened as they could run code: "
-                "save a plain array of numbers (frames, joints, 3)"
-            ) from None
-        raise UserError(f"a damaged or cut-off NumPy file ({error})") from None
-
-
-def _named_arrays(loaded: np.lib.npyio.NpzFile) -> dict[str, NDArray[Any]]:
-    if "positions_2d" in loaded.files:
-        raise UserError(
-            "VideoPose3D's positions_2d are pickled objects, which are not opened as they could "
-            "run code: save each clip's (frames, joints, 2) array with "
-            "np.savez(path, keypoints=array)"
-        )
-    if not {"keypoints", "keypoints_px"} & set(loaded.files):
-        raise UserError(
-            "no array named keypoints or keypoints_px among "
-            f"{', '.join(loaded.files) or 'no arrays at all'}"
-        )
-    return {name: loaded[name] for name in _ARRAYS if name in loaded.files}
+                "VideoPose3D's positions_2d are pickled objects, which are not opened as they "
+                "could run code: save each clip's (frames, joints, 2) array with "
+                "np.savez(path, keypoints=array)"
+            )
+        if not {"keypoints", "keypoints_px"} & set(archive.names):
+            raise UserError(
+                "no array named keypoints or keypoints_px among "
+                f"{', '.join(archive.names) or 'no arrays at all'}"
+            )
+        return {name: archive.read(name) for name in _ARRAYS if name in archive.names}

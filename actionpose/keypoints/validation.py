@@ -10,7 +10,9 @@ from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import IntArray
 
-MAX_RATE_HZ = 1000.0
+MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 1000.0
+MAX_PX = 1e5  # of coordinates and of the sides of an image
+MAX_DURATION_S = 86400.0
 
 
 def cleaned(
@@ -28,8 +30,8 @@ def cleaned(
 
 
 def check_values(points: NDArray[np.float32], frame: IntArray, skeleton: Skeleton) -> None:
-    """(N, J, 3) are finite, with confidence 0 to 1."""
-    finite = np.asarray(np.isfinite(points).all(-1))
+    """(N, J, 3) are finite, within `MAX_PX`, with confidence 0 to 1."""
+    finite = np.asarray(np.isfinite(points).all(-1) & (np.abs(points[..., :2]) <= MAX_PX).all(-1))
     good = finite & (points[..., 2] >= 0) & (points[..., 2] <= 1)
     if good.all():
         return
@@ -39,8 +41,8 @@ def check_values(points: NDArray[np.float32], frame: IntArray, skeleton: Skeleto
     if finite[row, joint]:
         raise UserError(f"{where}: the confidence is {confidence:g}, not within 0 and 1")
     raise UserError(
-        f"{where}: x, y, confidence are {x:g}, {y:g}, {confidence:g}: "
-        "write a joint that was not found as 0, 0, 0"
+        f"{where}: x, y, confidence are {x:g}, {y:g}, {confidence:g}, and no pixels beyond "
+        f"{MAX_PX:,.0f} are read: write a joint that was not found as 0, 0, 0"
     )
 
 
@@ -86,8 +88,8 @@ def check_pixels(points: NDArray[np.float32]) -> None:
 
 def checked_rate(fps: object) -> float:
     number = isinstance(fps, int | float | np.number) and not isinstance(fps, bool)
-    if not number or not 0 < fps <= MAX_RATE_HZ:  # type: ignore[operator]  # NaN too
-        raise UserError(f"fps must be above 0 and at most {MAX_RATE_HZ:g}, not {fps}")
+    if not number or not MIN_RATE_HZ <= fps <= MAX_RATE_HZ:  # type: ignore[operator]  # NaN too
+        raise UserError(f"fps must be from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}, not {fps}")
     return float(fps)  # type: ignore[arg-type]
 
 
@@ -95,6 +97,8 @@ def checked_times(time_s: object, num_frames: int) -> NDArray[np.float64]:
     times = np.asarray(time_s, dtype=np.float64)
     if times.shape != (num_frames,) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise UserError(f"time_s must be {num_frames} finite seconds that increase")
+    if np.ptp(times) > MAX_DURATION_S:
+        raise UserError(f"time_s spans {np.ptp(times):,.0f} s: split the recording into days")
     return times
 
 
@@ -102,6 +106,8 @@ def checked_size(size: object) -> tuple[int, int] | None:
     if size is None:
         return None
     if isinstance(size, tuple | list) and len(size) == 2:
-        if all(isinstance(side, int | np.integer) and int(side) > 0 for side in size):
+        if all(isinstance(side, int | np.integer) and 0 < int(side) <= MAX_PX for side in size):
             return int(size[0]), int(size[1])
-    raise UserError(f"image_size must be width and height in whole pixels above 0, not {size}")
+    raise UserError(
+        f"image_size must be width and height in whole pixels from 1 to 100,000, not {size}"
+    )

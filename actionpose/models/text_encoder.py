@@ -11,15 +11,18 @@ import json
 import os
 import re
 import unicodedata
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.json_files import Checked, read_json, typed
 from actionpose.utils.legacy import RENAMED_MODEL, current_names
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
@@ -27,11 +30,21 @@ Pooling = Literal["cls", "mean"]
 COLLAPSED = 0.99  # mean cosine between labels above which a table tells them apart no more
 _BATCH = 256  # texts encoded at once
 _WEIGHTS, _META = "weights.safetensors", "meta.json"
-_SETTINGS = ("pooling", "embedding_dim", "dropout", "max_tokens")
 _SIDES = {"left": "right", "right": "left", "clockwise": "counterclockwise"}
 _SIDES |= {"counterclockwise": "clockwise", "anticlockwise": "clockwise"}
 _SIDES |= {f"{side}wards": f"{_SIDES[side]}wards" for side in ("left", "right")}
 _SIDES |= {f"{side}ward": f"{_SIDES[side]}ward" for side in ("left", "right")}
+
+
+@dataclass(frozen=True)
+class _Settings(Checked):
+    pooling: Pooling
+    embedding_dim: Annotated[int, Interval(ge=1, le=1 << 16)]
+    dropout: Annotated[float, Interval(ge=0, le=1)]
+    max_tokens: Annotated[int, Interval(ge=2, le=1 << 16)]
+
+
+_SETTINGS = _Settings.__dataclass_fields__
 
 
 def normalize_text(text: str) -> str:
@@ -161,12 +174,11 @@ class TextEncoder(nn.Module):
             )
         transformers = _transformers()
         try:
-            meta = current_names(
-                json.loads((folder / _META).read_text(encoding="utf-8")), RENAMED_MODEL
-            )
+            meta = current_names(read_json(folder / _META), RENAMED_MODEL)
             if meta["format"] != FORMAT:
                 raise UserError(f"{folder} is of format {meta['format']}; this reads {FORMAT}")
-            settings = {name: meta[name] for name in _SETTINGS}
+            given = {name: meta[name] for name in _SETTINGS}
+            settings = asdict(typed(_Settings, given, str(folder / _META)))
             if origin := meta.get("bert"):
                 encoder = cls.from_pretrained(origin, layers=meta["layers"], **settings)
                 encoder.freeze()
@@ -177,6 +189,8 @@ class TextEncoder(nn.Module):
                 bert.pooler = None
                 encoder = cls(bert, tokenizer, **settings)
             weights = load_file(folder / _WEIGHTS)
+            if not all(value.isfinite().all() for value in weights.values()):
+                raise UserError(f"{folder} is damaged: its weights are not finite")
             missing, strange = encoder.load_state_dict(
                 {key: value.float() for key, value in weights.items()}, strict=False
             )
@@ -212,6 +226,8 @@ class TextEncoder(nn.Module):
             meta |= {"bert": self.origin, "layers": bert.config.num_hidden_layers}
         else:
             bert.config.save_pretrained(folder)
+            for where_from in ("is_local", "local_files_only"):  # other after a resume
+                self.tokenizer.init_kwargs.pop(where_from, None)
             try:
                 self.tokenizer.save_pretrained(folder)
             except Exception as error:  # the tokenizer's own library raises nothing more specific

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from actionpose.datasets.corpus import Corpus
 from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, make_folder, write_json
+from actionpose.utils.json_files import Checked, parse_json, typed
 from actionpose.utils.legacy import with_person_size
 from actionpose.utils.locks import one_at_a_time
-from actionpose.utils.yaml_config import to_dict
+from actionpose.utils.yaml_config import read_yaml, to_dict
 
 
 def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
@@ -36,7 +38,7 @@ def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
     saved = run / "config.yaml"
     steps = checkpoint.saved_steps(run)
     if steps and saved.exists():
-        before = with_person_size(yaml.safe_load(saved.read_text(encoding="utf-8")))
+        before = with_person_size(read_yaml(saved))
         changed = sorted(_differences(before, config))
         if changed:
             raise UserError(
@@ -134,6 +136,15 @@ def environment(accelerator: Any) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Row(Checked):
+    step: int
+
+
+def _step_of(row: str, log: Path) -> int:
+    return typed(_Row, parse_json(row, str(log)), str(log)).step
+
+
 class Log:
     """`log.jsonl` and TensorBoard; rows of steps after the one resumed from are dropped."""
 
@@ -142,7 +153,7 @@ class Log:
 
         path = run / "log.jsonl"
         rows = path.read_text().splitlines(keepends=True) if path.exists() else []
-        rows = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
+        rows = [row for row in rows if row.endswith("\n") and _step_of(row, path) <= step]
         path.write_text("".join(rows))
         self._file = path.open("a")
         self._board = SummaryWriter(str(run), purge_step=step + 1)

@@ -24,7 +24,7 @@ from actionpose.training.finetune import finetune
 from actionpose.training.loop import Outcome
 from actionpose.training.pretrain import pretrain
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import read_json
+from actionpose.utils.json_files import read_json, typed
 from actionpose.utils.yaml_config import Settings, from_dict, read_yaml, to_dict
 
 _CONFIGS: dict[str, type[FinetuneConfig] | type[PretrainConfig]] = {
@@ -62,7 +62,7 @@ class Stage:
             UserError: the file is damaged.
         """
         path = self.folder / "report.json"
-        return dict(read_json(path, 1_000_000)) if path.exists() else {}
+        return typed(dict[str, Any], read_json(path), str(path)) if path.exists() else {}
 
     @property
     def state(self) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,17 @@ _OF_FOLDERS = (".json", ".jsonl", ".npy")  # what folders that are inputs are ma
 
 
 def cache_folder() -> Path:
-    """The user's cache, for what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actionpose"
+    """The user's cache, for what can be made again.
+
+    Raises:
+        UserError: the user has no home.
+    """
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "actionpose"
+    try:
+        return Path.home() / ".cache" / "actionpose"
+    except RuntimeError as error:  # no HOME, and a user whom the system does not know
+        raise UserError("there is no home: set XDG_CACHE_HOME to a folder for caches") from error
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -44,7 +54,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             `path` is something else than a file.
     """
     target = Path(os.path.realpath(path))
-    if os.path.exists(target) and not os.path.isfile(target):
+    try:
+        is_file = stat.S_ISREG(os.stat(target).st_mode)
+    except FileNotFoundError:
+        is_file = True
+    except OSError as error:  # say, a name that is too long
+        raise UserError(_reason(path, target, error)) from error
+    if not is_file:
         raise UserError(f"cannot write {path}: it exists and is not a file; choose another name")
     # a short name of its own, because the target's may already be as long as names can be
     unfinished = target.with_name(f"{UNFINISHED}{secrets.token_hex(6)}{target.suffix}")
@@ -75,7 +91,8 @@ def atomic_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """
     with (
         atomic_write(path) as unfinished,
-        unfinished.open("w", encoding="utf-8", newline="\n") as file,
+        # names of files may hold bytes that are no text: they are written as \\udcXX
+        unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         yield file
 
@@ -91,6 +108,12 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         file.write(text)
 
 
+def plain_cell(value: Any) -> Any:
+    """A value for a cell of a CSV: a text that a spreadsheet would compute gets an apostrophe."""
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Raise a `UserError` that names the file where the block raises an `OSError`."""
@@ -98,23 +121,6 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def read_json(path: Path, max_bytes: int) -> Any:
-    """The content of a JSON file of unknown origin.
-
-    Raises:
-        UserError: it is larger, cannot be read, or is no JSON.
-    """
-    try:
-        with reading(path):
-            if path.stat().st_size <= max_bytes:
-                return json.loads(path.read_text(encoding="utf-8"))
-    except UserError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from error
-    raise UserError(f"{path} is larger than {max_bytes:,} bytes")
 
 
 def make_folder(folder: Path) -> None:

@@ -36,7 +36,8 @@ def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
 
 def with_person_size(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration from before `data.noise.person_size`: the noise grew with every person."""
-    if isinstance(noise := config.get("data", {}).get("noise"), dict):
+    data = config.get("data") if isinstance(config, dict) else None
+    if isinstance(data, dict) and isinstance(noise := data.get("noise"), dict):
         noise.setdefault("person_size", 0.42)
     return config
 
@@ -66,7 +67,8 @@ def current_header(header: dict[str, Any]) -> dict[str, Any]:
     )
     if scale:
         header |= {"scale_source": _SCALES[scale[1]], "stature_m": float(scale[2])}
-    for step in header.get("processing", []):
-        if step["step"] == "rigid":
+    steps = header.get("processing")
+    for step in steps if isinstance(steps, list) else ():
+        if isinstance(step, dict) and step.get("step") == "rigid":
             step["step"] = "fix bone lengths"
     return header

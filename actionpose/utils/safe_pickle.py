@@ -17,7 +17,7 @@ import numpy as np
 
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import reading
-from actionpose.utils.npz_files import NpzReader
+from actionpose.utils.numpy_files import NpzReader
 
 MAX_BYTES = 4 << 30
 

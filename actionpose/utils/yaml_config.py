@@ -31,17 +31,17 @@ from typing import (
 import yaml
 
 from actionpose.utils.errors import UserError
+from actionpose.utils.json_files import Checked, check_values
 
 Config = TypeVar("Config", bound="Settings")
 
 
-class Settings:
-    """Base of the dataclasses: unknown keys, other types and numbers not finite are errors."""
+class Settings(Checked):
+    """Base of the dataclasses: unknown keys are errors too."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {
+        **Checked.__pydantic_config__,
         "extra": "forbid",
-        "strict": True,
-        "allow_inf_nan": False,
     }
 
 
@@ -70,13 +70,27 @@ def read_yaml(path: Path | str) -> Any:
         UserError: no such file, or not YAML.
     """
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = " ".join(str(error).split())
-        raise UserError(f"{path} is not YAML: {first}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not YAML: {error}") from error
+    values = parse_yaml(text, str(path))
     return {} if values is None else values
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The plain values of a YAML text.
+
+    Raises:
+        UserError: it is not YAML, or `check_values` refuses its values.
+    """
+    try:
+        values = yaml.load(text, _Loader)
+        check_values(values)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+    return values
 
 
 def from_dict(cls: type[Config], values: Any, where: str) -> Config:

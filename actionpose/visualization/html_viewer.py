@@ -17,7 +17,7 @@ from actionpose.actions.timeline import OTHER, UNKNOWN
 from actionpose.geometry.axes import Axes
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write
+from actionpose.utils.files import atomic_text
 from actionpose.video.source import find_video
 from actionpose.visualization.drawing import label_colors, side_color
 from actionpose.visualization.scene import scene_positions, video_offset_s
@@ -45,8 +45,8 @@ def write_html(
     title = Path(path).stem if title is None else title
     found = find_video(result.header, video, Path(path))
     text = page(result, title, None if found is None else _video(result, found, Path(path)))
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    with atomic_text(path) as file:
+        file.write(text)
 
 
 def page(result: Result, title: str, video: dict[str, Any] | None = None) -> str:

@@ -109,6 +109,15 @@ def test_inputs_of_one_name(tmp_path: Path) -> None:
         batch.find_jobs([tmp_path, other], tmp_path / "out", [".npz"])
 
 
+def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+    inner = tmp_path / "in" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "a.mp4").touch()
+    (inner / "up").symlink_to("..")
+    jobs = batch.find_jobs([tmp_path / "in"], tmp_path / "out", [".npz"], recursive=True)
+    assert [job.source for job in jobs] == [inner / "a.mp4"]
+
+
 def same_results(a: Path, b: Path) -> None:
     names = sorted(p.relative_to(a) for p in a.rglob("*.npz"))
     assert names == sorted(p.relative_to(b) for p in b.rglob("*.npz")) and names

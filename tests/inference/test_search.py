@@ -181,3 +181,34 @@ def test_embed_motions_at_another_frame_rate(model: ActionPose, corpus: Corpus) 
     fast[::2], fast[1::2] = joints_m, middle
     a, b = embed_motions([joints_m], 30.0, model)[0], embed_motions([fast], 60.0, model)[0]
     assert a @ b > 0.98
+
+
+def test_open_index_makes_a_damaged_index_anew(
+    corpus: Corpus, model: ActionPose, tmp_path: Path
+) -> None:
+    first = open_index(corpus.folder, model, folder=tmp_path)
+    (path,) = tmp_path.glob("*.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    for name, change in (
+        ("embeddings", arrays["embeddings"][:, :3]),
+        ("embeddings", np.full_like(arrays["embeddings"], np.nan)),
+        ("motion", arrays["motion"] + 1000),
+        ("spans_s", arrays["spans_s"][:1]),
+        ("header", np.array("{")),
+    ):
+        np.savez(path, **arrays | {name: change})
+        again = open_index(corpus.folder, model, folder=tmp_path)
+        np.testing.assert_allclose(again.embeddings, first.embeddings, atol=1e-3)
+        np.testing.assert_array_equal(again.motion, first.motion)
+
+
+def test_open_index_without_a_place_for_it(
+    corpus: Corpus, model: ActionPose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = open_index(corpus.folder, model, folder=tmp_path / "index").embeddings
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    np.testing.assert_allclose(open_index(corpus.folder, model).embeddings, expected, atol=1e-3)
+    with pytest.raises(UserError, match="cannot make the folder"):
+        open_index(corpus.folder, model, folder=tmp_path / "file" / "index")

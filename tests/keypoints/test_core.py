@@ -107,7 +107,7 @@ def test_read_refuses_a_faulty_header(
     ("change", "word"),
     [
         ({"header": np.array("[]")}, "damaged"),
-        ({"header": np.array("{")}, "damaged"),
+        ({"header": np.array("{")}, "cut off"),
         ({"valid": np.ones((2, 6))}, "damaged"),
         ({"valid": np.ones((2, 5), dtype=bool)}, "damaged"),
         ({"track_id": np.array([1, 1])}, "twice"),

@@ -150,6 +150,14 @@ def test_save_and_from_checkpoint_round_trip(
     assert names <= {path.name for path in (tmp_path / "text").iterdir()}
 
 
+def test_save_gives_the_same_files_after_a_resume(encoder: TextEncoder, tmp_path: Path) -> None:
+    """But for the list of words, which the tokenizer's own file has as well."""
+    encoder.save(tmp_path / "first")
+    TextEncoder.from_checkpoint(tmp_path / "first").save(tmp_path / "second")
+    for path in (tmp_path / "second").iterdir():
+        assert path.read_bytes() == (tmp_path / "first" / path.name).read_bytes(), path.name
+
+
 def test_save_names_a_frozen_bert_instead_of_writing_it(small_bert: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(small_bert, tmp_path / "bert"))
     encoder = TextEncoder.from_pretrained(source, layers=2, pooling="mean", embedding_dim=12)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write, sha256
+from actionpose.utils.files import atomic_text, atomic_write, cache_folder, plain_cell, sha256
 
 
 def names(folder: Path) -> list[str]:
@@ -96,3 +96,36 @@ def test_sha256_is_of_the_content(tmp_path: Path) -> None:
     content = bytes(range(256)) * 1000
     (tmp_path / "file").write_bytes(content)
     assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_plain_cell_keeps_spreadsheets_from_computing() -> None:
+    cells = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "walk", "a=b", "", -1.5, None]
+    assert [plain_cell(cell) for cell in cells] == [
+        *("'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1"),
+        *("walk", "a=b", "", -1.5, None),
+    ]
+
+
+def test_cache_folder_of_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert cache_folder() == Path("/home/somebody/.cache/actionpose")
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(UserError, match="set XDG_CACHE_HOME"):
+        cache_folder()
+
+
+def test_atomic_text_writes_names_that_are_no_text(tmp_path: Path) -> None:
+    with atomic_text(tmp_path / "a.txt") as file:
+        file.write("é \udcff")
+    assert (tmp_path / "a.txt").read_bytes() == "é \\udcff".encode()
+
+
+def test_names_that_are_too_long_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="File name too long"):
+        with atomic_write(tmp_path / ("n" * 300 + ".txt")):
+            pytest.fail("the block ran")

@@ -31,7 +31,7 @@ from actionpose.prepare.amass.labels import (
     sequence_key,
 )
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import read_json
+from actionpose.utils.json_files import read_json
 
 FILES = {
     "train.json": "train",

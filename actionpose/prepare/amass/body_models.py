@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.npz_files import NpzReader
+from actionpose.utils.numpy_files import NpzReader, load_npy
 from actionpose.utils.safe_pickle import NUMPY, Kept, load_pickle
 from actionpose.utils.typing import Array
 
-_KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")
+# the arrays that are read, and their axes
+_KEYS = {
+    **{"v_template": 2, "shapedirs": 3, "posedirs": 3},
+    **{"J_regressor": 2, "kintree_table": 2, "weights": 2},
+}
 GENDERS = ("female", "male", "neutral")
 KINDS = {24: "smpl", 52: "smplh", 55: "smplx"}  # by the number of joints
 NAMES = {"smpl": "SMPL", "smplh": "SMPL-H", "smplx": "SMPL-X"}
@@ -120,7 +124,7 @@ def load_body(path: Path | str) -> BodyModel:
             "model.npz, in the archive of SMPL-H"
         )
     arrays = _read_arrays(path)
-    num_vertices, num_joints = len(arrays["v_template"]), arrays["weights"].shape[-1]
+    num_vertices, num_joints = arrays["weights"].shape
     if num_joints not in KINDS:
         raise UserError(
             f"{path} has {num_joints} joints; SMPL has 24, SMPL-H 52 and SMPL-X 55: {WHERE_BODY}"
@@ -180,7 +184,7 @@ def _read_arrays(path: Path) -> dict[str, Array]:
             names = archive.names
             loaded = {name: archive.read(name) for name in _KEYS if name in names}
     arrays: dict[str, Array] = {}
-    for name in _KEYS:
+    for name, axes in _KEYS.items():
         if name not in loaded:
             raise UserError(
                 f"{path} has no {name}, only {', '.join(sorted(names)[:8])}: it is not a body "
@@ -188,10 +192,12 @@ def _read_arrays(path: Path) -> dict[str, Array]:
             )
         try:
             array = np.asarray(_unwrap(loaded[name]))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError, MemoryError) as error:
             raise UserError(f"{path}: {name} cannot be read: {error!r}") from error
         if array.dtype.kind not in "iuf":
             raise UserError(f"{path}: {name} holds {array.dtype}, not numbers")
+        if array.ndim != axes:
+            raise UserError(f"{path}: {name} has shape {array.shape}, not {axes} axes")
         arrays[name] = array.astype(np.float64)
     arrays["shapedirs"] = arrays["shapedirs"][..., :_MAX_SHAPES]
     return arrays
@@ -225,14 +231,11 @@ def load_regressor(path: Path | str, body: BodyModel) -> Array:
             file, whose left and right legs are swapped, is named.
     """
     path = Path(path)
-    try:
-        regressor = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no regressor {path}: {WHERE_REGRESSOR}") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as an npy file: {error}") from error
+    if not path.is_file():
+        raise UserError(f"there is no regressor {path}: {WHERE_REGRESSOR}")
+    regressor = load_npy(path)
     shape = (len(H36M17), len(body.template_m))
-    if not isinstance(regressor, np.ndarray) or regressor.dtype.kind != "f":
+    if regressor.dtype.kind != "f":
         raise UserError(f"{path} does not hold numbers: {WHERE_REGRESSOR}")
     if regressor.shape != shape:
         raise UserError(

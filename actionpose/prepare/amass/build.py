@@ -35,6 +35,7 @@ from actionpose.prepare.amass.workers import PART_FORMAT, Bodies, PartTask, make
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import make_folder
 from actionpose.utils.locks import one_at_a_time
+from actionpose.utils.numpy_files import load_npz
 
 LICENSE = (
     "AMASS and its annotations: research only, not to be passed on; see the agreements you accepted"
@@ -81,8 +82,8 @@ class Report:
 
     def add(self, part: PartTask) -> Motion:
         """Count a part, and return its motion."""
-        with np.load(part.part, allow_pickle=False) as file:
-            joints_m, about = file["joints_m"], json.loads(str(file["about"]))
+        made = load_npz(part.part)
+        joints_m, about = made["joints_m"], json.loads(str(made["about"]))
         sequence, labels = part.sequence, [tuple(label) for label in about["labels"]]
         self.left_out.update(about["left_out"])
         self.notes.update(about["notes"])

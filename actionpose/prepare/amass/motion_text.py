@@ -24,7 +24,7 @@ from actionpose.prepare.amass.labels import (
     sequence_key,
 )
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import read_json
+from actionpose.utils.json_files import read_json
 
 # HumanML3D cuts these seconds off the start of some data sets (calibration poses)
 _CUT_OFF_S = {
@@ -47,7 +47,8 @@ def read_humanml3d(index: Path) -> Annotations:
     left_out: Counter[str] = Counter()
     try:
         with index.open(encoding="utf-8", newline="") as file:
-            clips = [_clip(row, texts, splits, left_out) for row in csv.DictReader(file)]
+            rows = csv.DictReader(file, restval="")  # of a line that is cut off
+            clips = [_clip(row, texts, splits, left_out) for row in rows]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
             f"{index} is not an index of HumanML3D (source_path, start_frame, end_frame, "

@@ -20,7 +20,7 @@ from actionpose.prepare import CORPUS_FPS
 from actionpose.prepare.amass.body_models import GENDERS, NAMES
 from actionpose.prepare.amass.labels import SequenceKey, sequence_key
 from actionpose.utils.errors import UserError
-from actionpose.utils.npz_files import NpzReader
+from actionpose.utils.numpy_files import NpzReader
 from actionpose.utils.typing import Array
 
 _MAX_BYTES = 1 << 30  # of an array; the longest sequence of AMASS has a tenth of that

@@ -6,9 +6,7 @@ sequence is posed by one thread: the bits are the same for any number of process
 
 import json
 import multiprocessing
-import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -27,6 +25,7 @@ from actionpose.prepare.amass.sequences import poses_for, read_sequence, resampl
 from actionpose.prepare.amass.smplh import ReducedBody, pose_joints
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
+from actionpose.utils.processes import end_with_parent
 
 T = TypeVar("T")
 PART_FORMAT = 1  # raised when the same input gives other parts
@@ -191,15 +190,7 @@ def _start_worker(bodies: Bodies) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
     _bodies.update(bodies)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Any) -> None:
-    """A parent that was killed cannot tell its workers to stop."""
-    parent.join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _work(task: PartTask) -> str | None:

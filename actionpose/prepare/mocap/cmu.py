@@ -8,7 +8,6 @@ brings: see `read_index`.
 import csv
 import html
 import io
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from actionpose.prepare.mocap.asfamc import read_amc, read_asf
 from actionpose.prepare.mocap.bvh import read_bvh
 from actionpose.prepare.mocap.common import Joints, SourceFolder, SourceSequence, read_joints
 from actionpose.utils.errors import UserError
+from actionpose.utils.json_files import parse_json
 from actionpose.utils.legacy import current_names
 
 SOURCE = (
@@ -153,7 +153,7 @@ def _entry(description: str | None, fps: object = None) -> Entry:
 
 
 def _json_index(text: str) -> dict[Trial, Entry]:
-    rows = json.loads(text)
+    rows = parse_json(text, "the index")
     if not isinstance(rows, dict):
         raise ValueError("it is not a mapping from trials to [description, rate]")
     return {_trial(trial): _entry(*row[:2]) for trial, row in rows.items()}

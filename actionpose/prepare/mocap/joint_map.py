@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from actionpose.prepare.mocap.tree import (
     KinematicTree,
@@ -27,6 +26,7 @@ from actionpose.prepare.mocap.tree import (
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
+from actionpose.utils.yaml_config import parse_yaml
 
 KEYS = ("about", "unit_m", "up", "skip_frames", "strip", "offsets", "joints")
 # (x, y, z) of the file as (x, y, z) with z up; both are rotations, so that left stays left
@@ -194,16 +194,13 @@ def parse_joint_map(text: str, name: str) -> JointMap:
         UserError: naming the key.
     """
     where = f"joint map {name}"
-    try:
-        given = _mapping(yaml.safe_load(text), where, KEYS)
-    except yaml.YAMLError as error:
-        raise UserError(f"{where} is no YAML: {error}".replace("\n", " ")) from None
+    given = _mapping(parse_yaml(text, where), where, KEYS)
     joints = _mapping(given.get("joints"), f"{where}, joints", H36M17.joints)
     if lacks := [joint for joint in H36M17.joints if joint not in joints]:
         raise UserError(f"{where} does not locate: {', '.join(lacks)}")
     up, unit_m, skip = given.get("up", "y"), given.get("unit_m"), given.get("skip_frames", 0)
     strip = given.get("strip", "")
-    if up not in tuple(Z_UP):
+    if not isinstance(up, str) or up not in Z_UP:
         raise UserError(f"{where}: up is y or z, not {up!r}")
     if unit_m is not None and not (_is_number(unit_m) and unit_m > 0):
         raise UserError(f"{where}: unit_m is the meters in a unit of the file, not {unit_m!r}")

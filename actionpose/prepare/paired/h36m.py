@@ -22,7 +22,6 @@ from actionpose.prepare.paired.validation import (
     Checks,
     check_metric,
     check_pixels,
-    check_shape,
     check_sides,
     float_array,
     is_synthetic,
@@ -32,7 +31,7 @@ from actionpose.prepare.paired.validation import (
 )
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import read_json
+from actionpose.utils.json_files import read_json
 from actionpose.utils.safe_pickle import load_npz, load_pickle
 from actionpose.utils.typing import Array
 
@@ -176,18 +175,28 @@ def _motionbert_arrays(table: Any, split: str, where: str) -> dict[str, Array]:
         raise UserError(
             f"{where} lacks {missing}: use h36m_sh_conf_cam_source_final.pkl, not another version"
         )
-    arrays = {key: float_array(table[key], f"{where}: {key}") for key in shapes}
-    num_frames = len(arrays["joint_2d"])
+    arrays: dict[str, Array] = {}
+    num_frames = None
     for key, shape in shapes.items():
-        if key in ("confidence", "2.5d_factor") and arrays[key].shape[-1:] == (1,):
-            arrays[key] = arrays[key][..., 0]
-        check_shape(arrays[key], (num_frames, *shape), f"{where}: {key}")
+        values = table[key]
+        if key in ("confidence", "2.5d_factor") and isinstance(values, np.ndarray):
+            values = values[..., 0] if values.shape[-1:] == (1,) else values
+        arrays[key] = float_array(values, f"{where}: {key}", (num_frames, *shape))
+        num_frames = len(arrays["joint_2d"])
     for key in _LISTS:
-        if len(table[key]) != num_frames:
+        if not _is_list(table[key], num_frames):
             raise UserError(
-                f"{where}: {key} has {len(table[key])} entries, but there are {num_frames} frames"
+                f"{where}: {key} does not have {num_frames} entries, a name for each frame"
             )
     return arrays
+
+
+def _is_list(names: Any, length: int | None) -> bool:
+    """Whether these are so many texts or numbers."""
+    if isinstance(names, np.ndarray):
+        return names.shape == (length,)
+    plain = isinstance(names, list) and not any(isinstance(n, list | dict) for n in names)
+    return plain and len(names) == length
 
 
 def _factor_residual_mm(recordings: list[VideoData], where: str) -> float:
@@ -252,25 +261,28 @@ def _videopose3d_recordings(
     subject: str, positions_m: Any, positions_px: Any, extrinsics: Any, checked: Checks
 ) -> Iterator[VideoData]:
     for side, positions in (("3D", positions_m), ("2D", positions_px)):
-        if subject not in positions:
-            raise UserError(f"the {side} file has no subject {subject}")
+        if not isinstance(positions.get(subject), dict):
+            raise UserError(f"the {side} file has no subject {subject} with its videos")
     order = [_OF_32[joint] for joint in H36M17.joints]
     for name, given_m in positions_m[subject].items():
         where = f"{subject} {name}"
-        world_m = float_array(given_m, where)
-        check_shape(world_m, (len(world_m), 32, 3), f"{where}: the 3D")
+        world_m = float_array(given_m, f"{where}: the 3D", (None, 32, 3))
         if name not in positions_px[subject]:
             raise UserError(f"{where}: the 2D file lacks this video")
         views = positions_px[subject][name]
-        if len(views) != len(IMAGE_SIZES):
-            raise UserError(f"{where}: the 2D has {len(views)} cameras, not 4")
+        if not isinstance(views, list | np.ndarray) or len(views) != len(IMAGE_SIZES):
+            raise UserError(f"{where}: the 2D is not a list of 4 cameras")
         world_mm = world_m[:, order].astype(np.float64) * 1000
         for (camera, size), view in zip(IMAGE_SIZES.items(), views, strict=True):
             where = f"{subject} {name}, camera {camera}"
             rotation, translation_mm = _camera(extrinsics, subject, camera)
             pose_mm = world_mm @ rotation.T + translation_mm
-            keypoints = float_array(view, where)[: len(pose_mm)]  # detections run on for a while
-            check_shape(keypoints, (len(pose_mm), 17, 2), f"{where}: the 2D")
+            keypoints = float_array(view, f"{where}: the 2D", (None, 17, 2))
+            keypoints = keypoints[: len(pose_mm)]  # detections run on for a while
+            if len(keypoints) != len(pose_mm):
+                raise UserError(
+                    f"{where}: the 2D has {len(keypoints)} frames, the 3D {len(pose_mm)}"
+                )
             check_pixels(keypoints, where)
             check_metric(pose_mm, where)
             if np.median(pose_mm[:, 0, 2]) <= 0:
@@ -297,7 +309,7 @@ def _camera(extrinsics: Any, subject: str, camera: str) -> tuple[Array, Array]:
         entry = extrinsics[subject][camera]
         rotation = np.array(entry["R"], dtype=np.float64).reshape(3, 3)
         translation_mm = np.array(entry["t"], dtype=np.float64).reshape(3)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"the cameras have no R and t of {subject}, camera {camera}") from error
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
         raise UserError(f"the cameras: R of {subject}, camera {camera} is not a rotation")

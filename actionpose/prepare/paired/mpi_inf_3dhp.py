@@ -16,7 +16,6 @@ from actionpose.prepare.paired.validation import (
     Checks,
     check_metric,
     check_pixels,
-    check_shape,
     check_sides,
     float_array,
     is_synthetic,
@@ -95,10 +94,12 @@ def _train_recordings(data: dict[str, Any], where: str, checked: Checks) -> Iter
         try:
             cameras, fps = entry
             views, fps = list(cameras.items()), float(fps)
-        except (TypeError, ValueError, AttributeError) as error:
+            if not 1 <= fps <= 1000:
+                raise ValueError(fps)
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(f"{where}: {sequence} is not [cameras, rate]") from error
         for camera, view in views:
-            name, subject = f"{sequence} camera {camera}", sequence.split()[0]
+            name, subject = f"{sequence} camera {camera}", (str(sequence).split() or [""])[0]
             yield _recording(view, where, name, subject, str(camera), fps, checked)
 
 
@@ -122,22 +123,23 @@ def _recording(
     where = f"{where}: {name}"
     if missing := missing_keys(view, ("data_2d", "data_3d", *(("valid",) if has_valid else ()))):
         raise UserError(f"{where} lacks {missing}")
-    num_frames, num_joints = len(view["data_3d"]), len(MPI_INF_3DHP17)
-    for key, channels in (("data_2d", 2), ("data_3d", 3)):
-        array = np.asarray(view[key])
-        check_shape(array, (num_frames, num_joints, channels), f"{where}: {key}")
-        if array.dtype.kind not in "fiu":
-            raise UserError(f"{where}: {key} holds {array.dtype}, not numbers")
+    num_joints = len(MPI_INF_3DHP17)
+    pose_mm = float_array(view["data_3d"], f"{where}: data_3d", (None, num_joints, 3))
+    num_frames = len(pose_mm)
+    points = float_array(view["data_2d"], f"{where}: data_2d", (num_frames, num_joints, 2))
     scored = None
     if has_valid:
-        scored = np.asarray(view["valid"]).reshape(-1).astype(bool)
+        try:
+            scored = np.asarray(view["valid"]).reshape(-1).astype(bool)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: valid does not mark frames: {error}") from error
         if len(scored) != num_frames or not scored.any():
             raise UserError(
                 f"{where}: valid marks {int(scored.sum())} of {len(scored)} frames, "
                 f"but there are {num_frames}"
             )
-    keypoints = convert(with_confidence(np.asarray(view["data_2d"])), MPI_INF_3DHP17)
-    pose_mm = convert(float_array(view["data_3d"], where), MPI_INF_3DHP17, confidence=False)
+    keypoints = convert(with_confidence(points), MPI_INF_3DHP17)
+    pose_mm = convert(pose_mm, MPI_INF_3DHP17, confidence=False)
     check_pixels(keypoints, where)
     counted = slice(None) if scored is None else scored
     check_metric(pose_mm[counted], where)

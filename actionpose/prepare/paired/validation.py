@@ -7,6 +7,7 @@ import numpy as np
 
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
+from actionpose.utils.numpy_files import checked_numbers
 from actionpose.utils.typing import Array
 
 _LARGEST_NORMALIZED = 2.0  # coordinates of no image that has pixels
@@ -47,27 +48,21 @@ def missing_keys(table: Any, keys: Iterable[str]) -> str:
 
 def is_synthetic(content: Mapping[str, Any]) -> bool:
     """Whether a file was made by the tests; those of version 0.1 say `imitated`."""
-    return any(bool(content.get(key, False)) for key in ("synthetic", "imitated"))
+    marks = (content.get(key, False) for key in ("synthetic", "imitated"))
+    return any(any(np.ravel(mark).tolist()) for mark in marks)
 
 
-def float_array(values: Any, where: str) -> Array:
+def float_array(values: Any, where: str, shape: tuple[int | None, ...]) -> Array:
     """In its own precision; whole numbers and objects become float64.
 
+    Args:
+        shape: None is any number of frames.
+
     Raises:
-        UserError: these are no numbers.
+        UserError: these are no numbers, or they have another shape.
     """
-    array = np.asarray(values)
-    try:
-        return array if array.dtype.kind == "f" else array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: it does not hold numbers: {error}") from error
-
-
-def check_shape(array: Array, shape: tuple[int, ...], where: str) -> None:
-    """Raises a `UserError` if it has another shape; the first axis is frames."""
-    if array.shape != shape:
-        expected = ", ".join(map(str, ("N", *shape[1:])))
-        raise UserError(f"{where} has shape {array.shape}, not ({expected}) with {shape[0]} frames")
+    array = checked_numbers(values, where, shape, finite=False)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def with_confidence(points: Array, confidence: Array | None = None) -> Array:

@@ -60,7 +60,7 @@ def test_example_strip_and_offsets_hold(tmp_path: Path) -> None:
 
 
 BAD_FILES = {
-    "is no YAML": "joints: [",
+    "is not YAML": "joints: [",
     "names and values are expected, not None": "",
     "there is no unit; there are about, joints": "unit: 1\njoints: {}",
     "does not locate: pelvis, right_hip": "joints: {}",

@@ -1,0 +1,24 @@
+"""Worker processes that do not outlive the process that started them."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+_GRACE_S = 5.0  # for what is half-written to be removed
+
+
+def end_with_parent() -> None:
+    """Terminate this process when its parent ends, however that ends: killed, it tells nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_terminate_after, args=(parent,), daemon=True).start()
+
+
+def _terminate_after(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_S)
+    os._exit(1)
