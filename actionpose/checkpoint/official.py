@@ -1,0 +1,140 @@
+"""Networks from official weights of MotionBERT and other authors, matched name by name."""
+
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from actionpose.models import PoseEncoder
+from actionpose.models.backbone import Backbone
+from actionpose.models.peers import PEERS, read_file, sizes_of, state_dict
+from actionpose.utils.errors import UserError
+
+
+def load_by_name(
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    where: str,
+    *,
+    may_miss: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+    only_check: bool = False,
+) -> None:
+    """Load weights whose names and shapes must all fit.
+
+    Args:
+        may_miss: prefixes of names that the weights need not have.
+        ignore: prefixes of names that are not loaded, whether they fit or not.
+        only_check: whether they would fit.
+
+    Raises:
+        UserError: lists every name that is only on one side, or has another shape.
+    """
+    own = model.state_dict()
+    weights = {key: value for key, value in weights.items() if not key.startswith(ignore)}
+    wrong = [f"{key} is not in the model" for key in weights.keys() - own.keys()]
+    for key, value in own.items():
+        if key not in weights:
+            if not key.startswith((*may_miss, *ignore)):
+                wrong.append(f"{key} is not in the file")
+        elif weights[key].shape != value.shape:
+            shapes = f"{tuple(weights[key].shape)}, not {tuple(value.shape)}"
+            wrong.append(f"{key} has shape {shapes}")
+    if wrong:
+        more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        raise UserError(f"{where} does not fit: {'; '.join(sorted(wrong)[:8])}{more}")
+    if not only_check:
+        model.load_state_dict({**own, **weights})
+
+
+def motionbert_weights(source: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
+    """MotionBERT's weights by their own names, without the `module.` of DataParallel.
+
+    Args:
+        source: an official `.bin` file, its content, or the state dict inside.
+
+    Raises:
+        UserError: no such file, not such a file, or one that needs code to be unpickled.
+    """
+    if isinstance(source, (str, Path)):
+        source = read_file(source, "MotionBERT's weights")
+    weights = state_dict(source, "MotionBERT's file")
+    if "temp_embed" not in weights or "head.weight" not in weights:
+        raise UserError(
+            "these weights are not MotionBERT's DSTformer: temp_embed or head.weight is missing"
+        )
+    return weights
+
+
+def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 8) -> PoseEncoder:
+    """Build exactly MotionBERT's DSTformer from its official weights, in eval mode.
+
+    Args:
+        source: as for `motionbert_weights`; sizes follow from the shapes.
+        num_heads: does not follow from the shapes; 8 in all official files.
+
+    Raises:
+        UserError: as `motionbert_weights`, or weights that do not fit together.
+    """
+    weights = motionbert_weights(source)
+    encoder = PoseEncoder(**motionbert_sizes(weights, num_heads))
+    load_by_name(encoder, weights, "MotionBERT's file")
+    return encoder.eval()
+
+
+def motionbert_sizes(weights: Mapping[str, Tensor], num_heads: int) -> dict[str, Any]:
+    """The settings of `PoseEncoder`, from the shapes of MotionBERT's weights."""
+    if weights["temp_embed"].ndim != 4:
+        raise UserError("these weights are not MotionBERT's: temp_embed is not (1, T, 1, dim)")
+    _, max_frames, _, dim = weights["temp_embed"].shape
+    try:
+        return {
+            "dim": dim,
+            "depth": sum(key.startswith("ts_attn.") and key.endswith(".bias") for key in weights),
+            "num_heads": num_heads,
+            "mlp_ratio": weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / dim,
+            "dim_rep": weights["head.weight"].shape[1],
+            "max_frames": max_frames,
+            "num_joints": weights["pos_embed"].shape[1],
+            "class_token": False,
+        }
+    except KeyError as error:
+        raise UserError(f"MotionBERT's weights lack {error}") from error
+    except (ArithmeticError, LookupError) as error:
+        raise UserError(f"MotionBERT's weights have other shapes: {error}") from error
+
+
+def load_peer(
+    name: str,
+    path: Path | str,
+    *,
+    num_heads: int | None = None,
+    frames: int | None = None,
+    ema: bool = False,
+) -> Backbone:
+    """Build another author's network from its official weights, in eval mode.
+
+    Args:
+        name: a key of `models.peers.PEERS`, which has units, frame step and license.
+        path: the file; sizes follow from the shapes in it.
+        num_heads: where it differs from the official one.
+        frames: of a clip, where any number fits the weights.
+        ema: the averaged weights that some files have beside the official ones.
+
+    Raises:
+        UserError: no such name or file; one that needs code to be unpickled; weights of another
+            network, of other joints or frames, or that do not fit (with the list of what does not).
+    """
+    if name not in PEERS:
+        raise UserError(f"no network {name}: choose from {', '.join(PEERS)}")
+    weights = state_dict(read_file(path, f"{name}'s weights"), str(path), ema=ema)
+    sizes = sizes_of(name, weights, str(path))
+    fixed = sizes.get("max_frames") or prod(sizes.get("widths", ()))
+    if frames and fixed > 1 and frames != fixed:
+        raise UserError(f"{path} has weights for clips of {fixed} frames, not {frames}")
+    given = {"num_heads": num_heads, "max_frames": frames or (fixed < 2 and PEERS[name].frames)}
+    network = PEERS[name].cls(**sizes | {key: value for key, value in given.items() if value})
+    load_by_name(network, weights, str(path))
+    return network.eval()
