@@ -29,7 +29,7 @@ class Backbone(nn.Module):
             poses are lifted); or any number.
         channels: of keypoints that count: x and y, or the confidence too.
         joints_as_tokens: a frame has a token for each joint; else it is one token.
-        centre_only: a clip has one pose, that of its middle frame.
+        center_only: a clip has one pose, that of its middle frame.
         masks_padding: whether padding, where `valid` is False, changes nothing in other frames. The
             other networks need the last frame repeated there.
         unused: parts of names of parameters that official weights have and `lift` does not use.
@@ -40,7 +40,7 @@ class Backbone(nn.Module):
     length: ClassVar[Length] = "at_most"
     channels: ClassVar[Literal["xy", "xyc"]] = "xyc"
     joints_as_tokens: ClassVar[bool] = True
-    centre_only: ClassVar[bool] = False
+    center_only: ClassVar[bool] = False
     masks_padding: ClassVar[bool] = True
     token: ClassVar[Token] = "row"
     unused: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def poses(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
-        """All of it: (B, T, J, 3), or fewer frames as `length` and `centre_only` say.
+        """All of it: (B, T, J, 3), or fewer frames as `length` and `center_only` say.
 
         Raises:
             UserError: another number of frames, joints or channels.

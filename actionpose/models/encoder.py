@@ -130,7 +130,7 @@ class BackboneEncoder(nn.Module):
         clips, valid = self._without_gaps(keypoints, valid)
         embed = embed and self.class_token
         frames = clips.shape[1]
-        if not self.backbone.centre_only:
+        if not self.backbone.center_only:
             state, embedding = self._run(*self._fitting(clips, valid), self.depth, embed)
             return PoseOutput(self._lift(state)[:, :frames], embedding)
         embedding = self._embedding(clips, valid) if embed else None

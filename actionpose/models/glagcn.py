@@ -104,7 +104,7 @@ class GLAGCN(Backbone):
 
     length = "fixed"
     channels = "xy"
-    centre_only = True
+    center_only = True
     masks_padding = False
     token = "read"
 

@@ -102,7 +102,7 @@ class PSTMO(Backbone):
     length = "fixed"
     channels = "xy"
     joints_as_tokens = False
-    centre_only = True
+    center_only = True
     masks_padding = False
 
     def __init__(
