@@ -39,6 +39,19 @@ class LabelBank:
             }
         self._encoder: TextEncoder | None = None
 
+    def check_width(self, width: int) -> None:
+        """Check that the known labels lie in the space of motions of that width.
+
+        Raises:
+            UserError: they have another one.
+        """
+        widths = {len(row) for row in self._rows.values()}
+        if widths - {width}:
+            raise UserError(
+                f"the label table of {self.folder} is damaged: it has embeddings of width "
+                f"{widths.pop()}, the motions {width}"
+            )
+
     @property
     def has_text(self) -> bool:
         """Whether any text can be embedded, and not the known labels only."""

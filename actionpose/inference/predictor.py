@@ -114,9 +114,12 @@ class ActionPose:
         if missing := {"frames", "normalization", "fps"} - meta.keys():
             raise UserError(f"{folder / checkpoint.META} lacks {', '.join(sorted(missing))}")
         digest, labels = sha256(checkpoint.weights_file(folder)), LabelBank(folder)
-        return cls(
+        model = cls(
             encoder, meta, name=str(name), weights_sha256=digest, device=device, labels=labels
         )
+        if model.knows_actions:
+            labels.check_width(model.embedding_dim)
+        return model
 
     def lift(
         self,

@@ -196,6 +196,7 @@ class TextEncoder(nn.Module):
             )
             if strange or any(not (encoder.frozen and key.startswith("bert.")) for key in missing):
                 raise UserError(f"{folder} does not fit: {[*missing, *strange][:3]}")
+            encoder.tokenizer(["walk"])  # settings of a damaged tokenizer fail when it is used
         except UserError:
             raise
         except Exception as error:  # files of three libraries; each has errors of its own

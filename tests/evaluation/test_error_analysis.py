@@ -20,7 +20,7 @@ def test_write_error_analysis_finds_what_is_wrong(sh: PairedDataset, tmp_path: P
     poses[:, 13, 2] += 100  # the left wrist, everywhere
     bad = windows.rows[2]
     poses[bad, 16] += 3000  # and one clip's right wrist
-    predict, _ = load_predictions(save_npz(tmp_path / "p.npz", pose_mm=poses), sh, windows)
+    predict, _ = load_predictions(save_npz(tmp_path / "p.npz", pose_absolute_mm=poses), sh, windows)
     evaluation = evaluate(predict, sh, protocol)
     tables = tables_of(evaluation, sh)
     assert [row["joint"] for row in tables["by_joint"][:2]] == ["right_wrist", "left_wrist"]

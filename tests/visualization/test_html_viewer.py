@@ -135,5 +135,5 @@ def test_page_has_a_color_for_each_label(waving: Waving, tmp_path: Path) -> None
     actions = [{"start_s": a, "stop_s": b, "label": label, "score": 1} for a, b, label in spans]
     write_html(waving(header={"actions": actions}), tmp_path / "a.html")
     data = page_data((tmp_path / "a.html").read_text(encoding="utf-8"))
-    assert set(data["label_colors"]) == {"walk", "jump", "other"}
+    assert set(data["label_colors"]) == {"walk", "jump", "other", "unknown"}
     assert len(set(data["label_colors"].values())) == 3

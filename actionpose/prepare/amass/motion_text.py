@@ -101,7 +101,8 @@ def _read_splits(folder: Path) -> dict[str, str]:
     splits = {}
     for split in SPLITS:  # what is scored is not trained on: later ones win
         if (folder / f"{split}.txt").is_file():
-            names = (folder / f"{split}.txt").read_text(encoding="utf-8").split()
+            path = folder / f"{split}.txt"
+            names = path.read_text(encoding="utf-8", errors="replace").split()
             splits.update(dict.fromkeys(names, split))
     return splits
 

@@ -54,7 +54,7 @@ def test_prepare_corrects_or_names_every_defect(
     for defect, words in {
         "nan": "not finite at frame 3",
         "no poses": "has no poses",
-        "pickled": "a pickle of Python objects, which is not loaded",
+        "pickled": "a pickle of Python objects, which could run code: not loaded",
         "short trans": "are not (N, 156)",
         "unknown gender": "gender is 'other'",
         "neutral": "no body model for its gender (neutral)",
@@ -62,7 +62,7 @@ def test_prepare_corrects_or_names_every_defect(
         "cut": "cannot be read as an npz archive",
         "empty": "cannot be read as an npz archive",
         "flipped": "Bad CRC-32",
-        "bomb": "would unpack to 68,7",
+        "bomb": "its size is not the one in its header",
         "missing": "no file of it in AMASS",
         "smplx": "of another release than the body model (SMPL-X",
     }.items():
