@@ -167,6 +167,8 @@ def _files_beside(inputs: tuple[Path, ...], save: str | None) -> tuple[Path, ...
     from actionpose.video.source import is_keypoint_file
 
     video = inputs[0]
+    if not video.exists():
+        raise UserError(f"no such file or folder: {video}")
     if len(inputs) > 1 or not video.is_file() or is_keypoint_file(video):
         raise UserError("say where to write: files with -o result.npz, or a folder with --out-dir")
     folder = video.with_name(f"{video.stem}_lifted")

@@ -223,6 +223,7 @@ def test_order_number_and_gaps_of_people(
 MISTAKES = [
     (["lift"], "what to lift"),
     (["lift", "in"], "say where to write"),
+    (["lift", "nowhere.mp4"], "no such file or folder: nowhere.mp4"),
     (["lift", "in", "-o", "o.npz"], "--save"),
     (["lift", "in/a.npz", "in/openpose", "-o", "o.npz"], "--save"),
     (["lift", "in", "--out-dir", "in", "--save", "npz"], "another folder"),
