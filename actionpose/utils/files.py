@@ -174,8 +174,9 @@ def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Ite
             yield unfinished
             shutil.rmtree(target, ignore_errors=True)
             unfinished.rename(target)
-        finally:
+        except BaseException:  # not after the renaming: the name may be another process's by then
             shutil.rmtree(unfinished, ignore_errors=True)
+            raise
     except OSError as error:
         about = Path(os.fsdecode(error.filename)) if error.filename else unfinished
         if unfinished not in (about, *about.parents) and about not in unfinished.parents:

@@ -57,12 +57,13 @@ def lock_new(path: Path, *, folder: bool) -> int | None:
     """
     until = time.monotonic() + _PATIENCE_S
     while True:
-        path.mkdir(parents=True, exist_ok=True) if folder else path.touch()
+        with suppress(FileExistsError):  # raised too where another process removes it meanwhile
+            path.mkdir(parents=True) if folder else path.touch()
         try:
             return lock(path)
-        except (BlockingIOError, FileNotFoundError):
+        except (BlockingIOError, FileNotFoundError) as error:  # held, or removed by who held it
             if time.monotonic() > until:
-                raise
+                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK)) from error
             time.sleep(0.02)
         except OSError:
             return None
@@ -75,15 +76,14 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process is inside.
     """
-    descriptor = None
     try:
         descriptor = lock(folder / ".lock", os.O_RDWR | os.O_CREAT)
     except BlockingIOError as error:
         raise UserError(
             f"another process is writing to {folder}: wait for it, or choose another folder"
         ) from error
-    except OSError:
-        pass  # no locks
+    except OSError:  # the file system has no locks: nobody is refused
+        descriptor = None
     try:
         yield
     finally:

@@ -74,6 +74,7 @@ def test_atomic_folder_of_many_writers_is_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     refused = [end for end in ends if end != "written"]
     assert len(refused) == 9
+    assert all("another process is writing" in end or "exists already" in end for end in refused)
 
 
 def test_atomic_folder_continues_after_a_kill(tmp_path: Path) -> None:
