@@ -88,18 +88,8 @@ def motionbert_sizes(weights: Mapping[str, Tensor], num_heads: int) -> dict[str,
     """The settings of `PoseEncoder`, from the shapes of MotionBERT's weights."""
     if weights["temp_embed"].ndim != 4:
         raise UserError("these weights are not MotionBERT's: temp_embed is not (1, T, 1, dim)")
-    _, max_frames, _, dim = weights["temp_embed"].shape
     try:
-        return {
-            "dim": dim,
-            "depth": sum(key.startswith("ts_attn.") and key.endswith(".bias") for key in weights),
-            "num_heads": num_heads,
-            "mlp_ratio": weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / dim,
-            "dim_rep": weights["head.weight"].shape[1],
-            "max_frames": max_frames,
-            "num_joints": weights["pos_embed"].shape[1],
-            "class_token": False,
-        }
+        return PoseEncoder.sizes(weights) | {"num_heads": num_heads}
     except KeyError as error:
         raise UserError(f"MotionBERT's weights lack {error}") from error
     except (ArithmeticError, LookupError) as error:

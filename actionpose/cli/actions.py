@@ -49,7 +49,7 @@ def actions(
         threshold: Cosine that a label has to reach; below it is "other". -1 leaves that out.
         transition_penalty: Of a change of label, cosine times seconds; more gives fewer segments.
         min_length: Seconds that a segment lasts at least.
-        format: Container, where it cannot be told, such as alphapose or deeplabcut.
+        format: Format of a keypoint file, such as alphapose; recognized by default.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
         fps: Frames a second, where the file does not say it; else 30.

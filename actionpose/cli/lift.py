@@ -107,7 +107,7 @@ def lift(
         height: Stature of the people, such as 1.75 or 175cm; else that of an average adult.
         joint_convention: Where joints lie: anatomical (OpenSim's joint centers), or mocap (as in
             the training data); by default anatomical, unless the checkpoint is an old one.
-        format: Container, where it cannot be told, such as alphapose or deeplabcut.
+        format: Format of a keypoint file, such as alphapose; recognized by default.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
         fps: Frames a second, where the file does not say it, or not the camera's; of the images

@@ -6,6 +6,7 @@ exactly, a failure can be made again, and any number of processes makes the same
 
 import copy
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -24,7 +25,7 @@ WeightedCorpora = list[tuple[Corpus, float]]  # with the relative frequencies of
 
 
 @dataclass(kw_only=True)
-class Batches(IterableDataset[dict[str, Any]]):
+class Batches(IterableDataset[dict[str, Any]], ABC):
     """Training batches from `first_step` on, without end.
 
     Args:
@@ -64,9 +65,9 @@ class Batches(IterableDataset[dict[str, Any]]):
         other.first_step = step
         return other
 
+    @abstractmethod
     def clip(self, step: int, index: int) -> Clip:
         """The clip at one place of one global batch."""
-        raise NotImplementedError
 
     def batch(self, step: int) -> dict[str, Any]:
         """This process's part of the global batch of a step, as tensors (B, ...)."""

@@ -41,7 +41,7 @@ _FLIPPED = 2  # a prediction and that of the mirror image
 
 @dataclass(frozen=True)
 class Step:
-    """A command, what it makes, and what it costs."""
+    """A command, the files that it writes, and its cost in operations."""
 
     command: list[str]  # after `actionpose`
     output: Path

@@ -4,6 +4,7 @@ A backbone embeds a clip, transforms the state in `depth` stages, and reads pose
 Letters in shapes: B clips, T frames, J joints, D channels.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +18,7 @@ State = Any
 """A tensor of tokens (B, T', J', D), or a tuple whose first entry these are."""
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A lifting network in stages.
 
     Attributes:
@@ -50,6 +51,7 @@ class Backbone(nn.Module):
     frames: int
     num_joints: int
 
+    @abstractmethod
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> State:
         """The state that enters the first stage.
 
@@ -58,15 +60,14 @@ class Backbone(nn.Module):
                 channels also take (B, T, J, 2).
             valid: (B, T) bool, False on padding.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def stage(self, i: int, state: State, valid: Tensor | None = None) -> State:
         """The state after stage `i`, from 0."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lift(self, state: State) -> Tensor:
         """Poses (B, T, J, 3) of the last state, in the units that the weights were trained in."""
-        raise NotImplementedError
 
     def poses(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
         """All of it: (B, T, J, 3), or fewer frames as `length` and `center_only` say.
@@ -111,13 +112,13 @@ class Backbone(nn.Module):
             )
 
     @classmethod
+    @abstractmethod
     def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:
         """The arguments that fit a state dict, but for those that shapes do not tell.
 
         Raises:
             KeyError, IndexError, ValueError: the weights are of another network.
         """
-        raise NotImplementedError
 
 
 def num_layers(weights: Mapping[str, Tensor], prefix: str) -> int:

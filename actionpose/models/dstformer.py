@@ -12,7 +12,8 @@ middle layer, while the backbone does not contain the token. Lifting is then Mot
 Letters in shapes: B clips, T frames, J joints, D channels, H heads, R representation, E embedding.
 """
 
-from typing import NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -201,6 +202,20 @@ class PoseEncoder(Backbone):
         for name, parameter in self.named_parameters():
             if name.startswith(self.embedding_parameter_prefixes()):
                 parameter.requires_grad_(name == "pose_token" and self.token_in_backbone)
+
+    @classmethod
+    def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Those of MotionBERT's weights, which have no <POSE> token."""
+        _, max_frames, _, dim = weights["temp_embed"].shape
+        return {
+            "dim": dim,
+            "depth": sum(key.startswith("ts_attn.") and key.endswith(".bias") for key in weights),
+            "mlp_ratio": weights["blocks_st.0.mlp_s.fc1.bias"].shape[0] / dim,
+            "dim_rep": weights["head.weight"].shape[1],
+            "max_frames": max_frames,
+            "num_joints": weights["pos_embed"].shape[1],
+            "class_token": False,
+        }
 
     def embedding_parameter_prefixes(self) -> tuple[str, ...]:
         """Prefixes of the names that an encoder without an embedding does not have."""
