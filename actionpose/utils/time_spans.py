@@ -52,7 +52,7 @@ def chosen_part(
         rows = np.flatnonzero(track_id == person)
         if not rows.size:
             known = ", ".join(map(str, track_id[:20]))
-            raise UserError(f"there is no person of track {person}: there are {known}")
+            raise UserError(f"no person has the track id {person}: the ids are {known}")
     rows = rows[valid[np.ix_(rows, frames)].any(axis=1)]
     if not rows.size:
         raise UserError("nobody is visible in this part")

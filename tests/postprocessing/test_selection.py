@@ -60,7 +60,7 @@ def test_select_leaves_out_people_who_are_not_in_the_span() -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"person": 3}, "no person of track 3: there are 5, 9"),
+        ({"person": 3}, "no person has the track id 3: the ids are 5, 9"),
         ({"start_s": 5.5}, "no frame from 5.5 to inf s: the first is at 2, the last at 4.9 s"),
         ({"start_s": 3.0, "stop_s": 3.0}, "start_s must be less than stop_s, not 3 and 3"),
         ({"person": 9, "start_s": 4.0}, "nobody is visible"),
