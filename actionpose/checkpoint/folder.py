@@ -158,8 +158,9 @@ def load_labels(folder: Path) -> tuple[list[str], Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
             labels = typed(list[str], parse_json(file.metadata()["labels"], "labels"), "labels")
-            embeddings: Tensor = file.get_tensor("embeddings").float()
+            embeddings: Tensor = file.get_tensor("embeddings")
         _check_weights({"embeddings": embeddings}, path)
+        embeddings = embeddings.float()
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise UserError(f"the label table {path} is damaged: {error}") from error
     if embeddings.ndim != 2 or len(labels) != len(embeddings):

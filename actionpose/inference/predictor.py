@@ -54,6 +54,7 @@ Progress = Callable[[int], object]
 
 LIFTING_OVERLAP = 3  # windows that cover a frame, while lifting
 _BATCH = 8  # windows at a time; more leave the cache of a CPU
+_SHORTEST = 1e-6  # of the bones from ankle to head, in pixels: weights of zeros give none
 
 
 class ActionPose:
@@ -363,10 +364,7 @@ class ActionPose:
             clips, unit_px = normalize_windows(
                 track.points[None, start:stop], self.normalization, track.image_size
             )
-            window = flip_averaging.predict(
-                self.encoder, torch.from_numpy(clips).to(self.device), flip=False
-            )
-            pose[start:stop] = window[0].cpu().numpy() * unit_px
+            pose[start:stop] = self._poses(clips, flip=False)[0] * unit_px
         return pose
 
     def _lift_track(
@@ -395,6 +393,8 @@ class ActionPose:
                 poses = self.predict(windows, track.image_size)
                 for (start, stop), pose in zip(visible, poses, strict=True):
                     chain = chain_length(pose[track.valid[start:stop]])
+                    if chain < _SHORTEST:
+                        raise self._damaged("poses without extent")
                     yield start, pose / (chain * STATURE_PER_CHAIN)
             progress(batch[-1][1] - done)
             done = batch[-1][1]
@@ -419,8 +419,18 @@ class ActionPose:
             parts = ((a, self.predict(windows[:, a:b], image_size)) for a, b in spans)
             return blend(parts, windows.shape)
         clips, unit_px = normalize_windows(windows, self.normalization, image_size)
-        pose = flip_averaging.predict(self.encoder, torch.from_numpy(clips).to(self.device))
-        return pose.cpu().numpy().astype(np.float64) * unit_px[:, None, None, None]
+        return self._poses(clips) * unit_px[:, None, None, None]
+
+    def _poses(self, clips: NDArray[np.float32], *, flip: bool = True) -> Array:
+        """(N, T, J, 3) poses of normalized clips; see `flip_averaging.predict`."""
+        inputs = torch.from_numpy(clips).to(self.device)
+        pose = flip_averaging.predict(self.encoder, inputs, flip=flip)
+        if not pose.isfinite().all():
+            raise self._damaged("poses that are not finite")
+        return pose.cpu().numpy().astype(np.float64)
+
+    def _damaged(self, found: str) -> UserError:
+        return UserError(f"the checkpoint {self.checkpoint['name']} is damaged: it gives {found}")
 
 
 def _select_persons(keypoints: Keypoints, persons: str | int, order: str) -> Keypoints:

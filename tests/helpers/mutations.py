@@ -224,7 +224,8 @@ def _pickle(content: bytes, rng: random.Random) -> bytes:
 
 
 def changed_tensor(tensor: Any, rng: random.Random) -> Any:
-    changed = changed_array(tensor.float().numpy(), rng)
+    real = tensor.real if tensor.is_complex() else tensor  # changed a second time
+    changed = changed_array(real.float().numpy(), rng)
     try:
         return torch.from_numpy(np.ascontiguousarray(changed))
     except TypeError:

@@ -47,6 +47,21 @@ def keypoints_of(*tracks: np.ndarray, fps: float = 30.0) -> Keypoints:
     return Keypoints.from_array(np.stack(tracks), skeleton=H36M17, fps=fps, image_size=(1000, 1000))
 
 
+@pytest.mark.parametrize(("weight", "message"), [(0.0, "without extent"), (np.inf, "not finite")])
+def test_lift_refuses_weights_that_give_no_poses(
+    track: np.ndarray, weight: float, message: str
+) -> None:
+    encoder = PoseEncoder(
+        dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False
+    )
+    with torch.no_grad():
+        encoder.head.weight.fill_(weight)
+        encoder.head.bias.fill_(weight)
+    damaged = ActionPose(encoder.eval(), META, name="damaged")
+    with pytest.raises(UserError, match=f"damaged is damaged: it gives poses .*{message}"):
+        damaged.lift(keypoints_of(track))
+
+
 def test_lift_header_describes_the_result(model: ActionPose, track: np.ndarray) -> None:
     result = model.lift(keypoints_of(track))
     assert result.pose_m.shape == (1, len(track), 17, 3)
