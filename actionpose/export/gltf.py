@@ -5,6 +5,7 @@ only makes them visible.
 """
 
 import os
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ def write_glb(result: Result, path: str | os.PathLike[str], *, raw: bool = False
     for person, motion in enumerate(motions):
         document.add_person(motion, f"id{result.track_id[person]}", result.present[person])
     with atomic_write(path) as unfinished:
-        unfinished.write_bytes(document.to_bytes())
+        with unfinished.open("wb") as file:
+            file.writelines(document.chunks())
 
 
 def _extras(result: Result, motions: list[SkeletonMotion]) -> dict[str, Any]:
@@ -71,6 +73,7 @@ class _Document:
 
     def __init__(self, gltf: Any, extras: dict[str, Any]):
         self.gltf, self.bytes = gltf, bytearray()
+        self.accessors: dict[bytes, int] = {}  # by their content: people share what is alike
         surface = gltf.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=0.6)
         self.document = gltf.GLTF2(
             asset=gltf.Asset(version="2.0", generator="actionpose", extras=extras),
@@ -80,10 +83,11 @@ class _Document:
             scenes=[gltf.Scene(nodes=[])],
         )
 
-    def to_bytes(self) -> bytes:
+    def chunks(self) -> list[bytes]:
         self.document.buffers = [self.gltf.Buffer(byteLength=len(self.bytes))]
-        self.document.set_binary_blob(bytes(self.bytes))
-        return b"".join(self.document.save_to_bytes())
+        self.document.set_binary_blob(self.bytes)
+        parts: list[bytes] = self.document.save_to_bytes()
+        return parts
 
     def add_person(self, motion: SkeletonMotion, name: str, present: BoolArray) -> None:
         """Add nodes, a figure and an animation; `present` (T,) is where there is a pose."""
@@ -105,6 +109,10 @@ class _Document:
 
     def _add_array(self, array: NDArray[Any], kind: str, target: int | None = None) -> int:
         """The number of the accessor of an array; `kind` is its type, such as "VEC3"."""
+        content = array.tobytes()
+        key = sha256(f"{kind} {target} {array.dtype} ".encode() + content).digest()
+        if key in self.accessors:
+            return self.accessors[key]
         view = self.gltf.BufferView(
             buffer=0, byteOffset=len(self.bytes), byteLength=array.nbytes, target=target
         )
@@ -117,10 +125,11 @@ class _Document:
             min=flat.min(axis=0).tolist(),
             max=flat.max(axis=0).tolist(),
         )
-        self.bytes += array.tobytes() + b"\0" * (-array.nbytes % 4)
+        self.bytes += content + b"\0" * (-array.nbytes % 4)
         self.document.bufferViews.append(view)
         self.document.accessors.append(accessor)
-        return len(self.document.accessors) - 1
+        self.accessors[key] = len(self.document.accessors) - 1
+        return self.accessors[key]
 
     def _add_figure(self, motion: SkeletonMotion, first: int) -> None:
         """The skin, its mesh, and the node that shows it."""

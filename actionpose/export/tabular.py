@@ -66,20 +66,6 @@ def _rounded(array: NDArray[Any], decimals: int) -> list[Any]:
 
 def write_json(result: Result, path: Path) -> None:
     skeleton = result.skeleton
-    numbers, _ = table_numbers(result)
-    persons = []
-    for i, track_id in enumerate(result.track_id):
-        person = {
-            "track_id": int(track_id),
-            "valid": result.valid[i].tolist(),
-            "pose_m": _rounded(numbers[i, ..., :3], _METERS),
-            "keypoints_px": _rounded(result.keypoints_px[i], _CONFIDENCE),
-        }
-        if result.root_m is not None:
-            person["root_m"] = _rounded(result.root_m[i], _METERS)
-        if result.embeddings is not None:
-            person["embeddings"] = _rounded(result.embeddings[i], 6)
-        persons.append(person)
     document = {
         "header": result.header,
         "joints": skeleton.joints,
@@ -91,11 +77,31 @@ def write_json(result: Result, path: Path) -> None:
             "valid": "frame",
         },
         "time_s": _rounded(result.time_s, _SECONDS),
-        "persons": persons,
     }
     with atomic_text(path) as file:
-        json.dump(document, file, ensure_ascii=False, separators=(",", ":"))
-        file.write("\n")
+        file.write(_json(document)[:-1] + ',"persons":[')
+        for person in range(len(result.track_id)):  # one at a time, so that memory stays bounded
+            file.write("," * (person > 0) + _json(_json_person(result, person)))
+        file.write("]}\n")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json_person(result: Result, index: int) -> dict[str, Any]:
+    numbers, _ = table_numbers(result, slice(index, index + 1))
+    person = {
+        "track_id": int(result.track_id[index]),
+        "valid": result.valid[index].tolist(),
+        "pose_m": _rounded(numbers[0, ..., :3], _METERS),
+        "keypoints_px": _rounded(result.keypoints_px[index], _CONFIDENCE),
+    }
+    if result.root_m is not None:
+        person["root_m"] = _rounded(result.root_m[index], _METERS)
+    if result.embeddings is not None:
+        person["embeddings"] = _rounded(result.embeddings[index], 6)
+    return person
 
 
 def _csv_blocks(result: Result) -> Iterator[str]:

@@ -21,6 +21,8 @@ _MIN_JUMPS = 2  # one may be a person who left and another who came
 # OKS measure how well people annotate; between frames people also move.
 _TOLERANCE = 0.2
 _MIN_SIMILARITY = 0.08  # below it nobody is the same person
+# Boxes with so many person sizes between them: OKS, and half of it with an IoU of 0, is below that.
+_NEAR = _TOLERANCE * np.sqrt(-2 * np.log(2 * _MIN_SIMILARITY))
 _SIZE_RATIO = 2.0  # a lone person who comes back after long has about their former size
 
 
@@ -105,11 +107,10 @@ def track(
         away_s = now - time_s[last]
         near = np.flatnonzero(away_s <= memory_s)
         expected = points[last[near]] + (velocity[near] * away_s[near, None])[:, None]
-        similarity = np.empty((len(near), len(rows)))
-        for i, (places, row) in enumerate(zip(expected, last[near], strict=True)):
-            similarity[i] = _similarity(
-                places, visible[row], size[row], points[rows], visible[rows], size[rows]
-            )
+        similarity = _similarities(
+            *(expected, visible[last[near]], size[last[near]]),
+            *(points[rows], visible[rows], size[rows]),
+        )
         # below the limit all are alike, so that one stray cannot upset the others' assignment
         known, found = linear_sum_assignment(-np.maximum(similarity, _MIN_SIMILARITY))
         same = similarity[known, found] > _MIN_SIMILARITY
@@ -132,20 +133,28 @@ def track(
     return person
 
 
-def _similarity(
-    expected: Array, visible: BoolArray, size: float, points: Array, others: BoolArray, sizes: Array
+def _similarities(
+    expected: Array, visible: BoolArray, size: Array, points: Array, others: BoolArray, sizes: Array
 ) -> Array:
-    """(N,) of one person (K, 2), (K,), size, to N detections: 0 nothing in common, 1 the same."""
-    both = visible & others
-    away = np.linalg.norm(points - expected, axis=-1) / np.sqrt(size * sizes)[:, None]
+    """(M, N) of M people (M, K, 2), (M, K), (M,), to N detections: 0 to 1, the same.
+
+    Zero of those whose boxes lie so far apart that it is below `_MIN_SIMILARITY`.
+    """
+    (low, high), (other_low, other_high) = _box(expected, visible), _box(points, others)
+    gap = np.maximum(other_low - high[:, None], low[:, None] - other_high).max(-1)
+    scale = np.sqrt(size[:, None] * sizes)
+    similarity = np.zeros(gap.shape)
+    i, j = np.nonzero(gap <= _NEAR * scale)
+    expected, points, both = expected[i], points[j], visible[i] & others[j]
+    away = np.linalg.norm(points - expected, axis=-1) / scale[i, j, None]
     oks = (np.exp(-((away / _TOLERANCE) ** 2) / 2) * both).sum(1) / np.maximum(both.sum(1), 1)
     # boxes of the joints visible in both, so that a hidden leg does not count as a movement
-    low, high = _box(np.broadcast_to(expected, points.shape), both)
-    other_low, other_high = _box(points, both)
+    (low, high), (other_low, other_high) = _box(expected, both), _box(points, both)
     inside = np.maximum(np.minimum(high, other_high) - np.maximum(low, other_low), 0).prod(-1)
     union = (high - low).prod(-1) + (other_high - other_low).prod(-1) - inside
-    iou = np.divide(inside, union, out=np.zeros(len(points)), where=both.any(1) & (union > 0))
-    return np.asarray((oks + iou) / 2)
+    iou = np.divide(inside, union, out=np.zeros(len(i)), where=both.any(1) & (union > 0))
+    similarity[i, j] = (oks + iou) / 2
+    return similarity
 
 
 def _box(points: Array, visible: BoolArray) -> tuple[Array, Array]:

@@ -143,3 +143,16 @@ def test_fill_gaps_by_time_where_both_sides_have_a_joint() -> None:
     filled, there = fill_gaps(points, np.array([True, False, True]), np.array([0, 0.1, 0.4]))
     np.testing.assert_allclose(filled[1, 0, 0], SHAPE[0, 0] + 25)
     assert (filled[1, 4] == 0).all() and there.all()
+
+
+def test_track_is_the_same_where_far_pairs_are_compared_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(2)
+    tracks = np.stack([[body(40 * p + 3 * t, 0, 0.5) for t in range(30)] for p in range(8)])
+    tracks[..., :2] += rng.normal(0, 8, tracks[..., :2].shape)
+    tracks[rng.random(tracks.shape[:3]) < 0.3] = 0
+    time_s, points, _ = detections(tracks)
+    found = track(time_s, points)
+    monkeypatch.setattr("actionpose.keypoints.tracking._NEAR", np.inf)
+    assert (track(time_s, points) == found).all()
