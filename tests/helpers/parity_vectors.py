@@ -89,3 +89,9 @@ def without_dropout(network: nn.Module) -> nn.Module:
             if isinstance(getattr(module, name, None), float):
                 setattr(module, name, 0.0)
     return network.train()
+
+
+def assert_close(found: Tensor, expected: Tensor, tolerance: float) -> None:
+    """Of one shape, and nowhere farther apart than the tolerance."""
+    assert found.shape == expected.shape
+    assert (found.double() - expected.double()).abs().max() <= tolerance
