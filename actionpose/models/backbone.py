@@ -5,9 +5,10 @@ Letters in shapes: B clips, T frames, J joints, D channels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from actionpose.utils.errors import UserError
@@ -34,8 +35,9 @@ class Backbone(nn.Module, ABC):
         masks_padding: whether padding, where `valid` is False, changes nothing in other frames. The
             other networks need the last frame repeated there.
         unused: parts of names of parameters that official weights have and `lift` does not use.
-        token: how an embedding of the whole motion is carried: by a row of tokens before the
+        token: how an embedding of the whole motion may be carried: by a row of tokens before the
             frames, by a further proxy, or by a query that reads the frames (`models.encoder`).
+        carries_token: it is, by a row or a proxy (`carry_token`).
     """
 
     length: ClassVar[Length] = "at_most"
@@ -45,6 +47,7 @@ class Backbone(nn.Module, ABC):
     masks_padding: ClassVar[bool] = True
     token: ClassVar[Token] = "row"
     unused: tuple[str, ...] = ()
+    carries_token: bool = False
 
     width: int
     depth: int
@@ -68,6 +71,34 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def lift(self, state: State) -> Tensor:
         """Poses (B, T, J, 3) of the last state, in the units that the weights were trained in."""
+
+    def token_readers(self) -> Sequence[nn.Module]:
+        """The attention of each stage through which frames may read the token."""
+        return ()
+
+    def carry_token(self) -> None:
+        """Let the stages carry a token, which frames read by gates that start at zero.
+
+        What is lifted stays what it is without the token until the gates are trained.
+        """
+        self.carries_token = True
+        for attention in self.token_readers():
+            gate = torch.zeros(int(attention.num_heads), 1, 1)
+            attention.token_gate = nn.Parameter(gate)
+
+    def with_token(self, state: State, token: Tensor) -> State:
+        """The state before the first stage with a token (1, J', D)."""
+        x = state[0] if isinstance(state, tuple) else state
+        x = torch.cat([token.to(x.dtype).expand(len(x), 1, -1, -1), x], dim=1)
+        return (x, *state[1:]) if isinstance(state, tuple) else x
+
+    def token_of(self, state: State) -> Tensor:
+        """The token (B, J', D) in a state."""
+        return (state[0] if isinstance(state, tuple) else state)[:, 0]
+
+    def without_token(self, state: State) -> State:
+        """The state after the last stage, as `lift` takes it."""
+        return state[:, 1:]
 
     def poses(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
         """All of it: (B, T, J, 3), or fewer frames as `length` and `center_only` say.

@@ -12,12 +12,23 @@ from torch import Tensor, nn
 from actionpose.utils.errors import UserError
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Scaled dot-product attention of (N, H, L, D/H).
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, token_gate: Tensor | None = None
+) -> Tensor:
+    """Scaled dot-product attention of (..., H, L, D/H).
+
+    With a gate (H, 1, 1), the first of the L is a token that attends to all; the others attend to
+    each other and add its value times the gate. At zero they are what they are without the token
+    (zero-initialized attention, Zhang et al., LLaMA-Adapter, 2023).
 
     While training in bf16 on CPU it is written out: torch's fused backward pass is ten times
     slower in bf16 there, and took three quarters of a step.
     """
+    if token_gate is not None:
+        rest = None if mask is None else mask[..., 1:]
+        token = attend(q[..., :1, :], k, v, mask)
+        others = attend(q[..., 1:, :], k[..., 1:, :], v[..., 1:, :], rest)
+        return torch.cat([token, others + token_gate * v[..., :1, :]], dim=-2)
     if not (q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled()):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
@@ -47,6 +58,7 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.proj = nn.Linear(dim, dim)  # before qkv, as in MotionBERT's state dict
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.register_parameter("token_gate", None)
 
     def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (N, H, L, D/H)."""
@@ -56,7 +68,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`mask` is bool, broadcastable to (N, H, L, L): True where a key may be attended."""
-        return self.proj(attend(*self.heads(x), mask).transpose(1, 2).flatten(-2))
+        mixed = attend(*self.heads(x), mask, self.token_gate)
+        return self.proj(mixed.transpose(1, 2).flatten(-2))
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
@@ -68,21 +81,30 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class CrossAttention(nn.Module):
-    """Attention of one sequence (N, L, D) to another (N, M, D); returns the weights, too."""
+    """Attention of one sequence (N, L, D) to another (N, M, D); returns the weights, too.
+
+    With a gate (H, 1, 1), the last of the M is a token: it has no weight, and its value times the
+    gate is added, as in `attend`.
+    """
 
     def __init__(self, dim: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
         self.wq, self.wk, self.wv = (nn.Linear(dim, dim, bias=False) for _ in range(3))
         self.proj = nn.Linear(dim, dim)
+        self.register_parameter("token_gate", None)
 
     def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         q, k, v = (
             layer(z).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for layer, z in ((self.wq, x), (self.wk, y), (self.wv, y))
         )
+        token = 0.0
+        if self.token_gate is not None:
+            k, (v, token) = k[:, :, :-1], v.split([v.shape[2] - 1, 1], dim=2)
+            token = self.token_gate * token
         weights = attention_weights(q, k, mask)
-        return weights, self.proj((weights @ v).transpose(1, 2).flatten(-2))
+        return weights, self.proj((weights @ v + token).transpose(1, 2).flatten(-2))
 
 
 class MLP(nn.Module):
@@ -141,11 +163,13 @@ class SeparateAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.linears = nn.ModuleList(nn.Linear(dim, dim) for _ in range(4))
+        self.register_parameter("token_gate", None)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         heads = (layer(x).view(*x.shape[:2], self.num_heads, -1) for layer in self.linears[:3])
         q, k, v = (part.transpose(1, 2) for part in heads)
-        return self.linears[3](attend(q, k, v, mask).transpose(1, 2).flatten(-2))
+        mixed = attend(q, k, v, mask, self.token_gate)
+        return self.linears[3](mixed.transpose(1, 2).flatten(-2))
 
 
 class StdNormBlock(nn.Module):

@@ -37,14 +37,19 @@ class BackboneEncoder(nn.Module):
 
     Where a backbone takes x and y only, `mask_token` is added to the coordinates of a joint by what
     its confidence lacks to 1. It starts at zero, so that official weights compute what they did.
+    Where `backbone.token` allows it, the embedding is a token that goes through the stages with the
+    frames, which read it by gates that start at zero, as well; else, and with `embedding_depth`,
+    a query reads the frames after `middle_layer` and is not seen by them.
+
     Short clips, and padding that the backbone cannot mask, repeat their first and last frames.
     Networks with one pose per clip see a window around each frame.
 
     Args:
         num_heads, mlp_ratio: of the reader of the embedding.
-        class_token: read an embedding from the tokens of all frames.
-        middle_layer: the stage after which it is read, from 1.
-        embedding_depth: times that it is read; 0 is once.
+        class_token: return an embedding of the motion.
+        middle_layer: the stage after which it is taken, from 1.
+        embedding_depth: times that a query reads the frames; 0 is a token of the backbone's own, or
+            once if it has none.
         embedding_dim: E.
         pooling_dropout: in the pooling of the embedding, while training.
 
@@ -65,10 +70,11 @@ class BackboneEncoder(nn.Module):
         pooling_dropout: float = 0.1,
     ):
         super().__init__()
-        if class_token and not 1 <= middle_layer <= backbone.depth:
-            raise UserError(
-                f"middle_layer ({middle_layer}) must be from 1 to the {backbone.depth} stages"
-            )
+        self.token_in_backbone = class_token and not embedding_depth and backbone.token != "read"
+        stages = len(backbone.token_readers()) if self.token_in_backbone else backbone.depth
+        if class_token and not 1 <= middle_layer <= stages:
+            what = "stages that carry the token" if stages < backbone.depth else "stages"
+            raise UserError(f"middle_layer ({middle_layer}) must be from 1 to the {stages} {what}")
         self.backbone = backbone
         self.depth, self.max_frames = backbone.depth, backbone.frames
         self.num_joints = self.num_body_joints = backbone.num_joints
@@ -80,9 +86,12 @@ class BackboneEncoder(nn.Module):
         if class_token:
             dim, joints = backbone.width, backbone.num_joints if backbone.joints_as_tokens else 1
             self.pose_token = nn.Parameter(torch.empty(1, joints, dim))
-            self.readers = nn.ModuleList(
-                FrameReader(dim, num_heads, mlp_ratio) for _ in range(max(1, embedding_depth))
-            )
+            if self.token_in_backbone:
+                backbone.carry_token()
+            else:
+                self.readers = nn.ModuleList(
+                    FrameReader(dim, num_heads, mlp_ratio) for _ in range(max(1, embedding_depth))
+                )
             self.pooling = PosePooling(dim, joints, embedding_dim, pooling_dropout)
             nn.init.trunc_normal_(self.pose_token, std=0.02)
             nn.init.constant_(self.pooling.joint_weight.weight, 1 / joints)
@@ -98,12 +107,13 @@ class BackboneEncoder(nn.Module):
     def freeze_embedding(self) -> None:
         """Exclude from training what only the embedding uses, if no loss uses the embedding."""
         for name, parameter in self.named_parameters():
-            if name.startswith(self.embedding_parameter_prefixes()):
-                parameter.requires_grad_(False)
+            if name.startswith(("pose_token", "readers.", "pooling.")):
+                parameter.requires_grad_(name == "pose_token" and self.token_in_backbone)
 
     def embedding_parameter_prefixes(self) -> tuple[str, ...]:
         """Prefixes of the names that an encoder without an embedding does not have."""
-        return ("pose_token", "readers.", "pooling.")
+        gates = (name for name, _ in self.named_parameters() if name.endswith(".token_gate"))
+        return ("pose_token", "readers.", "pooling.", *gates)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Parameters of the backbone, some of which alignment and lifting both train."""
@@ -114,7 +124,12 @@ class BackboneEncoder(nn.Module):
         return {}
 
     def forward(
-        self, keypoints: Tensor, valid: Tensor | None = None, *, embed: bool = True
+        self,
+        keypoints: Tensor,
+        valid: Tensor | None = None,
+        *,
+        embed: bool = True,
+        margins: bool = False,
     ) -> PoseOutput:
         """Lift clips of keypoints.
 
@@ -123,11 +138,15 @@ class BackboneEncoder(nn.Module):
                 is fixed.
             valid: (B, T) bool, False on padding.
             embed: return the embedding.
+            margins: repeat no frames: of a backbone that sees windows, only the frames in the
+                middle of a whole one are lifted, and there is no embedding.
 
         Raises:
             UserError: see `Backbone.check`.
         """
         clips, valid = self._without_gaps(keypoints, valid)
+        if margins:
+            return PoseOutput(self._lift(self._run(clips, valid, self.depth, False)[0]), None)
         embed = embed and self.class_token
         frames = clips.shape[1]
         if not self.backbone.center_only:
@@ -186,14 +205,21 @@ class BackboneEncoder(nn.Module):
         embedding = None
         with autocast_disabled(clips):
             state = self.backbone.embed(clips, valid)
+        if self.token_in_backbone:
+            state = self.backbone.with_token(state, self.pose_token)
+            if valid is not None and self.backbone.token == "row":
+                valid = nn.functional.pad(valid, (1, 0), value=True)
         for i in range(stages):
             state = self.backbone.stage(i, state, valid)
             if embed and i + 1 == self.middle_layer:
-                embedding = self._read(state[0] if isinstance(state, tuple) else state, valid)
-        return state, embedding
+                embedding = self._embedding_of(state, valid)
+        return self.backbone.without_token(state) if self.token_in_backbone else state, embedding
 
-    def _read(self, tokens: Tensor, valid: Tensor | None) -> Tensor:
-        """The embedding (B, E) of tokens (B, T', J', D)."""
+    def _embedding_of(self, state: State, valid: Tensor | None) -> Tensor:
+        """The embedding (B, E)."""
+        if self.token_in_backbone:
+            return self.pooling(self.backbone.token_of(state))
+        tokens = state[0] if isinstance(state, tuple) else state  # (B, T', J', D)
         clips, _, joints, _ = tokens.shape
         mask = None if valid is None else frame_mask(valid, joints)
         query = self.pose_token.expand(clips, -1, -1).flatten(0, 1)[:, None]  # (B * J', 1, D)

@@ -74,8 +74,13 @@ class MixSTE(Backbone):
             x = self._with_time(x)
         return self.Temporal_norm(over_frames(self.TTEblocks[i], x, valid))
 
+    def token_readers(self) -> list[nn.Module]:
+        return [block.get_submodule("attn") for block in self.TTEblocks]
+
     def _with_time(self, x: Tensor) -> Tensor:
-        return x + self.Temporal_pos_embed[0, : x.shape[1], None]
+        first = int(self.carries_token)  # the token has no time
+        time = self.Temporal_pos_embed[0, : x.shape[1] - first, None]
+        return x + nn.functional.pad(time, (0, 0, 0, 0, first, 0))
 
     def lift(self, state: Tensor) -> Tensor:
         return self.head(state)

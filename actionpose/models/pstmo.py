@@ -154,11 +154,19 @@ class PSTMO(Backbone):
         if i < self.num_plain:
             mask = None if valid is None else frame_mask(valid, 1)
             x = self.Transformer.model.layers[i](x, mask)[:, :, None]
-            return x, x
+            return x, x[:, int(self.carries_token) :]
+        if i == self.num_plain:
+            x = x[:, int(self.carries_token) :]
         reduce, i = self.Transformer_reduce.get_submodule("model"), i - self.num_plain
         if i < 3:
             x = x + reduce.get_parameter(f"pos_embedding_{i + 1}")[:, : x.shape[1]]
         return reduce.get_submodule(f"layers.{i}")(x)[:, :, None], state[1]
+
+    def token_readers(self) -> list[nn.Module]:
+        return [layer.get_submodule("self_attn") for layer in self.Transformer.model.layers]
+
+    def without_token(self, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return state  # the strided layers have none
 
     def lift(self, state: tuple[Tensor, Tensor]) -> Tensor:
         return self._head(self.fcn, state[0])

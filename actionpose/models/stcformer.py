@@ -82,7 +82,7 @@ class CrissCrossAttention(nn.Module):
 
     def __init__(self, dim: int, variant: Variant):
         super().__init__()
-        self.variant = variant
+        self.variant, self.num_heads = variant, variant.num_heads
         self.layer_norm = nn.LayerNorm(dim)
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         half, self.head_width = dim // 2, dim // 2 // variant.num_heads
@@ -90,6 +90,7 @@ class CrissCrossAttention(nn.Module):
         for name in variant.convolutions:
             self.add_module(name, nn.Conv2d(half, half, 3, padding=1, groups=half))
         self.scale = (variant.scale_width * dim / self.head_width) ** -0.5
+        self.register_parameter("token_gate", None)
         self.register_buffer("parts", torch.tensor(variant.parts), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,12 +105,19 @@ class CrissCrossAttention(nn.Module):
     def _mix(self, qkv: Tensor, convolution: str) -> Tensor:
         """(3, B, *, L, D/2) to (B, *, L, H, D/2/H), mixed over L and by the convolution."""
         q, k, v = qkv.view(*qkv.shape[:-1], -1, self.head_width).transpose(-2, -3)
-        mixed = attend(q * self.scale, k, v, None).transpose(-2, -3)
-        near = self.get_submodule(convolution)
+        over_time = convolution == self.variant.convolutions[0]
+        gate = self.token_gate if over_time else None
+        mixed = attend(q * self.scale, k, v, None, gate).transpose(-2, -3)
         plane = qkv[2].movedim(-1, 1)  # (B, D/2, *, L)
-        if convolution == self.variant.convolutions[0]:  # its kernel is (frames, joints)
-            return mixed + near(plane.mT).mT.movedim(1, -1).view(mixed.shape)
-        return mixed + near(plane).movedim(1, -1).view(mixed.shape)
+        near = self._near(plane.mT, convolution).mT if over_time else self._near(plane, convolution)
+        return mixed + near.movedim(1, -1).view(mixed.shape)
+
+    def _near(self, plane: Tensor, convolution: str) -> Tensor:
+        """The convolution of (B, D/2, T, J), whose kernel is (frames, joints); 0 for the token."""
+        near = self.get_submodule(convolution)
+        if self.token_gate is None:
+            return near(plane)
+        return F.pad(near(plane[:, :, 1:]), (0, 0, 1, 0))
 
     def _parts(self, group: int) -> Tensor:
         """The embedding of each joint's part (1, J, 1, D/2/H); on or off for a whole batch."""
@@ -169,6 +177,10 @@ class STCFormer(Backbone):
 
     def stage(self, i: int, state: Tensor, valid: Tensor | None = None) -> Tensor:
         return self.get_submodule(f"{self.variant.blocks}.{i}")(state)
+
+    def token_readers(self) -> list[nn.Module]:
+        blocks = (self.get_submodule(f"{self.variant.blocks}.{i}") for i in range(self.depth))
+        return [block.get_submodule(self.variant.attention) for block in blocks]
 
     def lift(self, state: Tensor) -> Tensor:
         return self.get_submodule(self.variant.head)(state)

@@ -59,6 +59,8 @@ class ProxyAttention(nn.Module):
         x = self._half(4, x, self.mlp_2(self.norm_2(x)))
         x = self._half(7, x, self.map_sa_self(self.norm_sa_self(x), mask))
         x = self._half(8, x, self.mlp_sa_self(self.norm_mlp_self(x)))
+        if self.full_center.token_gate is not None:
+            to_frames = to_frames[:, :, :-1]
         others, gate = to_proxies @ to_frames, self.att_weight.sigmoid()
         x = self._half(5, x, self.map_sum(self.norm_sa_1(x), others, gate, mask))
         return self._half(6, x, self.mlp_sa(self.norm_sa_2(x))), q
@@ -124,6 +126,19 @@ class TCPFormer(MotionAGFormer):
         x, q = self.temporal_layers[i](*sequences, mask)
         x, q = (z.unflatten(0, (clips, joints)).transpose(1, 2) for z in (x, q))
         return x, q
+
+    def token_readers(self) -> list[nn.Module]:
+        return [layer.get_submodule("cross_temporal.full_center") for layer in self.temporal_layers]
+
+    def with_token(self, state: State, token: Tensor) -> State:
+        last = token.to(state[1].dtype).expand(len(state[1]), 1, -1, -1)
+        return state[0], torch.cat([state[1], last], dim=1)
+
+    def token_of(self, state: State) -> Tensor:
+        return state[1][:, -1]
+
+    def without_token(self, state: State) -> State:
+        return state  # `lift` reads the frames alone
 
     def lift(self, state: State) -> Tensor:
         return super().lift(state[0])

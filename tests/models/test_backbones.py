@@ -266,12 +266,15 @@ def test_stages_of_dstformer_are_its_forward_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "problem"),
+    ("cls", "shape", "problem"),
     [
-        ((1, 8, 17, 2), "clips have 8 frames, but this MixSTE takes exactly 9"),
-        ((1, 9, 15, 2), "clips have 15 joints, but this MixSTE takes 17"),
+        (MixSTE, (1, 8, 17, 2), "clips have 8 frames, but this MixSTE takes exactly 9"),
+        (MixSTE, (1, 9, 15, 2), "clips have 15 joints, but this MixSTE takes 17"),
+        (MotionAGFormer, (1, 9, 17, 2), "2 channels, but this MotionAGFormer needs .* confidence"),
     ],
 )
-def test_backbone_refuses_other_clips(shape: tuple[int, ...], problem: str) -> None:
+def test_backbone_refuses_other_clips(
+    cls: type[Backbone], shape: tuple[int, ...], problem: str
+) -> None:
     with pytest.raises(UserError, match=problem):
-        MixSTE(dim=8, depth=1, num_heads=1, max_frames=9).poses(torch.zeros(shape))
+        cls(dim=8, depth=1, num_heads=1, max_frames=9).poses(torch.zeros(shape))

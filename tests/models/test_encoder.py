@@ -1,5 +1,6 @@
 """Backbones as encoders: missing joints, padding, short clips and the embedding."""
 
+import math
 from typing import Any, get_args
 
 import pytest
@@ -9,12 +10,14 @@ from torch import Tensor
 
 from actionpose import config
 from actionpose.models import Encoder, PoseEncoder, build_encoder
+from actionpose.models.blocks import attend
 from actionpose.models.peers import PEERS
 from actionpose.utils.errors import UserError
 
 SIZES = {"dim": 16, "depth": 2, "num_heads": 2, "dim_rep": 16, "max_frames": 9}
 EMBEDDING = {"class_token": True, "middle_layer": 1, "embedding_dim": 8}
 BACKBONES = [name for name in get_args(config.Backbone) if name != "dstformer"]
+CARRIES = ("mixste", "stcformer", "ktpformer", "tcpformer", "pstmo")
 EVERY = pytest.mark.parametrize("name", BACKBONES)
 
 
@@ -78,16 +81,46 @@ def test_missing_joints_are_learned_and_official_weights_exact(name: str) -> Non
 
 
 @EVERY
-def test_embedding_reads_all_frames_and_leaves_poses_alone(name: str) -> None:
-    encoder, plain = build(name, **EMBEDDING), build(name)
+@pytest.mark.parametrize("depth", [0, 1])
+def test_embedding_reads_all_frames_and_leaves_poses_alone(name: str, depth: int) -> None:
+    """A token of the backbone's own, too, until its gates are trained."""
+    encoder, plain = build(name, **EMBEDDING, embedding_depth=depth), build(name)
     plain.load_state_dict(encoder.state_dict(), strict=False)
     changed = clip()
     changed[:, 8] += 0.5
     with torch.no_grad():
-        assert torch.equal(encoder(clip()).pose, plain(clip()).pose)
-        assert not torch.allclose(encoder(clip()).embedding, encoder(changed).embedding, atol=1e-7)
+        before = encoder(clip())
+        torch.testing.assert_close(before.pose, plain(clip()).pose, rtol=0, atol=2e-6)
+        assert not torch.allclose(before.embedding, encoder(changed).embedding, atol=1e-7)
     encoder(clip()).embedding.sum().backward()
     assert all(p.grad is not None for key, p in encoder.named_parameters() if "readers" in key)
+    assert encoder.token_in_backbone == (name in CARRIES and not depth)
+    if encoder.token_in_backbone:
+        with torch.no_grad():
+            for key, gate in encoder.named_parameters():
+                gate += 0.5 * key.endswith("token_gate")
+            assert not torch.equal(encoder(clip()).pose, before.pose)
+
+
+def test_token_attends_to_all_frames_and_they_to_each_other() -> None:
+    """Against attention written out, with a gate of 0.3 for one head and 0 for the other."""
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 1, 2, 5, 4, dtype=torch.float64)
+    mask = torch.tensor([True, True, False, True, True])
+    gate = torch.tensor([0.3, 0.0], dtype=torch.float64)[:, None, None]
+    found = attend(q, k, v, mask[None, None, None], gate)[0]
+    for head in range(2):
+        for i in range(5):
+            keys = [j for j in range(5) if mask[j] and (i == 0 or j > 0)]
+            logits = [float(q[0, head, i] @ k[0, head, j]) / 2 for j in keys]
+            total = sum(math.exp(value) for value in logits)
+            expected = sum(
+                math.exp(value) / total * v[0, head, j]
+                for value, j in zip(logits, keys, strict=True)
+            )
+            if i:
+                expected = expected + gate[head, 0, 0] * v[0, head, 0]
+            torch.testing.assert_close(found[head, i], expected)
 
 
 @EVERY
@@ -131,6 +164,8 @@ def test_build_encoder_refuses_what_does_not_fit() -> None:
         build("mixste", num_heads=3)
     with pytest.raises(UserError, match=r"middle_layer \(3\) must be from 1 to the 2 stages"):
         build("mixste", class_token=True)
+    with pytest.raises(UserError, match=r"from 1 to the 2 stages that carry the token"):
+        build("pstmo", class_token=True)
     with pytest.raises(UserError, match="fused kernels are DSTformer's"):
         build("mixste").fuse()
     with pytest.raises(UserError, match="takes exactly 9"):
