@@ -317,7 +317,6 @@ def convert_peer(
         "frames": network.frames,
         "fps": PEER_FPS / peer.frame_step,
         "frame_step": peer.frame_step,
-        "pelvis_scored": peer.pelvis_scored,
         "normalization": "image",
         "unit_mm": {"m": 1000.0, "mm": 1.0, "image": None}[peer.units],
         "license": f"{peer.license}; research only, as the data it was trained on",

@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,7 +45,7 @@ def h36m(
     ] = False,
     family: Annotated[
         Literal["pstmo", "ktpformer"] | None,
-        arg(help="whose protocol on VideoPose3D's files; pstmo if not given"),
+        arg(help="whose protocol on VideoPose3D's files; else the checkpoint's, or pstmo"),
     ] = None,
     no_flip: NoFlip = False,
     frames: Frames = None,
@@ -66,16 +67,21 @@ def h36m(
     with _opened(data, ("h36m-sh", "h36m-cpn"), prepare_h36m) as pairs:
         if family and pairs.kind != "h36m-cpn":
             raise UserError(f"--family is for VideoPose3D's files, but {data} is {pairs.kind}")
+        model, base = _model(checkpoint, predictions, pairs, device)
+        if family:
+            notes += (f"NOT as the authors of {model.backbone} score",) if base else ()
+            window = {"frames": base.frames} if base else {}
+            base = replace(CPN_FAMILIES[family], **window)
         protocol = protocol_for(
-            *(pairs, CPN_FAMILIES[family] if family else None),
+            *(pairs, base),
             frames=frames,
             all_frames=all_frames,
-            flip=not no_flip,
+            flip=False if no_flip else None,
             notes=notes,
         )
         inputs = {"keypoints": keypoints, "overwrite_xy": overwrite_xy}
-        source, out = (checkpoint, predictions, inputs), (json_out, errors_dir)
-        _score(pairs, protocol, source, out, seed, batch_size, device, quiet)
+        source, out = (model, predictions, inputs), (json_out, errors_dir)
+        _score(pairs, protocol, source, out, seed, batch_size, quiet)
 
 
 def mpi_inf_3dhp(
@@ -89,9 +95,9 @@ def mpi_inf_3dhp(
         Literal["frames", "sequences"], arg(help="what every mean is taken over")
     ] = "frames",
     scale: Annotated[
-        Literal["constant", "image_width"],
+        Literal["constant", "image_width"] | None,
         arg(help="a network's unit: 1024 mm, or 1 mm a pixel of half the test image's width"),
-    ] = "constant",
+    ] = None,
     no_flip: NoFlip = False,
     frames: Frames = None,
     batch_size: BatchSize = 16,
@@ -107,17 +113,18 @@ def mpi_inf_3dhp(
         return prepare_3dhp(source, out, splits=("test",))
 
     with _opened(data, ("3dhp",), prepare) as pairs:
+        model, base = _model(checkpoint, predictions, pairs, device)
         counted = PAPER14 if joints == "paper14" else ALL17
         protocol = protocol_for(
-            pairs,
+            *(pairs, base),
             frames=frames,
-            flip=not no_flip,
+            flip=False if no_flip else None,
             average=average,
             joints=counted,
             scale=scale,
         )
-        source, out = (checkpoint, predictions, dict[str, Any]()), (json_out, errors_dir)
-        _score(pairs, protocol, source, out, 0, batch_size, device, quiet)
+        source, out = (model, predictions, dict[str, Any]()), (json_out, errors_dir)
+        _score(pairs, protocol, source, out, 0, batch_size, quiet)
 
 
 @contextmanager
@@ -138,28 +145,37 @@ def _opened(
         yield pairs
 
 
+def _model(
+    checkpoint: str | None, predictions: Path | None, pairs: Any, device: str
+) -> tuple[Any, Any]:
+    """The model of a checkpoint, and the protocol of its backbone's authors; else None."""
+    from actionpose.evaluation.paired import authors_protocol, load_model
+
+    if (checkpoint is None) == (predictions is None):
+        raise UserError("give --checkpoint, or --predictions, and not both")
+    if checkpoint is None:
+        return None, None
+    model = load_model(checkpoint, pairs.kind, device)
+    return model, authors_protocol(model, pairs)
+
+
 def _score(
     pairs: Any,
     protocol: Any,
-    source: tuple[str | None, Path | None, dict[str, Any]],
+    source: tuple[Any, Path | None, dict[str, Any]],
     out: tuple[Path | None, Path | None],
     seed: int,
     batch_size: int,
-    device: str,
     quiet: bool,
 ) -> None:
-    """Score a checkpoint with its inputs, or predictions; print, and write what is asked for."""
-    from dataclasses import replace
-
+    """Score a model with its inputs, or predictions; print, and write what is asked for."""
     from actionpose.evaluation import paired as datasets
     from actionpose.evaluation.error_analysis import write_error_analysis
     from actionpose.evaluation.predictions import load_predictions
     from actionpose.utils.files import write_json
 
-    checkpoint, predictions, inputs = source
+    model, predictions, inputs = source
     json_out, errors_dir = out
-    if (checkpoint is None) == (predictions is None):
-        raise UserError("give --checkpoint, or --predictions, and not both")
     if json_out and not json_out.absolute().parent.is_dir():  # before the work, not after it
         raise UserError(f"cannot write {json_out}: there is no folder {json_out.parent}")
     if errors_dir and errors_dir.exists():
@@ -168,10 +184,9 @@ def _score(
         raise UserError(f"--batch-size must be 1 or more, not {batch_size}")
     if protocol.frames < 1:
         raise UserError(f"--frames must be 1 or more, not {protocol.frames}")
-    in_units = checkpoint is not None
-    if checkpoint is not None:
-        model = datasets.load_model(checkpoint, pairs.kind, device)
+    if model is not None:
         datasets.check_window(model, protocol)
+        in_units = model.unit_mm == pairs.unit_mm
         protocol = replace(protocol, notes=protocol.notes + model.notes)
         predict = datasets.model_predict(model, pairs, protocol, **inputs)
         identity = {"checkpoint": model.identity}

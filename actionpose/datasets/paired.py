@@ -182,13 +182,12 @@ def covering_rows(videos: Iterable[VideoInfo], frames: int) -> tuple[IntArray, B
     return np.array(clips, dtype=np.int64), np.array(fresh)
 
 
-def centered_rows(videos: list[VideoInfo], rows: IntArray, frames: int) -> IntArray:
-    """(len(rows), frames): the window around each row, its video's ends repeated."""
-    starts = np.array([video.start for video in videos])
-    stops = np.array([video.stop for video in videos])
+def surrounding_rows(videos: list[VideoInfo], rows: IntArray, offsets: IntArray) -> IntArray:
+    """(len(rows), len(offsets)) at these places after each row, its video's ends repeated."""
+    starts, stops = np.array([(video.start, video.stop) for video in videos], dtype=np.int32).T
     video = np.searchsorted(stops, rows, side="right")
-    window = rows[:, None] + np.arange(frames) - frames // 2
-    return np.clip(window, starts[video, None], stops[video, None] - 1)
+    window = rows[:, None].astype(np.int32) + offsets.astype(np.int32)  # half of the memory
+    return np.clip(window, starts[video, None], stops[video, None] - 1, out=window)
 
 
 # ---- writing

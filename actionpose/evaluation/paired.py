@@ -6,6 +6,7 @@ score another than the peers' is written into its protocol line.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -17,9 +18,9 @@ from actionpose import checkpoint, model_hub
 from actionpose.datasets.paired import (
     PairedDataset,
     VideoInfo,
-    centered_rows,
     clip_rows,
     covering_rows,
+    surrounding_rows,
 )
 from actionpose.datasets.paired_clips import KeypointSource, input_of
 from actionpose.evaluation.protocols import (
@@ -38,6 +39,9 @@ from actionpose.evaluation.protocols import (
 from actionpose.geometry.camera import box_frame
 from actionpose.inference import flip_averaging
 from actionpose.models import Encoder
+from actionpose.models.dstformer import PoseOutput
+from actionpose.models.encoder import BackboneEncoder
+from actionpose.models.peers import PEERS
 from actionpose.skeletons import H36M17, H36M17_FEET, MPI_INF_3DHP17
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
@@ -92,13 +96,14 @@ def protocol_for(
     """The dataset's protocol with what the user changes, which its notes then say.
 
     Args:
-        base: in place of `PROTOCOLS`.
+        base: in place of `PROTOCOLS`; its notes stay.
         all_frames: score the rest of each video too.
         changes: of the fields of `Protocol`; None changes nothing.
 
     Raises:
         UserError: `all_frames` of a protocol that scores its frames anyway.
     """
+    notes = (*(base.notes if base else ()), *notes)
     if dataset.info.get("annotation") == "annot3":
         notes += ("annot3: NOT comparable with the tables, which use univ_annot3",)
     if forced := dataset.info.get("forced"):
@@ -135,12 +140,20 @@ def windows_of(dataset: PairedDataset, protocol: Protocol, seed: int = 0) -> Win
     if protocol.windows in ("covering", "padded"):
         rows, fresh = covering_rows(videos, protocol.frames)
         return Windows(rows, fresh | (protocol.windows == "padded"), 0)
+    if protocol.windows == "context":
+        rows, fresh = covering_rows(videos, protocol.frames)
+        margin = protocol.frames // 2
+        window = np.arange(-margin, protocol.frames + margin)
+        rows = surrounding_rows(dataset.videos, rows[:, 0], window)
+        return Windows(rows, np.pad(fresh, ((0, 0), (margin, margin))), 0)
     chosen = np.concatenate([np.arange(video.start, video.stop) for video in videos])
     if dataset.scored is not None:
         chosen = chosen[np.asarray(dataset.scored)[chosen]]
-    rows = centered_rows(dataset.videos, chosen, protocol.frames)
+    half = protocol.frames // 2
+    window = protocol.step * (np.arange(protocol.frames) - half)
+    rows = surrounding_rows(dataset.videos, chosen, window)
     middle = np.zeros(rows.shape, bool)
-    middle[:, protocol.frames // 2] = True
+    middle[:, half] = True
     return Windows(rows, middle, 0)
 
 
@@ -157,14 +170,30 @@ class Model:
     unit_mm: float | None
     identity: dict[str, Any]
     notes: tuple[str, ...] = ()
+    backbone: str = "dstformer"
+    frame_step: int = 1  # frames of a video from one frame of a clip to the next
+
+    def lift(self, keypoints: torch.Tensor, *, embed: bool, margins: bool) -> PoseOutput:
+        """The encoder's poses (B, T, 17, 3), or fewer (`BackboneEncoder.forward`), of H36M17.
+
+        Args:
+            keypoints: (B, T, 17, 3) of H36M17; networks that were trained on the joints of
+                MPI-INF-3DHP get them in that order.
+        """
+        modes = {"embed": embed} | ({"margins": True} if margins else {})
+        if self.backbone not in PEERS or PEERS[self.backbone].skeleton == H36M17.name:
+            output: PoseOutput = self.encoder(keypoints, **modes)
+            return output
+        order = h36m_indices(MPI_INF_3DHP17.joints)
+        pose = self.encoder(keypoints[:, :, order], **modes).pose
+        return PoseOutput(pose[:, :, np.argsort(order)], None)
 
 
 def load_model(name: str, kind: str, device: str = "auto") -> Model:
     """Load a checkpoint for a dataset of some kind.
 
     Raises:
-        UserError: no such checkpoint; one of another skeleton, whose unit is not the data's, or
-            that takes only some frames of a video.
+        UserError: no such checkpoint; one of another skeleton, or whose unit is not the data's.
     """
     device = choose_device(device)
     metric = kind != "h36m-sh"
@@ -185,15 +214,19 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
     else:
         identity |= {"step": meta.get("step")}
         normalization = meta.get("normalization", "image")
-        if (step := meta.get("frame_step", 1)) > 1:
-            raise UserError(
-                f"{name} takes one of {step} frames of a video: no protocol of this command does"
-            )
-        unit_mm, scored = meta.get("unit_mm"), meta.get("pelvis_scored", False)
-        notes = ("pelvis at zero, which the authors score as predicted",) if scored else ()
-        model = Model(encoder, meta.get("frames"), normalization, unit_mm, identity, notes)
+        backbone, unit_mm = meta["model"].get("backbone", "dstformer"), meta.get("unit_mm")
+        if skeleton == MPI_INF_3DHP17.name and unit_mm is None:  # 1024 where the image is 2048 wide
+            unit_mm = _ASSUMED_UNIT_MM
+        model = Model(
+            *(encoder, meta.get("frames"), normalization, unit_mm, identity),
+            backbone=backbone,
+            frame_step=meta.get("frame_step", 1),
+        )
+        if sees_windows(encoder):
+            model = replace(model, frames=encoder.max_frames)
     # a model with feet takes keypoints without
-    if skeleton not in (H36M17.name, H36M17_FEET.name) or encoder.num_body_joints != len(H36M17):
+    known = (H36M17.name, H36M17_FEET.name, *([MPI_INF_3DHP17.name] if kind == "3dhp" else []))
+    if skeleton not in known or encoder.num_body_joints != len(H36M17):
         raise UserError(
             f"{name} has another skeleton ({skeleton}, {encoder.num_joints} joints): "
             f"the prepared data have {H36M17.name}"
@@ -206,6 +239,38 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
         )
     model.encoder.to(device)
     return model
+
+
+def sees_windows(encoder: Encoder) -> bool:
+    """Whether a pose is that of one frame of a whole window."""
+    if not isinstance(encoder, BackboneEncoder):
+        return False
+    return encoder.backbone.center_only or encoder.backbone.length == "at_least"
+
+
+def authors_protocol(model: Model, dataset: PairedDataset) -> Protocol | None:
+    """How the authors of a model's backbone score it; None for DSTformer: as the dataset is scored.
+
+    On MPI-INF-3DHP and MotionBERT's file, the protocol is the dataset's, and the authors' are the
+    windows.
+    """
+    if model.backbone not in PEERS:
+        return None
+    peer, base = PEERS[model.backbone], PROTOCOLS[dataset.kind]
+    frames = model.frames or model.encoder.max_frames
+    base = replace(base, frames=frames, step=model.frame_step, notes=(f"of {model.backbone}",))
+    if dataset.kind == "3dhp":
+        image = peer.skeleton == MPI_INF_3DHP17.name and peer.units == "image"
+        return replace(base, scale="image_width" if image else base.scale)
+    if dataset.kind == "h36m-cpn":
+        # those who only use the other file predict all frames of a window
+        windows = "covering" if peer.windows == "full" else peer.windows
+        name = f"{base.name.rpartition(', ')[0]}, {windows} windows, pelvis: {peer.root}"
+        return replace(base, name=name, windows=windows, root=peer.root, flip=peer.flip)
+    if not sees_windows(model.encoder):
+        return base
+    notes = (*base.notes, "all frames, tails too: NOT the peers' protocol")
+    return replace(base, windows=peer.windows, notes=notes)
 
 
 def check_window(model: Model, protocol: Protocol) -> None:
@@ -239,6 +304,9 @@ def model_predict(
     """
     video_of_rows = dataset.video_of_rows()
     device = next(model.encoder.parameters()).device
+    margins = sees_windows(model.encoder) and protocol.windows in ("centered", "context")
+    margins &= protocol.frames == model.encoder.max_frames
+    lift = partial(model.lift, margins=margins)
 
     def predict(windows: Windows, places: IntArray) -> Array:
         rows = windows.rows[places]
@@ -249,8 +317,11 @@ def model_predict(
             box.normalize(clip) if box else clip for box, clip in zip(boxes, clips, strict=True)
         ]
         batch = torch.from_numpy(np.stack(normalized)).to(device)
-        pose = flip_averaging.predict(model.encoder, batch, flip=protocol.flip, root=protocol.root)
+        pose = flip_averaging.predict(lift, batch, flip=protocol.flip, root=protocol.root)
         result = pose.cpu().numpy().astype(np.float64)
+        margin = (rows.shape[1] - result.shape[1]) // 2  # which is in no window's middle
+        sides = ((0, 0), (margin, margin), (0, 0), (0, 0))
+        result = np.pad(result, sides, constant_values=np.nan)
         result *= np.array([box.unit_px if box else 1.0 for box in boxes])[:, None, None, None]
         if model.unit_mm and dataset.unit_mm:
             result *= model.unit_mm / dataset.unit_mm

@@ -41,18 +41,20 @@ class Protocol:
 
     name: str
     frames: int  # of a window
-    windows: Literal["full", "covering", "padded", "centered"]
+    windows: Literal["full", "covering", "padded", "context", "centered"]
     """full: one after another, a video's rest is unscored. covering: every frame once, the last
     window pushed back. padded: the same windows, but every frame of each counts, as often as it
     comes; a video that is shorter than a window is padded with its last frame, which counts too.
-    centered: one window a frame, of which the middle is taken."""
+    context: every frame once, each as the middle of a window of convolutions; the ends of a video
+    are repeated. centered: one window a frame, of which the middle is taken, ends repeated too."""
     average: Literal["actions", "frames", "sequences"]
     """actions: mean over the frames of an action, then over actions."""
+    step: int = 1  # frames of the video from one frame of a window to the next
     flip: bool = True  # average with the prediction of the mirrored input
     blocked: tuple[str, ...] = ()  # beginnings of the names of videos that are left out
-    root: Literal["zero", "keep"] = "zero"
-    """Of the predicted pelvis: set to 0, the other joints staying where they are, or left where it
-    was predicted. The target's is always 0."""
+    root: Literal["zero", "keep", "subtract"] = "zero"
+    """Of the predicted pelvis: set to 0, the other joints staying where they are, left where it was
+    predicted, or subtracted from all joints. The target's is always 0."""
     scale: Scale = "constant"
     """What a unit of a network on MPI-INF-3DHP is: 1024 mm, or 1 mm for each pixel of half the test
     image's width, 960 mm in TS5 and TS6 (MotionAGFormer)."""
@@ -63,6 +65,8 @@ class Protocol:
     def title(self) -> str:
         """One line that belongs under every number."""
         parts = [self.name, f"T = {self.frames}", "flip averaged" if self.flip else "no flip"]
+        if self.step > 1:
+            parts.insert(2, f"one of {self.step} frames")
         return ", ".join([*parts, *self.notes])
 
 

@@ -1,8 +1,10 @@
 """Poses averaged over each clip and its mirror image: here and nowhere else."""
 
+from collections.abc import Callable
+
 import torch
 
-from actionpose.models import Encoder
+from actionpose.models.dstformer import PoseOutput
 from actionpose.skeletons import skeleton_of
 
 _MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, confidence or depth
@@ -10,7 +12,11 @@ _MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, confidence or depth
 
 @torch.inference_mode()
 def predict(
-    encoder: Encoder, keypoints: torch.Tensor, *, flip: bool = True, root: str = "subtract"
+    encoder: Callable[..., PoseOutput],
+    keypoints: torch.Tensor,
+    *,
+    flip: bool = True,
+    root: str = "subtract",
 ) -> torch.Tensor:
     """Root-relative poses of normalized clips.
 

@@ -7,7 +7,7 @@ and runs nothing; NumPy objects beside the weights become `Inert`, which has no 
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +45,9 @@ class Peer:
         frames: of a clip, where the weights do not tell.
         license: of the weights.
         keypoints: the skeleton of keypoints, if it is another one.
-        pelvis_scored: the authors count the error of the predicted pelvis, too.
+        windows: which the authors score on Human3.6M, as in `evaluation.protocols.Protocol`.
+        root: what they do with the predicted pelvis.
+        flip: they average with the mirrored input.
     """
 
     cls: type[Backbone]
@@ -55,7 +57,9 @@ class Peer:
     frames: int | None = None
     license: str = "none stated"
     keypoints: str = ""
-    pelvis_scored: bool = False
+    windows: Literal["full", "covering", "padded", "context", "centered"] = "full"
+    root: Literal["zero", "keep", "subtract"] = "zero"
+    flip: bool = True
 
     @property
     def input_skeleton(self) -> str:
@@ -64,24 +68,24 @@ class Peer:
 
 
 _3DHP = MPI_INF_3DHP17.name
+_VIDEOPOSE3D = Peer(VideoPose3D, "m", license="CC BY-NC 4.0", windows="context", root="keep")
+_PSTMO = Peer(PSTMO, "m", 2, license="MIT", windows="centered")
 PEERS = {
-    "mixste": Peer(MixSTE, "m", pelvis_scored=True),
-    "ktpformer": Peer(KTPFormer, "m", pelvis_scored=True),
-    "videopose3d": Peer(VideoPose3D, "m", license="CC BY-NC 4.0", pelvis_scored=True),
-    "videopose3d-coco": Peer(
-        VideoPose3D, "m", license="CC BY-NC 4.0", keypoints=COCO17.name, pelvis_scored=True
-    ),
-    "stcformer": Peer(STCFormer, "m", 3, frames=81),
+    "mixste": Peer(MixSTE, "m", windows="padded", root="keep"),
+    "ktpformer": Peer(KTPFormer, "m", windows="padded", root="keep"),
+    "videopose3d": _VIDEOPOSE3D,
+    "videopose3d-coco": replace(_VIDEOPOSE3D, keypoints=COCO17.name),
+    "stcformer": Peer(STCFormer, "m", 3, frames=81, windows="centered"),
     "stcformer-3dhp": Peer(STCFormer3DHP, "mm", skeleton=_3DHP, frames=81),
     "motionagformer": Peer(MotionAGFormer, "image", license="Apache-2.0"),
     "motionagformer-3dhp": Peer(MotionAGFormer, "image", skeleton=_3DHP, license="Apache-2.0"),
     "tcpformer": Peer(TCPFormer, "image"),
     "tcpformer-3dhp": Peer(TCPFormer, "image", skeleton=_3DHP),
-    "pstmo": Peer(PSTMO, "m", 2, license="MIT"),
+    "pstmo": _PSTMO,
     "pstmo-3dhp": Peer(PSTMO, "mm", skeleton=_3DHP, license="MIT"),
-    "pstmo-coco": Peer(PSTMO, "m", 2, license="MIT", keypoints=COCO17.name),
-    "glagcn": Peer(GLAGCN, "m", pelvis_scored=True),
-    "diffpose": Peer(DiffPose, "m", license="MIT"),
+    "pstmo-coco": replace(_PSTMO, keypoints=COCO17.name),
+    "glagcn": Peer(GLAGCN, "m", windows="centered", root="keep"),
+    "diffpose": Peer(DiffPose, "m", license="MIT", windows="covering", root="subtract", flip=False),
     "diffpose-refiner": Peer(DiffPoseRefiner, "m", license="MIT"),
 }
 

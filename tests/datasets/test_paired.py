@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actionpose.datasets.paired import VideoInfo, centered_rows, clip_rows, covering_rows
+from actionpose.datasets.paired import VideoInfo, clip_rows, covering_rows, surrounding_rows
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference_outputs" / "losses.npz")
 
@@ -37,4 +37,6 @@ def test_covering_rows_of_short_and_long_videos() -> None:
     rows, scored = covering_rows([video(0, 7), video(7, 10)], 5)
     assert rows.tolist() == [[0, 1, 2, 3, 4], [2, 3, 4, 5, 6], [7, 8, 9, 9, 9]]
     assert rows[scored].tolist() == list(range(10))
-    assert centered_rows([video(0, 3)], np.array([0, 2]), 3).tolist() == [[0, 0, 1], [1, 2, 2]]
+    assert surrounding_rows(
+        [video(0, 3), video(3, 9)], np.array([0, 2, 3]), np.array([-1, 0, 1])
+    ).tolist() == [[0, 0, 1], [1, 2, 2], [3, 3, 4]]
