@@ -1,4 +1,4 @@
-"""Commands that compare trainings: `actionpose benchmark open`."""
+"""Commands that compare trainings: `actionpose benchmark open`, `benchmark zoo`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -71,6 +71,52 @@ def open_ablation(
             print(f"{trial.name}: {'done' if trial.done else 'training'}")
             run_trial(trial, corpora, split, quiet=quiet)
     text = markdown(summarize(read_all(out_dir), metric), metric)
+    print(text)
+    if not table_only:
+        with atomic_write(out_dir / "table.md") as path:
+            path.write_text(text + "\n", encoding="utf-8")
+        print(f"wrote   {out_dir / 'table.md'}")
+
+
+def backbones(
+    out_dir: Path = Path("runs/zoo"),
+    minutes: float = 30.0,
+    recipes: Path = Path("recipes/zoo"),
+    names: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (0,),
+    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus to score on")] = (),
+    costs_only: bool = False,
+    table_only: bool = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train and score backbones with equal CPU time, with and without action pretraining.
+
+    Resumes where it stopped: what is measured is not measured again.
+
+    Args:
+        out_dir: Folder of the runs.
+        minutes: CPU minutes that a network is trained for; pretraining takes half of them.
+        recipes: Folder with a recipe of two stages for each backbone.
+        names: Some of them; by default all, dstformer first.
+        seeds: Each network is trained with each.
+        data: May be repeated; by default data/open/cmu and data/open/hdm05.
+        costs_only: Measure parameters, multiply-adds and speed, print them, and stop.
+        table_only: Print the table of what is done, and stop.
+    """
+    from actionpose.datasets.corpus import open_corpus
+    from actionpose.experiments.backbones import costs, markdown, plan_trials, read_all, run_trial
+    from actionpose.utils.files import atomic_write
+
+    trials = plan_trials(out_dir, recipes, names=names, seeds=seeds, minutes=minutes)
+    if not table_only:
+        costs(out_dir, trials)
+    if not table_only and not costs_only:
+        folders = data or (Path("data/open/cmu"), Path("data/open/hdm05"))
+        corpora = [open_corpus(folder) for folder in folders]
+        for trial in trials:
+            print(f"{trial.name}: {'done' if trial.done else 'training'}", flush=True)
+            run_trial(trial, corpora, quiet=quiet)
+    text = markdown(costs(out_dir, trials), read_all(out_dir, minutes))
     print(text)
     if not table_only:
         with atomic_write(out_dir / "table.md") as path:

@@ -58,6 +58,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "evaluate h36m": "evaluate_paired.h36m",
         "evaluate 3dhp": "evaluate_paired.mpi_inf_3dhp",
         "benchmark open": "ablation.open_ablation",
+        "benchmark zoo": "ablation.backbones",
         "reproduce table1": "reproduce.table1",
         "reproduce table2": "reproduce.table2",
         "reproduce table3": "reproduce.table3",

@@ -5,6 +5,9 @@ finetune), the settings of that command that differ, and may have `based_on`, `e
 `expected_score`. Settings beside `stages` hold for every stage; those of the stage `based_on` hold
 where a stage has none of its own. Dictionaries such as `data.corpora` are replaced as a whole.
 
+`base` names another recipe, beside this one, whose settings and stages hold where this one has
+none.
+
 Stage N of the run FOLDER lies in FOLDER/N-NAME and starts from the last checkpoint of stage N - 1.
 """
 
@@ -84,7 +87,7 @@ def read_stages(path: Path, run: Path) -> list[Stage]:
     Raises:
         UserError: not a recipe with stages, or a stage that is not well defined.
     """
-    recipe = read_yaml(path)
+    recipe = _with_base(read_yaml(path), path)
     listed = recipe.pop("stages", None) if isinstance(recipe, dict) else None
     if not isinstance(listed, list) or not listed:
         raise UserError(
@@ -108,6 +111,18 @@ def read_stages(path: Path, run: Path) -> list[Stage]:
             config = replace(config, init=stages[-1].folder)
         stages.append(Stage(info, run / f"{number}-{info.name}", config))
     return [_with_recorded_init(stage) for stage in stages]
+
+
+def _with_base(recipe: Any, path: Path) -> Any:
+    if not isinstance(recipe, dict) or "base" not in recipe:
+        return recipe
+    base = recipe.pop("base")
+    if not isinstance(base, str):
+        raise UserError(f"{path}: base must be the name of a recipe, not {base!r}")
+    settings = read_yaml(path.parent / base)
+    if not isinstance(settings, dict) or "base" in settings:
+        raise UserError(f"{path}: {base} must be a recipe of its own, with no base")
+    return _merged(settings, recipe)
 
 
 def _check(

@@ -221,6 +221,23 @@ def test_train_refuses_bad_recipes_in_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
+def test_recipe_takes_what_it_lacks_from_its_base(recipe: Recipe, tmp_path: Path) -> None:
+    write(recipe, tmp_path / "base.yaml")
+    own = write({"base": "base.yaml", "model": {"dim": 32}}, tmp_path / "own.yaml")
+    model = {**recipe["model"], "dim": 32}
+    whole = write({**recipe, "model": model}, tmp_path / "whole.yaml")
+    found = stages.read_stages(own, tmp_path / "run")
+    assert found == stages.read_stages(whole, tmp_path / "run")
+    assert [stage.config.model.dim for stage in found] == [32, 32, 32]
+    for base, message in (
+        ("own.yaml", "own.yaml must be a recipe of its own, with no base"),
+        ("nothing.yaml", "cannot read the recipe .*nothing.yaml"),
+        (3, "base must be the name of a recipe, not 3"),
+    ):
+        with pytest.raises(UserError, match=message):
+            stages.read_stages(write({"base": base}, tmp_path / "b.yaml"), tmp_path / "run")
+
+
 def test_dry_run_lists_stages_with_minutes_and_state(
     recipe: Recipe,
     tmp_path: Path,

@@ -1,0 +1,283 @@
+"""Backbones side by side: what they cost and, trained with equal CPU time, how they err.
+
+A backbone is trained twice with the same budget: by fine-tuning alone, and by action pretraining
+for half of it. The budget becomes a number of steps by timing short trainings, in CPU time, so that
+other work on the machine changes nothing and the learning rate falls to its end. What is done lies
+in a folder and is not done again.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from actionpose.config import FinetuneConfig, PretrainConfig
+from actionpose.datasets.corpus import Corpus
+from actionpose.evaluation.open_benchmark import UNUSUAL, evaluate_open, model_predict
+from actionpose.inference.predictor import ActionPose
+from actionpose.metrics.bootstrap import bootstrap
+from actionpose.models import build_encoder
+from actionpose.training import finetune, pretrain
+from actionpose.training.stages import read_stages
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import write_json
+from actionpose.utils.json_files import read_json, typed
+
+REFERENCE = "dstformer"
+SCORES, PLAN, COSTS = "scores.json", "plan.json", "costs.json"
+SPLITS = ("val", UNUSUAL)
+CONDITIONS = {"alone": "fine-tuning alone", "pretrained": "half of the time action pretraining"}
+PROBE_STEPS = (4, 16)  # of the two trainings whose difference times a step
+TIMED_FRAMES, ROUNDS = 81, 7
+SCORED_OF = 8  # windows of a split, the first; as many networks are scored as are trained
+
+Config = PretrainConfig | FinetuneConfig
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A backbone in one condition with one seed; `configs` are its trainings, in order."""
+
+    backbone: str
+    condition: str
+    seed: int
+    minutes: float
+    folder: Path
+    configs: tuple[Config, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.backbone}, {CONDITIONS[self.condition]}, seed {self.seed}"
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / SCORES).is_file()
+
+
+def plan_trials(
+    out: Path, recipes: Path, *, names: Sequence[str], seeds: Sequence[int], minutes: float
+) -> list[Trial]:
+    """The trials, both conditions of a backbone and seed together, DSTformer's first.
+
+    Raises:
+        UserError: no such recipe, one that is not pretraining and then fine-tuning, no seed, or no
+            time.
+    """
+    known = sorted(path.stem for path in recipes.glob("*.yaml") if path.stem != "base")
+    if not known or REFERENCE not in known:
+        raise UserError(f"{recipes} has no recipe {REFERENCE}.yaml to compare with")
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"there is no recipe {unknown[0]!r}; there are {', '.join(known)}")
+    if minutes <= 0 or not seeds:
+        raise UserError("give minutes above 0, and at least one seed")
+    trials = []
+    chosen = list(dict.fromkeys(names or (REFERENCE, *known)))
+    for seed in seeds:
+        for name in chosen:
+            stages = [stage.config for stage in read_stages(recipes / f"{name}.yaml", out / name)]
+            if [type(config) for config in stages] != [PretrainConfig, FinetuneConfig]:
+                raise UserError(
+                    f"{recipes / name}.yaml must have two stages, pretrain and finetune"
+                )
+            first, second = (_seeded(config, seed) for config in stages)
+            alone = replace(second, init=None, model=replace(second.model, class_token=False))
+            for condition, configs in (("alone", (alone,)), ("pretrained", (first, second))):
+                folder = out / name / condition / f"seed_{seed}"
+                trials.append(Trial(name, condition, seed, minutes, folder, configs))
+    return trials
+
+
+def _seeded(config: Config, seed: int) -> Any:
+    return replace(config, training=replace(config.training, seed=seed))
+
+
+# ---- what a network costs
+
+
+def costs(out: Path, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
+    """Parameters, multiply-adds a frame and frames a second of each backbone, and of DSTformer.
+
+    Measured once, all in one run, for lifting alone on one thread: clips of 81 frames, in as many
+    pieces as the network takes. Speed is in CPU time, in turns; `ratio` is the median over the
+    rounds of DSTformer's time over the network's.
+    """
+    path = out / COSTS
+    configs = {trial.backbone: trial.configs[0].model for trial in trials}
+    if path.is_file():
+        known = typed(dict[str, dict[str, float]], read_json(path), str(path))
+        if configs.keys() <= known.keys():
+            return known
+    if REFERENCE not in configs:
+        raise UserError(f"measure {REFERENCE} first, or leave out names")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = _measured({name: asdict(config) for name, config in configs.items()})
+    finally:
+        torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, found)
+    return found
+
+
+def _measured(settings: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    runs, found = {}, {}
+    for name, own in settings.items():
+        encoder = build_encoder(**own | {"class_token": False}).eval()
+        pieces = -(-TIMED_FRAMES // own["max_frames"])
+        clips = torch.rand(pieces, own["max_frames"], encoder.num_joints, 3)
+        runs[name] = _lifting(encoder, clips)
+        # the products of attention are only counted where they are written out
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            runs[name]()
+        frames = clips.shape[0] * clips.shape[1]
+        found[name] = {
+            "parameters": sum(p.numel() for p in encoder.parameters() if p.requires_grad),
+            "macs_per_frame": counter.get_total_flops() / 2 / frames,
+            "frames": frames,
+        }
+    rounds = [{name: _cpu_seconds(run) for name, run in runs.items()} for _ in range(ROUNDS)]
+    for name, row in found.items():
+        row["frames_per_s"] = row.pop("frames") / median(seconds[name] for seconds in rounds)
+        row["ratio"] = median(seconds[REFERENCE] / seconds[name] for seconds in rounds)
+    return found
+
+
+def _lifting(encoder: Any, clips: torch.Tensor) -> Callable[[], object]:
+    @torch.inference_mode()
+    def lift() -> object:
+        return encoder(clips, embed=False).pose
+
+    return lift
+
+
+def _cpu_seconds(run: Callable[[], object]) -> float:
+    started = time.process_time()
+    run()
+    return time.process_time() - started
+
+
+# ---- how a trained network errs
+
+
+def run_trial(trial: Trial, corpora: Sequence[Corpus], *, quiet: bool = False) -> None:
+    """Train and score a trial, or go on with it; one that is done stays as it is.
+
+    Raises:
+        KeyboardInterrupt: a training was asked to stop; it is saved.
+        UserError: see `pretrain`, `finetune` and `evaluate_open`.
+    """
+    if trial.done:
+        return
+    steps = _steps(trial)
+    folder = trial.folder
+    for number, (config, count) in enumerate(zip(trial.configs, steps, strict=True), 1):
+        init = folder / str(number - 1) if number > 1 else config.init
+        last = folder / str(number)
+        outcome = _train(_of_steps(replace(config, init=init), count), last, quiet)
+        if outcome.status != "finished":
+            raise KeyboardInterrupt
+    predict = model_predict(ActionPose.from_pretrained(last))
+    windows = {}
+    for split in SPLITS:
+        if own := [corpus for corpus in corpora if corpus.motions(split)]:
+            windows[split] = evaluate_open(predict, own, split, every=SCORED_OF)["windows"]
+    about = {key: getattr(trial, key) for key in ("backbone", "condition", "seed", "minutes")}
+    write_json(folder / SCORES, {**about, "steps": steps, "windows": windows})
+
+
+def _steps(trial: Trial) -> list[int]:
+    """Of each training, so that all together take the minutes; the first call's are kept."""
+    path = trial.folder / PLAN
+    if not path.is_file():
+        share = 60 * trial.minutes / len(trial.configs)
+        seconds = [seconds_per_step(config, trial.folder / "probe") for config in trial.configs]
+        steps = [max(1, round(share / each)) for each in seconds]
+        trial.folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"steps": steps, "seconds_per_step": seconds, "minutes": trial.minutes})
+    plan = typed(dict[str, Any], read_json(path), str(path))
+    if plan["minutes"] != trial.minutes:
+        raise UserError(
+            f"{trial.folder} was begun for {plan['minutes']:g} minutes: use another out_dir"
+        )
+    return [int(count) for count in plan["steps"]]
+
+
+def seconds_per_step(config: Config, folder: Path) -> float:
+    """CPU seconds of a step of training, from two short trainings in a folder that is removed."""
+    times = []
+    for count in PROBE_STEPS:
+        probe = _of_steps(replace(config, init=None), count)
+        times.append(_cpu_seconds(lambda: _train(probe, folder, True)))  # noqa: B023, called here
+        shutil.rmtree(folder)
+    return max((times[1] - times[0]) / (PROBE_STEPS[1] - PROBE_STEPS[0]), 1e-3)
+
+
+def _of_steps(config: Config, steps: int) -> Any:
+    stage = pretrain if isinstance(config, PretrainConfig) else finetune
+    per_epoch = max(1, stage.clips_per_epoch(config) // config.training.batch_size)
+    return replace(config, training=replace(config.training, epochs=steps / per_epoch))
+
+
+def _train(config: Config, folder: Path, quiet: bool) -> Any:
+    if isinstance(config, PretrainConfig):
+        return pretrain.pretrain(config, folder, quiet=quiet)
+    return finetune.finetune(config, folder, quiet=quiet)
+
+
+# ---- the table
+
+
+def read_all(out: Path, minutes: float) -> list[dict[str, Any]]:
+    """The scores of all trials in a folder that are done, of this budget alone.
+
+    Raises:
+        UserError: one is damaged, or of another budget.
+    """
+    found = []
+    for path in sorted(out.glob(f"*/*/seed_*/{SCORES}")):
+        scores = typed(dict[str, Any], read_json(path), str(path))
+        if scores.get("minutes") != minutes:
+            raise UserError(f"{path} is of {scores.get('minutes')} minutes, not {minutes:g}")
+        found.append(scores)
+    return found
+
+
+def markdown(cost: Mapping[str, Mapping[str, float]], found: Sequence[dict[str, Any]]) -> str:
+    """A line for each backbone, millimeters of MPJPE / P-MPJPE; the difference that pretraining
+    makes to MPJPE is taken window by window of the same seed, with a 95 % bootstrap interval."""
+    head = ["backbone", "parameters", "M MACs a frame", "frames/s", "× DSTformer"]
+    for split in SPLITS:
+        head += [f"{split}, alone", f"{split}, pretrained", "difference"]
+    rows = [head, ["---"] * len(head)]
+    for name, row in cost.items():
+        cells = [name, f"{row['parameters'] / 1e6:.2f} M", f"{row['macs_per_frame'] / 1e6:.1f}"]
+        cells += [f"{row['frames_per_s']:.0f}", f"{row['ratio']:.2f}"]
+        for split in SPLITS:
+            cells += _cells([one for one in found if one["backbone"] == name], split)
+        rows.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _cells(own: Sequence[dict[str, Any]], split: str) -> list[str]:
+    """Both conditions of a backbone, and their difference."""
+    values: dict[str, dict[int, Any]] = {name: {} for name in CONDITIONS}
+    for scores in own:
+        if split in scores["windows"]:
+            table = [[w["mpjpe_mm"], w["p_mpjpe_mm"]] for w in scores["windows"][split].values()]
+            values[scores["condition"]][scores["seed"]] = np.array(table)
+    cells = []
+    for by_seed in values.values():
+        means = [table.mean(axis=0) for table in by_seed.values()]
+        cells.append(" / ".join(f"{mean:.1f}" for mean in np.mean(means, axis=0)) if means else "")
+    alone, pretrained = values.values()
+    pairs = [pretrained[seed][:, 0] - alone[seed][:, 0] for seed in alone.keys() & pretrained]
+    return [*cells, f"{bootstrap(np.stack(pairs)):+}" if pairs else ""]
