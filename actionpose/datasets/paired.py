@@ -187,7 +187,7 @@ def surrounding_rows(videos: list[VideoInfo], rows: IntArray, offsets: IntArray)
     starts, stops = np.array([(video.start, video.stop) for video in videos], dtype=np.int32).T
     video = np.searchsorted(stops, rows, side="right")
     window = rows[:, None].astype(np.int32) + offsets.astype(np.int32)  # half of the memory
-    return np.clip(window, starts[video, None], stops[video, None] - 1, out=window)
+    return np.clip(window, starts[video, None], stops[video, None] - 1)
 
 
 # ---- writing

@@ -95,7 +95,7 @@ def plan_trials(
     return trials
 
 
-def _seeded(config: Config, seed: int) -> Any:
+def _seeded(config: Any, seed: int) -> Any:
     return replace(config, training=replace(config.training, seed=seed))
 
 
@@ -221,7 +221,7 @@ def seconds_per_step(config: Config, folder: Path) -> float:
     return max((times[1] - times[0]) / (PROBE_STEPS[1] - PROBE_STEPS[0]), 1e-3)
 
 
-def _of_steps(config: Config, steps: int) -> Any:
+def _of_steps(config: Any, steps: int) -> Any:
     stage = pretrain if isinstance(config, PretrainConfig) else finetune
     per_epoch = max(1, stage.clips_per_epoch(config) // config.training.batch_size)
     return replace(config, training=replace(config.training, epochs=steps / per_epoch))

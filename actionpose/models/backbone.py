@@ -83,8 +83,8 @@ class Backbone(nn.Module, ABC):
         """
         self.carries_token = True
         for attention in self.token_readers():
-            gate = torch.zeros(int(attention.num_heads), 1, 1)
-            attention.token_gate = nn.Parameter(gate)
+            num_heads: Any = attention.num_heads
+            attention.token_gate = nn.Parameter(torch.zeros(num_heads, 1, 1))
 
     def with_token(self, state: State, token: Tensor) -> State:
         """The state before the first stage with a token (1, J', D)."""

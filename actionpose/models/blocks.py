@@ -53,6 +53,8 @@ def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
 class Attention(nn.Module):
     """Multi-head self-attention over the middle axis of (N, L, D)."""
 
+    token_gate: nn.Parameter | None
+
     def __init__(self, dim: int, num_heads: int, qkv_bias: bool = True):
         super().__init__()
         self.num_heads = num_heads
@@ -86,6 +88,8 @@ class CrossAttention(nn.Module):
     With a gate (H, 1, 1), the last of the M is a token: it has no weight, and its value times the
     gate is added, as in `attend`.
     """
+
+    token_gate: nn.Parameter | None
 
     def __init__(self, dim: int, num_heads: int):
         super().__init__()
@@ -158,6 +162,8 @@ class StdNorm(nn.Module):
 
 class SeparateAttention(nn.Module):
     """`Attention` with a linear layer each for queries, keys, values and the result."""
+
+    token_gate: nn.Parameter | None
 
     def __init__(self, dim: int, num_heads: int):
         super().__init__()

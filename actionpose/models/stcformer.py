@@ -80,6 +80,8 @@ class CrissCrossAttention(nn.Module):
     joint's body part.
     """
 
+    token_gate: nn.Parameter | None
+
     def __init__(self, dim: int, variant: Variant):
         super().__init__()
         self.variant, self.num_heads = variant, variant.num_heads

@@ -6,6 +6,7 @@ Weights, gradients and statistics follow the recipe by which the outputs were ma
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -80,6 +81,13 @@ def buffer_sums(network: nn.Module, spec: Spec) -> Tensor:
     buffers = dict(network.named_buffers())
     names = [name for name in spec["buffers"] if "running" in name]
     return torch.stack([buffers[name].sum() for name in names])
+
+
+def on_meta(cls: type[nn.Module], **sizes: Any) -> nn.Module:
+    """A network without memory; random numbers there would take seconds to prepare."""
+    undrawn = dict.fromkeys(("normal_", "trunc_normal_", "kaiming_uniform_"), lambda x, *_, **__: x)
+    with torch.device("meta"), patch.multiple(nn.init, **undrawn):
+        return cls(**sizes)
 
 
 def without_dropout(network: nn.Module) -> nn.Module:

@@ -13,6 +13,7 @@ from helpers.parity_vectors import (
     buffer_sums,
     gradient_sums,
     official,
+    on_meta,
     tiny,
     weights,
     without_dropout,
@@ -231,8 +232,7 @@ def test_backbone_batch_statistics_are_the_peers(name: str) -> None:
 def test_official_weights_fit(parity_data: Path, name: str, variant: str) -> None:
     """Names and shapes, all of them."""
     spec, _ = official(parity_data, name, variant)
-    with torch.device("meta"):
-        network = CASES[name].cls(**arguments(name, spec))
+    network = on_meta(CASES[name].cls, **arguments(name, spec))
     expected = {key: tuple(shape) for key, shape, *_ in spec["tensors"]}
     assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == expected
 

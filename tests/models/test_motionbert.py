@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.parity_vectors import assert_close
+from helpers.parity_vectors import assert_close, on_meta
 from torch import Tensor
 
 from actionpose.checkpoint import load_motionbert
@@ -115,35 +115,33 @@ FULL = {"dim": 512, "mlp_ratio": 2, "class_token": False}
 LITE = {"dim": 256, "mlp_ratio": 4, "class_token": False}
 
 
-def on_meta(**sizes: int) -> PoseEncoder:
-    with torch.device("meta"):
-        return PoseEncoder(**sizes)
-
-
 @pytest.mark.parametrize(("name", "sizes"), [("lite", LITE), ("full", FULL)])
 def test_encoder_of_full_size_is_motionberts(
     parity_data: Path, name: str, sizes: dict[str, int]
 ) -> None:
     reference = arrays(parity_data / f"dstformer_{name}_T27.npz")
-    shapes = {key: tuple(value.shape) for key, value in on_meta(**sizes).state_dict().items()}
+    shapes = {
+        key: tuple(value.shape) for key, value in on_meta(PoseEncoder, **sizes).state_dict().items()
+    }
     encoder = load_motionbert(weights_by_recipe(shapes))
     assert_states(encoder, reference)
     with torch.no_grad():
         assert_close(encoder(reference["x"]).pose, reference["y64"], 1e-5)
-        one = reference["x"][:1].double()
-        assert_close(encoder.double()(one).pose, reference["y64"][:1], 1e-10)
+        if name == "lite":  # the same code; of the full size it takes seconds
+            one = reference["x"][:1].double()
+            assert_close(encoder.double()(one).pose, reference["y64"][:1], 1e-10)
 
 
 @pytest.mark.parametrize(("sizes", "parameters"), [(FULL, 42_466_317), (LITE, 16_001_549)])
 def test_encoder_has_motionberts_parameters(sizes: dict[str, int], parameters: int) -> None:
-    encoder = on_meta(**sizes)
+    encoder = on_meta(PoseEncoder, **sizes)
     assert sum(parameter.numel() for parameter in encoder.parameters()) == parameters
     assert len(encoder.state_dict()) == 260
 
 
 def test_class_token_adds_parameters() -> None:
     """17 x 512 of the token; of the pooling a norm, 512 to 512, a norm, and 17 to 1."""
-    count = sum(parameter.numel() for parameter in on_meta().parameters())
+    count = sum(parameter.numel() for parameter in on_meta(PoseEncoder).parameters())
     assert count - 42_466_317 == 8_704 + 1_024 + 262_656 + 1_024 + 18
 
 
