@@ -3,16 +3,19 @@
 Meters, x right, y up, z towards the viewer (`Axes.Y_UP`), the floor at y = 0.
 """
 
+import math
+
 import numpy as np
 
 from actionpose.postprocessing.common import positions
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
-from actionpose.utils.typing import Array, IntArray
+from actionpose.utils.typing import Array
 
 FLOOR_PERCENTILE = 5  # of the lowest joint over time: a stray joint does not lower the floor
 CLEARANCE_M = 0.04  # of the lowest joint's center above the floor, so that limbs are not cut by it
 SPACING_M = 1.2  # between persons whose places are unknown
+MAX_ROW = 12  # persons side by side; more stand in rows
 GRID_M = 0.5  # between the lines of the floor
 
 
@@ -21,7 +24,7 @@ def scene_positions(result: Result) -> tuple[Array, Array]:
 
     With `root_m`, persons stand where they are, the scene is moved to the origin and there is one
     floor. Without it nobody's place is known: each stands on the floor, side by side in the order
-    of the image.
+    of the image; more than `MAX_ROW` in rows, who is lower in the image in front.
 
     Returns:
         (P, T, J, 3) meters, NaN where a person is not visible, and the (P, 3) offsets that were
@@ -43,18 +46,27 @@ def scene_positions(result: Result) -> tuple[Array, Array]:
         if lowest.size:
             offset[group, 1] = np.percentile(lowest, FLOOR_PERCENTILE) - CLEARANCE_M
     if result.root_m is None:
-        offset[:, 0] = -SPACING_M * (_order_in_image(result) - (len(pose) - 1) / 2)
+        offset[:, [0, 2]] -= SPACING_M * _places_in_rows(result)
     else:
         offset[:, [0, 2]] = np.nanmedian(pose[..., [0, 2]], axis=(0, 1, 2))
     return pose - offset[:, None, None], offset
 
 
-def _order_in_image(result: Result) -> IntArray:
-    """(P,) 0 for the person furthest left in the image, and so on."""
+def _places_in_rows(result: Result) -> Array:
+    """(P, 2) column and row of each person in the order of the image, around 0."""
     visible = (result.keypoints_px[..., 2] > 0) & result.valid[..., None]
-    x_px = np.where(visible, result.keypoints_px[..., 0], 0).sum(axis=(1, 2))
-    mean_px = x_px / np.maximum(visible.sum(axis=(1, 2)), 1)
-    return np.argsort(np.argsort(mean_px, kind="stable"), kind="stable")
+    px = np.where(visible[..., None], result.keypoints_px[..., :2], 0).sum(axis=(1, 2))
+    x, y = (px / np.maximum(visible.sum(axis=(1, 2)), 1)[:, None]).T
+    num = len(px)
+    columns = num if num <= MAX_ROW else math.ceil(math.sqrt(2 * num))
+    row = np.argsort(np.argsort(y, kind="stable"), kind="stable") // columns
+    place = np.empty((num, 2))
+    for r in range(row.max() + 1):
+        members = np.flatnonzero(row == r)
+        members = members[np.argsort(x[members], kind="stable")]
+        place[members, 0] = np.arange(len(members)) - (len(members) - 1) / 2
+    place[:, 1] = row - row.max() / 2
+    return place
 
 
 def view_rotation(*, azimuth_deg: float, elevation_deg: float) -> Array:

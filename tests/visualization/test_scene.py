@@ -47,6 +47,17 @@ def test_scene_without_a_path_is_in_the_order_of_the_image(waving: Waving) -> No
     np.testing.assert_allclose(x, [SPACING_M, 0, -SPACING_M])
 
 
+def test_scene_of_a_crowd_is_in_rows(waving: Waving) -> None:
+    result = waving(persons=30, frames=1)
+    result.keypoints_px[:15, ..., 1] += 500  # nearer
+    joints, _ = scene_positions(result)
+    x, z = joints[:, 0, 0, 0], joints[:, 0, 0, 2]
+    assert len(np.unique(z.round(3))) == 4 and np.ptp(x) == pytest.approx(7 * SPACING_M)
+    assert z[:15].min() >= z[15:].max()
+    distance = np.linalg.norm(joints[:, None, 0, 0] - joints[:, 0, 0], axis=-1)
+    assert distance[~np.eye(30, dtype=bool)].min() > 0.99 * SPACING_M
+
+
 def test_scene_with_a_path_keeps_distances(waving: Waving) -> None:
     root = np.zeros((2, 8, 3))
     root[0, :, 0], root[1, :, 0] = -1, 2

@@ -3,8 +3,8 @@
 // the viewer; meters.
 
 import {
-  Color, CylinderGeometry, DirectionalLight, DoubleSide, Group, HemisphereLight, Mesh, MeshStandardMaterial,
-  PCFShadowMap, PerspectiveCamera, PlaneGeometry, Scene, ShaderMaterial, ShadowMaterial,
+  Color, CylinderGeometry, DirectionalLight, DoubleSide, Group, HemisphereLight, InstancedMesh, Matrix4, Mesh,
+  MeshStandardMaterial, Object3D, PCFShadowMap, PerspectiveCamera, PlaneGeometry, Scene, ShaderMaterial, ShadowMaterial,
   SphereGeometry, Vector3, WebGLRenderer,
 } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
@@ -113,8 +113,42 @@ const up = new Vector3(0, 1, 0);
 const a = new Vector3();
 const b = new Vector3();
 const along = new Vector3();
-const sphere = new SphereGeometry(1, 32, 20);
-const tube = new CylinderGeometry(1, 1, 1, 24, 1, true);
+const isCrowd = numPersons > 20; // without names over heads, and of fewer triangles
+const nowhere = new Matrix4().makeScale(0, 0, 0);
+
+/** Equal meshes of everybody, drawn at once. */
+class Instances {
+  constructor(geometry, look = {}) {
+    const material = new MeshStandardMaterial({ roughness: 0.5, metalness: 0, ...look });
+    this.mesh = new InstancedMesh(geometry, material, numPersons * (numJoints + 1));
+    this.mesh.castShadow = true;
+    this.mesh.frustumCulled = false;
+    this.parts = [];
+  }
+
+  /** An object whose place, size and color one of the meshes takes. */
+  part(group, color) {
+    const part = new Object3D();
+    part.userData = { own: new Color(color), color: new Color(color) };
+    group.add(part);
+    this.parts.push(part);
+    return part;
+  }
+
+  update() {
+    this.mesh.count = this.parts.length;
+    this.parts.forEach((part, i) => {
+      const isVisible = part.visible && part.parent.visible;
+      if (isVisible) part.updateMatrix();
+      this.mesh.setMatrixAt(i, isVisible ? part.matrix : nowhere);
+      this.mesh.setColorAt(i, part.userData.color);
+    });
+    this.mesh.instanceMatrix.needsUpdate = this.mesh.instanceColor.needsUpdate = true;
+  }
+}
+
+const spheres = new Instances(new SphereGeometry(1, ...(isCrowd ? [10, 7] : [32, 20])));
+const tubes = new Instances(new CylinderGeometry(1, 1, 1, isCrowd ? 7 : 24, 1, true));
 
 const radius = (joint) => BONE_RADIUS_M * (SLIM[data.joints[joint].split("_").at(-1)] ?? 1);
 
@@ -124,19 +158,11 @@ class Body {
   constructor(person) {
     this.person = person;
     this.group = new Group();
-    const part = (geometry, color) => {
-      const mesh = new Mesh(geometry, new MeshStandardMaterial({ color: color, roughness: 0.5, metalness: 0 }));
-      mesh.userData.color = new Color(color);
-      mesh.castShadow = true;
-      mesh.frustumCulled = false;
-      this.group.add(mesh);
-      return mesh;
-    };
-    this.joints = data.joints.map((_, joint) => part(sphere, data.colors[joint]));
-    this.bones = data.bones.map(([child]) => part(tube, data.colors[child]));
+    this.joints = data.joints.map((_, joint) => spheres.part(this.group, data.colors[joint]));
+    this.bones = data.bones.map(([child]) => tubes.part(this.group, data.colors[child]));
     const [nose, top] = ["nose", "head"].map((name) => data.joints.indexOf(name));
     this.head = data.bones.some(([child, parent]) => child === top && parent === nose)
-      ? { nose, top, mesh: part(sphere, data.colors[top]) }
+      ? { nose, top, mesh: spheres.part(this.group, data.colors[top]) }
       : null;
   }
 
@@ -169,7 +195,7 @@ class Body {
   /** Its own color, paler the lower the confidence. */
   color(mesh, level) {
     const alpha = state.showConfidence ? 0.15 + 0.85 * Math.min(level / 0.8, 1) : 1;
-    mesh.material.color.copy(pale).lerp(mesh.userData.color, alpha);
+    mesh.userData.color.copy(pale).lerp(mesh.userData.own, alpha);
   }
 
   /** Lay a unit mesh along a line. */
@@ -240,9 +266,9 @@ class View3D {
     this.floor = floor();
     this.scene.add(this.floor.shade, this.floor.grid);
     this.bodies = data.track_id.map((_, person) => new Body(person));
-    this.bodies.forEach((body) => this.scene.add(body.group));
+    this.scene.add(spheres.mesh, tubes.mesh);
 
-    this.labels = numPersons < 2 ? [] : data.track_id.map((id) => {
+    this.labels = numPersons < 2 || isCrowd ? [] : data.track_id.map((id) => {
       const label = document.createElement("span");
       label.textContent = `#${id}`;
       $("labels").append(label);
@@ -285,7 +311,7 @@ class View3D {
     }
     if (state.person !== null) return { width, height }; // followed wherever it goes
     const reach = Math.max(...Object.values(spread).map(([low, high]) => high - low), 0);
-    return { width: width + Math.min(reach, 8), height };
+    return { width: width + Math.min(reach, isCrowd ? 24 : 8), height };
   }
 
   /** Keep one person in the middle; several walk about in a view that stays. */
@@ -330,9 +356,11 @@ class View3D {
   update(fraction) {
     this.follow(fraction);
     this.bodies.forEach((body) => body.update(state.frame, fraction));
+    spheres.update();
+    tubes.update();
     this.sun.target.position.copy(this.center);
     this.sun.position.copy(this.center).add(b.set(1.6, 5, 2.2));
-    const reach = numPersons > 1 && state.person === null ? 6 : 2;
+    const reach = numPersons < 2 || state.person !== null ? 2 : isCrowd ? 16 : 6;
     Object.assign(this.sun.shadow.camera, { left: -reach, right: reach, top: reach, bottom: -reach });
     this.sun.shadow.camera.updateProjectionMatrix();
     this.floor.grid.material.uniforms.center.value.copy(this.center);
