@@ -68,6 +68,7 @@ def lift(
     jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
     executor: str = "local",
     detector: str = "mediapipe",
+    max_people: int = 4,
     persons: str = "all",
     person_order: str = "largest",
     max_gap: float = 0.5,
@@ -100,7 +101,8 @@ def lift(
         skip_existing: Leave out inputs of which all outputs are there.
         jobs: Processes that work at once; with --executor ray, actors.
         executor: local, or ray: on a Ray cluster, whose address is in RAY_ADDRESS.
-        detector: For videos: mediapipe (one person), rtmlib (several), or the path of an .onnx.
+        detector: For videos: mediapipe, rtmlib (both several people), or the path of an .onnx.
+        max_people: That mediapipe looks for in a frame; for one person, 1 is faster.
         persons: "all", or a number: the first ones in --person-order.
         person_order: largest (in the image, summed over time), first (to appear), most-moving.
         max_gap: Seconds of absence that are filled from both sides; they stay marked as not valid.
@@ -118,6 +120,7 @@ def lift(
     """
     reading = {
         "detector": detector,
+        "max_people": max_people,
         "format": format,
         "skeleton": skeleton,
         "image_size": None if image_size is None else parse_size(image_size),

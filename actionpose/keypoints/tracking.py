@@ -133,6 +133,18 @@ def track(
     return person
 
 
+def similarity(person: Array, people: Array) -> Array:
+    """(N,) of (K, 3) keypoints to (N, K, 3): 0 nothing in common, 1 in the same place.
+
+    The mean of OKS and IoU, as between the frames of a track.
+    """
+    (points, visible, size), (others, also_visible, sizes) = (
+        (p[..., :2], p[..., 2] > 0, np.maximum(_size(p[..., :2], p[..., 2] > 0), 1.0))
+        for p in (person[None], people)
+    )
+    return _similarities(points, visible, size, others, also_visible, sizes)[0]
+
+
 def _similarities(
     expected: Array, visible: BoolArray, size: Array, points: Array, others: BoolArray, sizes: Array
 ) -> Array:

@@ -2,7 +2,7 @@
 
 | name | people | joints | needs |
 |---|---|---|---|
-| mediapipe | one | mediapipe33 | the extra `video`; its model is in the wheel: no download |
+| mediapipe | several | mediapipe33 | the extra `video`; its model is in the package: no download |
 | rtmlib | all | halpe26 | the extra `rtmlib`; downloads its models at the first use |
 | PATH.onnx | one | by their number | the extras `video` and `onnx`; a SimCC model |
 
@@ -12,8 +12,6 @@ A detector looks at one frame: identities are for `tracking.py`, smoothing for `
 import contextlib
 import io
 import os
-import warnings
-from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,12 +20,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from actionpose.skeletons import COCO17, COCO23, HALPE26, MEDIAPIPE33, Skeleton
+from actionpose.skeletons import COCO17, COCO23, HALPE26, Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
-
-Image = NDArray[np.uint8]  # (height, width, 3) RGB, upright
-People = NDArray[np.float32]  # (N, K, 3): x, y in pixels, confidence 0 to 1; N may be 0
+from actionpose.video.mediapipe_pose import MediaPipe, People, nobody
+from actionpose.video.pose_networks import Image, Region, check_runtime, cut
 
 
 class Detector(Protocol):
@@ -41,51 +38,24 @@ class Detector(Protocol):
     def close(self) -> None: ...
 
 
-def make_detector(name: str = "mediapipe") -> Detector:
+def make_detector(name: str = "mediapipe", max_people: int = 4) -> Detector:
     """A detector by its name, or by the path of an ONNX model.
+
+    Args:
+        max_people: that MediaPipe finds in a frame.
 
     Raises:
         UserError: no such detector or model, or a package that it needs is missing.
     """
-    if name in DETECTORS:
-        return DETECTORS[name]()
+    if name == "mediapipe":
+        return MediaPipe(max_people)
+    if name == "rtmlib":
+        return RtmLib()
     if name.endswith(".onnx"):
         return OnnxPose(Path(name))
     raise UserError(
         f"no detector {name!r}: there are {', '.join(DETECTORS)}, and the path of an .onnx model"
     )
-
-
-class MediaPipe:
-    """MediaPipe Pose, which follows one person from frame to frame."""
-
-    skeleton = MEDIAPIPE33
-
-    def __init__(self) -> None:
-        pose = _import_mediapipe()
-        model = Path(pose.__file__).parents[2] / "modules/pose_landmark/pose_landmark_full.tflite"
-        digest = sha256(model)[:16]
-        self.fingerprint = (
-            f"MediaPipe Pose {version('mediapipe')}, model complexity 1, sha256 {digest}"
-        )
-        with _quiet():
-            # its own smoothing off: the result is what was detected
-            self._pose = pose.Pose(model_complexity=1, smooth_landmarks=False)
-            # its threads go on starting, and reporting so, until something is asked of them
-            self._pose.process(np.zeros((64, 64, 3), dtype=np.uint8))
-
-    def detect(self, image: Image) -> People:
-        with _without_protobuf_warning():
-            found = self._pose.process(image)
-        if found.pose_landmarks is None:
-            return _nobody(self.skeleton)
-        height, width = image.shape[:2]
-        landmarks = found.pose_landmarks.landmark
-        points = [(p.x * width, p.y * height, p.visibility) for p in landmarks]
-        return np.array([points], dtype=np.float32)
-
-    def close(self) -> None:
-        self._pose.close()
 
 
 class RtmLib:
@@ -124,7 +94,7 @@ class RtmLib:
         picture = np.ascontiguousarray(image[..., ::-1])  # rtmlib takes OpenCV's order, BGR
         boxes = self._models.det_model(picture)
         if len(boxes) == 0:  # else the pose model takes the whole picture for a person
-            return _nobody(self.skeleton)
+            return nobody(self.skeleton)
         points, scores = self._models.pose_model(picture, bboxes=boxes)
         return as_people(points, scores)
 
@@ -169,7 +139,7 @@ class OnnxPose:
         self.skeleton = self.LAYOUTS[joints]
         self.size = (int(shape[3]), int(shape[2]))  # width, height
         self.fingerprint = f"{path.name}, sha256 {sha256(path)[:16]}"
-        self._finder = finder or MediaPipe()
+        self._finder = finder or MediaPipe(max_people=1)
         self._last: NDArray[np.float32] | None = None  # the person in the frame before
 
     def detect(self, image: Image) -> People:
@@ -178,12 +148,10 @@ class OnnxPose:
         if self._last is None:
             people = self._finder.detect(image)
             self._last = self._points_in(image, people[0]) if len(people) else None
-        return _nobody(self.skeleton) if self._last is None else self._last[None]
+        return nobody(self.skeleton) if self._last is None else self._last[None]
 
     def _points_in(self, image: Image, person: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """(K, 3) joints in the box around other joints; None if nobody is there."""
-        import cv2
-
         visible = person[person[:, 2] > 0, :2].astype(np.float64)
         if len(visible) == 0:
             return None
@@ -193,9 +161,11 @@ class OnnxPose:
         # pixels of the image per pixel of the model; the box grows to the model's shape
         scale = max(extent[0] / width, extent[1] / height, 1e-3)
         corner = middle - scale * np.array([width, height]) / 2
-        matrix = np.array([[1 / scale, 0, -corner[0] / scale], [0, 1 / scale, -corner[1] / scale]])
-        crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        pixels = (crop.astype(np.float32) - self.MEAN) / self.DEVIATION
+        side = max(self.size)  # a square is cut out, and what the model does not see cut off
+        left, top = (side - np.array(self.size)) // 2
+        x, y = corner + scale * (side / 2 - np.array([left, top]))
+        square = cut(image, Region(x, y, scale * side), side)
+        pixels = (square[top : top + height, left : left + width] - self.MEAN) / self.DEVIATION
         bins = self._session.run(None, {self._input.name: pixels.transpose(2, 0, 1)[None]})
         # a SimCC axis is finer than the model's pixels
         places = [
@@ -210,10 +180,6 @@ class OnnxPose:
         self._finder.close()
 
 
-def _nobody(skeleton: Skeleton) -> People:
-    return np.empty((0, len(skeleton), 3), dtype=np.float32)
-
-
 def as_people(points: NDArray[Any], scores: NDArray[Any]) -> People:
     """(N, K, 2) pixels and (N, K) scores to people: scores within 0 and 1, (0, 0, 0) if none."""
     people = np.concatenate([points, np.clip(scores, 0, 1)[..., None]], axis=-1)
@@ -221,14 +187,14 @@ def as_people(points: NDArray[Any], scores: NDArray[Any]) -> People:
     return people.astype(np.float32)
 
 
-DETECTORS: dict[str, Callable[[], Detector]] = {"mediapipe": MediaPipe, "rtmlib": RtmLib}
+DETECTORS = ("mediapipe", "rtmlib")
 
 
 def available() -> dict[str, str]:
     """Of each detector, "" if it can be used, else what it lacks."""
     lacks = {name: "" for name in DETECTORS}
     try:
-        _import_mediapipe()
+        check_runtime()
     except UserError as error:
         lacks["mediapipe"] = str(error)
     if find_spec("rtmlib") is None:
@@ -236,53 +202,8 @@ def available() -> dict[str, str]:
     return lacks
 
 
-def _import_mediapipe() -> Any:
-    """MediaPipe's module `solutions.pose`."""
-    if find_spec("mediapipe") is None:
-        raise UserError(
-            "the detector mediapipe needs: pip install 'actionpose[video]' (Python 3.11 or 3.12)"
-        )
-    with _quiet():
-        import mediapipe
-    if not hasattr(mediapipe, "solutions"):
-        raise UserError(
-            f"mediapipe {version('mediapipe')} has no pose model inside; the last one that has it "
-            "and takes any NumPy is 0.10.14: pip install mediapipe==0.10.14"
-        )
-    return mediapipe.solutions.pose
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what MediaPipe's C++ code reports of itself on the standard error stream.
-
-    Errors are Python's exceptions and come through.
-    """
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        with _without_protobuf_warning():
-            yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(nowhere)
-        os.close(saved)
-
-
-@contextlib.contextmanager
-def _without_protobuf_warning() -> Iterator[None]:
-    """MediaPipe 0.10.14 calls a function of protobuf 4 that warns, at every frame."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", r"SymbolDatabase\.GetPrototype\(\) is deprecated", UserWarning
-        )
-        yield
-
-
 def _onnx_session(path: Path) -> Any:
     try:
-        import cv2  # noqa: F401  # comes with mediapipe and with rtmlib
         import onnxruntime
     except ImportError:
         raise UserError("an ONNX detector needs: pip install 'actionpose[video,onnx]'") from None

@@ -54,6 +54,7 @@ def read_source(
     source: Source,
     *,
     detector: str = "mediapipe",
+    max_people: int = 4,
     format: str = "auto",
     skeleton: Skeleton | str | None = None,
     image_size: tuple[int, int] | None = None,
@@ -70,7 +71,7 @@ def read_source(
     """The people of a video, an image or a keypoint file; keypoints are returned as they are.
 
     Args:
-        detector: for videos; see `detectors.make_detector`.
+        detector, max_people: for videos; see `detectors.make_detector`.
         format, skeleton, image_size, y_up, retrack: for keypoint files; see `Keypoints.read`.
         mirrored: likewise; of a video, that its pictures are mirrored.
         fps: of keypoint files that do not say it; of the camera, where a video plays slower or
@@ -104,7 +105,7 @@ def read_source(
     images, span_s = path.is_dir(), checked_span(start_s, stop_s)
     with ImageSequence(path, fps or ASSUMED_FPS) if images else VideoReader(path) as video:
         with stopwatch.stage("start"):
-            pose_detector = make_detector(detector)
+            pose_detector = make_detector(detector, max_people)
         total = video.num_frames_declared or None
         with contextlib.closing(pose_detector):
             keypoints = estimate_poses(

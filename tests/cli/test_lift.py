@@ -157,7 +157,7 @@ def test_a_video_without_outputs_gets_a_folder_beside_it(
     pytest.importorskip("onnxruntime")
     model = network(tmp_path / "pose.onnx", 17)
     detector = "actionpose.video.source.make_detector"
-    monkeypatch.setattr(detector, lambda name: OnnxPose(model, WholePicture()))
+    monkeypatch.setattr(detector, lambda *options: OnnxPose(model, WholePicture()))
     clip = write_video(tmp_path / "a.mkv", [drawn((30 + 4 * n, 60)) for n in range(20)])
     base = ["lift", str(clip), "-q"]
     assert call(monkeypatch, *base, "--start", "5") == 2

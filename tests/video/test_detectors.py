@@ -19,7 +19,7 @@ from actionpose.utils.errors import UserError
 from actionpose.video.decoding import VideoReader
 from actionpose.video.detectors import MediaPipe, OnnxPose, RtmLib, available, make_detector
 
-pytest.importorskip("mediapipe")
+pytest.importorskip("ai_edge_litert")
 pytest.importorskip("onnxruntime")
 
 
@@ -85,6 +85,36 @@ def test_mediapipe_detector_on_the_real_clip(video_data: Path) -> None:
     assert steps.max() < 40
 
 
+def test_mediapipe_detector_finds_both_of_two_people(video_data: Path) -> None:
+    """A woman in front of a man; one of them alone with max_people=1."""
+    with VideoReader(video_data / "two_people.mp4") as video:
+        images = [frame.image for frame in itertools.islice(video, 4)]
+    detector, single = MediaPipe(), MediaPipe(max_people=1)
+    for image in images:
+        people = detector.detect(image)
+        assert people.shape == (2, 33, 3) and len(single.detect(image)) <= 1
+        middles = people[..., :2].mean(1)
+        assert np.linalg.norm(middles[0] - middles[1]) > 200
+    detector.close()
+    single.close()
+
+
+def test_mediapipe_detector_finds_a_small_person_in_a_part_of_the_image(video_data: Path) -> None:
+    with VideoReader(video_data / "two_people.mp4") as video:
+        image = next(iter(video)).image[::2, ::2]
+    wide = np.full((1000, 1800, 3), 120, dtype=np.uint8)
+    wide[20:980, 1200:1744] = image
+    detector = MediaPipe()
+    found = [detector.detect(wide) for _ in range(4)][-1]
+    detector.close()
+    assert len(found) >= 1 and (found[..., 0].mean(1) > 1200).all()
+
+
+def test_mediapipe_detector_refuses_no_people() -> None:
+    with pytest.raises(UserError, match="at least one person"):
+        make_detector("mediapipe", 0)
+
+
 def test_mediapipe_detector_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """Its C++ code writes to the stream of errors, which belongs to the progress bar."""
     detector = MediaPipe()
@@ -114,8 +144,10 @@ def test_make_detector_refuses_other_files(model_file: Path, tmp_path: Path) -> 
 
 def test_make_detector_names_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     import actionpose.video.detectors as module
+    from actionpose.video import pose_networks
 
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    for its in (module, pose_networks):
+        monkeypatch.setattr(its, "find_spec", lambda name: None)
     for name in ("mediapipe", "rtmlib"):
         with pytest.raises(UserError, match=r"pip install 'actionpose\[(video|rtmlib)\]'"):
             make_detector(name)

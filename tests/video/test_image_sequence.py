@@ -57,7 +57,7 @@ def test_damaged_and_other_images(tmp_path: Path) -> None:
 
 def test_images_become_one_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_images(tmp_path / "a", [f"{n}.png" for n in range(8)])
-    monkeypatch.setattr(source, "make_detector", lambda name: OnePerson())
+    monkeypatch.setattr(source, "make_detector", lambda *options: OnePerson())
     found = source.read_source(folder)
     assert (found.num_frames, found.rate_source) == (8, "assumed 30 Hz")
     assert "8 images" in found.notes[-1] and "fps=N" in found.notes[-1]
