@@ -7,7 +7,7 @@ import actionpose
 
 PACKAGE = Path(actionpose.__file__).parent
 LAYERS = """
-    __main__ cli __init__ experiments training evaluation inference export visualization
+    __main__ cli __init__ experiments training evaluation live inference export visualization
     postprocessing actions video prepare datasets keypoints model_hub checkpoint models result
     config metrics geometry skeletons utils
 """.split()

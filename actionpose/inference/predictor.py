@@ -158,20 +158,18 @@ class ActionPose:
             UserError: see `Keypoints.read`; or a height that no person has, a joint convention
                 that is not known, or an image size that is needed and not known.
         """
-        if height_m is not None and not 0.3 <= height_m <= 2.8:
-            raise UserError(f"height_m is {height_m:g}, not a person's: give meters, such as 1.75")
+        check_height(height_m)
         if not max_gap_s >= 0:
             raise UserError(f"max_gap_s is 0 or more, not {max_gap_s:g}")
         keypoints = read_source(source, detector=detector)
         skeleton = self._skeleton(keypoints)
         mapped = _select_persons(keypoints, persons, order).to_skeleton(skeleton)
         tracks = prepare_tracks(mapped, self.fps, max_gap_s, skeleton=skeleton)
-        own = self.joint_convention
-        target = joint_convention or ("anatomical" if own in OFFSETS else own)
-        detector_offsets = self._detector_offsets(keypoints)
+        own, target = self.conventions(joint_convention)
+        detector_offsets = self.detector_offsets(keypoints.skeleton, keypoints.detector)
         lifted = [self._lift_track(track, progress, detector_offsets) for track in tracks]
         pose = np.stack([convert_convention(each, own, target) for each in lifted])
-        header = self._header(keypoints, height_m)
+        header = self.header(keypoints, height_m)
         header["max_gap_s"] = max_gap_s
         if target != "unknown":
             header["joint_convention"] = target
@@ -324,7 +322,8 @@ class ActionPose:
         feet = keypoints.to_skeleton(H36M17_FEET).keypoints_px[:, :, len(H36M17) :, 2]
         return H36M17_FEET if feet.any() else H36M17
 
-    def _header(self, keypoints: Keypoints, height_m: float | None) -> Header:
+    def header(self, keypoints: Keypoints, height_m: float | None) -> Header:
+        """The facts of a result that this model makes of keypoints."""
         return {
             "units": "meters",
             "axes": Axes.CAMERA,
@@ -347,11 +346,14 @@ class ActionPose:
             "actions": [],
         }
 
-    def _detector_offsets(self, keypoints: Keypoints) -> Array | None:
+    def conventions(self, wanted: str | None = None) -> tuple[str, str]:
+        """Where the model puts the joints of the limbs, and where results have them."""
+        own = self.joint_convention
+        return own, wanted or ("anatomical" if own in OFFSETS else own)
+
+    def detector_offsets(self, skeleton: Skeleton, detector: str) -> Array | None:
         """Those of the detector, if they are measured and the model has not learned them itself."""
-        is_mediapipe = (
-            keypoints.skeleton is MEDIAPIPE33 or "mediapipe" in keypoints.detector.lower()
-        )
+        is_mediapipe = skeleton is MEDIAPIPE33 or "mediapipe" in detector.lower()
         known = self.joint_convention in OFFSETS
         if not is_mediapipe or not known or MEDIAPIPE33.name in self.learned_detectors:
             return None
@@ -431,6 +433,12 @@ class ActionPose:
 
     def _damaged(self, found: str) -> UserError:
         return UserError(f"the checkpoint {self.checkpoint['name']} is damaged: it gives {found}")
+
+
+def check_height(height_m: float | None) -> None:
+    """Raise a UserError if that is no person's height in meters."""
+    if height_m is not None and not 0.3 <= height_m <= 2.8:
+        raise UserError(f"height_m is {height_m:g}, not a person's: give meters, such as 1.75")
 
 
 def _select_persons(keypoints: Keypoints, persons: str | int, order: str) -> Keypoints:

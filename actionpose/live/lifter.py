@@ -1,0 +1,325 @@
+"""Poses from keypoints that come frame by frame, each a fixed number of frames late.
+
+Letters in shapes: P persons, K joints of the detector, J joints of the model, L frames of a window.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from actionpose.geometry.joint_conventions import convert_convention, without_offsets
+from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
+from actionpose.inference import flip_averaging
+from actionpose.inference.predictor import ActionPose, check_height
+from actionpose.keypoints.model_input import normalize_windows
+from actionpose.keypoints.tracking import MAX_GAP_S
+from actionpose.keypoints.validation import checked_size
+from actionpose.live.person import LivePerson
+from actionpose.skeletons import H36M17, H36M17_FEET, Skeleton, convert, gives
+from actionpose.utils.errors import UserError
+from actionpose.utils.resampling import SAME_TIME_S
+from actionpose.utils.typing import Array, BoolArray, IntArray
+
+DELAY_FRAMES, INTERVAL_FRAMES = 9, 3
+
+
+@dataclass(frozen=True, eq=False)
+class LiveFrame:
+    """The people at one time of the model's frame grid."""
+
+    time_s: float  # on the clock of the input
+    track_id: IntArray  # (P,) of the people who have a pose; P may be 0
+    pose_m: NDArray[np.float32]  # (P, J, 3) as in `Result`: the pelvis at the origin
+    keypoints_px: NDArray[np.float32]  # (P, J, 3) x, y in pixels and confidence
+    valid: BoolArray  # (P,) detected; else filled across a short absence
+
+
+class LiveLifter:
+    """Lifts people while their keypoints come: `push` each frame, take the poses that are due.
+
+    Poses are at the model's rate (`fps`), whatever the rate of the input: keypoints are resampled
+    as they come, and a pose is returned when the keypoints of `delay_frames` later are there. Every
+    `interval` frames the last window of keypoints, as long as the model's, is lifted in a thread of
+    its own; the push that returns its first pose waits for it. So poses have between
+    `delay_frames - 2 * (interval - 1)` and `delay_frames - (interval - 1)` frames after them in
+    their window. Nothing is averaged over mirror images, unlike `ActionPose.lift`. Memory is
+    constant: it holds one window of each person who was visible in the last one.
+
+    Use it as a context manager, or `close` it.
+
+    Args:
+        skeleton: of the keypoints.
+        image_size: width and height in pixels; needed by models that normalize by the image.
+        detector: its name, as in `Keypoints.detector`: that of MediaPipe has its offsets removed.
+        delay_frames: at `model.fps`, from a frame to its pose.
+        interval: frames from one lifting to the next; 1 lifts in each push.
+        height_m, max_gap_s, joint_convention: see `ActionPose.lift`; the filling of an absence is
+            known when it ends, so it needs a delay as long.
+
+    Raises:
+        UserError: numbers out of their range, or a skeleton or image size that the model cannot
+            take.
+    """
+
+    def __init__(
+        self,
+        model: ActionPose,
+        *,
+        skeleton: Skeleton = H36M17,
+        image_size: tuple[int, int] | None = None,
+        detector: str = "",
+        delay_frames: int = DELAY_FRAMES,
+        interval: int = INTERVAL_FRAMES,
+        height_m: float | None = None,
+        max_gap_s: float = MAX_GAP_S,
+        joint_convention: str | None = None,
+    ):
+        if not 1 <= interval <= model.frames // 4 + 1:
+            raise UserError(f"interval is from 1 to {model.frames // 4 + 1}, not {interval}")
+        least, most = 2 * (interval - 1), model.frames // 2
+        if not least <= delay_frames <= most:
+            raise UserError(
+                f"delay_frames is from {least} (twice interval - 1) to {most} (half a window), "
+                f"not {delay_frames}"
+            )
+        feet = model.encoder.num_joints == len(H36M17_FEET) and gives(skeleton, H36M17_FEET)
+        self.skeleton = H36M17_FEET if feet else H36M17
+        if not gives(skeleton, self.skeleton):
+            raise UserError(f"{skeleton.name} does not have the joints of {self.skeleton.name}")
+        self.image_size = checked_size(image_size)
+        if model.normalization == "image" and self.image_size is None:
+            raise UserError("this model needs image_size, the width and height of the image")
+        self.model, self.fps, self.delay_frames = model, model.fps, delay_frames
+        self.conventions = model.conventions(joint_convention)
+        self._offsets = model.detector_offsets(skeleton, detector)
+        self._input_skeleton, self._interval, self._max_gap_s = skeleton, interval, max_gap_s
+        check_height(height_m)
+        self.stature_m = height_m or AVERAGE_ADULT_M
+        self._people: dict[int, LivePerson] = {}
+        self._present: set[int] = set()  # in the frame before
+        # first frame, length and (T, J, 3) pixels by person of the last window
+        self._rough: tuple[int, int, dict[int, Array]] | None = None
+        self._origin_s: float | None = None  # of the grid
+        self._time_s = -np.inf  # of the last push
+        self._frame = -1  # newest frame of the grid
+        self._released = -1  # newest frame that was returned
+        self._covered = -1  # newest frame that was lifted, or is being lifted
+        self._ready: deque[LiveFrame] = deque()
+        self._lifting: Future[list[LiveFrame]] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lift")
+
+    def __enter__(self) -> "LiveLifter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the thread. Frames that were not returned are lost; see `finish`."""
+        self._thread.shutdown(cancel_futures=True)
+
+    @property
+    def delay_s(self) -> float:
+        """From a frame to its pose, without the time of computing."""
+        return self.delay_frames / self.fps
+
+    def push(
+        self, keypoints: ArrayLike, time_s: float, track_id: Sequence[int] | None = None
+    ) -> list[LiveFrame]:
+        """Take the people of one frame, and return the poses that are due.
+
+        Args:
+            keypoints: (P, K, 3) x, y in pixels and confidence; 0 is a joint that was not found.
+                P may be 0.
+            time_s: of the frame, later than the one before. After a pause longer than a window less
+                the delay, what is held back is returned, and everything begins anew.
+            track_id: (P,) of the people; 0, 1, ... if not given.
+
+        Returns:
+            Frames in order of time, none or several, depending on the input's rate.
+
+        Raises:
+            UserError: the shape does not fit, or time does not go forward.
+        """
+        points = np.asarray(keypoints, dtype=np.float32)
+        joints = len(self._input_skeleton)
+        if points.ndim != 3 or points.shape[1:] != (joints, 3):
+            raise UserError(f"keypoints are (people, {joints}, 3), not {points.shape}")
+        if not np.isfinite(points).all():
+            raise UserError(f"keypoints at {time_s:g} s have values that are not finite")
+        ids = list(range(len(points))) if track_id is None else [int(each) for each in track_id]
+        if len(set(ids)) != len(points) or len(ids) != len(points):
+            raise UserError(f"track_id names each of {len(points)} people once, not {ids}")
+        if not self._time_s < time_s < np.inf:
+            raise UserError(f"time goes forward: {time_s:g} s is not after {self._time_s:g} s")
+        due = []
+        if self._origin_s is not None:
+            behind = self._last_frame_at(time_s) - self._frame
+            if behind > self.model.frames - 1 - self.delay_frames:
+                due = self.finish()
+        self._time_s = time_s
+        self._take(convert(points, self._input_skeleton, self.skeleton), ids, time_s)
+        return due + self._due(self._frame - self.delay_frames)
+
+    def finish(self) -> list[LiveFrame]:
+        """The poses that are held back, as at the end of the input, and begin anew."""
+        due = self._due(self._frame)
+        self._people.clear()
+        self._present.clear()
+        self._rough = None
+        self._origin_s, self._frame, self._released, self._covered = None, -1, -1, -1
+        return due
+
+    def window(self, frames: int) -> dict[int, Array]:
+        """The last keypoints (up to `frames`, J, 3) of each person, by track; zeros: not detected.
+
+        Of people who were detected in half of these frames, as timelines of actions see them.
+        """
+        known = min(frames, self._frame + 1)
+        return {
+            number: person.points[-known:] * person.detected[-known:, None, None]
+            for number, person in self._people.items()
+            if known and person.detected[-known:].mean() >= 0.5
+        }
+
+    def _last_frame_at(self, time_s: float) -> int:
+        assert self._origin_s is not None
+        return int((time_s - self._origin_s + SAME_TIME_S) * self.fps)
+
+    def _take(self, points: Array, ids: list[int], time_s: float) -> None:
+        if self._origin_s is None:
+            self._origin_s = time_s
+        length = self.model.frames
+        if passed := self._last_frame_at(time_s) - self._frame:
+            self._frame += passed
+            for person in self._people.values():
+                person.advance(passed)
+        grid_s = self._origin_s + (self._frame - length + 1 + np.arange(length)) / self.fps
+        seen = set()
+        for number, own in zip(ids, points, strict=True):
+            own = np.where(own[:, 2:] > 0, own, 0)
+            if not own.any():
+                continue
+            if number not in self._people:
+                shape = length, len(self.skeleton)
+                self._people[number] = LivePerson(*shape, self._max_gap_s)
+            follows = number in self._present
+            self._people[number].see(own, time_s, grid_s, follows=follows)
+            seen.add(number)
+        self._present = seen
+        gone = {n for n, person in self._people.items() if not person.valid.any()} - seen
+        for number in gone:
+            del self._people[number]
+
+    def _due(self, last: int) -> list[LiveFrame]:
+        """The frames up to `last` that were not returned; then lift, if it is time."""
+        if last > self._released + len(self._ready):
+            self._collect()
+        if last > self._released + len(self._ready):  # after a pause, or at the end
+            self._lift(max(last, self._newest_to_lift))
+            self._collect()
+        due = [self._ready.popleft() for _ in range(max(0, last - self._released))]
+        self._released += len(due)
+        if self._lifting is None and self._newest_to_lift - self._covered >= self._interval:
+            self._lift(self._newest_to_lift)
+        return due
+
+    @property
+    def _newest_to_lift(self) -> int:
+        return self._frame - self.delay_frames + 2 * (self._interval - 1)
+
+    def _collect(self) -> None:
+        if self._lifting is not None:
+            self._ready += self._lifting.result()
+            self._lifting = None
+
+    def _lift(self, last: int) -> None:
+        """Start to lift the window that ends now, for its frames up to `last`."""
+        assert self._origin_s is not None
+        known = min(self.model.frames, self._frame + 1)
+        first = self._frame + 1 - known  # of the window
+        frames = range(self._covered + 1, last + 1)
+        rows = slice(frames.start - first, frames.stop - first)
+        people = {n: p for n, p in self._people.items() if p.valid[-known:][rows].any()}
+        size = (len(people), known, len(self.skeleton), 3)
+        window = _Window(
+            first=first,
+            track_id=np.array(list(people), dtype=np.int64),
+            points=np.array([p.points[-known:] for p in people.values()]).reshape(size),
+            valid=np.array([p.valid[-known:] for p in people.values()]).reshape(size[:2]),
+            detected=np.array([p.detected[-known:] for p in people.values()]).reshape(size[:2]),
+        )
+        times_s = [self._origin_s + frame / self.fps for frame in frames]
+        self._covered = last
+        self._lifting = self._thread.submit(self._lift_window, window, rows, times_s)
+
+    def _lift_window(self, window: "_Window", rows: slice, times_s: list[float]) -> list[LiveFrame]:
+        """Frames `rows` of a window; in the lifter's thread."""
+        poses = self._poses(window)[:, rows]
+        own, target = self.conventions
+        poses_m = [convert_convention(pose, own, target) * self.stature_m for pose in poses]
+        frames = []
+        for row, time_s in enumerate(times_s, rows.start):
+            there = np.flatnonzero(window.valid[:, row])
+            pose_m = [poses_m[person][row - rows.start] for person in there]
+            frames.append(
+                LiveFrame(
+                    time_s=time_s,
+                    track_id=window.track_id[there],
+                    pose_m=np.array(pose_m, np.float32).reshape(-1, len(self.skeleton), 3),
+                    keypoints_px=window.points[there, row],
+                    valid=window.detected[there, row],
+                )
+            )
+        return frames
+
+    def _poses(self, window: "_Window") -> Array:
+        """(P, T, J, 3) of a window in fractions of the person's stature."""
+        points = window.points
+        if not len(points):
+            return points
+        if self._offsets is not None and self._rough is not None:
+            # the axes of the limbs are those of the window before, which last in new frames
+            start, known, rough = self._rough
+            frames = np.clip(window.first + np.arange(points.shape[1]) - start, 0, None)
+            points = np.stack(
+                [
+                    without_offsets(own, rough[n][np.minimum(frames, known - 1)], self._offsets)
+                    if (n := int(number)) in rough
+                    else own
+                    for number, own in zip(window.track_id, points, strict=True)
+                ]
+            )
+        clips, unit_px = normalize_windows(points, self.model.normalization, self.image_size)
+        batch = torch.from_numpy(clips).to(self.model.device)
+        poses = flip_averaging.predict(self.model.encoder, batch, flip=False).cpu().numpy()
+        poses = poses.astype(np.float64) * unit_px[:, None, None, None]
+        if self._offsets is not None:
+            of_people = dict(zip(window.track_id.tolist(), poses, strict=True))
+            self._rough = window.first, poses.shape[1], of_people
+        chains = [
+            chain_length(pose[valid]) for pose, valid in zip(poses, window.valid, strict=True)
+        ]
+        return poses / (np.array(chains)[:, None, None, None] * STATURE_PER_CHAIN)
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """What is lifted at once: the last T frames of P people."""
+
+    first: int  # frame of the grid
+    track_id: IntArray  # (P,)
+    points: Array  # (P, T, J, 3)
+    valid: BoolArray  # (P, T)
+    detected: BoolArray  # (P, T)

@@ -1,0 +1,58 @@
+"""One person's last keypoints on the frame grid of a model, in a buffer of fixed size."""
+
+import numpy as np
+
+from actionpose.utils.resampling import SAME_TIME_S
+from actionpose.utils.typing import Array
+
+
+class LivePerson:
+    """The newest L grid frames of one person; frames that were not seen are zeros.
+
+    What it holds after a frame equals what `prepare_tracks` makes of all frames so far.
+
+    Args:
+        length: L.
+        joints: J.
+        max_gap_s: longest absence that is filled from both sides, once the person is back.
+    """
+
+    def __init__(self, length: int, joints: int, max_gap_s: float):
+        self.points = np.zeros((length, joints, 3), dtype=np.float32)
+        self.detected = np.zeros(length, dtype=bool)
+        self.valid = np.zeros(length, dtype=bool)  # detected, or filled
+        self._max_gap_s = max_gap_s
+        self._last: tuple[float, Array] | None = None  # time and keypoints of the last detection
+
+    def advance(self, count: int) -> None:
+        """Let time pass by so many grid frames, in which nothing is known yet."""
+        for values in (self.points, self.detected, self.valid):
+            values[:-count] = values[count:].copy()
+            values[-count:] = 0
+
+    def see(self, points: Array, time_s: float, grid_s: Array, *, follows: bool) -> None:
+        """Take a detection, and put grid frames since the last one on straight lines.
+
+        Args:
+            points: (J, 3) x, y in pixels and confidence.
+            grid_s: (L,) times of the buffer's frames, up to `time_s`.
+            follows: the last detection was in the frame before.
+        """
+        last_s, last = (time_s, points) if self._last is None else self._last
+        self._last = time_s, points
+        if time_s - last_s > self._max_gap_s:
+            last_s, last = time_s, points
+        rows = np.flatnonzero((grid_s > last_s + SAME_TIME_S) | (grid_s > time_s - SAME_TIME_S))
+        if not len(rows):
+            return
+        step_s = max(time_s - last_s, SAME_TIME_S)
+        alpha = np.clip((grid_s[rows] - last_s) / step_s, 0, 1)
+        alpha[grid_s[rows] > time_s - SAME_TIME_S] = 1
+        mixed = last + alpha[:, None, None] * (points - last)
+        # a joint that is missing on one side is missing between
+        between = (last[:, 2] > 0) & (points[:, 2] > 0)
+        at_end = alpha == 1
+        visible = np.where(at_end[:, None], points[:, 2] > 0, between)
+        self.points[rows] = mixed * visible[..., None]
+        self.valid[rows] = visible.any(axis=1)
+        self.detected[rows] = self.valid[rows] & (at_end | follows)
