@@ -108,11 +108,10 @@ def backbones(
     from actionpose.utils.files import atomic_write
 
     trials = plan_trials(out_dir, recipes, names=names, seeds=seeds, minutes=minutes)
-    if not table_only:
-        costs(out_dir, trials)
     if not table_only and not costs_only:
         folders = data or (Path("data/open/cmu"), Path("data/open/hdm05"))
         corpora = [open_corpus(folder) for folder in folders]
+        costs(out_dir, trials)
         for trial in trials:
             print(f"{trial.name}: {'done' if trial.done else 'training'}", flush=True)
             run_trial(trial, corpora, quiet=quiet)

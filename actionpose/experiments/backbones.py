@@ -6,6 +6,7 @@ other work on the machine changes nothing and the learning rate falls to its end
 in a folder and is not done again.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ REFERENCE = "dstformer"
 SCORES, PLAN, COSTS = "scores.json", "plan.json", "costs.json"
 SPLITS = ("val", UNUSUAL)
 CONDITIONS = {"alone": "fine-tuning alone", "pretrained": "half of the time action pretraining"}
-PROBE_STEPS = (4, 16)  # of the two trainings whose difference times a step
+PROBE_STEPS, WARM_STEPS = 16, 4  # of the training that times a step; the first are slower
 TIMED_FRAMES, ROUNDS = 81, 7
 SCORED_OF = 8  # windows of a split, the first; as many networks are scored as are trained
 
@@ -212,13 +213,17 @@ def _steps(trial: Trial) -> list[int]:
 
 
 def seconds_per_step(config: Config, folder: Path) -> float:
-    """CPU seconds of a step of training, from two short trainings in a folder that is removed."""
-    times = []
-    for count in PROBE_STEPS:
-        probe = _of_steps(replace(config, init=None), count)
-        times.append(_cpu_seconds(lambda: _train(probe, folder, True)))  # noqa: B023, called here
-        shutil.rmtree(folder)
-    return max((times[1] - times[0]) / (PROBE_STEPS[1] - PROBE_STEPS[0]), 1e-3)
+    """CPU seconds of a step of training, from a short one in a folder that is removed."""
+    _train(_of_steps(replace(config, init=None), PROBE_STEPS), folder, True)
+    times = _cpu_times(folder)
+    shutil.rmtree(folder)
+    return float(np.diff(times[WARM_STEPS:]).mean())
+
+
+def _cpu_times(run: Path) -> list[float]:
+    """CPU time of the process at each step that the log of a training has a row for."""
+    rows = (json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines())
+    return [row["cpu_s"] for row in rows if "cpu_s" in row]
 
 
 def _of_steps(config: Any, steps: int) -> Any:
@@ -254,13 +259,17 @@ def read_all(out: Path, minutes: float) -> list[dict[str, Any]]:
 def markdown(cost: Mapping[str, Mapping[str, float]], found: Sequence[dict[str, Any]]) -> str:
     """A line for each backbone, millimeters of MPJPE / P-MPJPE; the difference that pretraining
     makes to MPJPE is taken window by window of the same seed, with a 95 % bootstrap interval."""
-    head = ["backbone", "parameters", "M MACs a frame", "frames/s", "× DSTformer"]
+    head = ["backbone", "parameters", "M MACs a frame", "frames/s", "× DSTformer", "steps"]
     for split in SPLITS:
         head += [f"{split}, alone", f"{split}, pretrained", "difference"]
     rows = [head, ["---"] * len(head)]
     for name, row in cost.items():
         cells = [name, f"{row['parameters'] / 1e6:.2f} M", f"{row['macs_per_frame'] / 1e6:.1f}"]
         cells += [f"{row['frames_per_s']:.0f}", f"{row['ratio']:.2f}"]
+        steps = {one["condition"]: one["steps"] for one in found if one["backbone"] == name}
+        cells.append(
+            "; ".join(" + ".join(map(str, steps[key])) for key in CONDITIONS if key in steps)
+        )
         for split in SPLITS:
             cells += _cells([one for one in found if one["backbone"] == name], split)
         rows.append(cells)

@@ -264,7 +264,8 @@ class _Clock:
         return limit is not None and self.minutes() >= limit
 
     def row(self, step: int) -> dict[str, float]:
-        """Speed since the last row, and minutes until the last step or the limit of this call."""
+        """Speed since the last row, minutes until the last step or the limit of this call, and the
+        CPU time of this process."""
         seconds, self._last = time.monotonic() - self._last, time.monotonic()
         minutes = self.minutes()
         left = minutes / (step - self._first_step) * (self._total - step)
@@ -272,7 +273,8 @@ class _Clock:
             left = min(left, max(0.0, self._config.max_minutes - minutes))
         clips = self._config.batch_size * (step - self._last_step)
         self._last_step = step
-        return {"clips_per_s": clips / seconds, "minutes_left": round(left, 2)}
+        cpu_s = time.process_time()
+        return {"clips_per_s": clips / seconds, "minutes_left": round(left, 2), "cpu_s": cpu_s}
 
 
 def _step(

@@ -1,7 +1,6 @@
 """Scores against plain loops written from the protocols' descriptions, and SciPy's Procrustes."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from actionpose import checkpoint
 from actionpose.datasets.paired import PairedDataset
 from actionpose.datasets.paired_clips import input_of
 from actionpose.evaluation.paired import (
+    Model,
     Windows,
     evaluate,
     load_model,
@@ -68,15 +68,22 @@ def test_evaluate_h36m_equals_a_plain_loop(
     assert report["mpjpe_mm"] == pytest.approx(mean_of_actions)
 
 
-def test_model_predict_equals_a_plain_loop(sh_tables: dict[str, Any], sh: PairedDataset) -> None:
-    """The whole way of a network: normalizing, mirroring, averaging, pelvis to zero."""
+@pytest.fixture(scope="module")
+def small() -> Model:
+    """A network as drawn, in units of the image."""
     torch.manual_seed(0)
     encoder = PoseEncoder(
         dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False
     ).eval()
     torch.nn.init.normal_(encoder.head.weight, std=0.3)
-    model = load_model("tiny", "h36m-sh", "cpu")
-    model = replace(model, encoder=encoder, normalization="image", frames=FRAMES)
+    return Model(encoder, FRAMES, "image", None, {})
+
+
+def test_model_predict_equals_a_plain_loop(
+    sh_tables: dict[str, Any], sh: PairedDataset, small: Model
+) -> None:
+    """The whole way of a network: normalizing, mirroring, averaging, pelvis to zero."""
+    model, encoder = small, small.encoder
     protocol = protocol_for(sh, frames=FRAMES)
     report = evaluate(model_predict(model, sh, protocol), sh, protocol, batch_size=1).report
     table = sh_tables["test"]
@@ -137,9 +144,8 @@ def test_model_predict_scales_meters_to_the_unit_of_the_data(
         np.testing.assert_allclose(found[:, 1:], 1000 * pose[:, 1:], rtol=1e-6)
 
 
-def test_model_predict_overwrites_xy_only_if_asked(sh: PairedDataset) -> None:
-    model = replace(load_model("tiny", "h36m-sh", "cpu"), normalization="image", frames=FRAMES)
-    protocol = protocol_for(sh, frames=FRAMES)
+def test_model_predict_overwrites_xy_only_if_asked(sh: PairedDataset, small: Model) -> None:
+    model, protocol = small, protocol_for(sh, frames=FRAMES)
     scores, errors = {}, {}
     for overwrite in (False, True):
         predict = model_predict(model, sh, protocol, keypoints="truth", overwrite_xy=overwrite)

@@ -101,22 +101,25 @@ def test_run_trial_spends_the_minutes_and_resumes(
         run_trial(replace(trials[0], minutes=2.0), [corpus], quiet=True)
 
 
-def test_seconds_per_step_are_those_of_the_further_steps(
+def test_seconds_per_step_are_those_of_the_log(
     recipes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of trainings of 4 and 16 steps that take 5 s and 2 s more for each step."""
+    """Of a training whose first steps are slow."""
     trained: list[float] = []
 
     def train(config: Any, folder: Path, quiet: bool) -> None:
         folder.mkdir(parents=True)
         per_epoch = backbones.finetune.clips_per_epoch(config) // config.training.batch_size
         trained.append(config.training.epochs * per_epoch)
+        times = [20.0, 30.0, 40.0, 50.0, *(60.0 + 2 * i for i in range(12))]
+        rows = [{"step": i + 1, "cpu_s": time} for i, time in enumerate(times)]
+        lines = [json.dumps(row) for row in (*rows, {"step": 16, "val_mpjpe_mm": 1.0})]
+        (folder / "log.jsonl").write_text("\n".join(lines))
 
     monkeypatch.setattr(backbones, "_train", train)
-    monkeypatch.setattr(backbones, "_cpu_seconds", lambda run: (run(), 5 + 2 * trained[-1])[1])
     (config,) = plan(recipes, "mixste")[0].configs
     assert backbones.seconds_per_step(config, recipes.parent / "probe") == pytest.approx(2.0)
-    assert trained == pytest.approx([4, 16]) and not (recipes.parent / "probe").exists()
+    assert trained == pytest.approx([16]) and not (recipes.parent / "probe").exists()
 
 
 def test_costs_are_counted_and_measured_once(
@@ -138,7 +141,8 @@ def test_costs_are_counted_and_measured_once(
 
 def fake(condition: str, errors: list[float], split: str = "val") -> dict[str, Any]:
     table = {f"w{i}": dict.fromkeys(METRICS, e) | {"p_mpjpe_mm": 1.0} for i, e in enumerate(errors)}
-    about = {"backbone": "mixste", "condition": condition, "seed": 0}
+    steps = [6] if condition == "alone" else [3, 2]
+    about = {"backbone": "mixste", "condition": condition, "seed": 0, "steps": steps}
     return about | {"windows": {split: table}}
 
 
@@ -148,6 +152,7 @@ def test_table_has_the_difference_window_by_window() -> None:
     row = markdown(cost, found).splitlines()[2]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:5] == ["mixste", "0.30 M", "5.0", "10", "1.50"]
+    assert cells.pop(5) == "6; 3 + 2"
     assert cells[5:8] == ["70.0 / 1.0", "68.0 / 1.0", "-2.0 [-2.0, -2.0]"]
     assert cells[8:] == ["", "", ""]
 

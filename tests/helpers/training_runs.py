@@ -38,7 +38,7 @@ def changed(config: Config, **training: Any) -> Config:
 def rows(run: Path, key: str = "total") -> list[dict[str, float]]:
     """The lines of the log that have a value, without what the clock says."""
     lines = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
-    clock = ("clips_per_s", "minutes_left")
+    clock = ("clips_per_s", "minutes_left", "cpu_s")
     return [{k: v for k, v in row.items() if k not in clock} for row in lines if key in row]
 
 
