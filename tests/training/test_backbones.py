@@ -35,7 +35,7 @@ def test_backbone_trains_resumes_and_lifts(
     """Three steps of each stage, the second stage from the first one's checkpoint."""
     monkeypatch.setattr(validation, "VAL_STEPS", 1)
     monkeypatch.setattr(validation, "VAL_BATCH", 4)
-    model = replace(tiny_pretraining.model, backbone=name, max_frames=9)
+    model = replace(tiny_pretraining.model, backbone=name, depth=1, max_frames=9)
     first = changed(replace(tiny_pretraining, model=model), epochs=1)
     start = pretrain(first, tmp_path / "pretrain", quiet=True)
     second = changed(replace(tiny_config, model=model, init=start.checkpoint), epochs=3 / 11)
