@@ -287,8 +287,8 @@ class Result:
     def to_dataframe(self) -> "pandas.DataFrame":
         """The tidy table of `.csv` files, unrounded: one row per person, frame and joint.
 
-        Meters are NaN in frames without a pose, pixels where the joint was not `seen`, confidence
-        where the person is not visible.
+        Meters are NaN in frames without a pose and of joints that the 2D input hardly ever shows;
+        pixels where the joint was not `seen`, confidence where the person is not visible.
 
         Raises:
             UserError: pandas is not installed.

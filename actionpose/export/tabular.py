@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.postprocessing.visibility import measured_joints
 from actionpose.result import TABLE_COLUMNS, Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_text
@@ -49,6 +50,7 @@ def dataframe(result: Result) -> "pandas.DataFrame":
     person, frame, joint = (index.ravel() for index in np.indices(result.pose_m.shape[:3]))
     names = pd.Categorical.from_codes(joint, categories=pd.Index(result.skeleton.joints))
     numbers, seen = table_numbers(result)
+    numbers[..., :3].swapaxes(1, 2)[~measured_joints(result)] = np.nan
     columns: list[Any] = [person, result.track_id[person], frame, result.time_s[frame], names]
     columns += [*numbers.reshape(-1, 6).T, result.valid[person, frame], seen.ravel()]
     return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
@@ -108,11 +110,12 @@ def _csv_blocks(result: Result) -> Iterator[str]:
     """The rows of `TABLE_COLUMNS`, some frames at a time so that memory stays bounded."""
     number = f",%.{_METERS}f" * 3 + f",%.{_PIXELS}f" * 2 + f",%.{_CONFIDENCE}f"
     decimals = np.array([_METERS] * 3 + [_PIXELS] * 2 + [_CONFIDENCE])
-    smallest = 0.5 * 10.0**-decimals
+    smallest, measured = 0.5 * 10.0**-decimals, measured_joints(result)
     for person, start in np.ndindex(len(result.track_id), -(-len(result.time_s) // _CSV_FRAMES)):
         frames = slice(start * _CSV_FRAMES, (start + 1) * _CSV_FRAMES)
         numbers, seen = table_numbers(result, slice(person, person + 1), frames)
         values = numbers.astype(np.float64)  # (1, frames, J, 6)
+        values[:, :, ~measured[person], :3] = np.nan
         values[np.abs(values) < smallest] = 0.0  # no "-0.0000"
         valid, head = result.valid[person, frames], f"{person},{result.track_id[person]}"
         # one formatting of a whole block is several times faster than one per row

@@ -38,6 +38,7 @@ from actionpose.inference import flip_averaging
 from actionpose.keypoints import Keypoints
 from actionpose.keypoints.from_result import keypoints_of_result
 from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, prepare_tracks
+from actionpose.keypoints.side_swaps import put_sides_back
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
 from actionpose.models import Encoder
 from actionpose.postprocessing.visibility import visibility_notes
@@ -163,13 +164,14 @@ class ActionPose:
             raise UserError(f"max_gap_s is 0 or more, not {max_gap_s:g}")
         keypoints = read_source(source, detector=detector)
         skeleton = self._skeleton(keypoints)
-        mapped = _select_persons(keypoints, persons, order).to_skeleton(skeleton)
+        selected = _select_persons(keypoints, persons, order)
+        mapped = put_sides_back(selected.to_skeleton(skeleton))
         tracks = prepare_tracks(mapped, self.fps, max_gap_s, skeleton=skeleton)
         own, target = self.conventions(joint_convention)
         detector_offsets = self.detector_offsets(keypoints.skeleton, keypoints.detector)
         lifted = [self._lift_track(track, progress, detector_offsets) for track in tracks]
         pose = np.stack([convert_convention(each, own, target) for each in lifted])
-        header = self.header(keypoints, height_m)
+        header = self.header(replace(keypoints, notes=mapped.notes), height_m)
         header["max_gap_s"] = max_gap_s
         if target != "unknown":
             header["joint_convention"] = target
@@ -256,7 +258,9 @@ class ActionPose:
             if source.embeddings is not None and spans_s and same:
                 return source.embeddings, np.array(spans_s)
             source = keypoints_of_result(source)
-        tracks = prepare_tracks(source, self.fps, skeleton=self._skeleton(source))
+        skeleton = self._skeleton(source)
+        mapped = put_sides_back(source.to_skeleton(skeleton))
+        tracks = prepare_tracks(mapped, self.fps, skeleton=skeleton)
         length = length or self.timeline_frames
         return embed_tracks(self.encoder, tracks, length, self.normalization, progress)
 

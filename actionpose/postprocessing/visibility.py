@@ -22,7 +22,7 @@ def measured_joints(result: Result) -> BoolArray:
 
 def visible_fractions(result: Result) -> Array:
     """(P, J) of the frames in which a person is valid, the fraction in which a joint is seen."""
-    x, y, confidence = np.moveaxis(result.keypoints_px.astype(np.float64), -1, 0)
+    x, y, confidence = np.moveaxis(result.keypoints_px, -1, 0)
     valid = result.valid[..., None]
     inside = np.ones(confidence.shape, dtype=bool)
     if size := result.header.get("image_size"):

@@ -45,6 +45,19 @@ def test_csv_equals_the_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert row["valid"] == row["seen"] == str(visible)
 
 
+def test_csv_leaves_out_meters_of_joints_that_are_never_visible(tmp_path: Path) -> None:
+    result = random_result()
+    knee = H36M17.joints.index("left_knee")
+    result.keypoints_px[1, :, knee] = 0
+    result.save(tmp_path / "a.csv")
+    for row in rows(tmp_path / "a.csv"):
+        unknown = (row["person"], row["joint"]) == ("1", "left_knee")
+        assert (row["x_m"] == "") == (unknown or row["valid"] == "False")
+        assert not (unknown and row["seen"] == "True")
+    table = result.to_dataframe()
+    assert table[(table.person == 1) & (table.joint == "left_knee")].x_m.isna().all()
+
+
 def test_csv_has_the_poses_of_filled_absences(tmp_path: Path) -> None:
     valid = np.array([[True, False, True, False, False, True, False]])
     result = random_result(1, 7, valid=valid, header={"max_gap_s": 0.07})  # 30 frames a second

@@ -73,6 +73,16 @@ def test_lift_header_describes_the_result(model: ActionPose, track: np.ndarray) 
     np.testing.assert_allclose(result.time_s, np.arange(len(track)) / 30)
 
 
+def test_lift_puts_exchanged_sides_back(model: ActionPose, track: np.ndarray) -> None:
+    swapped = track.copy()
+    swapped[20:24] = swapped[20:24, H36M17.mirror]
+    clean, result = model.lift(keypoints_of(track)), model.lift(keypoints_of(swapped, track))
+    np.testing.assert_array_equal(result.keypoints_px[0], clean.keypoints_px[0])
+    np.testing.assert_allclose(result.pose_m[0], clean.pose_m[0], atol=1e-5)
+    notes = [note for note in result.header["notes"] if "exchanged" in note]
+    assert notes == ["id 0: left and right are exchanged in 4 frames of the input: put back"]
+
+
 def test_lift_gives_anatomical_joints_if_the_convention_of_the_model_is_known(
     model: ActionPose, track: np.ndarray
 ) -> None:

@@ -1,0 +1,112 @@
+"""Frames in which a detector exchanged left and right, found by how joints would have to move."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from actionpose.keypoints.core import Keypoints
+from actionpose.skeletons import Skeleton, mirror_name
+from actionpose.utils.resampling import true_runs
+from actionpose.utils.typing import Array, BoolArray
+
+_GROUPS = (  # of joints that are exchanged together
+    ("shoulder", "elbow", "wrist", "eye", "ear"),
+    ("hip", "knee", "ankle", "heel", "big_toe", "foot", "toe"),
+)
+_MAX_STEP_S = 0.25  # between frames: what is farther apart says nothing
+_MAX_RUN_S = 1.0  # exchanged for longer, the sides may be those of the person
+_MAX_RESIDUAL = 0.4  # of a joint, in sizes of the person: it may also be found in a wrong place
+_CHANGE = 0.6  # least sum over joints by which a change of sides explains the motion better
+_EXCHANGED = 0.002  # likewise of a frame, so that the few are exchanged rather than the many
+
+
+def put_sides_back(keypoints: Keypoints) -> Keypoints:
+    """The keypoints with left and right put back where a detector exchanged them, and a note."""
+    points, notes = keypoints.keypoints_px.copy(), []
+    for row, (own, valid) in enumerate(zip(points, keypoints.valid, strict=True)):
+        points[row], changed = without_side_swaps(own, valid, keypoints.times_s, keypoints.skeleton)
+        if count := int(changed.sum()):
+            who = f"id {keypoints.track_id[row]}: " if keypoints.num_persons > 1 else ""
+            frames = "1 frame" if count == 1 else f"{count} frames"
+            notes.append(f"{who}left and right are exchanged in {frames} of the input: put back")
+    return replace(keypoints, keypoints_px=points, notes=(*keypoints.notes, *notes))
+
+
+def without_side_swaps(
+    keypoints: Array, valid: BoolArray, time_s: Array, skeleton: Skeleton
+) -> tuple[Array, BoolArray]:
+    """Put left and right back where a detector exchanged them for up to a second.
+
+    Frame after frame, arms and legs go on at their velocity. Each frame has its sides as they are
+    or exchanged; the sequence of least sum of deviations is found, where changes have a price
+    (Viterbi's algorithm). Arms and legs are looked at apart.
+
+    Args:
+        keypoints: (T, J, 3) x, y in pixels, confidence, of one person.
+        valid: (T,) frames in which the person is detected.
+        time_s: (T,) seconds.
+
+    Returns:
+        The keypoints, and (T,) frames in which some were put back.
+    """
+    points, changed = keypoints.copy(), np.zeros(len(valid), dtype=np.bool_)
+    frames = np.flatnonzero(valid)
+    for part in np.split(frames, 1 + np.flatnonzero(np.diff(time_s[frames]) > _MAX_STEP_S)):
+        if len(part) < 3:
+            continue
+        for names in _GROUPS:
+            own = [
+                (i, skeleton.joints.index(mirror_name(name)))
+                for i, name in enumerate(skeleton.joints)
+                if name.partition("_")[2] in names
+            ]
+            if not own:
+                continue
+            joints, mirrored = np.array(own).T
+            swapped = _swapped(
+                keypoints[part][:, joints], keypoints[part][:, mirrored], time_s[part]
+            )
+            for run in true_runs(swapped):
+                length_s = time_s[part[run.stop - 1]] - time_s[part[run.start]]
+                if length_s <= _MAX_RUN_S and 2 * (run.stop - run.start) < len(part):
+                    rows = part[run]
+                    points[rows[:, None], joints] = keypoints[rows[:, None], mirrored]
+                    changed[rows] = True
+    return points, changed
+
+
+def _swapped(points: Array, mirrored: Array, time_s: Array) -> BoolArray:
+    """(T,) frames in which joints (T, K, 3) move on better if they are the mirrored ones."""
+    count = len(points)
+    both = np.stack([points, mirrored]).astype(np.float64)  # (2, T, K, 3)
+    visible = points[..., 2] > 0
+    extent = [
+        np.ptp(p[v, :2], axis=0).max() for p, v in zip(points, visible, strict=True) if v.any()
+    ]
+    size = max(float(np.median(extent)), 1.0) if extent else 1.0
+    usable = np.minimum(visible, mirrored[..., 2] > 0)
+    usable = usable[:-2] & usable[1:-1] & usable[2:]
+    step_s = np.diff(time_s)
+    ratio = (step_s[1:] / step_s[:-1])[:, None, None]
+    cost = np.zeros((2, 2, 2, count - 2))  # by the states of three frames
+    for a, b, c in np.ndindex(2, 2, 2):
+        first, second, third = both[a, :-2], both[b, 1:-1], both[c, 2:]
+        away = third - second - ratio * (second - first)
+        residual = np.linalg.norm(away[..., :2], axis=-1) / size
+        cost[a, b, c] = (np.minimum(residual, _MAX_RESIDUAL) * usable).sum(1)
+    if not (cost[0, 0, 0] - np.minimum(cost[0, 0, 1], cost[0, 1, 1]) > _CHANGE / 2).any():
+        return np.zeros(count, dtype=np.bool_)
+    change = _CHANGE * (1 - np.eye(2)) + _EXCHANGED * np.array([0, 1])  # (before, after)
+    total = change + _EXCHANGED * np.array([[0], [1]])
+    choices = np.empty((count - 2, 2, 2), dtype=np.int64)
+    for t in range(count - 2):
+        sums = total[:, :, None] + cost[..., t]
+        choices[t] = sums.argmin(0)
+        total = sums.min(0) + change
+    states = np.empty(count, dtype=np.bool_)
+    state = divmod(int(total.argmin()), 2)
+    states[-2:] = state
+    for t in reversed(range(count - 2)):
+        state = (int(choices[t][state]), state[0])
+        states[t] = state[0]
+    return states
