@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from actionpose.keypoints import formats, npz
 from actionpose.keypoints.detections import Detections
+from actionpose.keypoints.identities import identify
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.keypoints.layout import joint_layout, skeleton_by_name
 from actionpose.keypoints.orientation import orientation_notes, unmirrored, y_downwards
-from actionpose.keypoints.tracking import MIN_FRAMES, jump_note, short_presences, track
+from actionpose.keypoints.tracking import MIN_FRAMES, jump_note, short_presences
 from actionpose.keypoints.validation import (
     check_pixels,
     check_values,
@@ -262,7 +263,10 @@ class Keypoints:
         time_s = found.seconds(ASSUMED_FPS)[visible]
         notes = list(found.notes)
         if person is None:
-            person = track(time_s, points) if several else np.zeros_like(frame)
+            person = np.zeros_like(frame)
+            if several:
+                person, uncertain = identify(time_s, points)
+                notes += uncertain
         short, note = short_presences(person)
         notes += [note] if note else []
         frame, points, person = frame[~short], points[~short], person[~short]

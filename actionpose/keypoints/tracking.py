@@ -83,7 +83,7 @@ def track(
     Time after time: each known person is moved on at their last velocity; their similarity to each
     detection is the mean of OKS (of the joints visible in both) and of IoU (of their boxes); and
     the assignment with the greatest sum of similarities is taken. A detection that is like nobody
-    is somebody new, and so is who comes back after more than `memory_s`.
+    is somebody new, and so is who comes back after more than `memory_s`; but see `identities`.
 
     Args:
         time_s: (N,) seconds, in any order; equal for the detections of one frame.
@@ -167,6 +167,11 @@ def _similarities(
     iou = np.divide(inside, union, out=np.zeros(len(i)), where=both.any(1) & (union > 0))
     similarity[i, j] = (oks + iou) / 2
     return similarity
+
+
+def boxes(keypoints: Array) -> tuple[Array, Array]:
+    """(..., 2) upper left and lower right corner of the visible joints of (..., K, 3) keypoints."""
+    return _box(keypoints[..., :2], keypoints[..., 2] > 0)
 
 
 def _box(points: Array, visible: BoolArray) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from actionpose.keypoints import Keypoints
 from actionpose.keypoints.detections import Detections
-from actionpose.keypoints.tracking import track
+from actionpose.keypoints.identities import identify
 from actionpose.utils.errors import UserError
 from actionpose.utils.timing import Stopwatch
 from actionpose.utils.typing import IntArray
@@ -95,7 +95,8 @@ def _follow(
             f"no person is found in {where}: {video.path}; another detector=NAME may find one"
         )
     lone = np.bincount(frame).max() == 1
-    person = track(time_s[frame], points, lone=bool(lone))
+    person, uncertain = identify(time_s[frame], points, lone=bool(lone))
+    notes += uncertain
     if count == 1:
         notes.append(
             "one frame only: the pose is a guess without motion to support it, less exact than one "
