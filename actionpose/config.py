@@ -49,8 +49,8 @@ class ModelConfig(Settings):
     """Channels of the motion representation under the 3D head. (MotionBERT)"""
     max_frames: int = 243
     """Longest clip: rows of the temporal embedding. (paper)"""
-    feet: bool = False
-    """Lift the joints of the feet, too: 21 joints (`h36m17_feet`), not 17. (ours)"""
+    heads: bool = False
+    """Fine-tune heads for feet (`h36m17_feet`) and error bars; all other weights stay. (ours)"""
     class_token: bool = True
     """Add the `<POSE>` token, which becomes the motion's embedding. (paper)"""
     middle_layer: int = 3

@@ -82,6 +82,7 @@ class Header(TypedDict, total=False):
     max_gap_s: float  # absences up to so long have a pose, filled in from both sides
     checkpoint: dict[str, str]  # name, sha256
     versions: dict[str, str]
+    uncertainty: dict[str, Any]  # of `uncertainty_mm`: coverage, factor_to_95, calibrated_on
     actions: list[dict[str, Any]]
     embedding_windows_s: list[list[float]]  # begin and end, (W, 2), on the clock of time_s
     processing: list[dict[str, Any]]
@@ -116,12 +117,13 @@ ARRAYS: dict[str, tuple[str, type]] = {
     "time_s": ("T", np.float64),
     "root_m": ("PT3", np.float32),
     "embeddings": ("PWE", np.float32),
+    "uncertainty_mm": ("PTJ", np.float32),
 }
-OPTIONAL = ("root_m", "embeddings")
+OPTIONAL = ("root_m", "embeddings", "uncertainty_mm")
 
 TABLE_COLUMNS = (
     *("person", "track_id", "frame", "time_s", "joint"),
-    *("x_m", "y_m", "z_m", "x_px", "y_px", "confidence", "valid", "seen"),
+    *("x_m", "y_m", "z_m", "x_px", "y_px", "confidence", "valid", "seen", "uncertainty_mm"),
 )
 
 
@@ -141,6 +143,10 @@ class Result:
         root_m: (P, T, 3) meters, the position of the pelvis, if it is known; `header["root"]` says
             what it is relative to.
         embeddings: (P, W, E) unit vectors of the motion, one per window.
+        uncertainty_mm: (P, T, J) the radius around each joint in which the true one lies in 68 % of
+            cases, relative to the pelvis and for a person of the stature given; 0 at the pelvis,
+            NaN where there is no pose. Times `header["uncertainty"]["factor_to_95"]` it is that of
+            95 %. Steps of postprocessing leave it as it is.
 
     Raises:
         UserError: shapes that do not fit each other, or a header that lacks or contradicts a fact.
@@ -154,6 +160,7 @@ class Result:
     header: Header
     root_m: NDArray[np.float32] | None = None
     embeddings: NDArray[np.float32] | None = None
+    uncertainty_mm: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         self.header = _checked_header(self.header)

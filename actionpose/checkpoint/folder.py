@@ -30,6 +30,7 @@ from actionpose.checkpoint.official import (
     motionbert_weights,
 )
 from actionpose.models import Encoder, PoseEncoder, build_encoder
+from actionpose.models.heads import ErrorBars
 from actionpose.models.peers import (
     PEERS,
     UNREADABLE,
@@ -39,7 +40,7 @@ from actionpose.models.peers import (
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_folder, atomic_write, sha256
 from actionpose.utils.json_files import Checked, parse_json, read_json, typed
-from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names
+from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names, without_feet
 
 FORMAT = 1  # raised when code that reads the old format would misread the new one
 WEIGHTS, META = "weights.safetensors", "meta.json"
@@ -68,6 +69,7 @@ class _Meta(Checked):
     fps: Annotated[float, Interval(ge=1, le=1000)] | None = None
     normalization: Literal["image", "box"] = "image"
     rejection_threshold: Annotated[float, Interval(ge=-1, le=1)] = 0.0
+    error_bars: ErrorBars = ErrorBars()
     config: _Config = _Config()
 
 
@@ -246,6 +248,8 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         found = meta.get("format") if isinstance(meta, dict) else None
         raise UserError(f"{folder} is of format {found}; this version reads {FORMAT}")
     typed(_Meta, meta, str(folder / META))
+    if "model" in meta:
+        meta["model"] = without_feet(meta["model"])
     _check_weights(weights, folder / WEIGHTS)
     return {key: v.float() if v.is_floating_point() else v for key, v in weights.items()}, meta
 
@@ -330,18 +334,18 @@ def convert_peer(
 def export_motionbert(checkpoint: Path, out: Path) -> dict[str, Any]:
     """Write the weights of lifting as a file that MotionBERT's own code loads (`model_pos`).
 
-    Embedding branch and pooling are left out: lifting does not compute them.
+    Embedding branch, pooling and heads are left out: MotionBERT does not compute them.
 
     Returns:
         The metadata of the checkpoint.
 
     Raises:
         UserError: the file exists, or lifting is not the function of MotionBERT's DSTformer:
-            another backbone, feet, or frames that attend to the <POSE> token.
+            another backbone, or frames that attend to the <POSE> token.
     """
     encoder, meta = load_encoder(checkpoint)
-    if not isinstance(encoder, PoseEncoder) or encoder.num_joints != encoder.num_body_joints:
-        raise UserError(f"{checkpoint} is not MotionBERT's network: another backbone, or feet")
+    if not isinstance(encoder, PoseEncoder):
+        raise UserError(f"{checkpoint} is not MotionBERT's network: another backbone")
     if encoder.token_in_backbone:
         raise UserError(
             f"{checkpoint} is not MotionBERT's network: its frames attend to a <POSE> token, which "
@@ -350,7 +354,7 @@ def export_motionbert(checkpoint: Path, out: Path) -> dict[str, Any]:
         )
     if out.exists():
         raise UserError(f"{out} exists already: remove it, or choose another name")
-    dropped = encoder.embedding_parameter_prefixes()
+    dropped = (*encoder.embedding_parameter_prefixes(), "heads.")
     weights = {
         f"module.{key}": value
         for key, value in encoder.state_dict().items()

@@ -21,7 +21,7 @@ def open_benchmark(
 ) -> None:
     """Score a model on the open benchmark: subjects that are not in training."""
     from actionpose.datasets.corpus import open_corpus
-    from actionpose.evaluation import recognition, segmentation
+    from actionpose.evaluation import error_bars, recognition, segmentation
     from actionpose.evaluation.open_benchmark import (
         METRICS,
         UNUSUAL,
@@ -47,6 +47,11 @@ def open_benchmark(
         report = evaluate_open(model_predict(model), corpora, split, progress)
         for name, text in METRICS.items():
             print(f"{name:16} {report['scores'][name]!s:24} {text}")
+        if model.encoder.heads is not None:
+            people = error_bars.heads_errors(model, corpora, split, progress)
+            report["heads"] = error_bars.report(people, model.error_bars)
+            for name, value in report["heads"].items():
+                print(f"{name:16} {value:<24.1f} {error_bars.TERMS[name]}")
         counts = f"{report['num_windows']} windows, {report['num_frames']} frames"
         print(f"{counts}, {report['protocol']}")
         return report

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -100,16 +100,21 @@ def models_calibrate(
     checkpoint: Positional[str],
     data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
     split: str = "val",
+    actions: Annotated[bool, arg(help="also of a model that has error bars")] = True,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Find the cosine below which a time step is "other", and store it in the checkpoint.
+    """Find the cosine below which a time step is "other", and the size of error bars; store both.
 
     Args:
-        checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold`.
+        checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold` if it knows
+            text, and `error_bars` if it has heads.
     """
+    from dataclasses import asdict
+
     from actionpose.checkpoint import META
     from actionpose.datasets.corpus import open_corpus
+    from actionpose.evaluation import error_bars
     from actionpose.evaluation.calibration import calibrate as best_threshold
     from actionpose.inference.predictor import ActionPose
     from actionpose.model_hub import find
@@ -120,16 +125,34 @@ def models_calibrate(
     corpora = [open_corpus(place) for place in data]
     if not corpora:
         raise UserError("name the corpora to calibrate on, with --data FOLDER")
-    found = best_threshold(model, corpora, split, lambda tracks: progress_bar(tracks, quiet=quiet))
+    has_heads = model.encoder.heads is not None
+    if not (model.knows_actions or has_heads):
+        raise UserError(f"{checkpoint} has nothing to calibrate: neither text nor error bars")
     path = folder / META
     meta = json.loads(path.read_text(encoding="utf-8"))
-    names = ", ".join(corpus.name for corpus in corpora)
-    meta |= {"rejection_threshold": found["rejection_threshold"]}
-    meta |= {"rejection_calibrated_on": f"{names}, {split}"}
+    where = f"{', '.join(corpus.name for corpus in corpora)}, {split}"
+
+    def progress(items: Any) -> Any:
+        return progress_bar(items, quiet=quiet)
+
+    if has_heads:
+        people = error_bars.heads_errors(model, corpora, split, progress)
+        covered = error_bars.coverage_of_others(people)
+        bars = error_bars.fitted_bars(people.values(), where)
+        meta |= {"error_bars": asdict(bars)}
+        print(
+            f"error bars are {bars.factor_68:.2f} and {bars.factor_95:.2f} expected errors; by the "
+            f"factors of the other people, {covered[0]:.1f} and {covered[1]:.1f} % of a person's "
+            "joints are within those of 68 and 95 %"
+        )
+    if model.knows_actions and (actions or not has_heads):
+        found = best_threshold(model, corpora, split, progress)
+        meta |= {"rejection_threshold": found["rejection_threshold"]}
+        meta |= {"rejection_calibrated_on": where}
+        print(
+            f"a label has to reach a cosine of {found['rejection_threshold']:.3f}: "
+            f"{found['accepted']:.0f} % of the time steps whose label is offered do, "
+            f"{found['rejected']:.0f} % of those whose label is not do not"
+        )
     write_json(path, meta)
-    print(
-        f"a label has to reach a cosine of {found['rejection_threshold']:.3f}: "
-        f"{found['accepted']:.0f} % of the time steps whose label is offered do, "
-        f"{found['rejected']:.0f} % of those whose label is not do not"
-    )
     print(f"wrote   {path}")

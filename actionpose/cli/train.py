@@ -69,7 +69,10 @@ def _train(
 
 
 def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
-    """The recipe; if it leaves the model open, with that of the checkpoint it starts from."""
+    """The recipe; if it leaves the model open, with that of the checkpoint it starts from.
+
+    Heads are left out: what they have learned of the weights is lost when these change.
+    """
     given, _ = take_option(arguments, "--init")
     init = recipe.init if given is None else Path(given)
     if init is None or recipe.model != type(recipe)().model:
@@ -80,7 +83,7 @@ def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
         return recipe  # MotionBERT's file, or nothing that is there yet
     meta = checkpoint.load(model_hub.find(init))[1]
     try:
-        return replace(recipe, model=ModelConfig(**meta["model"]))
+        return replace(recipe, model=ModelConfig(**meta["model"] | {"heads": False}))
     except (KeyError, TypeError) as error:
         raise UserError(f"{init} does not say its model; give --model.dim and so on") from error
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from actionpose.config import PretrainDataConfig
-from actionpose.datasets import augmentation, feet
+from actionpose.datasets import augmentation
 from actionpose.datasets.loading import Batches, WeightedCorpora, cumulative, draw, motions_of
 from actionpose.datasets.masking import draw_mask
 from actionpose.datasets.projection import (
@@ -50,7 +50,6 @@ class MotionTextBatches(Batches):
     Args:
         negatives: K; lowered with a warning if the vocabulary is too small.
         need_texts: without, motions that have none are taken whole, with the empty text.
-        feet: clips have the joints of H36M17_FEET; for perspective views.
 
     Attributes:
         spans: what clips are drawn from.
@@ -65,7 +64,6 @@ class MotionTextBatches(Batches):
     negatives: int = 0
     split: str = "train"
     need_texts: bool = True
-    feet: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,12 +177,8 @@ class MotionTextBatches(Batches):
             longest = int(rng.integers(-(-longest // 3), longest))
         start, stop = place_window(span, longest, None if middle else rng)
         corpus = self.corpora[span.corpus][0]
-        feet_m = None
-        if self.feet:
-            rows, is_training = np.arange(start, stop), self.split == "train"
-            feet_m = feet.feet_of(corpus, span.motion, rows, derived=is_training)
         joints_m = np.asarray(corpus.joints_m[start:stop], dtype=np.float64)
-        clip = self._view(joints_m, feet_m, rng)
+        clip = self._view(joints_m, rng)
         known = self._annotations[span.corpus, span.motion.motion]
         positives = np.unique(known[(known[:, 0] < stop) & (known[:, 1] > start), 2])
         label = self._row[number]
@@ -201,12 +195,10 @@ class MotionTextBatches(Batches):
         clip["name"] = f"{span.motion.motion}[{first}:{first + stop - start}]"
         return clip
 
-    def _view(self, recorded_m: Array, feet_m: Array | None, rng: Generator) -> Clip:
+    def _view(self, recorded_m: Array, rng: Generator) -> Clip:
         """A clip of all frames, with its mask."""
         config = self.config
         joints_m = augmentation.random_body(recorded_m, config, rng)
-        if feet_m is not None:
-            feet_m = feet.resized_feet(feet_m, recorded_m, joints_m)
         as_coco = rng.random() < config.noise.coco_joint_convention
         detected_m = augmentation.from_coco(joints_m) if as_coco else None
         hidden = draw_mask(-(-len(joints_m) // config.temporal_stride), config, rng)
@@ -214,11 +206,9 @@ class MotionTextBatches(Batches):
         yaw_rad = rng.uniform(-np.pi, np.pi)
         if config.view == "perspective":
             camera = random_camera(joints_m, yaw_rad, config.camera, rng)
-            hide_feet = feet_m is not None and self.split == "train" and rng.random() < feet.HIDDEN
             clip, hidden = detected_clip(
-                *(joints_m, camera, config, rng),
-                detected_m=detected_m, hidden=hidden, feet_m=feet_m, hide_feet=hide_feet,
-            )  # fmt: skip
+                *(joints_m, camera, config, rng), detected_m=detected_m, hidden=hidden
+            )
         else:
             yaw_rad = np.pi / 2 * rng.integers(2)
             if config.view == "heading":  # at yaw 0 the camera looks at a person who faces -y

@@ -149,17 +149,18 @@ def _clip(
 ) -> Clip:
     """A clip from projected joints `xy` (T, 17, 2) and the joints in the axes of the view."""
     keypoints = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
+    body = np.s_[:, : len(H36M17)]  # feet do not change the box, so that models see the same body
     if rng is not None:
         noise, keypoints[..., 2] = detector_noise(len(xy), rng, num_joints=xy.shape[1])
         unit = image.unit_px
         if person_size:
-            box = box_frame(keypoints)
+            box = box_frame(keypoints[body])
             assert box is not None
             unit = box.unit_px / person_size
         keypoints[..., :2] += noise * unit
     if hidden is not None:
         keypoints[hidden] = 0
-    frame = (box_frame(keypoints) if normalization == "box" else None) or image
+    frame = (box_frame(keypoints[body]) if normalization == "box" else None) or image
     scale_m = frame.unit_px * depth_m / focal
     return {
         "keypoints": frame.normalize(keypoints),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.corpus import Corpus, Segment
 from actionpose.datasets.projection import IMAGE_SIZE
 from actionpose.evaluation.views import NUM_VIEWS, project_clip
 from actionpose.geometry.camera import image_frame
@@ -19,7 +19,7 @@ from actionpose.inference.predictor import ActionPose
 from actionpose.metrics import auc, mpjpe, mpjve, p_mpjpe, pck
 from actionpose.metrics.bootstrap import bootstrap
 from actionpose.utils.errors import UserError
-from actionpose.utils.typing import Array
+from actionpose.utils.typing import Array, IntArray
 
 # (V, T, 17, 3) keypoints in image units -> (V, T, 17, 3) poses in the same units
 Predict = Callable[[Array], Array]
@@ -39,7 +39,15 @@ METRICS = {
 def benchmark_windows(
     corpus: Corpus, split: str, frames: int = WINDOW_FRAMES
 ) -> Iterator[tuple[str, Array]]:
-    """The id and the joints (T, 17, 3) of the windows that every motion of a split is cut into.
+    """The ids and the joints (T, 17, 3) of the windows of `benchmark_rows`."""
+    for _, name, rows in benchmark_rows(corpus, split, frames):
+        yield name, np.asarray(corpus.joints_m[rows], dtype=np.float64)
+
+
+def benchmark_rows(
+    corpus: Corpus, split: str, frames: int = WINDOW_FRAMES
+) -> Iterator[tuple[Segment, str, IntArray]]:
+    """Motion, id and rows (T,) of the windows that every motion of a split is cut into.
 
     A rest shorter than a third of `frames` is dropped, unless it is the whole motion.
     """
@@ -48,9 +56,8 @@ def benchmark_windows(
             length = min(frames, len(motion) - start)
             if length < frames / 3 and start > 0:
                 continue
-            first = motion.start + start
-            joints_m = np.asarray(corpus.joints_m[first : first + length], dtype=np.float64)
-            yield f"{motion.motion}[{start}:{start + length}]", joints_m
+            rows = motion.start + start + np.arange(length)
+            yield motion, f"{motion.motion}[{start}:{start + length}]", rows
 
 
 def window_errors(pose: Array, target: Array, scale_m: Array) -> dict[str, float]:

@@ -224,9 +224,9 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
         )
         if sees_windows(encoder):
             model = replace(model, frames=encoder.max_frames)
-    # a model with feet takes keypoints without
+    # a model with heads for feet takes keypoints without
     known = (H36M17.name, H36M17_FEET.name, *([MPI_INF_3DHP17.name] if kind == "3dhp" else []))
-    if skeleton not in known or encoder.num_body_joints != len(H36M17):
+    if skeleton not in known or encoder.num_joints != len(H36M17):
         raise UserError(
             f"{name} has another skeleton ({skeleton}, {encoder.num_joints} joints): "
             f"the prepared data have {H36M17.name}"

@@ -17,7 +17,7 @@ from actionpose.utils.files import atomic_text
 if TYPE_CHECKING:
     import pandas
 
-_METERS, _PIXELS, _CONFIDENCE, _SECONDS = (4, 2, 3, 6)  # decimals: 0.1 mm, ...
+_METERS, _PIXELS, _CONFIDENCE, _SECONDS, _MILLIMETERS = (4, 2, 3, 6, 1)  # decimals
 _CSV_FRAMES = 2000  # written at a time
 
 
@@ -27,16 +27,21 @@ def table_numbers(
     """The numbers of tables, and whether joints were detected in the image.
 
     Returns:
-        (P, T, J, 6) meters, pixels and confidence, NaN where there are none; and (P, T, J).
+        (P, T, J, 7) meters, pixels, confidence and uncertainty in millimeters, NaN where there are
+        none; and (P, T, J).
     """
     part = (persons, frames)
     keypoints, valid = result.keypoints_px[part], result.valid[part][..., None]
     seen = (keypoints[..., 2] > 0) & valid
     has_pose = (result.valid | result.present)[part]
+    uncertainty = np.full_like(keypoints[..., 0], np.nan)
+    if result.uncertainty_mm is not None:
+        uncertainty = np.where(has_pose[..., None], result.uncertainty_mm[part], np.nan)
     columns = (
         np.where(has_pose[..., None, None], result.pose_m[part], np.nan),
         np.where(seen[..., None], keypoints[..., :2], np.nan),
         np.where(valid[..., None], keypoints[..., 2:], np.nan),
+        uncertainty[..., None],
     )
     return np.concatenate(columns, axis=-1), seen
 
@@ -50,9 +55,11 @@ def dataframe(result: Result) -> "pandas.DataFrame":
     person, frame, joint = (index.ravel() for index in np.indices(result.pose_m.shape[:3]))
     names = pd.Categorical.from_codes(joint, categories=pd.Index(result.skeleton.joints))
     numbers, seen = table_numbers(result)
-    numbers[..., :3].swapaxes(1, 2)[~measured_joints(result)] = np.nan
+    for columns_of in (numbers[..., :3], numbers[..., 6:]):
+        columns_of.swapaxes(1, 2)[~measured_joints(result)] = np.nan
     columns: list[Any] = [person, result.track_id[person], frame, result.time_s[frame], names]
-    columns += [*numbers.reshape(-1, 6).T, result.valid[person, frame], seen.ravel()]
+    *known, uncertainty = numbers.reshape(-1, 7).T
+    columns += [*known, result.valid[person, frame], seen.ravel(), uncertainty]
     return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
 
 
@@ -76,6 +83,7 @@ def write_json(result: Result, path: Path) -> None:
             "pose_m": "frame, joint, (x, y, z) in meters",
             "keypoints_px": "frame, joint, (x px, y px, confidence)",
             "root_m": "frame, (x, y, z) in meters",
+            "uncertainty_mm": "frame, joint: radius that holds the joint in 68 % of cases",
             "valid": "frame",
         },
         "time_s": _rounded(result.time_s, _SECONDS),
@@ -99,6 +107,8 @@ def _json_person(result: Result, index: int) -> dict[str, Any]:
         "pose_m": _rounded(numbers[0, ..., :3], _METERS),
         "keypoints_px": _rounded(result.keypoints_px[index], _CONFIDENCE),
     }
+    if result.uncertainty_mm is not None:
+        person["uncertainty_mm"] = _rounded(numbers[0, ..., 6], _MILLIMETERS)
     if result.root_m is not None:
         person["root_m"] = _rounded(result.root_m[index], _METERS)
     if result.embeddings is not None:
@@ -109,18 +119,19 @@ def _json_person(result: Result, index: int) -> dict[str, Any]:
 def _csv_blocks(result: Result) -> Iterator[str]:
     """The rows of `TABLE_COLUMNS`, some frames at a time so that memory stays bounded."""
     number = f",%.{_METERS}f" * 3 + f",%.{_PIXELS}f" * 2 + f",%.{_CONFIDENCE}f"
-    decimals = np.array([_METERS] * 3 + [_PIXELS] * 2 + [_CONFIDENCE])
+    last = f",%.{_MILLIMETERS}f\n"
+    decimals = np.array([_METERS] * 3 + [_PIXELS] * 2 + [_CONFIDENCE, _MILLIMETERS])
     smallest, measured = 0.5 * 10.0**-decimals, measured_joints(result)
     for person, start in np.ndindex(len(result.track_id), -(-len(result.time_s) // _CSV_FRAMES)):
         frames = slice(start * _CSV_FRAMES, (start + 1) * _CSV_FRAMES)
         numbers, seen = table_numbers(result, slice(person, person + 1), frames)
-        values = numbers.astype(np.float64)  # (1, frames, J, 6)
-        values[:, :, ~measured[person], :3] = np.nan
+        values = numbers.astype(np.float64)  # (1, frames, J, 7)
+        values[:, :, ~measured[person], :3] = values[:, :, ~measured[person], 6:] = np.nan
         values[np.abs(values) < smallest] = 0.0  # no "-0.0000"
         valid, head = result.valid[person, frames], f"{person},{result.track_id[person]}"
         # one formatting of a whole block is several times faster than one per row
         template = "".join(
-            f"{head},{frame},{time_s:.{_SECONDS}f},{joint}{number},{valid[t]},{seen[0, t, j]}\n"
+            f"{head},{frame},{time_s:.{_SECONDS}f},{joint}{number},{valid[t]},{seen[0, t, j]}{last}"
             for t, (frame, time_s) in enumerate(
                 zip(count(frames.start), result.time_s[frames].tolist(), strict=False)
             )

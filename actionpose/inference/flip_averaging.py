@@ -10,7 +10,6 @@ from actionpose.skeletons import skeleton_of
 _MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, confidence or depth
 
 
-@torch.inference_mode()
 def predict(
     encoder: Callable[..., PoseOutput],
     keypoints: torch.Tensor,
@@ -22,7 +21,7 @@ def predict(
 
     Args:
         keypoints: (N, T, J, 3) on the encoder's device, of H36M17, or of H36M17_FEET if the encoder
-            has feet.
+            has heads.
         flip: whether to average with the mirrored clip's pose.
         root: "subtract" the predicted pelvis from all joints, set it to "zero" and leave the
             others, as MotionBERT does, or "keep" it where it was predicted.
@@ -30,17 +29,38 @@ def predict(
     Returns:
         (N, T, J, 3) in the same units; the pelvis is at the origin, unless it was kept.
     """
+    return predict_with_error(encoder, keypoints, flip=flip, root=root)[0]
+
+
+@torch.inference_mode()
+def predict_with_error(
+    encoder: Callable[..., PoseOutput],
+    keypoints: torch.Tensor,
+    *,
+    flip: bool = True,
+    root: str = "subtract",
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """`predict`, and the logarithm of the expected error.
+
+    Returns:
+        Poses (N, T, J, 3); and (N, T, J) as `PoseOutput.log_error`, the mean of both clips', or
+        None if the encoder has no heads.
+    """
     sign, mirror = _MIRROR.to(keypoints), skeleton_of(keypoints.shape[2]).mirror
     if flip:
         both = torch.cat([keypoints, keypoints[:, :, mirror] * sign])
-        pose, mirrored = encoder(both, embed=False).pose.float().chunk(2)
+        output = encoder(both, embed=False)
+        pose, mirrored = output.pose.float().chunk(2)
         pose = (pose + mirrored[:, :, mirror] * sign) / 2
     else:
-        pose = encoder(keypoints, embed=False).pose.float()
+        output = encoder(keypoints, embed=False)
+        pose = output.pose.float()
+    log_error = output.log_error
+    if log_error is not None and flip:
+        log_error = (log_error[: len(keypoints)] + log_error[len(keypoints) :, :, mirror]) / 2
     if root == "subtract":
-        return pose - pose[:, :, :1]
-    if root == "keep":
-        return pose
-    pose = pose.clone()
-    pose[:, :, 0] = 0
-    return pose
+        return pose - pose[:, :, :1], log_error
+    if root == "zero":
+        pose = pose.clone()
+        pose[:, :, 0] = 0
+    return pose, log_error

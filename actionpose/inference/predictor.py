@@ -41,12 +41,14 @@ from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, p
 from actionpose.keypoints.side_swaps import put_sides_back
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
 from actionpose.models import Encoder
+from actionpose.models.heads import ErrorBars
 from actionpose.postprocessing.visibility import visibility_notes
 from actionpose.result import Header, Result, RootOrigin
 from actionpose.skeletons import H36M17, H36M17_FEET, MEDIAPIPE33, Skeleton, gives
 from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
+from actionpose.utils.json_files import typed
 from actionpose.utils.sliding_windows import blend, sliding_windows
 from actionpose.utils.typing import Array
 from actionpose.video.source import Source, read_source
@@ -64,9 +66,9 @@ class ActionPose:
     Args:
         encoder: in eval mode.
         meta: of its checkpoint: `frames`, `normalization`, `fps`, `joint_convention` and
-            `learned_detectors` (whose offsets it was trained with) if known,
-            and `rejection_threshold` if it was calibrated. Timelines see windows of `frames`, or a
-            third of it if the `config` says that shorter ones were trained with.
+            `learned_detectors` (whose offsets it was trained with) if known, and
+            `rejection_threshold` and `error_bars` if they were calibrated. Timelines see windows of
+            `frames`, or a third of it if the `config` says that shorter ones were trained with.
         name: for the headers of results.
         weights_sha256: likewise.
         labels: what it knows of text; nothing by default.
@@ -93,6 +95,7 @@ class ActionPose:
         short = meta.get("config", {}).get("data", {}).get("temporal_crop", 0)
         self.timeline_frames = max(1, self.frames // 3) if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
+        self.error_bars = typed(ErrorBars, meta.get("error_bars", {}), "error_bars")
         self.checkpoint = {"name": name, "sha256": weights_sha256}
         if "license" in meta:
             self.checkpoint["license"] = meta["license"]
@@ -170,11 +173,22 @@ class ActionPose:
         own, target = self.conventions(joint_convention)
         detector_offsets = self.detector_offsets(keypoints.skeleton, keypoints.detector)
         lifted = [self._lift_track(track, progress, detector_offsets) for track in tracks]
-        pose = np.stack([convert_convention(each, own, target) for each in lifted])
+        pose = np.stack([convert_convention(each[..., :3], own, target) for each in lifted])
+        stature_m = height_m or AVERAGE_ADULT_M
         header = self.header(replace(keypoints, notes=mapped.notes), height_m)
         header["max_gap_s"] = max_gap_s
         if target != "unknown":
             header["joint_convention"] = target
+        uncertainty_mm = None
+        if self.encoder.heads is not None:
+            errors = np.exp(np.stack([each[..., 3] for each in lifted]))
+            errors[:, :, 0] = 0  # of the pelvis, to which they are relative
+            present = np.stack([track.present for track in tracks])[..., None]
+            errors = np.where(
+                present, 1000 * stature_m * self.error_bars.factor_68 * errors, np.nan
+            )
+            uncertainty_mm = errors.astype(np.float32)
+            header["uncertainty"] = self.error_bars.facts
         embeddings = None
         if self.knows_actions:
             embeddings, spans_s = embed_tracks(
@@ -182,13 +196,14 @@ class ActionPose:
             )
             header["embedding_windows_s"] = np.round(spans_s, 4).tolist()
         result = Result(
-            pose_m=(pose * (height_m or AVERAGE_ADULT_M)).astype(np.float32),
+            pose_m=(pose * stature_m).astype(np.float32),
             keypoints_px=mapped.keypoints_px,
             valid=mapped.valid,
             track_id=mapped.track_id,
             time_s=mapped.times_s,
             header=header,
             embeddings=embeddings,
+            uncertainty_mm=uncertainty_mm,
         )
         result.header["notes"] += visibility_notes(result)
         return result
@@ -319,9 +334,8 @@ class ActionPose:
         ]
 
     def _skeleton(self, keypoints: Keypoints) -> Skeleton:
-        """H36M17_FEET if the model has feet and some are detected, else H36M17."""
-        has_feet = self.encoder.num_joints == len(H36M17_FEET)
-        if not has_feet or not gives(keypoints.skeleton, H36M17_FEET):
+        """H36M17_FEET if the model has heads and feet are detected, else H36M17."""
+        if self.encoder.heads is None or not gives(keypoints.skeleton, H36M17_FEET):
             return H36M17
         feet = keypoints.to_skeleton(H36M17_FEET).keypoints_px[:, :, len(H36M17) :, 2]
         return H36M17_FEET if feet.any() else H36M17
@@ -376,19 +390,23 @@ class ActionPose:
     def _lift_track(
         self, track: PreparedTrack, progress: Progress, detector_offsets: Array | None
     ) -> Array:
-        """(T, J, 3) poses in fractions of the person's stature, at the times of the input."""
+        """(T, J, 3) poses in fractions of the person's stature, at the times of the input.
+
+        With heads it is (T, J, 4): the last is the logarithm of the expected error.
+        """
         if detector_offsets is not None:
             points = without_offsets(track.points, self._rough_pose(track), detector_offsets)
             track = replace(track, points=points)
         fraction = len(track.time_s) / len(track.grid_s)
         windows = self._lift_windows(track, lambda frames: progress(round(frames * fraction)))
-        pose = blend(windows, track.points.shape)
+        channels = 3 + (self.encoder.heads is not None)
+        pose = blend(windows, (*track.points.shape[:2], channels))
         return track.at_input_times(pose) * track.present[:, None, None]
 
     def _lift_windows(
         self, track: PreparedTrack, progress: Progress
     ) -> Iterator[tuple[int, Array]]:
-        """First frame and pose of each window in which the person is visible, at one stature."""
+        """First frame and values of each window in which the person is visible, at one stature."""
         spans = sliding_windows(len(track.points), self.frames, overlap=LIFTING_OVERLAP).tolist()
         done = 0
         for first in range(0, len(spans), _BATCH):
@@ -396,12 +414,15 @@ class ActionPose:
             visible = [(a, b) for a, b in batch if track.valid[a:b].any()]
             if visible:
                 windows = np.stack([track.points[start:stop] for start, stop in visible])
-                poses = self.predict(windows, track.image_size)
-                for (start, stop), pose in zip(visible, poses, strict=True):
+                poses, log_errors = self.predict_with_error(windows, track.image_size)
+                for number, ((start, stop), pose) in enumerate(zip(visible, poses, strict=True)):
                     chain = chain_length(pose[track.valid[start:stop]])
                     if chain < _SHORTEST:
                         raise self._damaged("poses without extent")
-                    yield start, pose / (chain * STATURE_PER_CHAIN)
+                    pose = pose / (chain * STATURE_PER_CHAIN)
+                    if log_errors is not None:
+                        pose = np.concatenate([pose, log_errors[number, ..., None]], axis=-1)
+                    yield start, pose
             progress(batch[-1][1] - done)
             done = batch[-1][1]
 
@@ -410,7 +431,7 @@ class ActionPose:
 
         Args:
             windows: (N, T, J, 3) x, y, confidence in pixels or any other unit, of H36M17, or of
-                H36M17_FEET if the model has feet. Up to `frames` frames go through the model at
+                H36M17_FEET if the model has heads. Up to `frames` frames go through the model at
                 once, normalized clip by clip, as it was trained; longer clips go through in
                 overlapping windows that are blended.
             image_size: needed by models that normalize by the image.
@@ -424,16 +445,31 @@ class ActionPose:
             spans = sliding_windows(windows.shape[1], self.frames, overlap=LIFTING_OVERLAP)
             parts = ((a, self.predict(windows[:, a:b], image_size)) for a, b in spans)
             return blend(parts, windows.shape)
-        clips, unit_px = normalize_windows(windows, self.normalization, image_size)
-        return self._poses(clips) * unit_px[:, None, None, None]
+        return self.predict_with_error(windows, image_size)[0]
 
-    def _poses(self, clips: NDArray[np.float32], *, flip: bool = True) -> Array:
-        """(N, T, J, 3) poses of normalized clips; see `flip_averaging.predict`."""
+    def predict_with_error(
+        self, windows: Array, image_size: tuple[int, int] | None = None
+    ) -> tuple[Array, Array | None]:
+        """`predict` of clips of up to `frames` frames, and the logarithm of the expected error.
+
+        Returns:
+            Poses (N, T, J, 3), and (N, T, J) the logarithm of the errors in fractions of the
+            stature, without the factors of `error_bars`; None without heads.
+        """
+        clips, unit_px = normalize_windows(windows, self.normalization, image_size)
+        poses, log_error = self._poses(clips)
+        return poses * unit_px[:, None, None, None], log_error
+
+    def _poses(
+        self, clips: NDArray[np.float32], *, flip: bool = True
+    ) -> tuple[Array, Array | None]:
+        """Of normalized clips; see `flip_averaging.predict_with_error`."""
         inputs = torch.from_numpy(clips).to(self.device)
-        pose = flip_averaging.predict(self.encoder, inputs, flip=flip)
+        pose, log_error = flip_averaging.predict_with_error(self.encoder, inputs, flip=flip)
         if not pose.isfinite().all():
             raise self._damaged("poses that are not finite")
-        return pose.cpu().numpy().astype(np.float64)
+        errors = None if log_error is None else log_error.double().cpu().numpy()
+        return pose.cpu().numpy().astype(np.float64), errors
 
     def _damaged(self, found: str) -> UserError:
         return UserError(f"the checkpoint {self.checkpoint['name']} is damaged: it gives {found}")

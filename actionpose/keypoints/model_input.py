@@ -24,6 +24,8 @@ from actionpose.utils.resampling import (
 )
 from actionpose.utils.typing import Array, BoolArray
 
+BODY = len(H36M17)  # the joints that models see; those of feet change nothing for them
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedTrack:
@@ -73,7 +75,7 @@ def prepare_tracks(
         valid = present
         if resampled:
             visible = on_both_sides(points[..., 2] > 0, time_s, grid_s)
-            valid = on_both_sides(present, time_s, grid_s) & visible.any(axis=1)
+            valid = on_both_sides(present, time_s, grid_s) & visible[:, :BODY].any(axis=1)
             on_grid = interpolate(points, time_s, grid_s) * visible[..., None]
             rows, frames = _between_grid_times(present, valid, time_s, grid_s)
             on_grid[rows], valid[rows] = points[frames], True
@@ -121,7 +123,8 @@ def normalize_windows(
 
     Args:
         windows: N of (L, J, 3), x, y in pixels and confidence.
-        normalization: by the "image", or by the "box" around the person; see `geometry.camera`.
+        normalization: by the "image", or by the "box" around the body without the feet; see
+            `geometry.camera`.
         image_size: width and height in pixels; needed by the former.
 
     Returns:
@@ -138,7 +141,7 @@ def normalize_windows(
 def _window_frame(window: Array, normalization: str, image_size: tuple[int, int] | None) -> Frame2D:
     if normalization == "box":
         # a lone keypoint has no size; whatever stands for it, the result is marked by confidence
-        return box_frame(window) or Frame2D((0.0, 0.0), 1.0)
+        return box_frame(window[:, :BODY]) or Frame2D((0.0, 0.0), 1.0)
     if image_size is None:
         raise UserError("this model needs image_size, the width and height of the image in pixels")
     return image_frame(image_size)

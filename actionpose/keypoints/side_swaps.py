@@ -11,7 +11,7 @@ from actionpose.utils.typing import Array, BoolArray
 
 _GROUPS = (  # of joints that are exchanged together
     ("shoulder", "elbow", "wrist", "eye", "ear"),
-    ("hip", "knee", "ankle", "heel", "big_toe", "foot", "toe"),
+    ("hip", "knee", "ankle", "heel", "big_toe", "foot", "toe", "toe_base"),
 )
 _MAX_STEP_S = 0.25  # between frames: what is farther apart says nothing
 _MAX_RUN_S = 1.0  # exchanged for longer, the sides may be those of the person

@@ -88,7 +88,7 @@ class LiveLifter:
                 f"delay_frames is from {least} (twice interval - 1) to {most} (half a window), "
                 f"not {delay_frames}"
             )
-        feet = model.encoder.num_joints == len(H36M17_FEET) and gives(skeleton, H36M17_FEET)
+        feet = model.encoder.heads is not None and gives(skeleton, H36M17_FEET)
         self.skeleton = H36M17_FEET if feet else H36M17
         if not gives(skeleton, self.skeleton):
             raise UserError(f"{skeleton.name} does not have the joints of {self.skeleton.name}")

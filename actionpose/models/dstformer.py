@@ -21,12 +21,11 @@ from torch import Tensor, nn
 
 from actionpose.models.backbone import Backbone
 from actionpose.models.blocks import MLP, Attention, autocast_disabled
+from actionpose.models.heads import BODY, NUM_FEET, Heads
 from actionpose.models.ops.fused_block import half_block, simd_width
-from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 
 PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # the lists that hold a pair's parts
-NUM_FEET = len(H36M17_FEET) - len(H36M17)
 NORM_EPS = 1e-6  # of every LayerNorm in MotionBERT's released models; torch's default is 1e-5
 
 
@@ -35,6 +34,7 @@ class PoseOutput(NamedTuple):
 
     pose: Tensor  # (B, T, J, 3) x, y, z in the units of the input's x and y
     embedding: Tensor | None  # (B, E) global motion, not normalized; None if there is none
+    log_error: Tensor | None = None  # (B, T, J) as `heads.ErrorHead`; None without heads
 
 
 class Block(nn.Module):
@@ -107,9 +107,9 @@ class PoseEncoder(Backbone):
         mlp_ratio: hidden size of the MLPs over `dim`.
         dim_rep: of the motion representation under the 3D head (R).
         max_frames: longest clip; the temporal embedding has a row for each.
-        num_joints: J without the feet.
-        feet: four joints more, those of H36M17_FEET. Clips without them are taken, too: their feet
-            count as missing, and the poses have as many joints as the clip.
+        num_joints: J.
+        heads: lift the joints of the feet, where clips have those of H36M17_FEET, and return error
+            bars (`models.heads`); for 17 joints.
         class_token: prepend the learned <POSE> token and return its embedding.
         middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
         embedding_depth: pairs of the embedding's own above the middle layer. 0 is the paper.
@@ -130,7 +130,7 @@ class PoseEncoder(Backbone):
         dim_rep: int = 512,
         max_frames: int = 243,
         num_joints: int = 17,
-        feet: bool = False,
+        heads: bool = False,
         class_token: bool = True,
         middle_layer: int = 3,
         embedding_depth: int = 0,
@@ -147,8 +147,7 @@ class PoseEncoder(Backbone):
         pairs = depth + embedding_depth * class_token  # those of the embedding are the last
         self.width, self.depth, self.frames = dim, depth, max_frames
         self.max_frames = max_frames
-        self.num_body_joints = num_joints
-        self.num_joints = num_joints = num_joints + NUM_FEET * feet
+        self.num_joints = num_joints
         self.middle_layer = middle_layer
         self.temp_embed = nn.Parameter(torch.empty(1, max_frames, 1, dim))
         self.pos_embed = nn.Parameter(torch.empty(1, num_joints, dim))
@@ -165,6 +164,7 @@ class PoseEncoder(Backbone):
             self.pooling = PosePooling(dim, num_joints, embedding_dim, pooling_dropout)
         self.class_token = class_token
         self.init_weights()
+        self.heads = Heads(dim_rep) if heads else None
 
     @torch.no_grad()
     def init_weights(self) -> None:
@@ -196,6 +196,11 @@ class PoseEncoder(Backbone):
                         f"{size}: change model.dim or model.mlp_ratio, or use training.device cpu"
                     )
             block.fused = True
+
+    def freeze_body(self) -> None:
+        """Train the heads alone."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith("heads."))
 
     def freeze_embedding(self) -> None:
         """Exclude from training what only the embedding uses, if no loss uses the embedding."""
@@ -276,10 +281,15 @@ class PoseEncoder(Backbone):
         return self.pair(i, state, self._mask(valid, token=self.token_in_backbone))
 
     def lift(self, state: Tensor) -> Tensor:
-        """Poses (B, T, J, 3), without <POSE>."""
+        """Poses (B, T, J, 3) of the body, without <POSE>."""
+        return self._lift(state)[1]
+
+    def _lift(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """The motion representation, and the poses."""
         x = state[:, 1:] if self.token_in_backbone else state
         with autocast_disabled(x):
-            return self.head(self.representation(x))
+            representation = self.representation(x)
+            return representation, self.head(representation)
 
     def representation(self, x: Tensor) -> Tensor:
         """The motion representation that the head reads, (B, T, J, R)."""
@@ -292,7 +302,8 @@ class PoseEncoder(Backbone):
 
         Args:
             keypoints: (B, T, J, 3) normalized x (right), y (down) and confidence; a masked or
-                missing joint is (0, 0, 0). T is at most `max_frames`.
+                missing joint is (0, 0, 0). T is at most `max_frames`. With heads, J may be that of
+                H36M17_FEET; feet do not change the pose of the body or the embedding.
             valid: (B, T) bool, False on padding, which no frame then attends to.
             embed: return the embedding; False skips the layers that only it needs.
 
@@ -300,7 +311,12 @@ class PoseEncoder(Backbone):
             UserError: another number of joints or channels, or more frames than `max_frames`.
         """
         x, embedding = self._backbone(keypoints, valid, self.depth, embed and self.class_token)
-        return PoseOutput(self.lift(x[:, :, : keypoints.shape[2]]), embedding)
+        representation, pose = self._lift(x)
+        if self.heads is None:
+            return PoseOutput(pose, embedding)
+        with autocast_disabled(x):
+            pose, log_error = self.heads(representation, pose, keypoints)
+        return PoseOutput(pose, embedding, log_error)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
         """The embedding of `forward`, without the layers that only lifting needs."""
@@ -312,8 +328,8 @@ class PoseEncoder(Backbone):
         self, keypoints: Tensor, valid: Tensor | None, layers: int, embed: bool
     ) -> tuple[Tensor, Tensor | None]:
         """The tokens (B, T, J, D) after `layers` pairs, and the embedding."""
-        if keypoints.shape[2] == self.num_body_joints < self.num_joints:
-            keypoints = F.pad(keypoints, (0, 0, 0, self.num_joints - self.num_body_joints))
+        if self.heads is not None and keypoints.shape[2] == BODY + NUM_FEET:
+            keypoints = keypoints[:, :, :BODY]
         frames, *rest = keypoints.shape[1:]
         if rest != [self.num_joints, 3] or frames > self.max_frames:
             raise UserError(

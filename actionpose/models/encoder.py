@@ -77,7 +77,7 @@ class BackboneEncoder(nn.Module):
             raise UserError(f"middle_layer ({middle_layer}) must be from 1 to the {stages} {what}")
         self.backbone = backbone
         self.depth, self.max_frames = backbone.depth, backbone.frames
-        self.num_joints = self.num_body_joints = backbone.num_joints
+        self.num_joints, self.heads = backbone.num_joints, None  # heads read a DSTformer
         self.class_token, self.middle_layer = class_token, middle_layer
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(not any(part in name for part in backbone.unused))
@@ -103,6 +103,14 @@ class BackboneEncoder(nn.Module):
             UserError: always.
         """
         raise UserError("the fused kernels are DSTformer's: change training.device to cpu")
+
+    def freeze_body(self) -> None:
+        """There are no heads; `build_encoder` refuses them.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError("model.heads needs model.backbone dstformer")
 
     def freeze_embedding(self) -> None:
         """Exclude from training what only the embedding uses, if no loss uses the embedding."""
@@ -258,8 +266,8 @@ def build_encoder(backbone: str = "dstformer", **settings: Any) -> Encoder:
     names = [name for name, peer in PEERS.items() if peer.cls is not DiffPoseRefiner]
     if backbone not in names:
         raise UserError(f"no backbone {backbone}: choose from dstformer, {', '.join(names)}")
-    if settings.get("feet"):
-        raise UserError(f"model.feet needs model.backbone dstformer, not {backbone}")
+    if settings.get("heads"):
+        raise UserError(f"model.heads needs model.backbone dstformer, not {backbone}")
     if (dim := settings.get("dim", 0)) % (heads := settings.get("num_heads", 1)):
         raise UserError(f"num_heads ({heads}) must divide dim ({dim})")
     cls = PEERS[backbone].cls

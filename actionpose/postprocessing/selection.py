@@ -54,6 +54,7 @@ def select(
         time_s=result.time_s[frames],
         root_m=None if result.root_m is None else result.root_m[part],
         embeddings=embeddings,
+        uncertainty_mm=None if result.uncertainty_mm is None else result.uncertainty_mm[part],
         header=cast(Header, header),
     )
 

@@ -13,7 +13,7 @@ from actionpose.datasets.paired import PairedDataset, open_paired
 from actionpose.datasets.paired_clips import PairedBatches
 from actionpose.training import loop, run_folder
 from actionpose.training.initialization import keeps_embedding, start_encoder
-from actionpose.training.losses import NO_WEIGHTS, lifting_losses
+from actionpose.training.losses import NO_WEIGHTS, heads_losses, lifting_losses
 from actionpose.training.validation import lifting_validation, paired_validation
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
@@ -21,10 +21,13 @@ from actionpose.utils.yaml_config import checked
 
 
 def compute_losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Equations 3 and 4, and MotionBERT's loss after the best scale."""
+    """Equations 3 and 4, and MotionBERT's loss after the best scale; with heads, theirs."""
     valid = batch["valid"]
     mask = None if bool(valid.all()) else valid
-    return lifting_losses(model(batch["keypoints"], mask, embed=False).pose, batch)
+    output = model(batch["keypoints"], mask, embed=False)
+    if output.log_error is None:
+        return lifting_losses(output.pose, batch)
+    return heads_losses(output.pose, output.log_error, batch)
 
 
 def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.Outcome:
@@ -38,7 +41,20 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
     accelerator = loop.start_accelerator(config.training)
     encoder, resume = start_encoder(config, run)
     encoder.freeze_embedding()
-    text_source = _text_source(config, resume)
+    weights, text_source = NO_WEIGHTS | config.loss_weights, _text_source(config, resume)
+    metadata = (
+        run_folder.metadata("finetune", config, corpora)
+        | (_paired_meta(paired) if paired is not None else {})
+        | (_text_meta(config, text_source) if text_source else {})
+    )
+    kept = {}
+    if config.model.heads:
+        if paired is not None or not config.init:
+            raise UserError("model.heads need a trained model, --init, and data.corpora with feet")
+        encoder.freeze_body()
+        weights |= {"error": 1.0}  # nothing else trains its head
+        metadata["heads"] = {key: metadata[key] for key in ("config", "data")}
+        kept = _kept_meta(resume or model_hub.find(config.init))
     ranks = (accelerator.process_index, accelerator.num_processes)
     batches = _make_batches(config, corpora, paired, *ranks)
 
@@ -53,13 +69,12 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
         batches,
         max(1, batches.windows // config.training.batch_size),
         compute_losses,
-        NO_WEIGHTS | config.loss_weights,
-        run_folder.metadata("finetune", config, corpora)
-        | (_paired_meta(paired) if paired is not None else {})
-        | (_text_meta(config, text_source) if text_source else {}),
+        weights,
+        metadata,
         validate=lifting_validation(encoder, corpora, config.data)
         if paired is None
         else paired_validation(encoder, config.data),
+        kept=kept,
         write_extras=copy_text if text_source else None,
     )
     return loop.fit(task, config.training, accelerator, run, resume=resume, quiet=quiet)
@@ -88,7 +103,7 @@ def _make_batches(
     }
     common |= {"rank": rank, "world_size": world_size}
     if paired is None:
-        return LiftingBatches(corpora, config.data, feet=config.model.feet, **common)
+        return LiftingBatches(corpora, config.data, feet=config.model.heads, **common)
     return PairedBatches(paired, config.data, **common)
 
 
@@ -117,6 +132,13 @@ def _paired_meta(dataset: PairedDataset) -> dict[str, Any]:
         "unit_mm": dataset.unit_mm,  # millimeters in a unit of the pose; None: of the keypoints
         "data": [{"name": name, **source, "sha256": digest}],
     }
+
+
+def _kept_meta(source: Path) -> dict[str, Any]:
+    """Training heads changes nothing else of a model; what its metadata say of it holds still."""
+    _, meta = checkpoint.load(source)
+    changed = {"format", "step", "model", "skeleton", "error_bars", "heads"}
+    return {key: value for key, value in meta.items() if key not in changed}
 
 
 def _text_source(config: FinetuneConfig, resume: Path | None) -> Path | None:

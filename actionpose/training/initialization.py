@@ -13,7 +13,6 @@ from actionpose.checkpoint import load, load_by_name
 from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig
 from actionpose.models import Encoder, build_encoder
 from actionpose.models.ops.fused_block import has_bf16
-from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.training import run_folder
 from actionpose.utils.errors import UserError
 from actionpose.utils.yaml_config import to_dict
@@ -43,7 +42,8 @@ def start_encoder(
     apply_fusion(encoder, config.training)
     resume = run_folder.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
-        initialize(encoder, config.init, config.init_ignore, frames=config.data.frames)
+        frames = None if config.model.heads else config.data.frames  # heads leave all else as it is
+        initialize(encoder, config.init, config.init_ignore, frames=frames)
     return encoder, resume
 
 
@@ -71,8 +71,8 @@ def initialize(
 
     The <POSE> token and its pooling may be missing; they then start as drawn, as does what
     `ignore` names. Missing pairs of the embedding branch start as the backbone's above the middle
-    layer; further ones as drawn. Missing joints of the feet start as the ankles. Everything else
-    must fit.
+    layer; further ones as drawn. So do missing heads; heads that the encoder has not are left out.
+    Everything else must fit.
 
     Args:
         ignore: prefixes of names.
@@ -83,12 +83,12 @@ def initialize(
         UserError: no such weights, or names or shapes that do not fit.
     """
     weights, meta = load(model_hub.find(source))
+    if encoder.heads is None:
+        weights = {name: value for name, value in weights.items() if not name.startswith("heads.")}
     trained_frames = meta.get("frames")
     table = weights.get("temp_embed", torch.empty(1, 0))
     if frames and trained_frames and trained_frames < frames <= table.shape[1]:
         weights["temp_embed"] = stretch(weights["temp_embed"], trained_frames, frames)
-    if weights.get("pos_embed", table).shape[1] == encoder.num_body_joints < encoder.num_joints:
-        weights |= with_feet(weights)
     for name, copied in encoder.branch_init_map().items():
         if copied in weights and not name.startswith(ignore):
             weights.setdefault(name, weights[copied])
@@ -96,26 +96,9 @@ def initialize(
         encoder,
         weights,
         str(source),
-        may_miss=encoder.embedding_parameter_prefixes(),
+        may_miss=(*encoder.embedding_parameter_prefixes(), "heads."),
         ignore=ignore,
     )
-
-
-def with_feet(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights that have a row for each joint, of H36M17's joints extended to H36M17_FEET's.
-
-    A joint of a foot has the embedding of its ankle, and no part in the embedding of the motion.
-    """
-    feet = H36M17_FEET.joints[len(H36M17) :]
-    joints = [*range(len(H36M17)), *H36M17.indices(*(f"{j.split('_')[0]}_ankle" for j in feet))]
-    extended: dict[str, Tensor] = {
-        str(name): weights[name].index_select(weights[name].ndim - 2, torch.tensor(joints))
-        for name in ("pos_embed", "pose_token")
-        if name in weights
-    }
-    if (name := "pooling.joint_weight.weight") in weights:
-        extended[name] = F.pad(weights[name], (0, len(feet)))
-    return extended
 
 
 def keeps_embedding(source: Path | None, ignore: tuple[str, ...]) -> bool:

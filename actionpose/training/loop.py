@@ -131,6 +131,7 @@ class Task:
         compute_losses: the named losses of a batch; their weighted sum is minimized (Equation 5).
         loss_weights: by name.
         metadata: of the checkpoints; see `run_folder.metadata`.
+        kept: entries of the metadata that stay those of the checkpoint that training started from.
         validate: named scores of the model, taken with every checkpoint. The first is the one that
             `RUN/best` has the lowest of.
         write_extras: writes the other parts of the model into the folder of a checkpoint; the
@@ -148,6 +149,7 @@ class Task:
     loss_weights: dict[str, float]
     metadata: dict[str, Any]
     validate: Callable[[], dict[str, float]] | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)
     write_extras: Callable[[Path], None] | None = None
     rate_factor: Callable[[str], float] = lambda name: 1.0
     shared_parameters: Sequence[nn.Parameter] = ()
@@ -229,7 +231,7 @@ def fit(
                         run,
                         step,
                         task.encoder,
-                        {**task.metadata, **scores},
+                        {**task.metadata, **task.kept, **scores},
                         {"optimizer": optimizer.state_dict()},
                         write_extras=task.write_extras,
                     )

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from actionpose.geometry.stature import STATURE_PER_CHAIN, chain_length
+from actionpose.models.heads import ANKLES, BODY
 from actionpose.utils.errors import UserError
 
 
@@ -59,6 +61,40 @@ def lifting_losses(pose: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tenso
         "velocity": velocity_loss(*arguments),
         "scale": scale_loss(*arguments),
     }
+
+
+def heads_losses(pose: Tensor, log_error: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The losses of `models.heads`: those of `lifting_losses` for feet from their ankles, and the
+    negative log-likelihood of the errors, `error`.
+
+    The likelihood is that of an exponential distribution of distances from the target, relative to
+    the pelvis, after the clip is scaled to the height of the target. No gradient flows from it into
+    poses.
+
+    Args:
+        pose: (B, T, 21, 3), predicted.
+        log_error: (B, T, 21), the logarithm of the expected distance in fractions of the stature.
+        batch: as for `lifting_losses`; all bodies are present.
+    """
+    target, present = batch["pose"], batch["present"] & batch["valid"][..., None]
+    relative, true = (x[:, :, BODY:] - x[:, :, ANKLES] for x in _widened(pose, target))
+    feet = {"pose": true, "valid": batch["valid"], "present": present[:, :, BODY:]}
+    losses = lifting_losses(relative, feet)
+    with torch.no_grad():
+        chains = _chain_length(pose, batch["valid"]), _chain_length(target, batch["valid"])
+        scaled = (pose - pose[:, :, :1]) * (chains[1] / chains[0])[:, None, None, None]
+        distance = (scaled - target).norm(dim=-1)
+        distance = distance / (STATURE_PER_CHAIN * chains[1])[:, None, None]
+    present = present & (torch.arange(present.shape[-1], device=present.device) > 0)
+    log_likelihood = -log_error - distance * torch.exp(-log_error)
+    count = present.sum().clamp(min=1)
+    return losses | {"error": -torch.where(present, log_likelihood, 0).sum() / count}
+
+
+def _chain_length(pose: Tensor, valid: Tensor) -> Tensor:
+    """(B,) `geometry.stature.chain_length` of the real frames of clips."""
+    lengths = [chain_length(p[v].cpu().numpy()) for p, v in zip(pose, valid, strict=True)]
+    return pose.new_tensor(lengths).clamp(min=1e-6)
 
 
 def alignment_loss(

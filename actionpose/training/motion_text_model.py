@@ -78,7 +78,7 @@ class MotionTextModel(nn.Module):
             valid: (B, T) bool, False on padding.
             candidates: (B, K + 1) rows of the vocabulary.
         """
-        pose, embedding = self.pose(keypoints, valid, embed=self.text is not None)
+        pose, embedding, _ = self.pose(keypoints, valid, embed=self.text is not None)
         if self.text is None or embedding is None:
             return MotionTextOutput(pose, None, None)
         motion = F.normalize(embedding.float(), dim=-1)

@@ -57,8 +57,8 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         weights.pop("alignment", None)
     elif not config.model.class_token:
         raise UserError("alignment needs model.class_token; or set loss_weights without alignment")
-    if config.model.feet and config.data.view != "perspective":
-        raise UserError("model.feet needs data.view: perspective")
+    if config.model.heads:
+        raise UserError("model.heads are trained by finetune, on a model that pretrain made")
     corpora = open_corpora(config.data.corpora)
     accelerator = loop.start_accelerator(config.training)
     batches = _batches(config, corpora, accelerator.process_index, accelerator.num_processes)
@@ -126,7 +126,6 @@ def _batches(
         seed=config.training.seed,
         negatives=negatives if isinstance(negatives, int) else 0,
         need_texts=_is_aligned(config),
-        feet=config.model.feet,
         rank=rank,
         world_size=world_size,
     )

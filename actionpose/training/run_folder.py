@@ -98,7 +98,7 @@ def metadata(
     return {
         "stage": stage,
         "model": to_dict(config.model),
-        "skeleton": (H36M17_FEET if config.model.feet else H36M17).name,
+        "skeleton": (H36M17_FEET if config.model.heads else H36M17).name,
         "joint_convention": "mocap",
         "frames": config.data.frames,
         "fps": corpora[0][0].fps / config.data.temporal_stride if corpora else None,

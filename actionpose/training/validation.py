@@ -22,7 +22,7 @@ from actionpose.evaluation.paired import Model, evaluate, model_predict, protoco
 from actionpose.metrics.pose import mpjpe, p_mpjpe
 from actionpose.metrics.retrieval import chance_recalls, recalls
 from actionpose.models import Encoder
-from actionpose.skeletons import H36M17, H36M17_FEET
+from actionpose.training.losses import heads_losses
 from actionpose.training.motion_text_model import MotionTextModel
 
 TEST_WINDOWS = 1024  # of a paired dataset, scored in fine-tuning
@@ -47,37 +47,39 @@ def lifting_validation(
 ) -> Callable[[], dict[str, float]] | None:
     """The scores of fine-tuning: errors on clips without augmentation or hidden keypoints.
 
-    Those of the feet, where they are lifted, are apart. None if no corpus has held-out motion.
+    With heads they are those of the heads alone: the error of the feet relative to their ankles,
+    and the loss of the error bars. None if no corpus has held-out motion.
     """
     if not (corpora := held_out(corpora)):
         return None
     plain = config.without_augmentation()
-    has_feet = encoder.num_joints == len(H36M17_FEET)
+    has_heads = encoder.heads is not None
     batches = LiftingBatches(
-        corpora, plain, batch_size=VAL_BATCH, seed=0, split="val", feet=has_feet
+        corpora, plain, batch_size=VAL_BATCH, seed=0, split="val", feet=has_heads
     )
 
     @torch.no_grad()
     def scores() -> dict[str, float]:
         encoder.eval()
         device = next(encoder.parameters()).device
-        errors, feet_errors = [], []
+        errors, heads_errors = [], []
         for step in range(VAL_STEPS):
             batch = batches.batch(step)
             valid = batch["valid"]
             output = encoder(batch["keypoints"].to(device), valid.to(device), embed=False)
-            pose, target = poses_mm(output.pose, batch)
-            if has_feet:
-                feet = np.s_[:, :, len(H36M17) :]
-                distances = (pose[feet] - target[feet]).norm(dim=-1)
-                feet_errors.append(distances[batch["present"][feet]])
-            poses = pose[:, :, : len(H36M17)], target[:, :, : len(H36M17)]
+            if has_heads:
+                cpu = (output.pose.float().cpu(), output.log_error.float().cpu())
+                losses = heads_losses(*cpu, batch)
+                to_mm = 1000 * float(batch["scale_m"].mean())
+                heads_errors.append([float(losses["error"]), to_mm * float(losses["position"])])
+                continue
+            poses = poses_mm(output.pose, batch)
             errors.append(torch.stack([mpjpe(*poses)[valid], p_mpjpe(*poses)[valid]]).mean(dim=1))
+        if has_heads:
+            names = ("val_error_nll", "val_feet_mm")
+            return dict(zip(names, np.mean(heads_errors, axis=0).tolist(), strict=True))
         mean = torch.stack(errors).mean(dim=0)
-        named = {"val_mpjpe_mm": float(mean[0]), "val_p_mpjpe_mm": float(mean[1])}
-        if has_feet and (count := sum(map(len, feet_errors))):
-            named["val_feet_mm"] = float(torch.cat(feet_errors).sum() / count)
-        return named
+        return {"val_mpjpe_mm": float(mean[0]), "val_p_mpjpe_mm": float(mean[1])}
 
     return scores
 
@@ -134,7 +136,6 @@ class MotionTextValidation:
         data = replace(config.data.without_augmentation(), mirror=0.0, shuffle_texts=False)
         batches = MotionTextBatches(
             corpora, data, batch_size=1, seed=0, split="val", need_texts=False,
-            feet=config.model.feet,
         )  # fmt: skip
         return cls(batches)
 
@@ -161,7 +162,7 @@ class MotionTextValidation:
                 valid = batch["valid"]
                 out = model.pose(batch["keypoints"].to(device), valid.to(device))
                 pose, target = poses_mm(out.pose, batch)
-                scored = batch.get("present", valid[:, :, None].expand(target.shape[:3]))
+                scored = valid[:, :, None].expand(target.shape[:3])
                 if batches is self.masked:
                     scored = scored & batch["hidden"]
                 elif model.text is not None:

@@ -34,6 +34,11 @@ def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
     return "meters" if document == "metres" else document
 
 
+def without_feet(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a model from before `heads`: without feet they say so, which is no setting."""
+    return {key: value for key, value in settings.items() if (key, value) != ("feet", False)}
+
+
 def with_person_size(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration from before `data.noise.person_size`: the noise grew with every person."""
     data = config.get("data") if isinstance(config, dict) else None

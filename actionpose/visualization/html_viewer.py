@@ -76,7 +76,7 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
     is_finite = np.isfinite(result.keypoints_px).all(axis=-1, keepdims=True)
     visible = (result.keypoints_px[..., 2:] > 0) & is_finite & valid
     confidence = np.where(visible, result.keypoints_px[..., 2:], 0)
-    root = result.root_m
+    root, error = result.root_m, result.uncertainty_mm
     actions = header.get("actions", [])
     return {
         "title": title,
@@ -95,6 +95,9 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
         "pose_m": _packed(np.where(valid, result.pose_m, np.nan)),
         "root_m": None if root is None else _packed(np.where(valid[..., 0], root, np.nan)),
         "xy_px": _packed(np.where(visible, result.keypoints_px[..., :2], np.nan)),
+        "uncertainty_mm": None
+        if error is None
+        else _packed(np.where(valid[..., 0], error, np.nan)),
         "confidence": _bytes(np.clip(confidence * 255, 0, 255).round()),
     }
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.motions import ANKLES, FEET_M, some_motion, with_feet
 from scipy.spatial.transform import Rotation
 
-from actionpose.config import FinetuneDataConfig, NoiseConfig, PretrainDataConfig
+from actionpose.config import FinetuneDataConfig
 from actionpose.datasets.corpus import (
     FEET,
     Corpus,
@@ -26,7 +26,6 @@ from actionpose.datasets.feet import (
     turned_feet,
 )
 from actionpose.datasets.lifting import LiftingBatches
-from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
@@ -138,6 +137,8 @@ def test_clips_with_feet_are_those_without_and_four_joints_more(some_feet: Corpu
     body = np.linalg.norm(one["pose"][:, 13] - one["pose"][:, 0], axis=-1) * float(one["scale_m"])
     same = np.linalg.norm(other["pose"][:, 13] - other["pose"][:, 0], axis=-1) * unit_m
     np.testing.assert_allclose(same, body, atol=1e-5)
+    low, high = (edge(other["keypoints"][:, :17, :2], axis=1) for edge in (np.min, np.max))
+    assert np.median((high - low).max(axis=1)) == pytest.approx(2, abs=1e-5)  # the body's box
     assert other["present"][:, [*range(18), 19]].all()
     assert not other["present"][:, [18, 20]].any()  # derived toes are not scored
 
@@ -166,18 +167,6 @@ def test_feet_are_mirrored_with_the_body(some_feet: Corpus) -> None:
     for key in ("pose", "keypoints"):
         swapped = straight[key][:, H36M17_FEET.mirror] * np.array([-1, 1, 1])
         np.testing.assert_allclose(mirrored[key], swapped, atol=1e-6)
-
-
-def test_pretraining_clips_have_feet_too(some_feet: Corpus) -> None:
-    config = PretrainDataConfig(
-        frames=20, view="perspective", normalization="box", label_kinds=("sequence",),
-        noise=NoiseConfig(random_joint_convention=1.0),
-    )  # fmt: skip
-    made = MotionTextBatches(
-        [(some_feet, 1.0)], config, batch_size=8, seed=0, need_texts=False, feet=True
-    ).batch(0)
-    assert made["keypoints"].shape == (8, 20, 21, 3) and made["hidden"].shape == (8, 20, 21)
-    assert made["hidden"][~made["present"]].all()
 
 
 def test_feet_are_hidden_with_their_ankles() -> None:

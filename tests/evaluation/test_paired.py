@@ -159,13 +159,13 @@ def test_model_predict_overwrites_xy_only_if_asked(sh: PairedDataset, small: Mod
     assert scores[True] < scores[False]
 
 
-def test_model_with_feet_is_scored_on_its_body(sh: PairedDataset, tmp_path: Path) -> None:
-    """The data have no feet: they are missing in the input and not scored."""
+def test_model_with_heads_is_scored_on_its_body(sh: PairedDataset, tmp_path: Path) -> None:
+    """The data have no feet: none are lifted or scored."""
     torch.manual_seed(0)
     sizes = {"dim": 16, "depth": 1, "num_heads": 2, "dim_rep": 16, "max_frames": FRAMES}
-    encoder = PoseEncoder(**sizes, class_token=False, feet=True)
+    encoder = PoseEncoder(**sizes, class_token=False, heads=True)
     meta = {
-        "model": sizes | {"class_token": False, "feet": True}, "skeleton": "h36m17_feet",
+        "model": sizes | {"class_token": False, "heads": True}, "skeleton": "h36m17_feet",
         "frames": FRAMES, "normalization": "image",
     }  # fmt: skip
     folder = checkpoint.save(tmp_path, 1, encoder, meta, {})

@@ -1,6 +1,7 @@
 """Results as JSON, CSV and data frame equal the arrays."""
 
 import csv
+import importlib.util
 import json
 import tracemalloc
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from helpers.results import HEADER, random_result
 
 from actionpose.export import tabular
-from actionpose.result import TABLE_COLUMNS
+from actionpose.result import TABLE_COLUMNS, Result
 from actionpose.skeletons import H36M17
 
 
@@ -29,6 +30,7 @@ def test_csv_equals_the_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert tuple(table[0]) == TABLE_COLUMNS
     assert len(table) == 2 * 5 * 17
     first, second = table[:2]
+    assert first["uncertainty_mm"] == ""  # not known
     assert (first["x_m"], first["y_m"], first["z_m"]) == ("", "0.0000", "-1.2346")
     assert (second["x_px"], second["y_px"], second["confidence"]) == ("", "", "0.000")
     assert (second["valid"], second["seen"]) == ("True", "False")
@@ -82,6 +84,24 @@ def test_dataframe_is_the_csv_unrounded(tmp_path: Path) -> None:
     expected = np.where(result.valid[..., None], result.pose_m[..., 2], np.nan)
     np.testing.assert_array_equal(table["z_m"].to_numpy(), expected.ravel())
     assert read["valid"].dtype == bool
+
+
+def test_uncertainty_is_in_every_table(tmp_path: Path) -> None:
+    valid = np.array([[True] * 4 + [False], [True] * 5])
+    uncertainty = np.random.default_rng(0).uniform(10, 90, (2, 5, 17)).astype(np.float32)
+    result = random_result(valid=valid, uncertainty_mm=uncertainty)
+    for name in ("a.csv", "a.json", "a.npz"):
+        result.save(tmp_path / name)
+    known = np.where(valid[..., None], uncertainty, np.nan)
+    found = [float(row["uncertainty_mm"] or "nan") for row in rows(tmp_path / "a.csv")]
+    np.testing.assert_allclose(found, known.ravel(), atol=0.051)
+    person = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["persons"][0]
+    assert person["uncertainty_mm"][4] == [None] * 17
+    np.testing.assert_allclose(person["uncertainty_mm"][3], known[0, 3], atol=0.051)
+    np.testing.assert_array_equal(Result.load(tmp_path / "a.npz").uncertainty_mm, uncertainty)
+    if importlib.util.find_spec("pandas"):
+        column = result.to_dataframe()["uncertainty_mm"].to_numpy()
+        np.testing.assert_array_equal(column, known.ravel())
 
 
 def test_json_has_header_and_arrays(tmp_path: Path) -> None:

@@ -160,11 +160,11 @@ def test_lift_blends_windows(
     first, second = model.lift(keypoints_of(track)).pose_m[0][[5, 50]].astype(np.float64)
     numbers = itertools.count()
 
-    def contradict(windows: np.ndarray, image_size: object) -> np.ndarray:
+    def contradict(windows: np.ndarray, image_size: object) -> tuple[np.ndarray, None]:
         poses = [first if next(numbers) % 2 else second for _ in windows]
-        return np.stack(poses)[:, None].repeat(FRAMES, axis=1)
+        return np.stack(poses)[:, None].repeat(FRAMES, axis=1), None
 
-    monkeypatch.setattr(model, "predict", contradict)
+    monkeypatch.setattr(model, "predict_with_error", contradict)
     pose = model.lift(keypoints_of(track)).pose_m[0]
     step = np.linalg.norm(np.diff(pose, axis=0), axis=-1).mean(axis=1)
     difference = np.linalg.norm(first - second, axis=-1).mean()
@@ -270,7 +270,7 @@ def test_lift_converts_other_layouts(model: ActionPose, track: np.ndarray) -> No
 def model_with_feet() -> ActionPose:
     torch.manual_seed(1)
     encoder = PoseEncoder(
-        dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False, feet=True
+        dim=16, depth=1, num_heads=2, dim_rep=16, max_frames=FRAMES, class_token=False, heads=True
     )
     with torch.no_grad():
         for parameter in encoder.parameters():
@@ -302,7 +302,9 @@ def test_lift_gives_feet_where_model_and_keypoints_have_them(
     cut_off = landmarks.keypoints_px.copy()
     cut_off[:, :, MEDIAPIPE33.indices("left_foot_index", "right_foot_index")] = 0
     without = Keypoints.from_array(cut_off, skeleton=MEDIAPIPE33, fps=30.0)
-    assert model_with_feet.lift(without).skeleton is H36M17
+    body = model_with_feet.lift(without)
+    assert body.skeleton is H36M17
+    np.testing.assert_array_equal(body.pose_m, result.pose_m[:, :, :17])  # feet change nothing
     result.save(tmp_path / "x.npz")
     np.testing.assert_array_equal(model_with_feet.lift(tmp_path / "x.npz").pose_m, result.pose_m)
     assert model.lift(tmp_path / "x.npz").pose_m.shape == (1, len(track), 17, 3)

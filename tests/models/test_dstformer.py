@@ -258,19 +258,3 @@ def test_encoder_gradients_are_finite_with_mostly_padding() -> None:
         pose.float()[valid].sum().backward()
         for parameter in encoder.parameters():
             assert torch.isfinite(parameter.grad).all()
-
-
-def test_encoder_with_feet_takes_clips_without_them() -> None:
-    """They are missing keypoints; the pose then has the joints of the clip."""
-    torch.manual_seed(0)
-    sizes = {"dim": 8, "depth": 1, "num_heads": 1, "dim_rep": 8, "max_frames": 6, "middle_layer": 1}
-    encoder = PoseEncoder(**sizes, feet=True).eval()
-    keypoints = torch.randn(2, 5, 17, 3)
-    padded = torch.cat([keypoints, torch.zeros(2, 5, 4, 3)], dim=2)
-    with torch.no_grad():
-        short, whole = encoder(keypoints), encoder(padded)
-    assert whole.pose.shape == (2, 5, 21, 3)
-    torch.testing.assert_close(short.pose, whole.pose[:, :, :17])
-    torch.testing.assert_close(short.embedding, whole.embedding)
-    with pytest.raises(UserError, match="21"):
-        encoder(torch.zeros(1, 5, 18, 3))

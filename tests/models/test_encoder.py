@@ -44,7 +44,7 @@ def test_configuration_has_the_backbones_of_h36m17() -> None:
 def test_encoder_lifts_and_embeds_any_clip(name: str, frames: int) -> None:
     encoder = build(name, **EMBEDDING)
     with torch.no_grad():
-        pose, embedding = encoder(clip(frames))
+        pose, embedding, _ = encoder(clip(frames))
         assert pose.shape == (2, frames, 17, 3) and embedding.shape == (2, 8)
         assert torch.equal(encoder.embed_motion(clip(frames)), embedding)
         assert torch.equal(encoder(clip(frames), embed=False).pose, pose)
@@ -127,7 +127,7 @@ def test_token_attends_to_all_frames_and_they_to_each_other() -> None:
 def test_every_trained_parameter_has_a_gradient(name: str) -> None:
     """Else several processes would wait for it."""
     encoder = build(name, **EMBEDDING).train()
-    pose, embedding = encoder(clip())
+    pose, embedding, _ = encoder(clip())
     (pose.sum() + embedding.sum()).backward()
     trained = {key for key, p in encoder.named_parameters() if p.requires_grad}
     assert trained == {key for key, p in encoder.named_parameters() if p.grad is not None}
@@ -158,8 +158,8 @@ def test_causal_convolutions_see_no_later_frame() -> None:
 def test_build_encoder_refuses_what_does_not_fit() -> None:
     with pytest.raises(UserError, match=r"no backbone mixst: choose from dstformer, mixste"):
         build("mixst")
-    with pytest.raises(UserError, match=r"model\.feet needs model\.backbone dstformer, not mixste"):
-        build("mixste", feet=True)
+    with pytest.raises(UserError, match=r"model\.heads needs model\.backbone dstformer, not mix"):
+        build("mixste", heads=True)
     with pytest.raises(UserError, match=r"num_heads \(3\) must divide dim \(16\)"):
         build("mixste", num_heads=3)
     with pytest.raises(UserError, match=r"middle_layer \(3\) must be from 1 to the 2 stages"):

@@ -32,6 +32,7 @@ def long_result() -> Result:
         valid=valid,
         root_m=np.arange(180.0).reshape(2, 30, 3),
         embeddings=np.arange(12.0).reshape(2, 3, 2),
+        uncertainty_mm=np.arange(1020.0).reshape(2, 30, 17),
         header=header,
     )
 
@@ -41,7 +42,7 @@ def test_select_cuts_everything_at_the_same_times() -> None:
     part = select(result, person=9, start_s=2.45, stop_s=3.5)
     assert part.track_id.tolist() == [9]
     np.testing.assert_allclose(part.time_s, 2.5 + np.arange(10) / 10)
-    for name in ("pose_m", "keypoints_px", "valid", "root_m"):
+    for name in ("pose_m", "keypoints_px", "valid", "root_m", "uncertainty_mm"):
         np.testing.assert_array_equal(getattr(part, name), getattr(result, name)[1:, 5:15])
     assert part.embeddings is not None
     np.testing.assert_array_equal(part.embeddings, [[[8, 9]]])

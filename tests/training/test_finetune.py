@@ -148,10 +148,10 @@ def test_finetune_keeps_labels_and_text_encoder(
     )
 
 
-def test_finetune_adds_feet_to_a_model_without(
+def test_finetune_adds_heads_and_leaves_all_else(
     tiny_config: FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the weights of 17 joints; scores of the body and of the feet are apart; it resumes."""
+    """Weights of the body stay to the bit, and what the metadata say of them; it resumes."""
     monkeypatch.setattr(validation, "VAL_STEPS", 1)
     motions = [
         with_feet(some_motion("a", 40)), some_motion("b", 40),
@@ -159,16 +159,33 @@ def test_finetune_adds_feet_to_a_model_without(
     ]  # fmt: skip
     corpus = write_corpus(tmp_path / "corpus", motions, source="made up", license="ours")
     body = to_dict(tiny_config.model)
-    start = checkpoint.save(tmp_path / "body", 1, build_encoder(**body), {"model": body}, {})
+    meta = {"model": body, "frames": 5, "normalization": "image", "rejection_threshold": 0.4}
+    meta["config"] = {"data": {"temporal_crop": 0.5}}
+    start = checkpoint.save(tmp_path / "body", 7, build_encoder(**body), meta, {})
     config = replace(
-        tiny_config, init=start, model=replace(tiny_config.model, feet=True),
+        tiny_config, init=start, model=replace(tiny_config.model, heads=True),
         data=replace(tiny_config.data, corpora={str(corpus): 1.0}),
     )  # fmt: skip
     config = changed(config, epochs=2)
-    stopped = finetune(changed(config, max_minutes=0.0), tmp_path / "feet", quiet=True)
-    outcome = finetune(config, tmp_path / "feet", quiet=True)
+    stopped = finetune(changed(config, max_minutes=0.0), tmp_path / "heads", quiet=True)
+    outcome = finetune(config, tmp_path / "heads", quiet=True)
     assert (stopped.status, outcome.status) == ("out of time", "finished")
-    encoder, meta = checkpoint.load_encoder(outcome.checkpoint)
-    assert encoder.num_joints == 21 and meta["skeleton"] == "h36m17_feet"
-    assert meta["model"]["feet"] and meta["val_feet_mm"] > 0 and meta["val_mpjpe_mm"] > 0
-    assert np.isfinite([row["total"] for row in rows(tmp_path / "feet")]).all()
+    (first, _), (last, found), (before, _) = map(
+        checkpoint.load, (stopped.checkpoint, outcome.checkpoint, start)
+    )
+    assert all(torch.equal(last[name], value) for name, value in before.items())
+    assert last.keys() - before.keys() == {name for name in last if name.startswith("heads.")}
+    moved = {name.split(".")[1] for name in last if not torch.equal(last[name], first[name])}
+    assert moved == {"feet", "error"}
+    assert found["model"]["heads"] and found["skeleton"] == "h36m17_feet"
+    assert found["val_feet_mm"] > 0 and np.isfinite(found["val_error_nll"])
+    kept = ("frames", "normalization", "rejection_threshold", "config")
+    assert {key: found[key] for key in kept} == {key: meta[key] for key in kept}
+    assert found["heads"]["data"][0]["name"] == "corpus"
+    assert found["step"] == outcome.step and len(checkpoint.load_encoder(outcome.checkpoint)) == 2
+
+
+def test_heads_need_a_trained_model(tiny_config: FinetuneConfig, tmp_path: Path) -> None:
+    config = replace(tiny_config, model=replace(tiny_config.model, heads=True))
+    with pytest.raises(UserError, match="--init"):
+        finetune(config, tmp_path / "run", quiet=True)

@@ -10,7 +10,6 @@ from helpers.training_runs import changed
 from actionpose import checkpoint, model_hub
 from actionpose.config import FinetuneConfig
 from actionpose.models import PoseEncoder, build_encoder
-from actionpose.skeletons import H36M17
 from actionpose.training.finetune import finetune
 from actionpose.training.initialization import initialize, stretch
 from actionpose.utils.errors import UserError
@@ -68,23 +67,3 @@ def test_initialize_takes_runs_checkpoints_and_official_files(
     with pytest.raises(UserError, match="no checkpoint"):
         finetune(replace(tiny_config, init=tmp_path / "none"), tmp_path / "new", quiet=True)
     assert not (tmp_path / "new").exists()
-
-
-def test_initialize_gives_feet_the_embedding_of_their_ankles(tmp_path: Path) -> None:
-    """All other weights are copied; the embedding of the motion begins without the feet."""
-    sizes = {"dim": 8, "depth": 1, "num_heads": 1, "dim_rep": 8, "max_frames": 6, "middle_layer": 1}
-    source, target = PoseEncoder(**sizes), PoseEncoder(**sizes, feet=True)
-    folder = checkpoint.save(tmp_path, 1, source, {"model": sizes}, {})
-    initialize(target, folder)
-    ankles = H36M17.indices("left_ankle", "left_ankle", "right_ankle", "right_ankle")
-    for name, value in target.state_dict().items():
-        old = source.state_dict()[name]
-        if name == "pooling.joint_weight.weight":
-            assert torch.equal(value[:, :17], old) and (value[:, 17:] == 0).all()
-        elif name in ("pos_embed", "pose_token"):
-            assert torch.equal(value[..., :17, :], old)
-            assert torch.equal(value[..., 17:, :], old[..., ankles, :])
-        else:
-            assert torch.equal(value, old), name
-    with pytest.raises(UserError, match="does not fit"):
-        initialize(source, checkpoint.save(tmp_path, 2, target, {"model": sizes}, {}))

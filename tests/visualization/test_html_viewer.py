@@ -34,6 +34,7 @@ def unpacked(packed: dict[str, Any], shape: tuple[int, ...]) -> Array:
 
 def test_page_holds_the_result(waving: Waving, tmp_path: Path) -> None:
     result = waving(persons=2, root_m=np.linspace(1, 6, 48).reshape(2, 8, 3))
+    result.uncertainty_mm = np.linspace(0, 90, 272, dtype=np.float32).reshape(2, 8, 17)
     result.valid[1, 3:] = False
     result.pose_m[1, 3:] = 1e6  # meaningless, must not coarsen the rest
     result.keypoints_px[0, 2, 5, 2] = 0
@@ -52,6 +53,9 @@ def test_page_holds_the_result(waving: Waving, tmp_path: Path) -> None:
     assert np.isnan(xy[~seen]).all()
     confidence = np.frombuffer(base64.b64decode(data["confidence"]), np.uint8).reshape(2, 8, 17)
     np.testing.assert_array_equal(confidence, np.where(seen, 255, 0))
+    halos = unpacked(data["uncertainty_mm"], (2, 8, 17))
+    np.testing.assert_allclose(halos[valid], result.uncertainty_mm[valid], atol=2e-3)
+    assert np.isnan(halos[~valid]).all()
     joints, _ = scene_positions(result)
     in_view = (pose + root[:, :, None]) @ np.array(data["view"]).T
     in_view -= np.array(data["offset_m"])[:, None, None]

@@ -33,6 +33,7 @@ function unpacked({ step, data: base64 }) {
 const valid = bytes(data.valid);
 const xy = unpacked(data.xy_px);
 const confidence = bytes(data.confidence);
+const uncertainty = data.uncertainty_mm && unpacked(data.uncertainty_mm); // null: not known
 
 /** (P, T, J, 3) in view axes, on the floor. */
 const positions = (() => {
@@ -88,6 +89,7 @@ const state = {
   speed: 1,
   person: numPersons > 1 ? null : 0, // null: everybody
   showConfidence: true, // joints of low confidence are pale
+  showUncertainty: true, // a halo holds the joint in 68 % of cases
   theme: "light",
   changed: true,
 };
@@ -149,6 +151,9 @@ class Instances {
 
 const spheres = new Instances(new SphereGeometry(1, ...(isCrowd ? [10, 7] : [32, 20])));
 const tubes = new Instances(new CylinderGeometry(1, 1, 1, isCrowd ? 7 : 24, 1, true));
+const halos = uncertainty && !isCrowd && new Instances(new SphereGeometry(1, 24, 14), { transparent: true, opacity: 0.13, depthWrite: false });
+if (halos) halos.mesh.castShadow = false;
+const instances = [spheres, tubes, halos].filter(Boolean);
 
 const radius = (joint) => BONE_RADIUS_M * (SLIM[data.joints[joint].split("_").at(-1)] ?? 1);
 
@@ -160,6 +165,7 @@ class Body {
     this.group = new Group();
     this.joints = data.joints.map((_, joint) => spheres.part(this.group, data.colors[joint]));
     this.bones = data.bones.map(([child]) => tubes.part(this.group, data.colors[child]));
+    this.halos = !halos ? [] : data.joints.map((_, joint) => halos.part(this.group, data.colors[joint]));
     const [nose, top] = ["nose", "head"].map((name) => data.joints.indexOf(name));
     this.head = data.bones.some(([child, parent]) => child === top && parent === nose)
       ? { nose, top, mesh: spheres.part(this.group, data.colors[top]) }
@@ -180,6 +186,12 @@ class Body {
       const thickness = (radius(child) + (data.joints[parent].includes("_") ? radius(parent) : radius(child))) / 2;
       this.stretch(mesh, this.joints[parent].position, this.joints[child].position, thickness, 1);
       this.color(mesh, Math.min(confidenceOf(this.person, frame, child), confidenceOf(this.person, frame, parent)));
+    });
+    this.halos.forEach((halo, joint) => {
+      const size = uncertainty[(this.person * numFrames + frame) * numJoints + joint] / 1000;
+      halo.visible = state.showUncertainty && size > 0 && this.joints[joint].visible;
+      halo.position.copy(this.joints[joint].position);
+      halo.scale.setScalar(size || 1);
     });
     if (this.head) {
       const { nose, top, mesh } = this.head;
@@ -266,7 +278,7 @@ class View3D {
     this.floor = floor();
     this.scene.add(this.floor.shade, this.floor.grid);
     this.bodies = data.track_id.map((_, person) => new Body(person));
-    this.scene.add(spheres.mesh, tubes.mesh);
+    this.scene.add(...instances.map(({ mesh }) => mesh));
 
     this.labels = numPersons < 2 || isCrowd ? [] : data.track_id.map((id) => {
       const label = document.createElement("span");
@@ -356,8 +368,7 @@ class View3D {
   update(fraction) {
     this.follow(fraction);
     this.bodies.forEach((body) => body.update(state.frame, fraction));
-    spheres.update();
-    tubes.update();
+    instances.forEach((each) => each.update());
     this.sun.target.position.copy(this.center);
     this.sun.position.copy(this.center).add(b.set(1.6, 5, 2.2));
     const reach = numPersons < 2 || state.person !== null ? 2 : isCrowd ? 16 : 6;
@@ -691,16 +702,20 @@ function setUp(view) {
     }),
     fact("units", units), fact("axes", axes), fact("root", origin), fact("scale", scale), fact("grid", "0.5 m"),
   );
-  const paleness = document.createElement("button");
-  paleness.title = "Pale where the 2D detector had low confidence (C)";
-  paleness.textContent = "pale: low confidence in 2D";
-  paleness.setAttribute("aria-pressed", true);
-  paleness.addEventListener("click", () => {
-    state.showConfidence = !state.showConfidence;
-    paleness.setAttribute("aria-pressed", state.showConfidence);
-    state.changed = true;
-  });
-  $("facts").append(paleness);
+  const toggle = (name, text, title) => {
+    const button = document.createElement("button");
+    Object.assign(button, { title, textContent: text });
+    button.setAttribute("aria-pressed", true);
+    button.addEventListener("click", () => {
+      state[name] = !state[name];
+      button.setAttribute("aria-pressed", state[name]);
+      state.changed = true;
+    });
+    $("facts").append(button);
+    return button;
+  };
+  const paleness = toggle("showConfidence", "pale: low confidence in 2D", "Pale where the 2D detector had low confidence (C)");
+  const errors = halos && toggle("showUncertainty", "halo: 68 % error", "Each joint lies in its halo in 68 % of cases (U)");
   $("theme").addEventListener("click", () => setTheme(state.theme === "dark" ? "light" : "dark", view));
   $("help").addEventListener("click", () => $("keys").showModal());
   $("keys").addEventListener("click", () => $("keys").close());
@@ -750,6 +765,7 @@ function setUp(view) {
       "[": () => pace(-1),
       "]": () => pace(1),
       c: () => paleness.click(),
+      u: () => errors && errors.click(),
       f: () => $("wide").click(),
       t: () => $("theme").click(),
       "?": () => $("keys").showModal(),

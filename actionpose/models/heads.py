@@ -1,0 +1,158 @@
+"""Heads on the motion representation of a trained encoder: joints of the feet, and error bars.
+
+They are trained on the frozen encoder, whose poses of the body stay the same to the bit. Letters in
+shapes: B clips, T frames, J joints (17, or 21 with feet), R representation, C hidden channels.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Interval
+from torch import Tensor, nn
+
+from actionpose.skeletons import H36M17, H36M17_FEET
+from actionpose.utils.json_files import Checked
+
+BODY = len(H36M17)
+NUM_FEET = len(H36M17_FEET) - BODY
+ANKLES = H36M17.indices(*(f"{j.partition('_')[0]}_ankle" for j in H36M17_FEET.joints[BODY:]))
+_SHINS = H36M17.indices("right_knee", "right_ankle", "left_knee", "left_ankle")
+_LEGS = H36M17.indices("pelvis", "right_hip", "left_hip") + _SHINS
+_INITIAL_ERROR = 0.025  # of the stature: 44 mm of an adult
+_WIDEST = 20.0  # exp(20) of the stature is no number to fear
+
+
+@dataclass(frozen=True)
+class ErrorBars(Checked):
+    """What multiplies the expected error of a joint to a radius that holds the true joint.
+
+    The defaults are those of an exponential distribution.
+
+    Args:
+        factor_68, factor_95: of the radii that hold 68 and 95 % of the joints.
+        calibrated_on: the motion; empty if they are not calibrated.
+    """
+
+    factor_68: Annotated[float, Interval(gt=0, le=1e6)] = 1.139
+    factor_95: Annotated[float, Interval(gt=0, le=1e6)] = 2.996
+    calibrated_on: str = ""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For headers of results."""
+        more = {"calibrated_on": self.calibrated_on} if self.calibrated_on else {}
+        return {"coverage": 0.68, "factor_to_95": round(self.factor_95 / self.factor_68, 3)} | more
+
+
+class FeetHead(nn.Module):
+    """Joints of the feet relative to their ankles, of the legs and of where feet are in the image.
+
+    Args:
+        dim_rep: R.
+        hidden: C.
+        kernel: frames that a hidden channel sees.
+    """
+
+    def __init__(self, dim_rep: int, hidden: int = 128, kernel: int = 9):
+        super().__init__()
+        self.embed = nn.Linear(len(_LEGS) * dim_rep + 3 * (NUM_FEET + len(_SHINS)), hidden)
+        self.over_frames = nn.Conv1d(
+            hidden, hidden, kernel, groups=hidden, padding=kernel // 2, padding_mode="replicate"
+        )
+        self.fc = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, 3 * NUM_FEET)
+        nn.init.trunc_normal_(self.out.weight, std=0.02)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, representation: Tensor, keypoints: Tensor) -> Tensor:
+        """Offsets (B, T, 4, 3) in the units of the keypoints.
+
+        Args:
+            representation: (B, T, 17, R).
+            keypoints: (B, T, 21, 3) as for the encoder, of H36M17_FEET.
+        """
+        ankles, feet = keypoints[:, :, ANKLES], keypoints[:, :, BODY:]
+        seen = (ankles[..., 2:] > 0) & (feet[..., 2:] > 0)
+        offsets = torch.where(seen, feet[..., :2] - ankles[..., :2], 0)
+        parts = (
+            representation[:, :, _LEGS],
+            torch.cat([5 * offsets, feet[..., 2:] * seen], dim=-1),  # feet are a fifth of a unit
+            keypoints[:, :, _SHINS],
+        )
+        x = F.gelu(self.embed(torch.cat([part.flatten(2) for part in parts], dim=-1)))
+        x = x + F.gelu(self.over_frames(x.mT).mT)
+        x = x + F.gelu(self.fc(x))
+        # where they are in the image they were detected: what is left to learn is small
+        return self.out(x).unflatten(-1, (NUM_FEET, 3)) + F.pad(offsets, (0, 1))
+
+
+class ErrorHead(nn.Module):
+    """How far each joint may be off: the logarithm of the expected error.
+
+    Args:
+        dim_rep: R.
+        hidden: C.
+    """
+
+    def __init__(self, dim_rep: int, hidden: int = 48):
+        super().__init__()
+        self.joint_embed = nn.Parameter(torch.empty(len(H36M17_FEET), hidden))
+        self.own = nn.Linear(dim_rep, hidden)
+        self.mean = nn.Linear(dim_rep, hidden, bias=False)
+        self.confidence = nn.Linear(3, hidden, bias=False)
+        self.fc = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, 1)
+        nn.init.trunc_normal_(self.joint_embed, std=0.02)
+        nn.init.zeros_(self.out.weight)
+        nn.init.constant_(self.out.bias, math.log(_INITIAL_ERROR))
+
+    def forward(self, representation: Tensor, keypoints: Tensor) -> Tensor:
+        """(B, T, J): the logarithm of the error relative to the pelvis, in fractions of stature.
+
+        Args:
+            representation: (B, T, 17, R).
+            keypoints: (B, T, J, 3) as for the encoder; of the feet or without.
+        """
+        joints = keypoints.shape[2]
+        confidence = keypoints[..., 2:]
+        of_frame = confidence[:, :, :BODY].mean(dim=2, keepdim=True).expand_as(confidence)
+        seen = torch.cat([confidence, (confidence > 0).to(confidence), of_frame], dim=-1)
+        own = representation
+        if joints > BODY:  # feet are as sure as their ankles, and by their own confidence
+            own = torch.cat([own, own[:, :, ANKLES]], dim=2)
+        x = self.own(own) + self.mean(representation.mean(dim=2, keepdim=True))
+        x = F.gelu(x + self.confidence(seen) + self.joint_embed[:joints])
+        x = x + F.gelu(self.fc(x))
+        log_error: Tensor = self.out(x).squeeze(-1)
+        return log_error.clamp(-_WIDEST, _WIDEST)
+
+
+class Heads(nn.Module):
+    """Both heads; a checkpoint has their weights under `heads.`.
+
+    Args:
+        dim_rep: R.
+    """
+
+    def __init__(self, dim_rep: int):
+        super().__init__()
+        self.feet, self.error = FeetHead(dim_rep), ErrorHead(dim_rep)
+
+    def forward(
+        self, representation: Tensor, pose: Tensor, keypoints: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Poses (B, T, J, 3), with feet where the keypoints have them, and `ErrorHead`'s (B, T, J).
+
+        Args:
+            representation: (B, T, 17, R).
+            pose: (B, T, 17, 3) of the body, which is returned as it is.
+            keypoints: (B, T, J, 3).
+        """
+        log_error = self.error(representation, keypoints)
+        if keypoints.shape[2] > BODY:
+            feet = pose[:, :, ANKLES] + self.feet(representation, keypoints)
+            pose = torch.cat([pose, feet], dim=2)
+        return pose, log_error
