@@ -1,5 +1,6 @@
 """MediaPipe Pose for several people: its networks, and who is followed from frame to frame."""
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,6 +25,7 @@ People = NDArray[np.float32]  # (N, K, 3): x, y in pixels, confidence 0 to 1; N 
 _PRESENT = 0.5  # probability of a place, and of a person in it
 _SAME = 0.5  # similarity of detections of one person
 _STEADY = 0.8  # of somebody new, in the frame after: what is nobody changes its shape
+_BUFFER_BYTES = 2**27  # of the images in which somebody new is looked for after the fact
 _SIDES = (0.02, 3.0)  # of a region, in longer sides of the image: others are of nobody
 
 
@@ -41,7 +43,8 @@ class MediaPipe:
     """MediaPipe Pose: each person is looked for where they were in the frame before.
 
     Of the first person that is as MediaPipe's own program does it. Others are looked for at times,
-    in the whole image and in squares of it, where people are larger.
+    in the whole image and in squares of it, where people are larger. Who is found so is followed
+    into the frames before too, see `earlier`.
 
     Args:
         max_people: found in a frame.
@@ -51,7 +54,7 @@ class MediaPipe:
     """
 
     skeleton = MEDIAPIPE33
-    LOOK_AFTER = (4, 16)  # frames between looks for others: doubled while they find nobody new
+    LOOK_AFTER = (4, 12)  # frames between looks for others: doubled while they find nobody new
     DETECTION = 0.3  # least probability of a place where somebody else might be
     CONFIDENCE = 0.5  # mean, of somebody else; ghosts have less
 
@@ -64,6 +67,8 @@ class MediaPipe:
         self._people: list[_Person] = []  # of the frame before
         self._frame, self._next_look, self._wait = 0, 0, self.LOOK_AFTER[0]
         self._looks = count()
+        self._frames: deque[tuple[Image, list[Array]]] = deque(maxlen=2 * self.LOOK_AFTER[1])
+        self._earlier: list[tuple[int, Array]] = []
 
     def detect(self, image: Image) -> People:
         before, self._people = self._people, []
@@ -74,6 +79,8 @@ class MediaPipe:
             if person.is_new and similarity(person.joints, found[None, :NUM_JOINTS])[0] < _STEADY:
                 continue
             self._add(found, person.steady, is_new=False)
+            if person.is_new:
+                self._look_back(person)
         lost = len(self._people) < sum(not person.is_new for person in before)
         if not self._people:
             for region in self._networks.find(image, _PRESENT)[:1]:
@@ -82,9 +89,35 @@ class MediaPipe:
         if self.max_people > 1 and (lost or self._frame >= self._next_look):
             self._look_for_others(image, lost)
         self._frame += 1
+        if self.max_people > 1:
+            if len(self._frames) * image.nbytes > _BUFFER_BYTES:
+                self._frames.popleft()
+            self._frames.append((image, [person.joints for person in self._people]))
         if not self._people:
             return nobody(self.skeleton)
         return np.stack([person.joints for person in self._people]).astype(np.float32)
+
+    def earlier(self) -> list[tuple[int, Array]]:
+        """What the last `detect` found in frames before its own: how many before, and (33, 3)."""
+        earlier, self._earlier = self._earlier, []
+        return earlier
+
+    def _look_back(self, person: _Person) -> None:
+        """Follow somebody who was new in the frame before into those before it."""
+        joints, region = person.joints, person.region
+        for back in range(2, len(self._frames) + 1):
+            image, known = self._frames[-back]
+            found = self._joints(image, region)
+            if found is None or found[:NUM_JOINTS, 2].mean() < self.CONFIDENCE:
+                break
+            before, joints = joints, found[:NUM_JOINTS]
+            if similarity(before, joints[None])[0] < _SAME or len(known) >= self.max_people:
+                break
+            if any(_covers(found, other) for other in known):
+                break
+            known.append(joints)
+            self._earlier.append((back, joints))
+            region = Region.around(*found[NUM_JOINTS:, :2])
 
     def _look_for_others(self, image: Image, lost: bool) -> None:
         known = len(self._people)

@@ -22,6 +22,7 @@ from actionpose.utils.typing import IntArray
 from actionpose.video.decoding import VideoReader
 from actionpose.video.detectors import Detector
 from actionpose.video.image_sequence import ImageSequence
+from actionpose.video.mediapipe_pose import MediaPipe
 
 Item = TypeVar("Item")
 
@@ -51,8 +52,7 @@ def estimate_poses(
     """
     stopwatch = stopwatch or Stopwatch()
     times: list[float] = []
-    number: list[int] = []
-    people: list[NDArray[np.float32]] = []
+    people: list[NDArray[np.float32]] = []  # of each frame
     skipped = 0
     frames = _prefetch(stopwatch.each("decode", video), _AHEAD)
     try:
@@ -64,16 +64,20 @@ def estimate_poses(
                 continue
             with stopwatch.stage("detect"):
                 found = detector.detect(frame.image)
-            number += [len(times)] * len(found)
-            times.append(frame.time_s)
-            people.append(found)
+                times.append(frame.time_s)
+                people.append(found)
+                if isinstance(detector, MediaPipe):
+                    for back, joints in detector.earlier():
+                        others = people[-1 - back]
+                        people[-1 - back] = np.concatenate([others, joints[None].astype("f4")])
             progress(1)
     finally:
         frames.close()
     if not times:
         raise UserError(f"{video.path} has no frame from {span_s[0]:g} to {span_s[1]:g} s")
     with stopwatch.stage("track"):
-        frame_of, points = np.array(number), np.concatenate(people)
+        frame_of = np.repeat(np.arange(len(times)), [len(found) for found in people])
+        points = np.concatenate(people)
         return _follow(video, detector, np.array(times), frame_of, points, fps, skipped)
 
 
