@@ -16,7 +16,7 @@ _GROUPS = (  # of joints that are exchanged together
 _MAX_STEP_S = 0.25  # between frames: what is farther apart says nothing
 _MAX_RUN_S = 1.0  # exchanged for longer, the sides may be those of the person
 _MAX_RESIDUAL = 0.4  # of a joint, in sizes of the person: it may also be found in a wrong place
-_CHANGE = 0.6  # least sum over joints by which a change of sides explains the motion better
+_CHANGE = 1.0  # least sum over joints by which a change of sides explains the motion better
 _EXCHANGED = 0.002  # likewise of a frame, so that the few are exchanged rather than the many
 
 
