@@ -15,6 +15,7 @@ from actionpose.datasets.corpus import Corpus
 from actionpose.evaluation.open_benchmark import METRICS
 from actionpose.experiments import backbones
 from actionpose.experiments.backbones import costs, markdown, plan_trials, read_all, run_trial
+from actionpose.training import validation
 from actionpose.utils.errors import UserError
 from actionpose.utils.yaml_config import to_dict
 
@@ -77,6 +78,8 @@ def test_run_trial_spends_the_minutes_and_resumes(
 ) -> None:
     """With steps of 10 s, a minute is 6 of one training or 3 of each of two."""
     monkeypatch.setattr(backbones, "seconds_per_step", lambda config, folder: 10.0)
+    monkeypatch.setattr(validation, "VAL_STEPS", 1)
+    monkeypatch.setattr(validation, "VAL_BATCH", 4)
     out = recipes.parent / "out"
     trials = plan(recipes, "mixste")
     for trial in trials:

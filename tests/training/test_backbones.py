@@ -1,4 +1,4 @@
-"""Every backbone trains in both stages, resumes exactly, and lifts the bundled clip."""
+"""Every backbone trains in both stages, resumes exactly, and lifts part of the bundled clip."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +50,7 @@ def test_backbone_trains_resumes_and_lifts(
     lifter = ActionPose.from_pretrained(ends[0].checkpoint, "cpu")
     assert lifter.knows_actions
     clip = Keypoints.read(DEMO)
+    clip = replace(clip, keypoints_px=clip.keypoints_px[:, :20], valid=clip.valid[:, :20])
     result = lifter.lift(clip)
     assert result.pose_m.shape[1:] == (clip.num_frames, 17, 3)
     assert np.isfinite(result.pose_m).all()
