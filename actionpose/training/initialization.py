@@ -26,17 +26,14 @@ def start_encoder(
     `loop.fit` loads the weights of the latter.
 
     Raises:
-        UserError: see `run_folder.last_checkpoint`, `apply_fusion` and `initialize`; clips that
-            are too long for the model; or Muon for another backbone than dstformer.
+        UserError: see `run_folder.last_checkpoint`, `apply_fusion` and `initialize`; or clips that
+            are too long for the model.
     """
     if config.data.frames > config.model.max_frames:
         raise UserError(
             f"data.frames ({config.data.frames}) is more than model.max_frames "
             f"({config.model.max_frames})"
         )
-    if config.model.backbone != "dstformer" and config.training.optimizer == "muon":
-        backbone = config.model.backbone
-        raise UserError(f"optimizer muon takes dstformer's blocks: for {backbone}, use adamw")
     torch.manual_seed(config.training.seed)
     encoder = build_encoder(**asdict(config.model))
     apply_fusion(encoder, config.training)

@@ -1,4 +1,4 @@
-"""AdamW, and Muon for the matrices of the encoder's blocks.
+"""AdamW, and Muon for the matrices of the encoder's layers.
 
 Muon (Jordan et al. 2024) replaces the momentum of a matrix's gradient by the nearest matrix whose
 singular values are all about 1, so that a step changes every direction of the weights by the same
@@ -8,6 +8,7 @@ processes matrices one by one in bf16, which is slow on a CPU; here all matrices
 orthogonalized at once.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +39,7 @@ def make_optimizer(
     groups: dict[tuple[float, int], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            parts = _matrices_in(name) if config.optimizer == "muon" else 0
+            parts = _matrices_in(name, parameter) if config.optimizer == "muon" else 0
             groups[rate_factor(name), parts].append(parameter)
     listed: list[dict[str, Any]] = [
         {
@@ -52,11 +53,21 @@ def make_optimizer(
     return kind(listed, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
-def _matrices_in(name: str) -> int:
-    """Matrices that a parameter of the encoder consists of for Muon; 0 leaves it to AdamW."""
-    if "blocks_" not in name or not name.endswith("weight") or "norm" in name:
+def _matrices_in(name: str, parameter: nn.Parameter) -> int:
+    """Matrices that a parameter of the encoder consists of for Muon; 0 leaves it to AdamW.
+
+    Those of DSTformer's blocks, and of the numbered layers of another backbone; of its convolutions
+    a matrix has a row for each output. Depthwise ones, mixes of two streams and heads are no such.
+    """
+    if not name.endswith("weight") or "norm" in name:
         return 0
-    return 3 if "qkv" in name else 1
+    if "blocks_" not in name:
+        numbered = "backbone." in name and re.search(r"\.\d+\.", name)
+        if not numbered or any(part in name for part in (".fcn", ".emb.")):
+            return 0
+        if parameter.ndim < 2 or min(parameter.shape[:2]) < 4:
+            return 0
+    return 3 if "qkv" in name and "_att.qkv" not in name else 1  # STCFormer's are interleaved
 
 
 class Muon(torch.optim.Optimizer):
@@ -81,21 +92,21 @@ class Muon(torch.optim.Optimizer):
                 self._adam(parameters, group)
 
     def _muon(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+        by_shape: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
         for parameter in parameters:
-            by_shape[parameter.shape].append(parameter)
+            by_shape[len(parameter), parameter[0].numel()].append(parameter)
         for (rows, columns), same_shape in by_shape.items():
-            gradients = torch.stack([p.grad for p in same_shape if p.grad is not None])
+            gradients = torch.stack([p.grad.flatten(1) for p in same_shape if p.grad is not None])
             momenta = []
             for p, gradient in zip(same_shape, gradients, strict=True):
-                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(gradient))
                 momenta.append(momentum.lerp_(gradient, 1 - _MOMENTUM))
             ahead = gradients.lerp(torch.stack(momenta), _MOMENTUM)  # Nesterov
             matrices = ahead.view(-1, rows // group["parts"], columns)
             scale = max(1.0, matrices.shape[1] / columns) ** 0.5
             updates = orthogonalize(matrices).reshape(ahead.shape)
             for p, update in zip(same_shape, updates, strict=True):
-                p.add_(update, alpha=-group["lr"] * scale)
+                p.add_(update.view_as(p), alpha=-group["lr"] * scale)
 
     def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         for p in parameters:

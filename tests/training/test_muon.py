@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from actionpose.config import TrainingConfig
-from actionpose.models import PoseEncoder
+from actionpose.models import PoseEncoder, build_encoder
 from actionpose.training.muon import MUON_RATE_FACTOR, Muon, make_optimizer, orthogonalize
 
 
@@ -62,6 +62,46 @@ def test_make_optimizer_gives_muon_the_matrices_of_blocks() -> None:
     }
     assert {g["factor"] for g in optimizer.param_groups} == {1.0, MUON_RATE_FACTOR}
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(names)
+
+
+TAKEN = {  # of each numbered layer, without what stays with AdamW
+    "mixste": {"attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"},
+    "stcformer": {"stc_att.qkv", "stc_att.proj", "mlp.fc1", "mlp.fc2"},
+    "pstmo": {f"self_attn.linears.{i}" for i in range(4)}
+    | {f"feed_forward.{name}" for name in ("w_1", "w_2")}
+    | {"w1", "w2"},
+    "videopose3d": {"layers_conv.0", "layers_conv.1"},
+    "glagcn": {f"gcn1.conv_{x}.{i}" for x in "abd" for i in range(3)} | {"tcn1.conv"},
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_make_optimizer_gives_muon_the_matrices_of_backbones(name: str) -> None:
+    sizes = {"dim": 16, "depth": 1, "num_heads": 2, "max_frames": 9}
+    encoder = build_encoder(name, **sizes, class_token=True, middle_layer=1, embedding_dim=8)
+    optimizer = make_optimizer(encoder, TrainingConfig(optimizer="muon"))
+    names = {id(p): name for name, p in encoder.named_parameters()}
+    taken = {
+        names[id(p)]: g["parts"] for g in optimizer.param_groups if g["parts"] for p in g["params"]
+    }
+    assert all(key.startswith("backbone.") for key in taken)
+    for key, parts in taken.items():
+        assert any(key.endswith(f"{end}.weight") for end in TAKEN[name]), key
+        assert parts == (3 if key.endswith("attn.qkv.weight") else 1)
+    for end in TAKEN[name]:
+        assert any(key.endswith(f"{end}.weight") for key in taken), end
+
+
+def test_muon_takes_a_convolution_as_a_matrix() -> None:
+    kernel = torch.randn(6, 4, 3, generator=torch.Generator().manual_seed(0))
+    gradient = torch.randn(6, 4, 3, generator=torch.Generator().manual_seed(1))
+    found = []
+    for shape in ((6, 4, 3), (6, 12)):
+        p = nn.Parameter(kernel.reshape(shape).clone())
+        p.grad = gradient.reshape(shape).clone()
+        Muon([{"params": [p], "parts": 1}], lr=0.1, weight_decay=0.02).step()
+        found.append(p.detach().flatten(1))
+    assert torch.equal(*found) and not torch.equal(found[0], kernel.flatten(1))
 
 
 def test_muon_state_survives_saving() -> None:
