@@ -36,7 +36,7 @@ REFERENCE = "dstformer"
 SCORES, PLAN, COSTS = "scores.json", "plan.json", "costs.json"
 SPLITS = ("val", UNUSUAL)
 CONDITIONS = {"alone": "fine-tuning alone", "pretrained": "half of the time action pretraining"}
-PROBE_STEPS, WARM_STEPS = 16, 4  # of the training that times a step; the first are slower
+PROBE_STEPS, WARM_STEPS = 40, 5  # of the training that times a step; the first are slower
 TIMED_FRAMES, ROUNDS = 81, 7
 SCORED_OF = 8  # windows of a split, the first; as many networks are scored as are trained
 
@@ -215,15 +215,17 @@ def _steps(trial: Trial) -> list[int]:
 def seconds_per_step(config: Config, folder: Path) -> float:
     """CPU seconds of a step of training, from a short one in a folder that is removed."""
     _train(_of_steps(replace(config, init=None), PROBE_STEPS), folder, True)
-    times = _cpu_times(folder)
+    seconds = _logged_seconds_per_step(folder, WARM_STEPS)
     shutil.rmtree(folder)
-    return float(np.diff(times[WARM_STEPS:]).mean())
+    return seconds
 
 
-def _cpu_times(run: Path) -> list[float]:
-    """CPU time of the process at each step that the log of a training has a row for."""
-    rows = (json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines())
-    return [row["cpu_s"] for row in rows if "cpu_s" in row]
+def _logged_seconds_per_step(run: Path, after: int = 0) -> float:
+    """CPU seconds of a step in the log of a training; a process that resumes it starts anew."""
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
+    times = np.array([[row["step"], row["cpu_s"]] for row in rows if "cpu_s" in row])[after:]
+    steps, seconds = np.diff(times, axis=0).T
+    return float(seconds[seconds > 0].sum() / steps[seconds > 0].sum())
 
 
 def _of_steps(config: Any, steps: int) -> Any:
@@ -244,6 +246,9 @@ def _train(config: Config, folder: Path, quiet: bool) -> Any:
 def read_all(out: Path, minutes: float) -> list[dict[str, Any]]:
     """The scores of all trials in a folder that are done, of this budget alone.
 
+    `cpu_minutes` is what their trainings took, by their logs: other work on the machine, and the
+    timing before, make it another than the budget.
+
     Raises:
         UserError: one is damaged, or of another budget.
     """
@@ -252,6 +257,9 @@ def read_all(out: Path, minutes: float) -> list[dict[str, Any]]:
         scores = typed(dict[str, Any], read_json(path), str(path))
         if scores.get("minutes") != minutes:
             raise UserError(f"{path} is of {scores.get('minutes')} minutes, not {minutes:g}")
+        runs = [path.parent / str(number) for number in range(1, len(scores["steps"]) + 1)]
+        seconds = [_logged_seconds_per_step(run) for run in runs]
+        scores["cpu_minutes"] = float(np.dot(seconds, scores["steps"])) / 60
         found.append(scores)
     return found
 
@@ -259,19 +267,21 @@ def read_all(out: Path, minutes: float) -> list[dict[str, Any]]:
 def markdown(cost: Mapping[str, Mapping[str, float]], found: Sequence[dict[str, Any]]) -> str:
     """A line for each backbone, millimeters of MPJPE / P-MPJPE; the difference that pretraining
     makes to MPJPE is taken window by window of the same seed, with a 95 % bootstrap interval."""
-    head = ["backbone", "parameters", "M MACs a frame", "frames/s", "× DSTformer", "steps"]
+    head = ["backbone", "parameters", "M MACs a frame", "frames/s", "× DSTformer"]
+    head += ["steps", "CPU minutes"]
     for split in SPLITS:
         head += [f"{split}, alone", f"{split}, pretrained", "difference"]
     rows = [head, ["---"] * len(head)]
     for name, row in cost.items():
         cells = [name, f"{row['parameters'] / 1e6:.2f} M", f"{row['macs_per_frame'] / 1e6:.1f}"]
         cells += [f"{row['frames_per_s']:.0f}", f"{row['ratio']:.2f}"]
-        steps = {one["condition"]: one["steps"] for one in found if one["backbone"] == name}
-        cells.append(
-            "; ".join(" + ".join(map(str, steps[key])) for key in CONDITIONS if key in steps)
-        )
+        own = [one for one in found if one["backbone"] == name]
+        last = {one["condition"]: one for one in own}
+        both = [last[key] for key in CONDITIONS if key in last]
+        cells.append("; ".join(" + ".join(map(str, one["steps"])) for one in both))
+        cells.append("; ".join(f"{one['cpu_minutes']:.1f}" for one in both))
         for split in SPLITS:
-            cells += _cells([one for one in found if one["backbone"] == name], split)
+            cells += _cells(own, split)
         rows.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
