@@ -3,15 +3,18 @@
 To renew the numbers after new weights: print `scores` below, and say in the card what changed.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from actionpose import ActionPose
 from actionpose.checkpoint import load
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import motion
+from actionpose.evaluation.error_bars import heads_errors, report
 from actionpose.evaluation.open_benchmark import evaluate_open
 from actionpose.model_hub import bundled
 
@@ -39,6 +42,25 @@ def test_bundled_models_keep_their_scores(name: str, sample: Path) -> None:
     report = evaluate_open(lambda clips: model.predict(clips, (2, 2)), [open_corpus(sample)], "val")
     scores = {metric: report["scores"][metric].mean for metric in SCORES[name]}
     assert scores == pytest.approx(SCORES[name], abs=0.2)
+
+
+def test_heads_came_to_tiny_without_a_change_of_its_body() -> None:
+    """The weights of v0.7, which had no heads, to the bit."""
+    folder = bundled()["tiny"]
+    weights = load_file(folder / "weights.safetensors")
+    body = hashlib.sha256()
+    for name in sorted(weights):
+        if not name.startswith("heads."):
+            body.update(name.encode() + weights[name].numpy().tobytes())
+    assert body.hexdigest().startswith("b8a7809828effbd8")
+    assert any(name.startswith("heads.") for name in weights)
+
+
+def test_bars_of_tiny_cover_what_they_state(sample: Path) -> None:
+    """On motion unlike that which they are calibrated on, within some percent."""
+    model = ActionPose.from_pretrained("tiny", "cpu")
+    scores = report(heads_errors(model, [open_corpus(sample)], "val"), model.error_bars)
+    assert 55 < scores["coverage_68"] < 85 and 88 < scores["coverage_95"] < 100
 
 
 @pytest.mark.parametrize("name", sorted(SCORES))
