@@ -85,7 +85,7 @@ def test_demo(
 ) -> None:
     assert call(monkeypatch, "demo", "--out-dir", tmp_path / "demo") == 0
     result = Result.load(tmp_path / "demo" / "demo.npz")
-    assert result.pose_m.shape == (1, 66, 17, 3)
+    assert result.pose_m.shape == (1, 66, 21, 3)
     # the person stands, then lifts both arms: y points down
     joints = result.skeleton.joints
     head, ankle = (result.pose_m[0, :, joints.index(j), 1] for j in ("head", "left_ankle"))
