@@ -94,43 +94,73 @@ def track(
     Returns:
         (N,) person of each detection, 0, 1, ... by first appearance.
     """
-    if len(time_s) == 0:
-        return np.empty(0, dtype=np.int64)
+    person = np.empty(len(time_s), dtype=np.int64)
     in_time = np.argsort(time_s, kind="stable")
     times, starts = np.unique(time_s[in_time], return_index=True)
-    points, visible = keypoints[..., :2], keypoints[..., 2] > 0
-    size = np.maximum(_size(points, visible), 1.0)
-    person = np.full(len(time_s), -1, dtype=np.int64)
-    last = np.empty(0, dtype=np.int64)  # of each person, their last detection
-    velocity = np.empty((0, 2))  # of each person, pixels a second
-    for now, rows in zip(times, np.split(in_time, starts[1:]), strict=True):
-        away_s = now - time_s[last]
-        near = np.flatnonzero(away_s <= memory_s)
-        expected = points[last[near]] + (velocity[near] * away_s[near, None])[:, None]
+    tracker = Tracker(memory_s=memory_s, lone=lone)
+    for now_s, rows in zip(times, np.split(in_time, starts[1:]), strict=False):
+        person[rows] = tracker.update(now_s, keypoints[rows])
+    return person
+
+
+class Tracker:
+    """`track`, one time after the other. It remembers only who was there in the last `memory_s`.
+
+    Args:
+        memory_s, lone: see `track`.
+    """
+
+    def __init__(self, *, memory_s: float = MEMORY_S, lone: bool = False):
+        self._memory_s, self._lone = memory_s, lone
+        self._count = 0  # of all who were ever found
+        self._person = np.empty(0, dtype=np.int64)  # who is remembered
+        self._last_s = np.empty(0)  # of each, the time of their last detection,
+        self._last: Array = np.empty(0)  # this detection, (M, K, 3), and
+        self._velocity = np.empty((0, 2))  # pixels a second
+
+    def update(self, now_s: float, keypoints: Array) -> IntArray:
+        """(N,) the person of each detection (N, K, 3) at a time later than the one before."""
+        person = np.full(len(keypoints), -1, dtype=np.int64)
+        if not len(keypoints):
+            return person
+        if not self._count:
+            self._last = keypoints[:0]
+        near = now_s - self._last_s <= self._memory_s
+        sizes, last_sizes = _person_sizes(keypoints), _person_sizes(self._last)
+        if self._lone and self._count == 1 and not near.any() and len(keypoints) == 1:
+            if 1 / _SIZE_RATIO < sizes[0] / last_sizes[0] < _SIZE_RATIO:
+                self._last_s, self._last = np.array([now_s]), keypoints
+                self._velocity = np.zeros((1, 2))
+                return np.zeros(1, dtype=np.int64)
+        rows, away_s = np.flatnonzero(near), now_s - self._last_s
+        points, visible = keypoints[..., :2], keypoints[..., 2] > 0
+        before, was_visible = self._last[..., :2], self._last[..., 2] > 0
+        expected = before[rows] + (self._velocity[rows] * away_s[rows, None])[:, None]
         similarity = _similarities(
-            *(expected, visible[last[near]], size[last[near]]),
-            *(points[rows], visible[rows], size[rows]),
+            *(expected, was_visible[rows], last_sizes[rows]), *(points, visible, sizes)
         )
         # below the limit all are alike, so that one stray cannot upset the others' assignment
         known, found = linear_sum_assignment(-np.maximum(similarity, _MIN_SIMILARITY))
         same = similarity[known, found] > _MIN_SIMILARITY
-        known, found = near[known[same]], found[same]
-        if lone and len(last) == 1 and len(near) == 0 and len(rows) == 1:
-            ratio = size[rows[0]] / size[last[0]]
-            if 1 / _SIZE_RATIO < ratio < _SIZE_RATIO:
-                person[rows], last, velocity = 0, rows, np.zeros((1, 2))
-                continue
-        both = (visible[rows[found]] & visible[last[known]])[..., None]
-        offset = (points[rows[found]] - points[last[known]]) * both
+        known, found = rows[known[same]], found[same]
+        both = (visible[found] & was_visible[known])[..., None]
+        offset = (points[found] - before[known]) * both
         moved = offset.sum(1) / np.maximum(both.sum(1), 1)
-        velocity[known] = (velocity[known] + moved / away_s[known, None]) / 2  # smoothed
-        person[rows[found]] = known
-        last[known] = rows[found]
-        new = rows[person[rows] < 0]
-        person[new] = len(last) + np.arange(len(new))
-        last = np.concatenate([last, new])
-        velocity = np.concatenate([velocity, np.zeros((len(new), 2))])
-    return person
+        self._velocity[known] = (
+            self._velocity[known] + moved / away_s[known, None]
+        ) / 2  # smoothed
+        person[found] = self._person[known]
+        self._last = self._last.copy()
+        self._last_s[known], self._last[known] = now_s, keypoints[found]
+        new = np.flatnonzero(person < 0)
+        person[new] = self._count + np.arange(len(new))
+        self._count += len(new)
+        kept = near | (self._count == 1)
+        self._person = np.concatenate([self._person[kept], person[new]])
+        self._last_s = np.concatenate([self._last_s[kept], np.full(len(new), now_s)])
+        self._last = np.concatenate([self._last[kept], keypoints[new]])
+        self._velocity = np.concatenate([self._velocity[kept], np.zeros((len(new), 2))])
+        return person
 
 
 def similarity(person: Array, people: Array) -> Array:
@@ -139,8 +169,7 @@ def similarity(person: Array, people: Array) -> Array:
     The mean of OKS and IoU, as between the frames of a track.
     """
     (points, visible, size), (others, also_visible, sizes) = (
-        (p[..., :2], p[..., 2] > 0, np.maximum(_size(p[..., :2], p[..., 2] > 0), 1.0))
-        for p in (person[None], people)
+        (p[..., :2], p[..., 2] > 0, _person_sizes(p)) for p in (person[None], people)
     )
     return _similarities(points, visible, size, others, also_visible, sizes)[0]
 
@@ -187,6 +216,11 @@ def _size(points: Array, visible: BoolArray) -> Array:
     """(...): the longer side of the box of the visible joints, of (..., K, 2)."""
     low, high = _box(points, visible)
     return np.asarray((high - low).max(-1))
+
+
+def _person_sizes(people: Array) -> Array:
+    """(N,) of (N, K, 3), one pixel at least."""
+    return np.maximum(_size(people[..., :2], people[..., 2] > 0), 1.0)
 
 
 def person_order(keypoints: Array, valid: BoolArray, by: str = "largest") -> list[int]:
