@@ -28,6 +28,7 @@ from actionpose.utils.files import make_folder
 
 if TYPE_CHECKING:
     from actionpose.inference import batch
+    from actionpose.inference.predictor import ActionPose
 
 SOME_FAILED = 3  # exit code
 _USUAL = "npz,html,bvh,csv"  # files of a video for which no output is named
@@ -206,21 +207,27 @@ def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
 def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -> None:
     """One input, with a bar over its frames; its error ends the program."""
     from actionpose.inference.batch import lift_file
-    from actionpose.inference.predictor import ActionPose
+    from actionpose.utils.background import Background
 
-    model = ActionPose.from_pretrained(options.checkpoint, options.device)
+    def load() -> "ActionPose":
+        from actionpose.inference.predictor import ActionPose
+
+        return ActionPose.from_pretrained(options.checkpoint, options.device)
+
+    model = Background(load)  # PyTorch is imported while people are looked for
     with progress_bar(quiet=quiet, unit="frame") as bar:
         shown = ""
 
         def progress(stage: str, total: int | None, done: int) -> None:
             nonlocal shown
+            model.start()
             if stage != shown:
                 shown = stage
                 bar.reset(total)
                 bar.set_description_str(stage, refresh=False)
             bar.update(done)
 
-        result, outcome = lift_file(model, job, options, progress)
+        result, outcome = lift_file(model.result, job, options, progress)
     for line in described(result.header.get("processing", [])):
         print(line)
     _print_result(result, outcome.files)

@@ -14,12 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from actionpose.export.save import save_files
-from actionpose.inference.predictor import ActionPose
 from actionpose.keypoints.formats import is_folder_of_frames
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
@@ -29,6 +26,9 @@ from actionpose.utils.timing import Stopwatch
 from actionpose.video.decoding import VIDEO_SUFFIXES
 from actionpose.video.image_sequence import IMAGE_SUFFIXES, numbered_images
 from actionpose.video.source import KEYPOINT_SUFFIXES, Progress, is_keypoint_file, read_source
+
+if TYPE_CHECKING:
+    from actionpose.inference.predictor import ActionPose
 
 EXECUTORS = ("local", "ray")
 _ADDRESS = re.compile(r"[a-z0-9]{2,}:/")  # s3://bucket or the like; as a path, it has lost a slash
@@ -71,12 +71,15 @@ class LiftOutcome:
 
 
 def lift_file(
-    model: ActionPose,
+    model: "Callable[[], ActionPose]",
     job: LiftJob,
     options: LiftOptions,
     progress: Progress = lambda stage, total, done: None,
 ) -> tuple[Result, LiftOutcome]:
     """Lift one file and write its outputs.
+
+    Args:
+        model: called when the keypoints are read.
 
     Raises:
         UserError: the input cannot be used, or an output cannot be written.
@@ -86,7 +89,7 @@ def lift_file(
     persons, wanted = keypoints.num_persons, options.lifting.get("persons", "all")
     total = keypoints.num_frames * (persons if wanted == "all" else min(wanted, persons))
     with stopwatch.stage("lift"):
-        result = model.lift(
+        result = model().lift(
             keypoints,
             progress=lambda frames: progress("lift", total, frames),
             **options.lifting,
@@ -116,6 +119,10 @@ class Worker:
     """A loaded model that lifts files and reports; what a process or an actor holds."""
 
     def __init__(self, options: LiftOptions, num_workers: int = 1):
+        import torch  # takes seconds: a video is opened before
+
+        from actionpose.inference.predictor import ActionPose
+
         if num_workers > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // num_workers))
         self.options = options
@@ -124,7 +131,7 @@ class Worker:
     def lift(self, job: LiftJob) -> LiftOutcome:
         """The outcome of a job, whatever goes wrong with it: the other jobs go on."""
         try:
-            return lift_file(self.model, job, self.options)[1]
+            return lift_file(lambda: self.model, job, self.options)[1]
         except UserError as error:
             message = str(error)
         except Exception as error:  # a fault of ours or of a library, reported as such

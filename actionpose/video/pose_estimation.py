@@ -5,10 +5,7 @@ that memory does not grow with the frames.
 """
 
 import math
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 from actionpose.keypoints import Keypoints
 from actionpose.keypoints.detections import Detections
 from actionpose.keypoints.identities import identify
+from actionpose.utils.background import prefetch
 from actionpose.utils.errors import UserError
 from actionpose.utils.timing import Stopwatch
 from actionpose.utils.typing import IntArray
@@ -23,8 +21,6 @@ from actionpose.video.decoding import VideoReader
 from actionpose.video.detectors import Detector
 from actionpose.video.image_sequence import ImageSequence
 from actionpose.video.mediapipe_pose import MediaPipe
-
-Item = TypeVar("Item")
 
 _AHEAD = 4  # frames decoded before the detector asks for them
 _EVEN_S = 1e-3  # frames this near to an even spacing are evenly spaced: some containers round to ms
@@ -54,7 +50,7 @@ def estimate_poses(
     times: list[float] = []
     people: list[NDArray[np.float32]] = []  # of each frame
     skipped = 0
-    frames = _prefetch(stopwatch.each("decode", video), _AHEAD)
+    frames = prefetch(stopwatch.each("decode", video), _AHEAD)
     try:
         for frame in frames:
             if frame.time_s >= span_s[1]:
@@ -132,16 +128,3 @@ def _follow(
     return Keypoints.from_detections(
         found, detector.skeleton, notes=notes, complete=not video.problems, rate_source=rate_source
     )
-
-
-def _prefetch(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
-    """The same items, made in another thread, up to `count` before they are asked for.
-
-    What the thread raises is raised here; closing the generator ends the thread.
-    """
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1) as thread:
-        ahead = deque(thread.submit(next, iterator, end) for _ in range(count))
-        while (item := ahead.popleft().result()) is not end:
-            ahead.append(thread.submit(next, iterator, end))
-            yield item  # type: ignore[misc]  # an item, as it is not the end

@@ -4,8 +4,8 @@ Every frame of the input video keeps its time. Without it the keypoints are draw
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from actionpose.actions.timeline import OTHER, UNKNOWN
 from actionpose.result import Result
+from actionpose.utils.background import prefetch
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.utils.resampling import frame_rate
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 HEIGHT_PX = 720  # of the video; the 3D panel is a square of it
 _WIDEST_PX = 1280  # of the left half
 _CLOCK = Fraction(1, 90000)
+_AHEAD = 4  # frames decoded, and drawn, before they are asked for
 _STAGE, _SHADOW = "#eef1f5", "#d3d9e1"
 _LIMB_M, _HEAD_M = 0.055, 0.17  # thickness
 _AZIMUTH_DEG, _ELEVATION_DEG, _FIELD_DEG = 35.0, 12.0, 32.0  # of the 3D view
@@ -92,13 +94,21 @@ def write_video(
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = _CLOCK
         last = -1
-        for time_s, image in _without_video(result) if opened is None else opened:
-            canvas = Image.new("RGB", (stream.width, stream.height), PAPER)
-            index = artist.frame_at(time_s, 1 / fps)
-            artist.draw_left(canvas, image, index)
-            artist.draw_right(canvas, index, time_s)
-            timeline.draw(canvas, time_s)
-            frame = av.VideoFrame.from_ndarray(np.asarray(canvas), format="rgb24")
+
+        def drawn(images: Iterable[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
+            for time_s, image in images:
+                canvas = Image.new("RGB", (stream.width, stream.height), PAPER)
+                index = artist.frame_at(time_s, 1 / fps)
+                artist.draw_left(canvas, image, index)
+                artist.draw_right(canvas, index, time_s)
+                timeline.draw(canvas, time_s)
+                yield time_s, np.asarray(canvas)
+
+        # three threads: one decodes, one draws, and this one encodes
+        images = prefetch(_without_video(result) if opened is None else opened, _AHEAD)
+        pictures = prefetch(drawn(stack.enter_context(closing(images))), _AHEAD)
+        for time_s, picture in stack.enter_context(closing(pictures)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = last = max(round(time_s / _CLOCK), last + 1)
             frame.time_base = _CLOCK
             out.mux(stream.encode(frame))

@@ -455,3 +455,26 @@ def test_lift_notes_and_flags_for_keypoints_that_are_upside_down(
     poses = {name: Result.load(tmp_path / f"{name}.npz").pose_m for name in arguments}
     np.testing.assert_allclose(poses["turned"], poses["down"], atol=1e-4)
     assert np.abs(poses["noted"] - poses["down"]).max() > 0.3
+
+
+def test_lift_decodes_a_video_before_it_imports_torch(tmp_path: Path) -> None:
+    """PyTorch takes seconds; a detector that ends the program sees that it is not there yet."""
+    video = write_video(tmp_path / "a.mkv", [drawn()] * 3)
+    program = """
+import sys
+from actionpose.cli import main
+from actionpose.video import detectors
+
+class Ends:
+    def detect(self, image):
+        sys.exit(7 if "torch" in sys.modules else 5)
+
+    def close(self):
+        pass
+
+detectors.make_detector.__globals__["MediaPipe"] = lambda *_: Ends()
+main.main()
+"""
+    process = start_python("-c", program, "lift", video, "-o", tmp_path / "a.npz", stderr=PIPE)
+    _, shown = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 5, shown

@@ -1,8 +1,5 @@
-"""From videos to keypoints of people: times, gaps, damage; frames decoded ahead."""
+"""From videos to keypoints of people: times, gaps, damage."""
 
-import itertools
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,7 @@ from helpers.drawn_people import (
 from actionpose.utils.errors import UserError
 from actionpose.video.decoding import VideoReader
 from actionpose.video.detectors import OnnxPose
-from actionpose.video.pose_estimation import _prefetch, estimate_poses
+from actionpose.video.pose_estimation import estimate_poses
 
 pytest.importorskip("onnxruntime")
 
@@ -99,30 +96,3 @@ def test_estimate_poses_refuses_a_video_without_people(model_file: Path, tmp_pat
         pytest.raises(UserError, match=r"no person.*6 frames.*empty.mkv"),
     ):
         estimate_poses(video, OnnxPose(model_file, WholePicture()))
-
-
-def test_prefetch_ends_its_thread() -> None:
-    made = []
-
-    def items() -> Iterator[int]:
-        for number in itertools.count():
-            made.append(number)
-            yield number
-
-    before = threading.active_count()
-    ahead = _prefetch(items(), 3)
-    assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
-    ahead.close()
-    assert threading.active_count() == before
-    assert len(made) <= 4 + 3 + 1  # taken, waiting, and one in the hand
-
-
-def test_prefetch_raises_errors_of_its_thread() -> None:
-    def items() -> Iterator[int]:
-        yield 1
-        raise UserError("broken")
-
-    ahead = _prefetch(items(), 3)
-    assert next(ahead) == 1
-    with pytest.raises(UserError, match="broken"):
-        next(ahead)
