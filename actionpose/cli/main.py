@@ -21,6 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Use": {
         "demo": "lift.demo",
         "lift": "lift.lift",
+        "live": "live.live",
         "actions": "actions.actions",
         "search": "actions.search",
         "angles": "export.angles",
@@ -77,6 +78,7 @@ FLAGS = {
     "focal_px": "--focal-px",
     "height_m": "--height",
     "max_gap_s": "--max-gap",
+    "delay_frames": "--delay",
     "min_length_s": "--min-length",
     "image_size": "--image-size",
     "cutoff_hz": "--cutoff",

@@ -1,5 +1,6 @@
 """Live lifting: poses while the frames come, a fixed delay after them."""
 
-from actionpose.live.lifter import LiveFrame, LiveLifter
+from actionpose.live.frames import LiveFrame
+from actionpose.live.lifter import LiveLifter
 
 __all__ = ["LiveFrame", "LiveLifter"]

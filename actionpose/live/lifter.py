@@ -6,38 +6,28 @@ Letters in shapes: P persons, K joints of the detector, J joints of the model, L
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from actionpose.geometry.joint_conventions import convert_convention, without_offsets
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.inference import flip_averaging
 from actionpose.inference.predictor import ActionPose, check_height
+from actionpose.keypoints import Keypoints
 from actionpose.keypoints.model_input import normalize_windows
 from actionpose.keypoints.tracking import MAX_GAP_S
 from actionpose.keypoints.validation import checked_size
-from actionpose.live.person import LivePerson
+from actionpose.live.frames import LiveFrame, LivePerson, Window
+from actionpose.result import Header
 from actionpose.skeletons import H36M17, H36M17_FEET, Skeleton, convert, gives
 from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import SAME_TIME_S
-from actionpose.utils.typing import Array, BoolArray, IntArray
+from actionpose.utils.typing import Array
 
 DELAY_FRAMES, INTERVAL_FRAMES = 9, 3
-
-
-@dataclass(frozen=True, eq=False)
-class LiveFrame:
-    """The people at one time of the model's frame grid."""
-
-    time_s: float  # on the clock of the input
-    track_id: IntArray  # (P,) of the people who have a pose; P may be 0
-    pose_m: NDArray[np.float32]  # (P, J, 3) as in `Result`: the pelvis at the origin
-    keypoints_px: NDArray[np.float32]  # (P, J, 3) x, y in pixels and confidence
-    valid: BoolArray  # (P,) detected; else filled across a short absence
 
 
 class LiveLifter:
@@ -98,9 +88,9 @@ class LiveLifter:
         self.model, self.fps, self.delay_frames = model, model.fps, delay_frames
         self.conventions = model.conventions(joint_convention)
         self._offsets = model.detector_offsets(skeleton, detector)
-        self._input_skeleton, self._interval, self._max_gap_s = skeleton, interval, max_gap_s
+        self._input_skeleton, self._interval, self.max_gap_s = skeleton, interval, max_gap_s
         check_height(height_m)
-        self.stature_m = height_m or AVERAGE_ADULT_M
+        self._height_m, self._detector = height_m, detector
         self._people: dict[int, LivePerson] = {}
         self._present: set[int] = set()  # in the frame before
         # first frame, length and (T, J, 3) pixels by person of the last window
@@ -133,6 +123,32 @@ class LiveLifter:
     def delay_s(self) -> float:
         """From a frame to its pose, without the time of computing."""
         return self.delay_frames / self.fps
+
+    def header(self, source: str = "") -> Header:
+        """The facts of a result of this lifter's frames.
+
+        Args:
+            source: of the pictures, in words.
+        """
+        points = np.zeros((1, 1, len(self.skeleton), 3), dtype=np.float32)
+        about = Keypoints(
+            keypoints_px=points,
+            valid=np.zeros((1, 1), dtype=bool),
+            track_id=np.zeros(1, dtype=np.int64),
+            fps=self.fps,
+            image_size=self.image_size,
+            skeleton=self.skeleton,
+            detector=self._detector,
+            source=source,
+            rate_source="the model's",
+            notes=(f"lifted live, {self.delay_s:.2f} s after the pictures",),
+        )
+        header = self.model.header(about, self._height_m)
+        header["input_skeleton"] = self._input_skeleton.name
+        header["max_gap_s"] = self.max_gap_s
+        if self.conventions[1] != "unknown":
+            header["joint_convention"] = self.conventions[1]
+        return header
 
     def push(
         self, keypoints: ArrayLike, time_s: float, track_id: Sequence[int] | None = None
@@ -213,7 +229,7 @@ class LiveLifter:
                 continue
             if number not in self._people:
                 shape = length, len(self.skeleton)
-                self._people[number] = LivePerson(*shape, self._max_gap_s)
+                self._people[number] = LivePerson(*shape, self.max_gap_s)
             follows = number in self._present
             self._people[number].see(own, time_s, grid_s, follows=follows)
             seen.add(number)
@@ -251,24 +267,28 @@ class LiveLifter:
         first = self._frame + 1 - known  # of the window
         frames = range(self._covered + 1, last + 1)
         rows = slice(frames.start - first, frames.stop - first)
-        people = {n: p for n, p in self._people.items() if p.valid[-known:][rows].any()}
+        there = {n: p for n, p in self._people.items() if p.valid[-known:][rows].any()}
+        people = list(there.values())
         size = (len(people), known, len(self.skeleton), 3)
-        window = _Window(
+        window = Window(
             first=first,
-            track_id=np.array(list(people), dtype=np.int64),
-            points=np.array([p.points[-known:] for p in people.values()]).reshape(size),
-            valid=np.array([p.valid[-known:] for p in people.values()]).reshape(size[:2]),
-            detected=np.array([p.detected[-known:] for p in people.values()]).reshape(size[:2]),
+            track_id=np.array(list(there), np.int64),
+            points=np.array([p.points[-known:] for p in people], np.float32).reshape(size),
+            valid=np.array([p.valid[-known:] for p in people], bool).reshape(size[:2]),
+            detected=np.array([p.detected[-known:] for p in people], bool).reshape(size[:2]),
         )
         times_s = [self._origin_s + frame / self.fps for frame in frames]
         self._covered = last
         self._lifting = self._thread.submit(self._lift_window, window, rows, times_s)
 
-    def _lift_window(self, window: "_Window", rows: slice, times_s: list[float]) -> list[LiveFrame]:
+    def _lift_window(self, window: Window, rows: slice, times_s: list[float]) -> list[LiveFrame]:
         """Frames `rows` of a window; in the lifter's thread."""
         poses = self._poses(window)[:, rows]
         own, target = self.conventions
-        poses_m = [convert_convention(pose, own, target) * self.stature_m for pose in poses]
+        poses_m = [
+            convert_convention(pose, own, target) * (self._height_m or AVERAGE_ADULT_M)
+            for pose in poses
+        ]
         frames = []
         for row, time_s in enumerate(times_s, rows.start):
             there = np.flatnonzero(window.valid[:, row])
@@ -284,7 +304,7 @@ class LiveLifter:
             )
         return frames
 
-    def _poses(self, window: "_Window") -> Array:
+    def _poses(self, window: Window) -> Array:
         """(P, T, J, 3) of a window in fractions of the person's stature."""
         points = window.points
         if not len(points):
@@ -312,14 +332,3 @@ class LiveLifter:
             chain_length(pose[valid]) for pose, valid in zip(poses, window.valid, strict=True)
         ]
         return poses / (np.array(chains)[:, None, None, None] * STATURE_PER_CHAIN)
-
-
-@dataclass(frozen=True, eq=False)
-class _Window:
-    """What is lifted at once: the last T frames of P people."""
-
-    first: int  # frame of the grid
-    track_id: IntArray  # (P,)
-    points: Array  # (P, T, J, 3)
-    valid: BoolArray  # (P, T)
-    detected: BoolArray  # (P, T)

@@ -168,25 +168,35 @@ def fit_skeleton(result: Result, person: int, *, even: bool) -> SkeletonMotion:
     joints, time_s = person_joints(result, person, even=even)
     lengths = bone_lengths(joints)
     fitted = fit_bone_lengths(joints, lengths)
-    offsets = np.array(
-        [
-            np.zeros(3) if node.along is None else lengths[joint] * _unit(np.array(node.along))
-            for node, joint in zip(tree.nodes, tree.joints, strict=True)
-        ]
-    )
+    offsets = rest_offsets(tree, lengths)
     return SkeletonMotion(
         tree=tree,
         offsets_m=offsets,
         root_m=fitted[:, 0],
-        rotations=_rotations(tree, fitted, offsets),
+        rotations=node_rotations(tree, fitted, offsets),
         time_s=time_s,
         joints_m=fitted,
         residual_mm=float(1000 * np.linalg.norm(fitted - joints, axis=-1).mean()),
     )
 
 
-def _rotations(tree: NodeTree, joints: Array, offsets: Array) -> Array:
-    """(T, N, 4) quaternions of every node relative to its parent."""
+def rest_offsets(tree: NodeTree, lengths: Array) -> Array:
+    """(N, 3) of each node from its parent in the rest pose, in the unit of the lengths (J,)."""
+    return np.array(
+        [
+            np.zeros(3) if node.along is None else lengths[joint] * _unit(np.array(node.along))
+            for node, joint in zip(tree.nodes, tree.joints, strict=True)
+        ]
+    )
+
+
+def node_rotations(tree: NodeTree, joints: Array, offsets: Array) -> Array:
+    """(T, N, 4) quaternions x, y, z, w of every node relative to its parent.
+
+    Args:
+        joints: (T, J, 3), y up.
+        offsets: (N, 3), see `rest_offsets`.
+    """
     at = dict(zip(tree.skeleton.joints, joints.swapaxes(0, 1), strict=True))
     world: list[Rotation] = []
     local = []

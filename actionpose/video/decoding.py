@@ -51,7 +51,7 @@ class VideoReader:
             raise UserError(f"no such video: {path} {kind}")
         if os.path.getsize(path) == 0:
             raise UserError(f"{path} is empty: 0 bytes")
-        av = _import_av()
+        av = import_av()
         try:
             # Only this file: a playlist could name others, or addresses on the net. An absolute
             # path, because FFmpeg takes 10:30.mp4 for an address of the protocol "10".
@@ -149,7 +149,7 @@ class VideoReader:
 
     def _frames(self) -> Iterator[Any]:
         """PyAV's frames, in the order of showing. A broken packet costs itself and no more."""
-        av = _import_av()
+        av = import_av()
         broken = 0
         packets = self._container.demux(self._stream)
         while True:
@@ -198,7 +198,8 @@ def _is_animated_webp(path: Path) -> bool:
     return start.startswith(b"RIFF") and start[8:12] == b"WEBP" and b"ANIM" in start
 
 
-def _import_av() -> Any:
+def import_av() -> Any:
+    """PyAV, without what FFmpeg writes; a UserError where it is not installed."""
     try:
         import av
     except ImportError:

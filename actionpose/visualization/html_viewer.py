@@ -4,6 +4,7 @@ import base64
 import json
 import mimetypes
 import os
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from actionpose.actions.timeline import OTHER, UNKNOWN
 from actionpose.geometry.axes import Axes
-from actionpose.result import Result
+from actionpose.result import Header, Result
+from actionpose.skeletons import SKELETONS
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_text
 from actionpose.video.source import find_video
@@ -58,8 +60,40 @@ def page(result: Result, title: str, video: dict[str, Any] | None = None) -> str
     Raises:
         UserError: there is nothing to draw.
     """
+    return _filled(title, _page_data(result, title) | {"video": video})
+
+
+def live_page(header: Header, title: str, labels: Sequence[str], *, places: int) -> str:
+    """The text of a page that shows the people it is sent; see `listen` in viewer.js.
+
+    "CONNECT" in it stands for the origin of the WebSocket.
+
+    Args:
+        labels: that may be sent.
+        places: for so many people at once.
+    """
+    joints = len(SKELETONS[header["skeleton"]])
+    nobody = Result(
+        pose_m=np.zeros((places, 1, joints, 3), np.float32),
+        keypoints_px=np.zeros((places, 1, joints, 3), np.float32),
+        valid=np.ones((places, 1), dtype=bool),
+        track_id=np.arange(places),
+        time_s=np.zeros(1),
+        header=header,
+    )
+    data = _page_data(nobody, title) | {
+        "valid": _bytes(np.zeros(places)),
+        "video": None,
+        "live": "CONNECT/poses",
+        "label_colors": label_colors(labels, OTHER, UNKNOWN),
+    }
+    text = _filled(title, data)
+    text = text.replace("default-src 'none'", "default-src 'none'; connect-src CONNECT", 1)
+    return text.replace("<title>", '<link rel="icon" href="data:,">\n<title>', 1)
+
+
+def _filled(title: str, page_data: dict[str, Any]) -> str:
     # "<" is what ends a script element early
-    page_data = _page_data(result, title) | {"video": video}
     data = json.dumps(page_data, separators=(",", ":")).replace("<", "\\u003c")
     template = (resources.files("actionpose") / "assets" / "viewer.html").read_text("utf-8")
     before, title_slot, rest = template.partition("__TITLE__")

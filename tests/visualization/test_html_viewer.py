@@ -141,3 +141,11 @@ def test_page_has_a_color_for_each_label(waving: Waving, tmp_path: Path) -> None
     data = page_data((tmp_path / "a.html").read_text(encoding="utf-8"))
     assert set(data["label_colors"]) == {"walk", "jump", "other", "unknown"}
     assert len(set(data["label_colors"].values())) == 3
+
+
+def test_live_page_connects_to_its_server_only(waving: Waving) -> None:
+    text = html_viewer.live_page(waving().header, "live", ["walk"], places=3)
+    assert "default-src 'none'; connect-src CONNECT;" in text[: text.index("<style>")]
+    data = page_data(text)
+    assert data["live"] == "CONNECT/poses" and "walk" in data["label_colors"]
+    assert len(data["track_id"]) == 3 and not any(base64.b64decode(data["valid"]))

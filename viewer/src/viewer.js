@@ -303,7 +303,7 @@ class View3D {
   /** How large a box around who is shown is, over all frames; for the distance of the camera. */
   extent() {
     let width = 0.9;
-    let height = 1.2;
+    let height = data.live ? 1.9 : 1.2;
     const spread = { x: [Infinity, -Infinity], z: [Infinity, -Infinity] };
     for (let person = 0; person < numPersons; person++) {
       if (!isShown(person)) continue;
@@ -455,7 +455,7 @@ const input = (() => {
       [left, top] = [Math.max(left, 0), Math.max(top, 0)];
       [right, bottom] = [Math.min(right, imageWidth), Math.min(bottom, imageHeight)];
     }
-    if (video && isWide() && data.image_size) [left, top, right, bottom] = [0, 0, imageWidth, imageHeight];
+    if ((data.live || (video && isWide())) && data.image_size) [left, top, right, bottom] = [0, 0, imageWidth, imageHeight];
     crop = right > left && bottom > top ? { left, top, width: right - left, height: bottom - top } : null;
     $("input").hidden = !crop;
   }
@@ -592,17 +592,7 @@ const timeline = (() => {
     const key = current.map(({ bar }) => bar.title).join("\n");
     if (key === draw.key) return;
     draw.key = key;
-    $("now").replaceChildren(...current.map(({ bar, action }) => {
-      const chip = document.createElement("span");
-      chip.style.background = data.label_colors[action.label];
-      chip.textContent = bar.textContent;
-      if (action.score != null) {
-        const score = document.createElement("small");
-        score.textContent = action.score.toFixed(2);
-        chip.append(score);
-      }
-      return chip;
-    }));
+    $("now").replaceChildren(...current.map(({ bar, action }) => chipOf(bar.textContent, data.label_colors[action.label], action.score)));
   }
 
   lay();
@@ -728,7 +718,7 @@ function setUp(view) {
   $("play").addEventListener("click", () => setPlaying(!state.playing));
   $("scrub").addEventListener("input", () => seekFrame(Number($("scrub").value)));
   $("speed").addEventListener("change", () => (state.speed = Number($("speed").value)));
-  if (numPersons > 1) {
+  if (numPersons > 1 && !data.live) {
     $("person").hidden = false;
     $("person").append(new Option("All persons", ""), ...data.track_id.map((id, i) => new Option(`Person #${id}`, i)));
     $("person").addEventListener("change", () => {
@@ -778,6 +768,46 @@ function setUp(view) {
   addEventListener("keyup", (event) => event.key === " " && event.target.tagName === "BUTTON" && event.preventDefault());
 }
 
+// ---------------------------------------------------------------- live
+
+/** A chip of a label over the view. */
+function chipOf(text, color, level) {
+  const chip = document.createElement("span");
+  chip.style.background = color;
+  chip.textContent = text;
+  if (level != null) {
+    const score = document.createElement("small");
+    score.textContent = level.toFixed(2);
+    chip.append(score);
+  }
+  return chip;
+}
+
+/** Show the people that `actionpose live` sends, each in a place of the data that is free. */
+function listen(view) {
+  const words = fact("live", "waiting for pictures");
+  $("facts").prepend(words);
+  const socket = new WebSocket(data.live);
+  socket.addEventListener("close", () => (words.lastChild.textContent = "ended"));
+  socket.addEventListener("message", ({ data: text }) => {
+    const { people, labels, status } = JSON.parse(text);
+    if (!people) return;
+    valid.fill(0);
+    for (const { place, id, joints_m: joints, xy_px: points, confidence: levels } of people) {
+      valid[place] = 1;
+      positions.set(joints, 3 * numJoints * place);
+      xy.set(points, 2 * numJoints * place);
+      confidence.set(levels, numJoints * place);
+      if (view) view.labels[place].textContent = people.length > 1 ? `#${id}` : "";
+    }
+    words.lastChild.textContent = status;
+    $("now").replaceChildren(...labels.map(({ id, label, score }) => (
+      chipOf(labels.length > 1 ? `#${id} ${label}` : label, data.label_colors[label], score)
+    )));
+    state.changed = true;
+  });
+}
+
 function main() {
   let view = null;
   try {
@@ -815,6 +845,7 @@ function main() {
     drawControls();
   }
   requestAnimationFrame(tick);
+  if (data.live) listen(view);
 }
 
 main();

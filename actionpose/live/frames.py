@@ -1,9 +1,37 @@
-"""One person's last keypoints on the frame grid of a model, in a buffer of fixed size."""
+"""What live lifting keeps: one person's last keypoints, what is lifted at once, and its poses.
+
+Letters in shapes: P persons, J joints, T frames of a window, L at most.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actionpose.utils.resampling import SAME_TIME_S
-from actionpose.utils.typing import Array
+from actionpose.utils.typing import Array, BoolArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class LiveFrame:
+    """The people at one time of the model's frame grid."""
+
+    time_s: float  # on the clock of the input
+    track_id: IntArray  # (P,) of the people who have a pose; P may be 0
+    pose_m: NDArray[np.float32]  # (P, J, 3) as in `Result`: the pelvis at the origin
+    keypoints_px: NDArray[np.float32]  # (P, J, 3) x, y in pixels and confidence
+    valid: BoolArray  # (P,) detected; else filled across a short absence
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What is lifted at once: the last T frames of P people."""
+
+    first: int  # frame of the grid
+    track_id: IntArray  # (P,)
+    points: Array  # (P, T, J, 3)
+    valid: BoolArray  # (P, T)
+    detected: BoolArray  # (P, T)
 
 
 class LivePerson:

@@ -1,0 +1,150 @@
+"""The command that lifts while the pictures come."""
+
+import signal
+import sys
+import time
+import webbrowser
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
+
+from actionpose.cli.export import Motion, Outputs, Raw
+from actionpose.cli.options import Checkpoint, Device, Quiet, check_outputs, parse_height
+from actionpose.cli.postprocess import MotionOptions
+from actionpose.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from actionpose.live import LiveFrame
+    from actionpose.live.session import LiveSession
+
+    Listener = Callable[[list[LiveFrame]], object]
+
+
+def live(
+    camera: int = 0,
+    input: str | None = None,
+    out: Outputs = (),
+    labels: str | None = None,
+    vmc: Annotated[str | None, arg(metavar="HOST:PORT")] = None,
+    page: bool = True,
+    port: int = 8765,
+    open: bool = True,
+    stop: Annotated[float | None, arg(metavar="SECONDS")] = None,
+    detector: str = "mediapipe",
+    max_people: int = 4,
+    delay: int = 9,
+    interval: int = 3,
+    height: str | None = None,
+    joint_convention: str | None = None,
+    checkpoint: Checkpoint = "tiny",
+    motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
+    raw: Raw = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Lift people while a camera films them, and show them in the browser; end with Ctrl-C.
+
+    Pictures that come while the last one is worked on are dropped, so that the delay stays. The
+    page is for this machine only, and needs no network.
+
+    Args:
+        camera: Its number.
+        input: A video, played in real time, or an address such as rtsp://...; not a camera.
+        out: A file for the recording, as of `actionpose lift`; may be repeated.
+        labels: Names of actions, "walk, sit down": the page shows what people do now. "all" offers
+            the usual ones.
+        vmc: Send the first person to an avatar there (VMC protocol), such as 127.0.0.1:39539.
+        page: Serve the page.
+        port: Of the page; 0 takes one that is free.
+        open: Show the page in the browser.
+        stop: End after so many seconds.
+        detector: mediapipe, rtmlib (both several people), or the path of an .onnx.
+        max_people: That mediapipe looks for; for one person, 1 is faster.
+        delay: Frames at 30 Hz from a picture to its pose; more is a little more exact.
+        interval: Frames from one lifting to the next; fewer need a faster machine.
+        height: Stature of the people, such as 1.75 or 175cm; else that of an average adult.
+        joint_convention: As of `actionpose lift`.
+    """
+    if out:
+        from actionpose.utils.writers import WRITERS
+
+        check_outputs(out, list(WRITERS), "result.npz")
+    height_m = None if height is None else parse_height(height)
+    if stop is not None and not stop > 0:
+        raise UserError(f"--stop is a number of seconds, not {stop:g}")
+    source = camera if input is None else input
+    if camera < 0:
+        raise UserError(f"--camera is a number from 0, not {camera}")
+    from actionpose.export.save import save_files
+    from actionpose.inference.predictor import ActionPose
+    from actionpose.live.avatar import VmcSender
+    from actionpose.live.labels import LiveLabels
+    from actionpose.live.recording import as_result
+    from actionpose.live.server import ViewerServer, check_websockets
+    from actionpose.live.session import LiveSession
+    from actionpose.live.source import Newest, live_frames
+    from actionpose.live.view import Scene
+    from actionpose.video.detectors import make_detector
+
+    if page:
+        check_websockets()
+    model = ActionPose.from_pretrained(checkpoint, device)
+    with ExitStack() as stack:
+        listeners: list[Listener] = []
+        current = None
+        if labels is not None:
+            current = LiveLabels(model, None if labels == "all" else labels.split(","))
+            stack.enter_context(closing(current))
+        people = stack.enter_context(closing(make_detector(detector, max_people)))
+        session = LiveSession(
+            *(model, people, Newest(live_frames(source))),
+            delay_frames=delay,
+            interval=interval,
+            height_m=height_m,
+            joint_convention=joint_convention,
+        )
+        lifter = stack.enter_context(session.lifter)
+        recorded: list[LiveFrame] = []
+        if out:
+            listeners.append(recorded.extend)
+        if current:
+            listeners.append(partial(current.update, lifter))
+        if vmc is not None:
+            avatar = stack.enter_context(closing(VmcSender(vmc, lifter.skeleton)))
+            listeners.append(avatar.send)
+        if page:
+            scene = Scene(lifter, current)
+            server = stack.enter_context(ViewerServer(scene.page(), port))
+            listeners.append(lambda due: server.send(scene.message(due[-1], session.status.now)))
+            print(f"page    {server.url}", flush=True)
+            if open:
+                webbrowser.open(server.url)
+        try:
+            _run(session, listeners, stop, quiet)
+        finally:
+            if out:
+                result = as_result(recorded + lifter.finish(), lifter, str(source))
+                for file in save_files(motion.apply(result), out, raw=raw):
+                    print(f"wrote   {file}")
+
+
+def _run(
+    session: "LiveSession", listeners: "list[Listener]", stop_s: float | None, quiet: bool
+) -> None:
+    """Until the end, or Ctrl-C, which is one: give everybody the poses, and say how it goes."""
+    handler = signal.signal(signal.SIGINT, lambda *_: session.end())
+    shown_s = time.monotonic()
+    try:
+        for due in session.poses(stop_s):
+            for listener in listeners if due else ():
+                listener(due)
+            if not quiet and sys.stderr.isatty() and time.monotonic() - shown_s >= 1:
+                shown_s = time.monotonic()
+                print(f"\r{session.status.now:70}", end="", file=sys.stderr, flush=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if not quiet:
+            print(f"\ractionpose: {session.status.summary}", file=sys.stderr)

@@ -1,0 +1,65 @@
+"""What people do now: labels of the last window, found beside the lifting."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from actionpose.actions.embedding import embed_clips
+from actionpose.actions.timeline import OTHER, UNKNOWN, clean_labels
+from actionpose.inference.predictor import ActionPose
+from actionpose.keypoints.model_input import normalize_windows
+from actionpose.live.frames import LiveFrame
+from actionpose.live.lifter import LiveLifter
+from actionpose.utils.typing import Array
+
+INTERVAL_S = 1.0
+
+
+class LiveLabels:
+    """The label of each person, at most once in `INTERVAL_S`.
+
+    Args:
+        labels: as in `ActionPose.actions`; None offers the usual ones.
+
+    Raises:
+        UserError: see `ActionPose.actions`.
+    """
+
+    def __init__(self, model: ActionPose, labels: Sequence[str] | None):
+        self._rejected = UNKNOWN if labels is None else OTHER
+        self.names = clean_labels(model.default_labels() if labels is None else labels)
+        self._rows = model.labels.embed(self.names)
+        self._model = model
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="label")
+        self._asked_s = -np.inf
+        self._found: Future[list[dict[str, Any]]] | None = None
+        self.now: list[dict[str, Any]] = []  # id, label and score of each person
+
+    def update(self, lifter: LiveLifter, due: list[LiveFrame]) -> None:
+        """Take the labels that were found, and ask for new ones if it is time."""
+        time_s = due[-1].time_s
+        if self._found is not None and self._found.done():
+            self.now, self._found = self._found.result(), None
+        if self._found is None and time_s - self._asked_s >= INTERVAL_S:
+            self._asked_s = time_s
+            windows = lifter.window(self._model.timeline_frames)
+            self._found = self._thread.submit(self._label, windows, lifter.image_size)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _label(
+        self, windows: dict[int, Array], image_size: tuple[int, int] | None
+    ) -> list[dict[str, Any]]:
+        found = []
+        for number, window in windows.items():
+            clips, _ = normalize_windows(window[None], self._model.normalization, image_size)
+            scores = self._rows @ embed_clips(self._model.encoder, clips)[0]
+            best = int(scores.argmax())
+            is_known = scores[best] >= self._model.rejection_threshold
+            label = self.names[best] if is_known else self._rejected
+            found.append({"id": number, "label": label, "score": round(float(scores[best]), 2)})
+        return found

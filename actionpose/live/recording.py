@@ -1,0 +1,45 @@
+"""Live poses kept as a result, to be written in any format."""
+
+import numpy as np
+
+from actionpose.keypoints.tracking import MIN_FRAMES
+from actionpose.live.frames import LiveFrame
+from actionpose.live.lifter import LiveLifter
+from actionpose.postprocessing.visibility import visibility_notes
+from actionpose.result import Result
+from actionpose.utils.errors import UserError
+
+
+def as_result(frames: list[LiveFrame], lifter: LiveLifter, source: str) -> Result:
+    """What a lifter returned, as `ActionPose.lift` gives it.
+
+    People who were detected in fewer than `MIN_FRAMES` frames are left out.
+
+    Raises:
+        UserError: nobody was there for so long.
+    """
+    everybody = [frame.track_id[frame.valid] for frame in frames]
+    numbers, count = np.unique(np.concatenate([[], *everybody]), return_counts=True)
+    numbers = numbers[count >= MIN_FRAMES].astype(np.int64)
+    if not len(numbers):
+        raise UserError("nobody was visible long enough: there is nothing to write")
+    shape = (len(numbers), len(frames), len(lifter.skeleton), 3)
+    pose_m, points = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    valid = np.zeros(shape[:2], dtype=bool)
+    for number, frame in enumerate(frames):
+        kept = np.isin(frame.track_id, numbers)
+        rows = np.searchsorted(numbers, frame.track_id[kept])
+        pose_m[rows, number] = frame.pose_m[kept]
+        points[rows, number] = frame.keypoints_px[kept]
+        valid[rows, number] = frame.valid[kept]
+    points[~valid] = 0
+    result = Result(
+        pose_m=pose_m,
+        keypoints_px=points,
+        valid=valid,
+        track_id=numbers,
+        time_s=np.array([frame.time_s for frame in frames]),
+        header=lifter.header(source),
+    )
+    result.header["notes"] += visibility_notes(result)
+    return result

@@ -1,0 +1,75 @@
+"""What the live page is sent of each frame: people in their places of the scene."""
+
+from typing import Any
+
+import numpy as np
+
+from actionpose.geometry.axes import Axes
+from actionpose.live.frames import LiveFrame
+from actionpose.live.labels import LiveLabels
+from actionpose.live.lifter import LiveLifter
+from actionpose.visualization.html_viewer import live_page
+from actionpose.visualization.scene import CLEARANCE_M, SPACING_M
+
+PLACES = 6  # for people at once
+_TITLE = "actionpose live"
+_KEPT_S = 1.0  # a place, for who is not visible
+_FLOOR = 0.1  # how much of a new lowest joint moves the floor
+
+
+class Scene:
+    """Who stands where: side by side, as their path is not known, each on the floor.
+
+    Args:
+        labels: that are shown, too.
+    """
+
+    def __init__(self, lifter: LiveLifter, labels: LiveLabels | None) -> None:
+        self._lifter, self._labels = lifter, labels
+        self._places: dict[int, tuple[int, float]] = {}  # by person: place, last seen
+        self._floor_m: dict[int, float] = {}  # below the pelvis
+
+    def page(self) -> str:
+        """The page, for `ViewerServer`."""
+        names = self._labels.names if self._labels else []
+        return live_page(self._lifter.header(), _TITLE, names, places=PLACES)
+
+    def message(self, frame: LiveFrame, status: str) -> dict[str, Any]:
+        """For `listen` of viewer.js."""
+        labels = self._labels.now if self._labels else []
+        return {"people": self._people(frame), "labels": labels, "status": status}
+
+    def _people(self, frame: LiveFrame) -> list[dict[str, Any]]:
+        """Meters with y up, pixels, and confidence from 0 to 255."""
+        kept = {n: p for n, p in self._places.items() if frame.time_s - p[1] < _KEPT_S}
+        for number in frame.track_id.tolist():
+            free = set(range(PLACES)) - {place for place, _ in kept.values()}
+            if number in kept or free:
+                place = kept[number][0] if number in kept else min(free)
+                kept[number] = place, frame.time_s
+        self._places = kept
+        self._floor_m = {n: floor for n, floor in self._floor_m.items() if n in kept}
+        columns = sorted(place for place, _ in kept.values())
+        shown = []
+        for number, pose, points in zip(
+            frame.track_id.tolist(), frame.pose_m, frame.keypoints_px, strict=True
+        ):
+            if number not in kept:
+                continue
+            place = kept[number][0]
+            joints = pose.astype(np.float64) @ Axes.CAMERA.rotation_to(Axes.Y_UP).T
+            lowest = float(joints[:, 1].min())
+            floor = self._floor_m.get(number, lowest)
+            self._floor_m[number] = floor = floor + _FLOOR * (lowest - floor)
+            joints[:, 1] -= floor - CLEARANCE_M
+            joints[:, 0] += SPACING_M * (columns.index(place) - (len(columns) - 1) / 2)
+            shown.append(
+                {
+                    "place": place,
+                    "id": number,
+                    "joints_m": np.round(joints, 4).ravel().tolist(),
+                    "xy_px": np.round(points[:, :2].astype(float), 1).ravel().tolist(),
+                    "confidence": (255 * points[:, 2]).astype(int).tolist(),
+                }
+            )
+        return shown
