@@ -149,7 +149,7 @@ def _model(
     checkpoint: str | None, predictions: Path | None, pairs: Any, device: str
 ) -> tuple[Any, Any]:
     """The model of a checkpoint, and the protocol of its backbone's authors; else None."""
-    from actionpose.evaluation.paired import authors_protocol, load_model
+    from actionpose.evaluation.paired_models import authors_protocol, load_model
 
     if (checkpoint is None) == (predictions is None):
         raise UserError("give --checkpoint, or --predictions, and not both")
@@ -171,6 +171,7 @@ def _score(
     """Score a model with its inputs, or predictions; print, and write what is asked for."""
     from actionpose.evaluation import paired as datasets
     from actionpose.evaluation.error_analysis import write_error_analysis
+    from actionpose.evaluation.paired_models import check_window, model_predict
     from actionpose.evaluation.predictions import load_predictions
     from actionpose.utils.files import write_json
 
@@ -185,10 +186,10 @@ def _score(
     if protocol.frames < 1:
         raise UserError(f"--frames must be 1 or more, not {protocol.frames}")
     if model is not None:
-        datasets.check_window(model, protocol)
+        check_window(model, protocol)
         in_units = model.unit_mm == pairs.unit_mm
         protocol = replace(protocol, notes=protocol.notes + model.notes)
-        predict = datasets.model_predict(model, pairs, protocol, **inputs)
+        predict = model_predict(model, pairs, protocol, **inputs)
         identity = {"checkpoint": model.identity}
     else:
         assert predictions is not None

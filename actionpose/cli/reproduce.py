@@ -156,7 +156,8 @@ def figure7(
 ) -> None:
     """Figure 7: input 2D, our 3D and the baseline's for chosen frames."""
     from actionpose.datasets.paired import open_paired
-    from actionpose.evaluation.paired import load_model, model_predict, protocol_for
+    from actionpose.evaluation.paired import protocol_for
+    from actionpose.evaluation.paired_models import load_model, model_predict
     from actionpose.experiments.qualitative_figure import choose_frames, draw_figure7, parse_frames
 
     pairs = open_paired(h36m, "test")

@@ -18,7 +18,8 @@ from actionpose.datasets.lifting import LiftingBatches
 from actionpose.datasets.loading import WeightedCorpora, collate
 from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.datasets.paired import open_paired
-from actionpose.evaluation.paired import Model, evaluate, model_predict, protocol_for
+from actionpose.evaluation.paired import evaluate, protocol_for
+from actionpose.evaluation.paired_models import Model, model_predict
 from actionpose.metrics.pose import mpjpe, p_mpjpe
 from actionpose.metrics.retrieval import chance_recalls, recalls
 from actionpose.models import Encoder

@@ -14,13 +14,8 @@ from helpers.plain_protocols import plain_mpjpe
 from safetensors.torch import save_file
 
 from actionpose.datasets.paired import PairedDataset
-from actionpose.evaluation.paired import (
-    authors_protocol,
-    evaluate,
-    load_model,
-    model_predict,
-    protocol_for,
-)
+from actionpose.evaluation.paired import evaluate, protocol_for
+from actionpose.evaluation.paired_models import authors_protocol, load_model, model_predict
 from actionpose.models import build_encoder
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17
 

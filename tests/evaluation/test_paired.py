@@ -22,15 +22,8 @@ from safetensors.torch import save_file
 from actionpose import checkpoint
 from actionpose.datasets.paired import PairedDataset
 from actionpose.datasets.paired_clips import input_of
-from actionpose.evaluation.paired import (
-    Model,
-    Windows,
-    evaluate,
-    load_model,
-    model_predict,
-    protocol_for,
-    windows_of,
-)
+from actionpose.evaluation.paired import Windows, evaluate, protocol_for, windows_of
+from actionpose.evaluation.paired_models import Model, load_model, model_predict
 from actionpose.evaluation.predictions import load_predictions
 from actionpose.evaluation.protocols import ALL17, PAPER14
 from actionpose.models import PoseEncoder, build_encoder

@@ -18,7 +18,8 @@ from actionpose import checkpoint, model_hub
 from actionpose.config import FinetuneConfig, FinetuneDataConfig, ModelConfig, TrainingConfig
 from actionpose.datasets.paired import normalize, open_paired, verify_paired
 from actionpose.datasets.paired_clips import PairedBatches, input_of, target_of
-from actionpose.evaluation.paired import evaluate, load_model, model_predict, protocol_for
+from actionpose.evaluation.paired import evaluate, protocol_for
+from actionpose.evaluation.paired_models import load_model, model_predict
 from actionpose.prepare.paired.h36m import prepare_h36m
 from actionpose.training.finetune import finetune
 from actionpose.utils.errors import UserError
