@@ -181,14 +181,9 @@ class ActionPose:
             header["joint_convention"] = target
         uncertainty_mm = None
         if self.encoder.heads is not None:
-            errors = np.exp(np.stack([each[..., 3] for each in lifted]))
-            errors[:, :, 0] = 0  # of the pelvis, to which they are relative
+            errors_mm = self.uncertainty_mm(np.stack([each[..., 3] for each in lifted]), stature_m)
             present = np.stack([track.present for track in tracks])[..., None]
-            errors = np.where(
-                present, 1000 * stature_m * self.error_bars.factor_68 * errors, np.nan
-            )
-            uncertainty_mm = errors.astype(np.float32)
-            header["uncertainty"] = self.error_bars.facts
+            uncertainty_mm = np.where(present, errors_mm, np.float32(np.nan))
         embeddings = None
         if self.knows_actions:
             embeddings, spans_s = embed_tracks(
@@ -340,9 +335,15 @@ class ActionPose:
         feet = keypoints.to_skeleton(H36M17_FEET).keypoints_px[:, :, len(H36M17) :, 2]
         return H36M17_FEET if feet.any() else H36M17
 
+    def uncertainty_mm(self, log_error: Array, stature_m: float) -> NDArray[np.float32]:
+        """(..., J) that of `Result`, of the logarithm of the errors in fractions of the stature."""
+        radius_mm = 1000 * stature_m * self.error_bars.factor_68 * np.exp(log_error)
+        radius_mm[..., 0] = 0  # of the pelvis, to which they are relative
+        return radius_mm.astype(np.float32)
+
     def header(self, keypoints: Keypoints, height_m: float | None) -> Header:
         """The facts of a result that this model makes of keypoints."""
-        return {
+        header: Header = {
             "units": "meters",
             "axes": Axes.CAMERA,
             "root": RootOrigin.PELVIS,
@@ -363,6 +364,9 @@ class ActionPose:
             "versions": {"actionpose": version("actionpose"), "torch": torch.__version__},
             "actions": [],
         }
+        if self.encoder.heads is not None:
+            header["uncertainty"] = self.error_bars.facts
+        return header
 
     def conventions(self, wanted: str | None = None) -> tuple[str, str]:
         """Where the model puts the joints of the limbs, and where results have them."""

@@ -21,6 +21,7 @@ class LiveFrame:
     pose_m: NDArray[np.float32]  # (P, J, 3) as in `Result`: the pelvis at the origin
     keypoints_px: NDArray[np.float32]  # (P, J, 3) x, y in pixels and confidence
     valid: BoolArray  # (P,) detected; else filled across a short absence
+    uncertainty_mm: NDArray[np.float32] | None = None  # (P, J) as in `Result`, of models with heads
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,10 +130,10 @@ class LiveLifter:
         Args:
             source: of the pictures, in words.
         """
-        points = np.zeros((1, 1, len(self.skeleton), 3), dtype=np.float32)
+        points = np.ones((1, 1, len(self.skeleton), 3), dtype=np.float32)
         about = Keypoints(
             keypoints_px=points,
-            valid=np.zeros((1, 1), dtype=bool),
+            valid=np.ones((1, 1), dtype=bool),
             track_id=np.zeros(1, dtype=np.int64),
             fps=self.fps,
             image_size=self.image_size,
@@ -283,16 +283,17 @@ class LiveLifter:
 
     def _lift_window(self, window: Window, rows: slice, times_s: list[float]) -> list[LiveFrame]:
         """Frames `rows` of a window; in the lifter's thread."""
-        poses = self._poses(window)[:, rows]
+        poses, log_errors = self._poses(window)
         own, target = self.conventions
-        poses_m = [
-            convert_convention(pose, own, target) * (self._height_m or AVERAGE_ADULT_M)
-            for pose in poses
-        ]
+        stature_m = self._height_m or AVERAGE_ADULT_M
+        poses_m = [convert_convention(pose[rows], own, target) * stature_m for pose in poses]
         frames = []
         for row, time_s in enumerate(times_s, rows.start):
             there = np.flatnonzero(window.valid[:, row])
             pose_m = [poses_m[person][row - rows.start] for person in there]
+            errors_mm = None
+            if log_errors is not None:
+                errors_mm = self.model.uncertainty_mm(log_errors[there, row], stature_m)
             frames.append(
                 LiveFrame(
                     time_s=time_s,
@@ -300,15 +301,19 @@ class LiveLifter:
                     pose_m=np.array(pose_m, np.float32).reshape(-1, len(self.skeleton), 3),
                     keypoints_px=window.points[there, row],
                     valid=window.detected[there, row],
+                    uncertainty_mm=errors_mm,
                 )
             )
         return frames
 
-    def _poses(self, window: Window) -> Array:
-        """(P, T, J, 3) of a window in fractions of the person's stature."""
+    def _poses(self, window: Window) -> tuple[Array, Array | None]:
+        """(P, T, J, 3) of a window in fractions of the person's stature.
+
+        And (P, T, J) the logarithm of their errors, of a model with heads.
+        """
         points = window.points
         if not len(points):
-            return points
+            return points, points[..., 0] if self.model.encoder.heads is not None else None
         if self._offsets is not None and self._rough is not None:
             # the axes of the limbs are those of the window before, which last in new frames
             start, known, rough = self._rough
@@ -323,12 +328,13 @@ class LiveLifter:
             )
         clips, unit_px = normalize_windows(points, self.model.normalization, self.image_size)
         batch = torch.from_numpy(clips).to(self.model.device)
-        poses = flip_averaging.predict(self.model.encoder, batch, flip=False).cpu().numpy()
-        poses = poses.astype(np.float64) * unit_px[:, None, None, None]
+        found, errors = flip_averaging.predict_with_error(self.model.encoder, batch, flip=False)
+        poses = found.cpu().numpy().astype(np.float64) * unit_px[:, None, None, None]
+        log_errors = None if errors is None else errors.double().cpu().numpy()
         if self._offsets is not None:
             of_people = dict(zip(window.track_id.tolist(), poses, strict=True))
             self._rough = window.first, poses.shape[1], of_people
         chains = [
             chain_length(pose[valid]) for pose, valid in zip(poses, window.valid, strict=True)
         ]
-        return poses / (np.array(chains)[:, None, None, None] * STATURE_PER_CHAIN)
+        return poses / (np.array(chains)[:, None, None, None] * STATURE_PER_CHAIN), log_errors

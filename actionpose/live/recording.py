@@ -26,20 +26,25 @@ def as_result(frames: list[LiveFrame], lifter: LiveLifter, source: str) -> Resul
     shape = (len(numbers), len(frames), len(lifter.skeleton), 3)
     pose_m, points = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     valid = np.zeros(shape[:2], dtype=bool)
+    uncertainty_mm = np.full(shape[:3], np.nan, np.float32)
     for number, frame in enumerate(frames):
         kept = np.isin(frame.track_id, numbers)
         rows = np.searchsorted(numbers, frame.track_id[kept])
         pose_m[rows, number] = frame.pose_m[kept]
         points[rows, number] = frame.keypoints_px[kept]
         valid[rows, number] = frame.valid[kept]
+        if frame.uncertainty_mm is not None:
+            uncertainty_mm[rows, number] = frame.uncertainty_mm[kept]
     points[~valid] = 0
+    header = lifter.header(source)
     result = Result(
         pose_m=pose_m,
         keypoints_px=points,
         valid=valid,
         track_id=numbers,
         time_s=np.array([frame.time_s for frame in frames]),
-        header=lifter.header(source),
+        header=header,
+        uncertainty_mm=uncertainty_mm if "uncertainty" in header else None,
     )
     result.header["notes"] += visibility_notes(result)
     return result

@@ -51,11 +51,10 @@ class Scene:
         self._floor_m = {n: floor for n, floor in self._floor_m.items() if n in kept}
         columns = sorted(place for place, _ in kept.values())
         shown = []
-        for number, pose, points in zip(
-            frame.track_id.tolist(), frame.pose_m, frame.keypoints_px, strict=True
-        ):
+        for row, number in enumerate(frame.track_id.tolist()):
             if number not in kept:
                 continue
+            pose, points = frame.pose_m[row], frame.keypoints_px[row]
             place = kept[number][0]
             joints = pose.astype(np.float64) @ Axes.CAMERA.rotation_to(Axes.Y_UP).T
             lowest = float(joints[:, 1].min())
@@ -72,4 +71,6 @@ class Scene:
                     "confidence": (255 * points[:, 2]).astype(int).tolist(),
                 }
             )
+            if frame.uncertainty_mm is not None:
+                shown[-1]["uncertainty_mm"] = np.round(frame.uncertainty_mm[row], 1).tolist()
         return shown

@@ -72,14 +72,15 @@ def live_page(header: Header, title: str, labels: Sequence[str], *, places: int)
         labels: that may be sent.
         places: for so many people at once.
     """
-    joints = len(SKELETONS[header["skeleton"]])
+    nowhere = np.zeros((places, 1, len(SKELETONS[header["skeleton"]]), 3), np.float32)
     nobody = Result(
-        pose_m=np.zeros((places, 1, joints, 3), np.float32),
-        keypoints_px=np.zeros((places, 1, joints, 3), np.float32),
+        pose_m=nowhere,
+        keypoints_px=nowhere,
         valid=np.ones((places, 1), dtype=bool),
         track_id=np.arange(places),
         time_s=np.zeros(1),
         header=header,
+        uncertainty_mm=nowhere[..., 0] if "uncertainty" in header else None,
     )
     data = _page_data(nobody, title) | {
         "valid": _bytes(np.zeros(places)),

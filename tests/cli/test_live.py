@@ -12,7 +12,7 @@ from helpers.command_line import call
 
 from actionpose import Keypoints, Result
 from actionpose.live import source
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.video import detectors
 from actionpose.video.decoding import Frame
@@ -27,8 +27,8 @@ class KnownPeople:
     fingerprint = "known"
 
     def __init__(self, *_: object) -> None:
-        keypoints = Keypoints.read(DEMO).to_skeleton(H36M17)
-        self.skeleton, self._left = H36M17, list(keypoints.keypoints_px[0])
+        keypoints = Keypoints.read(DEMO).to_skeleton(H36M17_FEET)
+        self.skeleton, self._left = H36M17_FEET, list(keypoints.keypoints_px[0])
 
     def detect(self, image: np.ndarray) -> np.ndarray:
         return self._left.pop(0)[None]
@@ -87,9 +87,12 @@ def test_recording_is_kept_whatever_ends_it(
     assert ("camera 0 was unplugged" in shown.err) == isinstance(end, UserError)
     assert "45 pictures, 2 dropped; 36 poses" in shown.err
     result = Result.load(out)
-    assert result.pose_m.shape == (1, 45, 17, 3) and result.valid.all()
+    assert result.pose_m.shape == (1, 45, 21, 3) and result.valid.all()
     np.testing.assert_allclose(result.time_s, np.arange(45) / 30)
     assert result.header["stature_m"] == 1.8 and result.header["detector"] == "known"
+    assert result.uncertainty_mm is not None and result.header["uncertainty"]["coverage"] == 0.68
+    assert not result.uncertainty_mm[..., 0].any()
+    assert 15 < np.median(result.uncertainty_mm[..., 1:]) < 80
     assert "lifted live, 0.30 s" in result.header["notes"][0]
 
 
@@ -112,8 +115,9 @@ def test_labels_page_and_avatar_get_what_is_due(
         assert listener.recv(65536).startswith(b"#bundle")
     assert "page    http://127.0.0.1:" in capsys.readouterr().out
     assert len(sent) == 36 and {person["place"] for m in sent for person in m["people"]} == {0}
-    joints = np.array(sent[-1]["people"][0]["joints_m"]).reshape(17, 3)
+    joints = np.array(sent[-1]["people"][0]["joints_m"]).reshape(21, 3)
     assert 1.2 < np.ptp(joints[:, 1]) < 1.9 and abs(joints[:, 1].min()) < 0.2
+    assert len(sent[-1]["people"][0]["uncertainty_mm"]) == 21
     assert "2 dropped" in sent[-1]["status"]
 
 

@@ -140,7 +140,7 @@ def test_a_long_pause_begins_anew(model: ActionPose) -> None:
 
 
 def test_memory_is_constant(model: ActionPose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LiveLifter, "_poses", lambda self, window: window.points)
+    monkeypatch.setattr(LiveLifter, "_poses", lambda self, window: (window.points, None))
     points = moving(np.zeros(1))
     sizes = []
     with LiveLifter(model, delay_frames=12, interval=7) as lifter:

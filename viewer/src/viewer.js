@@ -793,11 +793,12 @@ function listen(view) {
     const { people, labels, status } = JSON.parse(text);
     if (!people) return;
     valid.fill(0);
-    for (const { place, id, joints_m: joints, xy_px: points, confidence: levels } of people) {
+    for (const { place, id, joints_m: joints, xy_px: points, confidence: levels, uncertainty_mm: radii } of people) {
       valid[place] = 1;
       positions.set(joints, 3 * numJoints * place);
       xy.set(points, 2 * numJoints * place);
       confidence.set(levels, numJoints * place);
+      if (uncertainty && radii) uncertainty.set(radii, numJoints * place);
       if (view) view.labels[place].textContent = people.length > 1 ? `#${id}` : "";
     }
     words.lastChild.textContent = status;
