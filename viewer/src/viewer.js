@@ -115,7 +115,7 @@ const up = new Vector3(0, 1, 0);
 const a = new Vector3();
 const b = new Vector3();
 const along = new Vector3();
-const isCrowd = numPersons > 20; // without names over heads, and of fewer triangles
+const isCrowd = numPersons > 20; // without names over heads and shadows, and of fewer triangles
 const nowhere = new Matrix4().makeScale(0, 0, 0);
 
 /** Equal meshes of everybody, drawn at once. */
@@ -149,7 +149,7 @@ class Instances {
   }
 }
 
-const spheres = new Instances(new SphereGeometry(1, ...(isCrowd ? [10, 7] : [32, 20])));
+const spheres = new Instances(new SphereGeometry(1, ...(isCrowd ? [8, 6] : [32, 20])));
 const tubes = new Instances(new CylinderGeometry(1, 1, 1, isCrowd ? 7 : 24, 1, true));
 const halos = uncertainty && !isCrowd && new Instances(new SphereGeometry(1, 24, 14), { transparent: true, opacity: 0.13, depthWrite: false });
 if (halos) halos.mesh.castShadow = false;
@@ -270,7 +270,7 @@ class View3D {
     this.sky = new HemisphereLight(0xffffff, 0xb9c0cc, 2.1);
     this.scene.add(this.sky);
     this.sun = new DirectionalLight(0xffffff, 2.2);
-    this.sun.castShadow = true;
+    this.sun.castShadow = !isCrowd;
     this.sun.shadow.mapSize.set(2048, 2048);
     this.sun.shadow.radius = 5;
     this.sun.shadow.bias = -0.0004;
@@ -371,7 +371,7 @@ class View3D {
     instances.forEach((each) => each.update());
     this.sun.target.position.copy(this.center);
     this.sun.position.copy(this.center).add(b.set(1.6, 5, 2.2));
-    const reach = numPersons < 2 || state.person !== null ? 2 : isCrowd ? 16 : 6;
+    const reach = numPersons > 1 && state.person === null ? 6 : 2;
     Object.assign(this.sun.shadow.camera, { left: -reach, right: reach, top: reach, bottom: -reach });
     this.sun.shadow.camera.updateProjectionMatrix();
     this.floor.grid.material.uniforms.center.value.copy(this.center);
@@ -478,6 +478,25 @@ const input = (() => {
     pen.stroke();
   }
 
+  /** The bones of many people, a stroke for each color. */
+  function drawCrowd(people, scale, unit) {
+    pen.lineWidth = 1.2 * unit;
+    for (const color of new Set(data.colors)) {
+      pen.strokeStyle = color;
+      pen.beginPath();
+      for (const person of people) {
+        const first = (person * numFrames + state.frame) * numJoints;
+        for (const [child, parent] of data.bones) {
+          if (data.colors[child] !== color || !confidence[first + child] || !confidence[first + parent]) continue;
+          const [from, to] = [2 * (first + parent), 2 * (first + child)];
+          pen.moveTo((xy[from] - crop.left) * scale, (xy[from + 1] - crop.top) * scale);
+          pen.lineTo((xy[to] - crop.left) * scale, (xy[to + 1] - crop.top) * scale);
+        }
+      }
+      pen.stroke();
+    }
+  }
+
   function drawPerson(person, scale, unit) {
     const first = (person * numFrames + state.frame) * numJoints;
     const at = (joint) => [0, 1].map((axis) => (xy[2 * (first + joint) + axis] - [crop.left, crop.top][axis]) * scale);
@@ -529,9 +548,9 @@ const input = (() => {
         const from = [crop.left, crop.top, crop.width, crop.height].map((length) => length * perPixel);
         pen.drawImage(picture, ...from, 0, 0, crop.width * scale, crop.height * scale);
       }
-      for (let person = 0; person < numPersons; person++) {
-        if (isShown(person) && isThere(person, state.frame)) drawPerson(person, scale, unit);
-      }
+      const people = data.track_id.map((_, person) => person).filter((p) => isShown(p) && isThere(p, state.frame));
+      if (isCrowd && state.person === null) drawCrowd(people, scale, unit);
+      else people.forEach((person) => drawPerson(person, scale, unit));
       pen.restore();
     },
   };
