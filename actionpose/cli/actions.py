@@ -10,6 +10,7 @@ from actionpose.cli.options import (
     Checkpoint,
     Device,
     Quiet,
+    check_input,
     check_outputs,
     parse_size,
     progress_bar,
@@ -57,6 +58,7 @@ def actions(
         mirrored: The images were mirrored, as by a selfie camera, or x points left.
         retrack: Follow people anew, whatever identities a keypoint file has.
     """
+    check_input(input)
     from actionpose.actions.timeline import (
         MIN_LENGTH_S,
         OTHER,

@@ -17,6 +17,7 @@ from actionpose.cli.options import (
     Part,
     PartOptions,
     Quiet,
+    check_input,
     check_outputs,
     parse_height,
     parse_size,
@@ -142,6 +143,8 @@ def lift(
         raise UserError("say what to lift: actionpose lift dance.mp4 -o dance.npz")
     if out and out_dir is not None:
         raise UserError("give files with -o result.npz, or a folder with --out-dir, not both")
+    if out_dir is None:
+        check_input(inputs[0])
     from actionpose.inference import batch
 
     options = batch.LiftOptions(
@@ -171,8 +174,6 @@ def _files_beside(inputs: tuple[Path, ...], save: str | None) -> tuple[Path, ...
     from actionpose.video.source import is_keypoint_file
 
     video = inputs[0]
-    if not video.exists():
-        raise UserError(f"no such file or folder: {video}")
     if len(inputs) > 1 or not video.is_file() or is_keypoint_file(video):
         raise UserError("say where to write: files with -o result.npz, or a folder with --out-dir")
     folder = video.with_name(f"{video.stem}_lifted")

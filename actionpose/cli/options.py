@@ -103,6 +103,12 @@ def parse_height(text: str) -> float:
     return meters
 
 
+def check_input(path: Path) -> None:
+    """Refuse what is not there before PyTorch is imported."""
+    if not path.exists():
+        raise UserError(f"no such file or folder: {path}")
+
+
 def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> None:
     """Refuse what cannot be written before the work, not after it."""
     if not out:

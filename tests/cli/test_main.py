@@ -61,11 +61,15 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == f"actionpose {version('actionpose')}\n"
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; from actionpose.cli.main import run; run(['--help'])\n"
-    code += "print({'torch', 'scipy', 'numpy', 'tyro', 'tqdm'} & sys.modules.keys() or 'light')"
+def test_help_and_a_missing_input_import_nothing_heavy() -> None:
+    code = "import sys; from actionpose.cli.main import UserError, run; run(['--help'])\n"
+    code += "print({'torch', 'scipy', 'numpy', 'tyro', 'tqdm'} & sys.modules.keys() or 'light')\n"
+    code += "for command in ('lift gone.json -o o.npz', 'actions gone.json'):\n"
+    code += "    try: run(command.split())\n"
+    code += "    except UserError as error: print(error, 'torch' in sys.modules)"
     with start_python("-c", code, stdout=PIPE) as process:
-        assert process.communicate()[0].splitlines()[-1] == b"light"
+        lines = process.communicate()[0].decode().splitlines()
+    assert lines[-3:] == ["light", *["no such file or folder: gone.json False"] * 2]
 
 
 @pytest.mark.parametrize("text", ["1.75", "1.75m", "175cm", " 175 CM"])
