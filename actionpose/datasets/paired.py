@@ -48,13 +48,14 @@ _OPTIONAL = _ARRAYS[2:]
 class _Info(Checked):
     """What `data.json` must have."""
 
-    kind: str
+    kind: Literal["h36m-sh", "h36m-cpn", "3dhp"]
     pose_unit: Literal["px", "mm"]
     unit_mm: Annotated[float, Gt(0)] | None
     splits: dict[str, dict[str, int]]
     keypoints: str
     sha256: dict[str, str]
     synthetic: bool = False
+    forced: tuple[str, ...] = ()  # checks that failed
 
 
 @dataclass(frozen=True)

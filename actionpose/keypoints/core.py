@@ -43,6 +43,7 @@ ASSUMED_FPS = 30.0
 ASSUMED = f"assumed {ASSUMED_FPS:g} Hz"
 _FEW = 0.5  # of the frames; if fewer have a person, a note says so
 MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame numbers
+SPARSE_BYTES = 2**28  # the same where not one frame in a thousand has a detection
 
 # what the npz's header holds besides skeleton and format_version
 HEADER = (
@@ -272,7 +273,8 @@ class Keypoints:
         frame, points, person = frame[~short], points[~short], person[~short]
         track_id, row = np.unique(person, return_inverse=True)
         shape = (len(track_id), num_frames, len(skeleton), 3)
-        if math.prod(shape) * points.itemsize > MAX_BYTES:
+        is_sparse = 1000 * len(np.unique(frame)) < num_frames
+        if math.prod(shape) * points.itemsize > (SPARSE_BYTES if is_sparse else MAX_BYTES):
             raise UserError(
                 f"{len(track_id)} people over {num_frames} frames ({found.span[0]} to "
                 f"{found.span[1]}) are too much for memory: check that the image names count "

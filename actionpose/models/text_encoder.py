@@ -187,6 +187,10 @@ class TextEncoder(nn.Module):
                 tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
                 bert = transformers.BertModel._from_config(config, attn_implementation="eager")
                 bert.pooler = None
+                if max(tokenizer.get_vocab().values()) >= config.vocab_size:
+                    raise UserError(
+                        f"{folder} is damaged: its tokenizer has words without a vector"
+                    )
                 encoder = cls(bert, tokenizer, **settings)
             weights = load_file(folder / _WEIGHTS)
             if not all(value.isfinite().all() for value in weights.values()):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.keypoint_writers import body, refused
+from helpers.keypoint_writers import body, flat, refused
 
 from actionpose.keypoints import Keypoints
 from actionpose.skeletons import COCO17, H36M17, SKELETONS, Skeleton
@@ -124,6 +124,15 @@ def test_read_refuses_faulty_arrays(
     path = tmp_path / "a.npz"
     np.savez(path, **saved_arrays(keypoints, path) | change)
     refused(path, word)
+
+
+def test_read_refuses_numbers_that_leave_nearly_all_frames_empty(tmp_path: Path) -> None:
+    rows = [
+        {"image_id": frame, "keypoints": flat(body(100, 100, 17)), "category_id": 1}
+        for frame in (*range(1, 6), 2_000_000)
+    ]
+    (tmp_path / "far.json").write_text(json.dumps(rows))
+    refused(tmp_path / "far.json", "2000000 frames (1 to 2000000) are too much for memory")
 
 
 def test_keypoints_refuse_values_of_missing_joints(keypoints: Keypoints) -> None:

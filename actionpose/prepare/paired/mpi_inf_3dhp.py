@@ -72,6 +72,8 @@ def prepare_3dhp(
         synthetic |= is_synthetic(content)
         read = _train_recordings if split == "train" else _test_recordings
         recordings[split] = list(read(content["data"], path.name, checked))
+        if not recordings[split]:
+            raise UserError(f"{path} has no sequence")
     info = {
         "kind": "3dhp",
         "pose_unit": "mm",
