@@ -4,7 +4,11 @@ BIN := .venv/bin
 TEST = $(BIN)/python -m pytest -n auto --dist worksteal
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test test-portability lint format weights clean
+# the tests that use dependencies other than PyTorch
+MINIMUMS = $(addprefix tests/,actions export geometry inference keypoints postprocessing utils \
+	video visualization models/test_text_encoder.py training/test_finetune.py test_result.py)
+
+.PHONY: demo test test-portability test-minimums lint format weights clean
 
 demo: .venv/.demo  ## lift a real clip; files appear in demo/
 	$(BIN)/actionpose demo --out-dir demo
@@ -15,6 +19,15 @@ test: .venv/.dev  ## the whole test suite
 test-portability: .venv/.dev  ## the whole test suite as on other machines, see CONTRIBUTING.md
 	CXX=/nonexistent LC_ALL=C taskset -c 0 $(TEST)
 	CXXFLAGS=-march=x86-64 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 HOME=/dev/null $(TEST)
+
+test-minimums: .venv/.dev  ## tests with the least versions of dependencies that are allowed
+	$(BIN)/python -m venv --clear --without-pip .venv-minimums
+	cd .venv-minimums/lib/python3*/site-packages && ../../../../$(BIN)/python -c \
+		'import site; print(*site.getsitepackages())' > later.pth  # PyTorch, pytest and pip
+	$(BIN)/python tools/minimum_versions.py > .venv-minimums/minimums.txt
+	.venv-minimums/bin/python -m pip install --disable-pip-version-check --quiet \
+		--constraint .venv-minimums/minimums.txt --requirement .venv-minimums/minimums.txt
+	.venv-minimums/bin/python -m pytest -n auto -W ignore::DeprecationWarning $(MINIMUMS)
 
 lint: .venv/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -46,4 +59,4 @@ weights: .venv/.train  ## train the default model, or resume; needs the corpora 
 	@touch $@ .venv/.demo
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-minimums demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -205,7 +205,9 @@ def perturb(joints_m: Array, deviation_deg: float, rng: Generator) -> Array:
         turn_deg = rng.normal(0, deviation_deg, 3)
         more_rad = np.deg2rad(rng.normal(0, deviation_deg))
         upper, lower = np.diff(joints_m[:, [root, middle, end]], axis=1).swapaxes(0, 1)
-        turn = axes @ Rotation.from_rotvec(turn_deg, degrees=True).as_matrix() @ axes.mT
+        turn = (
+            axes @ Rotation.from_rotvec(turn_deg, degrees=True).as_matrix() @ axes.swapaxes(-1, -2)
+        )
         turned = np.einsum("tab,tb->ta", turn, upper)
         before, after = (_reach_deg(limb, axes, side) for limb in (upper, turned))
         low, high = _REACH_DEG[part]

@@ -80,8 +80,9 @@ def limb_axes(joints: Array) -> Array:
                 bone = bone / np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-6)
                 weight = (1 + (down * bone).sum(axis=-1)[:, None, None]) / 2
                 turn = np.cross(down, bone)[:, None]  # Rodrigues' formula, times the weight
-                once = np.cross(turn, turned.mT)
-                turned = (weight * (turned.mT + once) + np.cross(turn, once) / 2).mT
+                rows = turned.swapaxes(1, 2)
+                once = np.cross(turn, rows)
+                turned = (weight * (rows + once) + np.cross(turn, once) / 2).swapaxes(1, 2)
                 turned[..., 1] = -bone
             result[side, row] = turned * length[:, None, None]
     return result
