@@ -79,7 +79,14 @@ def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
+def short_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few held-out clips, which are scored with every checkpoint."""
+    for name, value in (("STEPS", 1), ("BATCH", 8), ("CLIPS", 16)):
+        monkeypatch.setattr(f"actionpose.training.validation.VAL_{name}", value)
+
+
+@pytest.fixture
+def tiny_pretraining(corpus: Corpus, small_bert: Path, short_validation: None) -> PretrainConfig:
     """Pretraining in seven steps of four clips, without dropout: the same on several processes."""
     return PretrainConfig(
         model=ModelConfig(
@@ -107,7 +114,7 @@ def tiny_pretraining(corpus: Corpus, small_bert: Path) -> PretrainConfig:
 
 
 @pytest.fixture
-def tiny_config(corpus: Corpus) -> FinetuneConfig:
+def tiny_config(corpus: Corpus, short_validation: None) -> FinetuneConfig:
     """Fine-tuning in twelve steps of four clips; dropout only in the pooling, which is unused."""
     return FinetuneConfig(
         model=ModelConfig(
@@ -127,13 +134,12 @@ def start_training(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[st
 
     def start(*runs: tuple[str, Any], launcher: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Train in each folder with its configuration, one after another."""
-        kind = type(runs[0][1]).__name__
-        stage = kind.removesuffix("Config").lower()
-        (tmp_path / "script.py").write_text(SCRIPT.format(kind=kind, stage=stage))
+        (tmp_path / "script.py").write_text(SCRIPT)
         arguments = []
         for number, (run, config) in enumerate(runs):
             (tmp_path / f"{number}.yaml").write_text(json.dumps(to_dict(config)))
-            arguments += [f"{number}.yaml", run]
+            stage = type(config).__name__.removesuffix("Config").lower()
+            arguments += [stage, f"{number}.yaml", run]
         process = subprocess.Popen(
             [sys.executable, *launcher, "script.py", *arguments],
             cwd=tmp_path,

@@ -19,13 +19,15 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 SCRIPT = """
 import sys
 import torch
+from importlib import import_module
 from pathlib import Path
-from actionpose.config import {kind}
-from actionpose.training.{stage} import {stage}
+from actionpose import config
 from actionpose.utils.yaml_config import load_recipe
 torch.set_num_threads(1)
-for recipe, run in zip(sys.argv[1::2], sys.argv[2::2]):
-    outcome = {stage}(load_recipe({kind}, recipe), Path(run), quiet=True)
+for stage, recipe, run in zip(sys.argv[1::3], sys.argv[2::3], sys.argv[3::3]):
+    train = getattr(import_module(f"actionpose.training.{stage}"), stage)
+    kind = getattr(config, f"{stage.title()}Config")
+    outcome = train(load_recipe(kind, recipe), Path(run), quiet=True)
     print(outcome.step, outcome.status, flush=True)
 """
 

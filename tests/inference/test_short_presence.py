@@ -20,9 +20,10 @@ def model() -> ActionPose:
 @pytest.mark.parametrize("where", ["start", "middle", "end"])
 def test_every_valid_frame_has_a_pose(model: ActionPose, fps: float, where: str) -> None:
     demo = Keypoints.read(DEMO)
+    frames = 40
+    demo = replace(demo, keypoints_px=demo.keypoints_px[:, :frames], valid=demo.valid[:, :frames])
     for length in (1, 2, 5):
-        for shift in (0, 1):
-            frames = demo.num_frames
+        for shift in (0, 1) if where == "middle" else (0,):
             start = {"start": 0, "middle": 20 + shift, "end": frames - length}[where]
             valid = np.zeros((1, frames), dtype=np.bool_)
             valid[:, start : start + length] = True

@@ -10,7 +10,6 @@ from helpers.training_runs import assert_same_end, changed
 
 from actionpose import ActionPose, Keypoints, checkpoint, config
 from actionpose.config import FinetuneConfig, PretrainConfig
-from actionpose.training import validation
 from actionpose.training.finetune import finetune
 from actionpose.training.pretrain import pretrain
 
@@ -22,12 +21,9 @@ def test_backbone_trains_resumes_and_lifts(
     tiny_pretraining: PretrainConfig,
     tiny_config: FinetuneConfig,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
     """Three steps of each stage, the second stage from the first one's checkpoint."""
-    monkeypatch.setattr(validation, "VAL_STEPS", 1)
-    monkeypatch.setattr(validation, "VAL_BATCH", 4)
     model = replace(tiny_pretraining.model, backbone=name, depth=1, max_frames=9)
     first = changed(replace(tiny_pretraining, model=model), epochs=1, optimizer="muon")
     start = pretrain(first, tmp_path / "pretrain", quiet=True)

@@ -1,4 +1,4 @@
-"""Pretraining aligns motion and text; resumed, or in two processes, it is the same."""
+"""Pretraining aligns motion and text; resumed, it is the same."""
 
 import json
 from dataclasses import asdict, replace
@@ -7,14 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.command_line import PATIENCE_S
-from helpers.training_runs import (
-    TORCHRUN,
-    StartTraining,
-    assert_same,
-    changed,
-    rows,
-)
+from helpers.training_runs import assert_same, changed, rows
 
 from actionpose import checkpoint
 from actionpose.cli import main as cli
@@ -125,30 +118,6 @@ def test_pretrain_resumes_as_if_uninterrupted(
         assert first == second, name
     assert_same(*(checkpoint.load_training(end) for end in ends))
     assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
-
-
-def test_pretrain_in_two_processes_equals_one(
-    tiny_pretraining: PretrainConfig, tmp_path: Path, start_training: StartTraining
-) -> None:
-    """Negatives of all processes: the losses of one process, for 20 steps.
-
-    Stopped after each of the first two and resumed on the way.
-    """
-    settings = AlignmentConfig(negatives="ranks")
-    config = changed(replace(tiny_pretraining, alignment=settings), epochs=20 / 3)
-    assert pretrain(config, tmp_path / "one", quiet=True).step == 20
-    stopped = ("run", changed(config, max_minutes=0.0))
-    process = start_training(stopped, stopped, ("run", config), launcher=TORCHRUN)
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, errors[-3000:]
-    assert output.count("out of time") == 4
-    assert output.count("20 finished") == 2
-    one, two = rows(tmp_path / "one"), rows(tmp_path / "run")
-    assert [row["step"] for row in two] == list(range(1, 21))
-    for a, b in zip(one, two, strict=True):
-        # cosines over a temperature of 0.1 make more of rounding than distances do
-        for name, off in (("position", 1e-6), ("velocity", 1e-6), ("alignment", 3e-5)):
-            assert a[name] == pytest.approx(b[name], abs=off), (a["step"], name)
 
 
 def test_pretrain_on_a_full_disk_leaves_the_earlier_checkpoint(

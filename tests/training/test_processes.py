@@ -26,8 +26,9 @@ from helpers.training_runs import (
 from torch.distributed.run import parse_args
 
 from actionpose import checkpoint
-from actionpose.config import FinetuneConfig
+from actionpose.config import AlignmentConfig, FinetuneConfig, PretrainConfig
 from actionpose.training.finetune import finetune
+from actionpose.training.pretrain import pretrain
 from actionpose.training.run_folder import open_run
 
 
@@ -107,21 +108,39 @@ def test_torchrun_understands_documented_commands(path: str) -> None:
         assert "--run" in parsed.training_script_args
 
 
-def test_finetune_in_two_processes_equals_one(
-    tiny_config: FinetuneConfig, tmp_path: Path, start_training: StartTraining
+def test_training_in_two_processes_equals_that_in_one(
+    tiny_pretraining: PretrainConfig,
+    tiny_config: FinetuneConfig,
+    tmp_path: Path,
+    start_training: StartTraining,
 ) -> None:
     """The same global batches, so the same losses, whatever each process sees of them.
 
-    With the <POSE> token's pooling, as by default, which no loss of this stage sees.
+    Pretraining has negatives of all processes, and is stopped after each of the first two steps.
+    Fine-tuning has the <POSE> token's pooling, as by default, which no loss of that stage sees.
     """
+    aligned = replace(tiny_pretraining, alignment=AlignmentConfig(negatives="ranks"))
+    first = changed(aligned, epochs=8 / 3)
     model = replace(tiny_config.model, class_token=True, middle_layer=1)
-    config = changed(replace(tiny_config, model=model), epochs=10 / STEPS_OF_AN_EPOCH)
-    process = start_training(("run", config), launcher=TORCHRUN)
-    assert finetune(config, tmp_path / "one", quiet=True).step == 10
+    second = changed(replace(tiny_config, model=model), epochs=7 / STEPS_OF_AN_EPOCH)
+    stopped = ("pretrain", changed(first, max_minutes=0.0))
+    # one launch for both: it takes seconds to import PyTorch
+    process = start_training(
+        *(stopped, stopped, ("pretrain", first), ("finetune", second)), launcher=TORCHRUN
+    )
+    assert pretrain(first, tmp_path / "pretrain_one", quiet=True).step == 8
+    assert finetune(second, tmp_path / "finetune_one", quiet=True).step == 7
     output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors[-3000:]
-    assert sorted(output.split()) == ["10", "10", "finished", "finished"]  # lines may mix
-    one, two = rows(tmp_path / "one"), rows(tmp_path / "run")
-    assert [row["step"] for row in two] == list(range(1, 11))
-    for a, b in zip(one, two, strict=True):
+    assert output.count("out of time") == output.count("finished") == 4
+    pairs = {}
+    for stage, steps in (("pretrain", 8), ("finetune", 7)):
+        one, two = rows(tmp_path / f"{stage}_one"), rows(tmp_path / stage)
+        assert [row["step"] for row in two] == list(range(1, steps + 1))
+        pairs[stage] = list(zip(one, two, strict=True))
+    for a, b in pairs["finetune"]:
         assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
+    for a, b in pairs["pretrain"]:
+        # cosines over a temperature of 0.1 make more of rounding than distances do
+        for name, off in (("position", 1e-6), ("velocity", 1e-6), ("alignment", 3e-5)):
+            assert a[name] == pytest.approx(b[name], abs=off), (a["step"], name)

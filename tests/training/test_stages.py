@@ -21,7 +21,7 @@ Recipe = dict[str, Any]
 
 
 @pytest.fixture
-def recipe(corpus: Corpus, small_bert: Path) -> Recipe:
+def recipe(corpus: Corpus, small_bert: Path, short_validation: None) -> Recipe:
     """Lifting in eleven steps, then alignment with text in three, then in three more."""
     return {
         "model": {"dim": 16, "depth": 2, "num_heads": 2, "dim_rep": 16, "max_frames": 27}

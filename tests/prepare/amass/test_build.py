@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers.amass import UNUSABLE, AmassFixture, Made
 from helpers.bodies import write_bodies
+from helpers.training_runs import changed
 
 from actionpose.cli import main as cli
 from actionpose.config import FinetuneConfig
@@ -215,7 +216,8 @@ def test_corpus_trains(
     prepared: tuple[Corpus, Report], tiny_config: FinetuneConfig, tmp_path: Path
 ) -> None:
     data = replace(tiny_config.data, corpora={str(prepared[0].folder): 1.0}, stride=400)
-    outcome = finetune(replace(tiny_config, data=data), tmp_path / "run", quiet=True)
+    config = changed(replace(tiny_config, data=data), epochs=0.1)
+    outcome = finetune(config, tmp_path / "run", quiet=True)
     assert outcome.status == "finished" and outcome.step > 2
 
 

@@ -114,7 +114,7 @@ def test_make_parts_resumes_after_sigkill(small: AmassFixture, tmp_path: Path) -
         "if __name__ == '__main__':\n"
         "    a, b, c, r, o = map(Path, sys.argv[1:])\n"
         "    prepare(a, b, o, body_model=c, regressor=r, workers=2,"
-        " progress=lambda done, total: time.sleep(0.3 * done))\n"
+        " progress=lambda done, total: time.sleep(0.1 * done))\n"
     )
     places = [small.folder / "AMASS", small.folder / "BABEL", small.bodies / "smplh"]
     script = tmp_path / "run.py"
