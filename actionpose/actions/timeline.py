@@ -27,6 +27,7 @@ STEP_S = 0.1  # of a timeline
 TRANSITION_PENALTY = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
+MIN_CONFIDENCE = 0.5  # of one of `DEFAULT_LABELS`, where nobody named labels
 MAX_WORDS = 40  # of a label
 # Everyday movements that differ clearly from one another and that the released models have seen:
 # what is offered where nobody names labels
@@ -50,7 +51,8 @@ class Action:
 
     `score` is the mean cosine of motion and label; for "other" and "unknown" that of the best
     label, which did not reach the threshold. `top` has the best labels and their scores, the best
-    first.
+    first. `confidence` is the calibrated probability that the label is right; None for "other" and
+    "unknown", of a lone label, and where the checkpoint is not calibrated.
     """
 
     start_s: float
@@ -59,6 +61,7 @@ class Action:
     score: float
     person: int
     top: tuple[tuple[str, float], ...]
+    confidence: float | None = None
 
     @property
     def margin(self) -> float | None:
@@ -71,6 +74,24 @@ class Action:
         """Plain values, as headers of results hold them."""
         top = [list(pair) for pair in self.top]
         return {**asdict(self), "top": top, "margin": self.margin}
+
+
+def _confidence(means: Array, column: int, weights: Sequence[float] | None) -> float | None:
+    """That of the label of a column, from the mean scores (L,) of a segment."""
+    if not weights or column == len(means) or len(means) < 2:
+        return None
+    margin = means[column] - np.delete(means, column).max()
+    return float(confidence_of(means[column], margin, weights))
+
+
+def confidence_of(score: Array, margin: Array, weights: Sequence[float]) -> Array:
+    """Probabilities that labels are right, from their scores and margins (N,), by Platt scaling.
+
+    Args:
+        weights: bias, and the weights of score and margin; `evaluation.calibration` fits them.
+    """
+    logits = weights[0] + weights[1] * score + weights[2] * margin
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -50, 50))))
 
 
 def clean_labels(labels: Iterable[str]) -> list[str]:
@@ -194,6 +215,21 @@ def decode(
     return spans
 
 
+def _without_doubtful(
+    spans: list[tuple[int, int, int]], scores: Array, weights: Sequence[float] | None
+) -> list[tuple[int, int, int]]:
+    """Spans of `decode` without labels that are rather wrong than right."""
+    kept: list[tuple[int, int, int]] = []
+    for start, stop, column in spans:
+        confidence = _confidence(scores[start:stop].mean(axis=0), column, weights)
+        if confidence is not None and confidence < MIN_CONFIDENCE:
+            column = scores.shape[1]
+        if kept and kept[-1][1:] == (start, column):
+            start = kept.pop()[0]
+        kept.append((start, stop, column))
+    return kept
+
+
 def timeline(
     embeddings: Array,
     spans_s: Array,
@@ -205,6 +241,7 @@ def timeline(
     transition_penalty: float = TRANSITION_PENALTY,
     min_length_s: float = MIN_LENGTH_S,
     rejected: str = OTHER,
+    weights: Sequence[float] | None = None,
 ) -> list[Action]:
     """The timeline of one person.
 
@@ -213,6 +250,7 @@ def timeline(
         labels: L of them, each once.
         threshold: cosine under which a time step is `rejected`; -1 turns that off.
         transition_penalty, min_length_s: see `ActionPose.actions`.
+        weights: of `confidence_of`.
     """
     if not len(spans_s):
         return []
@@ -220,11 +258,14 @@ def timeline(
     spans = decode(
         scores, valid, threshold, transition_penalty=transition_penalty, min_length_s=min_length_s
     )
+    if rejected == UNKNOWN:
+        spans = _without_doubtful(spans, scores, weights)
     actions = []
     for start, stop, column in spans:
         means = scores[start:stop].mean(axis=0)
         best = np.argsort(-means, kind="stable")[:NUM_TOP]
         other = column == len(labels)
+        confidence = _confidence(means, column, weights)
         actions.append(
             Action(
                 start_s=round(float(edges_s[start]), 3),
@@ -233,6 +274,7 @@ def timeline(
                 score=round(float(means[best[0] if other else column]), 4),
                 person=person,
                 top=tuple((labels[i], round(float(means[i]), 4)) for i in best),
+                confidence=None if confidence is None else round(confidence, 3),
             )
         )
     return actions

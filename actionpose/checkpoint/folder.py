@@ -69,6 +69,7 @@ class _Meta(Checked):
     fps: Annotated[float, Interval(ge=1, le=1000)] | None = None
     normalization: Literal["image", "box"] = "image"
     rejection_threshold: Annotated[float, Interval(ge=-1, le=1)] = 0.0
+    confidence_weights: tuple[float, float, float] | None = None
     error_bars: ErrorBars = ErrorBars()
     config: _Config = _Config()
 

@@ -104,11 +104,11 @@ def models_calibrate(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Find the cosine below which a time step is "other", and the size of error bars; store both.
+    """Find when a time step is "other", how sure labels are, and the size of error bars.
 
     Args:
-        checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold` if it knows
-            text, and `error_bars` if it has heads.
+        checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold` and
+            `confidence_weights` if it knows text, and `error_bars` if it has heads.
     """
     from dataclasses import asdict
 
@@ -147,12 +147,17 @@ def models_calibrate(
         )
     if model.knows_actions and (actions or not has_heads):
         found = best_threshold(model, corpora, split, progress)
-        meta |= {"rejection_threshold": found["rejection_threshold"]}
+        stored = ("rejection_threshold", "confidence_weights")
+        meta |= {key: found[key] for key in stored if key in found}
         meta |= {"rejection_calibrated_on": where}
         print(
             f"a label has to reach a cosine of {found['rejection_threshold']:.3f}: "
             f"{found['accepted']:.0f} % of the time steps whose label is offered do, "
             f"{found['rejected']:.0f} % of those whose label is not do not"
         )
+        if "reliability" in found:
+            print(f"confidence is off by {found['calibration_error']:.1f} % of labels (ECE):")
+        for mean, accuracy, number in found.get("reliability", ()):
+            print(f"  {mean:3.0f} %: {accuracy:3.0f} % of {number} labels are right")
     write_json(path, meta)
     print(f"wrote   {path}")

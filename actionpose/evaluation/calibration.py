@@ -1,17 +1,22 @@
-"""The threshold under which a label is rejected as "other", calibrated on joined spans."""
+"""The threshold of "other" and the confidence of labels, calibrated on joined spans."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
-from actionpose.actions.timeline import scores_over_time
+from actionpose.actions.timeline import confidence_of, scores_over_time
 from actionpose.datasets.corpus import Corpus
 from actionpose.evaluation.recognition import Progress
 from actionpose.evaluation.segmentation import make_tracks
 from actionpose.evaluation.views import NUM_VIEWS, project
 from actionpose.inference.predictor import ActionPose
+from actionpose.utils.typing import Array
 
 NUM_OFFERED = 5  # labels of a timeline, about as many as users name
+MANY_OFFERED = 30  # about as many as `timeline.DEFAULT_LABELS`
+NUM_BINS = 5  # of confidence, for its reliability
 
 
 def calibrate(
@@ -19,8 +24,12 @@ def calibrate(
     corpora: Sequence[Corpus],
     split: str = "val",
     progress: Progress = lambda items: items,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The cosine that best separates time steps whose label is offered from those whose is not.
+
+    And the weights of `timeline.confidence_of`: a logistic regression of whether the best label is
+    the right one, on time steps with `NUM_OFFERED` and `MANY_OFFERED` labels, the right one among
+    them in half of the cases.
 
     Time steps are those of timelines of joined spans, in four views. `NUM_OFFERED` labels of the
     split are drawn for each, once with its own among them and once without: the more are offered,
@@ -28,7 +37,10 @@ def calibrate(
 
     Returns:
         `rejection_threshold`, and at it `accepted` and `rejected`, percent of the time steps with
-        and without their own label.
+        and without their own label; `confidence_weights`; `reliability`, for `NUM_BINS` bins of
+        confidence the mean confidence, the accuracy (both percent) and the number of labels; and
+        `calibration_error`, the mean difference of the two (ECE). Labels of each half of the tracks
+        have the confidence by weights that were fitted to the other half.
 
     Raises:
         UserError: see `make_tracks`; or the model knows no text.
@@ -37,7 +49,8 @@ def calibrate(
     texts = model.embed_text(labels)
     rng = np.random.default_rng(0)
     offered, missing = [], []  # the best score with the own label offered, and without
-    for track in progress(tracks):
+    cases = []  # half of the tracks, score, margin, right
+    for number, track in enumerate(progress(tracks)):
         for view in range(NUM_VIEWS):
             keypoints = project(track.joints_m, track.id, view, track.fps)
             embeddings, spans_s = model.embed_windows(keypoints)
@@ -49,6 +62,12 @@ def calibrate(
                 wrong = rng.permutation(np.delete(scores[row], own))
                 offered.append(max(scores[row, own], *wrong[: NUM_OFFERED - 1]))
                 missing.append(wrong[:NUM_OFFERED].max())
+                for count in (NUM_OFFERED, MANY_OFFERED) if len(wrong) > 1 else ():
+                    with_own = [scores[row, own], *wrong[: count - 1]]
+                    for some, is_offered in ((with_own, True), (wrong[:count], False)):
+                        second, first = np.sort(some)[-2:]
+                        right = is_offered and first == some[0]
+                        cases.append((number % 2, first, first - second, right))
     candidates = np.quantile(offered + missing, np.linspace(0, 1, 201))
     accepted = np.greater_equal.outer(offered, candidates).mean(axis=0)
     rejected = np.less.outer(missing, candidates).mean(axis=0)
@@ -57,4 +76,39 @@ def calibrate(
         "rejection_threshold": round(float(candidates[best]), 4),
         "accepted": 100 * float(accepted[best]),
         "rejected": 100 * float(rejected[best]),
+        **(_confidence(np.array(cases, dtype=np.float64)) if cases else {}),
     }
+
+
+def _confidence(cases: Array) -> dict[str, Any]:
+    """The last three of `calibrate`, from rows of half, score, margin and right."""
+    half, score, margin, right = cases.T
+    probability = np.empty(len(cases))
+    for each in (0, 1):
+        own = half == each
+        others = ~own if (~own).any() else own
+        weights = _fitted(*cases[others, 1:].T)
+        probability[own] = confidence_of(score[own], margin[own], weights)
+    bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
+    reliability = [
+        (100 * probability[rows].mean(), 100 * right[rows].mean(), int(rows.sum()))
+        for rows in (bins == each for each in np.unique(bins))
+    ]
+    off = sum(abs(mean - accuracy) * number for mean, accuracy, number in reliability)
+    return {
+        "confidence_weights": [round(w, 3) for w in _fitted(score, margin, right)],
+        "reliability": reliability,
+        "calibration_error": float(off / len(cases)),
+    }
+
+
+def _fitted(score: Array, margin: Array, right: Array) -> list[float]:
+    """The weights of `confidence_of` with the greatest likelihood, and a little weight decay."""
+    sign = 1 - 2 * right
+
+    def loss(weights: Array) -> float:
+        logits = weights[0] + weights[1] * score + weights[2] * margin
+        return float(np.logaddexp(0, sign * logits).mean() + 1e-4 * (weights**2).sum())
+
+    found: list[float] = minimize(loss, np.zeros(3)).x.tolist()
+    return found

@@ -11,27 +11,27 @@ from actionpose.visualization.drawing import GRID, label_colors, new_figure, sav
 
 
 def table(actions: Sequence[Action]) -> str:
-    """Lines for a terminal: start, stop, label, score, margin, and what else it may be."""
-    rows = [("person", "start", "stop", "label", "score", "margin", "top 3")]
+    """Lines for a terminal: segments, their score, margin and confidence, what else they may be."""
+    rows = [["person", "start", "stop", "label", "score", "margin", "confidence", "top 3"]]
     for action in actions:
         top = ", ".join(f"{label} {score:.2f}" for label, score in action.top)
         span = (f"{action.start_s:.1f}", f"{action.stop_s:.1f}")
-        margin = "" if action.margin is None else f"{action.margin:.2f}"
-        rows.append((str(action.person), *span, action.label, f"{action.score:.2f}", margin, top))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+        known = ("" if v is None else f"{v:.2f}" for v in (action.margin, action.confidence))
+        rows.append([str(action.person), *span, action.label, f"{action.score:.2f}", *known, top])
+    widths = [max(len(row[column]) for row in rows) for column in range(7)]
     lines = []
     for row in rows:
         cells = [
             text.ljust(width) if column == 3 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row[:6], widths, strict=True))
+            for column, (text, width) in enumerate(zip(row[:7], widths, strict=True))
         ]
-        lines.append("  ".join([*cells, row[6]]).rstrip())
+        lines.append("  ".join([*cells, row[7]]).rstrip())
     return "\n".join(lines)
 
 
 def _write_csv(actions: Sequence[Action], path: Path) -> None:
     ranks = range(max((len(action.top) for action in actions), default=0))
-    header = ["person", "start_s", "stop_s", "label", "score", "margin"]
+    header = ["person", "start_s", "stop_s", "label", "score", "margin", "confidence"]
     header += [f"{name}_{rank + 1}" for rank in ranks for name in ("label", "score")]
     with atomic_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -39,7 +39,7 @@ def _write_csv(actions: Sequence[Action], path: Path) -> None:
         for action in actions:
             span = [action.person, f"{action.start_s:.3f}", f"{action.stop_s:.3f}"]
             top = [value for pair in action.top for value in pair]
-            words = (action.label, action.score, action.margin, *top)
+            words = (action.label, action.score, action.margin, action.confidence, *top)
             writer.writerow([*span, *map(plain_cell, words)])
 
 

@@ -95,6 +95,7 @@ class ActionPose:
         short = meta.get("config", {}).get("data", {}).get("temporal_crop", 0)
         self.timeline_frames = max(1, self.frames // 3) if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
+        self.confidence_weights: list[float] | None = meta.get("confidence_weights")
         self.error_bars = typed(ErrorBars, meta.get("error_bars", {}), "error_bars")
         self.checkpoint = {"name": name, "sha256": weights_sha256}
         if "license" in meta:
@@ -325,6 +326,7 @@ class ActionPose:
                 transition_penalty=transition_penalty,
                 min_length_s=min_length_s,
                 rejected=UNKNOWN if labels is None else OTHER,
+                weights=self.confidence_weights,
             )
         ]
 

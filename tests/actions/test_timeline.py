@@ -8,6 +8,7 @@ import pytest
 from actionpose.actions.timeline import (
     OTHER,
     STEP_S,
+    UNKNOWN,
     best_path,
     clean_labels,
     decode,
@@ -90,6 +91,22 @@ def test_timeline_of_known_embeddings() -> None:
     assert (found[0].start_s, found[1].stop_s) == (0, 10)
     assert all(a.person == 2 and a.score > 0.8 and len(a.top) == 3 for a in found)
     assert found[1].top[0] == ("b", found[1].score)
+
+
+def test_timeline_has_confidences_and_leaves_doubtful_labels_out() -> None:
+    """Two halves of scores 1 and 0.6, each by 0.2 or more above the other labels."""
+    spans_s = np.array([[t, t + 1.0] for t in range(8)])
+    embeddings = np.where(np.arange(8)[:, None] < 4, [1.0, 0, 0], [0.4, 0.6, np.sqrt(0.48)])
+    weights = (-8.0, 5.0, 10.0)
+    about = dict(threshold=-1.0, transition_penalty=0.0, weights=weights)
+    labels = np.eye(3)[:2]
+    found = timeline(embeddings, spans_s, labels, ["a", "b"], **about)
+    assert [a.label for a in found] == ["a", "b"]
+    assert found[0].confidence == pytest.approx(1 / (1 + np.exp(8 - 5 - 10)), abs=2e-3)
+    assert found[1].confidence == pytest.approx(1 / (1 + np.exp(8 - 3 - 2)), abs=2e-2)
+    found = timeline(embeddings, spans_s, labels, ["a", "b"], rejected=UNKNOWN, **about)
+    assert [(a.label, a.confidence is None) for a in found] == [("a", False), (UNKNOWN, True)]
+    assert timeline(embeddings, spans_s, labels[:1], ["a"], **about)[0].confidence is None
 
 
 def test_clean_labels_trims_and_drops_duplicates() -> None:

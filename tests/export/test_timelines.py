@@ -53,5 +53,5 @@ def test_timelines_show_margins(tmp_path: Path) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         assert [row["margin"] for row in csv.DictReader(file)] == ["0.71", "", ""]
     head, first, *_ = timelines.table(ACTIONS).splitlines()
-    assert head.split()[4:6] == ["score", "margin"] and "0.81    0.71" in first
+    assert head.split()[4:7] == ["score", "margin", "confidence"] and "0.81    0.71" in first
     assert ACTIONS[0].to_dict()["margin"] == pytest.approx(0.71)
