@@ -81,6 +81,8 @@ class Header(TypedDict, total=False):
     complete: bool
     max_gap_s: float  # absences up to so long have a pose, filled in from both sides
     checkpoint: dict[str, str]  # name, sha256
+    engine: str  # one of `inference.engines.ENGINES`: what computed the poses
+    quality: str  # a key of `inference.windows.QUALITIES`
     versions: dict[str, str]
     uncertainty: dict[str, Any]  # of `uncertainty_mm`: coverage, factor_to_95, calibrated_on
     actions: list[dict[str, Any]]

@@ -9,6 +9,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from actionpose.cli.options import (
     Checkpoint,
     Device,
+    Engine,
     Quiet,
     check_input,
     check_outputs,
@@ -35,6 +36,7 @@ def actions(
     mirrored: bool = False,
     retrack: bool = False,
     device: Device = "auto",
+    engine: Engine = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Make a timeline of actions from the labels that you give.
@@ -94,7 +96,7 @@ def actions(
             mirrored=mirrored,
             retrack=retrack,
         )
-    model = ActionPose.from_pretrained(checkpoint, device)
+    model = ActionPose.from_pretrained(checkpoint, device, engine)
     offered = model.default_labels() if names is None else names
     needs_result = any(path.suffix.lower() not in timelines.WRITERS for path in out)
     if needs_result and isinstance(source, Keypoints):

@@ -127,3 +127,5 @@ def _network_lines() -> Iterable[tuple[str, str]]:
     for package, (variable, value) in TELEMETRY.items():
         state = "off" if os.environ.get(variable) == value else "ON"
         yield package, f"telemetry {state} ({variable}={os.environ.get(variable, '')})"
+    state = "ON" if sys.modules.get("openvino_telemetry") else "off"
+    yield "openvino", f"telemetry {state} (openvino_telemetry is not imported)"

@@ -35,7 +35,7 @@ def open_benchmark(
         raise UserError(f"--confusion is a picture, such as confusion.png, not {confusion}")
     if not data:
         raise UserError("name the corpora to score on, with --data FOLDER")
-    model = ActionPose.from_pretrained(checkpoint, device)
+    model = ActionPose.from_pretrained(checkpoint, device, engine="torch")
     if confusion and not (actions and model.knows_actions):
         raise UserError(f"there is no --confusion to draw: {checkpoint} knows no actions")
     corpora = [open_corpus(folder) for folder in data]

@@ -14,6 +14,7 @@ from actionpose.cli.main import with_flags
 from actionpose.cli.options import (
     Checkpoint,
     Device,
+    Engine,
     Part,
     PartOptions,
     Quiet,
@@ -87,7 +88,9 @@ def lift(
     part: Part = PartOptions(),  # noqa: B008  (frozen)
     motion: Motion = MotionOptions(),  # noqa: B008
     raw: Raw = False,
+    quality: str = "fast",
     device: Device = "auto",
+    engine: Engine = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Lift the people of videos or keypoint files to 3D.
@@ -119,6 +122,7 @@ def lift(
         y_up: The y axis of a keypoint file points up.
         mirrored: The images were mirrored, as by a selfie camera, or x points left.
         retrack: Follow people anew, whatever identities a keypoint file has.
+        quality: fast; or best, which takes two to three times as long for 0.25 mm less error.
     """
     reading = {
         "detector": detector,
@@ -138,6 +142,7 @@ def lift(
         "max_gap_s": max_gap,
         "height_m": None if height is None else parse_height(height),
         "joint_convention": joint_convention,
+        "quality": quality,
     }
     if not inputs:
         raise UserError("say what to lift: actionpose lift dance.mp4 -o dance.npz")
@@ -150,6 +155,7 @@ def lift(
     options = batch.LiftOptions(
         checkpoint=checkpoint,
         device=device,
+        engine=engine,
         reading=reading,
         lifting=lifting,
         saving={"raw": raw},
@@ -213,7 +219,7 @@ def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -
     def load() -> "ActionPose":
         from actionpose.inference.predictor import ActionPose
 
-        return ActionPose.from_pretrained(options.checkpoint, options.device)
+        return ActionPose.from_pretrained(options.checkpoint, options.device, options.engine)
 
     model = Background(load)  # PyTorch is imported while people are looked for
     with progress_bar(quiet=quiet, unit="frame") as bar:
@@ -236,6 +242,7 @@ def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -
         print(f"note    {with_flags(note)}")
     rate = outcome.frames / outcome.wall_s
     print(f"time    {outcome.wall_s:.1f} s, {rate:.0f} frames a second; {_shares(outcome.seconds)}")
+    print(f"engine  {result.header['engine']}, quality {result.header['quality']}")
     if outcome.status == "damaged":
         print(f"actionpose: a part of {job.source} could not be read", file=sys.stderr)
         sys.exit(SOME_FAILED)

@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from actionpose.cli.options import Device, Quiet, progress_bar
+from actionpose.cli.options import Device, Quiet, check_outputs, progress_bar
 from actionpose.utils.errors import UserError
 
 
@@ -77,23 +77,34 @@ def models_convert(
 
 def models_export(
     checkpoint: Positional[str],
-    out: Positional[Path],
-    to: Annotated[Literal["motionbert"], arg(help="the format")] = "motionbert",
+    out: Annotated[Path, arg(aliases=["-o"], metavar="FILE")],
 ) -> None:
-    """Write the network of lifting for MotionBERT's own code.
+    """Write the network for other programs: ONNX, OpenVINO, or MotionBERT's own code.
 
     Args:
-        checkpoint: One whose frames attend to no <POSE> token; others are refused.
-        out: File to make, such as mine.bin.
+        checkpoint: Bundled name, checkpoint or run folder, official MotionBERT file, or Hub id.
+        out: File to make. The suffix is the format: onnx; xml for OpenVINO, with its weights in a
+            bin beside it; bin for MotionBERT's code, where the network is the same.
     """
     from actionpose.checkpoint import export_motionbert
+    from actionpose.inference.engines.export import SUFFIXES, export_network
     from actionpose.model_hub import find
 
-    meta = export_motionbert(find(checkpoint), out)
-    names = {"dim": "dim_feat", "max_frames": "maxlen"}  # of MotionBERT's settings
-    sizes = ("dim", "dim_rep", "depth", "num_heads", "mlp_ratio", "max_frames")
-    facts = ", ".join(f"{names.get(size, size)} {meta['model'][size]:g}" for size in sizes)
-    print(f"wrote   {out}: {facts}; input in units of the {meta['normalization']}")
+    check_outputs((out,), [*SUFFIXES, ".bin"], "model.onnx")
+    if out.suffix.lower() == ".bin":
+        meta = export_motionbert(find(checkpoint), out)
+        names = {"dim": "dim_feat", "max_frames": "maxlen"}  # of MotionBERT's settings
+        sizes = ("dim", "dim_rep", "depth", "num_heads", "mlp_ratio", "max_frames")
+        facts = ", ".join(f"{names.get(size, size)} {meta['model'][size]:g}" for size in sizes)
+        print(f"wrote   {out}: {facts}; input in units of the {meta['normalization']}")
+        return
+    exported = export_network(find(checkpoint), out)
+    shortest, longest = exported["frames"]
+    length = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
+    print(
+        f"wrote   {out}: clips of {length} frames at {exported['fps']:g} Hz, normalized by the "
+        f"{exported['normalization']}; {len(exported['labels'])} labels; outputs equal torch's"
+    )
 
 
 def models_calibrate(
@@ -121,7 +132,7 @@ def models_calibrate(
     from actionpose.utils.files import write_json
 
     folder = find(checkpoint)
-    model = ActionPose.from_pretrained(folder, device)
+    model = ActionPose.from_pretrained(folder, device, engine="torch")
     corpora = [open_corpus(place) for place in data]
     if not corpora:
         raise UserError("name the corpora to calibrate on, with --data FOLDER")

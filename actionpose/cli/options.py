@@ -40,6 +40,7 @@ class PartOptions:
 
 Part = Annotated[PartOptions, arg(name="")]
 Device = Annotated[str, arg(help="auto, cpu or cuda")]
+Engine = Annotated[str, arg(help="what computes: auto, torch, fused, openvino or onnx")]
 
 
 _OUTPUTS = ("out", "json_out", "confusion")  # parameters of commands; other paths are inputs

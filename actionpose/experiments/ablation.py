@@ -170,7 +170,7 @@ def run_trial(
     if trial.pretraining is not None:
         _require_finished(pretrain(trial.pretraining, first, quiet=quiet))
     _require_finished(finetune(trial.finetuning, second, quiet=quiet))
-    predict = model_predict(ActionPose.from_pretrained(second))
+    predict = model_predict(ActionPose.from_pretrained(second, engine="torch"))
     scores: Scores = {
         "row": trial.row,
         "seed": trial.seed,
@@ -180,7 +180,9 @@ def run_trial(
         "windows": evaluate_open(predict, corpora, split)["windows"],
     }
     if trial.pretraining is not None and trial.pretraining.loss_weights.get("alignment"):
-        scores["actions"] = action_scores(ActionPose.from_pretrained(first), corpora, split)
+        scores["actions"] = action_scores(
+            ActionPose.from_pretrained(first, engine="torch"), corpora, split
+        )
     write_json(trial.folder / SCORES, {**scores, "finetuning": to_dict(trial.finetuning)})
     return scores
 

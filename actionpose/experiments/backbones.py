@@ -186,7 +186,7 @@ def run_trial(trial: Trial, corpora: Sequence[Corpus], *, quiet: bool = False) -
         outcome = _train(_of_steps(replace(config, init=init), count), last, quiet)
         if outcome.status != "finished":
             raise KeyboardInterrupt
-    predict = model_predict(ActionPose.from_pretrained(last))
+    predict = model_predict(ActionPose.from_pretrained(last, engine="torch"))
     windows = {}
     for split in SPLITS:
         if own := [corpus for corpus in corpora if corpus.motions(split)]:

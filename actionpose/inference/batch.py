@@ -48,6 +48,7 @@ class LiftOptions:
 
     checkpoint: str = "tiny"
     device: str = "auto"
+    engine: str = "auto"
     reading: dict[str, Any] = field(default_factory=dict)  # arguments of `read_source`
     lifting: dict[str, Any] = field(default_factory=dict)  # arguments of `ActionPose.lift`
     saving: dict[str, Any] = field(default_factory=dict)  # arguments of `save_files`
@@ -126,7 +127,7 @@ class Worker:
         if num_workers > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // num_workers))
         self.options = options
-        self.model = ActionPose.from_pretrained(options.checkpoint, options.device)
+        self.model = ActionPose.from_pretrained(options.checkpoint, options.device, options.engine)
 
     def lift(self, job: LiftJob) -> LiftOutcome:
         """The outcome of a job, whatever goes wrong with it: the other jobs go on."""

@@ -1,4 +1,4 @@
-"""Poses averaged over each clip and its mirror image: here and nowhere else."""
+"""Poses of clips and of their mirror images, averaged or in turns: here and nowhere else."""
 
 from collections.abc import Callable
 
@@ -32,32 +32,45 @@ def predict(
     return predict_with_error(encoder, keypoints, flip=flip, root=root)[0]
 
 
+def mirrored(clips: torch.Tensor) -> torch.Tensor:
+    """Keypoints or poses (N, T, J, 3) of H36M17 or H36M17_FEET as a mirror shows them."""
+    return clips[:, :, skeleton_of(clips.shape[2]).mirror] * _MIRROR.to(clips)
+
+
 @torch.inference_mode()
 def predict_with_error(
     encoder: Callable[..., PoseOutput],
     keypoints: torch.Tensor,
     *,
-    flip: bool = True,
+    flip: bool | torch.Tensor = True,
     root: str = "subtract",
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """`predict`, and the logarithm of the expected error.
+
+    Args:
+        flip: see `predict`; or (N,) bool, of which clips the mirrored one alone is lifted.
 
     Returns:
         Poses (N, T, J, 3); and (N, T, J) as `PoseOutput.log_error`, the mean of both clips', or
         None if the encoder has no heads.
     """
-    sign, mirror = _MIRROR.to(keypoints), skeleton_of(keypoints.shape[2]).mirror
-    if flip:
-        both = torch.cat([keypoints, keypoints[:, :, mirror] * sign])
-        output = encoder(both, embed=False)
-        pose, mirrored = output.pose.float().chunk(2)
-        pose = (pose + mirrored[:, :, mirror] * sign) / 2
+    mirror = skeleton_of(keypoints.shape[2]).mirror
+    if isinstance(flip, torch.Tensor):
+        sides = flip.to(keypoints.device)[:, None, None, None]
+        output = encoder(torch.where(sides, mirrored(keypoints), keypoints), embed=False)
+        pose, log_error = output.pose.float(), output.log_error
+        pose = torch.where(sides, mirrored(pose), pose)
+        if log_error is not None:
+            log_error = torch.where(sides[..., 0], log_error[:, :, mirror], log_error)
+    elif flip:
+        output = encoder(torch.cat([keypoints, mirrored(keypoints)]), embed=False)
+        pose, other = output.pose.float().chunk(2)
+        pose, log_error = (pose + mirrored(other)) / 2, output.log_error
+        if log_error is not None:
+            log_error = (log_error[: len(keypoints)] + log_error[len(keypoints) :, :, mirror]) / 2
     else:
         output = encoder(keypoints, embed=False)
-        pose = output.pose.float()
-    log_error = output.log_error
-    if log_error is not None and flip:
-        log_error = (log_error[: len(keypoints)] + log_error[len(keypoints) :, :, mirror]) / 2
+        pose, log_error = output.pose.float(), output.log_error
     if root == "subtract":
         return pose - pose[:, :, :1], log_error
     if root == "zero":

@@ -1,13 +1,9 @@
 """Lifting: 2D keypoints of any length to 3D motion in meters, and what people do in it.
 
-A long motion is seen through overlapping windows of the length the model was trained with. Every
-window is normalized by itself, predicted (`flip_averaging`), brought to one stature, and blended
-into its neighbors (`sliding_windows`).
-
 Letters in shapes: P persons, T frames, W windows, E embedding.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -32,12 +28,14 @@ from actionpose.actions.timeline import (
     timeline,
 )
 from actionpose.geometry.axes import Axes
-from actionpose.geometry.joint_conventions import OFFSETS, convert_convention, without_offsets
-from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
-from actionpose.inference import flip_averaging
+from actionpose.geometry.joint_conventions import OFFSETS, convert_convention
+from actionpose.geometry.stature import AVERAGE_ADULT_M
+from actionpose.inference.engines import EngineChoice
+from actionpose.inference.engines.base import Engine
+from actionpose.inference.windows import QUALITIES, Progress, WindowLifter
 from actionpose.keypoints import Keypoints
 from actionpose.keypoints.from_result import keypoints_of_result
-from actionpose.keypoints.model_input import PreparedTrack, normalize_windows, prepare_tracks
+from actionpose.keypoints.model_input import prepare_tracks
 from actionpose.keypoints.side_swaps import put_sides_back
 from actionpose.keypoints.tracking import MAX_GAP_S, person_order
 from actionpose.models import Encoder
@@ -53,12 +51,6 @@ from actionpose.utils.sliding_windows import blend, sliding_windows
 from actionpose.utils.typing import Array
 from actionpose.video.source import Source, read_source
 
-Progress = Callable[[int], object]
-
-LIFTING_OVERLAP = 3  # windows that cover a frame, while lifting
-_BATCH = 8  # windows at a time; more leave the cache of a CPU
-_SHORTEST = 1e-6  # of the bones from ankle to head, in pixels: weights of zeros give none
-
 
 class ActionPose:
     """A trained model, ready to lift and to say what people do.
@@ -72,6 +64,10 @@ class ActionPose:
         name: for the headers of results.
         weights_sha256: likewise.
         labels: what it knows of text; nothing by default.
+        engine: what computes the network; see `engines.EngineChoice`.
+
+    Raises:
+        UserError: the engine cannot be used.
     """
 
     def __init__(
@@ -83,6 +79,7 @@ class ActionPose:
         weights_sha256: str = "",
         device: str = "cpu",
         labels: LabelBank | None = None,
+        engine: str = "torch",
     ):
         self.encoder = encoder.to(device)
         self.device = device
@@ -98,20 +95,29 @@ class ActionPose:
         self.confidence_weights: list[float] | None = meta.get("confidence_weights")
         self.error_bars = typed(ErrorBars, meta.get("error_bars", {}), "error_bars")
         self.checkpoint = {"name": name, "sha256": weights_sha256}
+        lengths = (self.frames, self.timeline_frames)
+        self._engines = EngineChoice(engine, self.encoder, device, lengths)
         if "license" in meta:
             self.checkpoint["license"] = meta["license"]
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "tiny", device: str = "auto") -> "ActionPose":
+    def from_pretrained(
+        cls, name: str | Path = "tiny", device: str = "auto", engine: str = "auto"
+    ) -> "ActionPose":
         """Load a bundled model, a checkpoint, a run, an official MotionBERT file, or a Hub id.
 
         Args:
             device: "auto", "cpu" or "cuda".
+            engine: what computes the network in float32: "torch", "fused" (kernels that a C++
+                compiler makes at the first use), "openvino" or "onnx". "auto" is torch on a GPU and
+                for short motions, and else the fastest one that works here.
 
         Raises:
-            UserError: no such model or device, or a model that is damaged or lacks what lifting
-                needs.
+            UserError: no such model, device or engine, a package is missing, or a model that
+                is damaged or lacks what lifting needs.
         """
+        if device == "auto" and engine not in ("auto", "torch"):
+            device = "cpu"
         device = choose_device(device)
         folder = model_hub.find(name)
         encoder, meta = checkpoint.load_encoder(folder)
@@ -121,7 +127,13 @@ class ActionPose:
             raise UserError(f"{folder / checkpoint.META} lacks {', '.join(sorted(missing))}")
         digest, labels = sha256(checkpoint.weights_file(folder)), LabelBank(folder)
         model = cls(
-            encoder, meta, name=str(name), weights_sha256=digest, device=device, labels=labels
+            encoder,
+            meta,
+            name=str(name),
+            weights_sha256=digest,
+            device=device,
+            labels=labels,
+            engine=engine,
         )
         if model.knows_actions:
             labels.check_width(model.embedding_dim)
@@ -137,6 +149,7 @@ class ActionPose:
         max_gap_s: float = MAX_GAP_S,
         joint_convention: str | None = None,
         detector: str = "mediapipe",
+        quality: str = "fast",
         progress: Progress = lambda frames: None,
     ) -> Result:
         """Lift the people of a video or a keypoint file to 3D.
@@ -153,6 +166,8 @@ class ActionPose:
                 centers) or "mocap" (those of CMU and HDM05, on which models are trained). By
                 default anatomical, or the model's own where its checkpoint does not say it.
             detector: for videos: "mediapipe", "rtmlib" or the path of an ONNX model.
+            quality: "fast"; or "best", which takes two to three times as long and has 0.25 mm less
+                error (docs/results.md).
             progress: called with the number of frames lifted since the last call.
 
         Returns:
@@ -164,6 +179,8 @@ class ActionPose:
                 that is not known, or an image size that is needed and not known.
         """
         check_height(height_m)
+        if quality not in QUALITIES:
+            raise UserError(f"quality is {' or '.join(QUALITIES)}, not {quality!r}")
         if not max_gap_s >= 0:
             raise UserError(f"max_gap_s is 0 or more, not {max_gap_s:g}")
         keypoints = read_source(source, detector=detector)
@@ -173,11 +190,12 @@ class ActionPose:
         tracks = prepare_tracks(mapped, self.fps, max_gap_s, skeleton=skeleton)
         own, target = self.conventions(joint_convention)
         detector_offsets = self.detector_offsets(keypoints.skeleton, keypoints.detector)
-        lifted = [self._lift_track(track, progress, detector_offsets) for track in tracks]
+        lifter = self._lifter(sum(len(track.points) for track in tracks), quality)
+        lifted = [lifter.lift(track, progress, detector_offsets) for track in tracks]
         pose = np.stack([convert_convention(each[..., :3], own, target) for each in lifted])
         stature_m = height_m or AVERAGE_ADULT_M
         header = self.header(replace(keypoints, notes=mapped.notes), height_m)
-        header["max_gap_s"] = max_gap_s
+        header |= {"max_gap_s": max_gap_s, "engine": lifter.engine.name, "quality": quality}
         if target != "unknown":
             header["joint_convention"] = target
         uncertainty_mm = None
@@ -188,7 +206,11 @@ class ActionPose:
         embeddings = None
         if self.knows_actions:
             embeddings, spans_s = embed_tracks(
-                self.encoder, tracks, self.timeline_frames, self.normalization
+                lifter.engine.embeddings,
+                self.embedding_dim,
+                tracks,
+                self.timeline_frames,
+                self.normalization,
             )
             header["embedding_windows_s"] = np.round(spans_s, 4).tolist()
         result = Result(
@@ -272,8 +294,15 @@ class ActionPose:
         skeleton = self._skeleton(source)
         mapped = put_sides_back(source.to_skeleton(skeleton))
         tracks = prepare_tracks(mapped, self.fps, skeleton=skeleton)
-        length = length or self.timeline_frames
-        return embed_tracks(self.encoder, tracks, length, self.normalization, progress)
+        engine = self.engine(sum(len(track.points) for track in tracks))
+        return embed_tracks(
+            engine.embeddings,
+            self.embedding_dim,
+            tracks,
+            length or self.timeline_frames,
+            self.normalization,
+            progress,
+        )
 
     def actions(
         self,
@@ -383,55 +412,6 @@ class ActionPose:
             return None
         return OFFSETS[MEDIAPIPE33.name]
 
-    def _rough_pose(self, track: PreparedTrack) -> Array:
-        """(G, J, 3) in pixels: one window after the other, which takes a sixth of the lifting."""
-        pose = np.zeros(track.points.shape)
-        for start, stop in sliding_windows(len(pose), self.frames, overlap=1):
-            clips, unit_px = normalize_windows(
-                track.points[None, start:stop], self.normalization, track.image_size
-            )
-            pose[start:stop] = self._poses(clips, flip=False)[0] * unit_px
-        return pose
-
-    def _lift_track(
-        self, track: PreparedTrack, progress: Progress, detector_offsets: Array | None
-    ) -> Array:
-        """(T, J, 3) poses in fractions of the person's stature, at the times of the input.
-
-        With heads it is (T, J, 4): the last is the logarithm of the expected error.
-        """
-        if detector_offsets is not None:
-            points = without_offsets(track.points, self._rough_pose(track), detector_offsets)
-            track = replace(track, points=points)
-        fraction = len(track.time_s) / len(track.grid_s)
-        windows = self._lift_windows(track, lambda frames: progress(round(frames * fraction)))
-        channels = 3 + (self.encoder.heads is not None)
-        pose = blend(windows, (*track.points.shape[:2], channels))
-        return track.at_input_times(pose) * track.present[:, None, None]
-
-    def _lift_windows(
-        self, track: PreparedTrack, progress: Progress
-    ) -> Iterator[tuple[int, Array]]:
-        """First frame and values of each window in which the person is visible, at one stature."""
-        spans = sliding_windows(len(track.points), self.frames, overlap=LIFTING_OVERLAP).tolist()
-        done = 0
-        for first in range(0, len(spans), _BATCH):
-            batch = spans[first : first + _BATCH]
-            visible = [(a, b) for a, b in batch if track.valid[a:b].any()]
-            if visible:
-                windows = np.stack([track.points[start:stop] for start, stop in visible])
-                poses, log_errors = self.predict_with_error(windows, track.image_size)
-                for number, ((start, stop), pose) in enumerate(zip(visible, poses, strict=True)):
-                    chain = chain_length(pose[track.valid[start:stop]])
-                    if chain < _SHORTEST:
-                        raise self._damaged("poses without extent")
-                    pose = pose / (chain * STATURE_PER_CHAIN)
-                    if log_errors is not None:
-                        pose = np.concatenate([pose, log_errors[number, ..., None]], axis=-1)
-                    yield start, pose
-            progress(batch[-1][1] - done)
-            done = batch[-1][1]
-
     def predict(self, windows: Array, image_size: tuple[int, int] | None = None) -> Array:
         """Poses of clips in the units of their keypoints: no stature.
 
@@ -447,11 +427,12 @@ class ActionPose:
         """
         if len(windows) == 0:
             return np.empty((0, *windows.shape[1:]))
-        if windows.shape[1] > self.frames:
-            spans = sliding_windows(windows.shape[1], self.frames, overlap=LIFTING_OVERLAP)
-            parts = ((a, self.predict(windows[:, a:b], image_size)) for a, b in spans)
-            return blend(parts, windows.shape)
-        return self.predict_with_error(windows, image_size)[0]
+        lifter = self._lifter(len(windows) * windows.shape[1])
+        if windows.shape[1] <= self.frames:
+            return lifter.predict(windows, image_size)[0]
+        spans = sliding_windows(windows.shape[1], self.frames, overlap=QUALITIES["best"].overlap)
+        parts = ((a, lifter.predict(windows[:, a:b], image_size)[0]) for a, b in spans)
+        return blend(parts, windows.shape)
 
     def predict_with_error(
         self, windows: Array, image_size: tuple[int, int] | None = None
@@ -462,23 +443,15 @@ class ActionPose:
             Poses (N, T, J, 3), and (N, T, J) the logarithm of the errors in fractions of the
             stature, without the factors of `error_bars`; None without heads.
         """
-        clips, unit_px = normalize_windows(windows, self.normalization, image_size)
-        poses, log_error = self._poses(clips)
-        return poses * unit_px[:, None, None, None], log_error
+        return self._lifter(len(windows) * windows.shape[1]).predict(windows, image_size)
 
-    def _poses(
-        self, clips: NDArray[np.float32], *, flip: bool = True
-    ) -> tuple[Array, Array | None]:
-        """Of normalized clips; see `flip_averaging.predict_with_error`."""
-        inputs = torch.from_numpy(clips).to(self.device)
-        pose, log_error = flip_averaging.predict_with_error(self.encoder, inputs, flip=flip)
-        if not pose.isfinite().all():
-            raise self._damaged("poses that are not finite")
-        errors = None if log_error is None else log_error.double().cpu().numpy()
-        return pose.cpu().numpy().astype(np.float64), errors
+    def engine(self, frames: int) -> Engine:
+        """What computes the network, if there are so many frames of motion."""
+        return self._engines.engine(frames)
 
-    def _damaged(self, found: str) -> UserError:
-        return UserError(f"the checkpoint {self.checkpoint['name']} is damaged: it gives {found}")
+    def _lifter(self, frames: int, quality: str = "best") -> WindowLifter:
+        engine, name = self.engine(frames), self.checkpoint["name"]
+        return WindowLifter(engine, self.frames, self.normalization, name, quality)
 
 
 def check_height(height_m: float | None) -> None:

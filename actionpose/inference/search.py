@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from actionpose.actions.embedding import embed_clips
 from actionpose.actions.label_bank import unit
 from actionpose.datasets.corpus import open_corpus
 from actionpose.datasets.projection import perspective_clip, place_camera
@@ -225,7 +225,9 @@ def embed_motions(joints_m: Sequence[Array], fps: float, model: ActionPose) -> N
             azimuth_rad = heading_rad(motion_m[0]) + view_rad
             camera = place_camera(motion_m, azimuth_rad, _DISTANCE_M, _HEIGHT_M)
             clips.append(perspective_clip(motion_m, camera, model.normalization, None)["keypoints"])
-        total = total + embed_clips(model.encoder, np.stack(clips))
+        engine = model.engine(sum(map(len, clips)))
+        inputs = torch.from_numpy(np.stack(clips)).float()
+        total = total + np.asarray(engine.embeddings(inputs).cpu(), dtype=np.float32)
     return unit(np.asarray(total))
 
 

@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
 
-from actionpose.actions.embedding import embed_clips
 from actionpose.actions.timeline import OTHER, UNKNOWN, clean_labels
 from actionpose.inference.predictor import ActionPose
 from actionpose.keypoints.model_input import normalize_windows
@@ -55,9 +55,10 @@ class LiveLabels:
         self, windows: dict[int, Array], image_size: tuple[int, int] | None
     ) -> list[dict[str, Any]]:
         found = []
+        embed = self._model.engine(self._model.timeline_frames).embeddings
         for number, window in windows.items():
             clips, _ = normalize_windows(window[None], self._model.normalization, image_size)
-            scores = self._rows @ embed_clips(self._model.encoder, clips)[0]
+            scores = self._rows @ embed(torch.from_numpy(clips))[0].cpu().numpy()
             best = int(scores.argmax())
             is_known = scores[best] >= self._model.rejection_threshold
             label = self.names[best] if is_known else self._rejected

@@ -76,7 +76,7 @@ class Attention(nn.Module):
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
     """Softmax of scaled dot products, (N, H, L, M), where values are not needed alone."""
-    logits = q @ k.mT * q.shape[-1] ** -0.5
+    logits = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
     if mask is not None:
         logits = logits.masked_fill(~mask, -torch.inf)
     return logits.softmax(dim=-1)

@@ -156,14 +156,14 @@ class BackboneEncoder(nn.Module):
         if margins:
             return PoseOutput(self._lift(self._run(clips, valid, self.depth, False)[0]), None)
         embed = embed and self.class_token
-        frames = clips.shape[1]
+        frames, needed = clips.shape[1], self.backbone.frames
         if not self.backbone.center_only:
             state, embedding = self._run(*self._fitting(clips, valid), self.depth, embed)
             return PoseOutput(self._lift(state)[:, :frames], embedding)
         embedding = self._embedding(clips, valid) if embed else None
-        half = self.backbone.frames // 2
-        windows = repeat_edges(clips, half, half).unfold(1, self.backbone.frames, 1)
-        windows = windows.movedim(-1, 2).flatten(0, 1)  # (B * T, frames, J, C)
+        centers, offsets = (torch.arange(n, device=clips.device) for n in (frames, needed))
+        around = (centers[:, None] + offsets - needed // 2).clamp(0, frames - 1)
+        windows = clips[:, around].flatten(0, 1)  # (B * T, frames, J, C)
         state, _ = self._run(windows, None, self.depth, False)
         return PoseOutput(self._lift(state).view(*clips.shape[:3], 3), embedding)
 

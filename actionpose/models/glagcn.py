@@ -127,7 +127,7 @@ class GLAGCN(Backbone):
         self.fc = nn.Conv1d(dim, 3, 1)
 
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
-        x = self.data_bn(keypoints[..., :2].flatten(2).mT)  # (B, 2 J, T)
+        x = self.data_bn(keypoints[..., :2].flatten(2).transpose(-2, -1))  # (B, 2 J, T)
         x = x.unflatten(1, (self.num_joints, 2)).permute(0, 2, 3, 1)
         return self.expand_gcn(x).permute(0, 2, 3, 1)
 
@@ -139,7 +139,7 @@ class GLAGCN(Backbone):
         return (x[:, :, stride // 2 :: stride] + reduced).permute(0, 2, 3, 1)
 
     def lift(self, state: Tensor) -> Tensor:
-        return self.fc(state.mean(dim=1).mT).mT[:, None]
+        return self.fc(state.mean(dim=1).transpose(-2, -1)).transpose(-2, -1)[:, None]
 
     @classmethod
     def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class FeetHead(nn.Module):
             keypoints[:, :, _SHINS],
         )
         x = F.gelu(self.embed(torch.cat([part.flatten(2) for part in parts], dim=-1)))
-        x = x + F.gelu(self.over_frames(x.mT).mT)
+        x = x + F.gelu(self.over_frames(x.transpose(-2, -1)).transpose(-2, -1))
         x = x + F.gelu(self.fc(x))
         # where they are in the image they were detected: what is left to learn is small
         return self.out(x).unflatten(-1, (NUM_FEET, 3)) + F.pad(offsets, (0, 1))

@@ -36,7 +36,8 @@ class GraphConvolution(nn.Module):
         edges = self.adj2 + self.adjacency.to(x.dtype)
         edges = (edges + edges.T) / 2
         own = edges.diagonal()[:, None] * (self.M * (x @ self.W[0]))
-        others = (edges - edges.diagonal().diag()) @ (self.M * (x @ self.W[1]))
+        between = edges * (1 - torch.eye(len(edges), dtype=x.dtype, device=x.device))
+        others = between @ (self.M * (x @ self.W[1]))
         return own + others + self.bias
 
 
@@ -49,7 +50,7 @@ class Prior(nn.Module):
         self.bn = nn.BatchNorm1d(dim_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.bn(self.gconv(x).mT).mT)
+        return torch.relu(self.bn(self.gconv(x).transpose(-2, -1)).transpose(-2, -1))
 
 
 class PriorAttention(Attention):

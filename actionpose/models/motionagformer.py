@@ -59,13 +59,13 @@ class GraphMixer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.adjacency is None:
             with torch.no_grad():
-                similarity = x @ x.mT
+                similarity = x @ x.transpose(-2, -1)
                 last = similarity.topk(NEIGHBORS, dim=-1).values[..., -1:]
                 adjacency = (similarity >= last).to(x.dtype)
         else:
             adjacency = self.adjacency.to(x.dtype)
         degree = adjacency.sum(dim=-1, keepdim=True) ** -0.5
-        mixed = degree * adjacency * degree.mT @ self.V(x) + self.U(x)
+        mixed = degree * adjacency * degree.transpose(-2, -1) @ self.V(x) + self.U(x)
         return torch.relu(x + self.batch_norm(mixed))
 
 

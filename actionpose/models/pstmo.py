@@ -57,8 +57,8 @@ class FeedForward(nn.Module):
             self.w_2 = nn.Conv1d(hidden, dim, 3, stride, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.w_1(x.mT if self.strided else x).relu()
-        return self.w_2(x).mT if self.strided else self.w_2(x)
+        x = self.w_1(x.transpose(-2, -1) if self.strided else x).relu()
+        return self.w_2(x).transpose(-2, -1) if self.strided else self.w_2(x)
 
 
 class Layers(nn.Module):
@@ -143,7 +143,7 @@ class PSTMO(Backbone):
         )
 
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = self.encoder(keypoints[..., :2].flatten(2).mT).mT
+        x = self.encoder(keypoints[..., :2].flatten(2).transpose(-2, -1)).transpose(-2, -1)
         x = (x + self.Transformer.pos_embedding)[:, :, None]
         return x, x
 
@@ -176,7 +176,11 @@ class PSTMO(Backbone):
         return self._head(self.fcn_1, state[1])
 
     def _head(self, head: nn.Module, tokens: Tensor) -> Tensor:
-        return head(tokens[:, :, 0].mT).mT.unflatten(-1, (self.num_joints, 3))
+        return (
+            head(tokens[:, :, 0].transpose(-2, -1))
+            .transpose(-2, -1)
+            .unflatten(-1, (self.num_joints, 3))
+        )
 
     @classmethod
     def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class CrissCrossAttention(nn.Module):
         self.register_buffer("parts", torch.tensor(variant.parts), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv(self.layer_norm(x)).view(*x.shape, 3).movedim(-1, 0)
+        qkv = self.qkv(self.layer_norm(x)).view(*x.shape, 3).permute(4, 0, 1, 2, 3)
         spatial, temporal = qkv.chunk(2, dim=-1)  # each (3, B, T, J, D/2)
         over_time, over_space = self.variant.convolutions
         s = self._mix(spatial, over_space)
@@ -110,9 +110,13 @@ class CrissCrossAttention(nn.Module):
         over_time = convolution == self.variant.convolutions[0]
         gate = self.token_gate if over_time else None
         mixed = attend(q * self.scale, k, v, None, gate).transpose(-2, -3)
-        plane = qkv[2].movedim(-1, 1)  # (B, D/2, *, L)
-        near = self._near(plane.mT, convolution).mT if over_time else self._near(plane, convolution)
-        return mixed + near.movedim(1, -1).view(mixed.shape)
+        plane = qkv[2].permute(0, 3, 1, 2)  # (B, D/2, *, L)
+        near = (
+            self._near(plane.transpose(-2, -1), convolution).transpose(-2, -1)
+            if over_time
+            else self._near(plane, convolution)
+        )
+        return mixed + near.permute(0, 2, 3, 1).view(mixed.shape)
 
     def _near(self, plane: Tensor, convolution: str) -> Tensor:
         """The convolution of (B, D/2, T, J), whose kernel is (frames, joints); 0 for the token."""

@@ -116,7 +116,7 @@ class TCPFormer(MotionAGFormer):
 
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> State:
         proxies = self.center_pose + self.center_pos_embed
-        return super().embed(keypoints), proxies.expand(len(keypoints), -1, -1, -1)
+        return super().embed(keypoints), proxies.expand(keypoints.shape[0], -1, -1, -1)
 
     def stage(self, i: int, state: State, valid: Tensor | None = None) -> State:
         x, q = self.layers[i](state[0], valid), state[1]
@@ -131,7 +131,7 @@ class TCPFormer(MotionAGFormer):
         return [layer.get_submodule("cross_temporal.full_center") for layer in self.temporal_layers]
 
     def with_token(self, state: State, token: Tensor) -> State:
-        last = token.to(state[1].dtype).expand(len(state[1]), 1, -1, -1)
+        last = token.to(state[1].dtype).expand(state[1].shape[0], 1, -1, -1)
         return state[0], torch.cat([state[1], last], dim=1)
 
     def token_of(self, state: State) -> Tensor:

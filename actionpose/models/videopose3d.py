@@ -62,12 +62,12 @@ class VideoPose3D(Backbone):
         self.shrink = nn.Conv1d(dim, 3 * num_joints, 1)
 
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
-        x = keypoints[..., :2].flatten(2).mT  # (B, 2 J, T)
+        x = keypoints[..., :2].flatten(2).transpose(-2, -1)  # (B, 2 J, T)
         x = F.conv1d(x, self.expand_conv.weight, stride=self.widths[0] if self.strided else 1)
-        return self._activate(self.expand_bn, x).mT[:, :, None]
+        return self._activate(self.expand_bn, x).transpose(-2, -1)[:, :, None]
 
     def stage(self, i: int, state: Tensor, valid: Tensor | None = None) -> Tensor:
-        x, width = state[:, :, 0].mT, self.widths[i + 1]
+        x, width = state[:, :, 0].transpose(-2, -1), self.widths[i + 1]
         kernel = self.layers_conv[2 * i].get_parameter("weight")
         if self.strided:
             residual = x[..., width - 1 if self.causal else width // 2 :: width]
@@ -79,10 +79,14 @@ class VideoPose3D(Backbone):
             residual = full[..., first : first + x.shape[-1]]
         x = self._activate(self.layers_bn[2 * i], x)
         x = self._activate(self.layers_bn[2 * i + 1], self.layers_conv[2 * i + 1](x))
-        return (residual + x).mT[:, :, None]
+        return (residual + x).transpose(-2, -1)[:, :, None]
 
     def lift(self, state: Tensor) -> Tensor:
-        return self.shrink(state[:, :, 0].mT).mT.unflatten(-1, (self.num_joints, 3))
+        return (
+            self.shrink(state[:, :, 0].transpose(-2, -1))
+            .transpose(-2, -1)
+            .unflatten(-1, (self.num_joints, 3))
+        )
 
     def _activate(self, norm: nn.Module, x: Tensor) -> Tensor:
         return F.dropout(F.relu(norm(x)), self.dropout, self.training)

@@ -5,6 +5,7 @@ before keeps what they set.
 """
 
 import os
+import sys
 
 # package: environment variable and the value that stops it from sending anything
 TELEMETRY = {
@@ -15,6 +16,8 @@ TELEMETRY = {
 
 
 def switch_off_telemetry() -> None:
-    """Set the switches of `TELEMETRY` that are not set."""
+    """Set the switches of `TELEMETRY` that are not set, and hide OpenVINO's package for it."""
     for variable, value in TELEMETRY.values():
         os.environ.setdefault(variable, value)
+    # OpenVINO has no switch: importing it sends an event to Google if this package can be imported
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.projection import perspective_clip, place_camera
 from actionpose.geometry.joint_conventions import convert_convention
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
+from actionpose.inference.windows import WindowLifter
 from actionpose.models import PoseEncoder
 from actionpose.skeletons import COCO17, H36M17, H36M17_FEET, MEDIAPIPE33
 from actionpose.utils.errors import UserError
@@ -132,8 +133,8 @@ def test_lift_scales_to_the_height(model: ActionPose, track: np.ndarray) -> None
 def test_lift_of_mirrored_input_is_mirrored(model: ActionPose, track: np.ndarray) -> None:
     mirrored = track[:, H36M17.mirror].copy()
     mirrored[..., 0] = 1000 - mirrored[..., 0]
-    pose = model.lift(keypoints_of(track)).pose_m
-    other = model.lift(keypoints_of(mirrored)).pose_m[..., H36M17.mirror, :]
+    pose = model.lift(keypoints_of(track), quality="best").pose_m
+    other = model.lift(keypoints_of(mirrored), quality="best").pose_m[..., H36M17.mirror, :]
     other[..., 0] *= -1
     np.testing.assert_allclose(pose, other, atol=2e-5)
 
@@ -160,11 +161,11 @@ def test_lift_blends_windows(
     first, second = model.lift(keypoints_of(track)).pose_m[0][[5, 50]].astype(np.float64)
     numbers = itertools.count()
 
-    def contradict(windows: np.ndarray, image_size: object) -> tuple[np.ndarray, None]:
+    def contradict(_: WindowLifter, windows: np.ndarray, *args: object, **kw: object) -> object:
         poses = [first if next(numbers) % 2 else second for _ in windows]
         return np.stack(poses)[:, None].repeat(FRAMES, axis=1), None
 
-    monkeypatch.setattr(model, "predict_with_error", contradict)
+    monkeypatch.setattr(WindowLifter, "predict", contradict)
     pose = model.lift(keypoints_of(track)).pose_m[0]
     step = np.linalg.norm(np.diff(pose, axis=0), axis=-1).mean(axis=1)
     difference = np.linalg.norm(first - second, axis=-1).mean()
@@ -315,7 +316,9 @@ def test_lift_of_mirrored_feet_is_mirrored(model_with_feet: ActionPose, track: n
     mirrored = points[:, :, MEDIAPIPE33.mirror].copy()
     mirrored[..., 0] = 1000 - mirrored[..., 0]
     pose, other = (
-        model_with_feet.lift(Keypoints.from_array(both, skeleton=MEDIAPIPE33, fps=30.0)).pose_m
+        model_with_feet.lift(
+            Keypoints.from_array(both, skeleton=MEDIAPIPE33, fps=30.0), quality="best"
+        ).pose_m
         for both in (points, mirrored)
     )
     other = other[..., H36M17_FEET.mirror, :] * np.array([-1, 1, 1])
