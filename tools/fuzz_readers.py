@@ -25,7 +25,7 @@ import actionpose
 from actionpose.utils.errors import UserError
 
 PACKAGE = str(Path(actionpose.__file__).parent)
-MAX_BYTES, MAX_SECONDS = 12 << 30, 10
+MAX_BYTES, MAX_SECONDS = 12 << 30, 10  # of CPU
 
 
 class TookTooLong(Exception):
@@ -50,7 +50,7 @@ def run(name: str, inputs: int, first: int, kinds: Counter[str]) -> Counter[str]
     with tempfile.TemporaryDirectory() as folder:
         case = Case(READERS[name], Path(folder) / "case")
         for number in range(first, first + inputs):
-            signal.alarm(MAX_SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
             try:
                 case.attempt(random.Random(f"{name} {number}"))
                 counts["read"] += 1
@@ -60,7 +60,7 @@ def run(name: str, inputs: int, first: int, kinds: Counter[str]) -> Counter[str]
                 counts["other"] += 1
                 kinds[f"{name} {place(error)}"] += 1
             finally:
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
     return counts
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
-    signal.signal(signal.SIGALRM, _stop)
+    signal.signal(signal.SIGPROF, _stop)
     total: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     print(f"{'reader':20} {'inputs':>7} {'refused':>8} {'read':>7} {'other':>7}")

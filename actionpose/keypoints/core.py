@@ -43,7 +43,7 @@ ASSUMED_FPS = 30.0
 ASSUMED = f"assumed {ASSUMED_FPS:g} Hz"
 _FEW = 0.5  # of the frames; if fewer have a person, a note says so
 MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame numbers
-SPARSE_BYTES = 2**28  # the same where not one frame in a thousand has a detection
+SPARSE_BYTES = 2**27  # the same where not one frame in a thousand has a detection
 
 # what the npz's header holds besides skeleton and format_version
 HEADER = (
