@@ -27,7 +27,9 @@ STEP_S = 0.1  # of a timeline
 TRANSITION_PENALTY = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
 NUM_TOP = 3  # labels that a segment lists
-MIN_CONFIDENCE = 0.5  # of one of `DEFAULT_LABELS`, where nobody named labels
+# Of one of `DEFAULT_LABELS`, where nobody named labels: about the fraction of labels that are right
+# in calibration, where the balanced accuracy of a calibrated probability is greatest
+MIN_CONFIDENCE = 0.3
 MAX_WORDS = 40  # of a label
 # Everyday movements that differ clearly from one another and that the released models have seen:
 # what is offered where nobody names labels
@@ -218,7 +220,7 @@ def decode(
 def _without_doubtful(
     spans: list[tuple[int, int, int]], scores: Array, weights: Sequence[float] | None
 ) -> list[tuple[int, int, int]]:
-    """Spans of `decode` without labels that are rather wrong than right."""
+    """Spans of `decode` without labels whose confidence is less than `MIN_CONFIDENCE`."""
     kept: list[tuple[int, int, int]] = []
     for start, stop, column in spans:
         confidence = _confidence(scores[start:stop].mean(axis=0), column, weights)
