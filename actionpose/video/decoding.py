@@ -39,12 +39,15 @@ class VideoReader:
     Iterate once; `problems` is complete when the iteration has ended. Use it as a context manager,
     so that the file is closed whatever happens.
 
+    Args:
+        scaled_to: width and height of the frames, upright; else their own.
+
     Raises:
         UserError: no such file, PyAV is missing, not a video, or not a single frame can be decoded.
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], scaled_to: tuple[int, int] | None = None):
+        self.path, self._scaled_to = Path(path), scaled_to
         self.problems: list[str] = []
         if not os.path.isfile(path):
             kind = "is a folder" if os.path.isdir(path) else "is not there"
@@ -127,11 +130,13 @@ class VideoReader:
         last_s, step_s = -1.0, 1 / (self.fps or _ASSUMED_FPS)
         repeated = 0
         for frame in self._frames():
-            at = frame.time
+            at, quarters = frame.time, round(frame.rotation / 90) % 4
             if origin is None:
                 origin = at if at is not None else 0.0
                 stretch = float(self._stream.sample_aspect_ratio or 1)
                 width, height = max(1, round(frame.width * stretch)), frame.height
+                if self._scaled_to is not None:
+                    width, height = self._scaled_to[:: -1 if quarters % 2 else 1]
             time_s = last_s + step_s if at is None else at - origin
             if last_s < 0:
                 time_s = 0.0
@@ -141,7 +146,6 @@ class VideoReader:
             last_s = time_s
             # a stream may change its size; its pixels must not change their meaning
             image = frame.to_ndarray(format="rgb24", width=width, height=height)
-            quarters = round(frame.rotation / 90) % 4
             yield Frame(time_s, np.ascontiguousarray(np.rot90(image, quarters)))
         if repeated:
             self.problems.append(f"{repeated} frames were not later than the one before: left out")

@@ -1,7 +1,7 @@
 """MediaPipe Pose for several people: its networks, and who is followed from frame to frame."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -67,11 +67,11 @@ class MediaPipe:
         self._people: list[_Person] = []  # of the frame before
         self._frame, self._next_look, self._wait = 0, 0, self.LOOK_AFTER[0]
         self._looks = count()
-        self._frames: deque[tuple[Image, list[Array]]] = deque(maxlen=2 * self.LOOK_AFTER[1])
-        self._earlier: list[tuple[int, Array]] = []
+        self._frames: deque[tuple[Image, list[Array]]] = deque(maxlen=1 + 2 * self.LOOK_AFTER[1])
+        self._late: list[_Person] = []  # who was new in the frame before the last one
 
     def detect(self, image: Image) -> People:
-        before, self._people = self._people, []
+        before, self._people, self._late = self._people, [], []
         for person in before:
             found = self._joints(image, person.region)
             if found is None or _like_any(found, self._people):
@@ -80,7 +80,7 @@ class MediaPipe:
                 continue
             self._add(found, person.steady, is_new=False)
             if person.is_new:
-                self._look_back(person)
+                self._late.append(person)
         lost = len(self._people) < sum(not person.is_new for person in before)
         if not self._people:
             for region in self._networks.find(image, _PRESENT)[:1]:
@@ -98,15 +98,17 @@ class MediaPipe:
         return np.stack([person.joints for person in self._people]).astype(np.float32)
 
     def earlier(self) -> list[tuple[int, Array]]:
-        """What the last `detect` found in frames before its own: how many before, and (33, 3)."""
-        earlier, self._earlier = self._earlier, []
-        return earlier
+        """Whom the last `detect` missed in frames before its own: how many before, and (33, 3).
 
-    def _look_back(self, person: _Person) -> None:
+        They are looked for in this call.
+        """
+        return [found for person in self._late for found in self._followed_back(person)]
+
+    def _followed_back(self, person: _Person) -> Iterator[tuple[int, Array]]:
         """Follow somebody who was new in the frame before into those before it."""
         joints, region = person.joints, person.region
-        for back in range(2, len(self._frames) + 1):
-            image, known = self._frames[-back]
+        for back in range(2, len(self._frames)):
+            image, known = self._frames[-1 - back]
             found = self._joints(image, region)
             if found is None or found[:NUM_JOINTS, 2].mean() < self.CONFIDENCE:
                 break
@@ -116,7 +118,7 @@ class MediaPipe:
             if any(_covers(found, other) for other in known):
                 break
             known.append(joints)
-            self._earlier.append((back, joints))
+            yield back, joints
             region = Region.around(*found[NUM_JOINTS:, :2])
 
     def _look_for_others(self, image: Image, lost: bool) -> None:

@@ -46,10 +46,12 @@ if TYPE_CHECKING:
 HEIGHT_PX = 720  # of the video; the 3D panel is a square of it
 _WIDEST_PX = 1280  # of the left half
 _CLOCK = Fraction(1, 90000)
+_X264 = {"preset": "veryfast", "crf": "18"}
 _AHEAD = 4  # frames decoded, and drawn, before they are asked for
 _STAGE, _SHADOW = "#eef1f5", "#d3d9e1"
 _LIMB_M, _HEAD_M = 0.055, 0.17  # thickness
 _AZIMUTH_DEG, _ELEVATION_DEG, _FIELD_DEG = 35.0, 12.0, 32.0  # of the 3D view
+_EDGE_PX = 18  # around words
 _LANE_PX, _MOST_LANES = 36, 4  # of the timeline, one for each person
 
 
@@ -78,10 +80,13 @@ def write_video(
         raise UserError("an MP4 needs PyAV and Pillow: pip install 'actionpose[video]'") from None
     video = find_video(result.header, video, Path(path))
     with ExitStack() as stack:
-        opened = None if video is None else stack.enter_context(VideoReader(video))
-        size = _image_size(result) if opened is None else opened.size
+        size = _image_size(result) if video is None else _video_size(video)
         scale = min(HEIGHT_PX / size[1], _WIDEST_PX / size[0])
         left_px = max(2, round(size[0] * scale / 2) * 2)
+        images: Iterable[tuple[float, Any]] = _without_video(result)
+        if video is not None:
+            scaled_to = (left_px, max(1, round(size[1] * scale)))
+            images = stack.enter_context(VideoReader(video, scaled_to))
         artist = _Artist(result, scale, (left_px, HEIGHT_PX))
         timeline = _Timeline(result, left_px + HEIGHT_PX)
         fps = frame_rate(result.time_s) or 30.0
@@ -89,7 +94,7 @@ def write_video(
         options = {"movflags": "faststart"}
         out = stack.enter_context(av.open(str(unfinished), "w", format="mp4", options=options))
         rate = Fraction(fps).limit_denominator(1001)
-        stream = out.add_stream("libx264", rate=rate, options={"crf": "20"})
+        stream = out.add_stream("libx264", rate=rate, options=_X264)
         stream.width, stream.height = left_px + HEIGHT_PX, HEIGHT_PX + timeline.height_px
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = _CLOCK
@@ -105,8 +110,8 @@ def write_video(
                 yield time_s, np.asarray(canvas)
 
         # three threads: one decodes, one draws, and this one encodes
-        images = prefetch(_without_video(result) if opened is None else opened, _AHEAD)
-        pictures = prefetch(drawn(stack.enter_context(closing(images))), _AHEAD)
+        decoded = stack.enter_context(closing(prefetch(images, _AHEAD)))
+        pictures = prefetch(drawn(decoded), _AHEAD)
         for time_s, picture in stack.enter_context(closing(pictures)):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = last = max(round(time_s / _CLOCK), last + 1)
@@ -114,6 +119,11 @@ def write_video(
             out.mux(stream.encode(frame))
             progress(1)
         out.mux(stream.encode())
+
+
+def _video_size(path: Path) -> tuple[int, int]:
+    with VideoReader(path) as video:
+        return video.size
 
 
 def _image_size(result: Result) -> tuple[int, int]:
@@ -141,6 +151,7 @@ class _Artist:
         self.offset_s = video_offset_s(result)
         self.camera = _Camera(self.joints)
         self.actions = sorted(result.header.get("actions", []), key=lambda a: -(a["score"] or 0))
+        self.stage = self._stage()  # what is alike in all frames
 
     def frame_at(self, time_s: float, step_s: float) -> int | None:
         """The frame of the result that is nearest to a time of the video, if one is near."""
@@ -154,12 +165,8 @@ class _Artist:
         from PIL import Image
 
         if image is not None:
-            height = round(image.shape[0] * self.scale)
-            small = Image.fromarray(image).resize(
-                (self.left[0], height), Image.Resampling.BILINEAR, reducing_gap=2.0
-            )
             canvas.paste("#101418", (0, 0, *self.left))
-            canvas.paste(small, (0, (self.left[1] - height) // 2))
+            canvas.paste(Image.fromarray(image), (0, (self.left[1] - len(image)) // 2))
         if frame is None:
             return
         for person in np.flatnonzero(self.result.valid[:, frame]):
@@ -196,13 +203,28 @@ class _Artist:
                 disc(draw, at[joint], 0.6 * thick * SCALE, color)
 
     def draw_right(self, canvas: "Image.Image", frame: int | None, time_s: float) -> None:
-        left = self.left[0]
-        with paint(canvas, (left, 0, left + HEIGHT_PX, HEIGHT_PX)) as draw:
-            draw.rectangle((0, 0, 9999, 9999), fill=_STAGE)
-            self.camera.draw_floor(draw)
-            if frame is not None:
-                self._draw_bodies(draw, frame)
-            self._draw_words(draw, time_s)
+        from PIL import ImageDraw
+
+        larger = self.stage.copy()
+        draw = ImageDraw.Draw(larger)
+        if frame is not None:
+            self._draw_bodies(draw, frame)
+        self._draw_words(draw, time_s)
+        canvas.paste(larger.reduce(SCALE), (self.left[0], 0))
+
+    def _stage(self) -> "Image.Image":
+        from PIL import Image, ImageDraw
+
+        side_px, edge = HEIGHT_PX * SCALE, _EDGE_PX * SCALE
+        stage = Image.new("RGB", (side_px, side_px), _STAGE)
+        draw = ImageDraw.Draw(stage)
+        self.camera.draw_floor(draw)
+        for side, x in (("left", side_px - edge), ("right", side_px - edge - 190)):
+            text, color = f"{side} side", SIDE_COLORS[side]
+            draw.text((x, edge), text, fill=color, font=font(17), anchor="ra")
+        words = f"{self.result.facts['scale_source']}; grid {GRID_M} m"
+        draw.text((edge, side_px - edge), words, fill=MUTED, font=font(14), anchor="ld")
+        return stage
 
     def _draw_bodies(self, draw: "ImageDraw.ImageDraw", frame: int) -> None:
         skeleton = self.result.skeleton
@@ -225,20 +247,13 @@ class _Artist:
             line(draw, xy[0], xy[1], thick, color)
 
     def _draw_words(self, draw: "ImageDraw.ImageDraw", time_s: float) -> None:
-        edge = 18 * SCALE
-        side_px = HEIGHT_PX * SCALE
-        now = time_s - self.offset_s
+        edge, now = _EDGE_PX * SCALE, time_s - self.offset_s
         draw.text((edge, edge), f"{time_s:.2f} s", fill=MUTED, font=font(20))
         current = [a for a in self.actions if a["start_s"] <= now < a["stop_s"]][:3]
         for row, action in enumerate(current):
             score = "" if action.get("score") is None else f"  {action['score']:.2f}"
             at = (edge, edge + (34 + 30 * row) * SCALE)
             draw.text(at, _title(self.result, action) + score, fill=INK, font=font(24))
-        for side, x in (("left", side_px - edge), ("right", side_px - edge - 190)):
-            text, color = f"{side} side", SIDE_COLORS[side]
-            draw.text((x, edge), text, fill=color, font=font(17), anchor="ra")
-        words = f"{self.result.facts['scale_source']}; grid {GRID_M} m"
-        draw.text((edge, side_px - edge), words, fill=MUTED, font=font(14), anchor="ld")
 
 
 def _title(result: Result, action: dict[str, Any]) -> str:
