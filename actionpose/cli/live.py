@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from actionpose.cli.export import Motion, Outputs, Raw
-from actionpose.cli.options import Checkpoint, Device, Quiet, check_outputs, parse_height
+from actionpose.cli.options import Checkpoint, Device, Engine, Quiet, check_outputs, parse_height
 from actionpose.cli.postprocess import MotionOptions
 from actionpose.utils.errors import UserError
 
@@ -43,6 +43,7 @@ def live(
     motion: Motion = MotionOptions(),  # noqa: B008  (frozen)
     raw: Raw = False,
     device: Device = "auto",
+    engine: Engine = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Lift people while a camera films them, and show them in the browser; end with Ctrl-C.
@@ -91,7 +92,7 @@ def live(
 
     if page:
         check_websockets()
-    model = ActionPose.from_pretrained(checkpoint, device)
+    model = ActionPose.from_pretrained(checkpoint, device, engine)
     with ExitStack() as stack:
         listeners: list[Listener] = []
         current = None

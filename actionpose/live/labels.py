@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from actionpose.actions.timeline import OTHER, UNKNOWN, clean_labels
+from actionpose.actions.timeline import OTHER, UNKNOWN, clean_labels, timeline
 from actionpose.inference.predictor import ActionPose
 from actionpose.keypoints.model_input import normalize_windows
 from actionpose.live.frames import LiveFrame
@@ -58,9 +58,15 @@ class LiveLabels:
         embed = self._model.engine(self._model.timeline_frames).embeddings
         for number, window in windows.items():
             clips, _ = normalize_windows(window[None], self._model.normalization, image_size)
-            scores = self._rows @ embed(torch.from_numpy(clips))[0].cpu().numpy()
-            best = int(scores.argmax())
-            is_known = scores[best] >= self._model.rejection_threshold
-            label = self.names[best] if is_known else self._rejected
-            found.append({"id": number, "label": label, "score": round(float(scores[best]), 2)})
+            actions = timeline(
+                embed(torch.from_numpy(clips)).cpu().numpy(),
+                np.array([[0, len(window) / self._model.fps]]),
+                self._rows,
+                self.names,
+                person=number,
+                threshold=self._model.rejection_threshold,
+                rejected=self._rejected,
+                weights=self._model.confidence_weights,
+            )
+            found += [{"id": number, "label": each.label, "score": each.score} for each in actions]
         return found

@@ -88,6 +88,7 @@ class LiveLifter:
         self.model, self.fps, self.delay_frames = model, model.fps, delay_frames
         self.conventions = model.conventions(joint_convention)
         self._offsets = model.detector_offsets(skeleton, detector)
+        self._engine = model.engine(model.frames)
         self._input_skeleton, self._interval, self.max_gap_s = skeleton, interval, max_gap_s
         check_height(height_m)
         self._height_m, self._detector = height_m, detector
@@ -145,7 +146,7 @@ class LiveLifter:
         )
         header = self.model.header(about, self._height_m)
         header["input_skeleton"] = self._input_skeleton.name
-        header["max_gap_s"] = self.max_gap_s
+        header |= {"max_gap_s": self.max_gap_s, "engine": self._engine.name}
         if self.conventions[1] != "unknown":
             header["joint_convention"] = self.conventions[1]
         return header
@@ -328,7 +329,7 @@ class LiveLifter:
             )
         clips, unit_px = normalize_windows(points, self.model.normalization, self.image_size)
         batch = torch.from_numpy(clips).to(self.model.device)
-        found, errors = flip_averaging.predict_with_error(self.model.encoder, batch, flip=False)
+        found, errors = flip_averaging.predict_with_error(self._engine, batch, flip=False)
         poses = found.cpu().numpy().astype(np.float64) * unit_px[:, None, None, None]
         log_errors = None if errors is None else errors.double().cpu().numpy()
         if self._offsets is not None:
