@@ -1,5 +1,6 @@
 """Files of keypoints as each detector writes them, for tests."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,20 @@ def check_read(found: Keypoints, expected: np.ndarray, atol: float = 0.01) -> No
     assert found.num_persons == 1
     columns = [found.skeleton.joints.index(joint) for joint in COCO17.joints]
     np.testing.assert_allclose(found.keypoints_px[0][:, columns], expected, atol=atol)
+
+
+def keypoint_file(path: Path, seed: int = 0, frames: int = 30, people: int = 1) -> Path:
+    """A body that moves about, saved in our format or as an OpenPose folder."""
+    rng = np.random.default_rng(seed)
+    body = rng.uniform(200, 500, (people, 1, 17, 2)) + np.arange(people)[:, None, None, None] * 700
+    moves = rng.normal(0, 3, (people, frames, 17, 2)).cumsum(1)
+    points = np.concatenate([body + moves, np.full((people, frames, 17, 1), 0.9)], axis=-1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npz":
+        Keypoints.from_array(points, skeleton=COCO17, fps=30, image_size=(2000, 1000)).save(path)
+        return path
+    path.mkdir()
+    for frame in range(frames):
+        bodies = [{"pose_keypoints_2d": p.ravel().tolist()} for p in points[:, frame]]
+        (path / f"{frame:06d}_keypoints.json").write_text(json.dumps({"people": bodies}))
+    return path
