@@ -74,6 +74,9 @@ def test_engines_compute_what_torch_does(
         clips = torch.randn(3, FRAMES, 17, 3)
         choice = others.engine(1)
         assert not torch.equal(choice(clips).pose, torchs.engine(1)(clips).pose)
+        short = torch.randn(3, FRAMES // 3, 17, 3)  # embeddings see no feet
+        with_feet = torch.cat([short, torch.randn(3, FRAMES // 3, 4, 3)], dim=2)
+        torch.testing.assert_close(choice.embeddings(with_feet), choice.embeddings(short))
 
 
 def test_auto_leaves_torch_for_much_work(

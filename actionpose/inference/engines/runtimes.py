@@ -112,6 +112,7 @@ class RuntimeEngine(Engine, ABC):
         return PoseOutput(pose, None, errors[0] if errors else None)
 
     def embeddings(self, clips: Tensor) -> Tensor:
+        clips = clips[:, :, : len(H36M17)]  # embeddings see no feet
         network = self._networks.get(("embedding", *clips.shape[1:3]))
         return torch.from_numpy(network(clips.numpy())[0]) if network else super().embeddings(clips)
 
