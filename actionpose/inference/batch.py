@@ -182,6 +182,7 @@ def _start_worker(options: LiftOptions, num_workers: int) -> None:
 
 
 def _end_worker(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # the pool sends it again: cleaning up goes on
     raise SystemExit(128 + number)
 
 

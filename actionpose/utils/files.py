@@ -66,10 +66,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     unfinished = target.with_name(f"{UNFINISHED}{secrets.token_hex(6)}{target.suffix}")
     descriptor = None
     try:
-        # a folder that cannot be written to fails before the work
-        descriptor = lock_new(unfinished, folder=False)
-        remove_abandoned(target.parent)
         try:
+            # a folder that cannot be written to fails before the work
+            descriptor = lock_new(unfinished, folder=False)
+            remove_abandoned(target.parent)
             yield unfinished
             os.replace(unfinished, target)
         finally:
