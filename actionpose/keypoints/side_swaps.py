@@ -39,7 +39,8 @@ def without_side_swaps(
 
     Frame after frame, arms and legs go on at their velocity. Each frame has its sides as they are
     or exchanged; the sequence of least sum of deviations is found, where changes have a price
-    (Viterbi's algorithm). Arms and legs are looked at apart.
+    (Viterbi's algorithm). Arms and legs are looked at apart, but hips and shoulders that point the
+    same way are not turned against each other.
 
     Args:
         keypoints: (T, J, 3) x, y in pixels, confidence, of one person.
@@ -51,28 +52,57 @@ def without_side_swaps(
     """
     points, changed = keypoints.copy(), np.zeros(len(valid), dtype=np.bool_)
     frames = np.flatnonzero(valid)
-    for part in np.split(frames, 1 + np.flatnonzero(np.diff(time_s[frames]) > _MAX_STEP_S)):
-        if len(part) < 3:
-            continue
-        for names in _GROUPS:
-            own = [
+    pairs = [
+        np.array(
+            [
                 (i, skeleton.joints.index(mirror_name(name)))
                 for i, name in enumerate(skeleton.joints)
                 if name.partition("_")[2] in names
             ]
-            if not own:
+        )
+        for names in _GROUPS
+    ]
+    for part in np.split(frames, 1 + np.flatnonzero(np.diff(time_s[frames]) > _MAX_STEP_S)):
+        if len(part) < 3:
+            continue
+        swapped = np.zeros((len(_GROUPS), len(part)), dtype=np.bool_)
+        for group, pair in enumerate(pairs):
+            if len(pair):
+                own, mirrored = (keypoints[part][:, joints] for joints in pair.T)
+                swapped[group] = _short(_swapped(own, mirrored, time_s[part]), time_s[part])
+        for group, twisted in enumerate(_twisted(keypoints[part], swapped, skeleton)):
+            swapped[group] &= ~twisted
+            if not swapped[group].any():
                 continue
-            joints, mirrored = np.array(own).T
-            swapped = _swapped(
-                keypoints[part][:, joints], keypoints[part][:, mirrored], time_s[part]
-            )
-            for run in true_runs(swapped):
-                length_s = time_s[part[run.stop - 1]] - time_s[part[run.start]]
-                if length_s <= _MAX_RUN_S and 2 * (run.stop - run.start) < len(part):
-                    rows = part[run]
-                    points[rows[:, None], joints] = keypoints[rows[:, None], mirrored]
-                    changed[rows] = True
+            rows, (joints, mirrored) = part[swapped[group]], pairs[group].T
+            points[rows[:, None], joints] = keypoints[rows[:, None], mirrored]
+            changed[rows] = True
     return points, changed
+
+
+def _short(swapped: BoolArray, time_s: Array) -> BoolArray:
+    """(T,) frames of runs that are short, in time and in the clip."""
+    short = np.zeros_like(swapped)
+    for run in true_runs(swapped):
+        length_s = time_s[run.stop - 1] - time_s[run.start]
+        short[run] = length_s <= _MAX_RUN_S and 2 * (run.stop - run.start) < len(swapped)
+    return short
+
+
+def _twisted(points: Array, swapped: BoolArray, skeleton: Skeleton) -> BoolArray:
+    """(2, T) frames of runs of arms or legs (2, T) that would turn hips against the shoulders."""
+    ends = [f"{side}_{name}" for name in ("shoulder", "hip") for side in ("left", "right")]
+    if not set(ends) <= set(skeleton.joints):
+        return np.zeros_like(swapped)
+    left_shoulder, right_shoulder, left_hip, right_hip = (
+        points[:, skeleton.joints.index(name), :2] for name in ends
+    )
+    alike = ((left_shoulder - right_shoulder) * (left_hip - right_hip)).sum(1)
+    twisted = np.zeros_like(swapped)
+    for group, runs in enumerate(swapped):
+        for run in true_runs(runs & ~swapped[1 - group]):
+            twisted[group, run] = alike[run].sum() > 0
+    return twisted
 
 
 def _swapped(points: Array, mirrored: Array, time_s: Array) -> BoolArray:

@@ -8,16 +8,16 @@ import pytest
 import actionpose
 from actionpose.keypoints import Keypoints
 from actionpose.keypoints.side_swaps import without_side_swaps
-from actionpose.skeletons import H36M17
+from actionpose.skeletons import H36M17, H36M17_FEET
 
+CLIP = Path(actionpose.__file__).parent / "assets" / "demo_keypoints.npz"
 LEGS = H36M17.indices(*(f"{s}_{p}" for p in ("hip", "knee", "ankle") for s in ("left", "right")))
 
 
 @pytest.fixture(scope="module")
 def clip() -> Keypoints:
     """66 frames of a detector on a real video, without swaps."""
-    path = Path(actionpose.__file__).parent / "assets" / "demo_keypoints.npz"
-    return Keypoints.read(path).to_skeleton(H36M17)
+    return Keypoints.read(CLIP).to_skeleton(H36M17)
 
 
 def put_back(points: np.ndarray, clip: Keypoints) -> tuple[np.ndarray, list[int]]:
@@ -30,6 +30,16 @@ def test_without_side_swaps_leaves_clean_keypoints(clip: Keypoints) -> None:
         points, time_s = clip.keypoints_px[0, ::step], clip.times_s[::step]
         found, changed = without_side_swaps(points, clip.valid[0, ::step], time_s, H36M17)
         assert not changed.any() and np.array_equal(found, points)
+
+
+def test_without_side_swaps_turns_no_hips_against_shoulders() -> None:
+    """Legs that cross by their speed are not exchanged where the trunk says that they are not."""
+    clip = Keypoints.read(CLIP).to_skeleton(H36M17_FEET)
+    points = clip.keypoints_px[0, 1::6]  # at the wrong rate: jumping jacks at six times the speed
+    found, changed = without_side_swaps(
+        points, clip.valid[0, 1::6], np.arange(len(points)) / 30, H36M17_FEET
+    )
+    assert not changed.any() and np.array_equal(found, points)
 
 
 @pytest.mark.parametrize("joints", [range(len(H36M17)), LEGS])
