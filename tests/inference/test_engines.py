@@ -117,6 +117,7 @@ def test_engines_that_cannot_be_used_say_why(
     with pytest.raises(UserError, match="openvino runs on the CPU: set device to cpu"):
         EngineChoice("openvino", encoder, "cuda", (FRAMES, FRAMES))
     monkeypatch.setattr(runtimes, "cached_onnx", lambda *arguments: b"")
+    monkeypatch.setattr(runtimes, "openvino_core", runtimes.openvino_core.__wrapped__)
     for name, package, extra in (("openvino", "openvino", "fast"), ("onnx", "onnxruntime", "onnx")):
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(UserError, match=rf"pip install 'actionpose\[{extra}\]'"):

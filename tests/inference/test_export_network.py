@@ -16,7 +16,7 @@ from actionpose import checkpoint, config
 from actionpose.inference.engines import export
 from actionpose.inference.engines.export import export_network
 from actionpose.inference.engines.onnx_model import ExportedNetwork, to_onnx
-from actionpose.inference.engines.runtimes import load_openvino, onnx_session
+from actionpose.inference.engines.runtimes import onnx_session, openvino_core
 from actionpose.models import Encoder, build_encoder
 from actionpose.utils.errors import UserError
 
@@ -97,7 +97,7 @@ def test_onnx_file_takes_any_clips_and_knows_its_use(folder: Path, onnx_file: Pa
 def test_openvino_files_compute_what_torch_does(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     export_network(folder, tmp_path / "model.xml")
-    core = load_openvino().Core()
+    core = openvino_core()
     network = core.read_model(tmp_path / "model.xml")
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled, keypoints = core.compile_model(network, "CPU", settings), clips(3, 5)

@@ -11,7 +11,7 @@ import torch
 
 from actionpose import checkpoint
 from actionpose.inference.engines.onnx_model import OUTPUTS, ExportedNetwork, to_onnx
-from actionpose.inference.engines.runtimes import TOLERANCE, load_openvino, onnx_session
+from actionpose.inference.engines.runtimes import TOLERANCE, onnx_session, openvino_core
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
@@ -84,8 +84,9 @@ def _write_onnx(model: bytes, facts: dict[str, Any], files: Sequence[Path]) -> R
 
 
 def _write_openvino(model: bytes, facts: dict[str, Any], files: Sequence[Path]) -> Run:
-    openvino = load_openvino()
-    core = openvino.Core()
+    core = openvino_core()
+    import openvino
+
     content = core.read_model(model)
     for key, value in facts.items():
         content.set_rt_info(json.dumps(value), ["actionpose", key])

@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,21 @@ Network = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]  # clips to
 TOLERANCE = 1e-5  # of an output's largest value, by which an engine may differ from torch
 
 
-def load_openvino() -> Any:
-    """The package openvino.
+@cache
+def openvino_core() -> Any:
+    """The only `openvino.Core` of this process, which is never destroyed.
+
+    Each has a signal stack of its own and, when it is destroyed, puts back the one before. If that
+    belonged to another `Core` that is gone, the next signal crashes the process.
 
     Raises:
-        UserError: it is missing.
+        UserError: the package is missing.
     """
     try:
         import openvino  # whose telemetry `utils.telemetry` has switched off
     except ImportError:
         raise UserError("OpenVINO is missing: pip install 'actionpose[fast]'") from None
-    return openvino
+    return openvino.Core()
 
 
 def onnx_session(model: bytes) -> Any:
@@ -123,19 +128,19 @@ class OpenVINOEngine(RuntimeEngine):
     name = "openvino"
 
     def _compiled(self, model: bytes, shape: tuple[int, ...]) -> Network:
-        core = load_openvino().Core()
-        with suppress(UserError):  # without a home, it compiles at every start
-            folder = cache_folder() / "openvino"
-            make_folder(folder)
-            if os.access(folder, os.W_OK):
-                core.set_property({"CACHE_DIR": os.fspath(folder)})
+        core = openvino_core()
         network = core.read_model(model)
         network.reshape(shape)
-        settings = {
+        settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",  # bf16 where the processor has it, by default
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
+        with suppress(UserError):  # without a home, it compiles at every start
+            folder = cache_folder() / "openvino"
+            make_folder(folder)
+            if os.access(folder, os.W_OK):
+                settings["CACHE_DIR"] = os.fspath(folder)
         request = core.compile_model(network, "CPU", settings).create_infer_request()
 
         def run(clips: NDArray[np.float32]) -> list[NDArray[np.float32]]:
