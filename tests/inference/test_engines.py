@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.compiler import needs_compiler
+from helpers.compiler import needs_compiler, needs_openvino
 
 from actionpose import ActionPose, Keypoints
 from actionpose.inference import engines
@@ -54,7 +54,7 @@ def keypoints() -> Keypoints:
     ("engine", "package"),
     [
         pytest.param("fused", "torch", marks=needs_compiler),
-        ("openvino", "openvino"),
+        pytest.param("openvino", "openvino", marks=needs_openvino),
         ("onnx", "onnxruntime"),
     ],
 )
@@ -118,6 +118,10 @@ def test_engines_that_cannot_be_used_say_why(
         EngineChoice("openvino", encoder, "cuda", (FRAMES, FRAMES))
     monkeypatch.setattr(runtimes, "cached_onnx", lambda *arguments: b"")
     monkeypatch.setattr(runtimes, "openvino_core", runtimes.openvino_core.__wrapped__)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    with pytest.raises(UserError, match="crashes with ONEDNN_MAX_CPU_ISA=AVX2"):
+        model_with(encoder, "openvino")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
     for name, package, extra in (("openvino", "openvino", "fast"), ("onnx", "onnxruntime", "onnx")):
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(UserError, match=rf"pip install 'actionpose\[{extra}\]'"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.command_line import call
+from helpers.compiler import needs_openvino
 
 from actionpose import checkpoint, config
 from actionpose.inference.engines import export
@@ -94,6 +95,7 @@ def test_onnx_file_takes_any_clips_and_knows_its_use(folder: Path, onnx_file: Pa
     assert facts["frames"] == [1, FRAMES] and "relative to the pelvis" in facts["units"]
 
 
+@needs_openvino
 def test_openvino_files_compute_what_torch_does(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     export_network(folder, tmp_path / "model.xml")

@@ -32,8 +32,11 @@ def openvino_core() -> Any:
     belonged to another `Core` that is gone, the next signal crashes the process.
 
     Raises:
-        UserError: the package is missing.
+        UserError: the package is missing, or oneDNN's choice of instructions is restricted, which
+            crashes OpenVINO.
     """
+    if limit := os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        raise UserError(f"OpenVINO crashes with ONEDNN_MAX_CPU_ISA={limit}: unset it")
     try:
         import openvino  # whose telemetry `utils.telemetry` has switched off
     except ImportError:
