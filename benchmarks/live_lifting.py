@@ -34,16 +34,20 @@ METRICS = ("mpjpe_mm", "p_mpjpe_mm", "mpjve_mm")
 
 
 def main(
-    data: Positional[tuple[Path, ...]] = (), checkpoint: str = "tiny", seconds: int = 30
+    data: Positional[tuple[Path, ...]] = (),
+    checkpoint: str = "tiny",
+    engine: str = "auto",
+    seconds: int = 30,
 ) -> None:
     """Print the errors for each delay, or the times for each interval.
 
     Args:
         data: corpora with a split val.
+        engine: of the times; the errors are those of torch.
         seconds: of pushing, for each interval.
     """
     torch.set_num_threads(1)
-    model = ActionPose.from_pretrained(checkpoint, "cpu")
+    model = ActionPose.from_pretrained(checkpoint, "cpu", engine)
     if data:
         errors(model, data)
     else:
@@ -89,7 +93,7 @@ def times(model: ActionPose, seconds: int) -> None:
     demo = Keypoints.read(Path(__file__).parents[1] / "actionpose/assets/demo_keypoints.npz")
     there_and_back = np.concatenate([demo.keypoints_px[0], demo.keypoints_px[0, ::-1]])
     print("| interval | p50, ms | p99, ms | most, ms | core used |\n|---|---|---|---|---|")
-    for interval in (1, 2, 3, 4):
+    for interval in (1, 3, 4, 5, 6):
         with LiveLifter(
             model, skeleton=demo.skeleton, image_size=demo.image_size, interval=interval
         ) as lifter:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from actionpose.actions.timeline import OTHER, UNKNOWN, clean_labels, timeline
+from actionpose.inference.engines import MANY_FRAMES
 from actionpose.inference.predictor import ActionPose
 from actionpose.keypoints.model_input import normalize_windows
 from actionpose.live.frames import LiveFrame
@@ -55,7 +56,7 @@ class LiveLabels:
         self, windows: dict[int, Array], image_size: tuple[int, int] | None
     ) -> list[dict[str, Any]]:
         found = []
-        embed = self._model.engine(self._model.timeline_frames).embeddings
+        embed = self._model.engine(MANY_FRAMES).embeddings
         for number, window in windows.items():
             clips, _ = normalize_windows(window[None], self._model.normalization, image_size)
             actions = timeline(

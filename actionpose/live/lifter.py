@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from actionpose.geometry.joint_conventions import convert_convention, without_offsets
 from actionpose.geometry.stature import AVERAGE_ADULT_M, STATURE_PER_CHAIN, chain_length
 from actionpose.inference import flip_averaging
+from actionpose.inference.engines import MANY_FRAMES
 from actionpose.inference.predictor import ActionPose, check_height
 from actionpose.keypoints import Keypoints
 from actionpose.keypoints.model_input import normalize_windows
@@ -27,7 +28,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import SAME_TIME_S
 from actionpose.utils.typing import Array
 
-DELAY_FRAMES, INTERVAL_FRAMES = 9, 3
+DELAY_FRAMES, INTERVAL_FRAMES = 10, 5
 
 
 class LiveLifter:
@@ -38,8 +39,9 @@ class LiveLifter:
     `interval` frames the last window of keypoints, as long as the model's, is lifted in a thread of
     its own; the push that returns its first pose waits for it. So poses have between
     `delay_frames - 2 * (interval - 1)` and `delay_frames - (interval - 1)` frames after them in
-    their window. Nothing is averaged over mirror images, unlike `ActionPose.lift`. Memory is
-    constant: it holds one window of each person who was visible in the last one.
+    their window. The engine "auto" is the fastest here. Nothing is averaged over mirror images,
+    unlike `ActionPose.lift`. Memory is constant: it holds one window of each person who was
+    visible in the last one.
 
     Use it as a context manager, or `close` it.
 
@@ -88,7 +90,7 @@ class LiveLifter:
         self.model, self.fps, self.delay_frames = model, model.fps, delay_frames
         self.conventions = model.conventions(joint_convention)
         self._offsets = model.detector_offsets(skeleton, detector)
-        self._engine = model.engine(model.frames)
+        self._engine = model.engine(MANY_FRAMES)
         self._input_skeleton, self._interval, self.max_gap_s = skeleton, interval, max_gap_s
         check_height(height_m)
         self._height_m, self._detector = height_m, detector

@@ -85,7 +85,7 @@ def test_recording_is_kept_whatever_ends_it(
     shown = capsys.readouterr()
     assert code == (2 if isinstance(end, UserError) else 0)
     assert ("camera 0 was unplugged" in shown.err) == isinstance(end, UserError)
-    assert "45 pictures, 2 dropped; 36 poses" in shown.err
+    assert "45 pictures, 2 dropped; 35 poses" in shown.err
     result = Result.load(out)
     assert result.pose_m.shape == (1, 45, 21, 3) and result.valid.all()
     np.testing.assert_allclose(result.time_s, np.arange(45) / 30)
@@ -93,7 +93,7 @@ def test_recording_is_kept_whatever_ends_it(
     assert result.uncertainty_mm is not None and result.header["uncertainty"]["coverage"] == 0.68
     assert not result.uncertainty_mm[..., 0].any()
     assert 15 < np.median(result.uncertainty_mm[..., 1:]) < 80
-    assert "lifted live, 0.30 s" in result.header["notes"][0]
+    assert "lifted live, 0.33 s" in result.header["notes"][0]
 
 
 def test_labels_page_and_avatar_get_what_is_due(
@@ -114,7 +114,7 @@ def test_labels_page_and_avatar_get_what_is_due(
         listener.settimeout(5)
         assert listener.recv(65536).startswith(b"#bundle")
     assert "page    http://127.0.0.1:" in capsys.readouterr().out
-    assert len(sent) == 36 and {person["place"] for m in sent for person in m["people"]} == {0}
+    assert len(sent) == 35 and {person["place"] for m in sent for person in m["people"]} == {0}
     joints = np.array(sent[-1]["people"][0]["joints_m"]).reshape(21, 3)
     assert 1.2 < np.ptp(joints[:, 1]) < 1.9 and abs(joints[:, 1].min()) < 0.2
     assert len(sent[-1]["people"][0]["uncertainty_mm"]) == 21
@@ -125,7 +125,7 @@ def test_labels_page_and_avatar_get_what_is_due(
     ("flags", "message"),
     [
         (["--camera", "-1"], "--camera is a number from 0"),
-        (["--delay", "3"], "--delay is from 4"),
+        (["--delay", "3"], "--delay is from 8"),
         (["--interval", "0"], "interval is from 1"),
         (["--stop", "0"], "--stop is a number of seconds"),
         (["--vmc", "nowhere"], "--vmc is HOST:PORT"),

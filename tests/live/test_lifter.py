@@ -115,7 +115,7 @@ def test_poses_are_no_later_than_the_delay(model: ActionPose) -> None:
 
 def test_people_enter_and_leave(model: ActionPose) -> None:
     time_s = np.arange(90) / 30
-    with LiveLifter(model, delay_frames=6) as lifter:
+    with LiveLifter(model, delay_frames=6, interval=3) as lifter:
         frames = []
         for now, at in enumerate(time_s):
             ids = [
@@ -133,7 +133,7 @@ def test_people_enter_and_leave(model: ActionPose) -> None:
 
 def test_a_long_pause_begins_anew(model: ActionPose) -> None:
     time_s = np.concatenate([np.arange(20) / 30, 100 + np.arange(20) / 30])
-    with LiveLifter(model, delay_frames=6) as lifter:
+    with LiveLifter(model, delay_frames=6, interval=3) as lifter:
         frames = pushed(lifter, moving(time_s), time_s)
     np.testing.assert_allclose([frame.time_s for frame in frames], time_s)
     assert all(len(frame.track_id) == 1 for frame in frames)
@@ -160,7 +160,9 @@ def test_stature_and_skeleton_follow_the_options(model: ActionPose) -> None:
     coco[..., 2] = 1
     poses = []
     for height_m in (None, 0.85):
-        with LiveLifter(model, skeleton=COCO17, height_m=height_m, delay_frames=6) as lifter:
+        with LiveLifter(
+            model, skeleton=COCO17, height_m=height_m, delay_frames=6, interval=3
+        ) as lifter:
             frames = [f for own, at in zip(coco, time_s, strict=True) for f in lifter.push(own, at)]
         poses.append(np.stack([frame.pose_m[0] for frame in frames]))
     np.testing.assert_allclose(poses[0], 2 * poses[1], rtol=1e-5)
@@ -172,7 +174,7 @@ def test_offsets_of_mediapipe_are_removed(model: ActionPose) -> None:
     time_s = np.arange(30) / 30
     results = []
     for detector in ("", "MediaPipe Pose"):
-        with LiveLifter(known, detector=detector, delay_frames=6) as lifter:
+        with LiveLifter(known, detector=detector, delay_frames=6, interval=3) as lifter:
             results.append(pushed(lifter, moving(time_s), time_s))
     plain, moved = (np.stack([frame.pose_m[0] for frame in frames]) for frames in results)
     assert np.abs(moved - plain)[10:].max(axis=(1, 2)).min() > 1e-3
@@ -181,8 +183,8 @@ def test_offsets_of_mediapipe_are_removed(model: ActionPose) -> None:
 
 def test_wrong_input_is_refused(model: ActionPose) -> None:
     for options, message in (
-        ({"delay_frames": 3}, "delay_frames is from 4 .* to 13"),
-        ({"delay_frames": 14}, "delay_frames is from 4"),
+        ({"delay_frames": 3}, "delay_frames is from 8 .* to 13"),
+        ({"delay_frames": 14}, "delay_frames is from 8"),
         ({"interval": 0}, "interval is from 1"),
         ({"height_m": 17.0}, "height_m is 17"),
     ):
