@@ -5,7 +5,6 @@ long, may swap identities.
 """
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, BoolArray, IntArray
@@ -140,6 +139,8 @@ class Tracker:
             *(expected, was_visible[rows], last_sizes[rows]), *(points, visible, sizes)
         )
         # below the limit all are alike, so that one stray cannot upset the others' assignment
+        from scipy.optimize import linear_sum_assignment  # takes long to import
+
         known, found = linear_sum_assignment(-np.maximum(similarity, _MIN_SIMILARITY))
         same = similarity[known, found] > _MIN_SIMILARITY
         known, found = rows[known[same]], found[same]

@@ -8,7 +8,6 @@ changed.
 from typing import Any, Literal
 
 import numpy as np
-from scipy import signal
 
 from actionpose.postprocessing.common import processed, valid_frames
 from actionpose.result import Result
@@ -48,6 +47,8 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
         grid = np.linspace(time_s[0], time_s[-1], max(count, 3))
         even = butterworth(interpolate(values, time_s, grid), grid, cutoff_hz)
         return interpolate(even, grid, time_s)
+    from scipy import signal  # takes long to import
+
     warped = np.tan(np.pi * cutoff_hz / fps) / _TWO_PASSES
     design_hz = np.arctan(warped) * fps / np.pi
     sections = signal.butter(2, design_hz, fs=fps, output="sos")

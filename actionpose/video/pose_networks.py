@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
@@ -93,7 +92,7 @@ class PoseNetworks:
         whole = Region(width / 2, height / 2, max(width, height))
         pixels = cut(image, whole, _DETECTOR_SIDE) / np.float32(127.5) - 1
         boxes, logits = self._detector(pixels)
-        score = expit(logits[:, 0].astype(np.float64))
+        score = _sigmoid(logits[:, 0].astype(np.float64))
         sure = score >= least
         points = boxes[sure].reshape(-1, 6, 2).astype(np.float64) / _DETECTOR_SIDE
         score, middle, extent = score[sure], points[:, 0] + _ANCHORS[sure], points[:, 1]
@@ -118,7 +117,7 @@ class PoseNetworks:
         presence, values, heat = self._landmarks(pixels)
         points = values.reshape(39, 5)[: NUM_JOINTS + 2].astype(np.float64)
         places = _refined(points[:, :2] / _LANDMARKS_SIDE, heat)
-        return float(presence[0]), np.column_stack([region.place(places), expit(points[:, 3])])
+        return float(presence[0]), np.column_stack([region.place(places), _sigmoid(points[:, 3])])
 
 
 class SteadyPoints:
@@ -196,6 +195,10 @@ def _overlap(low: Array, high: Array, other_low: Array, other_high: Array) -> Ar
     return np.asarray(shared / np.maximum(union, 1e-12))
 
 
+def _sigmoid(logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # SciPy's takes 0.2 s to import
+
+
 def _refined(places: Array, heat: Array) -> Array:
     """(N, 2) places from 0 to 1, moved to the middle of the heat (H, W, >= N) around them."""
     side = heat.shape[0]
@@ -204,7 +207,7 @@ def _refined(places: Array, heat: Array) -> Array:
     around = cell[:, None] + reach[:, None]  # (N, 9, 2)
     inside = (around >= 0) & (around < side)
     columns, rows = np.clip(around, 0, side - 1).transpose(2, 0, 1)
-    near = expit(heat[rows[:, :, None], columns[:, None], np.arange(len(cell))[:, None, None]])
+    near = _sigmoid(heat[rows[:, :, None], columns[:, None], np.arange(len(cell))[:, None, None]])
     near = near * inside[:, None, :, 0] * inside[:, :, None, 1]
     total = np.maximum(near.sum((1, 2)), 1e-12)
     middle = np.stack([(near.sum(axis) * around[..., i]).sum(1) for i, axis in ((0, 1), (1, 2))])
