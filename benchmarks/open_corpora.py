@@ -36,6 +36,8 @@ SOURCES = {
     "slanim": ("Second Life's default animations (Linden Lab), through OpenSimulator", "CC BY 3.0"),
     "opencap": ("OpenCap's laboratory validation, through AddBiomechanics", "GPL-3.0, data shared"),
     "ase": ("Reallusion's sword and shield motions, through ASE", "non-commercial research only"),
+    "kard": ("KARD, Kinect skeletons, Mendeley data k28dtm7tr6", "not stated"),
+    "utd": ("UTD-MHAD, Kinect skeletons", "public domain, by its paper"),
 }
 # Of these, sequences that companies may not use, or perhaps not, are left out.
 COMMERCIAL = ("cmu_extra", "cc0anim", "cc0kaykit")

@@ -14,6 +14,7 @@ from typing import Any
 
 from actionpose.utils.errors import UserError
 from actionpose.video.decoding import Frame, VideoReader, import_av
+from actionpose.video.source import is_keypoint_file
 
 STALL_S = 5.0  # without a new picture: what then is an error
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -94,6 +95,8 @@ def live_frames(source: str | int | Path) -> Iterator[Frame]:
         return frames_of_camera(source)
     if _ADDRESS.match(str(source)):
         return frames_of_stream(str(source))
+    if is_keypoint_file(Path(source)):
+        raise UserError(f"{source} has keypoints, not pictures: actionpose lift takes it")
     return frames_of_video(source)
 
 

@@ -91,6 +91,12 @@ def test_stream_that_is_not_there() -> None:
     assert time.monotonic() - started < 5
 
 
+def test_keypoints_are_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "keypoints.npz").touch()
+    with pytest.raises(UserError, match=r"keypoints.npz has keypoints, .* actionpose lift"):
+        source.live_frames(tmp_path / "keypoints.npz")
+
+
 def test_video_is_played_at_its_times(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     from helpers.drawn_people import drawn, write_video
