@@ -1,12 +1,13 @@
-"""Recognition on a dataset that a checkpoint never saw, under labels of its own.
+"""Recognition on datasets that a checkpoint never saw, under labels of their own.
 
-    python benchmarks/unseen_dataset.py tiny --data data/open/bandai --train data/open/cmu \
-        --train data/open/hdm05 --train data/open/synthetic
+    python benchmarks/unseen_dataset.py tiny --data data/open/bandai --data data/open/utd \
+        --train data/open/cmu --train data/open/hdm05 --train data/open/synthetic
 
 What follows a comma in a label is dropped: with Bandai-Namco the style ("run, elderly style").
 Spans of both splits count, at most so many of a label, each in the open benchmark's four views.
-Spans get the most similar label of the dataset; intervals are over spans, 95 %. `trained` counts
-the labels that the checkpoint was trained with, letter by letter: the rest is zero-shot.
+Spans get the most similar label of their dataset; intervals are over spans, 95 %. Labels in
+training are those that the checkpoint was trained with, letter by letter: the others are zero-shot.
+The last rows pool the spans of all datasets; the difference is to the first checkpoint.
 
 The baseline has no motion encoder: a span's five nearest neighbors by joint statistics among the
 `--train` spans stand for it, by the mean of their labels' embeddings in the last checkpoint's text
@@ -15,7 +16,7 @@ space.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -55,14 +56,26 @@ def subsample(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: int
 
 
 def by_neighbors(
-    model: ActionPose, train: list[Corpus], corpora: list[Corpus], labels: list[str]
+    model: ActionPose, train: list[Corpus], corpus: Corpus, labels: list[str]
 ) -> NDArray[np.int64]:
     """(N, 4) rows of `labels` that the baseline finds."""
-    examples, spans = labeled_spans(train, "all"), labeled_spans(corpora, "all")
+    examples, spans = labeled_spans(train, "all"), labeled_spans([corpus], "all")
     near = nearest(span_statistics(examples), span_statistics(spans)) // NUM_VIEWS
     texts = model.embed_text([span.label for span in examples])
     found = (texts[near].mean(axis=1) @ model.embed_text(labels).T).argmax(axis=1)
     return found.reshape(len(spans), NUM_VIEWS)
+
+
+def percent_correct(found: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(N,) of the views of each span."""
+    return 100.0 * (found == target[:, None]).mean(axis=1)
+
+
+def row(name: str, dataset: str, correct: NDArray[Any], seen: NDArray[Any], *others: object) -> str:
+    """Of the table: top-1 of all spans, of labels in training, and of the others."""
+    parts = [bootstrap(part) if len(part) else "" for part in (correct[seen], correct[~seen])]
+    cells = [name, dataset, len(correct), int(seen.sum()), bootstrap(correct), *parts, *others]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main(
@@ -76,29 +89,36 @@ def main(
 
     Args:
         per_label: Spans of a label at most.
-        picture: Where the confusion of the last checkpoint goes, a png.
+        picture: Where the confusion of the last checkpoint on the last corpus goes, a png.
     """
     torch.set_num_threads(1)
     corpora = [subsample(open_corpus(folder), per_label, ("train", "val")) for folder in data]
-    if not any(corpus.segments for corpus in corpora):
-        raise UserError("these corpora have no labeled spans")
+    if not corpora or not all(corpus.segments for corpus in corpora):
+        raise UserError("name corpora with labeled spans by --data")
     examples = [subsample(open_corpus(folder), per_label, ("train",)) for folder in train]
-    print("| checkpoint | spans | labels | trained | top-1 % | mean per class % | chance % |")
-    print("|---|---|---|---|---|---|---|")
+    columns = ("checkpoint", "dataset", "spans", "with labels in training", "top-1 %")
+    columns += ("labels in training %", "other labels %", "mean per class %", "chance %")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
+    pooled: list[NDArray[np.float64]] = []
     for name in checkpoints:
         model = ActionPose.from_pretrained(name)
-        report = recognize(model, corpora, "all")
-        trained = sum(model.labels.knows(label) for label in report["labels"])
-        top1, per_class = (report["scores"][key] for key in ("top1", "per_class"))
-        print(
-            f"| {name} | {report['num_spans']} | {len(report['labels'])} | {trained} | {top1}"
-            f" | {per_class} | {report['scores']['chance']:.1f} |",
-            flush=True,
-        )
-    if examples:
-        found = by_neighbors(model, examples, corpora, report["labels"])
-        correct = 100.0 * (found == report["target"][:, None]).mean(axis=1)
-        print(f"| neighbors and text | | | | {bootstrap(correct)} | | |")
+        results, known = [], []
+        for corpus in corpora:
+            report = recognize(model, [corpus], "all")
+            trained = np.array([model.labels.knows(label) for label in report["labels"]])
+            known.append(trained[report["target"]])
+            results.append(percent_correct(report["predicted"], report["target"]))
+            scores = report["scores"]
+            others = scores["per_class"], f"{scores['chance']:.1f}"
+            print(row(name, corpus.name, results[-1], known[-1], *others), flush=True)
+            if examples and name == checkpoints[-1]:
+                found = by_neighbors(model, examples, corpus, report["labels"])
+                correct = percent_correct(found, report["target"])
+                print(row("neighbors and text", corpus.name, correct, known[-1], "", ""))
+        pooled.append(np.concatenate(results))
+        print(row(name, "all", pooled[-1], np.concatenate(known), "", ""), flush=True)
+    for name, correct in zip(checkpoints[1:], pooled[1:], strict=True):
+        print(f"\n{name} - {checkpoints[0]}: {bootstrap(correct - pooled[0]):+}")
     if picture:
         draw_confusion(report, picture)
 
