@@ -247,18 +247,24 @@ def convert(
     if source is target:
         return points
     parts = _sources(source, target)
-    # a padded (J_target, most) table, so that one indexing does it for arrays and tensors alike
+    # a padded (J_target, most) table
     most = max(map(len, parts))
     table = np.array([(part * most)[:most] for part in parts])
     weights = np.array([[(i < len(part)) / len(part) for i in range(most)] for part in parts])
-    gathered = points[..., table, :]  # (..., J_target, most, C)
     if not isinstance(points, np.ndarray):
+        gathered = points[..., table, :]  # (..., J_target, most, C)
         weight = points.new_tensor(weights)
         result = (gathered * weight[..., None]).sum(dim=-2)
         if confidence:
             result[..., -1] = gathered[..., -1].amin(dim=-1)
         return result
-    result = (gathered * weights[..., None]).sum(axis=-2).astype(points.dtype)
+    # part by part, as keypoints of an hour would take hundreds of megabytes at once
+    total, least = 0.0, np.inf
+    for joints, weight in zip(table.T, weights.T, strict=True):
+        part = points[..., joints, :]  # (..., J_target, C)
+        total = total + part * weight[:, None]
+        least = np.minimum(least, part[..., -1])
+    result = np.asarray(total).astype(points.dtype)
     if confidence:
-        result[..., -1] = gathered[..., -1].min(axis=-1)
+        result[..., -1] = least
     return result

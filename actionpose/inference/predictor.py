@@ -194,7 +194,7 @@ class ActionPose:
         lifted = [lifter.lift(track, progress, detector_offsets) for track in tracks]
         pose = np.stack([convert_convention(each[..., :3], own, target) for each in lifted])
         stature_m = height_m or AVERAGE_ADULT_M
-        header = self.header(replace(keypoints, notes=mapped.notes), height_m)
+        header = self.header(replace(keypoints, notes=mapped.notes), height_m, skeleton)
         header |= {"max_gap_s": max_gap_s, "engine": lifter.engine.name, "quality": quality}
         if target != "unknown":
             header["joint_convention"] = target
@@ -372,13 +372,13 @@ class ActionPose:
         radius_mm[..., 0] = 0  # of the pelvis, to which they are relative
         return radius_mm.astype(np.float32)
 
-    def header(self, keypoints: Keypoints, height_m: float | None) -> Header:
-        """The facts of a result that this model makes of keypoints."""
+    def header(self, keypoints: Keypoints, height_m: float | None, skeleton: Skeleton) -> Header:
+        """The facts of a result in `skeleton` that this model makes of keypoints."""
         header: Header = {
             "units": "meters",
             "axes": Axes.CAMERA,
             "root": RootOrigin.PELVIS,
-            "skeleton": self._skeleton(keypoints).name,
+            "skeleton": skeleton.name,
             "scale_source": "average_adult" if height_m is None else "given_height",
             "stature_m": height_m or AVERAGE_ADULT_M,
             "fps": keypoints.fps,

@@ -146,7 +146,7 @@ class LiveLifter:
             rate_source="the model's",
             notes=(f"lifted live, {self.delay_s:.2f} s after the pictures",),
         )
-        header = self.model.header(about, self._height_m)
+        header = self.model.header(about, self._height_m, self.skeleton)
         header["input_skeleton"] = self._input_skeleton.name
         header |= {"max_gap_s": self.max_gap_s, "engine": self._engine.name}
         if self.conventions[1] != "unknown":
