@@ -100,6 +100,8 @@ def live(
             current = LiveLabels(model, None if labels == "all" else labels.split(","))
             stack.enter_context(closing(current))
         people = stack.enter_context(closing(make_detector(detector, max_people)))
+        if not quiet:  # kernels are compiled
+            print("start   (the first one on a machine takes some ten seconds)", flush=True)
         session = LiveSession(
             *(model, people, Newest(live_frames(source))),
             delay_frames=delay,
