@@ -263,7 +263,7 @@ def test_open_sets_become_corpora(
     sizes = {folder.name: verify_corpus(folder).info["motions"] for folder in tmp_path.iterdir()}
     assert sizes == {
         **{"cmu": 285, "hdm05": 233, "bandai": 3076, "sie": 76, "cmu_extra": 17, "cc0anim": 68},
-        **{"cc0kaykit": 52, "slanim": 78, "opencap": 26, "ase": 90},
+        **{"cc0kaykit": 52, "slanim": 78, "opencap": 26, "ase": 90, "kard": 540, "utd": 861},
     }
     for name, out_of_training in (("cmu", (60, 61, 88, 90, 94, 135)), ("cmu_extra", (88, 90, 135))):
         motions = open_corpus(tmp_path / name).motions("val-ood").values()
