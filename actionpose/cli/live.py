@@ -92,6 +92,7 @@ def live(
 
     if page:
         check_websockets()
+    frames = live_frames(source)
     model = ActionPose.from_pretrained(checkpoint, device, engine)
     with ExitStack() as stack:
         listeners: list[Listener] = []
@@ -100,10 +101,10 @@ def live(
             current = LiveLabels(model, None if labels == "all" else labels.split(","))
             stack.enter_context(closing(current))
         people = stack.enter_context(closing(make_detector(detector, max_people)))
-        if not quiet:  # kernels are compiled
-            print("start   (the first one on a machine takes some ten seconds)", flush=True)
+        if not quiet and engine != "torch":
+            print("engine  starting; the first start on a machine may compile it", flush=True)
         session = LiveSession(
-            *(model, people, Newest(live_frames(source))),
+            *(model, people, Newest(frames)),
             delay_frames=delay,
             interval=interval,
             height_m=height_m,

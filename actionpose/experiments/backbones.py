@@ -100,7 +100,7 @@ def _seeded(config: Any, seed: int) -> Any:
     return replace(config, training=replace(config.training, seed=seed))
 
 
-# ---- what a network costs
+# ---- cost
 
 
 def costs(out: Path, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
@@ -166,7 +166,7 @@ def _cpu_seconds(run: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-# ---- how a trained network errs
+# ---- errors after training
 
 
 def run_trial(trial: Trial, corpora: Sequence[Corpus], *, quiet: bool = False) -> None:

@@ -153,8 +153,8 @@ def _as_matroska(source_path: Path, path: Path) -> None:
                 target.mux(packet)
 
 
-def test_lift_decodes_a_video_before_it_imports_torch(tmp_path: Path) -> None:
-    """PyTorch takes seconds; a detector that ends the program sees that it is not there yet."""
+def test_lift_decodes_a_video_before_it_imports_torch_and_scipy(tmp_path: Path) -> None:
+    """They take seconds; a detector that ends the program sees that they are not there yet."""
     video = write_video(tmp_path / "a.mkv", [drawn()] * 3)
     program = """
 import sys
@@ -163,7 +163,7 @@ from actionpose.video import detectors
 
 class Ends:
     def detect(self, image):
-        sys.exit(7 if "torch" in sys.modules else 5)
+        sys.exit(7 if {"torch", "scipy"} & sys.modules.keys() else 5)
 
     def close(self):
         pass
