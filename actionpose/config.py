@@ -287,12 +287,20 @@ class PretrainConfig(RunConfig):
     loss_weights: dict[Literal["position", "velocity", "scale", "alignment"], float] = field(
         default_factory=lambda: dict(position=1.0, velocity=20.0, scale=0.0, alignment=1.0)
     )
-    """Weights of the losses; one that is left out has 0. Without alignment there is no text.
-    (MotionBERT)"""
+    """Weights of the losses; one that is left out has 0. Without alignment there is no text. With
+    alignment alone, an embedding of its own (`model.embedding_depth`) is trained, and lifting stays
+    as it is in `init`. (MotionBERT)"""
     text: TextConfig = TextConfig()
     data: PretrainDataConfig = PretrainDataConfig()
     alignment: AlignmentConfig = AlignmentConfig()
     training: PretrainTrainingConfig = PretrainTrainingConfig()
+
+    @property
+    def freezes_lifting(self) -> bool:
+        """Whether the embedding alone is trained."""
+        trained = {name for name, weight in self.loss_weights.items() if weight}
+        own = self.model.class_token and self.model.embedding_depth > 0
+        return own and self.init is not None and trained == {"alignment"}
 
 
 _INTRODUCTION = """\

@@ -163,6 +163,7 @@ class PoseEncoder(Backbone):
             self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, dim))
             self.pooling = PosePooling(dim, num_joints, embedding_dim, pooling_dropout)
         self.class_token = class_token
+        self.frame_step = 1  # rows of the temporal embedding from one frame to the next
         self.init_weights()
         self.heads = Heads(dim_rep) if heads else None
 
@@ -201,6 +202,27 @@ class PoseEncoder(Backbone):
         """Train the heads alone."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith("heads."))
+
+    def freeze_lifting(self, frames: int, temporal_stride: int) -> None:
+        """Train the embedding alone.
+
+        Args:
+            frames, temporal_stride: of the clips to come, whose frames keep the rows of the
+                temporal embedding that they have in a clip without a stride.
+
+        Raises:
+            UserError: the clips are too long.
+        """
+        assert not self.token_in_backbone  # lifting would depend on it
+        if (length := (frames - 1) * temporal_stride + 1) > self.max_frames:
+            raise UserError(
+                f"to train the embedding alone, clips must not extend over more than "
+                f"model.max_frames ({self.max_frames}): lower data.frames or "
+                f"data.temporal_stride, which make {length}"
+            )
+        self.frame_step = temporal_stride
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith(self.embedding_parameter_prefixes()))
 
     def freeze_embedding(self) -> None:
         """Exclude from training what only the embedding uses, if no loss uses the embedding."""
@@ -256,7 +278,8 @@ class PoseEncoder(Backbone):
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
         """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first."""
         with autocast_disabled(keypoints):
-            x = self.joints_embed(keypoints) + self.temp_embed[:, : keypoints.shape[1]]
+            x = self.joints_embed(keypoints)
+            x = x + self.temp_embed[:, :: self.frame_step][:, : keypoints.shape[1]]
             x = x + self.pos_embed
         return self._prepend_token(x) if self.token_in_backbone else x
 

@@ -112,6 +112,12 @@ class BackboneEncoder(nn.Module):
         """
         raise UserError("model.heads needs model.backbone dstformer")
 
+    def freeze_lifting(self, frames: int, temporal_stride: int) -> None:
+        """Train the embedding alone; see `PoseEncoder.freeze_lifting`."""
+        assert not self.token_in_backbone  # lifting would depend on it
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith(self.embedding_parameter_prefixes()))
+
     def freeze_embedding(self) -> None:
         """Exclude from training what only the embedding uses, if no loss uses the embedding."""
         for name, parameter in self.named_parameters():

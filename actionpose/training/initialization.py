@@ -39,7 +39,8 @@ def start_encoder(
     apply_fusion(encoder, config.training)
     resume = run_folder.last_checkpoint(run, to_dict(config))
     if config.init and not resume:
-        frames = None if config.model.heads else config.data.frames  # heads leave all else as it is
+        kept = isinstance(config, PretrainConfig) and config.freezes_lifting
+        frames = None if kept or config.model.heads else config.data.frames
         initialize(encoder, config.init, config.init_ignore, frames=frames)
     return encoder, resume
 

@@ -18,7 +18,7 @@ _BATCH = 256  # labels whose features are computed at once
 class MotionTextOutput(NamedTuple):
     """What both encoders return for a batch."""
 
-    pose: Tensor  # (B, T, J, 3)
+    pose: Tensor | None  # (B, T, J, 3); None where the model does not lift
     motion: Tensor | None  # (B, E) unit vectors; None without a text encoder
     text: Tensor | None  # (B, K + 1, E) unit vectors, of each clip's candidates
 
@@ -29,11 +29,15 @@ class MotionTextModel(nn.Module):
     Args:
         labels: the vocabulary, whose rows a batch's `candidates` are. Each that occurs in a batch
             is encoded once.
+        lift: compute the poses, which the embedding alone does without.
     """
 
-    def __init__(self, pose: Encoder, text: TextEncoder | None, labels: list[str]):
+    def __init__(
+        self, pose: Encoder, text: TextEncoder | None, labels: list[str], *, lift: bool = True
+    ):
         super().__init__()
         self.pose = pose
+        self.lift = lift
         self.text = text
         self.labels = labels
         self.num_truncated = 0
@@ -78,7 +82,10 @@ class MotionTextModel(nn.Module):
             valid: (B, T) bool, False on padding.
             candidates: (B, K + 1) rows of the vocabulary.
         """
-        pose, embedding, _ = self.pose(keypoints, valid, embed=self.text is not None)
+        if self.lift:
+            pose, embedding, _ = self.pose(keypoints, valid, embed=self.text is not None)
+        else:
+            pose, embedding = None, self.pose.embed_motion(keypoints, valid)
         if self.text is None or embedding is None:
             return MotionTextOutput(pose, None, None)
         motion = F.normalize(embedding.float(), dim=-1)

@@ -14,6 +14,7 @@ from actionpose import checkpoint, model_hub
 from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig
 from actionpose.datasets.loading import WeightedCorpora, open_corpora
 from actionpose.datasets.motion_text import MotionTextBatches
+from actionpose.models import Encoder
 from actionpose.models.text_encoder import COLLAPSED, TextEncoder, spread
 from actionpose.training import loop, run_folder
 from actionpose.training.contrastive import alignment
@@ -35,7 +36,7 @@ def compute_losses(
     valid = batch["valid"]
     mask = None if bool(valid.all()) else valid
     out: MotionTextOutput = model(batch["keypoints"], mask, batch["candidates"])
-    losses = lifting_losses(out.pose, batch)
+    losses = {} if out.pose is None else lifting_losses(out.pose, batch)
     if out.motion is not None and out.text is not None:
         losses["alignment"] = alignment(
             out.motion, out.text, batch["candidates"], batch["positives"], config
@@ -65,8 +66,9 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
     encoder, resume = start_encoder(config, run)
     if not aligned:
         encoder.freeze_embedding()
+    kept = _freeze_lifting(encoder, config, resume) if config.freezes_lifting else {}
     text = _text_encoder(config, resume) if aligned else None
-    model = MotionTextModel(encoder, text, batches.labels)
+    model = MotionTextModel(encoder, text, batches.labels, lift=not config.freezes_lifting)
     report: dict[str, Any] = {"spans": len(batches.spans), "labels": len(batches.labels)}
     if text is not None:
         text.to(accelerator.device)
@@ -94,6 +96,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         run_folder.metadata("pretrain", config, corpora),
         validate=(lambda: validation.scores(model)) if validation else None,
         write_extras=write_text,
+        kept=kept,
         rate_factor=lambda name: TEXT_RATE_FACTOR if "text." in name else 1.0,
         shared_parameters=encoder.shared_parameters(),
         report=report,
@@ -108,6 +111,16 @@ def clips_per_epoch(config: PretrainConfig) -> int:
         UserError: see `pretrain`.
     """
     return len(_batches(config, open_corpora(config.data.corpora)).spans)
+
+
+def _freeze_lifting(
+    encoder: Encoder, config: PretrainConfig, resume: Path | None
+) -> dict[str, Any]:
+    """Entries of the metadata that stay as lifting does: its clips may be longer than these."""
+    assert config.init is not None
+    encoder.freeze_lifting(config.data.frames, config.data.temporal_stride)
+    _, meta = checkpoint.load(resume or model_hub.find(config.init))
+    return {key: meta[key] for key in ("frames", "fps")}
 
 
 def _is_aligned(config: PretrainConfig) -> bool:

@@ -113,10 +113,12 @@ class MotionTextValidation:
     """The scores of pretraining: retrieval both ways, and errors with and without masks.
 
     Retrieval reads whole clips with detector noise; its labels are all that the held-out spans
-    have. Masks are those of training; their error is that of the hidden joints alone.
+    have. Masks are those of training; their error is that of the hidden joints alone. A model that
+    does not lift has no errors, and `val_alignment` first: the cross-entropy of the true labels.
     """
 
-    def __init__(self, batches: MotionTextBatches):
+    def __init__(self, batches: MotionTextBatches, temperature: float):
+        self.temperature = temperature
         numbers = np.linspace(0, len(batches.spans) - 1, min(VAL_CLIPS, len(batches.spans)))
         self.clean = self._draw(batches.with_config(replace(batches.config, masks={})), numbers)
         self.masked = self._draw(batches, numbers)
@@ -138,7 +140,7 @@ class MotionTextValidation:
         batches = MotionTextBatches(
             corpora, data, batch_size=1, seed=0, split="val", need_texts=False,
         )  # fmt: skip
-        return cls(batches)
+        return cls(batches, config.alignment.temperature)
 
     @staticmethod
     def _draw(batches: MotionTextBatches, numbers: Any) -> list[dict[str, Any]]:
@@ -154,10 +156,8 @@ class MotionTextValidation:
         model.eval()
         device = next(model.pose.parameters()).device
         found, motions = {}, []
-        for name, batches in {
-            "val_mpjpe_mm": self.clean,
-            "val_hidden_mpjpe_mm": self.masked,
-        }.items():
+        lifted = {"val_mpjpe_mm": self.clean, "val_hidden_mpjpe_mm": self.masked}
+        for name, batches in lifted.items() if model.lift else ():
             errors = []
             for batch in batches:
                 valid = batch["valid"]
@@ -172,7 +172,14 @@ class MotionTextValidation:
             flat = torch.cat(errors)
             if len(flat):
                 found[name] = float(flat.mean())
+        for batch in self.clean if not model.lift else ():
+            keypoints, valid = batch["keypoints"].to(device), batch["valid"].to(device)
+            motions.append(model.pose.embed_motion(keypoints, valid).float().cpu())
         if model.text is not None and self.labels:
             similarity = F.normalize(torch.cat(motions), dim=-1) @ model.text.encode(self.labels).T
+            if not model.lift:
+                log_s = (similarity / self.temperature).log_softmax(dim=1)
+                true = log_s.masked_fill(~self.holds, -torch.inf).logsumexp(dim=1)
+                found["val_alignment"] = float(-true[self.holds.any(dim=1)].mean())
             found |= {f"val_{k}": v for k, v in recalls(similarity, self.holds).items()}
         return found

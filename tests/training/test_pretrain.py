@@ -290,6 +290,36 @@ def test_pretrain_continues_with_the_text_encoder_of_init(
     assert not torch.allclose(drawn, trained, atol=0.1)
 
 
+def test_alignment_alone_trains_the_embedding_of_subsampled_clips(
+    tiny_pretraining: PretrainConfig, tmp_path: Path
+) -> None:
+    """Of a model that was trained without a stride; resumed, it is the same."""
+    sizes = replace(tiny_pretraining.model, embedding_depth=1)
+    begun = pretrain(replace(tiny_pretraining, model=sizes), tmp_path / "long", quiet=True)
+    config = replace(
+        changed(tiny_pretraining, save_every=3),
+        model=sizes,
+        init=begun.checkpoint,
+        loss_weights={"alignment": 1.0},
+        data=replace(tiny_pretraining.data, frames=3, temporal_stride=4),
+    )
+    with pytest.raises(UserError, match=r"data\.temporal_stride, which make 29$"):
+        longer = replace(config.data, temporal_stride=14)
+        pretrain(replace(config, data=longer), tmp_path / "whole", quiet=True)
+    whole = pretrain(config, tmp_path / "whole", quiet=True)
+    parted = tmp_path / "parted"
+    assert pretrain(changed(config, max_minutes=0.0), parted, quiet=True).step == 1
+    resumed = pretrain(config, parted, quiet=True)
+    before, old = checkpoint.load(begun.checkpoint)
+    after, meta = checkpoint.load(whole.checkpoint)
+    assert_same(checkpoint.load(resumed.checkpoint)[0], after)
+    assert (meta["frames"], meta["fps"]) == (old["frames"], old["fps"])
+    assert meta["val_alignment"] > 0 and "val_mpjpe_mm" not in meta
+    own = build_encoder(**asdict(sizes)).embedding_parameter_prefixes()
+    for name, value in after.items():
+        assert torch.equal(value, before[name]) != name.startswith(own), name
+
+
 # ---- recipes
 
 RECIPES = Path(__file__).parents[2] / "recipes"
