@@ -68,6 +68,7 @@ class _Meta(Checked):
     frames: Annotated[int, Interval(ge=1, le=100_000)] = 1
     fps: Annotated[float, Interval(ge=1, le=1000)] | None = None
     normalization: Literal["image", "box"] = "image"
+    embedding_stride: Annotated[int, Interval(ge=1, le=1000)] = 1
     rejection_threshold: Annotated[float, Interval(ge=-1, le=1)] = 0.0
     confidence_weights: tuple[float, float, float] | None = None
     error_bars: ErrorBars = ErrorBars()
@@ -289,6 +290,7 @@ def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{folder / META} has no settings of a model: {error}") from error
     load_by_name(encoder, weights, str(folder))
+    encoder.embedding_stride = meta.get("embedding_stride", 1)
     return encoder.eval(), meta
 
 

@@ -163,7 +163,7 @@ class PoseEncoder(Backbone):
             self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, dim))
             self.pooling = PosePooling(dim, num_joints, embedding_dim, pooling_dropout)
         self.class_token = class_token
-        self.frame_step = 1  # rows of the temporal embedding from one frame to the next
+        self.embedding_stride = 1  # the embedding reads every so many frames
         self.init_weights()
         self.heads = Heads(dim_rep) if heads else None
 
@@ -204,11 +204,10 @@ class PoseEncoder(Backbone):
             parameter.requires_grad_(name.startswith("heads."))
 
     def freeze_lifting(self, frames: int, temporal_stride: int) -> None:
-        """Train the embedding alone.
+        """Train the embedding alone, with a stride that becomes its own.
 
         Args:
-            frames, temporal_stride: of the clips to come, whose frames keep the rows of the
-                temporal embedding that they have in a clip without a stride.
+            frames, temporal_stride: of the clips to come.
 
         Raises:
             UserError: the clips are too long.
@@ -220,7 +219,7 @@ class PoseEncoder(Backbone):
                 f"model.max_frames ({self.max_frames}): lower data.frames or "
                 f"data.temporal_stride, which make {length}"
             )
-        self.frame_step = temporal_stride
+        self.embedding_stride = temporal_stride
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(self.embedding_parameter_prefixes()))
 
@@ -275,12 +274,15 @@ class PoseEncoder(Backbone):
             if name.startswith(branch)
         }
 
-    def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first."""
+    def embed(self, keypoints: Tensor, valid: Tensor | None = None, *, stride: int = 1) -> Tensor:
+        """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first.
+
+        Frames of clips with a stride have the rows of the temporal embedding of frames that lie so
+        far apart.
+        """
         with autocast_disabled(keypoints):
-            x = self.joints_embed(keypoints)
-            x = x + self.temp_embed[:, :: self.frame_step][:, : keypoints.shape[1]]
-            x = x + self.pos_embed
+            rows = self.temp_embed[:, ::stride][:, : keypoints.shape[1]]
+            x = self.joints_embed(keypoints) + rows + self.pos_embed
         return self._prepend_token(x) if self.token_in_backbone else x
 
     def _prepend_token(self, x: Tensor) -> Tensor:
@@ -333,7 +335,11 @@ class PoseEncoder(Backbone):
         Raises:
             UserError: another number of joints or channels, or more frames than `max_frames`.
         """
-        x, embedding = self._backbone(keypoints, valid, self.depth, embed and self.class_token)
+        embed = embed and self.class_token
+        apart = embed and self.embedding_stride > 1
+        x, embedding = self._backbone(keypoints, valid, self.depth, embed and not apart)
+        if apart:
+            embedding = self.embed_motion(keypoints, valid)
         representation, pose = self._lift(x)
         if self.heads is None:
             return PoseOutput(pose, embedding)
@@ -345,10 +351,18 @@ class PoseEncoder(Backbone):
         """The embedding of `forward`, without the layers that only lifting needs."""
         if not self.class_token:
             return None
-        return self._backbone(keypoints, valid, self.middle_layer, True)[1]
+        valid = None if valid is None else valid[:, :: self.embedding_stride]
+        return self.embed_subsampled(keypoints[:, :: self.embedding_stride], valid)
+
+    def embed_subsampled(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
+        """The embedding (B, E) of clips that have only the frames it reads."""
+        stride = self.embedding_stride
+        embedding = self._backbone(keypoints, valid, self.middle_layer, True, stride)[1]
+        assert embedding is not None
+        return embedding
 
     def _backbone(
-        self, keypoints: Tensor, valid: Tensor | None, layers: int, embed: bool
+        self, keypoints: Tensor, valid: Tensor | None, layers: int, embed: bool, stride: int = 1
     ) -> tuple[Tensor, Tensor | None]:
         """The tokens (B, T, J, D) after `layers` pairs, and the embedding."""
         if self.heads is not None and keypoints.shape[2] == BODY + NUM_FEET:
@@ -361,7 +375,7 @@ class PoseEncoder(Backbone):
             )
         token_mask = self._mask(valid, token=True)
         mask = token_mask if self.token_in_backbone else self._mask(valid)
-        x, embedding = self.embed(keypoints), None
+        x, embedding = self.embed(keypoints, stride=stride), None
         for layer in range(layers):
             x = self.pair(layer, x, mask)
             if embed and layer + 1 == self.middle_layer:

@@ -79,6 +79,7 @@ class BackboneEncoder(nn.Module):
         self.depth, self.max_frames = backbone.depth, backbone.frames
         self.num_joints, self.heads = backbone.num_joints, None  # heads read a DSTformer
         self.class_token, self.middle_layer = class_token, middle_layer
+        self.embedding_stride = 1  # the embedding reads every so many frames
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(not any(part in name for part in backbone.unused))
         if backbone.channels == "xy":
@@ -115,6 +116,7 @@ class BackboneEncoder(nn.Module):
     def freeze_lifting(self, frames: int, temporal_stride: int) -> None:
         """Train the embedding alone; see `PoseEncoder.freeze_lifting`."""
         assert not self.token_in_backbone  # lifting would depend on it
+        self.embedding_stride = temporal_stride
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(self.embedding_parameter_prefixes()))
 
@@ -158,15 +160,18 @@ class BackboneEncoder(nn.Module):
         Raises:
             UserError: see `Backbone.check`.
         """
+        given = valid
         clips, valid = self._without_gaps(keypoints, valid)
         if margins:
             return PoseOutput(self._lift(self._run(clips, valid, self.depth, False)[0]), None)
         embed = embed and self.class_token
         frames, needed = clips.shape[1], self.backbone.frames
+        apart = embed and (self.backbone.center_only or self.embedding_stride > 1)
+        embedding = self.embed_motion(keypoints, given) if apart else None
         if not self.backbone.center_only:
-            state, embedding = self._run(*self._fitting(clips, valid), self.depth, embed)
-            return PoseOutput(self._lift(state)[:, :frames], embedding)
-        embedding = self._embedding(clips, valid) if embed else None
+            embed = embed and not apart
+            state, found = self._run(*self._fitting(clips, valid), self.depth, embed)
+            return PoseOutput(self._lift(state)[:, :frames], embedding if apart else found)
         centers, offsets = (torch.arange(n, device=clips.device) for n in (frames, needed))
         around = (centers[:, None] + offsets - needed // 2).clamp(0, frames - 1)
         windows = clips[:, around].flatten(0, 1)  # (B * T, frames, J, C)
@@ -177,10 +182,15 @@ class BackboneEncoder(nn.Module):
         """The embedding of `forward`, without the stages that only lifting needs."""
         if not self.class_token:
             return None
-        return self._embedding(*self._without_gaps(keypoints, valid))
+        valid = None if valid is None else valid[:, :: self.embedding_stride]
+        return self.embed_subsampled(keypoints[:, :: self.embedding_stride], valid)
 
-    def _embedding(self, clips: Tensor, valid: Tensor | None) -> Tensor | None:
-        return self._run(*self._fitting(clips, valid), self.middle_layer, True)[1]
+    def embed_subsampled(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
+        """The embedding (B, E) of clips that have only the frames it reads."""
+        clips = self._fitting(*self._without_gaps(keypoints, valid))
+        embedding = self._run(*clips, self.middle_layer, True)[1]
+        assert embedding is not None
+        return embedding
 
     def _without_gaps(
         self, keypoints: Tensor, valid: Tensor | None

@@ -38,7 +38,9 @@ def start_encoder(
     encoder = build_encoder(**asdict(config.model))
     apply_fusion(encoder, config.training)
     resume = run_folder.last_checkpoint(run, to_dict(config))
-    if config.init and not resume:
+    if resume:
+        encoder.embedding_stride = load(resume)[1].get("embedding_stride", 1)
+    elif config.init:
         kept = isinstance(config, PretrainConfig) and config.freezes_lifting
         frames = None if kept or config.model.heads else config.data.frames
         initialize(encoder, config.init, config.init_ignore, frames=frames)
@@ -81,6 +83,7 @@ def initialize(
         UserError: no such weights, or names or shapes that do not fit.
     """
     weights, meta = load(model_hub.find(source))
+    encoder.embedding_stride = meta.get("embedding_stride", 1)
     if encoder.heads is None:
         weights = {name: value for name, value in weights.items() if not name.startswith("heads.")}
     trained_frames = meta.get("frames")

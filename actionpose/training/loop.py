@@ -231,7 +231,7 @@ def fit(
                         run,
                         step,
                         task.encoder,
-                        {**task.metadata, **task.kept, **scores},
+                        {**task.metadata, **task.kept, **_stride_of(task.encoder), **scores},
                         {"optimizer": optimizer.state_dict()},
                         write_extras=task.write_extras,
                     )
@@ -248,6 +248,12 @@ def fit(
         end["minutes_of_this_call"] = round(clock.minutes(), 2)
         write_json(run / "report.json", {**end, **task.report, "scores": scores, "best": best})
     return Outcome(step, status, folder or run / "checkpoints" / f"{step:07d}")
+
+
+def _stride_of(encoder: Encoder) -> dict[str, int]:
+    """That of the embedding, for the metadata; empty without one."""
+    stride = encoder.embedding_stride
+    return {"embedding_stride": stride} if stride > 1 else {}
 
 
 class _Clock:

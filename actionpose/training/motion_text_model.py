@@ -85,7 +85,7 @@ class MotionTextModel(nn.Module):
         if self.lift:
             pose, embedding, _ = self.pose(keypoints, valid, embed=self.text is not None)
         else:
-            pose, embedding = None, self.pose.embed_motion(keypoints, valid)
+            pose, embedding = None, self.pose.embed_subsampled(keypoints, valid)
         if self.text is None or embedding is None:
             return MotionTextOutput(pose, None, None)
         motion = F.normalize(embedding.float(), dim=-1)

@@ -174,7 +174,7 @@ class MotionTextValidation:
                 found[name] = float(flat.mean())
         for batch in self.clean if not model.lift else ():
             keypoints, valid = batch["keypoints"].to(device), batch["valid"].to(device)
-            motions.append(model.pose.embed_motion(keypoints, valid).float().cpu())
+            motions.append(model.pose.embed_subsampled(keypoints, valid).float().cpu())
         if model.text is not None and self.labels:
             similarity = F.normalize(torch.cat(motions), dim=-1) @ model.text.encode(self.labels).T
             if not model.lift:

@@ -136,6 +136,27 @@ def test_embedding_branch_leaves_lifting_alone() -> None:
         assert torch.equal(encoder.embed_motion(keypoints, valid), above.embedding)
 
 
+def test_embedding_stride_reads_some_frames_at_their_rows() -> None:
+    encoder = small(embedding_depth=2)
+    keypoints = keypoints_of(2, 8)
+    valid = torch.ones(2, 8, dtype=torch.bool)
+    valid[1, 6:] = False
+    with torch.no_grad():
+        every = encoder(keypoints, valid)
+        encoder.embedding_stride = 3
+        found = encoder(keypoints, valid)
+        assert torch.equal(found.pose, every.pose)
+        assert not torch.allclose(found.embedding, every.embedding)
+        assert torch.equal(encoder.embed_motion(keypoints, valid), found.embedding)
+        unread = keypoints.clone()
+        unread[:, [1, 2, 4, 5, 7]] = 9.0
+        assert torch.equal(encoder.embed_motion(unread, valid), found.embedding)
+        subsampled = encoder.embed_subsampled(keypoints[:, ::3], valid[:, ::3])
+        assert torch.equal(subsampled, found.embedding)
+        encoder.temp_embed[:, 3] += 1  # of the second frame that is read
+        assert not torch.allclose(encoder.embed_motion(keypoints, valid), found.embedding)
+
+
 @EACH_FORM
 def test_encoder_poses_are_the_same_without_embedding(form: dict[str, Any]) -> None:
     encoder = small(**form)

@@ -51,6 +51,20 @@ def test_encoder_lifts_and_embeds_any_clip(name: str, frames: int) -> None:
 
 
 @EVERY
+def test_embedding_stride_reads_some_frames(name: str) -> None:
+    encoder = build(name, **EMBEDDING)
+    valid = torch.ones(2, 9, dtype=torch.bool)
+    valid[1, 6:] = False
+    with torch.no_grad():
+        pose, _, _ = encoder(clip(), valid)
+        short = encoder.embed_motion(clip()[:, ::3], valid[:, ::3])
+        encoder.embedding_stride = 3
+        found = encoder(clip(), valid)
+        assert torch.equal(found.pose, pose) and torch.equal(found.embedding, short)
+        assert torch.equal(encoder.embed_motion(clip(), valid), short)
+
+
+@EVERY
 def test_padding_changes_nothing(name: str) -> None:
     encoder = build(name, **EMBEDDING)
     valid = torch.ones(2, 9, dtype=torch.bool)

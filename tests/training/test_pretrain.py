@@ -318,6 +318,10 @@ def test_alignment_alone_trains_the_embedding_of_subsampled_clips(
     own = build_encoder(**asdict(sizes)).embedding_parameter_prefixes()
     for name, value in after.items():
         assert torch.equal(value, before[name]) != name.startswith(own), name
+    assert checkpoint.load_encoder(whole.checkpoint)[0].embedding_stride == 4
+    goes_on = replace(config, init=whole.checkpoint, loss_weights={"position": 1.0})
+    again = pretrain(changed(goes_on, max_minutes=0.0), tmp_path / "again", quiet=True).checkpoint
+    assert checkpoint.load_encoder(again)[0].embedding_stride == 4
 
 
 # ---- recipes
