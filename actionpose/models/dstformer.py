@@ -82,19 +82,36 @@ class Block(nn.Module):
 
 
 class PosePooling(nn.Module):
-    """The <POSE> token's features to one global embedding (Figure 6a)."""
+    """The <POSE> token's features to one global embedding (Figure 6a).
 
-    def __init__(self, dim: int, num_joints: int, embedding_dim: int, dropout: float):
+    Its sum over joints does the same to each of them. With `joint_pooling` "sum_and_linear" a
+    linear layer over all joints is added, in which the left hand has weights of its own.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_joints: int,
+        embedding_dim: int,
+        dropout: float,
+        joint_pooling: str = "sum",
+    ):
         super().__init__()
         self.norm_in = nn.LayerNorm(dim, eps=NORM_EPS)  # the backbone does not normalize
         self.fc = nn.Linear(dim, embedding_dim)
         self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPS)
         self.dropout = nn.Dropout(dropout)
         self.joint_weight = nn.Linear(num_joints, 1)
+        with_linear = joint_pooling == "sum_and_linear"
+        self.linear = nn.Linear(num_joints * dim, embedding_dim) if with_linear else None
 
     def forward(self, token: Tensor) -> Tensor:  # (B, J, D)
-        x = self.dropout(self.norm(F.gelu(self.fc(self.norm_in(token)))))  # (B, J, E)
-        return self.joint_weight(x.transpose(1, 2)).squeeze(-1)  # (B, E)
+        token = self.norm_in(token)
+        x = self.dropout(self.norm(F.gelu(self.fc(token))))  # (B, J, E)
+        pooled: Tensor = self.joint_weight(x.transpose(1, 2)).squeeze(-1)  # (B, E)
+        if self.linear is not None:
+            pooled = pooled + self.dropout(self.linear(token.flatten(1)))
+        return pooled
 
 
 class PoseEncoder(Backbone):
@@ -114,6 +131,7 @@ class PoseEncoder(Backbone):
         middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
         embedding_depth: pairs of the embedding's own above the middle layer. 0 is the paper.
         embedding_dim: E.
+        joint_pooling: see `PosePooling`.
         pooling_dropout: in the pooling of the embedding, while training.
 
     Raises:
@@ -135,6 +153,7 @@ class PoseEncoder(Backbone):
         middle_layer: int = 3,
         embedding_depth: int = 0,
         embedding_dim: int = 512,
+        joint_pooling: str = "sum",
         pooling_dropout: float = 0.1,
     ):
         super().__init__()
@@ -161,7 +180,9 @@ class PoseEncoder(Backbone):
         self.token_in_backbone = class_token and not embedding_depth
         if class_token:
             self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, dim))
-            self.pooling = PosePooling(dim, num_joints, embedding_dim, pooling_dropout)
+            self.pooling = PosePooling(
+                *(dim, num_joints, embedding_dim, pooling_dropout), joint_pooling
+            )
         self.class_token = class_token
         self.embedding_stride = 1  # the embedding reads every so many frames
         self.init_weights()

@@ -8,7 +8,8 @@ from helpers.parity_vectors import assert_close
 from torch import Tensor
 
 from actionpose.models.blocks import attend
-from actionpose.models.dstformer import PoseEncoder
+from actionpose.models.dstformer import PoseEncoder, PosePooling
+from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
 SIZES = {"dim": 16, "depth": 3, "num_heads": 2, "dim_rep": 16, "max_frames": 27}
@@ -155,6 +156,18 @@ def test_embedding_stride_reads_some_frames_at_their_rows() -> None:
         assert torch.equal(subsampled, found.embedding)
         encoder.temp_embed[:, 3] += 1  # of the second frame that is read
         assert not torch.allclose(encoder.embed_motion(keypoints, valid), found.embedding)
+
+
+def test_linear_pooling_tells_joints_apart() -> None:
+    """A sum with equal weights is the same for a token whose joints have changed places."""
+    token = torch.randn(2, 17, 16, generator=torch.Generator().manual_seed(0))
+    exchanged = token[:, list(H36M17.mirror)]
+    torch.manual_seed(0)
+    for kind in ("sum", "sum_and_linear"):
+        pooling = PosePooling(16, 17, 8, 0.1, kind).eval()
+        torch.nn.init.constant_(pooling.joint_weight.weight, 1 / 17)
+        same = torch.allclose(pooling(token), pooling(exchanged), atol=1e-5)
+        assert same == (kind == "sum")
 
 
 @EACH_FORM
