@@ -59,8 +59,8 @@ class ModelConfig(Settings):
     """Pairs of blocks of an embedding branch above the middle layer; 0 for none. (paper)"""
     embedding_dim: int = 512
     """Channels of the embeddings of motions and texts. (ours)"""
-    joint_pooling: Literal["sum", "sum_and_linear"] = "sum"
-    """Pooling of the joints of `<POSE>`. A linear layer tells left from right. (paper)"""
+    linear_pooling: bool = False
+    """Add a linear layer over all joints to the pooling; it tells left from right. (ours)"""
     pooling_dropout: Probability = 0.1
     """Dropout in the poolings of both embeddings, and in BERT, while training. (ours)"""
 

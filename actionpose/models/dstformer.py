@@ -84,8 +84,8 @@ class Block(nn.Module):
 class PosePooling(nn.Module):
     """The <POSE> token's features to one global embedding (Figure 6a).
 
-    Its sum over joints does the same to each of them. With `joint_pooling` "sum_and_linear" a
-    linear layer over all joints is added, in which the left hand has weights of its own.
+    Its sum over joints does the same to each of them. With `linear_pooling`, a linear layer over
+    all joints is added, in which the left hand has weights of its own.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class PosePooling(nn.Module):
         num_joints: int,
         embedding_dim: int,
         dropout: float,
-        joint_pooling: str = "sum",
+        linear_pooling: bool = False,
     ):
         super().__init__()
         self.norm_in = nn.LayerNorm(dim, eps=NORM_EPS)  # the backbone does not normalize
@@ -102,8 +102,7 @@ class PosePooling(nn.Module):
         self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPS)
         self.dropout = nn.Dropout(dropout)
         self.joint_weight = nn.Linear(num_joints, 1)
-        with_linear = joint_pooling == "sum_and_linear"
-        self.linear = nn.Linear(num_joints * dim, embedding_dim) if with_linear else None
+        self.linear = nn.Linear(num_joints * dim, embedding_dim) if linear_pooling else None
 
     def forward(self, token: Tensor) -> Tensor:  # (B, J, D)
         token = self.norm_in(token)
@@ -131,7 +130,7 @@ class PoseEncoder(Backbone):
         middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
         embedding_depth: pairs of the embedding's own above the middle layer. 0 is the paper.
         embedding_dim: E.
-        joint_pooling: see `PosePooling`.
+        linear_pooling: see `PosePooling`.
         pooling_dropout: in the pooling of the embedding, while training.
 
     Raises:
@@ -153,7 +152,7 @@ class PoseEncoder(Backbone):
         middle_layer: int = 3,
         embedding_depth: int = 0,
         embedding_dim: int = 512,
-        joint_pooling: str = "sum",
+        linear_pooling: bool = False,
         pooling_dropout: float = 0.1,
     ):
         super().__init__()
@@ -181,7 +180,7 @@ class PoseEncoder(Backbone):
         if class_token:
             self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, dim))
             self.pooling = PosePooling(
-                *(dim, num_joints, embedding_dim, pooling_dropout), joint_pooling
+                *(dim, num_joints, embedding_dim, pooling_dropout), linear_pooling
             )
         self.class_token = class_token
         self.embedding_stride = 1  # the embedding reads every so many frames

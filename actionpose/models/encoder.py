@@ -51,7 +51,7 @@ class BackboneEncoder(nn.Module):
         embedding_depth: times that a query reads the frames; 0 is a token of the backbone's own, or
             once if it has none.
         embedding_dim: E.
-        joint_pooling: see `PosePooling`.
+        linear_pooling: see `PosePooling`.
         pooling_dropout: in the pooling of the embedding, while training.
 
     Raises:
@@ -68,7 +68,7 @@ class BackboneEncoder(nn.Module):
         middle_layer: int = 3,
         embedding_depth: int = 0,
         embedding_dim: int = 512,
-        joint_pooling: str = "sum",
+        linear_pooling: bool = False,
         pooling_dropout: float = 0.1,
     ):
         super().__init__()
@@ -95,7 +95,7 @@ class BackboneEncoder(nn.Module):
                 self.readers = nn.ModuleList(
                     FrameReader(dim, num_heads, mlp_ratio) for _ in range(max(1, embedding_depth))
                 )
-            self.pooling = PosePooling(dim, joints, embedding_dim, pooling_dropout, joint_pooling)
+            self.pooling = PosePooling(dim, joints, embedding_dim, pooling_dropout, linear_pooling)
             nn.init.trunc_normal_(self.pose_token, std=0.02)
             nn.init.constant_(self.pooling.joint_weight.weight, 1 / joints)
 
