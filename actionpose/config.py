@@ -60,7 +60,7 @@ class ModelConfig(Settings):
     embedding_dim: int = 512
     """Channels of the embeddings of motions and texts. (ours)"""
     linear_pooling: bool = False
-    """Add a linear layer over all joints to the pooling; it tells left from right. (ours)"""
+    """Add a linear layer over all joints to the pooling. It tells left from right. (ours)"""
     pooling_dropout: Probability = 0.1
     """Dropout in the poolings of both embeddings, and in BERT, while training. (ours)"""
 
