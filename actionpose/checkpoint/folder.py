@@ -60,6 +60,11 @@ class _Config(Checked):
 
 
 @dataclass(frozen=True)
+class _Embedding(Checked):
+    config: _Config = _Config()
+
+
+@dataclass(frozen=True)
 class _Meta(Checked):
     """What `meta.json` says of the use of a model, as far as it says it."""
 
@@ -73,6 +78,7 @@ class _Meta(Checked):
     confidence_weights: tuple[float, float, float] | None = None
     error_bars: ErrorBars = ErrorBars()
     config: _Config = _Config()
+    embedding: _Embedding = _Embedding()
 
 
 def save(

@@ -89,7 +89,8 @@ class ActionPose:
         self.fps: float = meta["fps"]
         self.joint_convention: str = meta.get("joint_convention", "unknown")
         self.learned_detectors: list[str] = meta.get("learned_detectors", [])
-        short = meta.get("config", {}).get("data", {}).get("temporal_crop", 0)
+        trained = meta.get("embedding", meta)
+        short = trained.get("config", {}).get("data", {}).get("temporal_crop", 0)
         self.timeline_frames = max(1, self.frames // 3) if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
         self.confidence_weights: list[float] | None = meta.get("confidence_weights")

@@ -54,7 +54,8 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
         encoder.freeze_body()
         weights |= {"error": 1.0}  # nothing else trains its head
         metadata["heads"] = {key: metadata[key] for key in ("config", "data")}
-        kept = _kept_meta(resume or model_hub.find(config.init))
+        source = resume or model_hub.find(config.init)
+        kept = run_folder.kept_metadata(source, {"skeleton", "error_bars", "heads"})
     ranks = (accelerator.process_index, accelerator.num_processes)
     batches = _make_batches(config, corpora, paired, *ranks)
 
@@ -132,13 +133,6 @@ def _paired_meta(dataset: PairedDataset) -> dict[str, Any]:
         "unit_mm": dataset.unit_mm,  # millimeters in a unit of the pose; None: of the keypoints
         "data": [{"name": name, **source, "sha256": digest}],
     }
-
-
-def _kept_meta(source: Path) -> dict[str, Any]:
-    """Training heads changes nothing else of a model; what its metadata say of it holds still."""
-    _, meta = checkpoint.load(source)
-    changed = {"format", "step", "model", "skeleton", "error_bars", "heads"}
-    return {key: value for key, value in meta.items() if key not in changed}
 
 
 def _text_source(config: FinetuneConfig, resume: Path | None) -> Path | None:

@@ -14,7 +14,6 @@ from actionpose import checkpoint, model_hub
 from actionpose.config import AlignmentConfig, PretrainConfig, TextConfig
 from actionpose.datasets.loading import WeightedCorpora, open_corpora
 from actionpose.datasets.motion_text import MotionTextBatches
-from actionpose.models import Encoder
 from actionpose.models.text_encoder import COLLAPSED, TextEncoder, spread
 from actionpose.training import loop, run_folder
 from actionpose.training.contrastive import alignment
@@ -26,6 +25,14 @@ from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.yaml_config import checked
 
 SAMPLED_LABELS = 2048  # compared with each other: a matrix of all has gigabytes
+_OF_EMBEDDING = (  # entries of the metadata
+    "embedding",
+    "embedding_stride",
+    "text_from",
+    "rejection_threshold",
+    "rejection_calibrated_on",
+    "confidence_weights",
+)
 TEXT_RATE_FACTOR = 0.1  # of the text encoder's learning rate
 
 
@@ -58,7 +65,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         weights.pop("alignment", None)
     elif not config.model.class_token:
         raise UserError("alignment needs model.class_token; or set loss_weights without alignment")
-    if config.model.heads:
+    if config.model.heads and not config.freezes_lifting:
         raise UserError("model.heads are trained by finetune, on a model that pretrain made")
     corpora = open_corpora(config.data.corpora)
     accelerator = loop.start_accelerator(config.training)
@@ -66,7 +73,11 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
     encoder, resume = start_encoder(config, run)
     if not aligned:
         encoder.freeze_embedding()
-    kept = _freeze_lifting(encoder, config, resume) if config.freezes_lifting else {}
+    metadata, kept = run_folder.metadata("pretrain", config, corpora), {}
+    if config.freezes_lifting:
+        encoder.freeze_lifting(config.data.frames, config.data.temporal_stride)
+        metadata["embedding"] = {key: metadata[key] for key in ("config", "data")}
+        kept = _kept_metadata(config, resume)
     text = _text_encoder(config, resume) if aligned else None
     model = MotionTextModel(encoder, text, batches.labels, lift=not config.freezes_lifting)
     report: dict[str, Any] = {"spans": len(batches.spans), "labels": len(batches.labels)}
@@ -93,7 +104,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         max(1, len(batches.spans) // config.training.batch_size),
         lambda model, batch: compute_losses(model, batch, config.alignment),
         weights,
-        run_folder.metadata("pretrain", config, corpora),
+        metadata,
         validate=(lambda: validation.scores(model)) if validation else None,
         write_extras=write_text,
         kept=kept,
@@ -113,14 +124,16 @@ def clips_per_epoch(config: PretrainConfig) -> int:
     return len(_batches(config, open_corpora(config.data.corpora)).spans)
 
 
-def _freeze_lifting(
-    encoder: Encoder, config: PretrainConfig, resume: Path | None
-) -> dict[str, Any]:
-    """Entries of the metadata that stay as lifting does: its clips may be longer than these."""
+def _kept_metadata(config: PretrainConfig, resume: Path | None) -> dict[str, Any]:
+    """The metadata that stay as lifting does."""
     assert config.init is not None
-    encoder.freeze_lifting(config.data.frames, config.data.temporal_stride)
-    _, meta = checkpoint.load(resume or model_hub.find(config.init))
-    return {key: meta[key] for key in ("frames", "fps")}
+    kept = run_folder.kept_metadata(resume or model_hub.find(config.init), _OF_EMBEDDING)
+    if config.model.heads != ("heads" in kept):
+        raise UserError(
+            f"model.heads must be {str(not config.model.heads).lower()}, as in {config.init}, "
+            "whose heads stay as they are"
+        )
+    return kept
 
 
 def _is_aligned(config: PretrainConfig) -> bool:

@@ -8,7 +8,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +114,16 @@ def metadata(
             for corpus, _ in corpora
         ],
     }
+
+
+def kept_metadata(source: Path, changed: Collection[str]) -> dict[str, Any]:
+    """What the metadata of a checkpoint say of the parts that training leaves as they are.
+
+    Args:
+        changed: the entries that training a part of the model changes.
+    """
+    _, meta = checkpoint.load(source)
+    return {key: meta[key] for key in meta.keys() - {"format", "step", "model", *changed}}
 
 
 def environment(accelerator: Any) -> dict[str, Any]:

@@ -291,35 +291,44 @@ def test_pretrain_continues_with_the_text_encoder_of_init(
 
 
 def test_alignment_alone_trains_the_embedding_of_subsampled_clips(
-    tiny_pretraining: PretrainConfig, tmp_path: Path
+    tiny_pretraining: PretrainConfig, tiny_config: FinetuneConfig, tmp_path: Path
 ) -> None:
-    """Of a model that was trained without a stride; resumed, it is the same."""
+    """Of a model with heads that was trained without a stride; resumed, it is the same."""
     sizes = replace(tiny_pretraining.model, embedding_depth=1)
-    begun = pretrain(replace(tiny_pretraining, model=sizes), tmp_path / "long", quiet=True)
+    text = pretrain(replace(tiny_pretraining, model=sizes), tmp_path / "text", quiet=True)
+    sizes = replace(sizes, heads=True)
+    lifting = finetune(
+        replace(tiny_config, model=sizes, init=text.checkpoint), tmp_path / "heads", quiet=True
+    )
     config = replace(
         changed(tiny_pretraining, save_every=3),
         model=sizes,
-        init=begun.checkpoint,
+        init=lifting.checkpoint,
         loss_weights={"alignment": 1.0},
         data=replace(tiny_pretraining.data, frames=3, temporal_stride=4),
     )
     with pytest.raises(UserError, match=r"data\.temporal_stride, which make 29$"):
         longer = replace(config.data, temporal_stride=14)
         pretrain(replace(config, data=longer), tmp_path / "whole", quiet=True)
+    with pytest.raises(UserError, match=r"^model\.heads must be true"):
+        plain = replace(sizes, heads=False)
+        pretrain(replace(config, model=plain), tmp_path / "whole", quiet=True)
     whole = pretrain(config, tmp_path / "whole", quiet=True)
     parted = tmp_path / "parted"
     assert pretrain(changed(config, max_minutes=0.0), parted, quiet=True).step == 1
     resumed = pretrain(config, parted, quiet=True)
-    before, old = checkpoint.load(begun.checkpoint)
+    before, old = checkpoint.load(lifting.checkpoint)
     after, meta = checkpoint.load(whole.checkpoint)
     assert_same(checkpoint.load(resumed.checkpoint)[0], after)
-    assert (meta["frames"], meta["fps"]) == (old["frames"], old["fps"])
-    assert meta["val_alignment"] > 0 and "val_mpjpe_mm" not in meta
+    assert all(meta[key] == old[key] for key in ("frames", "fps", "skeleton", "config", "heads"))
+    assert meta["embedding"]["config"]["data"]["frames"] == 3
+    assert meta["val_alignment"] > 0 and meta["val_mpjpe_mm"] == old["val_mpjpe_mm"]
     own = build_encoder(**asdict(sizes)).embedding_parameter_prefixes()
     for name, value in after.items():
         assert torch.equal(value, before[name]) != name.startswith(own), name
     assert checkpoint.load_encoder(whole.checkpoint)[0].embedding_stride == 4
     goes_on = replace(config, init=whole.checkpoint, loss_weights={"position": 1.0})
+    goes_on = replace(goes_on, model=replace(sizes, heads=False))
     again = pretrain(changed(goes_on, max_minutes=0.0), tmp_path / "again", quiet=True).checkpoint
     assert checkpoint.load_encoder(again)[0].embedding_stride == 4
 
