@@ -123,7 +123,8 @@ def kept_metadata(source: Path, changed: Collection[str]) -> dict[str, Any]:
         changed: the entries that training a part of the model changes.
     """
     _, meta = checkpoint.load(source)
-    return {key: meta[key] for key in meta.keys() - {"format", "step", "model", *changed}}
+    changed = {"format", "step", "model", *changed}
+    return {key: value for key, value in meta.items() if key not in changed}
 
 
 def environment(accelerator: Any) -> dict[str, Any]:

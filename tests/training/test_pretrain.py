@@ -322,6 +322,7 @@ def test_alignment_alone_trains_the_embedding_of_subsampled_clips(
     assert_same(checkpoint.load(resumed.checkpoint)[0], after)
     assert all(meta[key] == old[key] for key in ("frames", "fps", "skeleton", "config", "heads"))
     assert meta["embedding"]["config"]["data"]["frames"] == 3
+    assert meta["data"] == old["data"] == meta["embedding"]["data"]
     assert meta["val_alignment"] > 0 and meta["val_mpjpe_mm"] == old["val_mpjpe_mm"]
     own = build_encoder(**asdict(sizes)).embedding_parameter_prefixes()
     for name, value in after.items():
