@@ -40,6 +40,7 @@ from actionpose.models.text_encoder import mirror_text, normalize_text
 from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.typing import Array, IntArray
 
+_FILLERS = {"a", "an", "do", "the"}
 _SAMPLING_POWER = {"uniform": 0.0, "square_root": -0.5, "balanced": -1.0}
 
 
@@ -125,14 +126,22 @@ class MotionTextBatches(Batches):
     def _rows_of_one_category(self, row: dict[str, int]) -> dict[int, IntArray]:
         """For rows of the vocabulary, all rows that have the same categories of the source.
 
-        A text and its mirror have the same.
+        A text and its mirror have the same. So do texts that differ by words without a meaning of
+        their own: two sources may name one action "jumping jacks" and "do jumping jacks".
         """
-        rows_of: dict[frozenset[str], set[int]] = {}
+        rows_of: dict[frozenset[str] | str, set[int]] = {}
+        for text, at in row.items():
+            words = (word for word in text.split() if word not in _FILLERS)
+            rows_of.setdefault(" ".join(words), set()).add(at)
         for span in self.spans:
             if span.categories and not self.config.shuffle_texts:
                 own = {row[span.text], row.get(mirror_text(span.text), row[span.text])}
                 rows_of.setdefault(frozenset(span.categories), set()).update(own)
-        return {own: np.array(sorted(rows)) for rows in rows_of.values() for own in rows}
+        alike: dict[int, set[int]] = {}
+        for rows in rows_of.values():
+            for number in rows if len(rows) > 1 else ():
+                alike.setdefault(number, set()).update(rows)
+        return {number: np.array(sorted(rows)) for number, rows in alike.items()}
 
     def _no_negatives(self, positives: IntArray) -> IntArray:
         """The rows that are true in a clip, and those that have the categories of one of them."""

@@ -289,6 +289,20 @@ def test_too_few_labels_lower_k_or_are_refused(annotated: Corpus, tmp_path: Path
         batches(annotated, world_size=3)
 
 
+def test_clip_negatives_differ_in_words_that_mean_something(tmp_path: Path) -> None:
+    pose = np.random.default_rng(0).random((30, 17, 3))
+    texts = ("do jumping jacks", "jumping jacks", "raise the hand", "raise a hand", "sit")
+    motions = [Motion(text, "s", "train", pose, text, [(0, 30, text, "action")]) for text in texts]
+    corpus = open_corpus(write_corpus(tmp_path / "corpus", motions, source="", license=""))
+    made = batches(corpus, PLAIN)
+    same = ({texts[0], texts[1]}, {texts[2], texts[3]})
+    for number, span in enumerate(made.spans):
+        rows = made.clip_of(number, np.random.default_rng(0))["candidates"][1:]
+        others = {made.labels[row] for row in rows}
+        assert others <= set(texts) - {span.text} and len(others) == len(rows) > 1
+        assert all(not (span.text in pair and pair & others) for pair in same)
+
+
 def test_clip_negatives_have_other_categories(tmp_path: Path) -> None:
     """Of "stroll" with the categories of "walk", neither is a negative of the other."""
     categories = {"walk": ("walk",), "stroll": ("walk",), "sit": ("sit",), "hop": ("jump",)}
