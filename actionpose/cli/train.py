@@ -71,7 +71,8 @@ def _train(
 def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
     """The recipe; if it leaves the model open, with that of the checkpoint it starts from.
 
-    Heads are left out: what they have learned of the weights is lost when these change.
+    Heads are left out, unless the recipe trains the embedding alone: what they have learned of the
+    weights is lost when these change.
     """
     given, _ = take_option(arguments, "--init")
     init = recipe.init if given is None else Path(given)
@@ -83,7 +84,10 @@ def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
         return recipe  # MotionBERT's file, or nothing that is there yet
     meta = checkpoint.load(model_hub.find(init))[1]
     try:
-        return replace(recipe, model=ModelConfig(**meta["model"] | {"heads": False}))
+        whole = replace(recipe, init=init, model=ModelConfig(**meta["model"]))
+        if isinstance(whole, PretrainConfig) and whole.freezes_lifting:
+            return whole
+        return replace(recipe, model=replace(whole.model, heads=False))
     except (KeyError, TypeError) as error:
         raise UserError(f"{init} does not say its model; give --model.dim and so on") from error
 

@@ -8,8 +8,10 @@ import pytest
 import yaml
 from helpers.command_line import call
 
+from actionpose import checkpoint
 from actionpose.config import PretrainConfig
 from actionpose.datasets.corpus import Corpus
+from actionpose.model_hub import bundled
 from actionpose.training.pretrain import pretrain
 
 OPTIONS: dict[str, Any] = {
@@ -43,6 +45,31 @@ def test_finetune_takes_the_model_of_the_checkpoint_it_starts_from(
     (meta,) = (pretrained / "checkpoints").glob("*/meta.json")
     assert config["model"]["dim"] == tiny_pretraining.model.dim == 16
     assert json.loads(meta.read_text())["model"] == config["model"]
+
+
+def test_pretrain_of_the_embedding_alone_keeps_heads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Corpus, small_bert: Path
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    settings = {
+        "init": "tiny",
+        "init_ignore": ["pooling."],
+        "loss_weights": {"alignment": 1},
+        "text": {"source": str(small_bert), "pooling": "mean"},
+        "alignment": {"negatives": "batch"},
+        "data": {"corpora": {str(corpus.folder): 1.0}, "normalization": "box"},
+    }
+    recipe.write_text(yaml.safe_dump(settings))
+    run = tmp_path / "run"
+    small = ["--data.frames", 9, "--training.epochs", 0.1, "--training.batch-size", 4]
+    given = ["--config", recipe, "--run", run, "-q", *small, "--training.device", "cpu"]
+    assert call(monkeypatch, "pretrain", *given) == 0
+    (file,) = (run / "checkpoints").glob("*/meta.json")
+    meta, old = json.loads(file.read_text()), checkpoint.load(bundled()["tiny"])[1]
+    assert meta["model"]["heads"]
+    for key in ("skeleton", "error_bars", "frames", "heads"):
+        assert meta[key] == old[key]
+    assert "rejection_threshold" not in meta
 
 
 def test_training_without_held_out_motion_says_so(
