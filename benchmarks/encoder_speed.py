@@ -21,8 +21,9 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from actionpose.models.dstformer import NORM_EPS, PoseEncoder
-from actionpose.training.loop import tune_malloc
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.models.dstformer_block import NORM_EPS
+from actionpose.training.process import tune_malloc
 
 SIZES: dict[str, dict[str, Any]] = {
     "full": {},

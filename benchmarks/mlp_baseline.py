@@ -39,7 +39,7 @@ from actionpose.datasets.lifting import LiftingBatches
 from actionpose.evaluation.open_benchmark import Predict, evaluate_open
 from actionpose.geometry.camera import box_frame, mirror
 from actionpose.skeletons import H36M17
-from actionpose.training.loop import tune_malloc
+from actionpose.training.process import tune_malloc
 from actionpose.training.stages import read_stages
 from actionpose.utils.errors import exit_codes
 from actionpose.utils.files import make_folder, write_json

@@ -31,7 +31,7 @@ from actionpose.config import PretrainDataConfig
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
 from actionpose.datasets.motion_text import MotionTextBatches
 from actionpose.datasets.synthetic.generate import dataset
-from actionpose.training.loop import tune_malloc
+from actionpose.training.process import tune_malloc
 
 RATE = 1e-3
 HEAD_WIDTH = 32

@@ -49,7 +49,8 @@ class MotionOptions:
             UserError: a step cannot be done with this result; see `postprocessing`.
         """
         from actionpose.postprocessing.bone_lengths import fix_bone_lengths
-        from actionpose.postprocessing.ground_contact import align_to_floor, lock_feet
+        from actionpose.postprocessing.floor_alignment import align_to_floor
+        from actionpose.postprocessing.foot_locking import lock_feet
         from actionpose.postprocessing.root_trajectory import estimate_trajectory, set_up_axis
         from actionpose.postprocessing.smoothing import smooth
 

@@ -21,7 +21,7 @@ from actionpose.config import FinetuneConfig, ModelConfig
 from actionpose.datasets.paired import clip_rows, open_paired
 from actionpose.experiments.tables import OurRow
 from actionpose.training.cost import TRAINING, macs
-from actionpose.training.loop import stop_requests
+from actionpose.training.process import stop_requests
 from actionpose.utils.errors import UserError
 from actionpose.utils.legacy import current_names
 from actionpose.utils.yaml_config import load_recipe

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from actionpose.postprocessing.bone_lengths import fix_bone_lengths
 from actionpose.postprocessing.common import steps, valid_frames
-from actionpose.postprocessing.ground_contact import align_to_floor
+from actionpose.postprocessing.floor_alignment import align_to_floor
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import frame_rate

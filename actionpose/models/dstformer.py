@@ -20,13 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from actionpose.models.backbone import Backbone
-from actionpose.models.blocks import MLP, Attention, autocast_disabled
+from actionpose.models.blocks import autocast_disabled
+from actionpose.models.dstformer_block import NORM_EPS, Block
 from actionpose.models.heads import BODY, NUM_FEET, Heads
-from actionpose.models.ops.fused_block import half_block, simd_width
+from actionpose.models.ops.fused_block import simd_width
+from actionpose.models.pose_pooling import PosePooling
 from actionpose.utils.errors import UserError
 
 PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # the lists that hold a pair's parts
-NORM_EPS = 1e-6  # of every LayerNorm in MotionBERT's released models; torch's default is 1e-5
 
 
 class PoseOutput(NamedTuple):
@@ -35,82 +36,6 @@ class PoseOutput(NamedTuple):
     pose: Tensor  # (B, T, J, 3) x, y, z in the units of the input's x and y
     embedding: Tensor | None  # (B, E) global motion, not normalized; None if there is none
     log_error: Tensor | None = None  # (B, T, J) as `heads.ErrorHead`; None without heads
-
-
-class Block(nn.Module):
-    """Attention and MLP over joints (`_s`), attention and MLP over frames (`_t`)."""
-
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float):
-        super().__init__()
-        self.norm1_s = nn.LayerNorm(dim, eps=NORM_EPS)
-        self.norm1_t = nn.LayerNorm(dim, eps=NORM_EPS)
-        self.attn_s = Attention(dim, num_heads)
-        self.attn_t = Attention(dim, num_heads)
-        self.norm2_s = nn.LayerNorm(dim, eps=NORM_EPS)
-        self.norm2_t = nn.LayerNorm(dim, eps=NORM_EPS)
-        self.mlp_s = MLP(dim, mlp_ratio)
-        self.mlp_t = MLP(dim, mlp_ratio)
-
-        self.fused = False
-
-    def over_joints(self, x: Tensor) -> Tensor:  # (B, T, J, D)
-        if self.fused:
-            heads = self.attn_s.num_heads
-            return half_block(x, self._parameters_of("s"), heads, None, over_frames=False)
-        shape = x.shape
-        x = x.flatten(0, 1)
-        x = x + self.attn_s(self.norm1_s(x))
-        x = x + self.mlp_s(self.norm2_s(x))
-        return x.view(shape)
-
-    def over_frames(self, x: Tensor, mask: Tensor | None) -> Tensor:  # (B, T, J, D)
-        clips, frames, joints, dim = x.shape
-        if self.fused:
-            valid = None if mask is None else mask[::joints, 0, 0]
-            heads = self.attn_t.num_heads
-            return half_block(x, self._parameters_of("t"), heads, valid, over_frames=True)
-        x = x.transpose(1, 2).flatten(0, 1)  # (B * J, T, D), one copy
-        x = x + self.attn_t(self.norm1_t(x), mask)
-        x = x + self.mlp_t(self.norm2_t(x))
-        return x.view(clips, joints, frames, dim).transpose(1, 2)
-
-    def _parameters_of(self, half: str) -> list[Tensor]:
-        """In the order that `half_block` takes them."""
-        layers = [f"norm1_{half}", f"attn_{half}.qkv", f"attn_{half}.proj"]
-        layers += [f"norm2_{half}", f"mlp_{half}.fc1", f"mlp_{half}.fc2"]
-        return [self.get_parameter(f"{at}.{name}") for at in layers for name in ("weight", "bias")]
-
-
-class PosePooling(nn.Module):
-    """The <POSE> token's features to one global embedding (Figure 6a).
-
-    Its sum over joints does the same to each of them. With `linear_pooling`, a linear layer over
-    all joints is added, in which the left hand has weights of its own.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        num_joints: int,
-        embedding_dim: int,
-        dropout: float,
-        linear_pooling: bool = False,
-    ):
-        super().__init__()
-        self.norm_in = nn.LayerNorm(dim, eps=NORM_EPS)  # the backbone does not normalize
-        self.fc = nn.Linear(dim, embedding_dim)
-        self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPS)
-        self.dropout = nn.Dropout(dropout)
-        self.joint_weight = nn.Linear(num_joints, 1)
-        self.linear = nn.Linear(num_joints * dim, embedding_dim) if linear_pooling else None
-
-    def forward(self, token: Tensor) -> Tensor:  # (B, J, D)
-        token = self.norm_in(token)
-        x = self.dropout(self.norm(F.gelu(self.fc(token))))  # (B, J, E)
-        pooled: Tensor = self.joint_weight(x.transpose(1, 2)).squeeze(-1)  # (B, E)
-        if self.linear is not None:
-            pooled = pooled + self.dropout(self.linear(token.flatten(1)))
-        return pooled
 
 
 class PoseEncoder(Backbone):

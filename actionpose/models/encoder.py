@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from actionpose.models.backbone import Backbone, State
 from actionpose.models.blocks import MLP, CrossAttention, autocast_disabled, frame_mask
 from actionpose.models.diffpose import DiffPoseRefiner
-from actionpose.models.dstformer import NORM_EPS, PoseEncoder, PoseOutput, PosePooling
+from actionpose.models.dstformer import PoseEncoder, PoseOutput
+from actionpose.models.dstformer_block import NORM_EPS
 from actionpose.models.peers import PEERS
+from actionpose.models.pose_pooling import PosePooling
 from actionpose.utils.errors import UserError
 
 

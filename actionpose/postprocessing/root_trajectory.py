@@ -103,7 +103,7 @@ def _roots(
 def set_up_axis(result: Result, up: Literal["y", "z"]) -> Result:
     """Turn to axes of which y or z points up: `Axes.Y_UP` or `Axes.Z_UP`.
 
-    Up is the camera's up, unless `ground_contact.align_to_floor` has found the floor's.
+    Up is the camera's up, unless `align_to_floor` has found the floor's.
 
     Raises:
         UserError: another letter.

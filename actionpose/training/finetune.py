@@ -14,6 +14,7 @@ from actionpose.datasets.paired_clips import PairedBatches
 from actionpose.training import loop, run_folder
 from actionpose.training.initialization import keeps_embedding, start_encoder
 from actionpose.training.losses import NO_WEIGHTS, heads_losses, lifting_losses
+from actionpose.training.process import start_accelerator
 from actionpose.training.validation import lifting_validation, paired_validation
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
@@ -38,7 +39,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
     """
     config = checked(config)
     corpora, paired = _open_data(config.data)
-    accelerator = loop.start_accelerator(config.training)
+    accelerator = start_accelerator(config.training)
     encoder, resume = start_encoder(config, run)
     encoder.freeze_embedding()
     weights, text_source = NO_WEIGHTS | config.loss_weights, _text_source(config, resume)

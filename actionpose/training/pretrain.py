@@ -20,6 +20,7 @@ from actionpose.training.contrastive import alignment
 from actionpose.training.initialization import keeps_embedding, start_encoder
 from actionpose.training.losses import NO_WEIGHTS, lifting_losses
 from actionpose.training.motion_text_model import MotionTextModel, MotionTextOutput
+from actionpose.training.process import start_accelerator
 from actionpose.training.validation import MotionTextValidation
 from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.yaml_config import checked
@@ -68,7 +69,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
     if config.model.heads and not config.freezes_lifting:
         raise UserError("model.heads are trained by finetune, on a model that pretrain made")
     corpora = open_corpora(config.data.corpora)
-    accelerator = loop.start_accelerator(config.training)
+    accelerator = start_accelerator(config.training)
     batches = _batches(config, corpora, accelerator.process_index, accelerator.num_processes)
     encoder, resume = start_encoder(config, run)
     if not aligned:

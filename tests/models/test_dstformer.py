@@ -8,7 +8,8 @@ from helpers.parity_vectors import assert_close
 from torch import Tensor
 
 from actionpose.models.blocks import attend
-from actionpose.models.dstformer import PoseEncoder, PosePooling
+from actionpose.models.dstformer import PoseEncoder
+from actionpose.models.pose_pooling import PosePooling
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 

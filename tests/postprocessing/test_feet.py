@@ -15,8 +15,10 @@ from helpers.results import (
 
 from actionpose.postprocessing.bone_lengths import bone_lengths, fix_bone_lengths
 from actionpose.postprocessing.common import positions
+from actionpose.postprocessing.floor_alignment import align_to_floor
 from actionpose.postprocessing.foot_axes import foot_axes, surface_points
-from actionpose.postprocessing.ground_contact import align_to_floor, foot_contact_mask, lock_feet
+from actionpose.postprocessing.foot_locking import lock_feet
+from actionpose.postprocessing.ground_contact import foot_contact_mask
 from actionpose.postprocessing.joint_angles import joint_angles
 from actionpose.postprocessing.skeleton_fit import fit_skeleton
 from actionpose.result import Result, RootOrigin

@@ -6,12 +6,9 @@ from helpers.results import FOCAL_PX, Array, lengths_of_bones, lifted_perfectly,
 
 from actionpose.geometry.axes import Axes
 from actionpose.postprocessing.bone_lengths import fix_bone_lengths
-from actionpose.postprocessing.ground_contact import (
-    align_to_floor,
-    detect_foot_contacts,
-    foot_contact_mask,
-    lock_feet,
-)
+from actionpose.postprocessing.floor_alignment import align_to_floor
+from actionpose.postprocessing.foot_locking import lock_feet
+from actionpose.postprocessing.ground_contact import detect_foot_contacts, foot_contact_mask
 from actionpose.postprocessing.root_trajectory import estimate_trajectory
 from actionpose.postprocessing.smoothing import smooth
 from actionpose.result import RootOrigin

@@ -21,7 +21,8 @@ from helpers.training_runs import (
 from actionpose import checkpoint
 from actionpose.config import FinetuneConfig, NoiseConfig, TrainingConfig
 from actionpose.training.finetune import finetune
-from actionpose.training.loop import learning_rate, stop_requests
+from actionpose.training.loop import learning_rate
+from actionpose.training.process import stop_requests
 from actionpose.utils.errors import UserError
 from actionpose.utils.locks import one_at_a_time
 
