@@ -59,8 +59,8 @@ class ModelConfig(Settings):
     """Pairs of blocks of an embedding branch above the middle layer; 0 for none. (paper)"""
     embedding_dim: int = 512
     """Channels of the embeddings of motions and texts. (ours)"""
-    linear_pooling: bool = False
-    """Add a linear layer over all joints to the pooling. It tells left from right. (ours)"""
+    directional_embedding: bool = False
+    """Embed sides and directions of motion by added layers. (ours)"""
     pooling_dropout: Probability = 0.1
     """Dropout in the poolings of both embeddings, and in BERT, while training. (ours)"""
 

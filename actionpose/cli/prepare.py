@@ -204,20 +204,25 @@ def _write_corpus(
 
 
 def synthetic(
-    out_dir: Corpus, num_motions: int = 4000, seed: int = 0, quiet: Quiet = False
+    out_dir: Corpus,
+    num_motions: int = 4000,
+    seed: int = 0,
+    actions: tuple[str, ...] = (),
+    quiet: Quiet = False,
 ) -> None:
     """Make a corpus of procedural motion, which needs no license.
 
     Args:
         num_motions: How many; a motion has about 110 frames.
         seed: Other seeds give other motions.
+        actions: Only these, such as turn and sidestep; by default all.
     """
     from actionpose.datasets.corpus import Motion, write_corpus
     from actionpose.datasets.synthetic.generate import dataset
 
     if num_motions < 1:
         raise UserError(f"--num-motions must be 1 or more, not {num_motions}")
-    made = progress_bar(dataset(num_motions, seed), quiet=quiet, total=num_motions)
+    made = progress_bar(dataset(num_motions, seed, actions=actions), quiet=quiet, total=num_motions)
     motions = (
         Motion(
             id=f"synthetic_{number:06d}",
@@ -230,6 +235,7 @@ def synthetic(
         for number, motion in enumerate(made)
     )
     source = f"actionpose prepare synthetic --num-motions {num_motions} --seed {seed}"
+    source += f" --actions {' '.join(actions)}" * bool(actions)
     folder = write_corpus(out_dir, motions, source=source, license="none needed: procedural")
     print(f"wrote   {folder}")
 

@@ -24,7 +24,7 @@ from actionpose.models.blocks import autocast_disabled
 from actionpose.models.dstformer_block import NORM_EPS, Block
 from actionpose.models.heads import BODY, NUM_FEET, Heads
 from actionpose.models.ops.fused_block import simd_width
-from actionpose.models.pose_pooling import PosePooling
+from actionpose.models.pose_embedding import FrameVelocity, PosePooling
 from actionpose.utils.errors import UserError
 
 PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # the lists that hold a pair's parts
@@ -55,7 +55,7 @@ class PoseEncoder(Backbone):
         middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
         embedding_depth: pairs of the embedding's own above the middle layer. 0 is the paper.
         embedding_dim: E.
-        linear_pooling: see `PosePooling`.
+        directional_embedding: see `PosePooling` and, for an embedding branch, `FrameVelocity`.
         pooling_dropout: in the pooling of the embedding, while training.
 
     Raises:
@@ -77,7 +77,7 @@ class PoseEncoder(Backbone):
         middle_layer: int = 3,
         embedding_depth: int = 0,
         embedding_dim: int = 512,
-        linear_pooling: bool = False,
+        directional_embedding: bool = False,
         pooling_dropout: float = 0.1,
     ):
         super().__init__()
@@ -105,8 +105,10 @@ class PoseEncoder(Backbone):
         if class_token:
             self.pose_token = nn.Parameter(torch.empty(1, 1, num_joints, dim))
             self.pooling = PosePooling(
-                *(dim, num_joints, embedding_dim, pooling_dropout), linear_pooling
+                *(dim, num_joints, embedding_dim, pooling_dropout), directional_embedding
             )
+        branch = class_token and not self.token_in_backbone
+        self.velocity = FrameVelocity(dim) if branch and directional_embedding else None
         self.class_token = class_token
         self.embedding_stride = 1  # the embedding reads every so many frames
         self.init_weights()
@@ -126,6 +128,8 @@ class PoseEncoder(Backbone):
         if self.class_token:
             nn.init.trunc_normal_(self.pose_token, std=0.02)
             nn.init.constant_(self.pooling.joint_weight.weight, 1 / self.num_joints)
+        if self.velocity is not None:
+            self.velocity.init_weights()
 
     def fuse(self) -> None:
         """Compute half blocks with `ops.fused_block`: the same function, faster in CPU training.
@@ -191,7 +195,12 @@ class PoseEncoder(Backbone):
     def embedding_parameter_prefixes(self) -> tuple[str, ...]:
         """Prefixes of the names that an encoder without an embedding does not have."""
         branch = range(self.depth, len(self.ts_attn))
-        return ("pose_token", "pooling.", *(f"{part}.{n}." for part in PAIR for n in branch))
+        return (
+            "pose_token",
+            "pooling.",
+            "velocity.",
+            *(f"{part}.{n}." for part in PAIR for n in branch),
+        )
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Parameters under the embedding, which alignment and lifting both train."""
@@ -324,7 +333,8 @@ class PoseEncoder(Backbone):
         for layer in range(layers):
             x = self.pair(layer, x, mask)
             if embed and layer + 1 == self.middle_layer:
-                branch = x if self.token_in_backbone else self._prepend_token(x)
+                branch = x if self.velocity is None else self.velocity(x)
+                branch = branch if self.token_in_backbone else self._prepend_token(branch)
                 for own in range(self.depth, len(self.ts_attn)):
                     branch = self.pair(own, branch, token_mask)
                 embedding = self.pooling(branch[:, 0])

@@ -15,7 +15,7 @@ from actionpose.models.diffpose import DiffPoseRefiner
 from actionpose.models.dstformer import PoseEncoder, PoseOutput
 from actionpose.models.dstformer_block import NORM_EPS
 from actionpose.models.peers import PEERS
-from actionpose.models.pose_pooling import PosePooling
+from actionpose.models.pose_embedding import FrameVelocity, PosePooling
 from actionpose.utils.errors import UserError
 
 
@@ -53,7 +53,7 @@ class BackboneEncoder(nn.Module):
         embedding_depth: times that a query reads the frames; 0 is a token of the backbone's own, or
             once if it has none.
         embedding_dim: E.
-        linear_pooling: see `PosePooling`.
+        directional_embedding: see `PosePooling` and `FrameVelocity`.
         pooling_dropout: in the pooling of the embedding, while training.
 
     Raises:
@@ -70,7 +70,7 @@ class BackboneEncoder(nn.Module):
         middle_layer: int = 3,
         embedding_depth: int = 0,
         embedding_dim: int = 512,
-        linear_pooling: bool = False,
+        directional_embedding: bool = False,
         pooling_dropout: float = 0.1,
     ):
         super().__init__()
@@ -86,6 +86,7 @@ class BackboneEncoder(nn.Module):
         self.embedding_stride = 1  # the embedding reads every so many frames
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(not any(part in name for part in backbone.unused))
+        self.velocity: FrameVelocity | None = None
         if backbone.channels == "xy":
             self.mask_token = nn.Parameter(torch.zeros(2))
         if class_token:
@@ -97,7 +98,11 @@ class BackboneEncoder(nn.Module):
                 self.readers = nn.ModuleList(
                     FrameReader(dim, num_heads, mlp_ratio) for _ in range(max(1, embedding_depth))
                 )
-            self.pooling = PosePooling(dim, joints, embedding_dim, pooling_dropout, linear_pooling)
+            self.pooling = PosePooling(
+                *(dim, joints, embedding_dim, pooling_dropout), directional_embedding
+            )
+            if directional_embedding and not self.token_in_backbone:
+                self.velocity = FrameVelocity(dim)
             nn.init.trunc_normal_(self.pose_token, std=0.02)
             nn.init.constant_(self.pooling.joint_weight.weight, 1 / joints)
 
@@ -127,13 +132,13 @@ class BackboneEncoder(nn.Module):
     def freeze_embedding(self) -> None:
         """Exclude from training what only the embedding uses, if no loss uses the embedding."""
         for name, parameter in self.named_parameters():
-            if name.startswith(("pose_token", "readers.", "pooling.")):
+            if name.startswith(("pose_token", "readers.", "velocity.", "pooling.")):
                 parameter.requires_grad_(name == "pose_token" and self.token_in_backbone)
 
     def embedding_parameter_prefixes(self) -> tuple[str, ...]:
         """Prefixes of the names that an encoder without an embedding does not have."""
         gates = (name for name, _ in self.named_parameters() if name.endswith(".token_gate"))
-        return ("pose_token", "readers.", "pooling.", *gates)
+        return ("pose_token", "readers.", "velocity.", "pooling.", *gates)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Parameters of the backbone, some of which alignment and lifting both train."""
@@ -249,6 +254,8 @@ class BackboneEncoder(nn.Module):
             return self.pooling(self.backbone.token_of(state))
         tokens = state[0] if isinstance(state, tuple) else state  # (B, T', J', D)
         clips, _, joints, _ = tokens.shape
+        if self.velocity is not None:
+            tokens = self.velocity(tokens)
         mask = None if valid is None else frame_mask(valid, joints)
         query = self.pose_token.expand(clips, -1, -1).flatten(0, 1)[:, None]  # (B * J', 1, D)
         for reader in self.readers:

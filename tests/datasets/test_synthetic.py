@@ -59,6 +59,13 @@ def test_dataset_follows_from_the_seed(motions: list[SyntheticMotion]) -> None:
     assert not np.array_equal(other.joints_m, motions[0].joints_m)
 
 
+def test_dataset_has_the_actions_asked_for() -> None:
+    made = list(dataset(4, seed=3, actions=["turn", "transition"]))
+    assert [one.action for one in made] == ["turn", "transition"] * 2
+    with pytest.raises(UserError, match="no synthetic action 'turns'; there are walk, "):
+        next(dataset(1, seed=3, actions=["turns"]))
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 def test_motion_of_every_action_is_sane(action: str) -> None:
     for seed in range(8):

@@ -40,6 +40,7 @@ def build(name: str = "dstformer", **sizes: Any) -> Encoder:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with three labels."""
     sizes = {"mlp_ratio": 2, "middle_layer": 1, "embedding_depth": 1, "embedding_dim": 8}
+    sizes |= {"directional_embedding": True}
     meta = {
         "model": SIZES | sizes,
         "frames": FRAMES,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from actionpose.models.blocks import attend
 from actionpose.models.dstformer import PoseEncoder
-from actionpose.models.pose_pooling import PosePooling
+from actionpose.models.pose_embedding import FrameVelocity, PosePooling
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
@@ -31,7 +31,9 @@ def keypoints_of(clips: int, frames: int, seed: int = 1) -> Tensor:
     return torch.rand(clips, frames, 17, 3, generator=torch.Generator().manual_seed(seed))
 
 
-FORMS = {"paper": {}, "own_pair": {"embedding_depth": 1}, "no_token": {"class_token": False}}
+DIRECTIONAL = {"embedding_depth": 1, "directional_embedding": True}
+FORMS = {"paper": {}, "own_pair": {"embedding_depth": 1}, "directional": DIRECTIONAL}
+FORMS |= {"no_token": {"class_token": False}}
 EACH_FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
@@ -159,16 +161,37 @@ def test_embedding_stride_reads_some_frames_at_their_rows() -> None:
         assert not torch.allclose(encoder.embed_motion(keypoints, valid), found.embedding)
 
 
-def test_linear_pooling_tells_joints_apart() -> None:
+def test_directional_pooling_tells_joints_apart() -> None:
     """A sum with equal weights is the same for a token whose joints have changed places."""
     token = torch.randn(2, 17, 16, generator=torch.Generator().manual_seed(0))
     exchanged = token[:, list(H36M17.mirror)]
     torch.manual_seed(0)
-    for linear in (False, True):
-        pooling = PosePooling(16, 17, 8, 0.1, linear_pooling=linear).eval()
+    for directional in (False, True):
+        pooling = PosePooling(16, 17, 8, 0.1, directional).eval()
         torch.nn.init.constant_(pooling.joint_weight.weight, 1 / 17)
         same = torch.allclose(pooling(token), pooling(exchanged), atol=1e-5)
-        assert same != linear
+        assert same != directional
+
+
+def test_directional_embedding_knows_the_order_of_frames() -> None:
+    """Without a temporal embedding, only the velocity does."""
+    keypoints = keypoints_of(2, 6)
+    for directional in (False, True):
+        encoder = small(embedding_depth=1, directional_embedding=directional)
+        with torch.no_grad():
+            encoder.temp_embed.zero_()
+            forward, backward = (encoder.embed_motion(k) for k in (keypoints, keypoints.flip(1)))
+        assert torch.allclose(forward, backward, atol=1e-5) != directional
+
+
+def test_velocity_leaves_the_first_frame_and_takes_single_ones() -> None:
+    velocity = FrameVelocity(8)
+    frames = torch.randn(2, 5, 17, 8)
+    found = velocity(frames)
+    assert torch.equal(found[:, 0], frames[:, 0])
+    expected = frames[:, 3] + velocity.linear(frames[:, 3] - frames[:, 2])
+    assert_close(found[:, 3], expected, 1e-5)
+    assert torch.equal(velocity(frames[:, :1]), frames[:, :1])
 
 
 @EACH_FORM

@@ -17,6 +17,7 @@ from actionpose.utils.errors import UserError
 SIZES = {"dim": 16, "depth": 2, "num_heads": 2, "dim_rep": 16, "max_frames": 9}
 EMBEDDING = {"class_token": True, "middle_layer": 1, "embedding_dim": 8}
 BACKBONES = [name for name in get_args(config.Backbone) if name != "dstformer"]
+READER = ("readers", "velocity")  # names of parameters of the embedding alone
 CARRIES = ("mixste", "stcformer", "ktpformer", "tcpformer", "pstmo")
 EVERY = pytest.mark.parametrize("name", BACKBONES)
 
@@ -98,7 +99,8 @@ def test_missing_joints_are_learned_and_official_weights_exact(name: str) -> Non
 @pytest.mark.parametrize("depth", [0, 1])
 def test_embedding_reads_all_frames_and_leaves_poses_alone(name: str, depth: int) -> None:
     """A token of the backbone's own, too, until its gates are trained."""
-    encoder, plain = build(name, **EMBEDDING, embedding_depth=depth), build(name)
+    sizes = EMBEDDING | {"embedding_depth": depth, "directional_embedding": depth > 0}
+    encoder, plain = build(name, **sizes), build(name)
     plain.load_state_dict(encoder.state_dict(), strict=False)
     changed = clip()
     changed[:, 8] += 0.5
@@ -107,7 +109,9 @@ def test_embedding_reads_all_frames_and_leaves_poses_alone(name: str, depth: int
         torch.testing.assert_close(before.pose, plain(clip()).pose, rtol=0, atol=2e-6)
         assert not torch.allclose(before.embedding, encoder(changed).embedding, atol=1e-7)
     encoder(clip()).embedding.sum().backward()
-    assert all(p.grad is not None for key, p in encoder.named_parameters() if "readers" in key)
+    assert all(
+        p.grad is not None for key, p in encoder.named_parameters() if key.startswith(READER)
+    )
     assert encoder.token_in_backbone == (name in CARRIES and not depth)
     if encoder.token_in_backbone:
         with torch.no_grad():

@@ -5,7 +5,7 @@ Speed, amplitude, side, posture, body and a slow noise on every joint are drawn 
 motion, so that no two are alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -238,12 +238,20 @@ def _placed(posture: Posture, turn: float, ends: list[Array]) -> Posture:
     return moved
 
 
-def dataset(num_motions: int, seed: int, fps: float = 30.0) -> Iterator[SyntheticMotion]:
-    """Motions of all actions in turn, common ones more often, and transitions between them.
+def dataset(
+    num_motions: int, seed: int, fps: float = 30.0, *, actions: Sequence[str] = ()
+) -> Iterator[SyntheticMotion]:
+    """Motions of the actions in turn. Motion i follows from seed, i and the actions.
 
-    Motion i follows from seed and i.
+    Args:
+        actions: of `ACTIONS`, and `TRANSITION` between any of them; by default all, common ones
+            more often.
+
+    Raises:
+        UserError: there is no such action.
     """
+    schedule = actions or _SCHEDULE
     for i in range(num_motions):
-        action = _SCHEDULE[i % len(_SCHEDULE)]
+        action = schedule[i % len(schedule)]
         rng = np.random.default_rng([seed, i])
         yield transition(rng, fps=fps) if action == TRANSITION else motion(action, rng, fps=fps)
