@@ -11,11 +11,12 @@ import pytest
 from safetensors.torch import load_file
 
 from actionpose import ActionPose
-from actionpose.checkpoint import load
+from actionpose.checkpoint import load, load_encoder
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.evaluation.error_bars import heads_errors, report
 from actionpose.evaluation.open_benchmark import evaluate_open
+from actionpose.evaluation.views import NUM_VIEWS, project
 from actionpose.model_hub import bundled
 
 ACTIONS = ("walk", "squat", "punch", "bow", "jump", "wave")
@@ -44,16 +45,31 @@ def test_bundled_models_keep_their_scores(name: str, sample: Path) -> None:
     assert scores == pytest.approx(SCORES[name], abs=0.2)
 
 
-def test_heads_came_to_tiny_without_a_change_of_its_body() -> None:
-    """The weights of v0.7, which had no heads, to the bit."""
+def test_embedding_came_to_tiny_without_a_change_of_its_lifting() -> None:
+    """The lifting of v0.7 and the heads of v0.8, to the bit."""
     folder = bundled()["tiny"]
     weights = load_file(folder / "weights.safetensors")
-    body = hashlib.sha256()
+    encoder, _ = load_encoder(folder)
+    lifting, heads = hashlib.sha256(), hashlib.sha256()
     for name in sorted(weights):
-        if not name.startswith("heads."):
-            body.update(name.encode() + weights[name].numpy().tobytes())
-    assert body.hexdigest().startswith("b8a7809828effbd8")
-    assert any(name.startswith("heads.") for name in weights)
+        if not name.startswith(encoder.embedding_parameter_prefixes()):
+            part = heads if name.startswith("heads.") else lifting
+            part.update(name.encode() + weights[name].numpy().tobytes())
+    assert lifting.hexdigest().startswith("d35d6e40d9444073")
+    assert heads.hexdigest().startswith("e96cf7922b090a89")
+
+
+def test_tiny_knows_which_way_people_turn() -> None:
+    """A turn, and the same one mirrored, in four views each."""
+    model = ActionPose.from_pretrained("tiny", "cpu")
+    labels = ["turn to the left", "turn to the right"]
+    texts = model.embed_text(labels)
+    made = [motion("turn", np.random.default_rng([99, n])) for n in range(6)]
+    assert {m.text for m in made} == set(labels)
+    for n, m in enumerate(made):
+        for view in range(NUM_VIEWS):
+            embedding = model.embed_motion(project(m.joints_m.astype(float), f"{n}", view, 30.0))[0]
+            assert labels[(texts @ embedding).argmax()] == m.text
 
 
 def test_bars_of_tiny_cover_what_they_state(sample: Path) -> None:
@@ -65,7 +81,9 @@ def test_bars_of_tiny_cover_what_they_state(sample: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(SCORES))
 def test_bundled_models_make_timelines_of_short_windows(name: str) -> None:
-    assert ActionPose.from_pretrained(name, "cpu").timeline_frames == 27
+    """Of 0.9 s; the last frame is one that the embedding reads."""
+    model = ActionPose.from_pretrained(name, "cpu")
+    assert model.timeline_frames == (28 if model.encoder.embedding_stride == 3 else 27)
 
 
 def test_bundled_models_have_cards_with_license_and_recipe() -> None:

@@ -91,7 +91,9 @@ class ActionPose:
         self.learned_detectors: list[str] = meta.get("learned_detectors", [])
         trained = meta.get("embedding", meta)
         short = trained.get("config", {}).get("data", {}).get("temporal_crop", 0)
-        self.timeline_frames = max(1, self.frames // 3) if short else self.frames
+        third = max(1, self.frames // 3)
+        third += (1 - third) % self.encoder.embedding_stride  # its last frame is read
+        self.timeline_frames = third if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
         self.confidence_weights: list[float] | None = meta.get("confidence_weights")
         self.error_bars = typed(ErrorBars, meta.get("error_bars", {}), "error_bars")
