@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -235,7 +236,8 @@ def synthetic(
         for number, motion in enumerate(made)
     )
     source = f"actionpose prepare synthetic --num-motions {num_motions} --seed {seed}"
-    source += f" --actions {' '.join(actions)}" * bool(actions)
+    if actions:
+        source += f" --actions {shlex.join(actions)}"
     folder = write_corpus(out_dir, motions, source=source, license="none needed: procedural")
     print(f"wrote   {folder}")
 

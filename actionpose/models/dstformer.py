@@ -333,8 +333,9 @@ class PoseEncoder(Backbone):
         for layer in range(layers):
             x = self.pair(layer, x, mask)
             if embed and layer + 1 == self.middle_layer:
-                branch = x if self.velocity is None else self.velocity(x)
-                branch = branch if self.token_in_backbone else self._prepend_token(branch)
+                branch = x
+                if not self.token_in_backbone:
+                    branch = self._prepend_token(x if self.velocity is None else self.velocity(x))
                 for own in range(self.depth, len(self.ts_attn)):
                     branch = self.pair(own, branch, token_mask)
                 embedding = self.pooling(branch[:, 0])
