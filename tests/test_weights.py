@@ -60,7 +60,7 @@ def test_embedding_came_to_tiny_without_a_change_of_its_lifting() -> None:
 
 
 def test_tiny_knows_which_way_people_turn() -> None:
-    """A turn, and the same one mirrored, in four views each."""
+    """Six people who turn, some to either side, in four views each."""
     model = ActionPose.from_pretrained("tiny", "cpu")
     labels = ["turn to the left", "turn to the right"]
     texts = model.embed_text(labels)
