@@ -1,13 +1,12 @@
 """Checkpoints: folders of weights and metadata, and official weights of other authors."""
 
+from actionpose.checkpoint.conversion import convert_peer, export_motionbert
 from actionpose.checkpoint.folder import (
     LABELS,
     META,
     TEXT,
     WEIGHTS,
-    convert_peer,
     copy_text,
-    export_motionbert,
     keep_best,
     load,
     load_encoder,

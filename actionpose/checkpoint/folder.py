@@ -25,20 +25,17 @@ from torch import Tensor, nn
 
 from actionpose.checkpoint.official import (
     load_by_name,
-    load_peer,
     motionbert_sizes,
     motionbert_weights,
 )
-from actionpose.models import Encoder, PoseEncoder, build_encoder
+from actionpose.models import Encoder, build_encoder
 from actionpose.models.heads import ErrorBars
 from actionpose.models.peers import (
-    PEERS,
     UNREADABLE,
     refusal,
-    sizes_of,
 )
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_folder, atomic_write, sha256
+from actionpose.utils.files import atomic_folder
 from actionpose.utils.json_files import Checked, parse_json, read_json, typed
 from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names, without_feet
 
@@ -101,7 +98,7 @@ def save(
     folder = run / "checkpoints" / f"{step:07d}"
     try:
         with atomic_folder(folder, replace=True) as unfinished:
-            _write(unfinished, model.state_dict(), {"step": step, **meta})
+            write_checkpoint(unfinished, model.state_dict(), {"step": step, **meta})
             torch.save(training, unfinished / "training.pt")
             if write_extras:
                 write_extras(unfinished)
@@ -113,7 +110,7 @@ def save(
     return folder
 
 
-def _write(folder: Path, weights: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
+def write_checkpoint(folder: Path, weights: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
     whole = {key: value.contiguous() for key, value in weights.items()}
     (folder / WEIGHTS).write_bytes(as_bytes(whole))
     meta = {"format": FORMAT, **meta}
@@ -134,7 +131,7 @@ def publish(checkpoint: Path, folder: Path, *, text: bool = False) -> Path:
     if text and not (checkpoint / TEXT).is_dir():
         raise UserError(f"{checkpoint} has no text encoder to publish")
     with atomic_folder(folder) as unfinished:
-        _write(unfinished, _half(weights), meta)
+        write_checkpoint(unfinished, _half(weights), meta)
         if labels:
             save_labels(unfinished, labels[0], labels[1].half())
         if text:
@@ -298,77 +295,3 @@ def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
     load_by_name(encoder, weights, str(folder))
     encoder.embedding_stride = meta.get("embedding_stride", 1)
     return encoder.eval(), meta
-
-
-def convert_peer(
-    name: str, path: Path, folder: Path, *, num_heads: int | None = None, frames: int | None = None
-) -> Path:
-    """Write official weights as a checkpoint, which `load_encoder` reads; nothing is rounded.
-
-    Args:
-        name, path, num_heads, frames: as for `load_peer`.
-
-    Raises:
-        UserError: as for `load_peer`; the folder exists; or the network takes other keypoints.
-    """
-    if name in PEERS and PEERS[name].input_skeleton != PEERS[name].skeleton:
-        raise UserError(
-            f"{name} takes keypoints of {PEERS[name].input_skeleton}, which checkpoints do not: "
-            "use load_peer"
-        )
-    network = load_peer(name, path, num_heads=num_heads, frames=frames)
-    weights, peer = network.state_dict(), PEERS[name]
-    model: dict[str, Any] = {"backbone": name, "class_token": False, "max_frames": network.frames}
-    model |= sizes_of(name, weights, str(path)) | ({"num_heads": num_heads} if num_heads else {})
-    model.pop("num_joints", None)  # 17, which is no setting
-    encoder = build_encoder(**model)
-    encoder.load_state_dict({f"backbone.{key}": v for key, v in weights.items()}, strict=False)
-    meta = {
-        "stage": "converted",
-        "model": model,
-        "skeleton": peer.skeleton,
-        "frames": network.frames,
-        "fps": PEER_FPS / peer.frame_step,
-        "frame_step": peer.frame_step,
-        "normalization": "image",
-        "unit_mm": {"m": 1000.0, "mm": 1.0, "image": None}[peer.units],
-        "license": f"{peer.license}; research only, as the data it was trained on",
-        "source": {"file": path.name, "sha256": sha256(path)},
-    }
-    with atomic_folder(folder) as unfinished:
-        _write(unfinished, encoder.state_dict(), meta)
-    return folder
-
-
-def export_motionbert(checkpoint: Path, out: Path) -> dict[str, Any]:
-    """Write the weights of lifting as a file that MotionBERT's own code loads (`model_pos`).
-
-    Embedding branch, pooling and heads are left out: MotionBERT does not compute them.
-
-    Returns:
-        The metadata of the checkpoint.
-
-    Raises:
-        UserError: the file exists, or lifting is not the function of MotionBERT's DSTformer:
-            another backbone, or frames that attend to the <POSE> token.
-    """
-    encoder, meta = load_encoder(checkpoint)
-    if not isinstance(encoder, PoseEncoder):
-        raise UserError(f"{checkpoint} is not MotionBERT's network: another backbone")
-    if encoder.token_in_backbone:
-        raise UserError(
-            f"{checkpoint} is not MotionBERT's network: its frames attend to a <POSE> token, which "
-            "DSTformer lacks, so that poses would differ; train with model.class_token false, or "
-            "with an embedding branch (model.embedding_depth)"
-        )
-    if out.exists():
-        raise UserError(f"{out} exists already: remove it, or choose another name")
-    dropped = (*encoder.embedding_parameter_prefixes(), "heads.")
-    weights = {
-        f"module.{key}": value
-        for key, value in encoder.state_dict().items()
-        if not key.startswith(dropped)
-    }
-    with atomic_write(out) as path:
-        torch.save({"model_pos": weights}, path)
-    return meta
