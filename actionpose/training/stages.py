@@ -6,7 +6,7 @@ finetune), the settings of that command that differ, and may have `based_on`, `e
 where a stage has none of its own. Dictionaries such as `data.corpora` are replaced as a whole.
 
 `base` names another recipe, beside this one, whose settings and stages hold where this one has
-none.
+none; entries of `stages` then change the stages of that name. What the base expects is left out.
 
 Stage N of the run FOLDER lies in FOLDER/N-NAME and starts from the last checkpoint of stage N - 1.
 """
@@ -34,6 +34,7 @@ _CONFIGS: dict[str, type[FinetuneConfig] | type[PretrainConfig]] = {
     "finetune": FinetuneConfig,
     "pretrain": PretrainConfig,
 }
+_EXPECTED = ("expected_minutes", "expected_score")
 _WHOLE = ("corpora", "masks", "loss_weights")  # settings that are dictionaries
 
 
@@ -122,7 +123,20 @@ def _with_base(recipe: Any, path: Path) -> Any:
     settings = read_yaml(path.parent / base)
     if not isinstance(settings, dict) or "base" in settings:
         raise UserError(f"{path}: {base} must be a recipe of its own, with no base")
-    return _merged(settings, recipe)
+    listed = settings.get("stages")
+    if not isinstance(listed, list) or not all(isinstance(stage, dict) for stage in listed):
+        raise UserError(f"{path}: {base} has no list of stages")
+    stages = {
+        stage.get("name"): {key: stage[key] for key in stage if key not in _EXPECTED}
+        for stage in listed
+    }
+    for change in recipe.pop("stages", []):
+        name = change.get("name") if isinstance(change, dict) else change
+        if name not in stages:
+            known = ", ".join(map(str, stages))
+            raise UserError(f"{path}: {base} has no stage {name!r} to change; it has {known}")
+        stages[name] = _merged(stages[name], change)
+    return _merged(settings, recipe) | {"stages": list(stages.values())}
 
 
 def _check(

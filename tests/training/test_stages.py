@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -223,19 +224,43 @@ def test_train_refuses_bad_recipes_in_one_sentence(
 
 def test_recipe_takes_what_it_lacks_from_its_base(recipe: Recipe, tmp_path: Path) -> None:
     write(recipe, tmp_path / "base.yaml")
+    write({"stages": 3}, tmp_path / "no_stages.yaml")
     own = write({"base": "base.yaml", "model": {"dim": 32}}, tmp_path / "own.yaml")
     model = {**recipe["model"], "dim": 32}
     whole = write({**recipe, "model": model}, tmp_path / "whole.yaml")
     found = stages.read_stages(own, tmp_path / "run")
-    assert found == stages.read_stages(whole, tmp_path / "run")
+    expected = stages.read_stages(whole, tmp_path / "run")
+    assert [stage.config for stage in found] == [stage.config for stage in expected]
     assert [stage.config.model.dim for stage in found] == [32, 32, 32]
+    # what the base takes and reaches says nothing of other settings
+    assert not any(stage.info.expected_score or stage.info.expected_minutes for stage in found)
     for base, message in (
         ("own.yaml", "own.yaml must be a recipe of its own, with no base"),
         ("nothing.yaml", "cannot read the recipe .*nothing.yaml"),
         (3, "base must be the name of a recipe, not 3"),
+        ("no_stages.yaml", "no_stages.yaml has no list of stages"),
     ):
         with pytest.raises(UserError, match=message):
             stages.read_stages(write({"base": base}, tmp_path / "b.yaml"), tmp_path / "run")
+
+
+def test_recipe_changes_stages_of_its_base(recipe: Recipe, tmp_path: Path) -> None:
+    write(recipe, tmp_path / "base.yaml")
+    corpora = {"elsewhere": 2.0}
+    change = {"name": "text", "expected_minutes": 7, "data": {"corpora": corpora}}
+    own = write({"base": "base.yaml", "stages": [change]}, tmp_path / "own.yaml")
+    before = stages.read_stages(tmp_path / "base.yaml", tmp_path / "run")
+    lifting, text, long = stages.read_stages(own, tmp_path / "run")
+    assert lifting.config == before[0].config
+    assert text.config.data == replace(before[1].config.data, corpora=corpora)
+    assert replace(text.config, data=before[1].config.data) == before[1].config
+    assert long.config.data.corpora == corpora  # it is based on that stage
+    assert [each.info.expected_minutes for each in (lifting, text, long)] == [0, 7, 0]
+    for name in ("txt", None):
+        change = {"name": name}
+        path = write({"base": "base.yaml", "stages": [change]}, tmp_path / "b.yaml")
+        with pytest.raises(UserError, match=f"base.yaml has no stage {name!r} to change; it has l"):
+            stages.read_stages(path, tmp_path / "run")
 
 
 def test_dry_run_lists_stages_with_minutes_and_state(
