@@ -77,6 +77,8 @@ class CameraConfig(Settings):
     """Range of the focal length in images of 1000 pixels; Human3.6M's is 1145. (ours)"""
     tilt: Probability = 0.0
     """Probability that the camera looks 20 degrees up to 30 down, whatever its height. (ours)"""
+    rotation: Probability = 0.0
+    """Probability that the camera looks from anywhere, also from above, with any roll. (ours)"""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class SamplingConfig(Settings):
             self,
             bone_length_jitter=0.0,
             straighten_knees=0.0,
-            camera=replace(self.camera, tilt=0.0),
+            camera=replace(self.camera, tilt=0.0, rotation=0.0),
             noise=NoiseConfig(person_size=self.noise.person_size),
         )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from scipy.spatial.transform import Rotation
 
 from actionpose.config import CameraConfig, SamplingConfig
 from actionpose.datasets import augmentation
@@ -72,6 +73,18 @@ def tilted(camera: Camera, joints_m: Array, pitch_rad: float) -> Camera:
     direction = np.cos(pitch_rad) * level / distance_m + np.sin(pitch_rad) * np.array([0, 0, 1.0])
     position = _far_enough(joints_m, target, direction, distance_m)
     return Camera(look_at(position, target), position, camera.focal_px, camera.center_px)
+
+
+def rotated(camera: Camera, joints_m: Array, rng: Generator) -> Camera:
+    """The camera at its distance, but in a random direction of the sphere and with a random roll.
+
+    To it, bodies lie, fall and stand on their heads as often as they stand.
+    """
+    target = _middle_of_path(joints_m)
+    distance_m = float(np.linalg.norm(camera.position_m - target))
+    rotation = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    position = _far_enough(joints_m, target, -rotation[2], distance_m)
+    return Camera(rotation, position, camera.focal_px, camera.center_px)
 
 
 def _middle_of_path(joints_m: Array) -> Array:
@@ -181,7 +194,7 @@ def detected_clip(
     feet_m: Array | None = None,
     hide_feet: bool = False,
 ) -> tuple[Clip, BoolArray]:
-    """`perspective_clip` with the tilt of `config.camera` and all of `config.noise`.
+    """`perspective_clip` with tilt and rotation of `config.camera`, and all of `config.noise`.
 
     Args:
         joints_m: (T, 17, 3) world.
@@ -195,6 +208,8 @@ def detected_clip(
     noise = config.noise
     if (tilt := config.camera.tilt) and rng.random() >= 1 - tilt:
         camera = tilted(camera, joints_m, np.deg2rad(rng.uniform(*TILT_DEG)))
+    if (rotation := config.camera.rotation) and rng.random() < rotation:
+        camera = rotated(camera, joints_m, rng)
     if noise.random_joint_convention and rng.random() < noise.random_joint_convention:
         detected_m = augmentation.random_joint_convention(joints_m, rng)
     visible_m = joints_m if detected_m is None else detected_m

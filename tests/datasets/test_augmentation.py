@@ -376,6 +376,16 @@ def test_tilt_has_its_probability(corpus: Corpus, monkeypatch: pytest.MonkeyPatc
     assert 0.25 < fraction < 0.75
 
 
+@pytest.mark.usefixtures("without_noise")
+@pytest.mark.parametrize("rotation", [0.0, 0.5, 1.0])
+def test_rotation_has_its_probability(corpus: Corpus, rotation: float) -> None:
+    """The head of a person who stands is above the pelvis, unless the camera is rotated."""
+    made = batches(corpus, camera=CameraConfig(rotation=rotation))
+    clips = [made.clip(step, 0)["pose"][0] for step in range(200)]
+    below = np.mean([pose[H36M17.joints.index("head"), 1] > 0 for pose in clips])
+    assert below == pytest.approx(rotation / 2, abs=0.1)
+
+
 def test_drop_confidence_leaves_zero_and_one(corpus: Corpus) -> None:
     config = replace(PLAIN, noise=NoiseConfig(drop_confidence=1.0))
     keypoints = LiftingBatches([(corpus, 1.0)], config, batch_size=8, seed=0).batch(0)["keypoints"]

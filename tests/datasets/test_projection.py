@@ -11,6 +11,7 @@ from actionpose.datasets.projection import (
     orthographic_clip,
     perspective_clip,
     place_camera,
+    rotated,
     subsample,
     tilted,
 )
@@ -119,6 +120,22 @@ def test_tilted_camera_looks_down(walk_m: np.ndarray, pitch_deg: float) -> None:
     # from the same side
     a, b = camera.position_m - low, down.position_m - low
     assert a[:2] @ b[:2] > 0
+
+
+def test_rotated_camera_looks_from_anywhere(walk_m: np.ndarray) -> None:
+    camera, rng = place_camera(walk_m, 0.7, 4.0, 1.5), np.random.default_rng(0)
+    cameras = [rotated(camera, walk_m, rng) for _ in range(400)]
+    for each in cameras[:20]:
+        np.testing.assert_allclose(each.rotation @ each.rotation.T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(each.rotation) == pytest.approx(1)
+        assert (each.from_world(walk_m)[..., 2] >= 1 - 1e-9).all()
+        low, high = walk_m[:, 0].min(axis=0), walk_m[:, 0].max(axis=0)
+        center = each.project(each.from_world((low + high) / 2))
+        np.testing.assert_allclose(center, each.center_px)
+    # the vertical has any direction in the camera: its mean is 0, its covariance a third
+    up = np.array([each.rotation[:, 2] for each in cameras])
+    np.testing.assert_allclose(up.mean(axis=0), 0, atol=0.1)
+    np.testing.assert_allclose(up.T @ up / len(up), np.eye(3) / 3, atol=0.06)
 
 
 def test_orthographic_clip_is_the_view_of_its_motion() -> None:
