@@ -41,6 +41,7 @@ CORRUPTIONS = {
     "cut by the edge of the image": with_noise(truncation=1.0),
     "no confidences": with_noise(drop_confidence=1.0),
     "camera tilted, 20 degrees up to 30 down": replace(PLAIN, camera=CameraConfig(tilt=1.0)),
+    "camera anywhere, with any roll": replace(PLAIN, camera=CameraConfig(rotation=1.0)),
     "a phone's lens, near": replace(
         PLAIN, camera=CameraConfig(focal_px=(700.0, 800.0), distance_m=(2.0, 3.0))
     ),
