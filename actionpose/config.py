@@ -78,7 +78,7 @@ class CameraConfig(Settings):
     tilt: Probability = 0.0
     """Probability that the camera looks 20 degrees up to 30 down, whatever its height. (ours)"""
     rotation: Probability = 0.0
-    """Probability that the camera looks from anywhere, also from above, with any roll. (ours)"""
+    """Probability of a camera in any direction, with any roll. (ours)"""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ class SamplingConfig(Settings):
     """Standard deviation of the logarithm of bone lengths; directions stay. (ours)"""
     straighten_knees: Probability = 0.0
     """Probability that legs are shortened until people stand on straight knees. (ours)"""
+    perturb_deg: AtLeastZero = 0.0
+    """Standard deviation of constant turns and bends of each limb. (ours)"""
     random_mask: tuple[Probability, Probability] = (0.0, 0.0)
     """Probability that a joint of a frame is hidden, and that a whole frame is. (paper)"""
     camera: CameraConfig = CameraConfig()
@@ -129,6 +131,7 @@ class SamplingConfig(Settings):
             self,
             bone_length_jitter=0.0,
             straighten_knees=0.0,
+            perturb_deg=0.0,
             camera=replace(self.camera, tilt=0.0, rotation=0.0),
             noise=NoiseConfig(person_size=self.noise.person_size),
         )
@@ -145,14 +148,10 @@ class FinetuneDataConfig(SamplingConfig):
     """Folder of Human3.6M or MPI-INF-3DHP, prepared, in place of corpora. (ours)"""
     stride: AtLeastOne = 81
     """Frames from one window to the next; an epoch has as many clips as windows. (MotionBERT)"""
-    recombine: Probability = 0.0
-    """Probability that the upper body is that of another clip. (ours)"""
-    perturb_deg: AtLeastZero = 0.0
-    """Standard deviation of constant turns and bends of each limb. (ours)"""
 
     def without_augmentation(self) -> Self:
         plain = super().without_augmentation()
-        return replace(plain, recombine=0.0, perturb_deg=0.0, random_mask=(0.0, 0.0))
+        return replace(plain, random_mask=(0.0, 0.0))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
     python benchmarks/detector_robustness.py --checkpoint tiny --checkpoint runs/other
 
-Clips of 81 frames of val motion, the same for every checkpoint, seen from anywhere around by
+Clips of 81 frames of held-out motion, the same for every checkpoint, seen from anywhere around by
 cameras at the distances and heights of the open benchmark, with its detector-like noise. A row
 adds one corruption to every clip. MPJPE / P-MPJPE in mm with the 95 % bootstrap interval of the
 first over clips.
@@ -49,13 +49,13 @@ CORRUPTIONS = {
 
 
 def errors_mm(
-    model: ActionPose, corpora: list[Corpus], config: FinetuneDataConfig, clips: int
+    model: ActionPose, corpora: list[Corpus], config: FinetuneDataConfig, split: str, clips: int
 ) -> list[dict[str, float]]:
     """Of each clip. A model that works at a lower rate has every so many frames of it."""
     step = round(corpora[0].fps / model.fps)
     config = replace(config, frames=config.frames // step, temporal_stride=step)
     batches = LiftingBatches(
-        [(corpus, 1.0) for corpus in corpora], config, batch_size=1, seed=0, split="val"
+        [(corpus, 1.0) for corpus in corpora], config, batch_size=1, seed=0, split=split
     )
     frame = image_frame(IMAGE_SIZE)
     errors = []
@@ -69,8 +69,10 @@ def errors_mm(
     return [{name: float(np.mean(value)) for name, value in each.items()} for each in errors]
 
 
-def score(model: ActionPose, corpora: list[Corpus], config: FinetuneDataConfig, clips: int) -> str:
-    errors = errors_mm(model, corpora, config, clips)
+def score(
+    model: ActionPose, corpora: list[Corpus], config: FinetuneDataConfig, split: str, clips: int
+) -> str:
+    errors = errors_mm(model, corpora, config, split, clips)
     first = bootstrap(np.array([error["mpjpe_mm"] for error in errors]))
     aligned = np.mean([error["p_mpjpe_mm"] for error in errors])
     return f"{first.mean:.1f} / {aligned:.1f} [{first.low:.1f}, {first.high:.1f}]"
@@ -79,6 +81,7 @@ def score(model: ActionPose, corpora: list[Corpus], config: FinetuneDataConfig, 
 def main(
     checkpoint: UseAppendAction[tuple[str, ...]] = (),
     data: UseAppendAction[tuple[Path, ...]] = (),
+    split: str = "val",
     clips: Annotated[int, tyro.conf.arg(help="of each row")] = 200,
 ) -> None:
     """Print the table.
@@ -86,6 +89,7 @@ def main(
     Args:
         checkpoint: One or more; by default tiny.
         data: Corpora; by default CMU and HDM05 in data/open.
+        split: Of the corpora, val or val-ood.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -94,7 +98,7 @@ def main(
     models = [ActionPose.from_pretrained(name) for name in names]
     print(f"| corruption | {' | '.join(names)} |\n{'|---' * (1 + len(names))}|")
     for name, config in CORRUPTIONS.items():
-        cells = [score(model, corpora, config, clips) for model in models]
+        cells = [score(model, corpora, config, split, clips) for model in models]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

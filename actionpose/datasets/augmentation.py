@@ -1,7 +1,6 @@
 """Augmentation of motions: other bodies, other joint conventions, occlusion and truncation.
 
-Each is off by default, and then draws nothing. Recombined bodies are for fine-tuning only: no
-text describes them. T frames, J = 17 joints.
+Each is off by default, and then draws nothing. T frames, J = 17 joints.
 """
 
 from collections.abc import Callable
@@ -13,10 +12,9 @@ from scipy.spatial.transform import Rotation
 from actionpose.config import NoiseConfig, SamplingConfig
 from actionpose.geometry.camera import Camera, scale_bones
 from actionpose.geometry.joint_conventions import LIMB_JOINTS, OFFSETS, move_limbs
-from actionpose.skeletons import BODY_PARTS, H36M17
+from actionpose.skeletons import H36M17
 from actionpose.utils.typing import Array, BoolArray
 
-_FLOOR_SLACK_M = 0.04  # a recombined body may sink this much lower than the legs' own
 _CUT_FRACTION = (0.15, 0.6)  # of the person's box, beyond the edge of the image
 _FEWEST_VISIBLE = 4  # joints that an edge leaves in most frames
 _OCCLUDED_FRACTION = (0.2, 1.0)  # of the clip for which a limb is occluded
@@ -149,28 +147,6 @@ def _pelvis_axes(joints_m: Array) -> Array:
 # --- bodies ---
 
 
-def recombine(legs_m: Array, upper_m: Array) -> Array:
-    """The upper body of one motion on the pelvis and legs of another.
-
-    It turns and leans as that pelvis does, and is scaled by the length of the legs.
-
-    Args:
-        legs_m, upper_m: (T, 17, 3) world, z up.
-
-    Returns:
-        (T, 17, 3); `legs_m` itself where an arm would go through the floor.
-    """
-    upper = H36M17.indices(*BODY_PARTS["upper body"])
-    turn = _pelvis_axes(legs_m) @ _pelvis_axes(upper_m).swapaxes(1, 2)
-    scale = _leg_m(legs_m) / max(_leg_m(upper_m), 1e-6)
-    relative = scale * (upper_m[:, upper] - upper_m[:, :1])
-    result = legs_m.copy()
-    result[:, upper] = legs_m[:, :1] + np.einsum("tab,tjb->tja", turn, relative)
-    if result[..., 2].min() < legs_m[..., 2].min() - _FLOOR_SLACK_M:
-        return legs_m
-    return result
-
-
 def random_body(joints_m: Array, config: SamplingConfig, rng: Generator) -> Array:
     """The motion of a random other body: straight knees and bone lengths, as the settings ask."""
     if config.straighten_knees and rng.random() < config.straighten_knees:
@@ -179,13 +155,6 @@ def random_body(joints_m: Array, config: SamplingConfig, rng: Generator) -> Arra
         scale = np.exp(rng.normal(0, config.bone_length_jitter, len(H36M17)))
         joints_m = scale_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
     return joints_m
-
-
-def _leg_m(joints_m: Array) -> float:
-    joint = _named(joints_m)
-    thigh = np.linalg.norm(joint["left_hip"] - joint["left_knee"], axis=-1)
-    shin = np.linalg.norm(joint["left_knee"] - joint["left_ankle"], axis=-1)
-    return float(np.median(thigh + shin))
 
 
 def perturb(joints_m: Array, deviation_deg: float, rng: Generator) -> Array:

@@ -12,7 +12,6 @@ One clip is a dict:
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.random import Generator
 
 from actionpose.config import FinetuneDataConfig
 from actionpose.datasets import augmentation, feet
@@ -69,8 +68,6 @@ class LiftingBatches(Batches):
         feet_m, is_training = None, self.split == "train"
         if self.feet:
             feet_m = feet.feet_of(self.corpora[corpus][0], motion, rows, derived=is_training)
-        if config.recombine and rng.random() < config.recombine:
-            joints_m = augmentation.recombine(joints_m, self._other(corpus, frames, rng))
         if config.perturb_deg:
             perturbed_m = augmentation.perturb(joints_m, config.perturb_deg, rng)
             if feet_m is not None:
@@ -99,10 +96,3 @@ class LiftingBatches(Batches):
 
     def _joints_m(self, corpus: int, rows: IntArray) -> Array:
         return np.asarray(self.corpora[corpus][0].joints_m[rows], dtype=np.float64)
-
-    def _other(self, corpus: int, frames: int, rng: Generator) -> Array:
-        """Frames of another motion of a corpus; a shorter one stands still at its end."""
-        motion = self._motions[corpus][draw(self._by_length[corpus], rng)]
-        start = int(rng.integers(max(1, len(motion) - frames + 1)))
-        rows = motion.start + np.minimum(np.arange(start, start + frames), len(motion) - 1)
-        return self._joints_m(corpus, rows)

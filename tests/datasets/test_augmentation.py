@@ -17,7 +17,6 @@ from actionpose.datasets.augmentation import (
     perturb,
     random_body,
     random_joint_convention,
-    recombine,
     straighten,
 )
 from actionpose.datasets.corpus import Corpus
@@ -38,13 +37,11 @@ from actionpose.skeletons import (
 )
 from actionpose.utils.yaml_config import from_dict
 
-UPPER, LOWER = (H36M17.indices(*BODY_PARTS[part]) for part in ("upper body", "lower body"))
 PLAIN = FinetuneDataConfig(frames=27, stride=9, normalization="box", mirror=0.0)
 EVERYTHING = replace(
     PLAIN,
     mirror=0.5,
     random_mask=(0.1, 0.0),
-    recombine=0.5,
     perturb_deg=10.0,
     straighten_knees=0.5,
     camera=CameraConfig(tilt=0.5),
@@ -97,50 +94,6 @@ def test_from_dict_reads_noise_and_camera() -> None:
     values = {"data": {"noise": {"truncation": 0.2}, "camera": {"height_m": [0, 3]}}}
     config = from_dict(FinetuneConfig, values, "recipe")
     assert config.data.camera.height_m == (0.0, 3.0) and config.data.noise.truncation == 0.2
-
-
-def test_recombine_keeps_bones_and_angles() -> None:
-    legs, upper = made("walk", 1), made("wave", 2)
-    body = recombine(legs, upper)
-    assert not np.array_equal(body, legs)
-    np.testing.assert_array_equal(body[:, LOWER], legs[:, LOWER])
-    # bones are rigid, and in the proportions of whom they come from
-    assert np.ptp(bones_m(body), axis=0).max() < 1e-3
-    arms = [i for i, (child, _) in enumerate(H36M17.bones) if child >= 11]
-    ratio = bones_m(body)[0, arms] / bones_m(upper)[0, arms]
-    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
-    # the waving hand still waves: angles within the upper body are the waver's
-    wrist, elbow, shoulder = H36M17.indices("left_wrist", "left_elbow", "left_shoulder")
-
-    def elbow_cos(joints: np.ndarray) -> np.ndarray:
-        a, b = joints[:, wrist] - joints[:, elbow], joints[:, shoulder] - joints[:, elbow]
-        return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
-
-    np.testing.assert_allclose(elbow_cos(body), elbow_cos(upper), atol=1e-6)
-
-
-def test_recombine_with_itself_changes_nothing() -> None:
-    legs = made("punch")
-    np.testing.assert_allclose(recombine(legs, legs), legs, atol=1e-9)
-
-
-def test_recombine_stays_above_the_floor() -> None:
-    lying, standing = made("lie down", 3)[-20:], made("exercise", 4)[:20]
-    for seed in range(10):
-        body = recombine(lying, made("free", seed)[:20])
-        assert body[..., 2].min() >= lying[..., 2].min() - 0.041
-    assert recombine(standing, lying).shape == standing.shape
-
-
-@pytest.mark.usefixtures("without_noise")
-def test_recombine_changes_clips(corpus: Corpus) -> None:
-    plain, mixed = batches(corpus), batches(corpus, recombine=1.0)
-    changed = 0
-    for step in range(5):
-        a, b = plain.batch(step), mixed.batch(step)
-        assert a["name"] == b["name"]
-        changed += int((a["pose"] - b["pose"])[:, :, UPPER].abs().amax(dim=(1, 2, 3)).gt(0.1).sum())
-    assert changed > 10
 
 
 def bends_deg(joints_m: np.ndarray) -> np.ndarray:
