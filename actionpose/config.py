@@ -118,8 +118,6 @@ class SamplingConfig(Settings):
     """Standard deviation of the logarithm of bone lengths; directions stay. (ours)"""
     straighten_knees: Probability = 0.0
     """Probability that legs are shortened until people stand on straight knees. (ours)"""
-    perturb_deg: AtLeastZero = 0.0
-    """Standard deviation of constant turns and bends of each limb. (ours)"""
     random_mask: tuple[Probability, Probability] = (0.0, 0.0)
     """Probability that a joint of a frame is hidden, and that a whole frame is. (paper)"""
     camera: CameraConfig = CameraConfig()
@@ -131,7 +129,6 @@ class SamplingConfig(Settings):
             self,
             bone_length_jitter=0.0,
             straighten_knees=0.0,
-            perturb_deg=0.0,
             camera=replace(self.camera, tilt=0.0, rotation=0.0),
             noise=NoiseConfig(person_size=self.noise.person_size),
         )

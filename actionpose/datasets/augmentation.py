@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
-from scipy.spatial.transform import Rotation
 
 from actionpose.config import NoiseConfig, SamplingConfig
 from actionpose.geometry.camera import Camera, scale_bones
@@ -22,17 +21,6 @@ _TOO_LONG = 0.05  # fraction of a leg's length
 _STRAIGHT_DEG = (168, 178)  # of knees that people stand on
 _MEDIAPIPE_FRACTION = 0.5  # of random joint conventions
 _CONVENTION_SPREAD = 0.02  # lengths of the trunk: from motion to motion, and from view to view
-_MAX_BEND = np.deg2rad(150)  # of elbows and knees
-_REACH_DEG = {  # of upper arms and thighs, lowest and highest: ahead from hanging, outwards
-    "arm": (np.array([-180, -45]), np.array([180, 90])),
-    "leg": (np.array([-30, -30]), np.array([125, 60])),
-}
-_LIMB_JOINTS = {
-    ("arm", "left"): ("left_shoulder", "left_elbow", "left_wrist"),
-    ("arm", "right"): ("right_shoulder", "right_elbow", "right_wrist"),
-    ("leg", "left"): ("left_hip", "left_knee", "left_ankle"),
-    ("leg", "right"): ("right_hip", "right_knee", "right_ankle"),
-}
 LIMBS = (
     *(("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"), ("left_wrist",)),
     *(("right_wrist",), ("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
@@ -135,15 +123,6 @@ def random_joint_convention(joints_m: Array, rng: Generator) -> Array:
     return layout(move_limbs(joints_m, spread))
 
 
-def _pelvis_axes(joints_m: Array) -> Array:
-    """(T, 3, 3) columns: the pelvis' left, back and up in the world."""
-    joint = _named(joints_m)
-    left = _unit(joint["left_hip"] - joint["right_hip"])
-    up: Array = joint["spine"] - joint["pelvis"]
-    up = _unit(up - (up * left).sum(axis=-1, keepdims=True) * left)
-    return np.stack([left, np.cross(up, left), up], axis=-1)
-
-
 # --- bodies ---
 
 
@@ -155,49 +134,6 @@ def random_body(joints_m: Array, config: SamplingConfig, rng: Generator) -> Arra
         scale = np.exp(rng.normal(0, config.bone_length_jitter, len(H36M17)))
         joints_m = scale_bones(joints_m, (scale + scale[H36M17.mirror]) / 2)
     return joints_m
-
-
-def perturb(joints_m: Array, deviation_deg: float, rng: Generator) -> Array:
-    """Turn each limb about its root, and bend its elbow or knee, by constant random angles.
-
-    Elbows and knees stay between straight and `_MAX_BEND`; a limb whose root would leave
-    `_REACH_DEG` in some frame, farther than it did before, is not turned. Lengths stay.
-
-    Args:
-        joints_m: (T, 17, 3) world.
-        deviation_deg: of each of the three angles of a turn, and of a bend.
-    """
-    axes = _pelvis_axes(joints_m)
-    result = joints_m.copy()
-    for (part, side), names in _LIMB_JOINTS.items():
-        root, middle, end = H36M17.indices(*names)
-        turn_deg = rng.normal(0, deviation_deg, 3)
-        more_rad = np.deg2rad(rng.normal(0, deviation_deg))
-        upper, lower = np.diff(joints_m[:, [root, middle, end]], axis=1).swapaxes(0, 1)
-        turn = (
-            axes @ Rotation.from_rotvec(turn_deg, degrees=True).as_matrix() @ axes.swapaxes(-1, -2)
-        )
-        turned = np.einsum("tab,tb->ta", turn, upper)
-        before, after = (_reach_deg(limb, axes, side) for limb in (upper, turned))
-        low, high = _REACH_DEG[part]
-        if ((after >= np.minimum(low, before)) & (after <= np.maximum(high, before))).all():
-            upper, lower = turned, np.einsum("tab,tb->ta", turn, lower)
-        # a straight limb has no axis of its own: elbows bend ahead, knees back
-        across = np.cross(_unit(upper), _unit(lower))
-        axis = _unit(across + (0.1 if part == "leg" else -0.1) * axes[..., 0])
-        bend = np.arctan2(np.linalg.norm(across, axis=-1), (_unit(upper) * _unit(lower)).sum(-1))
-        bent = np.clip(bend + more_rad, 0, np.maximum(bend, _MAX_BEND))
-        lower = Rotation.from_rotvec((bent - bend)[:, None] * axis).apply(lower)
-        result[:, middle] = joints_m[:, root] + upper
-        result[:, end] = result[:, middle] + lower
-    return result
-
-
-def _reach_deg(limb: Array, axes: Array, side: str) -> Array:
-    """(T, 2) how far a limb points ahead from hanging, and outwards, in the pelvis' axes."""
-    left, back, up = np.moveaxis(np.einsum("tba,tb->ta", axes, _unit(limb)), -1, 0)
-    out = left if side == "left" else -left
-    return np.rad2deg(np.stack([np.arctan2(-back, -up), np.arcsin(np.clip(out, -1, 1))], axis=-1))
 
 
 def straighten(joints_m: Array, knee_deg: float) -> Array:
@@ -212,7 +148,10 @@ def straighten(joints_m: Array, knee_deg: float) -> Array:
         knee_deg: between thigh and shin, 180 for straight.
     """
     result = joints_m.copy()
-    legs = [H36M17.indices(*_LIMB_JOINTS["leg", side]) for side in ("left", "right")]
+    legs = [
+        H36M17.indices(*(f"{side}_{joint}" for joint in ("hip", "knee", "ankle")))
+        for side in ("left", "right")
+    ]
     thigh, shin, reach = (
         np.linalg.norm([joints_m[:, leg[b]] - joints_m[:, leg[a]] for leg in legs], axis=-1)
         for a, b in ((0, 1), (1, 2), (0, 2))

@@ -4,7 +4,6 @@ Bodies are augmented as 17 joints; their feet follow, in the order of `corpus.FE
 """
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from actionpose.datasets.corpus import FEET, Corpus, Segment
 from actionpose.skeletons import H36M17
@@ -52,32 +51,12 @@ def feet_of(corpus: Corpus, motion: Segment, rows: IntArray, *, derived: bool = 
     return feet_m
 
 
-def turned_feet(feet_m: Array, before_m: Array, after_m: Array) -> Array:
-    """Feet (T, 4, 3) of legs that were turned: they keep their angles to the shins.
-
-    Args:
-        feet_m: (T, 4, 3) of the body before, NaN where absent.
-        before_m, after_m: (T, 17, 3).
-    """
-    (ankles, before), (moved, after) = (
-        (body[:, _ANKLES], body[:, _ANKLES] - body[:, _KNEES]) for body in (before_m, after_m)
-    )
-    before, after = (
-        shin / np.maximum(np.linalg.norm(shin, axis=-1, keepdims=True), 1e-6)
-        for shin in (before, after)
-    )
-    # the smallest turn between unit vectors, as a quaternion of any length; none for opposite ones
-    cosine = (before * after).sum(axis=-1, keepdims=True)
-    quaternions = np.concatenate([np.cross(before, after), np.maximum(1 + cosine, 1e-9)], axis=-1)
-    offsets = Rotation.from_quat(quaternions.reshape(-1, 4)).apply((feet_m - ankles).reshape(-1, 3))
-    return moved + offsets.reshape(feet_m.shape)
-
-
 def resized_feet(feet_m: Array, before_m: Array, after_m: Array) -> Array:
     """Feet (T, 4, 3) of a body with other bones: directions stay, lengths change as the shins'.
 
     Args:
-        feet_m, before_m, after_m: as for `turned_feet`.
+        feet_m: (T, 4, 3) of the body before, NaN where absent.
+        before_m, after_m: (T, 17, 3).
     """
     shins = (
         np.median(np.linalg.norm(body[:, _ANKLES] - body[:, _KNEES], axis=-1), axis=0)

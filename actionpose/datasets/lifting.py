@@ -68,11 +68,6 @@ class LiftingBatches(Batches):
         feet_m, is_training = None, self.split == "train"
         if self.feet:
             feet_m = feet.feet_of(self.corpora[corpus][0], motion, rows, derived=is_training)
-        if config.perturb_deg:
-            perturbed_m = augmentation.perturb(joints_m, config.perturb_deg, rng)
-            if feet_m is not None:
-                feet_m = feet.turned_feet(feet_m, joints_m, perturbed_m)
-            joints_m = perturbed_m
         body_m = augmentation.random_body(joints_m, config, rng)
         if feet_m is not None:
             feet_m = feet.resized_feet(feet_m, joints_m, body_m)

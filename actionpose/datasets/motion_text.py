@@ -207,8 +207,6 @@ class MotionTextBatches(Batches):
     def _view(self, recorded_m: Array, rng: Generator) -> Clip:
         """A clip of all frames, with its mask."""
         config = self.config
-        if config.perturb_deg:
-            recorded_m = augmentation.perturb(recorded_m, config.perturb_deg, rng)
         joints_m = augmentation.random_body(recorded_m, config, rng)
         as_coco = rng.random() < config.noise.coco_joint_convention
         detected_m = augmentation.from_coco(joints_m) if as_coco else None

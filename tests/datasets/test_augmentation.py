@@ -14,7 +14,6 @@ from actionpose.datasets.augmentation import (
     JOINT_CONVENTIONS,
     from_coco,
     occluded,
-    perturb,
     random_body,
     random_joint_convention,
     straighten,
@@ -42,7 +41,6 @@ EVERYTHING = replace(
     PLAIN,
     mirror=0.5,
     random_mask=(0.1, 0.0),
-    perturb_deg=10.0,
     straighten_knees=0.5,
     camera=CameraConfig(tilt=0.5),
     noise=NoiseConfig(
@@ -94,93 +92,6 @@ def test_from_dict_reads_noise_and_camera() -> None:
     values = {"data": {"noise": {"truncation": 0.2}, "camera": {"height_m": [0, 3]}}}
     config = from_dict(FinetuneConfig, values, "recipe")
     assert config.data.camera.height_m == (0.0, 3.0) and config.data.noise.truncation == 0.2
-
-
-def bends_deg(joints_m: np.ndarray) -> np.ndarray:
-    """(T, 4) of elbows and knees."""
-    limbs = [("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")]
-    names = [[f"{side}_{part}" for part in limb] for limb in limbs for side in ("left", "right")]
-    upper, lower = np.diff([joints_m[:, H36M17.indices(*limb)] for limb in names], axis=2).swapaxes(
-        0, 2
-    )
-    cross = np.linalg.norm(np.cross(upper, lower), axis=-1)
-    return np.rad2deg(np.arctan2(cross, (upper * lower).sum(axis=-1)))
-
-
-@pytest.mark.parametrize("kind", ["walk", "squat", "exercise"])
-def test_perturb_keeps_lengths_and_limits(kind: str) -> None:
-    joints_m = made(kind, 5)
-    before = bends_deg(joints_m)
-    changes = []
-    for seed in range(20):
-        body = perturb(joints_m, 15.0, np.random.default_rng(seed))
-        child, parent = np.array(H36M17.bones).T
-        lengths = [np.linalg.norm(b[:, child] - b[:, parent], axis=-1) for b in (joints_m, body)]
-        np.testing.assert_allclose(*lengths, atol=1e-9)
-        trunk = H36M17.indices("pelvis", "left_hip", "right_hip", "thorax", "head", "left_shoulder")
-        assert (body[:, trunk] == joints_m[:, trunk]).all()
-        assert (bends_deg(body) <= np.maximum(before, 150) + 1e-6).all()
-        # a constant turn: no limb moves much faster than it did
-        speed, fastest = (np.abs(np.diff(b, axis=0)).max() for b in (body, joints_m))
-        assert speed < 2 * fastest + 0.02
-        changes.append(bends_deg(body) - before)
-    assert 8 < np.std(np.median(changes, axis=1)) < 18  # of bends, which straight limbs shorten
-
-
-def test_perturb_bends_straight_limbs_the_right_way() -> None:
-    """Knees back and elbows ahead, and neither the other way."""
-    limbs = {"leg": ("hip", "knee", "ankle"), "arm": ("shoulder", "elbow", "wrist")}
-    joints_m = made("walk", 6)
-    hips = joints_m[:, H36M17.indices("left_hip", "right_hip")]
-    left = hips[:, 0] - hips[:, 1]
-    names = [(kind, [f"{side}_{p}" for p in parts]) for kind, parts in limbs.items()
-             for side in ("left", "right")]  # fmt: skip
-    for _, limb in names:  # hanging straight down
-        root, middle, end = H36M17.indices(*limb)
-        for drop_m, joint in ((0.4, middle), (0.8, end)):
-            joints_m[:, joint] = joints_m[:, root] - [0, 0, drop_m]
-    largest = dict.fromkeys(limbs, 0.0)
-    for seed in range(20):
-        body = perturb(joints_m, 20.0, np.random.default_rng(seed))
-        for kind, limb in names:
-            upper, lower = np.diff(body[:, H36M17.indices(*limb)], axis=1).swapaxes(0, 1)
-            about_left = (np.cross(upper, lower) * left).sum(axis=-1)
-            right_way = about_left if kind == "leg" else -about_left
-            assert right_way.min() > -1e-9
-            largest[kind] = max(largest[kind], right_way.max())
-    assert min(largest.values()) > 0.005
-    still = perturb(joints_m, 0.0, np.random.default_rng(0))
-    np.testing.assert_allclose(still, joints_m, atol=1e-9)
-
-
-def test_perturb_stays_in_reach() -> None:
-    joints_m = made("walk", 6)
-    joint = dict(zip(H36M17.joints, joints_m.swapaxes(0, 1), strict=True))
-    left = joint["left_hip"] - joint["right_hip"]
-    left /= np.linalg.norm(left, axis=-1, keepdims=True)
-    up = joint["spine"] - joint["pelvis"]
-    up -= (up * left).sum(axis=-1, keepdims=True) * left
-    up /= np.linalg.norm(up, axis=-1, keepdims=True)
-    ahead = np.cross(left, up)
-    turned = 0
-    for seed in range(40):
-        body = perturb(joints_m, 40.0, np.random.default_rng(seed))
-        for side, out in (("left", left), ("right", -left)):
-            for root, middle in (("hip", "knee"), ("shoulder", "elbow")):
-                upper = np.diff(
-                    body[:, H36M17.indices(f"{side}_{root}", f"{side}_{middle}")], axis=1
-                )
-                upper = upper[:, 0] / np.linalg.norm(upper[:, 0], axis=-1, keepdims=True)
-                outwards = np.rad2deg(np.arcsin((upper * out).sum(axis=-1)))
-                ahead_deg = np.rad2deg(np.arctan2((upper * ahead).sum(-1), -(upper * up).sum(-1)))
-                if root == "hip":
-                    # walking thighs reach back farther than 30 degrees now and then
-                    assert ahead_deg.min() > -40 and ahead_deg.max() < 125.1
-                    assert outwards.min() > -30.1 and outwards.max() < 60.1
-                else:
-                    assert outwards.min() > -45.1
-                turned += int((body != joints_m)[:, H36M17.joints.index(f"{side}_{middle}")].any())
-    assert turned > 60  # of 160
 
 
 @pytest.mark.parametrize("layout", JOINT_CONVENTIONS)

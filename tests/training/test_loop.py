@@ -79,7 +79,7 @@ def test_resume_takes_runs_that_lack_new_settings(
     finetune(changed(tiny_config, max_minutes=0.0), tmp_path, quiet=True)
     saved = tmp_path / "config.yaml"
     before = yaml.safe_load(saved.read_text())
-    del before["data"]["noise"], before["data"]["perturb_deg"]
+    del before["data"]["noise"], before["data"]["straighten_knees"]
     saved.write_text(yaml.safe_dump(before))
     assert finetune(changed(tiny_config, max_minutes=0.0), tmp_path, quiet=True).step == 2
     more = replace(tiny_config.data, noise=NoiseConfig(truncation=0.5))
