@@ -5,8 +5,7 @@
 FOLDER holds NAME.npz (int16 differences in millimeters) and NAME.jsonl (a line per sequence), and
 may hold the same of the joints of the feet, NAME_feet.npz and NAME_feet.jsonl. Toes that are absent
 beside a toe base are computed from it, and marked as derived.
-OUT/NAME becomes a corpus each; existing ones are kept. cmu_ood has what is val-ood in cmu and
-cmu_extra, as train. docs/datasets.md has sources and licenses.
+OUT/NAME becomes a corpus each; existing ones are kept. docs/datasets.md has sources and licenses.
 """
 
 import json
@@ -116,11 +115,6 @@ def main(out: Positional[Path]) -> None:
         if not (out / name).exists():
             write_corpus(out / name, read(folder, name), source=source, license=license)
             print(out / name)
-    if not (out / "cmu_ood").exists():
-        motions = (motion for name in ("cmu", "cmu_extra") for motion in read(folder, name))
-        ood = (replace(motion, split="train") for motion in motions if motion.split == "val-ood")
-        write_corpus(out / "cmu_ood", ood, source=cmu.SOURCE, license=cmu.LICENSE)
-        print(out / "cmu_ood")
 
 
 if __name__ == "__main__":

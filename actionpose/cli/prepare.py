@@ -107,13 +107,7 @@ def _check_amass(
 
 
 def cmu(
-    source: Source,
-    out_dir: Corpus,
-    *,
-    index: Path,
-    fps: float | None = None,
-    only_ood: bool = False,
-    quiet: Quiet = False,
+    source: Source, out_dir: Corpus, *, index: Path, fps: float | None = None, quiet: Quiet = False
 ) -> None:
     """Make a corpus of the CMU database: ASF and AMC, or BVH conversions.
 
@@ -121,11 +115,10 @@ def cmu(
         index: Descriptions and true rates of the trials: a saved page of the database's search
             (.html), or a .csv, .json or .txt; docs/datasets/mocap.md has the forms.
         fps: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
-        only_ood: Only the trials of val-ood, as train: for weights whose settings are chosen.
     """
     if fps is not None and not 1 <= fps <= 1000:
         raise UserError(f"--fps is frames a second, such as 120, not {fps:g}")
-    _write_corpus("cmu", source, out_dir, quiet, index=index, fps=fps, only_ood=only_ood)
+    _write_corpus("cmu", source, out_dir, quiet, index=index, fps=fps)
 
 
 def hdm05(source: Source, out_dir: Corpus, quiet: Quiet = False) -> None:

@@ -50,14 +50,13 @@ class Entry:
 
 
 def list_sequences(
-    source: SourceFolder, index: Path, fps: float | None = None, *, only_ood: bool = False
+    source: SourceFolder, index: Path, fps: float | None = None
 ) -> list[SourceSequence]:
     """The trials in a folder that the index has.
 
     Args:
         index: see `read_index`.
         fps: of trials whose rate the index does not give; None leaves them out.
-        only_ood: the trials of val-ood alone, as train.
 
     Raises:
         UserError: no trial, or an index that cannot be read.
@@ -73,11 +72,6 @@ def list_sequences(
             source.exclude(path, "its name is not SUBJECT_TRIAL, such as 01_02")
             continue
         subject, trial = int(match[1]), int(match[2])
-        split = SPLITS.get(subject, "train")
-        if only_ood:
-            if split != "val-ood":
-                continue
-            split = "train"
         entry = entries.get((subject, trial))
         if entry is None:
             source.exclude(path, f"{path.stem} is not in the index {index.name}")
@@ -92,6 +86,7 @@ def list_sequences(
             read = partial(_read_amc, path, asf, true_fps)
         else:
             read = partial(_read_bvh, path, true_fps)
+        split = SPLITS.get(subject, "train")
         id, person = f"cmu_{path.stem}", f"cmu_{match[1]}"
         found.append(SourceSequence(path, id, person, split, entry.text, read))
     return source.drop_duplicates(found)

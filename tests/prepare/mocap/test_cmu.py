@@ -214,20 +214,6 @@ def test_list_sequences_needs_rates(cmu_folder: Path, tmp_path: Path) -> None:
     assert len(found[0].read()) == 21
 
 
-def test_list_sequences_of_val_ood_as_train(
-    cmu_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index = tmp_path / "index.txt"
-    index.write_text(TXT)
-    monkeypatch.setitem(cmu.SPLITS, 33, "val-ood")
-    whole = cmu.list_sequences(SourceFolder(cmu_folder), index, 60.0)
-    assert [each.split for each in whole] == ["train", "val", "val-ood"]
-    source = SourceFolder(cmu_folder)
-    (found,) = cmu.list_sequences(source, index, 60.0, only_ood=True)
-    assert (found.id, found.split) == ("cmu_33_01", "train")
-    assert not source.excluded
-
-
 def test_list_sequences_bvh_with_its_own_rate(cmu_folder: Path, index: Path) -> None:
     """Who resampled a conversion wrote the rate in: then the file is right, and not the index."""
     path = cmu_folder / "bvh" / "34_02.bvh"
