@@ -130,7 +130,10 @@ def _with_base(recipe: Any, path: Path) -> Any:
         stage.get("name"): {key: stage[key] for key in stage if key not in _EXPECTED}
         for stage in listed
     }
-    for change in recipe.pop("stages", []):
+    changes = recipe.pop("stages", [])
+    if not isinstance(changes, list):
+        raise UserError(f"{path}: stages must be a list")
+    for change in changes:
         name = change.get("name") if isinstance(change, dict) else change
         if name not in stages:
             known = ", ".join(map(str, stages))

@@ -68,8 +68,8 @@ def test_plan_trials_refuses_what_it_cannot_compare(recipes: Path) -> None:
         plan(recipes, minutes=0)
     with pytest.raises(UserError, match="has no recipe dstformer"):
         plan(recipes.parent)
-    (recipes / "mixste.yaml").write_text("base: base.yaml\nstages: []\n")
-    with pytest.raises(UserError, match="no list of stages"):
+    (recipes / "mixste.yaml").write_text("base: base.yaml\nstages: 3\n")
+    with pytest.raises(UserError, match="stages must be a list"):
         plan(recipes)
 
 

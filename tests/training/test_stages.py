@@ -256,6 +256,8 @@ def test_recipe_changes_stages_of_its_base(recipe: Recipe, tmp_path: Path) -> No
     assert replace(text.config, data=before[1].config.data) == before[1].config
     assert long.config.data.corpora == corpora  # it is based on that stage
     assert [each.info.expected_minutes for each in (lifting, text, long)] == [0, 7, 0]
+    with pytest.raises(UserError, match="b.yaml: stages must be a list"):
+        stages.read_stages(write({"base": "base.yaml", "stages": 3}, tmp_path / "b.yaml"), tmp_path)
     for name in ("txt", None):
         change = {"name": name}
         path = write({"base": "base.yaml", "stages": [change]}, tmp_path / "b.yaml")
