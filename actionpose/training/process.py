@@ -1,5 +1,6 @@
 """The process of a training: its memory, the signals that stop it, and its accelerator."""
 
+import atexit
 import contextlib
 import ctypes
 import signal
@@ -45,6 +46,11 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def _leave_process_group() -> None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def start_accelerator(config: TrainingConfig) -> Any:
     """The accelerator of this process, with its rank, device and precision.
 
@@ -65,6 +71,9 @@ def start_accelerator(config: TrainingConfig) -> Any:
         cpu=device == "cpu",
         mixed_precision="bf16" if config.precision == "bf16" else "no",
     )
+    # several processes: one whose connections are open when Python ends may abort
+    atexit.unregister(_leave_process_group)
+    atexit.register(_leave_process_group)
     if accelerator.device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32; environment.json says so
     return accelerator
