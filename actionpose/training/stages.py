@@ -127,7 +127,7 @@ def _with_base(recipe: Any, path: Path) -> Any:
     if not isinstance(listed, list) or not all(isinstance(stage, dict) for stage in listed):
         raise UserError(f"{path}: {base} has no list of stages")
     stages = {
-        stage.get("name"): {key: stage[key] for key in stage if key not in _EXPECTED}
+        str(stage.get("name")): {key: stage[key] for key in stage if key not in _EXPECTED}
         for stage in listed
     }
     changes = recipe.pop("stages", [])
@@ -135,10 +135,10 @@ def _with_base(recipe: Any, path: Path) -> Any:
         raise UserError(f"{path}: stages must be a list")
     for change in changes:
         name = change.get("name") if isinstance(change, dict) else change
-        if name not in stages:
-            known = ", ".join(map(str, stages))
+        if str(name) not in stages:
+            known = ", ".join(stages)
             raise UserError(f"{path}: {base} has no stage {name!r} to change; it has {known}")
-        stages[name] = _merged(stages[name], change)
+        stages[str(name)] = _merged(stages[str(name)], change)
     return _merged(settings, recipe) | {"stages": list(stages.values())}
 
 

@@ -42,7 +42,7 @@ EVERYTHING = replace(
     mirror=0.5,
     random_mask=(0.1, 0.0),
     straighten_knees=0.5,
-    camera=CameraConfig(tilt=0.5),
+    camera=CameraConfig(tilt=0.5, rotation=0.5),
     noise=NoiseConfig(
         random_joint_convention=0.5, limb_occlusion=0.5, truncation=0.5, drop_confidence=0.5
     ),
