@@ -38,7 +38,7 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-weights: .venv/.train  ## train the default model, or resume; needs the corpora of docs/datasets.md
+weights: .venv/.train  ## train a model like the default one, or resume; needs the corpora of docs/datasets.md
 	$(BIN)/actionpose train recipes/tiny.yaml --run runs/tiny
 
 .venv/bin/python:

@@ -165,38 +165,32 @@ def main(truth: Positional[Path], checkpoint: str = "tiny") -> None:
     model = ActionPose.from_pretrained(checkpoint)
     perfect = {n: v.pose(model, v.project(v.target_m)) for n, v in videos.items()}
     detected = {n: v.pose(model, v.detected_px) for n, v in videos.items()}
-    groups = {**{name: [name] for name in names}, "all": names}
-    both = {
-        "detector": {g: detector_offsets([videos[n] for n in of]) for g, of in groups.items()},
-        "model": {
-            g: pose_offsets([videos[n] for n in of], [perfect[n] for n in of])
-            for g, of in groups.items()
-        },
-    }
+
+    def fit(of: list[str]) -> dict[str, Array]:
+        """Offsets of the detector and of the model, by their names in `OFFSETS`."""
+        fitted = [videos[n] for n in of]
+        own = pose_offsets(fitted, [perfect[n] for n in of])
+        return {"mediapipe33": detector_offsets(fitted), model.joint_convention: own}
+
+    fits = {name: fit([name]) for name in names} | {"all": fit(names)}
     print(f"trunk {trunk_mm:.0f} mm")
-    for title, offsets in both.items():
-        used = OFFSETS["mediapipe33" if title == "detector" else model.joint_convention]
-        table(f"offsets of the {title}, mm, fitted to", {**offsets, "used": used}, trunk_mm)
+    for title, key in (("detector", "mediapipe33"), ("model", model.joint_convention)):
+        offsets = {group: found[key] for group, found in fits.items()} | {"used": OFFSETS[key]}
+        table(f"offsets of the {title}, mm, fitted to", offsets, trunk_mm)
     columns = (
         "projected",
         "detected",
-        *(f"model's offsets of {group} removed" for group in groups),
+        *(f"model's offsets of {group} removed" for group in fits),
         "lifted",
         *(["lifted with the offsets of the others"] if len(videos) > 1 else []),
     )
     print(f"\n| P-MPJPE, mm | {' | '.join(columns)} |\n{'|---' * (1 + len(columns))}|")
     for name, video in videos.items():
         poses = [perfect[name], detected[name]]
-        poses += [move_limbs(detected[name], -offsets) for offsets in both["model"].values()]
+        poses += [move_limbs(detected[name], -o[model.joint_convention]) for o in fits.values()]
         poses.append(model.lift(video.keypoints).pose_m[0])
         if others := [n for n in names if n != name]:
-            fitted = {
-                "mediapipe33": detector_offsets([videos[n] for n in others]),
-                model.joint_convention: pose_offsets(
-                    [videos[n] for n in others], [perfect[n] for n in others]
-                ),
-            }
-            with patch.dict(OFFSETS, fitted):
+            with patch.dict(OFFSETS, fit(others)):
                 poses.append(model.lift(video.keypoints).pose_m[0])
         errors = (f"{video.error_mm(pose):.1f}" for pose in poses)
         print(f"| {name} | {' | '.join(errors)} |")
