@@ -49,6 +49,8 @@ class ModelConfig(Settings):
     """Channels of the motion representation under the 3D head. (MotionBERT)"""
     max_frames: int = 243
     """Longest clip: rows of the temporal embedding. (paper)"""
+    bone_features: bool = False
+    """Read the 2D vectors and lengths of bones beside the keypoints; dstformer only. (ours)"""
     heads: bool = False
     """Fine-tune heads for feet (`h36m17_feet`) and error bars; all other weights stay. (ours)"""
     class_token: bool = True

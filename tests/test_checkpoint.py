@@ -317,4 +317,9 @@ def test_export_motionbert_is_the_same_function(tmp_path: Path) -> None:
         checkpoint.export_motionbert(folder, tmp_path / "mine.bin")
     with pytest.raises(UserError, match="its frames attend to a <POSE> token"):
         checkpoint.export_motionbert(save(tmp_path, 2), tmp_path / "other.bin")
+    sizes = replace(sizes, bone_features=True)
+    other = build_encoder(**asdict(sizes))
+    folder = checkpoint.save(tmp_path / "bones", 1, other, {"model": to_dict(sizes)}, {})
+    with pytest.raises(UserError, match=r"it also reads bones; train with model\.bone_features"):
+        checkpoint.export_motionbert(folder, tmp_path / "other.bin")
     assert not (tmp_path / "other.bin").exists()

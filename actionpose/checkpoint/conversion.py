@@ -63,11 +63,16 @@ def export_motionbert(checkpoint: Path, out: Path) -> dict[str, Any]:
 
     Raises:
         UserError: the file exists, or lifting is not the function of MotionBERT's DSTformer:
-            another backbone, or frames that attend to the <POSE> token.
+            another backbone, bones as inputs, or frames that attend to the <POSE> token.
     """
     encoder, meta = load_encoder(checkpoint)
     if not isinstance(encoder, PoseEncoder):
         raise UserError(f"{checkpoint} is not MotionBERT's network: another backbone")
+    if encoder.bone_features:
+        raise UserError(
+            f"{checkpoint} is not MotionBERT's network: it also reads bones; train with "
+            "model.bone_features false"
+        )
     if encoder.token_in_backbone:
         raise UserError(
             f"{checkpoint} is not MotionBERT's network: its frames attend to a <POSE> token, which "

@@ -3,7 +3,7 @@
 Five pairs of transformer blocks look at joints and frames: one block of a pair attends over the
 joints of a frame and then over the frames of a joint, the other the other way round, and a
 learned weight per token mixes the two. Parameter names follow MotionBERT's DSTformer, so that
-its weights load by name; without the class token the function is MotionBERT's exactly.
+its weights load by name; without class token and bone features the function is MotionBERT's.
 
 The paper's <POSE> token goes through all pairs with the frames. With `embedding_depth` above 0, the
 embedding has a branch of its own: further pairs, in which the token attends to the frames of the
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from actionpose.models.backbone import Backbone
 from actionpose.models.blocks import autocast_disabled
+from actionpose.models.bone_features import bone_features
 from actionpose.models.dstformer_block import NORM_EPS, Block
 from actionpose.models.heads import BODY, NUM_FEET, Heads
 from actionpose.models.ops.fused_block import simd_width
@@ -49,6 +50,7 @@ class PoseEncoder(Backbone):
         dim_rep: of the motion representation under the 3D head (R).
         max_frames: longest clip; the temporal embedding has a row for each.
         num_joints: J.
+        bone_features: read the bones beside the keypoints (`bone_features`); for 17 joints.
         heads: lift the joints of the feet, where clips have those of H36M17_FEET, and return error
             bars (`models.heads`); for 17 joints.
         class_token: prepend the learned <POSE> token and return its embedding.
@@ -72,6 +74,7 @@ class PoseEncoder(Backbone):
         dim_rep: int = 512,
         max_frames: int = 243,
         num_joints: int = 17,
+        bone_features: bool = False,
         heads: bool = False,
         class_token: bool = True,
         middle_layer: int = 3,
@@ -94,7 +97,8 @@ class PoseEncoder(Backbone):
         self.middle_layer = middle_layer
         self.temp_embed = nn.Parameter(torch.empty(1, max_frames, 1, dim))
         self.pos_embed = nn.Parameter(torch.empty(1, num_joints, dim))
-        self.joints_embed = nn.Linear(3, dim)
+        self.bone_features = bone_features
+        self.joints_embed = nn.Linear(9 if bone_features else 3, dim)
         self.blocks_st = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(pairs))
         self.blocks_ts = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(pairs))
         self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
@@ -236,6 +240,8 @@ class PoseEncoder(Backbone):
         """
         with autocast_disabled(keypoints):
             rows = self.temp_embed[:, ::stride][:, : keypoints.shape[1]]
+            if self.bone_features:
+                keypoints = torch.cat([keypoints, bone_features(keypoints)], dim=-1)
             x = self.joints_embed(keypoints) + rows + self.pos_embed
         return self._prepend_token(x) if self.token_in_backbone else x
 

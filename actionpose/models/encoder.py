@@ -293,8 +293,9 @@ def build_encoder(backbone: str = "dstformer", **settings: Any) -> Encoder:
     names = [name for name, peer in PEERS.items() if peer.cls is not DiffPoseRefiner]
     if backbone not in names:
         raise UserError(f"no backbone {backbone}: choose from dstformer, {', '.join(names)}")
-    if settings.get("heads"):
-        raise UserError(f"model.heads needs model.backbone dstformer, not {backbone}")
+    for option in ("heads", "bone_features"):
+        if settings.get(option):
+            raise UserError(f"model.{option} needs model.backbone dstformer, not {backbone}")
     if (dim := settings.get("dim", 0)) % (heads := settings.get("num_heads", 1)):
         raise UserError(f"num_heads ({heads}) must divide dim ({dim})")
     cls = PEERS[backbone].cls

@@ -130,11 +130,17 @@ def test_export_command_names_formats_by_suffix(
     assert checkpoint.load_motionbert(tmp_path / "mine.bin").max_frames == FRAMES
 
 
-@pytest.mark.parametrize("name", sorted({*get_args(config.Backbone)} - {"tcpformer"}))
-def test_backbones_but_tcpformer_are_exported(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {}) for name in sorted({*get_args(config.Backbone)} - {"tcpformer"})),
+        ("dstformer", {"bone_features": True}),
+    ],
+)
+def test_backbones_but_tcpformer_are_exported(name: str, options: dict[str, bool]) -> None:
     pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
-    encoder = build_encoder(name, **SIZES, class_token=False).eval()
+    encoder = build_encoder(name, **SIZES, **options, class_token=False).eval()
     network = ExportedNetwork(encoder, ("pose",))
     session, keypoints = onnx_session(to_onnx(network, FRAMES)), clips(3, FRAMES)
     with torch.no_grad():

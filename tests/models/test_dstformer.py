@@ -33,7 +33,7 @@ def keypoints_of(clips: int, frames: int, seed: int = 1) -> Tensor:
 
 DIRECTIONAL = {"embedding_depth": 1, "directional_embedding": True}
 FORMS = {"paper": {}, "own_pair": {"embedding_depth": 1}, "directional": DIRECTIONAL}
-FORMS |= {"no_token": {"class_token": False}}
+FORMS |= {"no_token": {"class_token": False}, "bones": {"bone_features": True}}
 EACH_FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
