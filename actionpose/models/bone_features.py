@@ -37,7 +37,10 @@ def bone_features(keypoints: Tensor) -> Tensor:
 
 @cache
 def _bone_ends() -> tuple[list[int], list[int]]:
-    """The parent and the child of each joint; the joint itself where there is none."""
+    """The parent and the child of each joint; the joint itself where there is none.
+
+    Of several children it is the one on the midline of the body.
+    """
     parents, children = list(range(len(H36M17))), list(range(len(H36M17)))
     for child, parent in H36M17.bones:
         parents[child] = parent

@@ -193,6 +193,8 @@ def test_default_labels_are_known_and_the_rest_is_unknown(arms_checkpoint: Path)
     assert tiny.default_labels() == list(DEFAULT_LABELS)
     assets = Path(actionpose.__file__).parent / "assets"
     jacks = Keypoints.read(assets / "demo_keypoints.npz")
+    (first,) = tiny.actions(jacks)
+    assert first.top[0][0] == "jumping jacks"
     (action,) = tiny.actions(jacks, ["jumping jacks", "walk", "squat"])
     assert action.label == "jumping jacks" and action.margin is not None and action.margin > 0.3
     (nothing,) = tiny.actions(jacks, threshold=0.99)
