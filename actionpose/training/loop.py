@@ -9,7 +9,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from actionpose.models import Encoder
 from actionpose.training import run_folder
 from actionpose.training.losses import weighted_sum
 from actionpose.training.muon import make_optimizer
-from actionpose.training.process import stop_requests
+from actionpose.training.process import leave_stop_requests_to_the_trainer, stop_requests
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import write_json
 
@@ -134,10 +134,6 @@ def fit(
     clock = _Clock(step, total, config)
     status, scores, folder = "finished", dict[str, float](), resume
     best: dict[str, Any] = {}
-    batches = task.batches.starting_at(step)
-    if config.workers:
-        batches = DataLoader(batches, batch_size=None, num_workers=config.workers)
-    drawn = iter(batches)
     with (
         tqdm(
             total=total, initial=step, unit="step", disable=True if quiet or not main else None
@@ -145,6 +141,7 @@ def fit(
         run_folder.open_run(run, task.metadata["config"], accelerator, step) as log,
         stop_requests() as stop_asked,
     ):
+        drawn = _drawn(task.batches.starting_at(step), config.workers)
         while step < total:
             rate = learning_rate(step, config, total=total, steps_per_epoch=task.steps_per_epoch)
             for group in optimizer.param_groups:
@@ -185,10 +182,25 @@ def fit(
                 status = "interrupted" if stop_asked() else "out of time"
                 break
     if main:
+        if task.validate and not scores:  # the run was complete already
+            scores = task.validate()
+            best = checkpoint.keep_best(folder or run, run, next(iter(scores)))
         end = {"status": status, "step": step, "of": total}
         end["minutes_of_this_call"] = round(clock.minutes(), 2)
         write_json(run / "report.json", {**end, **task.report, "scores": scores, "best": best})
     return Outcome(step, status, folder or run / "checkpoints" / f"{step:07d}")
+
+
+def _drawn(batches: Any, workers: int) -> Iterator[Batch]:
+    """The batches, made by so many other processes, or by this one."""
+    if workers:
+        batches = DataLoader(
+            batches,
+            batch_size=None,
+            num_workers=workers,
+            worker_init_fn=leave_stop_requests_to_the_trainer,
+        )
+    return iter(batches)
 
 
 def _stride_of(encoder: Encoder) -> dict[str, int]:

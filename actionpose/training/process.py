@@ -46,6 +46,15 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def leave_stop_requests_to_the_trainer(worker: int) -> None:
+    """In a process that makes batches: Ctrl-C and SIGTERM go to the whole group of processes.
+
+    The training process still needs the batches of its last step; its end ends the workers.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _leave_process_group() -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

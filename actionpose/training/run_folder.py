@@ -22,7 +22,7 @@ from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
 from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write, make_folder, write_json
+from actionpose.utils.files import atomic_text, atomic_write, make_folder, write_json
 from actionpose.utils.json_files import Checked, parse_json, typed
 from actionpose.utils.legacy import with_person_size
 from actionpose.utils.locks import one_at_a_time
@@ -165,7 +165,8 @@ class Log:
         path = run / "log.jsonl"
         rows = path.read_text().splitlines(keepends=True) if path.exists() else []
         rows = [row for row in rows if row.endswith("\n") and _step_of(row, path) <= step]
-        path.write_text("".join(rows))
+        with atomic_text(path) as file:
+            file.writelines(rows)
         self._file = path.open("a")
         self._board = SummaryWriter(str(run), purge_step=step + 1)
 

@@ -79,7 +79,10 @@ def test_finetune_resumes_as_if_uninterrupted(
     assert (outcome.step, outcome.status) == (total, "finished")
     assert_same_end(tmp_path / "whole", parts)
     # and once more: there is nothing left to do
+    before = json.loads((parts / "report.json").read_text())
     again = finetune(config, parts, quiet=True)
+    report = json.loads((parts / "report.json").read_text())
+    assert report["scores"] == pytest.approx(before["scores"]) and report["best"] == before["best"]
     assert (again.step, again.status, again.checkpoint) == (total, "finished", outcome.checkpoint)
     assert_same_end(tmp_path / "whole", parts)
 
