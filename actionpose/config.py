@@ -193,7 +193,8 @@ class TextConfig(Settings):
     """The text side of pretraining: the first three layers of a BERT, and a pooling (Figure 6b)."""
 
     source: str = "google-bert/bert-base-uncased"
-    """A BERT: folder, Hugging Face Hub id, or package:NAME/FOLDER in a Python package. (paper)"""
+    """A BERT: folder, Hugging Face Hub id, or package:NAME/FOLDER in a Python package. A text
+    encoder that `init` has is used as it is, with its pooling. (paper)"""
     pooling: Literal["cls", "mean"] = "cls"
     """What stands for a text: its `<CLS>` token, or the mean of all tokens. (paper)"""
     frozen: bool = False

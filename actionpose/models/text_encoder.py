@@ -155,9 +155,14 @@ class TextEncoder(nn.Module):
         return encoder
 
     def freeze(self) -> None:
-        """Train the pooling alone, not BERT; `save` then writes BERT's origin in its place."""
+        """Train the pooling alone, not BERT; `save` then writes BERT's origin, if it has one."""
         self.bert.requires_grad_(False)
         self.frozen = True
+
+    def unfreeze(self) -> None:
+        """Train BERT, too; `save` then writes its weights."""
+        self.bert.requires_grad_(True)
+        self.frozen = False
 
     @classmethod
     def from_checkpoint(cls, folder: Path | str) -> "TextEncoder":
@@ -210,13 +215,15 @@ class TextEncoder(nn.Module):
     def save(self, folder: Path) -> None:
         """Write weights, settings and tokenizer into a folder.
 
-        Of a frozen BERT only its origin is written, from which it is read again.
+        Of a frozen BERT that `from_pretrained` read only the origin is written, from which it is
+        read again.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        by_origin = self.frozen and self.origin is not None
         weights = {
             key: value.contiguous().cpu()
             for key, value in self.state_dict().items()
-            if not (self.frozen and key.startswith("bert."))
+            if not (by_origin and key.startswith("bert."))
         }
         (folder / _WEIGHTS).write_bytes(save(weights))
         bert: Any = self.bert
@@ -227,7 +234,7 @@ class TextEncoder(nn.Module):
             "dropout": self.dropout.p,
             "max_tokens": self.max_tokens,
         }
-        if self.frozen:
+        if by_origin:
             meta |= {"bert": self.origin, "layers": bert.config.num_hidden_layers}
         else:
             bert.config.save_pretrained(folder)

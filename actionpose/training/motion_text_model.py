@@ -51,21 +51,24 @@ class MotionTextModel(nn.Module):
         assert self.text is not None
         self.text.freeze()
         self.text.eval()
+        device = self.text.fc.weight.device
         tokens = zip(
             torch.split(self._token_ids, _BATCH),
             torch.split(self._token_valid, _BATCH),
             strict=True,
         )
-        self._features = torch.cat([self.text.features(ids, valid) for ids, valid in tokens])
+        self._features = torch.cat(
+            [self.text.features(ids.to(device), valid.to(device)) for ids, valid in tokens]
+        )
 
     def encode(self, rows: Tensor) -> Tensor:
         """Unit vectors (..., E) of rows of the vocabulary."""
         assert self.text is not None
         distinct, inverse = torch.unique(rows, return_inverse=True)
-        at = distinct.cpu()
         if self._features is not None:
-            encoded = self.text.project(self._features[at].to(rows.device))
+            encoded = self.text.project(self._features[distinct])
         else:
+            at = distinct.cpu()
             valid = self._token_valid[at]
             longest = int(valid.sum(dim=1).max())
             ids, valid = self._token_ids[at, :longest], valid[:, :longest]

@@ -89,6 +89,8 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         report["negatives"] = batches.negatives or "the other clips of the step"
         if config.text.frozen:
             model.freeze_text()
+        else:
+            text.unfreeze()
     validation = MotionTextValidation.from_corpora(corpora, config)
     if validation:
         report["chance"] = validation.chance

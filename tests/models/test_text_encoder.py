@@ -177,6 +177,26 @@ def test_save_names_a_frozen_bert_instead_of_writing_it(small_bert: Path, tmp_pa
         TextEncoder.from_checkpoint(tmp_path / "text")
 
 
+def test_save_writes_a_frozen_bert_that_was_trained(small_bert: Path, tmp_path: Path) -> None:
+    encoder = TextEncoder.from_pretrained(small_bert, layers=2, embedding_dim=12)
+    encoder.freeze()
+    encoder.save(tmp_path / "frozen")
+    trained = TextEncoder.from_checkpoint(tmp_path / "frozen")
+    trained.unfreeze()
+    assert all(p.requires_grad for p in trained.bert.parameters())
+    with torch.no_grad():
+        for value in trained.bert.parameters():
+            value.mul_(1.1)
+    trained.save(tmp_path / "trained")
+    again = TextEncoder.from_checkpoint(tmp_path / "trained")
+    again.freeze()
+    again.save(tmp_path / "frozen_again")
+    texts = ["walk", "run"]
+    expected = trained.encode(texts)
+    assert not torch.allclose(encoder.encode(texts), expected)
+    assert torch.equal(TextEncoder.from_checkpoint(tmp_path / "frozen_again").encode(texts), expected)
+
+
 def test_from_checkpoint_refuses_missing_and_damaged_files(
     encoder: TextEncoder, tmp_path: Path
 ) -> None:

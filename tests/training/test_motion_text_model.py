@@ -26,3 +26,17 @@ def test_encode_encodes_each_label_once(small_bert: Path, monkeypatch: pytest.Mo
     seen.clear()
     torch.testing.assert_close(model.encode(torch.tensor([[0, 3], [3, 0]])), found)
     assert not seen and not any(p.requires_grad for p in text.bert.parameters())
+
+
+def test_freeze_text_on_the_device_of_the_model(
+    small_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TextEncoder.from_pretrained(small_bert, layers=1, embedding_dim=8)
+    pose = PoseEncoder(dim=8, depth=1, num_heads=1, middle_layer=1)
+    model = MotionTextModel(pose, text, ["walk", "run"]).to("meta")
+    devices = []
+    monkeypatch.setattr(
+        text, "features", lambda ids, valid: devices.append(ids.device.type) or torch.zeros(2, 8)
+    )
+    model.freeze_text()
+    assert devices == ["meta"]
