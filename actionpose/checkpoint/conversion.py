@@ -36,6 +36,7 @@ def convert_peer(
     model.pop("num_joints", None)  # 17, which is no setting
     encoder = build_encoder(**model)
     encoder.load_state_dict({f"backbone.{key}": v for key, v in weights.items()}, strict=False)
+    license = f"{peer.license}; research only, as the data it was trained on"
     meta = {
         "stage": "converted",
         "model": model,
@@ -45,7 +46,8 @@ def convert_peer(
         "frame_step": peer.frame_step,
         "normalization": "image",
         "unit_mm": {"m": 1000.0, "mm": 1.0, "image": None}[peer.units],
-        "license": f"{peer.license}; research only, as the data it was trained on",
+        "license": license,
+        "data": [{"name": name, "source": "weights of its authors", "license": license}],
         "source": {"file": path.name, "sha256": sha256(path)},
     }
     with atomic_folder(folder) as unfinished:

@@ -241,6 +241,13 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "frames": model["max_frames"],
             "fps": PEER_FPS,
             "normalization": "image",
+            "data": [
+                {
+                    "name": "MotionBERT",
+                    "source": "weights of its authors",
+                    "license": "research only, as the data it was trained on",
+                }
+            ],
         }
     try:
         weights = load_file(folder / WEIGHTS)

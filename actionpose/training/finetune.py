@@ -48,15 +48,16 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
         | (_paired_meta(paired) if paired is not None else {})
         | (_text_meta(config, text_source) if text_source else {})
     )
+    source = resume or (model_hub.find(config.init) if config.init else None)
     kept = {}
     if config.model.heads:
-        if paired is not None or not config.init:
+        if paired is not None or not source:
             raise UserError("model.heads need a trained model, --init, and data.corpora with feet")
         encoder.freeze_body()
         weights |= {"error": 1.0}  # nothing else trains its head
         metadata["heads"] = {key: metadata[key] for key in ("config", "data")}
-        source = resume or model_hub.find(config.init)
         kept = run_folder.kept_metadata(source, {"skeleton", "error_bars", "heads"})
+    metadata["data"] = run_folder.with_data_of(source, metadata["data"])
     ranks = (accelerator.process_index, accelerator.num_processes)
     batches = _make_batches(config, corpora, paired, *ranks)
 

@@ -78,7 +78,9 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
     if config.freezes_lifting:
         encoder.freeze_lifting(config.data.frames, config.data.temporal_stride)
         metadata["embedding"] = {key: metadata[key] for key in ("config", "data")}
-        kept = _kept_metadata(config, metadata["data"], resume)
+        kept = _kept_metadata(config, resume)
+    source = resume or (model_hub.find(config.init) if config.init else None)
+    metadata["data"] = run_folder.with_data_of(source, metadata["data"])
     text = _text_encoder(config, resume) if aligned else None
     model = MotionTextModel(encoder, text, batches.labels, lift=not config.freezes_lifting)
     report: dict[str, Any] = {"spans": len(batches.spans), "labels": len(batches.labels)}
@@ -127,19 +129,17 @@ def clips_per_epoch(config: PretrainConfig) -> int:
     return len(_batches(config, open_corpora(config.data.corpora)).spans)
 
 
-def _kept_metadata(
-    config: PretrainConfig, data: list[dict[str, Any]], resume: Path | None
-) -> dict[str, Any]:
-    """The metadata that stay as lifting does, and all data that some part was trained on."""
+def _kept_metadata(config: PretrainConfig, resume: Path | None) -> dict[str, Any]:
+    """The metadata that stay as lifting does."""
     assert config.init is not None
-    kept = run_folder.kept_metadata(resume or model_hub.find(config.init), _OF_EMBEDDING)
+    changed = {"data", *_OF_EMBEDDING}
+    kept = run_folder.kept_metadata(resume or model_hub.find(config.init), changed)
     if config.model.heads != ("heads" in kept):
         raise UserError(
             f"model.heads must be {str(not config.model.heads).lower()}, as in {config.init}, "
             "whose heads stay as they are"
         )
-    known = kept.get("data", [])
-    return kept | {"data": known + [corpus for corpus in data if corpus not in known]}
+    return kept
 
 
 def _is_aligned(config: PretrainConfig) -> bool:

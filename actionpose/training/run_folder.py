@@ -127,6 +127,12 @@ def kept_metadata(source: Path, changed: Collection[str]) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key not in changed}
 
 
+def with_data_of(source: Path | None, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The data that weights were trained on: that of the checkpoint they start from, and `data`."""
+    known: list[dict[str, Any]] = checkpoint.load(source)[1].get("data", []) if source else []
+    return known + [corpus for corpus in data if corpus not in known]
+
+
 def environment(accelerator: Any) -> dict[str, Any]:
     """Versions, device and commit, for the record of a run."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]

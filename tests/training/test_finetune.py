@@ -129,6 +129,23 @@ def test_finetune_starts_from_another_run(tiny_config: FinetuneConfig, tmp_path:
     assert checkpoint.load(model_hub.find(tmp_path / "second"))[1]["config"]["init"] == str(first)
 
 
+def test_metadata_name_the_data_of_earlier_stages(
+    tiny_config: FinetuneConfig, tmp_path: Path, corpus: Corpus
+) -> None:
+    """Weights may not lose the licenses of what they were trained on."""
+    finetune(changed(tiny_config, max_minutes=0.0), tmp_path / "first", quiet=True)
+    motions = [some_motion("a", 40), some_motion("b", 40)]
+    other = write_corpus(tmp_path / "other", motions, source="made up", license="CC0")
+    data = replace(tiny_config.data, corpora={str(other): 1.0})
+    config: FinetuneConfig = replace(tiny_config, init=tmp_path / "first", data=data)
+    config = changed(config, epochs=0.2)
+    for limit in (0.0, None):  # resumed, too
+        outcome = finetune(changed(config, max_minutes=limit), tmp_path / "second", quiet=True)
+        trained_on = checkpoint.load(outcome.checkpoint)[1]["data"]
+        assert [each["license"] for each in trained_on] == ["ours", "CC0"]
+    assert trained_on[0]["sha256"] == corpus.info["sha256"]["joints.npy"]
+
+
 def test_finetune_keeps_labels_and_text_encoder(
     tiny_pretraining: PretrainConfig, tiny_config: FinetuneConfig, tmp_path: Path
 ) -> None:
