@@ -9,14 +9,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Gt, Interval
 
 from actionpose.utils.errors import UserError
 from actionpose.utils.yaml_config import Setting, Settings, as_text, settings_of
 
 Probability = Annotated[float, Interval(ge=0, le=1)]
 AtLeastZero = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Count = Annotated[int, Ge(0)]
 AtLeastOne = Annotated[int, Ge(1)]
+PositiveRange = tuple[Positive, Positive]
 Backbone = Literal[
     "dstformer",
     "mixste",
@@ -37,17 +40,17 @@ class ModelConfig(Settings):
 
     backbone: Backbone = "dstformer"
     """The network that lifts; another than dstformer uses the sizes that it has. (paper)"""
-    dim: int = 512
+    dim: AtLeastOne = 512
     """Channels of every token. (MotionBERT)"""
-    depth: int = 5
+    depth: AtLeastOne = 5
     """Pairs of transformer blocks. (paper)"""
-    num_heads: int = 8
+    num_heads: AtLeastOne = 8
     """Attention heads; a divisor of `dim`. (MotionBERT)"""
-    mlp_ratio: float = 2
+    mlp_ratio: Positive = 2
     """Hidden channels of the MLPs over `dim`. (MotionBERT)"""
-    dim_rep: int = 512
+    dim_rep: AtLeastOne = 512
     """Channels of the motion representation under the 3D head. (MotionBERT)"""
-    max_frames: int = 243
+    max_frames: AtLeastOne = 243
     """Longest clip: rows of the temporal embedding. (paper)"""
     bone_features: bool = False
     """Read the 2D vectors and lengths of bones beside the keypoints; dstformer only. (ours)"""
@@ -55,11 +58,11 @@ class ModelConfig(Settings):
     """Fine-tune heads for feet (`h36m17_feet`) and error bars; all other weights stay. (ours)"""
     class_token: bool = True
     """Add the `<POSE>` token, which becomes the motion's embedding. (paper)"""
-    middle_layer: int = 3
+    middle_layer: AtLeastOne = 3
     """Pair of blocks after which the embedding is taken, from 1. (ours)"""
-    embedding_depth: int = 0
+    embedding_depth: Count = 0
     """Pairs of blocks of an embedding branch above the middle layer; 0 for none. (paper)"""
-    embedding_dim: int = 512
+    embedding_dim: AtLeastOne = 512
     """Channels of the embeddings of motions and texts. (ours)"""
     directional_embedding: bool = False
     """Embed sides and directions of motion by added layers. (ours)"""
@@ -71,23 +74,29 @@ class ModelConfig(Settings):
 class CameraConfig(Settings):
     """Perspective cameras, which look at the middle of a person's path from any direction."""
 
-    distance_m: tuple[float, float] = (3.0, 6.0)
+    distance_m: PositiveRange = (3.0, 6.0)
     """Range of the distance. (ours)"""
     height_m: tuple[float, float] = (1.2, 2.2)
     """Range of the height above the ground. (ours)"""
-    focal_px: tuple[float, float] = (1145.0, 1145.0)
+    focal_px: PositiveRange = (1145.0, 1145.0)
     """Range of the focal length in images of 1000 pixels; Human3.6M's is 1145. (ours)"""
     tilt: Probability = 0.0
     """Probability that the camera looks 20 degrees up to 30 down, whatever its height. (ours)"""
     rotation: Probability = 0.0
     """Probability of a camera in any direction, with any roll. (ours)"""
 
+    def __post_init__(self) -> None:
+        for name in ("distance_m", "height_m", "focal_px"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise UserError(f"data.camera.{name} is lowest, highest, not {[low, high]}")
+
 
 @dataclass(frozen=True)
 class NoiseConfig(Settings):
     """What detectors make of a person: MotionBERT's noise, which all clips have, and more."""
 
-    person_size: float | None = None
+    person_size: Positive | None = None
     """Half the box of a person, in half image widths, for whom MotionBERT's errors have their size;
     they grow with the person. Left out, they have it whatever the person's size. (MotionBERT)"""
     coco_joint_convention: Probability = 0.0
@@ -106,7 +115,7 @@ class NoiseConfig(Settings):
 class SamplingConfig(Settings):
     """How clips are made from corpora, in pretraining and in fine-tuning."""
 
-    corpora: dict[str, float] = field(default_factory=dict)
+    corpora: dict[str, AtLeastZero] = field(default_factory=dict)
     """Folders of corpora, with the relative frequencies of their clips. (ours)"""
     frames: AtLeastOne = 243
     """Frames of a clip. (paper)"""
@@ -206,12 +215,12 @@ class AlignmentConfig(Settings):
     """The alignment of motions and texts in pretraining (Equations 1 and 2)."""
 
     negatives: AtLeastOne | Literal["batch", "ranks"] = 16
-    """K texts that are drawn for each motion; or those of its process, or of all. (paper)"""
-    temperature: float = 0.1
+    """K texts drawn for each motion; or those of the clips of its part, or of all ranks. (paper)"""
+    temperature: Positive = 0.1
     """Divides cosines before the softmax: tau of Equation 1. (paper)"""
-    focal_gamma: float = 2.0
+    focal_gamma: AtLeastZero = 2.0
     """Exponent of the focal loss. (ours)"""
-    target_temperature: float | None = None
+    target_temperature: Positive | None = None
     """Soft targets: the softmax of which texts are true over this; left out, one-hot. (paper)"""
 
 
@@ -219,7 +228,7 @@ class AlignmentConfig(Settings):
 class TrainingConfig(Settings):
     """The training loop: length, optimizer, schedule, machine, checkpoints."""
 
-    epochs: float = 60
+    epochs: Positive = 60
     """Passes over the windows of fine-tuning, or the spans of pretraining. (paper)"""
     batch_size: AtLeastOne = 32
     """Clips of a step, over all processes and accumulated parts. (paper)"""
@@ -227,27 +236,27 @@ class TrainingConfig(Settings):
     """Parts that a process divides its clips of a step into. (ours)"""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """Muon takes the matrices of the encoder's blocks, AdamW the rest. (paper)"""
-    learning_rate: float = 2e-4
+    learning_rate: AtLeastZero = 2e-4
     """Peak learning rate of AdamW; Muon's is 20 times as high. (paper)"""
-    weight_decay: float = 0.01
+    weight_decay: AtLeastZero = 0.01
     """Decoupled weight decay. (MotionBERT)"""
     schedule: Literal["exponential", "cosine"] = "exponential"
     """Learning rate after the warm-up: times 0.99 per epoch, or a cosine to zero. (MotionBERT)"""
-    warmup_steps: int = 0
+    warmup_steps: Count = 0
     """Steps in which the learning rate rises linearly. (MotionBERT)"""
-    max_grad_norm: float = 1.0
+    max_grad_norm: Positive = 1.0
     """Longer gradients are scaled down to this norm. (ours)"""
     precision: Literal["float32", "bf16"] = "float32"
     """Precision of matrix products. (ours)"""
     device: Literal["auto", "cpu", "cpu_fused", "cuda"] = "auto"
     """cpu_fused computes the encoder's blocks with C++ kernels; it needs g++ or clang++. (ours)"""
-    workers: int = 0
+    workers: Count = 0
     """Processes that make batches, besides the training process. (ours)"""
-    seed: int = 0
+    seed: Count = 0
     """Seed of weights, clips and dropout. (ours)"""
     save_every: AtLeastOne = 1000
     """Steps between two checkpoints. (ours)"""
-    max_minutes: float | None = None
+    max_minutes: AtLeastZero | None = None
     """Save and stop after this time; the same command continues. (ours)"""
 
 
@@ -255,9 +264,9 @@ class TrainingConfig(Settings):
 class PretrainTrainingConfig(TrainingConfig):
     """The training loop with the defaults of pretraining."""
 
-    epochs: float = 300
+    epochs: Positive = 300
     batch_size: AtLeastOne = 16
-    learning_rate: float = 5e-4
+    learning_rate: AtLeastZero = 5e-4
 
 
 @dataclass(frozen=True)
@@ -275,7 +284,7 @@ class RunConfig(Settings):
 class FinetuneConfig(RunConfig):
     """Fine-tuning: lift detected 2D to 3D, without text."""
 
-    loss_weights: dict[Literal["position", "velocity", "scale"], float] = field(
+    loss_weights: dict[Literal["position", "velocity", "scale"], AtLeastZero] = field(
         default_factory=lambda: {"position": 1.0, "velocity": 20.0, "scale": 0.0}
     )
     """Weights of the losses; one that is left out has 0. (MotionBERT)"""
@@ -287,7 +296,7 @@ class FinetuneConfig(RunConfig):
 class PretrainConfig(RunConfig):
     """Pretraining: 3D from masked and noisy 2D, and the text of the action (Equation 5)."""
 
-    loss_weights: dict[Literal["position", "velocity", "scale", "alignment"], float] = field(
+    loss_weights: dict[Literal["position", "velocity", "scale", "alignment"], AtLeastZero] = field(
         default_factory=lambda: dict(position=1.0, velocity=20.0, scale=0.0, alignment=1.0)
     )
     """Weights of the losses; one that is left out has 0. Without alignment there is no text. With
@@ -322,8 +331,9 @@ data:
 
 On the command line a setting is an option, such as `--data.camera.focal-px 700 1200`, which
 overrides the recipe. The entries of a dictionary are options of their own, as
-`--loss-weights.velocity 2`; only `--data.corpora FOLDER WEIGHT ...` replaces all of the recipe's.
-An unknown key is an error. The last column says whose the default is.
+`--loss-weights.velocity 2`; only `--data.corpora FOLDER WEIGHT ...` replaces all of the recipe's. A
+setting that is true or false is a flag, `--model.class-token` or `--model.no-class-token`. An
+unknown key is an error. The last column says whose the default is.
 """
 
 

@@ -114,11 +114,14 @@ def load_peer(
         ema: the averaged weights that some files have beside the official ones.
 
     Raises:
-        UserError: no such name or file; one that needs code to be unpickled; weights of another
+        UserError: no such name or file; a number below 1; a file that needs code to be unpickled; weights of another
             network, of other joints or frames, or that do not fit (with the list of what does not).
     """
     if name not in PEERS:
         raise UserError(f"no network {name}: choose from {', '.join(PEERS)}")
+    for setting, value in (("num_heads", num_heads), ("frames", frames)):
+        if value is not None and value < 1:
+            raise UserError(f"{setting} ({value}) must be at least 1")
     weights = state_dict(read_file(path, f"{name}'s weights"), str(path), ema=ema)
     sizes = sizes_of(name, weights, str(path))
     fixed = sizes.get("max_frames") or prod(sizes.get("widths", ()))

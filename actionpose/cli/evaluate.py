@@ -1,5 +1,6 @@
 """Commands that score a model: `actionpose evaluate BENCHMARK`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,9 +66,16 @@ def open_benchmark(
         beside = score_lifting(unusual, UNUSUAL)
         report["val_ood"] = beside | {"scores": {k: vars(v) for k, v in beside["scores"].items()}}
     scores: dict[str, Any] = dict(report["scores"])
+    known = joined = None
     if actions and model.knows_actions:
-        known = recognition.recognize(model, corpora, split, progress)
-        joined = segmentation.segment(model, corpora, split, progress)
+        try:
+            known = recognition.recognize(model, corpora, split, progress)
+            joined = segmentation.segment(model, corpora, split, progress)
+        except UserError as error:  # no labels, or none that the model can embed
+            if confusion:
+                raise
+            print(f"actions are not scored: {error}", file=sys.stderr)
+    if known and joined:
         terms = {**recognition.TERMS, **segmentation.TERMS}
         about = {**known["scores"], **joined["scores"]}
         for name, text in terms.items():

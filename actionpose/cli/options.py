@@ -46,8 +46,13 @@ Engine = Annotated[str, arg(help="what computes: auto, torch, fused, openvino or
 _OUTPUTS = ("out", "json_out", "confusion")  # parameters of commands; other paths are inputs
 
 
-def parse(function: Callable[..., Any], name: str, arguments: list[str]) -> Any:
+def parse(
+    function: Callable[..., Any], name: str, arguments: list[str], *, flag_pairs: bool = False
+) -> Any:
     """Parse the arguments of a command by its signature, and call it.
+
+    Args:
+        flag_pairs: every flag has both forms, --flag and --no-flag, whatever its default.
 
     Raises:
         UserError: an output is an input, or what the command raises.
@@ -68,7 +73,7 @@ def parse(function: Callable[..., Any], name: str, arguments: list[str]) -> Any:
         checked,
         prog=f"actionpose {name}",
         args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
+        config=() if flag_pairs else (tyro.conf.FlagCreatePairsOff,),
     )
 
 

@@ -60,7 +60,7 @@ def _train(
         return train(config, run, quiet=quiet)
 
     command.__annotations__["config"] = Annotated[cls, arg(name="")]
-    outcome = parse(command, name, arguments)
+    outcome = parse(command, name, arguments, flag_pairs=True)
     if outcome is None:
         return
     print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
@@ -97,10 +97,10 @@ def _help(cls: type[Config], name: str) -> str:
     lines = [
         f"usage: actionpose {name} [--config RECIPE.yaml] --run FOLDER [-q] [--SETTING VALUE ...]",
         "",
-        "Train in the folder --run, or continue there; -q, --quiet shows no progress bar. With",
-        "--dry-run print steps, hours and memory, and train nothing. A recipe",
-        "gives the settings that differ from the defaults, and options override both. The entries",
-        "of a dictionary are options: --loss-weights.velocity 2. docs/config.md has all of it.",
+        "Train in the folder --run, or continue there; -q, --quiet: no progress bar. --dry-run prints",
+        "steps, hours and memory. Options override the recipe, and it the defaults (docs/config.md).",
+        "Entries of a dictionary are options, as --loss-weights.velocity 2; true and false are flags,",
+        "as --model.class-token and --model.no-class-token.",
     ]
     group = None
     for setting in settings_of(cls):

@@ -104,10 +104,11 @@ def evaluate_open(
         every: of so many windows of a corpus only the first, for a quick look.
 
     Returns:
-        `scores`, a `Score` by metric; `windows`, the errors of each by id; and the counts.
+        `scores`, a `Score` by metric; `windows`, the errors of each by corpus and id; and the
+        counts.
 
     Raises:
-        UserError: no corpus was given, or one has not that split.
+        UserError: no corpus was given, two have the same name, or one has not that split.
     """
     windows: dict[str, dict[str, float]] = {}
     frames = 0
@@ -120,7 +121,10 @@ def evaluate_open(
             target = np.stack([clip["pose"] for clip in clips]).astype(np.float64)
             scale_m = np.array([clip["scale_m"] for clip in clips])
             pose = predict(np.stack([clip["keypoints"] for clip in clips]))
-            windows[name] = window_errors(pose, target, scale_m)
+            key = f"{corpus.name}/{name}"
+            if key in windows:
+                raise UserError(f"two corpora are named {corpus.name}: rename the folder of one")
+            windows[key] = window_errors(pose, target, scale_m)
             frames += NUM_VIEWS * len(joints_m)
     if not windows:
         raise UserError("there is nothing to score: give at least one corpus")

@@ -304,7 +304,7 @@ class PoseEncoder(Backbone):
         if self.heads is None:
             return PoseOutput(pose, embedding)
         with autocast_disabled(x):
-            pose, log_error = self.heads(representation, pose, keypoints)
+            pose, log_error = self.heads(representation, pose, keypoints, valid)
         return PoseOutput(pose, embedding, log_error)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:

@@ -67,12 +67,15 @@ class FeetHead(nn.Module):
         nn.init.trunc_normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, representation: Tensor, keypoints: Tensor) -> Tensor:
+    def forward(
+        self, representation: Tensor, keypoints: Tensor, valid: Tensor | None = None
+    ) -> Tensor:
         """Offsets (B, T, 4, 3) in the units of the keypoints.
 
         Args:
             representation: (B, T, 17, R).
             keypoints: (B, T, 21, 3) as for the encoder, of H36M17_FEET.
+            valid: (B, T) bool, False on the padding at the end of a clip.
         """
         ankles, feet = keypoints[:, :, ANKLES], keypoints[:, :, BODY:]
         seen = (ankles[..., 2:] > 0) & (feet[..., 2:] > 0)
@@ -83,6 +86,10 @@ class FeetHead(nn.Module):
             keypoints[:, :, _SHINS],
         )
         x = F.gelu(self.embed(torch.cat([part.flatten(2) for part in parts], dim=-1)))
+        if valid is not None:  # padding is as where a clip ends: the last frame again
+            frames = torch.arange(x.shape[1], device=x.device)
+            rows = torch.minimum(frames, valid.sum(dim=1, keepdim=True) - 1)
+            x = x.gather(1, rows[..., None].expand_as(x))
         x = x + F.gelu(self.over_frames(x.transpose(-2, -1)).transpose(-2, -1))
         x = x + F.gelu(self.fc(x))
         # where they are in the image they were detected: what is left to learn is small
@@ -142,7 +149,7 @@ class Heads(nn.Module):
         self.feet, self.error = FeetHead(dim_rep), ErrorHead(dim_rep)
 
     def forward(
-        self, representation: Tensor, pose: Tensor, keypoints: Tensor
+        self, representation: Tensor, pose: Tensor, keypoints: Tensor, valid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Poses (B, T, J, 3), with feet where the keypoints have them, and `ErrorHead`'s (B, T, J).
 
@@ -150,9 +157,10 @@ class Heads(nn.Module):
             representation: (B, T, 17, R).
             pose: (B, T, 17, 3) of the body, which is returned as it is.
             keypoints: (B, T, J, 3).
+            valid: (B, T) bool, False on the padding at the end of a clip.
         """
         log_error = self.error(representation, keypoints)
         if keypoints.shape[2] > BODY:
-            feet = pose[:, :, ANKLES] + self.feet(representation, keypoints)
+            feet = pose[:, :, ANKLES] + self.feet(representation, keypoints, valid)
             pose = torch.cat([pose, feet], dim=2)
         return pose, log_error

@@ -16,12 +16,16 @@ _GIB = 2**30
 
 
 def macs(model: ModelConfig, frames: int) -> float:
-    """Multiply-adds of lifting one clip, the attention's own products included."""
+    """Multiply-adds of one clip, the attention's own products included.
+
+    Those of an embedding branch are counted as if it read every frame.
+    """
     dim, rep = model.dim, model.dim_rep
     length = frames + (model.class_token and not model.embedding_depth)
     tokens, attended = length * len(H36M17), length + len(H36M17)
     block = 4 * (4 + 2 * model.mlp_ratio) * dim**2 + 4 * dim * attended + 4 * dim
-    return tokens * (model.depth * block + 3 * dim + dim * rep + 3 * rep)
+    pairs = model.depth + (model.embedding_depth if model.class_token else 0)
+    return tokens * (pairs * block + 3 * dim + dim * rep + 3 * rep)
 
 
 def activation_bytes(model: ModelConfig, frames: int, *, bf16: bool = False) -> int:
@@ -54,30 +58,29 @@ def _kept(encoder: Encoder, frames: int, bf16: bool) -> int:
     return sum(kept.values())
 
 
-def estimate(
-    config: FinetuneConfig | PretrainConfig, clips: int, *, processes: int = 1
-) -> Iterator[str]:
-    """Lines about the steps and, for dstformer, the hours and the memory of a training.
+def estimate(config: FinetuneConfig | PretrainConfig, clips: int) -> Iterator[str]:
+    """Lines about the steps, and about hours and memory of training a whole dstformer on one GPU.
 
     Args:
         clips: of an epoch.
-        processes: that share the batch.
     """
     training = config.training
     steps = max(1, round(training.epochs * max(1, clips // training.batch_size)))
     yield f"{clips:,} clips an epoch, {steps:,} steps of {training.batch_size} clips"
-    if config.model.backbone != "dstformer":
+    frozen = isinstance(config, PretrainConfig) and config.freezes_lifting
+    on_cpu = training.device in ("cpu", "cpu_fused")
+    if config.model.backbone != "dstformer" or config.model.heads or frozen or on_cpu:
         return
     flop = 2 * macs(config.model, config.data.frames) * TRAINING * training.batch_size * steps
     hours = flop / (TERAFLOPS * 1e12) / 3600
     bf16 = training.precision == "bf16"
-    at_once = training.batch_size / processes / training.gradient_accumulation_steps
+    at_once = training.batch_size / training.gradient_accumulation_steps
     kept = activation_bytes(config.model, config.data.frames, bf16=bf16)
     count = sum(value.numel() for value in build_encoder(**asdict(config.model)).parameters())
     state = 4 * 4 * count  # weights, gradients, and two moments of AdamW
     yield f"{flop / 1e18:.3g} EFLOP: {hours:.1f} h at {TERAFLOPS:g} TFLOP/s"
     yield (
-        f"{(at_once * kept + state) / _GIB:.1f} GiB on each device: {at_once:g} clips at once, "
+        f"{(at_once * kept + state) / _GIB:.1f} GiB on one device: {at_once:g} clips at once, "
         f"{kept / _GIB:.2f} GiB each in {training.precision}, and {state / _GIB:.2f} GiB of state"
     )
     if isinstance(config, PretrainConfig) and config.loss_weights.get("alignment"):

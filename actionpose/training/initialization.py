@@ -14,7 +14,7 @@ from actionpose.config import FinetuneConfig, PretrainConfig, TrainingConfig
 from actionpose.models import Encoder, build_encoder
 from actionpose.models.ops.fused_block import has_bf16
 from actionpose.training import run_folder
-from actionpose.utils.errors import UserError
+from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.yaml_config import to_dict
 
 
@@ -60,6 +60,7 @@ def apply_fusion(encoder: Encoder, config: TrainingConfig) -> None:
         warnings.warn(
             "this processor multiplies no bf16 (avx512_bf16): the encoder's blocks are "
             "computed in float32",
+            UserNotice,
             stacklevel=2,
         )
 

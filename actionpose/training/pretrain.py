@@ -70,6 +70,8 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         raise UserError("model.heads are trained by finetune, on a model that pretrain made")
     corpora = open_corpora(config.data.corpora)
     accelerator = start_accelerator(config.training)
+    if aligned:
+        _check_other_clips(config, accelerator.num_processes)
     batches = _batches(config, corpora, accelerator.process_index, accelerator.num_processes)
     encoder, resume = start_encoder(config, run)
     if not aligned:
@@ -118,6 +120,21 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
         report=report,
     )
     return loop.fit(task, config.training, accelerator, run, resume=resume, quiet=quiet)
+
+
+def _check_other_clips(config: PretrainConfig, num_processes: int) -> None:
+    """Refuse negatives from the other clips of a part where there is no other clip."""
+    if isinstance(config.alignment.negatives, int):
+        return
+    parts = config.training.gradient_accumulation_steps
+    if config.alignment.negatives == "batch":
+        parts *= num_processes
+    if config.training.batch_size < 2 * parts:
+        raise UserError(
+            f"alignment.negatives {config.alignment.negatives} compares the clips of a part with "
+            f"each other, and {config.training.batch_size} clips in {parts} parts leave one: raise "
+            "training.batch_size"
+        )
 
 
 def clips_per_epoch(config: PretrainConfig) -> int:

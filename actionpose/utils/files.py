@@ -7,7 +7,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -172,8 +172,11 @@ def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Ite
             for left in unfinished.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield unfinished
-            shutil.rmtree(target, ignore_errors=True)
+            replaced = target.with_name(UNFINISHED + secrets.token_hex(6))
+            with suppress(FileNotFoundError):
+                target.rename(replaced)
             unfinished.rename(target)
+            shutil.rmtree(replaced, ignore_errors=True)
         except BaseException:  # not after the renaming: the name may be another process's by then
             shutil.rmtree(unfinished, ignore_errors=True)
             raise

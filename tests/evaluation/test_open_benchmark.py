@@ -64,11 +64,35 @@ def test_evaluate_open_scores_unusual_motion_beside_val(
     assert "1 windows, 40 frames, open benchmark, val\n" in printed
     assert "1 windows, 28 frames, open benchmark, val-ood\n" in printed
     both = json.loads((tmp_path / "both.json").read_text())
-    assert list(both["windows"]) == ["a[0:10]"] and list(both["val_ood"]["windows"]) == ["b[0:7]"]
+    assert list(both["windows"]) == ["x/a[0:10]"]
+    assert list(both["val_ood"]["windows"]) == ["x/b[0:7]"]
     assert call(monkeypatch, *command, "--split", "val-ood", "--json", tmp_path / "one.json") == 0
     one = json.loads((tmp_path / "one.json").read_text())
     assert one["scores"]["mpjpe_mm"] == both["val_ood"]["scores"]["mpjpe_mm"]
     assert "val_ood" not in one
+
+
+def test_evaluate_open_without_labels_scores_lifting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_corpus(tmp_path / "x", [some_motion("a", 10, split="val")], source="", license="")
+    command = ["evaluate", "open", "-q", "--data", folder, "--json", tmp_path / "report.json"]
+    assert call(monkeypatch, *command) == 0
+    assert "actions are not scored: the split 'val' has no two labels" in capsys.readouterr().err
+    assert "mpjpe_mm" in json.loads((tmp_path / "report.json").read_text())["scores"]
+    assert call(monkeypatch, *command, "--confusion", tmp_path / "confusion.png") == 2
+
+
+def test_motions_of_two_corpora_may_have_the_same_id(tmp_path: Path) -> None:
+    motion = some_motion("a", 10, split="val")
+    corpora = [
+        open_corpus(write_corpus(tmp_path / name, [motion], source="", license=""))
+        for name in ("x", "y", "other/x")
+    ]
+    report = evaluate_open(lambda keypoints: keypoints, corpora[:2], "val")
+    assert list(report["windows"]) == ["x/a[0:10]", "y/a[0:10]"]
+    with pytest.raises(UserError, match="two corpora are named x"):
+        evaluate_open(lambda keypoints: keypoints, corpora, "val")
 
 
 def test_a_split_that_is_not_there(corpus: Corpus) -> None:

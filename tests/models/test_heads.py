@@ -71,6 +71,16 @@ def test_feet_see_some_frames_around() -> None:
     assert (moved > 0).tolist() == [False] * 7 + [True] * 5
 
 
+def test_padding_changes_no_feet() -> None:
+    encoder, keypoints = encoder_with_heads(), keypoints_of(8)
+    padded = torch.cat([keypoints, torch.zeros_like(keypoints[:, :4])], dim=1)
+    padded[1, 6:] = 0
+    valid = torch.tensor([[True] * 8 + [False] * 4, [True] * 6 + [False] * 6])
+    pose, short = encoder(padded, valid).pose, encoder(keypoints[1:, :6]).pose
+    torch.testing.assert_close(pose[0, :8], encoder(keypoints[:1]).pose[0])
+    torch.testing.assert_close(pose[1, :6], short[0])
+
+
 def test_error_reads_confidence() -> None:
     encoder, keypoints = encoder_with_heads(), keypoints_of()
     keypoints[0, :, 20, 2] = 0.1

@@ -101,6 +101,17 @@ def with_dropout(config: PretrainConfig) -> PretrainConfig:
     return replace(config, model=replace(config.model, pooling_dropout=0.1))
 
 
+def test_pretrain_refuses_negatives_from_a_part_of_one_clip(
+    tiny_pretraining: PretrainConfig, tmp_path: Path
+) -> None:
+    """A clip alone would be compared with nothing, and learn nothing."""
+    for negatives in ("batch", "ranks"):
+        config = replace(tiny_pretraining, alignment=AlignmentConfig(negatives=negatives))
+        parts = config.training.batch_size
+        with pytest.raises(UserError, match=f"{negatives} compares .* raise training.batch_size"):
+            pretrain(changed(config, gradient_accumulation_steps=parts), tmp_path, quiet=True)
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_pretrain_resumes_as_if_uninterrupted(
     tiny_pretraining: PretrainConfig, tmp_path: Path, frozen: bool
