@@ -137,7 +137,7 @@ WRONG = {
     "data: {corpora: {a: much}}": "data.corpora.a is 'much'",
     "data: {mirror: 1.2}": "data.mirror is 1.2: it should be less than or equal to 1",
     "data: {bone_length_jitter: -1}": "data.bone_length_jitter is -1: it should be greater than",
-    "data: {camera: {distance_m: [6, 3]}}": r"distance_m is lowest, highest, not \[6.0, 3.0\]",
+    "data: {camera: {distance_m: [6, 3]}}": r"distance_m is lowest, highest, not \[6\.0, 3",
     "data: {camera: {focal_px: [0, 900]}}": "data.camera.focal_px is 0: it should be greater than 0",
     "data: {corpora: {a: -0.5}}": "data.corpora.a is -0.5: it should be greater",
     "model: {num_heads: 0}": "model.num_heads is 0: it should be greater than or equal to 1",

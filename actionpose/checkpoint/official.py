@@ -114,8 +114,9 @@ def load_peer(
         ema: the averaged weights that some files have beside the official ones.
 
     Raises:
-        UserError: no such name or file; a number below 1; a file that needs code to be unpickled; weights of another
-            network, of other joints or frames, or that do not fit (with the list of what does not).
+        UserError: no such name or file; a number below 1; a file that needs code to be unpickled;
+            weights of another network, of other joints or frames, or that do not fit (with the list
+            of what does not).
     """
     if name not in PEERS:
         raise UserError(f"no network {name}: choose from {', '.join(PEERS)}")

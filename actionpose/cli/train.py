@@ -97,10 +97,10 @@ def _help(cls: type[Config], name: str) -> str:
     lines = [
         f"usage: actionpose {name} [--config RECIPE.yaml] --run FOLDER [-q] [--SETTING VALUE ...]",
         "",
-        "Train in the folder --run, or continue there; -q, --quiet: no progress bar. --dry-run prints",
-        "steps, hours and memory. Options override the recipe, and it the defaults (docs/config.md).",
-        "Entries of a dictionary are options, as --loss-weights.velocity 2; true and false are flags,",
-        "as --model.class-token and --model.no-class-token.",
+        "Train in the folder --run, or continue there; -q, --quiet: no progress bar. --dry-run",
+        "prints steps, hours and memory. Options override the recipe, and it the defaults, which",
+        "docs/config.md explains. Entries of a dictionary are options: --loss-weights.velocity 2;",
+        "true and false are flags: --model.class-token and --model.no-class-token.",
     ]
     group = None
     for setting in settings_of(cls):

@@ -75,7 +75,9 @@ def test_evaluate_open_scores_unusual_motion_beside_val(
 def test_evaluate_open_without_labels_scores_lifting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = write_corpus(tmp_path / "x", [some_motion("a", 10, split="val")], source="", license="")
+    folder = write_corpus(
+        tmp_path / "x", [some_motion("a", 10, split="val")], source="", license=""
+    )
     command = ["evaluate", "open", "-q", "--data", folder, "--json", tmp_path / "report.json"]
     assert call(monkeypatch, *command) == 0
     assert "actions are not scored: the split 'val' has no two labels" in capsys.readouterr().err

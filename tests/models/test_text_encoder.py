@@ -194,7 +194,9 @@ def test_save_writes_a_frozen_bert_that_was_trained(small_bert: Path, tmp_path: 
     texts = ["walk", "run"]
     expected = trained.encode(texts)
     assert not torch.allclose(encoder.encode(texts), expected)
-    assert torch.equal(TextEncoder.from_checkpoint(tmp_path / "frozen_again").encode(texts), expected)
+    assert torch.equal(
+        TextEncoder.from_checkpoint(tmp_path / "frozen_again").encode(texts), expected
+    )
 
 
 def test_from_checkpoint_refuses_missing_and_damaged_files(
