@@ -30,7 +30,6 @@ def estimate_poses(
     video: VideoReader | ImageSequence,
     detector: Detector,
     *,
-    fps: float | None = None,
     span_s: tuple[float, float] = (0.0, math.inf),
     progress: Callable[[int], object] = lambda frames: None,
     stopwatch: Stopwatch | None = None,
@@ -38,7 +37,6 @@ def estimate_poses(
     """Find the people of a video and follow them.
 
     Args:
-        fps: of the camera, where the file plays slower or faster than life.
         span_s: start and stop of the part to look at, in seconds of the file.
         progress: called with the number of frames processed since the last call.
         stopwatch: gets the seconds of decode, detect and track; the first two overlap.
@@ -74,7 +72,7 @@ def estimate_poses(
     with stopwatch.stage("track"):
         frame_of = np.repeat(np.arange(len(times)), [len(found) for found in people])
         points = np.concatenate(people)
-        return _follow(video, detector, np.array(times), frame_of, points, fps, skipped)
+        return _follow(video, detector, np.array(times), frame_of, points, skipped)
 
 
 def _follow(
@@ -83,7 +81,6 @@ def _follow(
     time_s: NDArray[np.float64],
     frame: IntArray,
     points: NDArray[np.float32],
-    fps: float | None,
     skipped: int,
 ) -> Keypoints:
     """Keypoints of (N,) frame numbers and (N, K, 3) detections, after the frames skipped."""
@@ -104,10 +101,7 @@ def _follow(
         )
     rate_source = "file"
     uneven = time_s if skipped else None
-    if fps is not None:
-        rate_source = "given"
-        uneven = (skipped + np.arange(count)) / fps if skipped else None
-    elif count == 1:
+    if count == 1:
         fps, rate_source = video.fps or 30.0, "one frame"
     else:
         fps = (count - 1) / float(time_s[-1] - time_s[0])

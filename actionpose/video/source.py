@@ -77,7 +77,8 @@ def read_source(
         fps: of keypoint files that do not say it; of the camera, where a video plays slower or
             faster than life.
         person: the only one to take, by `track_id`.
-        start_s, stop_s: the part to take, in seconds of the source; times stay those of the source.
+        start_s, stop_s: the part to take, in seconds of the source. Times stay those of the source,
+            or of the motion with `fps`.
         stopwatch: gets the seconds of "read", or of "start", "decode", "detect" and "track".
 
     Raises:
@@ -111,7 +112,6 @@ def read_source(
             keypoints = estimate_poses(
                 video,
                 pose_detector,
-                fps=None if images else fps,
                 span_s=span_s,
                 progress=lambda frames: progress("detect", total, frames),
                 stopwatch=stopwatch,
@@ -124,10 +124,23 @@ def read_source(
     if path.is_file():
         end_s = float(keypoints.times_s[-1]) + 1 / keypoints.fps
         duration_s = total / video.fps if total and video.fps and stop_s is not None else end_s
-        keypoints = replace(keypoints, video=_video_facts(path, duration_s))
+        facts = _video_facts(path, duration_s)
+        if fps is not None:
+            facts["time_scale"] = fps / keypoints.fps
+            keypoints = _at_rate(keypoints, fps)
+        if mirrored:
+            facts["mirrored"] = True
+        keypoints = replace(keypoints, video=facts)
     if mirrored:
         keypoints = keypoints.unmirrored(exchange_sides=True)
     return _part(keypoints, person, None, None)
+
+
+def _at_rate(keypoints: Keypoints, fps: float) -> Keypoints:
+    """The keypoints of a file that plays slower or faster than life, at the rate of the camera."""
+    skipped = round(float(keypoints.times_s[0]) * keypoints.fps)
+    time_s = (skipped + np.arange(keypoints.num_frames)) / fps if skipped else None
+    return replace(keypoints, fps=fps, time_s=time_s, rate_source="given")
 
 
 def _part(
@@ -150,7 +163,11 @@ def _part(
 
 
 def _video_facts(path: Path, duration_s: float) -> dict[str, Any]:
-    """What tells a video from others, and where it is."""
+    """What tells a video from others, and where it is.
+
+    `read_source` adds `time_scale`, the seconds of the video in one of the motion, where its `fps`
+    was given, and `mirrored`.
+    """
     return {
         "path": str(path.resolve()),
         "bytes": path.stat().st_size,
@@ -185,11 +202,13 @@ def find_video(
         None if the result is not of a video, or it is not found.
 
     Raises:
-        UserError: the file given is another video.
+        UserError: the file given is another video, or none.
     """
     facts = header.get("video")
     facts = facts if isinstance(facts, dict) else None
     if given is not None:
+        if not facts:
+            VideoReader(given).close()  # refuses what is no video
         if facts and Path(given).is_file() and not _is_lifted_video(Path(given), facts):
             raise UserError(
                 f"{given} is another video than the one that was lifted, {facts.get('path')}: "

@@ -5,6 +5,7 @@ import json
 import mimetypes
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -22,7 +23,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_text
 from actionpose.video.source import find_video
 from actionpose.visualization.drawing import label_colors, side_color
-from actionpose.visualization.scene import scene_positions, video_offset_s
+from actionpose.visualization.scene import scene_positions, video_link
 
 EMBED_BYTES = 12_000_000  # of a video; base64 adds a third
 
@@ -138,13 +139,14 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
 
 
 def _video(result: Result, video: Path, page: Path) -> dict[str, Any]:
-    """Where the page finds the video, and the video's time at the result's time 0."""
+    """Where the page finds the video or the image, and its `VideoLink`."""
+    kind = mimetypes.guess_type(video.name)[0] or "video/mp4"
+    is_image = kind.startswith("image/") and kind != "image/gif"
     try:
         content = video.read_bytes() if video.stat().st_size <= EMBED_BYTES else None
     except OSError as error:
         raise UserError(f"cannot read the video {video}: {error.strerror}") from None
     if content is not None:
-        kind = mimetypes.guess_type(video.name)[0] or "video/mp4"
         # browsers play what is in a .mov when it is called MP4, but refuse its own name
         kind = "video/mp4" if kind == "video/quicktime" else kind
         source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
@@ -153,7 +155,7 @@ def _video(result: Result, video: Path, page: Path) -> dict[str, Any]:
             source = quote(Path(os.path.relpath(video, page.absolute().parent)).as_posix())
         except ValueError:  # another drive of Windows
             source = video.absolute().as_uri()
-    return {"src": source, "name": video.name, "offset_s": video_offset_s(result)}
+    return {"src": source, "name": video.name, "is_image": is_image} | asdict(video_link(result))
 
 
 def _bytes(array: NDArray[Any]) -> str:

@@ -4,6 +4,7 @@ Meters, x right, y up, z towards the viewer (`Axes.Y_UP`), the floor at y = 0.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -78,7 +79,31 @@ def view_rotation(*, azimuth_deg: float, elevation_deg: float) -> Array:
     return downwards @ about_up
 
 
-def video_offset_s(result: Result) -> float:
-    """The time in the video of the result's time 0: keypoint files may begin at a later frame."""
+@dataclass(frozen=True)
+class VideoLink:
+    """How a result belongs to its video.
+
+    Attributes:
+        offset_s: added to a time of the result: keypoint files may begin at a later frame.
+        time_scale: seconds of the video in a second of the motion, by which the sum is multiplied:
+            a camera may be faster than its file plays.
+        mirrored: the keypoints are of the mirror image of the video's pictures.
+    """
+
+    offset_s: float
+    time_scale: float
+    mirrored: bool
+
+
+def video_link(result: Result) -> VideoLink:
+    """How a result belongs to its video, as its header says."""
+    facts = result.header.get("video")
+    facts = facts if isinstance(facts, dict) else {}
+    scale = facts.get("time_scale", 1.0)
+    is_scale = isinstance(scale, int | float) and 0 < scale < math.inf
     fps = result.header.get("fps") or 0
-    return float(result.header.get("first_frame") or 0) / fps if fps else 0.0
+    return VideoLink(
+        offset_s=float(result.header.get("first_frame") or 0) / fps if fps else 0.0,
+        time_scale=float(scale) if is_scale else 1.0,
+        mirrored=facts.get("mirrored") is True,
+    )

@@ -36,7 +36,7 @@ from actionpose.visualization.painting import SCALE, disc, font, line, paint, pa
 from actionpose.visualization.scene import (
     GRID_M,
     scene_positions,
-    video_offset_s,
+    video_link,
     view_rotation,
 )
 
@@ -87,13 +87,15 @@ def write_video(
         if video is not None:
             scaled_to = (left_px, max(1, round(size[1] * scale)))
             images = stack.enter_context(VideoReader(video, scaled_to))
+        link = video_link(result)
+        time_scale = 1.0 if video is None else link.time_scale
         artist = _Artist(result, scale, (left_px, HEIGHT_PX))
         timeline = _Timeline(result, left_px + HEIGHT_PX)
         fps = frame_rate(result.time_s) or 30.0
         unfinished = stack.enter_context(atomic_write(path))
         options = {"movflags": "faststart"}
         out = stack.enter_context(av.open(str(unfinished), "w", format="mp4", options=options))
-        rate = Fraction(fps).limit_denominator(1001)
+        rate = Fraction(fps / time_scale).limit_denominator(1001)
         stream = out.add_stream("libx264", rate=rate, options=_X264)
         stream.width, stream.height = left_px + HEIGHT_PX, HEIGHT_PX + timeline.height_px
         stream.pix_fmt = "yuv420p"
@@ -103,10 +105,13 @@ def write_video(
         def drawn(images: Iterable[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
             for time_s, image in images:
                 canvas = Image.new("RGB", (stream.width, stream.height), PAPER)
-                index = artist.frame_at(time_s, 1 / fps)
+                motion_s = time_s / time_scale
+                if image is not None and link.mirrored:
+                    image = np.ascontiguousarray(image[:, ::-1])
+                index = artist.frame_at(motion_s, 1 / fps)
                 artist.draw_left(canvas, image, index)
-                artist.draw_right(canvas, index, time_s)
-                timeline.draw(canvas, time_s)
+                artist.draw_right(canvas, index, motion_s)
+                timeline.draw(canvas, motion_s)
                 yield time_s, np.asarray(canvas)
 
         # three threads: one decodes, one draws, and this one encodes
@@ -139,7 +144,7 @@ def _image_size(result: Result) -> tuple[int, int]:
 
 def _without_video(result: Result) -> Iterator[tuple[float, None]]:
     for time_s in result.time_s.tolist():
-        yield time_s + video_offset_s(result), None
+        yield time_s + video_link(result).offset_s, None
 
 
 class _Artist:
@@ -148,7 +153,7 @@ class _Artist:
     def __init__(self, result: Result, scale: float, left: tuple[int, int]):
         self.result, self.scale, self.left = result, scale, left
         self.joints, _ = scene_positions(result)  # (P, T, J, 3)
-        self.offset_s = video_offset_s(result)
+        self.offset_s = video_link(result).offset_s
         self.camera = _Camera(self.joints)
         self.actions = sorted(result.header.get("actions", []), key=lambda a: -(a["score"] or 0))
         self.stage = self._stage()  # what is alike in all frames
@@ -271,7 +276,7 @@ class _Timeline:
         from PIL import Image
 
         actions = result.header.get("actions", [])
-        self.offset_s = video_offset_s(result)
+        self.offset_s = video_link(result).offset_s
         self.first_s, self.last_s = float(result.time_s[0]), float(result.time_s[-1])
         lanes: dict[Any, list[dict[str, Any]]] = {}
         for action in actions:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.drawn_people import write_video
 
 from actionpose.inference.batch import find_jobs, holds_inputs
 from actionpose.skeletons import COCO17
@@ -67,6 +68,21 @@ def test_images_become_one_recording(tmp_path: Path, monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(mirrored.keypoints_px[0, :, :, 0], 64 - 20)
     with pytest.raises(UserError, match="y_up=True"):
         source.read_source(folder, y_up=True)
+
+
+def test_video_of_a_faster_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The facts of the video lead from the times of the motion to those of the file."""
+    images = [np.full((48, 64, 3), 10 * n, np.uint8) for n in range(10)]
+    path = write_video(tmp_path / "a.mkv", images)  # 30 frames a second
+    monkeypatch.setattr(source, "make_detector", lambda *options: OnePerson())
+    plain = source.read_source(path)
+    assert "time_scale" not in plain.video and "mirrored" not in plain.video
+    found = source.read_source(path, fps=240, start_s=0.1, mirrored=True)
+    assert (found.fps, found.rate_source) == (240, "given")
+    np.testing.assert_allclose(found.times_s, np.arange(3, 10) / 240)
+    assert found.video["mirrored"] is True
+    assert found.video["time_scale"] == pytest.approx(8, rel=1e-2)
+    assert found.video["duration_s"] == plain.video["duration_s"] == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_folders_of_images_as_inputs(tmp_path: Path) -> None:

@@ -42,9 +42,6 @@ def test_estimate_poses_keeps_times_and_gaps(model_file: Path, tmp_path: Path) -
     for frame in (0, 7, 19):
         error = found.keypoints_px[0, frame, :, :2] - (BODY[:17] + ways[frame])
         assert np.abs(error).max() < 4
-    with VideoReader(path) as video:
-        given = estimate_poses(video, OnnxPose(model_file, WholePicture()), fps=120)
-    assert (given.fps, given.rate_source, given.time_s) == (120, "given", None)
 
 
 def test_estimate_poses_takes_even_times_for_a_rate(model_file: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.drawn_people import drawn, write_video
 from helpers.results import Array
 
 from actionpose.result import Result
@@ -18,6 +19,7 @@ from actionpose.visualization import html_viewer
 from actionpose.visualization.html_viewer import write_html
 from actionpose.visualization.scene import scene_positions
 
+picture = pytest.importorskip("PIL.Image")
 Waving = Callable[..., Result]
 
 
@@ -116,12 +118,14 @@ def test_page_embeds_small_videos_and_links_large_ones(
     folder = tmp_path / "videos & more"
     folder.mkdir()
     video = folder / "Tänzer 1.mov"
-    video.write_bytes(b"not looked at")
+    content = write_video(tmp_path / "clip.mkv", [drawn((30, 60))] * 3).read_bytes()
+    video.write_bytes(content)
     result = waving(header={"first_frame": 50, "fps": 25.0})
     write_html(result, tmp_path / "a.html", video=video)
     shown = page_data((tmp_path / "a.html").read_text(encoding="utf-8"))["video"]
-    assert shown["src"] == "data:video/mp4;base64," + base64.b64encode(b"not looked at").decode()
+    assert shown["src"] == "data:video/mp4;base64," + base64.b64encode(content).decode()
     assert shown["name"] == "Tänzer 1.mov" and shown["offset_s"] == 2
+    assert (shown["is_image"], shown["time_scale"], shown["mirrored"]) == (False, 1.0, False)
     monkeypatch.setattr(html_viewer, "EMBED_BYTES", 5)
     (tmp_path / "pages").mkdir()
     write_html(result, tmp_path / "pages" / "b.html", video=video)
@@ -129,9 +133,19 @@ def test_page_embeds_small_videos_and_links_large_ones(
     assert shown["src"] == "../videos%20%26%20more/T%C3%A4nzer%201.mov"
     write_html(result, tmp_path / "c.html")
     assert page_data((tmp_path / "c.html").read_text(encoding="utf-8"))["video"] is None
-    with pytest.raises(UserError, match="cannot read the video"):
-        write_html(result, tmp_path / "d.html", video=tmp_path / "gone.mp4")
+    video.write_text("not a video")
+    for path in (video, tmp_path / "gone.mp4"):
+        with pytest.raises(UserError, match=path.name):
+            write_html(result, tmp_path / "d.html", video=path)
     assert not (tmp_path / "d.html").exists()
+
+
+def test_page_shows_an_image_as_such(waving: Waving, tmp_path: Path) -> None:
+    image = tmp_path / "photo.png"
+    picture.fromarray(drawn((30, 60))).save(image)
+    write_html(waving(frames=1), tmp_path / "a.html", video=image)
+    shown = page_data((tmp_path / "a.html").read_text(encoding="utf-8"))["video"]
+    assert shown["is_image"] and shown["src"].startswith("data:image/png;base64,")
 
 
 def test_page_has_a_color_for_each_label(waving: Waving, tmp_path: Path) -> None:

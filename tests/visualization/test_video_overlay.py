@@ -13,6 +13,7 @@ from helpers.videos import rotated
 from actionpose.result import Result
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import sha256
 from actionpose.visualization.drawing import PAPER, SIDE_COLORS, label_colors, rgb
 from actionpose.visualization.video_overlay import HEIGHT_PX, write_video
 
@@ -116,6 +117,25 @@ def test_overlay_starts_at_the_first_frame_of_the_result(tmp_path: Path) -> None
         for picture in pictures
     ]
     assert has_figure == [False] * 4 + [True] * 3 + [False]
+
+
+def test_overlay_on_slow_motion_and_on_a_mirrored_video(tmp_path: Path) -> None:
+    """The file plays at a fourth of the speed, and shows the spot at the other side."""
+    times_s = [i / 10 for i in range(6)]
+    xy = np.stack([60 + 200 * np.array(times_s), np.full(6, 110)], axis=1)
+    clip = make_video(tmp_path / "clip.mp4", times_s, np.array([SIZE[0], 0]) + xy * [-1, 1])
+    facts = {"path": str(clip), "bytes": clip.stat().st_size, "sha256": sha256(clip)}
+    facts |= {"time_scale": 4.0, "mirrored": True}
+    result = result_at(xy, time_s=np.array(times_s) / 4, header={"fps": 40.0, "video": facts})
+    write_video(result, tmp_path / "out.mp4")
+    times, pictures = read(tmp_path / "out.mp4")
+    np.testing.assert_allclose(times, times_s, atol=2e-3)
+    scale = 720 / SIZE[1]
+    for (x, _), picture in zip(xy, pictures, strict=True):
+        legs = middle_of(picture[450:720, :960], LEFT)
+        assert legs[0] == pytest.approx(scale * (x + 60 * 0.15), abs=6)
+        spot = middle_of(picture[:720, :960], GREEN, 90)
+        assert spot[0] == pytest.approx(scale * x, abs=30)
 
 
 def test_overlay_without_a_video_is_on_paper(tmp_path: Path) -> None:

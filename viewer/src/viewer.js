@@ -393,33 +393,41 @@ class View3D {
 
 // ---------------------------------------------------------------- the video
 
-/** The video under the keypoints, kept at the time of the motion; null if the page has none. */
+/** The video or image under the keypoints, kept at the time of the motion; null without one. */
 const video = (() => {
   if (!data.video) return null;
-  const element = document.createElement("video");
-  Object.assign(element, { muted: true, playsInline: true, preload: "auto", src: data.video.src });
+  const isImage = data.video.is_image;
+  const element = document.createElement(isImage ? "img" : "video");
+  Object.assign(element, isImage ? {} : { muted: true, playsInline: true, preload: "auto" });
   const fresh = () => (state.changed = true);
-  for (const event of ["loadeddata", "seeked"]) element.addEventListener(event, fresh);
+  for (const event of ["load", "loadeddata", "seeked"]) element.addEventListener(event, fresh);
   element.addEventListener("error", () => {
     $("note").hidden = false;
     $("note").textContent = `The video cannot be shown: ${data.video.name} was moved, or this browser does not play it.`;
   });
+  element.src = data.video.src;
   const last = document.createElement("canvas"); // stays on show while the video seeks
+  let isDrawn = false;
   return {
     picture() {
-      if (element.readyState >= 2) {
-        if (last.width !== element.videoWidth) Object.assign(last, { width: element.videoWidth, height: element.videoHeight });
-        last.getContext("2d").drawImage(element, 0, 0);
+      if (isImage ? element.complete : element.readyState >= 2) {
+        const [width, height] = isImage ? [element.naturalWidth, element.naturalHeight] : [element.videoWidth, element.videoHeight];
+        if (last.width !== width || last.height !== height) Object.assign(last, { width, height });
+        const pen = last.getContext("2d");
+        pen.setTransform(data.video.mirrored ? -1 : 1, 0, 0, 1, data.video.mirrored ? width : 0, 0);
+        if (width && height) pen.drawImage(element, 0, 0);
+        isDrawn = width > 0 && height > 0;
       }
-      return last.width && last.height && element.videoWidth ? last : null;
+      return isDrawn ? last : null;
     },
     follow() {
-      if (!element.duration) return;
+      if (!element.duration) return; // an image has none
       // a little after the frame's own time, so that rounding does not show the one before
-      const target = Math.min(Math.max(state.time + data.video.offset_s + 0.002, 0), element.duration);
+      const time = (state.time + data.video.offset_s) * data.video.time_scale;
+      const target = Math.min(Math.max(time + 0.002, 0), element.duration);
       const off = Math.abs(element.currentTime - target);
       if (state.playing) {
-        element.playbackRate = state.speed;
+        element.playbackRate = Math.min(Math.max(state.speed * data.video.time_scale, 0.0625), 16);
         if (element.paused) element.play().catch(() => {});
         if (off > 0.15 && !element.seeking) element.currentTime = target;
       } else {
