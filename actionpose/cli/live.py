@@ -3,10 +3,12 @@
 import signal
 import sys
 import time
+import warnings
 import webbrowser
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
@@ -14,11 +16,12 @@ from tyro.conf import arg
 from actionpose.cli.export import Motion, Outputs, Raw
 from actionpose.cli.options import Checkpoint, Device, Engine, Quiet, check_outputs, parse_height
 from actionpose.cli.postprocess import MotionOptions
-from actionpose.utils.errors import UserError
+from actionpose.utils.errors import UserError, UserNotice
 
 if TYPE_CHECKING:
     from actionpose.live import LiveFrame
     from actionpose.live.session import LiveSession
+    from actionpose.result import Result
 
     Listener = Callable[[list[LiveFrame]], object]
 
@@ -79,7 +82,6 @@ def live(
     source = camera if input is None else input
     if camera < 0:
         raise UserError(f"--camera is a number from 0, not {camera}")
-    from actionpose.export.save import save_files
     from actionpose.inference.predictor import ActionPose
     from actionpose.live.avatar import VmcSender
     from actionpose.live.labels import LiveLabels
@@ -94,6 +96,7 @@ def live(
         check_websockets()
     frames = live_frames(source)
     model = ActionPose.from_pretrained(checkpoint, device, engine)
+    motion.check_new(fps=model.fps)
     with ExitStack() as stack:
         listeners: list[Listener] = []
         current = None
@@ -111,6 +114,7 @@ def live(
             joint_convention=joint_convention,
         )
         lifter = stack.enter_context(session.lifter)
+        motion.check_new(fps=lifter.fps, image_size=lifter.image_size)
         recorded: list[LiveFrame] = []
         if out:
             listeners.append(recorded.extend)
@@ -126,13 +130,49 @@ def live(
             print(f"page    {server.url}", flush=True)
             if open:
                 webbrowser.open(server.url)
-        try:
-            _run(session, listeners, stop, quiet)
-        finally:
+
+        def save() -> None:
             if out:
                 result = as_result(recorded + lifter.finish(), lifter, str(source))
-                for file in save_files(motion.apply(result), out, raw=raw):
-                    print(f"wrote   {file}")
+                _save(result, motion, out, raw=raw)
+
+        with _at_the_end(save):
+            _run(session, listeners, stop, quiet)
+
+
+@contextmanager
+def _at_the_end(save: Callable[[], None]) -> Iterator[None]:
+    """Save whatever ends the block.
+
+    If the block raises, a problem of saving is a `UserNotice`, and the error of the block goes on.
+    """
+    try:
+        yield
+    except BaseException:
+        try:
+            save()
+        except (UserError, OSError) as problem:
+            warnings.warn(UserNotice(str(problem)), stacklevel=2)
+        raise
+    save()
+
+
+def _save(result: "Result", motion: MotionOptions, out: tuple[Path, ...], *, raw: bool) -> None:
+    """Write a recording after the steps that were asked for, or as it was lifted if one fails.
+
+    Raises:
+        UserError: a step cannot be done, or a file cannot be written.
+    """
+    from actionpose.export.save import save_files
+
+    written = result
+    try:
+        written = motion.apply(result)
+    except UserError as error:
+        raise UserError(f"{error}; the recording is written as it was lifted") from error
+    finally:
+        for file in save_files(written, out, raw=raw):
+            print(f"wrote   {file}")
 
 
 def _run(

@@ -1,6 +1,6 @@
 """Options that make motion fit for use: the same for every command that gives a result."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +10,8 @@ from actionpose.utils.errors import UserError
 
 if TYPE_CHECKING:
     from actionpose.result import Result
+
+_NO_PATH = "--lock-feet needs the path of the root: give --fov or --focal-px"
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,40 @@ class MotionOptions:
     floor: bool = False
     """Put people on the floor: static camera, flat floor."""
     lock_feet: bool = False
-    """Keep standing feet where they stand; needs --fov or --focal-px."""
+    """Keep standing feet where they stand; needs the root's path."""
     up: Literal["y", "z"] | None = None
     """Axis that points up; else those of the camera, y down."""
 
     def __post_init__(self) -> None:
-        has_path = self.fov is not None or self.focal_px is not None
         if self.fov is not None and self.focal_px is not None:
             raise UserError("give --fov or --focal-px, not both: each says the same")
         if self.cutoff is not None and self.smooth == "none":
             raise UserError("--cutoff needs --smooth butterworth or --smooth one-euro")
-        if self.lock_feet and not has_path:
-            raise UserError("--lock-feet needs the path of the root: give --fov or --focal-px")
+
+    @property
+    def _gives_path(self) -> bool:
+        return self.fov is not None or self.focal_px is not None
+
+    def check_new(
+        self, *, fps: float | None = None, image_size: Sequence[int] | None = None
+    ) -> None:
+        """Refuse what cannot be done with a new result, before the work for it.
+
+        Args:
+            fps: frames a second of the result, if they are known.
+            image_size: width and height in pixels, if they are known.
+
+        Raises:
+            UserError: an option lacks another one, or its value cannot be used.
+        """
+        from actionpose.postprocessing.root_trajectory import check_camera
+        from actionpose.postprocessing.smoothing import checked_cutoff
+
+        if self.lock_feet and not self._gives_path:
+            raise UserError(_NO_PATH)
+        check_camera(image_size, focal_px=self.focal_px, fov_deg=self.fov)
+        if self.smooth != "none":
+            checked_cutoff(self.smooth, self.cutoff, fps)
 
     def apply(self, result: "Result") -> "Result":
         """The result after the steps that were asked for.
@@ -49,12 +73,15 @@ class MotionOptions:
             UserError: a step cannot be done with this result; see `postprocessing`.
         """
         from actionpose.postprocessing.bone_lengths import fix_bone_lengths
+        from actionpose.postprocessing.common import has_path
         from actionpose.postprocessing.floor_alignment import align_to_floor
         from actionpose.postprocessing.foot_locking import lock_feet
         from actionpose.postprocessing.root_trajectory import estimate_trajectory, set_up_axis
         from actionpose.postprocessing.smoothing import smooth
 
-        if self.fov is not None or self.focal_px is not None:
+        if self.lock_feet and not (self._gives_path or has_path(result)):
+            raise UserError(_NO_PATH)
+        if self._gives_path:
             result = estimate_trajectory(result, fov_deg=self.fov, focal_px=self.focal_px)
         if self.smooth != "none":
             result = smooth(result, self.smooth, self.cutoff)

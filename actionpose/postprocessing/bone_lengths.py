@@ -79,6 +79,7 @@ def _with_length(vectors: Array, length: float, otherwise: Array) -> Array:
 def fix_bone_lengths(result: Result) -> Result:
     """Give every bone of a person one length, equal on both sides, and keep poses near.
 
+    Lengths are measured where the person is visible; short absences that were filled get them, too.
     The header says what it cost: the mean distance of joints from where they were, and the
     distance that 95 of 100 stay below, in millimeters; and the lengths.
 
@@ -89,13 +90,15 @@ def fix_bone_lengths(result: Result) -> Result:
     pose = result.pose_m.astype(np.float64)
     moved_mm: list[Array] = []
     lengths: list[dict[str, float]] = []  # of each person, by the joint at the far end
-    for person, frames in enumerate(valid_frames(result)):
+    for person, (valid, present) in enumerate(
+        zip(valid_frames(result), result.present, strict=True)
+    ):
         lengths.append({})
-        if not frames.any():
+        if not valid.any():
             continue
-        before = pose[person, frames]
-        lengths_m = bone_lengths(before)
-        after = pose[person, frames] = fit_bone_lengths(before, lengths_m)
+        lengths_m = bone_lengths(pose[person, valid])
+        before = pose[person, present]
+        after = pose[person, present] = fit_bone_lengths(before, lengths_m)
         moved_mm.append(1000 * np.linalg.norm(after - before, axis=-1).ravel())
         for name, length in zip(result.skeleton.joints[1:], lengths_m[1:], strict=True):
             lengths[-1][name] = round(float(length), 4)

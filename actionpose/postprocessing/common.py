@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from actionpose.geometry.axes import Axes
-from actionpose.result import Header, Result
+from actionpose.result import Header, Result, RootOrigin
 from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, BoolArray
@@ -42,8 +42,16 @@ def steps(result: Result) -> list[str]:
     return [step["step"] for step in result.header.get("processing", [])]
 
 
+def has_path(result: Result) -> bool:
+    """Whether the place of the root is known, and not only its height."""
+    return result.root_m is not None and result.header["root"] is not RootOrigin.HEIGHT
+
+
 def valid_frames(result: Result) -> BoolArray:
-    """(P, T) frames where a person is visible and all joints have a position."""
+    """(P, T) frames where a person is visible and all joints have a position.
+
+    Measurements are made in these; steps that change poses do so in all of `Result.present`.
+    """
     return result.valid & np.isfinite(result.pose_m).all(axis=(2, 3))
 
 

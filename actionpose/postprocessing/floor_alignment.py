@@ -164,11 +164,11 @@ def _on_lower_ankle(result: Result) -> Result:
         for points, frames in zip(result.keypoints_px, valid, strict=True)
     ]
     order = np.argsort(np.argsort(np.array(x_px)))
-    for person, frames in enumerate(valid):
+    for person, (frames, present) in enumerate(zip(valid, result.present, strict=True)):
         if frames.any():
-            lower = joints[person][:, standing_joints(joints), 1].min(axis=1)
-            height = foot_height_m(joints[person, frames]) - lower[frames]
-            root[person, :, 1] = interpolate(height, result.time_s[frames], result.time_s)
+            lower = joints[person, present][:, standing_joints(joints), 1].min(axis=1)
+            height = foot_height_m(joints[person, frames]) - lower
+            root[person, :, 1] = interpolate(height, result.time_s[present], result.time_s)
             root[person, :, 0] = _APART_M * (order[person] - (len(root) - 1) / 2)
             root[person, :, 2] = 0
     root_m = root @ result.header["axes"].rotation_to(Axes.Y_UP)

@@ -14,6 +14,7 @@ import numpy as np
 from actionpose.geometry.stature import ANKLE_HEIGHT
 from actionpose.postprocessing.bone_lengths import bone_lengths
 from actionpose.postprocessing.common import (
+    has_path,
     positions,
     processed,
     require_h36m17,
@@ -63,7 +64,7 @@ def foot_contact_mask(result: Result) -> BoolArray:
         UserError: the path of the root is not known, or the skeleton is not h36m17.
     """
     require_h36m17(result, "foot contacts")
-    if result.root_m is None:
+    if not has_path(result):
         raise UserError("foot contacts need the path of the root: give fov_deg or focal_px as well")
     joints = positions(result)
     feet = joints[:, :, standing_joints(joints)]  # (P, T, 2, 3)
@@ -92,18 +93,6 @@ def contacts(stands: BoolArray) -> list[tuple[int, int, slice]]:
         for person, foot in np.ndindex(len(stands), 2)
         for run in true_runs(stands[person, :, foot])
     ]
-
-
-def detect_foot_contacts(result: Result) -> Result:
-    """Write into the header, under `foot_contacts`, when which foot of whom stands.
-
-    If no foot ever stands, there is a `UserNotice`, and the result stays as it is.
-
-    Raises:
-        UserError: see `foot_contact_mask`.
-    """
-    stands = foot_contact_mask(result)
-    return with_contacts(result, stands) if some_stand(stands) else result
 
 
 def some_stand(stands: BoolArray) -> bool:

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 
 from actionpose.geometry.axes import Axes
-from actionpose.postprocessing.common import steps, valid_frames
+from actionpose.postprocessing.common import valid_frames
 from actionpose.postprocessing.foot_axes import foot_axes
 from actionpose.postprocessing.visibility import measured_joints
-from actionpose.result import Result
+from actionpose.result import Result, RootOrigin
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, BoolArray, IntArray
 
@@ -35,7 +35,8 @@ class JointAngles:
         valid: (P, T) where a person is visible.
         time_s: (T,).
         track_id: (P,).
-        vertical: what "up" is for the angles of the trunk: the floor's normal or the camera's up.
+        vertical: what "up" is for the angles of the trunk: the normal of the floor, if
+            `align_to_floor` has found its plane, or the camera's up.
     """
 
     names: tuple[str, ...]
@@ -72,7 +73,7 @@ def joint_angles(result: Result) -> JointAngles:
         valid=valid,
         time_s=result.time_s,
         track_id=result.track_id,
-        vertical="floor" if "floor" in steps(result) else "camera",
+        vertical="floor" if result.header["root"] is RootOrigin.FLOOR else "camera",
     )
 
 

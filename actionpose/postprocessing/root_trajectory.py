@@ -43,14 +43,13 @@ def estimate_trajectory(
             "lift again with image_size WIDTHxHEIGHT"
         )
     if {"floor", "lock feet"} & set(steps(result)):
-        raise UserError("the result stands on a floor already: take the one that was lifted")
+        raise UserError(
+            "the result stands on a floor or has locked feet already: take the one that was lifted"
+        )
+    check_camera(size, focal_px=focal_px, fov_deg=fov_deg)
     if fov_deg is not None:
-        if not 5 <= fov_deg <= 170:
-            raise UserError(f"fov_deg is across the image, 5 to 170 degrees, not {fov_deg:g}")
         focal_px = size[0] / 2 / np.tan(np.radians(fov_deg) / 2)
     assert focal_px is not None
-    if not size[0] / 20 <= focal_px <= size[0] * 20:
-        raise UserError(f"a focal length of {focal_px:g} px does not fit {size[0]} px of width")
     to_camera = result.header["axes"].rotation_to(Axes.CAMERA)
     pose = result.pose_m.astype(np.float64) @ to_camera.T
     valid = valid_frames(result)
@@ -71,6 +70,27 @@ def estimate_trajectory(
         "filled_frames": int((valid & ~found).sum()),
     }
     return processed(result, "trajectory", facts, root_m=root @ to_camera, root=RootOrigin.CAMERA)
+
+
+def check_camera(
+    image_size: Sequence[int] | None, *, focal_px: float | None, fov_deg: float | None
+) -> None:
+    """Refuse a focal length or an angle of view that no camera has.
+
+    Args:
+        image_size: width and height in pixels, if they are known.
+
+    Raises:
+        UserError: names the value.
+    """
+    if fov_deg is not None and not 5 <= fov_deg <= 170:
+        raise UserError(f"fov_deg is across the image, 5 to 170 degrees, not {fov_deg:g}")
+    if focal_px is not None and not 0 < focal_px < np.inf:
+        raise UserError(f"focal_px is a number of pixels above 0, not {focal_px:g}")
+    if focal_px is not None and image_size is not None:
+        width = image_size[0]
+        if not width / 20 <= focal_px <= width * 20:
+            raise UserError(f"a focal length of {focal_px:g} px does not fit {width} px of width")
 
 
 def _roots(

@@ -1,7 +1,7 @@
 """Low-pass filters over time.
 
 Like every step of this package, `smooth` takes a result and returns a new one, whose header lists
-the steps in order under `processing`. Frames where a person is not visible are neither used nor
+the steps in order under `processing`. Frames without a pose (`Result.present`) are neither used nor
 changed.
 """
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from actionpose.postprocessing.common import processed, valid_frames
+from actionpose.postprocessing.common import processed
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import frame_rate, interpolate, is_even, true_runs
@@ -37,11 +37,7 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     if len(values) < 3:
         return values
     fps = frame_rate(time_s)
-    if not 0 < cutoff_hz < fps / 2:
-        raise UserError(
-            f"a cutoff of {cutoff_hz:g} Hz does not fit {fps:.3g} frames a second: "
-            f"give more than 0 and less than {fps / 2:.3g}"
-        )
+    _check_fits(cutoff_hz, fps)
     if not is_even(time_s):
         count = round((time_s[-1] - time_s[0]) * fps) + 1
         grid = np.linspace(time_s[0], time_s[-1], max(count, 3))
@@ -54,6 +50,14 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     sections = signal.butter(2, design_hz, fs=fps, output="sos")
     pad = min(len(values) - 1, int(np.ceil(2 * fps / cutoff_hz)))
     return signal.sosfiltfilt(sections, values, axis=0, padlen=pad)
+
+
+def _check_fits(cutoff_hz: float, fps: float) -> None:
+    if not 0 < cutoff_hz < fps / 2:
+        raise UserError(
+            f"a cutoff of {cutoff_hz:g} Hz does not fit {fps:.3g} frames a second: "
+            f"give more than 0 and less than {fps / 2:.3g}"
+        )
 
 
 def one_euro(values: Array, time_s: Array, cutoff_hz: float) -> Array:
@@ -76,12 +80,33 @@ def one_euro(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     return smoothed
 
 
+def checked_cutoff(method: str, cutoff_hz: float | None, fps: float | None = None) -> float:
+    """The cutoff of a method, by default that of `CUTOFF_HZ`.
+
+    Args:
+        fps: frames a second, if they are known.
+
+    Raises:
+        UserError: no such method, or the cutoff is not above 0 or does not fit the frame rate.
+    """
+    if method not in CUTOFF_HZ:
+        raise UserError(f"the smoothing method is {' or '.join(CUTOFF_HZ)}, not {method}")
+    cutoff_hz = CUTOFF_HZ[method] if cutoff_hz is None else cutoff_hz
+    if not cutoff_hz > 0:
+        raise UserError(f"cutoff_hz is above 0, not {cutoff_hz:g}")
+    if method == "butterworth" and fps is not None:
+        _check_fits(cutoff_hz, fps)
+    return cutoff_hz
+
+
 def smooth(
     result: Result,
     method: Literal["butterworth", "one-euro"] = "butterworth",
     cutoff_hz: float | None = None,
 ) -> Result:
     """Smooth poses, and the path of the root if there is one. Nothing is smoothed across a gap.
+
+    Short absences that were filled have poses, so they are no gaps.
 
     Args:
         method: "butterworth" has no lag; "one-euro" is causal, and lags.
@@ -91,15 +116,11 @@ def smooth(
         UserError: no such method, or the cutoff does not fit the frame rate.
     """
     filters = {"butterworth": butterworth, "one-euro": one_euro}
-    if method not in filters:
-        raise UserError(f"the smoothing method is {' or '.join(filters)}, not {method}")
-    cutoff_hz = CUTOFF_HZ[method] if cutoff_hz is None else cutoff_hz
-    if cutoff_hz <= 0:
-        raise UserError(f"cutoff_hz is above 0, not {cutoff_hz:g}")
+    cutoff_hz = checked_cutoff(method, cutoff_hz)
     pose = result.pose_m.astype(np.float64)
     root = None if result.root_m is None else result.root_m.astype(np.float64)
-    for person, valid in enumerate(valid_frames(result)):
-        for run in true_runs(valid):
+    for person, present in enumerate(result.present):
+        for run in true_runs(present):
             time_s = result.time_s[run]
             pose[person, run] = filters[method](pose[person, run], time_s, cutoff_hz)
             if root is not None and np.isfinite(root[person, run]).all():

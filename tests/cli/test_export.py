@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.drawn_people import drawn, write_video
 from helpers.results import make_result
 
 from actionpose import Result
@@ -65,10 +66,13 @@ def test_export_writes_formats_and_says_what_was_done(
 def test_view_writes_a_page_beside_the_result(call: Call, lifted: Path, tmp_path: Path) -> None:
     code, printed = call("view", lifted, "--no-open")
     assert code == 0 and str(tmp_path / "walk.html") in printed
-    video = tmp_path / "f.mp4"
-    video.write_bytes(b"a video")
-    code, _ = call("view", lifted, "-o", tmp_path / "p.html", "--no-open", "--video", video)
-    assert code == 0 and "data:video/mp4;base64" in (tmp_path / "p.html").read_text()
+    video = write_video(tmp_path / "f.mkv", [drawn((30, 60))] * 3).rename(tmp_path / "f.mp4")
+    command = ("view", lifted, "-o", tmp_path / "p.html", "--no-open", "--video", video)
+    assert call(*command)[0] == 0
+    assert "data:video/mp4;base64" in (tmp_path / "p.html").read_text()
+    video.write_text("no video")
+    code, printed = call(*command)
+    assert code == 2 and "f.mp4 is neither a video nor a keypoint file" in printed
 
 
 def test_angles_prints_a_table_and_writes_files(call: Call, lifted: Path, tmp_path: Path) -> None:
@@ -92,7 +96,7 @@ def test_angles_prints_a_table_and_writes_files(call: Call, lifted: Path, tmp_pa
         (["export", "{lifted}", "-o", "x.bvh", "--cutoff", "5"], "--cutoff needs --smooth"),
         (["angles", "{lifted}", "-o", "x.pdf"], "its suffix must be one of .csv, .png"),
         (["view", "{lifted}", "-o", "x.pdf"], "its suffix must be one of .html"),
-        (["view", "{lifted}", "--video", "gone.mp4"], "cannot read the video gone.mp4"),
+        (["view", "{lifted}", "--video", "gone.mp4"], "no such video: gone.mp4 is not there"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -12,6 +12,7 @@ from helpers.command_line import call
 
 from actionpose import Keypoints, Result
 from actionpose.live import source
+from actionpose.postprocessing import floor_alignment
 from actionpose.skeletons import H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.video import detectors
@@ -146,6 +147,81 @@ def test_wrong_options(
     camera()
     assert call(monkeypatch, "live", "--no-open", *flags) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--smooth", "butterworth", "--cutoff", "20"], "20 Hz does not fit 30 frames a second"),
+        (["--smooth", "one-euro", "--cutoff", "-1"], "--cutoff is above 0, not -1"),
+        (["--fov", "300"], "--fov is across the image, 5 to 170 degrees, not 300"),
+        (["--focal-px", "0"], "--focal-px is a number of pixels above 0, not 0"),
+        (["--lock-feet"], "--lock-feet needs the path of the root"),
+    ],
+)
+def test_options_of_motion_are_checked_before_the_camera_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    flags: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr(source, "Newest", lambda frames: pytest.fail("the camera was opened"))
+    monkeypatch.setattr(detectors, "make_detector", KnownPeople)
+    assert call(monkeypatch, "live", "--no-page", "-o", tmp_path / "live.npz", *flags) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_focal_length_is_checked_with_the_first_picture(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    camera: Camera,
+) -> None:
+    camera()
+    flags = ["-o", tmp_path / "live.npz", "--focal-px", "3"]
+    assert call(monkeypatch, "live", "--no-page", *flags) == 2
+    shown = capsys.readouterr().err
+    assert "3 px does not fit 1280 px of width" in shown and "pictures" not in shown
+
+
+@pytest.mark.parametrize("end", [None, UserError("camera 0 was unplugged")])
+def test_recording_is_kept_if_a_step_fails(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    camera: Camera,
+    end: UserError | None,
+) -> None:
+    def fail(result: Result) -> Result:
+        raise UserError("there is no floor")
+
+    camera(end)
+    monkeypatch.setattr(floor_alignment, "align_to_floor", fail)
+    out = tmp_path / "live.npz"
+    assert call(monkeypatch, "live", "-o", out, "--no-page", "--smooth", "one-euro", "--floor") == 2
+    lines = capsys.readouterr().err.splitlines()
+    failed = "actionpose: there is no floor; the recording is written as it was lifted"
+    unplugged = [] if end is None else ["actionpose: camera 0 was unplugged"]
+    assert lines[-1 - len(unplugged) :] == [failed, *unplugged]
+    result = Result.load(out)
+    assert result.valid.shape == (1, 45) and "processing" not in result.header
+
+
+def test_what_ends_a_recording_is_the_error_even_if_there_is_nothing_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    camera: Camera,
+) -> None:
+    camera(UserError("no picture came for 5 s"))
+    monkeypatch.setattr(KnownPeople, "detect", lambda self, image: np.zeros((0, 21, 3)))
+    assert call(monkeypatch, "live", "-o", tmp_path / "live.npz", "--no-page") == 2
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "actionpose: nobody was visible long enough: there is nothing to write",
+        "actionpose: no picture came for 5 s",
+    ]
+    assert not list(tmp_path.iterdir())
 
 
 def test_video_that_is_not_there(

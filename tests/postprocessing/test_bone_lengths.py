@@ -81,3 +81,22 @@ def test_fix_bone_lengths_uses_valid_frames_only(noisy_walk: Array) -> None:
     assert np.isnan(fixed.pose_m[0, 5:9]).all()
     np.testing.assert_allclose(fixed.pose_m[1], pose[1], atol=1e-6)
     assert fixed.header["processing"][-1]["bone_lengths_m"][1] == {}
+
+
+def test_fix_bone_lengths_takes_short_absences_that_were_filled(noisy_walk: Array) -> None:
+    pose = noisy_walk.copy()
+    pose[30:38] *= 1.1  # a guess, which does not count for the lengths
+    pose[50:70] = 0  # too long to be filled
+    valid = np.ones((1, len(pose)), bool)
+    valid[0, 30:38] = valid[0, 50:70] = False
+    fixed = fix_bone_lengths(make_result(pose, valid=valid, header={"max_gap_s": 0.5}))
+    child, parent = H36M17.bones[1]
+    seen = np.linalg.norm(pose[valid[0], child] - pose[valid[0], parent], axis=-1)
+    twin = pose[valid[0]][:, H36M17.mirror]
+    other = np.linalg.norm(twin[:, child] - twin[:, parent], axis=-1)
+    expected = (np.median(seen) + np.median(other)) / 2
+    lengths = lengths_of_bones(fixed.pose_m[0, fixed.present[0]])
+    assert fixed.present.sum() == len(pose) - 20
+    np.testing.assert_allclose(lengths, np.broadcast_to(lengths[0], lengths.shape), atol=1e-6)
+    assert lengths[0, 1] == pytest.approx(expected, abs=1e-6)
+    assert not fixed.pose_m[0, 50:70].any()

@@ -8,7 +8,7 @@ from actionpose.geometry.axes import Axes
 from actionpose.postprocessing.bone_lengths import fix_bone_lengths
 from actionpose.postprocessing.floor_alignment import align_to_floor
 from actionpose.postprocessing.foot_locking import lock_feet
-from actionpose.postprocessing.ground_contact import detect_foot_contacts, foot_contact_mask
+from actionpose.postprocessing.ground_contact import foot_contact_mask, with_contacts
 from actionpose.postprocessing.root_trajectory import estimate_trajectory
 from actionpose.postprocessing.smoothing import smooth
 from actionpose.result import RootOrigin
@@ -21,11 +21,12 @@ ANKLES = H36M17.indices("left_ankle", "right_ankle")
 def test_foot_contacts_are_those_of_the_walk(walk: Array) -> None:
     result, _ = lifted_perfectly(walk)
     result = estimate_trajectory(result, focal_px=FOCAL_PX)
-    stands = foot_contact_mask(result)[0]
+    mask = foot_contact_mask(result)
+    stands = mask[0]
     speed = np.linalg.norm(np.gradient(walk[:, ANKLES], 1 / 30, axis=0), axis=-1)
     assert stands[speed < 0.2].mean() > 0.8
     assert stands[speed > 0.8].mean() < 0.05
-    contacts = detect_foot_contacts(result).header["foot_contacts"]
+    contacts = with_contacts(result, mask).header["foot_contacts"]
     assert {"left", "right"} == {contact["foot"] for contact in contacts}
     for contact in contacts:
         assert contact["stop_s"] - contact["start_s"] >= 0.12
@@ -44,7 +45,7 @@ def test_floor_under_a_tilted_camera(walk: Array, pitch_deg: float) -> None:
     assert np.abs(height - walk[..., 2]).mean() < 0.06
     with pytest.raises(UserError, match="stands on a floor already"):
         align_to_floor(floor)
-    with pytest.raises(UserError, match="stands on a floor already"):
+    with pytest.raises(UserError, match="stands on a floor or has locked feet already"):
         estimate_trajectory(floor, focal_px=FOCAL_PX)
 
 
@@ -59,6 +60,16 @@ def test_floor_without_a_path_is_below_the_lower_ankle(walk: Array) -> None:
     assert 0.05 < lower[0, 0] < 0.08  # 3.9 % of the stature
     assert (floor.root_m[0, :, 0] > floor.root_m[1, :, 0]).all()
     assert floor.header["root"] is RootOrigin.HEIGHT
+
+
+def test_floor_without_a_path_is_below_filled_absences(walk: Array) -> None:
+    pose = walk @ Axes.Z_UP.rotation_to(Axes.CAMERA).T
+    valid = np.ones((1, len(walk)), bool)
+    valid[0, 30:38] = False
+    result = make_result(pose - pose[:, :1], valid=valid, header={"max_gap_s": 0.5})
+    floor = align_to_floor(result)
+    lower = -(floor.pose_m + floor.root_m[:, :, None])[0][:, ANKLES, 1].max(axis=1)
+    np.testing.assert_allclose(lower, np.full_like(lower, lower[0]), atol=1e-5)
 
 
 def test_floor_without_contacts_is_level(walk: Array) -> None:
@@ -108,14 +119,15 @@ def test_locked_feet_do_not_slide_and_keep_leg_lengths(walk: Array) -> None:
 
 
 def test_lock_feet_needs_a_path(walk: Array) -> None:
-    with pytest.raises(UserError, match="give fov_deg or focal_px"):
-        lock_feet(lifted_perfectly(walk)[0])
+    result, _ = lifted_perfectly(walk)
+    for without in (result, align_to_floor(result)):
+        with pytest.raises(UserError, match="give fov_deg or focal_px"):
+            lock_feet(without)
 
 
 def test_lock_feet_without_a_standing_foot_warns_and_changes_nothing(walk: Array) -> None:
     slides = np.repeat(walk[:1], 60, axis=0)
     slides[..., 0] += np.arange(60)[:, None] / 30  # 1 m/s: no foot stands
     result = estimate_trajectory(lifted_perfectly(slides)[0], focal_px=FOCAL_PX)
-    for step in (lock_feet, detect_foot_contacts):
-        with pytest.warns(UserNotice, match="no foot stands"):
-            assert step(result) is result
+    with pytest.warns(UserNotice, match="no foot stands"):
+        assert lock_feet(result) is result

@@ -5,9 +5,10 @@ import pytest
 from helpers.results import make_result, result_of, standing_pose, turned
 
 from actionpose.geometry.axes import Axes
+from actionpose.postprocessing.floor_alignment import align_to_floor
 from actionpose.postprocessing.joint_angles import joint_angles
 from actionpose.postprocessing.root_trajectory import set_up_axis
-from actionpose.result import Result
+from actionpose.result import Result, RootOrigin
 from actionpose.skeletons import H36M17, HALPE26
 from actionpose.utils.errors import UserError
 
@@ -109,5 +110,8 @@ def test_ankle_angles_need_toes() -> None:
 def test_vertical_is_that_of_camera_or_floor() -> None:
     result = result_of(standing_pose())
     assert joint_angles(result).vertical == "camera"
-    result.header["processing"] = [{"step": "floor"}]
-    assert joint_angles(result).vertical == "floor"
+    assert joint_angles(align_to_floor(result)).vertical == "camera"  # only heights are found
+    root_m = np.zeros((1, 1, 3))
+    placed = result_of(standing_pose(), root_m=root_m, header={"root": RootOrigin.CAMERA})
+    assert joint_angles(placed).vertical == "camera"
+    assert joint_angles(align_to_floor(placed)).vertical == "floor"

@@ -54,6 +54,7 @@ def test_trajectory_fills_frames_with_few_joints(walk: Array) -> None:
         ({}, "either focal_px or fov_deg"),
         ({"focal_px": 900, "fov_deg": 60}, "either focal_px or fov_deg"),
         ({"fov_deg": 200}, "5 to 170 degrees, not 200"),
+        ({"focal_px": -900}, "focal_px is a number of pixels above 0, not -900"),
         ({"focal_px": 3}, "focal length of 3 px does not fit 1000 px"),
     ],
 )

@@ -50,6 +50,17 @@ def test_smooth_stops_at_gaps(method: Literal["butterworth", "one-euro"]) -> Non
     np.testing.assert_allclose(result.pose_m[0], pose, atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["butterworth", "one-euro"])
+def test_smooth_takes_short_absences_that_were_filled(
+    method: Literal["butterworth", "one-euro"],
+) -> None:
+    pose = np.random.default_rng(3).normal(0, 0.01, (60, 17, 3))
+    valid = np.ones((1, 60), bool)
+    valid[0, 28:32] = False
+    gappy = smooth(make_result(pose, valid=valid, header={"max_gap_s": 0.5}), method)
+    np.testing.assert_array_equal(gappy.pose_m, smooth(make_result(pose), method).pose_m)
+
+
 def test_one_euro_is_causal_and_smooths_rest() -> None:
     rng = np.random.default_rng(1)
     pose = rng.normal(0, 0.01, (90, 17, 3))
@@ -75,5 +86,7 @@ def test_smooth_refuses_cutoffs_and_methods() -> None:
         smooth(result, cutoff_hz=16)
     with pytest.raises(UserError, match="cutoff_hz is above 0, not -1"):
         smooth(result, "one-euro", cutoff_hz=-1)
+    with pytest.raises(UserError, match="cutoff_hz is above 0, not nan"):
+        smooth(result, "one-euro", cutoff_hz=float("nan"))
     with pytest.raises(UserError, match="method is butterworth or one-euro, not median"):
         smooth(result, "median")  # type: ignore[arg-type]
