@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from actionpose.result import Result
+from actionpose.utils.errors import UserError
 
 _OPTIONS = {  # of the writers
     ".mp4": ("video", "progress"),
@@ -33,13 +34,17 @@ def save_files(
         The files: of several persons, some formats have one each.
 
     Raises:
-        UserError: see `Result.save`.
+        UserError: see `Result.save`; of the first file that fails, when the others are written.
     """
     given = {"video": video, "raw": raw, "progress": progress}
-    return [
-        file
-        for path in paths
-        for file in result.save(
-            path, **{name: given[name] for name in _OPTIONS.get(path.suffix.lower(), ())}
-        )
-    ]
+    files: list[Path] = []
+    failed: UserError | None = None
+    for path in paths:
+        options = {name: given[name] for name in _OPTIONS.get(path.suffix.lower(), ())}
+        try:
+            files += result.save(path, **options)
+        except UserError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return files

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.results import make_result, people
 
+from actionpose.export.save import save_files
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 
@@ -58,3 +59,10 @@ def test_writers_refuse_other_skeletons(tmp_path: Path) -> None:
             UserError, match="needs the skeleton h36m17 or h36m17_feet, not halpe26"
         ):
             other.save(tmp_path / f"a.{suffix}")
+
+
+def test_a_file_that_fails_does_not_keep_the_others(rubbery: Result, tmp_path: Path) -> None:
+    bad, good = tmp_path / "none" / "a.bvh", tmp_path / "a.npz"
+    with pytest.raises(UserError, match="there is no folder"):
+        save_files(rubbery, [bad, good])
+    assert Result.load(good).pose_m.shape == rubbery.pose_m.shape
