@@ -11,8 +11,11 @@ from actionpose.cli.options import (
     Device,
     Engine,
     Quiet,
+    check_belongs,
     check_input,
+    check_number,
     check_outputs,
+    check_reading,
     parse_size,
     progress_bar,
 )
@@ -61,6 +64,23 @@ def actions(
         retrack: Follow people anew, whatever identities a keypoint file has.
     """
     check_input(input)
+    check_number("--threshold", threshold, -1, 1)
+    check_number("--transition-penalty", transition_penalty, 0)
+    check_number("--min-length", min_length, 0)
+    reading: dict[str, Any] = {
+        "format": format,
+        "skeleton": skeleton,
+        "image_size": None if image_size is None else parse_size(image_size),
+        "fps": fps,
+        "y_up": y_up,
+        "mirrored": mirrored,
+        "retrack": retrack,
+    }
+    check_reading(reading)
+    from actionpose.result import Result, is_result
+
+    is_lifted = is_result(input)
+    check_belongs(reading, input, result=is_lifted)
     from actionpose.actions.timeline import (
         MIN_LENGTH_S,
         OTHER,
@@ -72,7 +92,6 @@ def actions(
     from actionpose.export import timelines
     from actionpose.inference.predictor import ActionPose
     from actionpose.keypoints import Keypoints
-    from actionpose.result import Result, is_result
     from actionpose.utils.writers import WRITERS
     from actionpose.video.source import read_source
 
@@ -81,23 +100,9 @@ def actions(
         check_outputs(out, known, "timeline.csv")
     given = _labels(labels, labels_file)
     names = None if given is None else clean_labels(given)
-    source: Any
-    if is_result(input):
-        source = Result.load(input)
-    else:
-        size = None if image_size is None else parse_size(image_size)
-        source = read_source(
-            input,
-            format=format,
-            skeleton=skeleton,
-            image_size=size,
-            fps=fps,
-            y_up=y_up,
-            mirrored=mirrored,
-            retrack=retrack,
-        )
     model = ActionPose.from_pretrained(checkpoint, device, engine)
     offered = model.default_labels() if names is None else names
+    source: Any = Result.load(input) if is_lifted else read_source(input, **reading)
     needs_result = any(path.suffix.lower() not in timelines.WRITERS for path in out)
     if needs_result and isinstance(source, Keypoints):
         source = model.lift(source)

@@ -1,5 +1,6 @@
 """Commands that lift, and write results in other formats."""
 
+import re
 import sys
 import time
 from collections import Counter
@@ -12,14 +13,21 @@ from tyro.conf import Positional, UseAppendAction, arg
 from actionpose.cli.export import Motion, Raw
 from actionpose.cli.main import with_flags
 from actionpose.cli.options import (
+    ENGINES,
+    QUALITIES,
+    WHOLE,
     Checkpoint,
     Device,
     Engine,
     Part,
     PartOptions,
     Quiet,
+    check_belongs,
+    check_choice,
     check_input,
+    check_number,
     check_outputs,
+    check_reading,
     parse_height,
     parse_size,
     progress_bar,
@@ -112,8 +120,9 @@ def lift(
         person_order: largest (in the image, summed over time), first (to appear), most-moving.
         max_gap: Seconds of absence that are filled from both sides; they stay marked as not valid.
         height: Stature of the people, such as 1.75 or 175cm; else that of an average adult.
-        joint_convention: Where joints lie: anatomical (OpenSim's joint centers), or mocap (as in
-            the training data); by default anatomical, unless the checkpoint is an old one.
+        joint_convention: Where joints lie: anatomical (OpenSim's joint centers), mocap (as in the
+            training data) or mediapipe33; by default anatomical, unless the checkpoint is an old
+            one.
         format: Format of a keypoint file, such as alphapose; recognized by default.
         skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
         image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
@@ -150,8 +159,24 @@ def lift(
         raise UserError("give files with -o result.npz, or a folder with --out-dir, not both")
     if out_dir is None:
         check_input(inputs[0])
+        _check_single(out, save, jobs, executor, recursive)
+    check_number("--max-gap", max_gap, 0)
+    check_number("--jobs", jobs, 1)
+    from actionpose.geometry.joint_conventions import OFFSETS
     from actionpose.inference import batch
+    from actionpose.keypoints.tracking import ORDERS
+    from actionpose.utils.device import DEVICES
 
+    check_choice("--person-order", person_order, ORDERS)
+    check_choice("--quality", quality, QUALITIES)
+    check_choice("--engine", engine, ENGINES)
+    check_choice("--device", device, DEVICES)
+    check_choice("--executor", executor, batch.EXECUTORS)
+    if joint_convention is not None:
+        check_choice("--joint-convention", joint_convention, OFFSETS)
+    check_reading(reading)
+    motion.check_new(fps=fps, image_size=reading["image_size"])
+    _check_checkpoint(checkpoint)
     options = batch.LiftOptions(
         checkpoint=checkpoint,
         device=device,
@@ -166,23 +191,51 @@ def lift(
             _check_outputs(inputs, out)
         else:
             out = _files_beside(inputs, save)
-        if skip_existing and all(path.exists() for path in out):
+        check_belongs(reading, inputs[0])
+        job = batch.LiftJob(inputs[0], out)
+        if skip_existing and batch.has_outputs(job):
             print(f"skipped {inputs[0]}: its outputs are there")
             return
-        _lift_one(batch.LiftJob(inputs[0], out), options, quiet)
+        _lift_one(job, options, quiet)
         return
     work = batch.find_jobs(inputs, out_dir, _suffixes(save or "npz"), recursive=recursive)
     _lift_many(work, options, jobs, executor, skip_existing, quiet)
 
 
+def _check_single(
+    out: tuple[Path, ...], save: str | None, jobs: int | None, executor: str, recursive: bool
+) -> None:
+    """Refuse options that do nothing without a folder for the outputs."""
+    options = {
+        "--jobs": jobs is not None,
+        "--executor": executor != "local",
+        "--recursive": recursive,
+    }
+    for option, is_given in options.items():
+        if is_given:
+            raise UserError(f"{option} needs --out-dir, the folder for files of several inputs")
+    if out and save is not None:
+        raise UserError("give files with -o result.npz, or formats with --save, not both")
+
+
+def _check_checkpoint(name: str) -> None:
+    """Find what is neither bundled nor here, before an input is read."""
+    bundled = Path(str(resources.files("actionpose"))) / "weights" / name
+    if not bundled.exists() and not Path(name).exists():
+        from actionpose.model_hub import find  # which imports PyTorch
+
+        find(name)
+
+
 def _files_beside(inputs: tuple[Path, ...], save: str | None) -> tuple[Path, ...]:
     """The usual files of a video, in a folder beside it."""
+    from actionpose.inference.batch import LIFTED
     from actionpose.video.source import is_keypoint_file
 
     video = inputs[0]
     if len(inputs) > 1 or not video.is_file() or is_keypoint_file(video):
         raise UserError("say where to write: files with -o result.npz, or a folder with --out-dir")
-    folder = video.with_name(f"{video.stem}_lifted")
+    folder = video.with_name(f"{video.stem}{LIFTED}")
     return tuple(folder / f"{video.stem}{suffix}" for suffix in _suffixes(save or _USUAL))
 
 
@@ -239,7 +292,7 @@ def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -
         print(line)
     _print_result(result, outcome.files)
     for note in result.header["notes"]:
-        print(f"note    {with_flags(note)}")
+        print(f"note    {with_flags(note, [job.source])}")
     rate = outcome.frames / outcome.wall_s
     print(f"time    {outcome.wall_s:.1f} s, {rate:.0f} frames a second; {_shares(outcome.seconds)}")
     print(f"engine  {result.header['engine']}, quality {result.header['quality']}")
@@ -259,7 +312,7 @@ def _lift_many(
     """Many inputs, with a bar over them and a table of what became of each."""
     from actionpose.inference import batch
 
-    there = [job for job in work if skip_existing and all(p.exists() for p in job.outputs)]
+    there = [job for job in work if skip_existing and batch.has_outputs(job)]
     left = [job for job in work if job not in there]
     outcomes = [batch.LiftOutcome(job.source, "skipped", "its outputs are there") for job in there]
     for job in left:
@@ -273,7 +326,10 @@ def _lift_many(
     places = {job.source: place for place, job in enumerate(work)}
     outcomes.sort(key=lambda outcome: places[outcome.source])
     _print_table(outcomes)
-    if any(outcome.status in ("failed", "damaged") for outcome in outcomes):
+    count = Counter(outcome.status for outcome in outcomes)
+    if count["failed"] == len(outcomes):
+        raise UserError("no input could be lifted: the table says why")
+    if count["failed"] or count["damaged"]:
         sys.exit(SOME_FAILED)
 
 
@@ -282,7 +338,8 @@ def _print_table(outcomes: "list[batch.LiftOutcome]") -> None:
     print(f"{'input':{width}}  result   people  frames  frames/s  remarks")
     for o in outcomes:
         numbers = f"{o.persons:6}  {o.frames:6}  {o.frames / o.wall_s:8.0f}" if o.frames else ""
-        print(f"{o.source!s:{width}}  {o.status:7}  {numbers:24}  {with_flags(o.message)}".rstrip())
+        remarks = with_flags(o.message, [o.source])
+        print(f"{o.source!s:{width}}  {o.status:7}  {numbers:24}  {remarks}".rstrip())
     count = Counter(outcome.status for outcome in outcomes)
     seconds = {
         stage: sum(outcome.seconds.get(stage, 0.0) for outcome in outcomes)
@@ -316,6 +373,6 @@ def _print_result(result: Any, files: list[Path]) -> None:
 
 
 def _integer(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if re.fullmatch(WHOLE, text) is None:
         raise UserError(f"--persons is all or a number from 1, not {text}")
     return int(text)

@@ -10,6 +10,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -89,17 +90,32 @@ FLAGS = {
 }
 
 
-def with_flags(message: str) -> str:
+_QUOTED = r"""(?<!\w)(?:'[^']*'|"[^"]*")"""
+_END = r"(?=[,;:)]*(?:\s|$))"
+# a whole word: in a path, such names are the user's
+_VALUE = rf"(?:(True){_END}|(?=[A-Z]+{_END}))"
+_PARAMETER = rf"(?<![^\s(])(?:({'|'.join(FLAGS)}){_END}|([a-z_]+)={_VALUE})"
+
+
+def with_flags(message: str, given: Iterable[str | Path] = ()) -> str:
     """A message of the library in the words of the command line.
 
     `regressor=FILE` becomes `--regressor FILE`, and `approximate=True` becomes `--approximate`.
+    Quoted text and paths stay as they are.
+
+    Args:
+        given: texts and paths of the user, which stay where the message has them.
     """
-    message = re.sub(rf"\b({'|'.join(FLAGS)})\b", lambda match: FLAGS[match[1]], message)
+    own = {text for each in given for text in (str(each), Path(each).name)}
+    own = {text for text in own if re.search(_PARAMETER, text)}
 
     def option(match: re.Match[str]) -> str:
-        return f"--{match[1].replace('_', '-')}{'' if match[2] else ' '}"
+        if match[1]:
+            return FLAGS[match[1]]
+        return f"--{match[2].replace('_', '-')}{'' if match[3] else ' '}" if match[2] else match[0]
 
-    return re.sub(r"\b([a-z_]+)=(?:(True\b)|(?=[A-Z\d]))", option, message)
+    kept = (re.escape(text) for text in sorted(own, key=len, reverse=True))
+    return re.sub("|".join([*kept, _QUOTED, _PARAMETER]), option, message)
 
 
 def _summary(target: str) -> str:
@@ -164,14 +180,15 @@ def _run(name: str, arguments: list[str]) -> None:
     command = _load(COMMANDS[name])
     from actionpose.cli.options import notices_printed, parse
 
+    worded = partial(with_flags, given=arguments)
     try:
-        with notices_printed(with_flags):
+        with notices_printed(worded):
             if name in WITH_RECIPE:
                 command(arguments)
             else:
                 parse(command, name, arguments)
     except UserError as error:
-        raise UserError(with_flags(str(error))) from error
+        raise UserError(worded(str(error))) from error
 
 
 def main() -> None:

@@ -2,10 +2,11 @@
 
 import functools
 import inspect
+import math
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,16 @@ class PartOptions:
 Part = Annotated[PartOptions, arg(name="")]
 Device = Annotated[str, arg(help="auto, cpu or cuda")]
 Engine = Annotated[str, arg(help="what computes: auto, torch, fused, openvino or onnx")]
+# those of the library, whose modules import PyTorch
+ENGINES = ("auto", "torch", "fused", "openvino", "onnx")
+QUALITIES = ("fast", "best")
+HEIGHT_M = (0.3, 2.8)
+WHOLE = "0*([1-9][0-9]{0,8})"  # a whole number from 1
 
-
+# arguments of `read_source` that do nothing with other inputs, and defaults that are not None
+_OF_VIDEOS = ("detector", "max_people")
+_OF_KEYPOINT_FILES = ("format", "skeleton", "image_size", "y_up", "retrack")
+_DEFAULTS = {"detector": "mediapipe", "max_people": 4, "format": "auto"}
 _OUTPUTS = ("out", "json_out", "confusion")  # parameters of commands; other paths are inputs
 
 
@@ -92,10 +101,10 @@ def take_option(arguments: list[str], name: str) -> tuple[str | None, list[str]]
 
 def parse_size(text: str) -> tuple[int, int]:
     """WIDTHxHEIGHT in pixels."""
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+    found = re.fullmatch(f"{WHOLE}x{WHOLE}", text.lower())
+    if found is None:
         raise UserError(f"--image-size is WIDTHxHEIGHT in pixels, such as 1920x1080, not {text}")
-    return int(sides[0]), int(sides[1])
+    return int(found[1]), int(found[2])
 
 
 def parse_height(text: str) -> float:
@@ -106,7 +115,59 @@ def parse_height(text: str) -> float:
     meters = float(found[1]) / (100 if found[2] == "cm" else 1)
     if found[2] is None and 30 <= meters <= 280:
         raise UserError(f"--height is in meters: {text} centimeters are {meters / 100:g}")
+    if not HEIGHT_M[0] <= meters <= HEIGHT_M[1]:
+        raise UserError(f"--height is {meters:g}, not a person's: give meters, such as 1.75")
     return meters
+
+
+def check_choice(option: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a value that is none of those known."""
+    if value not in known:
+        raise UserError(f"{option} is {', '.join(known)}, not {value!r}")
+
+
+def check_number(option: str, value: float | None, least: float, most: float = math.inf) -> None:
+    """Refuse a number outside of a range, NaN and infinity; None is not given."""
+    if value is not None and not (least <= value <= most and value < math.inf):
+        span = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        raise UserError(f"{option} is {span}, not {value}")
+
+
+def check_reading(reading: Mapping[str, Any]) -> None:
+    """Refuse arguments of `read_source` that no input takes, before an input is read."""
+    from actionpose.keypoints.formats import NAMES
+    from actionpose.keypoints.layout import skeleton_by_name
+    from actionpose.keypoints.validation import checked_rate, checked_size
+    from actionpose.video.detectors import DETECTORS
+
+    detector = reading.get("detector", "mediapipe")
+    if not detector.endswith(".onnx"):
+        check_choice("--detector", detector, (*DETECTORS, "the path of an .onnx"))
+    check_number("--max-people", reading.get("max_people"), 1)
+    check_choice("--format", reading["format"], NAMES)
+    skeleton_by_name(reading["skeleton"])
+    checked_size(reading["image_size"])
+    if reading["fps"] is not None:
+        checked_rate(reading["fps"])
+
+
+def check_belongs(reading: Mapping[str, Any], path: Path, *, result: bool = False) -> None:
+    """Refuse arguments of `read_source` that do nothing with this input.
+
+    Args:
+        result: whether the input is a result that is taken as it is.
+    """
+    from actionpose.video.source import is_keypoint_file
+
+    names: Iterable[str] = _OF_VIDEOS
+    reason = f"is for videos, and {path} is none"
+    if result:
+        names, reason = reading, f"does not apply to a result, and {path} is one"
+    elif not is_keypoint_file(path):
+        names, reason = _OF_KEYPOINT_FILES, f"is for keypoint files, and {path} is none"
+    for name in names:
+        if reading.get(name) not in (None, False, _DEFAULTS.get(name)):
+            raise UserError(f"--{name.replace('_', '-')} {reason}")
 
 
 def check_input(path: Path) -> None:

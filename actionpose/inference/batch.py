@@ -21,6 +21,7 @@ from actionpose.keypoints.formats import is_folder_of_frames
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import check_not_inputs, make_folder
+from actionpose.utils.numpy_files import NpzReader
 from actionpose.utils.processes import end_with_parent
 from actionpose.utils.timing import Stopwatch
 from actionpose.video.decoding import VIDEO_SUFFIXES
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from actionpose.inference.predictor import ActionPose
 
 EXECUTORS = ("local", "ray")
+PER_PERSON = (".bvh", ".trc")  # of several people, a file for each: NAME_idTRACK
+LIFTED = "_lifted"  # after the name of a video: the folder beside it for its files
 _ADDRESS = re.compile(r"[a-z0-9]{2,}:/")  # s3://bucket or the like; as a path, it has lost a slash
 
 
@@ -250,6 +253,36 @@ def _lift_on_ray(
         yield replace(outcome, source=given[outcome.source])
 
 
+def has_outputs(job: LiftJob) -> bool:
+    """Whether the files of a job are there.
+
+    Formats of `PER_PERSON` have a file for each track of an npz among the outputs; without an npz,
+    the file of any person is enough.
+    """
+    per_person = [path for path in job.outputs if path.suffix.lower() in PER_PERSON]
+    if not all(path.exists() for path in job.outputs if path not in per_person):
+        return False
+    results = [path for path in job.outputs if path.suffix.lower() == ".npz"]
+    if not per_person or not results:
+        return all(path.exists() or _of_persons(path) for path in per_person)
+    try:
+        with NpzReader(results[0]) as archive:
+            tracks = [f"_id{track}" for track in archive.read("track_id")]
+    except (KeyError, UserError):  # it is written again
+        return False
+    ends = tracks if len(tracks) > 1 else [""]
+    return all(path.with_stem(path.stem + end).exists() for path in per_person for end in ends)
+
+
+def _of_persons(path: Path) -> list[Path]:
+    """The files of single people that are there in place of a file."""
+    return [
+        other
+        for other in path.parent.glob(f"*{path.suffix}")
+        if re.fullmatch(rf"{re.escape(path.stem)}_id-?\d+", other.stem)
+    ]
+
+
 def holds_inputs(path: Path) -> bool:
     """Whether a path is a folder of inputs, not one input."""
     return path.is_dir() and not _is_recording(path)
@@ -273,15 +306,15 @@ def find_jobs(
 ) -> list[LiftJob]:
     """The jobs of files and folders, whose outputs go to one folder.
 
-    In a folder, files with the suffix of a video or of keypoints are inputs; hidden ones and those
-    in the output folder are not. A folder in which OpenPose or MMPose wrote a file per frame, or
-    that has numbered images and no such file, is one input; of other folders without such files,
-    each image is. Folders inside are looked into if `recursive`, and their outputs lie in the same
-    folders within `folder`. Outputs have the name of their input without its suffix, or with it
-    where that is needed to tell two inputs apart.
+    In a folder, files with the suffix of a video or of keypoints are inputs; hidden ones, those in
+    the output folder and those in the folder X_lifted beside a video X are not. A folder in which
+    OpenPose or MMPose wrote a file per frame, or that has numbered images and no such file, is one
+    input; of other folders without such files, each image is. Folders inside are looked into if
+    `recursive`, and their outputs lie in the same folders within `folder`. Outputs have the name of
+    their input without its suffix, or with it where that is needed to tell two inputs apart.
 
     Raises:
-        UserError: an input is not there, nothing is found, two inputs would be written to one
+        UserError: an input is not there, nothing is found, two inputs may be written to one
             place, or an output would replace an input.
     """
     excluded = folder.resolve()
@@ -311,6 +344,15 @@ def find_jobs(
         raise UserError(
             f"{' and '.join(same)} would both be written to {folder / name}.*: lift them apart"
         )
+    path_of = {name: path for path, name in found.items()}
+    for suffix in (suffix for suffix in suffixes if suffix in PER_PERSON):
+        for name, path in path_of.items():
+            whole = re.fullmatch(r"(.+)_id-?\d+", name.name)
+            if whole and (other := path_of.get(name.with_name(whole[1]))):
+                raise UserError(
+                    f"a person of {other} may be written to {folder / name}{suffix}, the file of "
+                    f"{path}: lift them apart"
+                )
     jobs = [
         LiftJob(path, tuple(folder / f"{name}{suffix}" for suffix in suffixes))
         for path, name in found.items()
@@ -322,10 +364,17 @@ def find_jobs(
 def _inputs_in(folder: Path, recursive: bool, excluded: set[Path]) -> Iterator[Path]:
     """Inputs in a folder, in the order of their names; nothing in folders that are `excluded`.
 
-    These grow by the folders that are looked into, as links may lead back to them.
+    These grow by the folders that are looked into, as links may lead back to them, and by those
+    that hold the files of a video.
     """
     excluded.add(folder.resolve())
     only_images = not any(map(_is_input, folder.iterdir()))
+    pictures = VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    excluded |= {
+        path.with_name(path.stem + LIFTED).resolve()
+        for path in folder.iterdir()
+        if path.suffix.lower() in pictures
+    }
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue

@@ -166,8 +166,9 @@ class ActionPose:
             max_gap_s: an absence up to so many seconds is filled from both sides, and stays
                 marked in `valid`. In longer ones the pose is zero.
             joint_convention: where the joints of the limbs lie: "anatomical" (OpenSim's joint
-                centers) or "mocap" (those of CMU and HDM05, on which models are trained). By
-                default anatomical, or the model's own where its checkpoint does not say it.
+                centers), "mocap" (those of CMU and HDM05, on which models are trained) or
+                "mediapipe33" (where MediaPipe puts them). By default anatomical, or the model's own
+                where its checkpoint does not say it.
             detector: for videos: "mediapipe", "rtmlib" or the path of an ONNX model.
             quality: "fast"; or "best", which takes two to three times as long and has 0.25 mm less
                 error (docs/results.md).
@@ -226,7 +227,8 @@ class ActionPose:
             embeddings=embeddings,
             uncertainty_mm=uncertainty_mm,
         )
-        result.header["notes"] += visibility_notes(result)
+        notes = [*result.header["notes"], *visibility_notes(result)]
+        result.header["notes"] = list(dict.fromkeys(notes))  # those of a result may be there
         return result
 
     @property

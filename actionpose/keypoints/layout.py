@@ -9,7 +9,7 @@ from actionpose.utils.errors import UserError
 # without pelvis and feet, and COCO-17 is in it.
 WHOLE_BODY = {133: COCO23, 136: HALPE26}
 OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
-# 21 joints without a name are those of a hand more often than ours
+# 21 joints without names are those of a hand more often than ours
 _SETS = [skeleton for skeleton in SKELETONS.values() if skeleton is not H36M17_FEET]
 NUMBERS_OF_JOINTS = sorted({*map(len, _SETS), len(OPENPOSE18), *WHOLE_BODY})
 
@@ -31,7 +31,11 @@ def joint_layout(
     Raises:
         UserError: no skeleton fits, or several do.
     """
-    fitting = {s: list(range(len(s))) for s in _SETS if len(s) == num_joints}
+    fitting = {
+        s: list(range(num_joints))
+        for s in SKELETONS.values()
+        if len(s) == num_joints and (s in _SETS or s.joints == names)
+    }
     if num_joints in WHOLE_BODY:
         fitting[WHOLE_BODY[num_joints]] = list(range(len(WHOLE_BODY[num_joints])))
     if num_joints == len(OPENPOSE18):
@@ -50,7 +54,8 @@ def joint_layout(
     if not fitting:
         raise UserError(
             f"has {num_joints} joints, of which no layout is known: {_or(_SETS)} "
-            f"with {', '.join(map(str, NUMBERS_OF_JOINTS))} joints are"
+            f"with {', '.join(map(str, NUMBERS_OF_JOINTS))} joints are; {H36M17_FEET.name} with "
+            f"{len(H36M17_FEET)} joints without names has to be said, with skeleton=NAME"
         )
     if len(fitting) > 1 and names in (joints := {s.joints: s for s in fitting}):
         return joints[names], fitting[joints[names]]

@@ -5,6 +5,7 @@ from typing import Any
 from actionpose.keypoints.detections import Detections, Person, field
 from actionpose.keypoints.json_frames import first_person, frames_in, people, require_frames
 from actionpose.keypoints.keypoint_file import KeypointFile
+from actionpose.utils.errors import UserError
 
 NAME = "mmpose"
 TITLE = "MMPose"
@@ -34,6 +35,8 @@ def read(file: KeypointFile) -> Detections:
     joints = None
     if isinstance(names, dict):
         joints = tuple(names.get(str(i), "") for i in range(len(names)))
+        if not all(isinstance(joint, str) for joint in joints):
+            raise UserError('"keypoint_id2name" has a name that is not a text')
     return frames.detections(_people, detector="MMPose", joints=joints)
 
 

@@ -168,11 +168,15 @@ def joint_name(part: str) -> str | None:
 def skeleton_of(names: Sequence[str]) -> tuple[Skeleton, dict[int, str]]:
     """The skeleton that body parts fit best, and which part each of its joints is.
 
-    Best is the one that gives most of the joints which the model takes.
+    Best is the one whose joints they are, else the one that gives most of the joints which the
+    model takes.
 
     Raises:
         UserError: too few of the body parts are known.
     """
+    for skeleton in SKELETONS.values():
+        if set(names) == set(skeleton.joints):
+            return skeleton, dict(enumerate(skeleton.joints))
     part_of: dict[str, str] = {}
     for name in names:
         if joint := joint_name(name):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.pretrained import write_checkpoint
+from helpers.results import random_result
 
 from actionpose import Keypoints, Result
 
@@ -50,6 +51,12 @@ def test_actions_command_writes_timelines(
         (["--labels-file", "nowhere.txt"], "nowhere.txt"),
         (["--labels", "walk", "-o", "x.avi"], "suffix"),
         (["--labels", "walk", "--checkpoint", "TEXTLESS"], "knows no text"),
+        (["--threshold", "nan"], "--threshold is -1 to 1, not nan"),
+        (["--threshold", "5"], "--threshold is -1 to 1"),
+        (["--transition-penalty", "nan"], "--transition-penalty is 0 or more"),
+        (["--transition-penalty", "-1"], "--transition-penalty is 0 or more"),
+        (["--min-length", "-1"], "--min-length is 0 or more"),
+        (["--min-length", "inf"], "--min-length is 0 or more"),
     ],
 )
 def test_actions_command_refuses(
@@ -68,5 +75,29 @@ def test_actions_command_refuses(
     if "--checkpoint" not in flags:
         flags = [*flags, "--checkpoint", str(arms_checkpoint)]
     assert call(monkeypatch, "actions", tmp_path / "k.npz", *flags, "-q") == 2
+    shown = capsys.readouterr().err
+    assert message in shown and len(shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--image-size", "foo"], "WIDTHxHEIGHT"),
+        (["--fps", "-3"], "fps must be from 1"),
+        (["--skeleton", "bar"], "no skeleton 'bar'"),
+        (["--fps", "20"], "--fps does not apply to a result, and r.npz is one"),
+        (["--retrack"], "--retrack does not apply to a result"),
+    ],
+)
+def test_options_that_do_nothing_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    flags: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random_result().save("r.npz")
+    assert call(monkeypatch, "actions", "r.npz", *flags, "-q") == 2
     shown = capsys.readouterr().err
     assert message in shown and len(shown.splitlines()) == 1

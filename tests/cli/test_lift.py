@@ -214,7 +214,7 @@ MISTAKES = [
     (["lift", "in", "--out-dir", "out", "--save", "npz", "--jobs", "0"], "--jobs"),
     (
         ["lift", "in", "--out-dir", "out", "--save", "npz", "--executor", "dask"],
-        "no executor 'dask'",
+        "--executor is local, ray, not 'dask'",
     ),
     (["lift", "in", "--out-dir", "file/out", "--save", "npz"], "cannot make the folder"),
     (

@@ -82,6 +82,38 @@ def test_errors_name_the_options_of_the_command_line() -> None:
     assert message == "--fov is 0 to 180, not 200; --height is given"
     message = cli.with_flags("give joint_map=FILE; or recursive=True for folders")
     assert message == "give --joint-map FILE; or --recursive for folders"
+    message = cli.with_flags("lacks a size (image_size): say skeleton=NAME")
+    assert message == "lacks a size (--image-size): say --skeleton NAME"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image_size.json",
+        "in/image_size",
+        "take=A.json",
+        "'the image_size'",
+        '"fps=N"',
+        "data.fov_deg",
+    ],
+)
+def test_errors_leave_paths_and_quoted_text_as_they_are(text: str) -> None:
+    message = cli.with_flags(f"{text}: not a person's: give image_size")
+    assert message == f"{text}: not a person's: give --image-size"
+
+
+@pytest.mark.parametrize("name", ["image_size", "my image_size a.json", "take=A.json"])
+def test_errors_name_files_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    assert call(monkeypatch, "lift", tmp_path / name, "-o", tmp_path / "o.npz") == 2
+    assert f"no such file or folder: {tmp_path / name}\n" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    Path(name).touch()
+    assert call(monkeypatch, "lift", name, "-o", "o.npz") == 2
+    assert capsys.readouterr().err.startswith(f"actionpose: {name}")
+    assert call(monkeypatch, "lift", name, "--out-dir", "o", "-q") == 2
+    assert f"  {name}" in capsys.readouterr().out
 
 
 def test_demo(

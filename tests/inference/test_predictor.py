@@ -229,6 +229,18 @@ def test_lift_fills_gaps_up_to_a_length(model: ActionPose, track: np.ndarray) ->
     np.testing.assert_allclose(filled, model.lift(keypoints_of(straight)).pose_m, atol=1e-5)
 
 
+def test_lift_of_a_result_has_each_note_once(
+    model: ActionPose, track: np.ndarray, tmp_path: Path
+) -> None:
+    hidden = track.copy()
+    hidden[:, H36M17.indices("left_wrist", "right_wrist")] = 0
+    result = model.lift(keypoints_of(hidden))
+    result.save(tmp_path / "r.npz")
+    notes = result.header["notes"]
+    assert [note.partition(" visible in")[0] for note in notes] == ["wrists"]
+    assert model.lift(tmp_path / "r.npz").header["notes"] == notes
+
+
 def test_lift_orders_people(model: ActionPose, track: np.ndarray) -> None:
     small = (track * np.array([0.4, 0.4, 1])).astype(np.float32)
     late = track.copy()

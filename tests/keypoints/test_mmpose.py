@@ -54,6 +54,8 @@ def test_mmpose_names_its_joints(write_keypoints: KeypointsWriter) -> None:
     other = file(["head_bottom", *COCO17.joints[1:]])  # PoseTrack has 17 joints of its own
     refused(other, "coco17", "h36m17", "skeleton=NAME")
     assert Keypoints.read(other, skeleton=COCO17).skeleton is COCO17
+    for name in (["nose"], 3, None):
+        refused(file([name, *COCO17.joints[1:]]), "keypoint_id2name", "not a text")
 
 
 def test_mmpose_faults(write_keypoints: KeypointsWriter) -> None:
