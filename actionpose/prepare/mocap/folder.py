@@ -130,7 +130,7 @@ def _add_row(table: dict[str, FileLabels], row: dict[str, str], where: str) -> N
     try:
         start_s, stop_s = map(float, span)
     except ValueError:
-        raise UserError(f"{where}: start_s and stop_s are seconds, not {span}") from None
+        raise UserError(f"{where}: 'start_s' and 'stop_s' are seconds, not {span}") from None
     if not 0 <= start_s < stop_s or not text:
-        raise UserError(f"{where}: a span has a text, and 0 <= start_s < stop_s")
+        raise UserError(f"{where}: a span has a text, and 0 <= 'start_s' < 'stop_s'")
     file.parts.append((start_s, stop_s, text))

@@ -107,8 +107,8 @@ BAD_LABELS = {
     "a split is train, val, test, not 'dev'": "file,text,split\na,b,dev\n",
     "line 3: a has a text for the whole file in a row above": "file,text\na,b\na,c\n",
     "line 3: a has another subject or split": "file,text,subject\na,b,s\na,c,t\n",
-    "line 2: start_s and stop_s are seconds": "file,text,start_s,stop_s\na,b,1,\n",
-    "a span has a text, and 0 <= start_s < stop_s": "file,text,start_s,stop_s\na,b,3,2\n",
+    "line 2: 'start_s' and 'stop_s' are seconds": "file,text,start_s,stop_s\na,b,1,\n",
+    "a span has a text, and 0 <= 'start_s' < 'stop_s'": "file,text,start_s,stop_s\na,b,3,2\n",
 }
 
 
