@@ -42,9 +42,12 @@ def _train(
         print(_help(cls, name))
         return
     from actionpose.training.cost import estimate
-    from actionpose.utils.yaml_config import checked
+    from actionpose.utils.yaml_config import checked, read_yaml
 
     path, arguments = take_option(arguments, "--config")
+    values = read_yaml(path) if path else {}
+    if isinstance(values, dict) and "stages" in values:
+        raise UserError(f"{path} has stages: train it by actionpose train {path} --run FOLDER")
     recipe = _with_model_of_init(load_recipe(cls, path) if path else cls(), arguments)
     # tyro makes options of the keys of a default; new corpora replace those of the recipe
     default: Any = replace(recipe, data=replace(recipe.data, corpora={}))

@@ -47,6 +47,29 @@ def test_finetune_takes_the_model_of_the_checkpoint_it_starts_from(
     assert json.loads(meta.read_text())["model"] == config["model"]
 
 
+def test_recipe_with_stages_is_for_train(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("stages: []\n")
+    assert call(monkeypatch, "pretrain", "--config", recipe, "--run", tmp_path / "run") == 2
+    assert f"has stages: train it by actionpose train {recipe}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("token", [True, False])
+def test_flags_have_both_forms_whatever_the_recipe_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Corpus, token: bool
+) -> None:
+    for default in (True, False):
+        recipe = tmp_path / f"{default}.yaml"
+        recipe.write_text(f"model: {{dim: 8, num_heads: 1, class_token: {str(default).lower()}}}\n")
+        run = tmp_path / f"run_{default}"
+        flag = "--model.class-token" if token else "--model.no-class-token"
+        given = ["--config", recipe, "--run", run, "-q", "--data.corpora", corpus.folder, 1, flag]
+        assert call(monkeypatch, "finetune", *given, *options(), "--training.max-minutes", 0) == 0
+        assert yaml.safe_load((run / "config.yaml").read_text())["model"]["class_token"] is token
+
+
 def test_pretrain_of_the_embedding_alone_keeps_heads(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Corpus, small_bert: Path
 ) -> None:
