@@ -43,6 +43,8 @@ def show(
 
     if out.suffix.lower() != ".png":
         raise UserError(f"a contact sheet is a .png, not {out.name}")
+    if seed < 0:
+        raise UserError(f"--seed must be 0 or more, not {seed}")
     opened = open_corpus(corpus)
     write_corpus_sheet(opened, out, split=split, num_segments=segments, seed=seed)
     print(f"wrote   {out}")

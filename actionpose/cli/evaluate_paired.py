@@ -61,10 +61,21 @@ def h36m(
 
     if predictions and (overwrite_xy or keypoints == "truth"):
         raise UserError("--keypoints and --overwrite-xy are for a checkpoint, not for predictions")
+    if seed < 0:
+        raise UserError(f"--seed must be 0 or more, not {seed}")
+
+    def prepare(source: Path, out: Path) -> Path:
+        if source.suffix == ".npz":
+            raise UserError(
+                f"{source} is scored with a 2D file and cameras: prepare it first, with actionpose "
+                f"prepare h36m {source} OUT --keypoints FILE --cameras FILE"
+            )
+        return prepare_h36m(source, out)
+
     notes: tuple[str, ...] = ("GROUND-TRUTH 2D INPUT",) if keypoints == "truth" else ()
     if overwrite_xy:
         notes += ("x and y overwritten by the input: only depth errs",)
-    with _opened(data, ("h36m-sh", "h36m-cpn"), prepare_h36m) as pairs:
+    with _opened(data, ("h36m-sh", "h36m-cpn"), prepare) as pairs:
         if family and pairs.kind != "h36m-cpn":
             raise UserError(f"--family is for VideoPose3D's files, but {data} is {pairs.kind}")
         model, base = _model(checkpoint, predictions, pairs, device)

@@ -223,6 +223,8 @@ def synthetic(
 
     if num_motions < 1:
         raise UserError(f"--num-motions must be 1 or more, not {num_motions}")
+    if seed < 0:
+        raise UserError(f"--seed must be 0 or more, not {seed}")
     made = progress_bar(dataset(num_motions, seed, actions=actions), quiet=quiet, total=num_motions)
     motions = (
         Motion(

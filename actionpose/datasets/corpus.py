@@ -18,7 +18,8 @@ The same input gives the same bytes.
 """
 
 import json
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -146,7 +147,8 @@ def write_corpus(
 
     Raises:
         UserError: the folder exists, a motion is not finite or has another shape, an id comes
-            twice, a label lies outside its motion, or there is no motion at all.
+            twice, a label lies outside its motion, a value is one that `open_corpus` refuses, or
+            there is no motion at all.
     """
     num_frames, ids, has_feet = 0, set(), False
     files = ["joints.npy", "segments.jsonl"]
@@ -165,13 +167,13 @@ def write_corpus(
                 has_feet |= motion.feet_m is not None
                 absent = np.full((length, len(FEET), 3), np.nan)
                 feet.append(absent if motion.feet_m is None else motion.feet_m)
-                whole: tuple[int, int, str, Kind] = (0, length, motion.text, "sequence")
-                for start, stop, text, kind in [whole, *motion.labels]:
+                for start, stop, text, kind in _spans(motion, length):
                     rows = (num_frames + start, num_frames + stop)
                     row = Segment(motion.id, motion.subject, motion.split, *rows, text, kind)
                     derived = motion.derived if row.is_whole else ()
                     known = motion.categories.get(text, ()) if kind != "transition" else ()
                     values = asdict(replace(row, derived=derived, categories=known))
+                    typed(Segment, values, f"motion {motion.id}")
                     for name in ("derived", "categories"):  # few lines have them
                         if not values[name]:
                             del values[name]
@@ -186,7 +188,7 @@ def write_corpus(
         info = {
             "format": FORMAT,
             "skeleton": H36M17.name,
-            "fps": fps,
+            "fps": float(fps),
             "motions": len(ids),
             "frames": num_frames,
             "source": source,
@@ -195,6 +197,7 @@ def write_corpus(
             **({} if report is None else {"report": report}),
             "sha256": {name: sha256(unfinished / name) for name in files},
         }
+        typed(_Info, info, "corpus.json")
         write_json(unfinished / "corpus.json", info)
     return Path(folder)
 
@@ -213,13 +216,21 @@ def _check(motion: Motion) -> int:
         known = np.isfinite(motion.feet_m).all(axis=2)
         if (known.any(axis=0) != known.all(axis=0)).any():
             raise UserError(f"motion {motion.id} has a joint of the feet in only some frames")
-    for start, stop, text, _ in motion.labels:
-        if not 0 <= start < stop <= shape[0]:
-            raise UserError(
-                f'motion {motion.id}: label "{text}" spans frames {start} to {stop}, '
-                f"but the motion has {shape[0]}"
-            )
     return shape[0]
+
+
+def _spans(motion: Motion, length: int) -> Iterator[tuple[int, int, str, Kind]]:
+    """The whole motion and its labels, in frames as Python's integers."""
+    yield 0, length, motion.text, "sequence"
+    for start, stop, text, kind in motion.labels:
+        where = f'motion {motion.id}: label "{text}" spans frames {start} to {stop}'
+        try:
+            first, last = operator.index(start), operator.index(stop)
+        except TypeError:
+            raise UserError(f"{where}, which are not integers") from None
+        if not 0 <= first < last <= length:
+            raise UserError(f"{where}, but the motion has {length}")
+        yield first, last, text, kind
 
 
 def open_corpus(folder: Path | str) -> Corpus:

@@ -119,6 +119,12 @@ class PairedDataset:
         return self.videos[0].fps
 
     @property
+    def has_true_keypoints(self) -> bool:
+        """Whether `keypoints_px` are the poses as the camera sees them, and no detections."""
+        name = self.info["keypoints"]
+        return name == "ground truth" or (self.kind == "h36m-cpn" and "_gt" in name)
+
+    @property
     def unit_mm(self) -> float | None:
         """Millimeters in one unit of the model; None where that is half an image's width."""
         return self.info["unit_mm"]

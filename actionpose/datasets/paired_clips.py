@@ -26,12 +26,13 @@ def input_of(
     """The model's input for rows (...,) of one video: (..., 17, 3) float32, normalized.
 
     Args:
-        source: of the keypoints; "truth" is x and y of the pose, with confidence 1.
+        source: of the keypoints; "truth" is x and y of the pose, with confidence 1, or the
+            dataset's keypoints where these are the ground truth.
 
     Raises:
         UserError: the ground truth of poses whose pixels are unknown.
     """
-    if source == "detected" or dataset.info["keypoints"] == "ground truth":
+    if source == "detected" or dataset.has_true_keypoints:
         return normalize(dataset.keypoints_px[rows], video).astype(np.float32)
     if dataset.info["pose_unit"] != "px":
         raise UserError(

@@ -13,7 +13,7 @@ import numpy as np
 from actionpose.datasets.corpus import Corpus
 from actionpose.datasets.feet import feet_of, present_joints
 from actionpose.datasets.projection import IMAGE_SIZE
-from actionpose.evaluation.open_benchmark import WINDOW_FRAMES, benchmark_rows
+from actionpose.evaluation.open_benchmark import WINDOW_FRAMES, benchmark_rows, check_rates
 from actionpose.evaluation.views import NUM_VIEWS, project_clip
 from actionpose.geometry.camera import image_frame
 from actionpose.geometry.stature import STATURE_PER_CHAIN, chain_length
@@ -54,10 +54,12 @@ def heads_errors(
     height.
 
     Raises:
-        UserError: the model has no heads, or no corpus has the split.
+        UserError: the model has no heads, no corpus has the split, or one is not at 30 Hz.
     """
     if model.encoder.heads is None:
         raise UserError(f"{model.checkpoint['name']} has no heads for feet and error bars")
+    corpora = list(corpora)
+    check_rates(corpora)
     people: dict[str, PersonErrors] = defaultdict(PersonErrors)
     image = image_frame(IMAGE_SIZE)
     for corpus in corpora:

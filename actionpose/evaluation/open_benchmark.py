@@ -25,6 +25,7 @@ from actionpose.utils.typing import Array, IntArray
 Predict = Callable[[Array], Array]
 
 WINDOW_FRAMES = 81
+FPS = 30.0  # of all corpora
 UNUSUAL = "val-ood"  # the split of motion that is unlike that of train
 METRICS = {
     "mpjpe_mm": "MPJPE at true scale: meters per image unit of the clip are given",
@@ -58,6 +59,20 @@ def benchmark_rows(
                 continue
             rows = motion.start + start + np.arange(length)
             yield motion, f"{motion.motion}[{start}:{start + length}]", rows
+
+
+def check_rates(corpora: Iterable[Corpus]) -> None:
+    """Refuse corpora that are not at 30 Hz.
+
+    Raises:
+        UserError: names the first.
+    """
+    for corpus in corpora:
+        if corpus.fps != FPS:
+            raise UserError(
+                f"{corpus.folder} has {corpus.fps:g} Hz, but the open benchmark has {FPS:g}: "
+                f"resample its motions to {FPS:g} Hz, as actionpose prepare does"
+            )
 
 
 def window_errors(pose: Array, target: Array, scale_m: Array) -> dict[str, float]:
@@ -108,8 +123,11 @@ def evaluate_open(
         counts.
 
     Raises:
-        UserError: no corpus was given, two have the same name, or one has not that split.
+        UserError: no corpus was given, two have the same name, or one has not that split or is
+            not at 30 Hz.
     """
+    corpora = list(corpora)
+    check_rates(corpora)
     windows: dict[str, dict[str, float]] = {}
     frames = 0
     for corpus in corpora:

@@ -95,6 +95,9 @@ def protocol_for(
         notes += (f"prepared with --force: {len(forced)} checks failed",)
     if dataset.info.get("synthetic"):
         notes += (SYNTHETIC,)
+    if dataset.kind == "h36m-cpn":
+        truth = ": GROUND-TRUTH 2D" if dataset.has_true_keypoints else ""
+        notes += (f"prepared with {dataset.info['keypoints']}{truth}",)
     given = {name: value for name, value in changes.items() if value is not None}
     protocol = replace(base or PROTOCOLS[dataset.kind], **given)
     if all_frames:
@@ -184,8 +187,14 @@ def evaluate(
         progress: wraps the list of batches.
 
     Raises:
-        UserError: see `windows_of` and `frame_errors`.
+        UserError: see `windows_of` and `frame_errors`; or another scale than "constant" for
+            predictions that are not `in_units`.
     """
+    if dataset.kind == "3dhp" and protocol.scale != "constant" and not in_units:
+        raise UserError(
+            f"the scale {protocol.scale} is for predictions in units of {dataset.unit_mm:g} mm, "
+            "which these are not: use the scale constant"
+        )
     windows = windows_of(dataset, protocol, seed)
     if max_windows and len(windows.rows) > max_windows:
         chosen = np.linspace(0, len(windows.rows) - 1, max_windows).round().astype(np.int64)

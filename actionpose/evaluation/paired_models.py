@@ -169,7 +169,15 @@ def model_predict(
     Args:
         overwrite_xy: take x and y from the input, as MotionBERT does for ground-truth 2D: only
             depth can then be wrong.
+
+    Raises:
+        UserError: `overwrite_xy` of a dataset whose poses are not in pixels.
     """
+    if overwrite_xy and dataset.info["pose_unit"] != "px":
+        raise UserError(
+            "overwrite_xy=True takes x and y from pixels, but the poses of "
+            f"{dataset.kind} are in millimeters: leave it out"
+        )
     video_of_rows = dataset.video_of_rows()
     device = next(model.encoder.parameters()).device
     margins = sees_windows(model.encoder) and protocol.windows in ("centered", "context")

@@ -55,7 +55,7 @@ def project(joints_m: Array, name: str, view: int, fps: float) -> Keypoints:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class LabeledSpan:
     """A labeled span of a corpus's motion."""
 

@@ -120,6 +120,14 @@ REFUSED = {
     ],
     "spans frames -1 to 2": [some_motion(labels=[(-1, 2, "sit", "action")])],
     "spans frames 3 to 3": [some_motion(labels=[(3, 3, "sit", "action")])],
+    "spans frames 3.0 to 5, which are not integers": [
+        some_motion(labels=[(3.0, 5, "sit", "action")])
+    ],
+    "motion a: kind: input should be 'action'": [some_motion(labels=[(3, 5, "sit", "Action")])],
+    "motion a: text: input should be a valid string": [
+        some_motion(labels=[(3, 5, None, "action")])
+    ],
+    "motion a: subject: input should be a valid string": [some_motion(subject=1)],
     "there is no motion": [],
 }
 
@@ -129,6 +137,20 @@ def test_refused_and_nothing_left(tmp_path: Path, message: str) -> None:
     with pytest.raises(UserError, match=message):
         write(tmp_path / "x", *REFUSED[message])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("settings", [{"fps": 0.5}, {"fps": np.nan}, {"skipped": {"b": 1}}])
+def test_refused_settings_and_nothing_left(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=rf"corpus\.json: {next(iter(settings))}"):
+        write(tmp_path / "x", some_motion(), **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_integers_and_rates_of_numpy_are_written(tmp_path: Path) -> None:
+    labels = [(np.int64(2), np.uint8(5), "sit", "action")]
+    written = write(tmp_path / "x", some_motion(labels=labels), fps=np.float32(60))
+    opened = open_corpus(written)
+    assert (opened.segments[1].start, opened.segments[1].stop, opened.fps) == (2, 5, 60.0)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

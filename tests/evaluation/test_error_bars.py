@@ -91,6 +91,13 @@ def test_bars_cover_what_they_were_fitted_to() -> None:
         coverage_of_others({"0": people["0"]})
 
 
+def test_a_corpus_of_another_rate_is_refused(corpus: Corpus) -> None:
+    model = ActionPose(with_heads(heads=True), META, name="heads")
+    faster = replace(corpus, info=corpus.info | {"fps": 60.0})
+    with pytest.raises(UserError, match="60 Hz, but the open benchmark has 30"):
+        heads_errors(model, [faster], "val")
+
+
 def test_calibrate_command_stores_the_bars(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -102,6 +102,17 @@ def test_a_split_that_is_not_there(corpus: Corpus) -> None:
         evaluate_open(lambda keypoints: keypoints, [corpus], "test")
 
 
+def test_a_corpus_of_another_rate_is_refused(tmp_path: Path) -> None:
+    """MPJVE is per frame at 30 Hz."""
+    motions = [some_motion("a", 10, split="val")]
+    corpora = [
+        open_corpus(write_corpus(tmp_path / f"{fps}", motions, source="", license="", fps=fps))
+        for fps in (30, 60)
+    ]
+    with pytest.raises(UserError, match="60 has 60 Hz, but the open benchmark has 30: resample"):
+        evaluate_open(lambda keypoints: keypoints, corpora, "val")
+
+
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """192 frames are windows of 81, 81, 30; 101 are one, as 20 are too few; 10 alone are kept."""

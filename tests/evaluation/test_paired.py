@@ -1,6 +1,7 @@
 """Scores against plain loops written from the protocols' descriptions, and SciPy's Procrustes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from actionpose.evaluation.paired_models import Model, load_model, model_predict
 from actionpose.evaluation.predictions import load_predictions
 from actionpose.evaluation.protocols import ALL17, PAPER14
 from actionpose.models import PoseEncoder, build_encoder
+from actionpose.utils.errors import UserError
 
 FRAMES = 27
 EXACT_MM = 1e-6
@@ -150,6 +152,28 @@ def test_model_predict_overwrites_xy_only_if_asked(sh: PairedDataset, small: Mod
         scores[overwrite] = evaluate(predict, sh, protocol).report["mpjpe_mm"]
     assert errors[True] < 0.01 < 1 < errors[False]  # mm in x and y; the input is float32
     assert scores[True] < scores[False]
+
+
+def test_model_predict_overwrites_no_xy_of_millimeters(
+    cpn: tuple[PairedDataset, Any, Any], small: Model
+) -> None:
+    model, protocol = replace(small, unit_mm=1000.0), protocol_for(cpn[0], frames=FRAMES)
+    with pytest.raises(UserError, match="overwrite_xy=True takes x and y from pixels"):
+        model_predict(model, cpn[0], protocol, overwrite_xy=True)
+
+
+def test_ground_truth_2d_of_videopose3d_is_marked(cpn: tuple[PairedDataset, Any, Any]) -> None:
+    detected = cpn[0]
+    name = "data_2d_h36m_gt.npz"
+    true = replace(detected, info=detected.info | {"keypoints": name})
+    assert protocol_for(detected).title.endswith("prepared with cpn.npz")
+    assert protocol_for(true).title.endswith(f"prepared with {name}: GROUND-TRUTH 2D")
+    rows, video = np.arange(5), true.videos[0]
+    np.testing.assert_array_equal(
+        input_of(true, rows, video, "truth"), input_of(true, rows, video, "detected")
+    )
+    with pytest.raises(UserError, match="prepare it with the ground-truth 2D file"):
+        input_of(detected, rows, video, "truth")
 
 
 def test_model_with_heads_is_scored_on_its_body(sh: PairedDataset, tmp_path: Path) -> None:

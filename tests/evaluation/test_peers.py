@@ -12,6 +12,7 @@ from actionpose.evaluation.paired import evaluate, protocol_for, windows_of
 from actionpose.evaluation.predictions import load_predictions
 from actionpose.evaluation.protocols import CPN_FAMILIES, Protocol
 from actionpose.skeletons import H36M17, MPI_INF_3DHP17, convert
+from actionpose.utils.errors import UserError
 
 REFERENCES = Path(__file__).parents[1] / "reference_outputs"
 
@@ -105,3 +106,6 @@ def test_mpi_inf_3dhp_has_two_scales(dhp: PairedDataset, tmp_path: Path) -> None
         assert both["image_width"]["mpjpe_mm"] == pytest.approx(expected)
         assert report["protocol"] == both[scale]["protocol"]
     assert "MotionAGFormer" in both["image_width"]["protocol"] and expected > 5
+    millimeters = {"pose_mm": truth, "skeleton": H36M17.name}
+    with pytest.raises(UserError, match="the scale image_width is for .* units of 1024 mm"):
+        report_of(dhp, protocol, tmp_path, **millimeters)

@@ -1,11 +1,14 @@
 """Segmentation: tracks of joined spans, scores by hand, whole timelines."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from helpers.motions import some_motion
 
 from actionpose import ActionPose
 from actionpose.actions.timeline import Action
-from actionpose.datasets.corpus import Corpus
+from actionpose.datasets.corpus import Corpus, open_corpus, write_corpus
 from actionpose.evaluation.segmentation import (
     frame_labels,
     make_tracks,
@@ -31,6 +34,15 @@ def test_make_tracks_joins_spans_without_a_jump(action_corpus: Corpus) -> None:
             assert abs((turn + np.pi) % (2 * np.pi) - np.pi) < 1e-6
         for (_, _, a), (_, _, b) in zip(segments[:-1], segments[1:], strict=True):
             assert a != b
+
+
+def test_make_tracks_of_spans_that_come_twice(tmp_path: Path) -> None:
+    motions = [some_motion(name, 10, split="val") for name in "abcd"]
+    for motion, text in zip(motions, ("walk", "walk", "walk", "sit"), strict=True):
+        motion.labels.extend([(0, 10, text, "action")] * 2)
+    corpus = open_corpus(write_corpus(tmp_path / "x", motions, source="", license=""))
+    tracks, labels = make_tracks([corpus], "val")
+    assert labels == ["sit", "walk"] and len(tracks[0].joints_m) == 40
 
 
 def test_segmental_counts_by_hand() -> None:

@@ -229,6 +229,7 @@ def _unified(folder: Path) -> None:
     annotation = {"text": "walk", "start": 0.0, "end": 2.0}
     entry = {"path": "CMU/01/01_01", "duration": 3.0, "annotations": [annotation, annotation]}
     (folder / "unified.json").write_text(json.dumps({"000": entry, "001": entry}))
+    (folder / "train.txt").write_text("000 001\n")
 
 
 def _body(folder: Path) -> None:

@@ -16,6 +16,7 @@ _SLACK_S = 1e-4  # seconds are rounded to milliseconds: 0.1 * 30 must not become
 # reasons for leaving something out
 NO_TEXT = "labels: without text (hidden in the test set)"
 NO_LABEL = "recordings: without any label (as in the test set)"
+NO_SPLIT = "recordings: in no split file"
 
 # AMASS has had several names for a data set: of its archives, its folders, and its newer release.
 _ALIASES = {

@@ -3,7 +3,8 @@
 HumanML3D: `index.csv` names for each clip the sequence and its first and last frame, and
 `texts/CLIP.txt` has a line per caption: `caption#words and their kinds#from#to`, in seconds of the
 clip, 0 and 0 (or nan) for the whole. KIT-ML texts have the same lines. The unifier's json has
-seconds of the sequence. `train.txt`, `val.txt` and `test.txt` beside them name the splits.
+seconds of the sequence. `train.txt`, `val.txt` and `test.txt` beside them name the splits; what
+none of them names is left out.
 """
 
 import csv
@@ -15,6 +16,7 @@ from typing import Any
 from actionpose.prepare.amass.labels import (
     MAX_JSON_BYTES,
     NO_LABEL,
+    NO_SPLIT,
     NO_TEXT,
     SPLITS,
     AnnotatedSequence,
@@ -37,13 +39,13 @@ def read_humanml3d(index: Path) -> Annotations:
     """Read an `index.csv` with the texts beside it; each clip becomes a sequence of its own.
 
     Raises:
-        UserError: no texts beside it, or other columns.
+        UserError: no texts or no split files beside it, or other columns.
     """
     folders = (index.parent / "texts", index.parent / "HumanML3D" / "texts")
     texts = next((path for path in folders if path.is_dir()), None)
     if texts is None:
         raise UserError(f"there is no folder texts beside {index}: unpack texts.zip there")
-    splits = _read_splits(index.parent) | _read_splits(texts.parent)
+    splits = _read_splits(index.parent, texts.parent)
     left_out: Counter[str] = Counter()
     try:
         with index.open(encoding="utf-8", newline="") as file:
@@ -77,8 +79,11 @@ def _clip(
     if not labels:
         left_out[NO_LABEL] += 1
         return None
+    if name not in splits:
+        left_out[NO_SPLIT] += 1
+        return None
     cut = (start, stop, _CUT_OFF_S.get(sequence_key(source)[0], 0.0))
-    return AnnotatedSequence(name, source, splits.get(name, "train"), labels=labels, cut=cut)
+    return AnnotatedSequence(name, source, splits[name], labels=labels, cut=cut)
 
 
 def _caption(line: str, left_out: Counter[str]) -> Label | None:
@@ -97,13 +102,24 @@ def _caption(line: str, left_out: Counter[str]) -> Label | None:
     return Label(start_s, stop_s, text)
 
 
-def _read_splits(folder: Path) -> dict[str, str]:
-    splits = {}
+def _read_splits(*folders: Path) -> dict[str, str]:
+    """The split of each name in the split files of some folders.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    splits, found = {}, False
     for split in SPLITS:  # what is scored is not trained on: later ones win
-        if (folder / f"{split}.txt").is_file():
-            path = folder / f"{split}.txt"
-            names = path.read_text(encoding="utf-8", errors="replace").split()
-            splits.update(dict.fromkeys(names, split))
+        for path in (folder / f"{split}.txt" for folder in folders):
+            if path.is_file():
+                found = True
+                names = path.read_text(encoding="utf-8", errors="replace").split()
+                splits.update(dict.fromkeys(names, split))
+    if not found:
+        raise UserError(
+            f"there is no train.txt, val.txt or test.txt in {folders[-1]}: put the split files of "
+            "the annotations there, so that nothing of test is trained on"
+        )
     return splits
 
 
@@ -111,7 +127,7 @@ def read_unified(path: Path) -> Annotations:
     """Read a json of AMASS-Annotation-Unifier, of one source or merged.
 
     Raises:
-        UserError: it is something else.
+        UserError: it is something else, or no split files are beside it.
     """
     splits = _read_splits(path.parent)
     left_out: Counter[str] = Counter()
@@ -141,10 +157,13 @@ def _unified(
     if not labels:
         left_out[NO_LABEL] += 1
         return None
+    if key not in splits:
+        left_out[NO_SPLIT] += 1
+        return None
     return AnnotatedSequence(
         id=key,
         path=str(entry.get("path", key)),
-        split=splits.get(key, "train"),
+        split=splits[key],
         duration_s=float(entry["duration"]),
         labels=tuple(labels),
     )

@@ -182,10 +182,11 @@ def _read_motion(sequence: SourceSequence, source: SourceFolder) -> Motion | Non
         labels.append((0, length, sequence.text, "action"))
     for start_s, stop_s, text in sequence.labels:
         start, stop = round(start_s * CORPUS_FPS), min(round(stop_s * CORPUS_FPS), length)
+        label: tuple[int, int, str, Kind] = (start, stop, text, "action")
         if stop - start < MIN_LABEL_S * CORPUS_FPS:
             source.failed[f"{name}, {start_s:g} to {stop_s:g} s"] = (
                 f"the label {text!r} lies outside the motion ({length / CORPUS_FPS:g} s)"
             )
-        else:
-            labels.append((start, stop, text, "action"))
+        elif label not in labels:
+            labels.append(label)
     return Motion(sequence.id, sequence.subject, sequence.split, joints_m, sequence.text, labels)

@@ -179,7 +179,7 @@ def _check_annotation(sizes: dict[str, float], annotation: Annotation) -> None:
         raise UserError(
             f"these poses are annot3, not univ_annot3: people differ by {spread:.0%} in size, "
             "and scores would not be comparable with the tables; use files made from univ_annot3, "
-            "or choose the annotation annot3 to have every score marked"
+            "or prepare them as annot3 to have every score marked"
         )
     if annotation == "annot3" and len(sizes) > 1 and spread <= _LARGEST_SPREAD:
         raise UserError(

@@ -35,7 +35,9 @@ class Checks:
             check(*arguments)
         except UserError as error:
             if not self.force:
-                raise UserError(f"{error}; force=True prepares it all the same, marked") from error
+                raise UserError(
+                    f"{error}; actionpose prepare takes it with force=True, and marks its scores"
+                ) from error
             self.failed.append(str(error))
 
 

@@ -19,7 +19,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> AmassFixture:
 
 
 def write_humanml3d(folder: Path, one: Made, other: Made) -> Path:
-    """Two clips of one recording, in two splits; one of another source; one without texts."""
+    """Clips of one recording, in two splits and in none; of another source; without texts."""
     (folder / "HumanML3D" / "texts").mkdir(parents=True)
     source = f"./pose_data/{one.babel}.npy"
     cut = f"./pose_data/{other.babel}.npy"
@@ -27,15 +27,17 @@ def write_humanml3d(folder: Path, one: Made, other: Made) -> Path:
         "source_path,start_frame,end_frame,new_name\n"
         f"{source},0,10,000000.npy\n{source},4,12,000001.npy\n"
         "./pose_data/humanact12/humanact12/P01.npy,0,-1,000002.npy\n"
-        f"{source},0,3,000003.npy\n{cut},2,9,000004.npy\n"
+        f"{source},0,3,000003.npy\n{cut},2,9,000004.npy\n{source},1,5,000005.npy\n"
     )
     for name, lines in {
         "000000": "a man walks.#a/DET man/NOUN walk/VERB#0.0#0.0\nhe Turns#he/PRON#0.1#0.3\n",
         "000001": "stops#stop/VERB#nan#nan\n\n",
         "000002": "x#x#0#0",
         "000004": "late#late#0.0#0.0",
+        "000005": "of no split#of#0.0#0.0",
     }.items():
         (folder / "HumanML3D" / "texts" / f"{name}.txt").write_text(lines)
+    (folder / "HumanML3D" / "train.txt").write_text("000000\n000002\n000004\n")
     (folder / "HumanML3D" / "val.txt").write_text("000001\n")
     return folder
 
@@ -61,6 +63,11 @@ def test_read_humanml3d_frames_and_splits(small: AmassFixture, tmp_path: Path) -
     assert "its cut lies after the end" in corpus.info["skipped"]["000004"]
     assert report.left_out["recordings: without a file of texts"] == 1
     assert report.left_out["recordings: of HumanAct12, not in AMASS"] == 1
+    assert report.left_out["recordings: in no split file"] == 1
+    for name in ("train", "val"):
+        (folder / "HumanML3D" / f"{name}.txt").unlink()
+    with pytest.raises(UserError, match="put the split files of the annotations there"):
+        read_annotations(folder)
 
 
 def test_read_unified_labels(small: AmassFixture, tmp_path: Path) -> None:
@@ -76,16 +83,24 @@ def test_read_unified_labels(small: AmassFixture, tmp_path: Path) -> None:
             "annotations": [{"seg_id": "1", "text": "lifts", "start": 0.0, "end": 9.0}],
         },
     }
+    content["00007"] = content["00001"]
     (tmp_path / "kitml.json").write_text(json.dumps(content))
-    small.prepare(tmp_path / "out", annotations=tmp_path / "kitml.json")
+    with pytest.raises(UserError, match=r"there is no train\.txt, val\.txt or test\.txt"):
+        read_annotations(tmp_path / "kitml.json")
+    (tmp_path / "test.txt").write_text("00001\n")
+    (tmp_path / "train.txt").write_text(f"{small.made[3].babel}\n")
+    report = small.prepare(tmp_path / "out", annotations=tmp_path / "kitml.json")
     corpus = verify_corpus(tmp_path / "out")
     texts = [segment.text for segment in corpus.segments if segment.kind == "action"]
     assert texts == ["steps aside", "lifts"]
+    assert [motion.split for motion in corpus.motions().values()] == ["test", "train"]
+    assert report.left_out["recordings: in no split file"] == 1
 
 
 @pytest.mark.parametrize("content", ["{", '{"a": 1}', "[]", '{"a": {"annotations": [1]}}'])
 def test_read_unified_refuses_other_json(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
+    (tmp_path / "train.txt").write_text("")
     with pytest.raises(UserError, match="not a json of AMASS-Annotation-Unifier"):
         read_annotations(tmp_path / "x.json")
 
@@ -96,6 +111,7 @@ def test_read_unified_refuses_other_json(tmp_path: Path, content: str) -> None:
 def test_read_humanml3d_refuses_other_indices(tmp_path: Path, index: str) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / ".txt").write_text("a#b#0#0")
+    (tmp_path / "train.txt").write_text("")
     (tmp_path / "index.csv").write_text(index)
     with pytest.raises(UserError, match="not an index of HumanML3D"):
         read_annotations(tmp_path)

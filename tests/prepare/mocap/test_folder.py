@@ -37,6 +37,8 @@ def test_command_bvh(
         "file,text,subject,split,start_s,stop_s\n"
         'ann/walk.bvh,"walk, then wave",ann,val,,\n'
         "ann/walk.bvh,walk,ann,val,0,0.5\n"
+        "ann/walk.bvh,walk,ann,val,0,0.5\n"
+        'ann/walk.bvh,"walk, then wave",ann,val,0,2\n'
         "ann\\walk.bvh,wave,ann,val,0.5,9\n"
         "ann/walk.bvh,late,ann,val,8,9\n"
         "bow,bow,,,,\n"

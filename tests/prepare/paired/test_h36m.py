@@ -246,7 +246,10 @@ DEFECTS = {
     "NaN truth": (changed("test", "joints_2.5d_image", nan_at_7), "3D pose is not finite"),
     "NaN pose": (changed("train", "joint3d_image", nan_at_7), "not finite at frame 7"),
     "swapped sides": (swap_everything, "knees would bend backwards"),
-    "swapped 2D": (mirror_3d_only, "swapped against the 3D"),
+    "swapped 2D": (
+        mirror_3d_only,
+        "swapped against the 3D; actionpose prepare takes it with force=True",
+    ),
     "other camera": (changed("train", "camera_name", lambda a: ["1", *a[1:]]), "unknown camera"),
     "camera changes": (
         changed("train", "camera_name", lambda a: ["55011271", *a[1:]]),
