@@ -1,7 +1,7 @@
 """Commands that compare trainings: `actionpose benchmark open`, `benchmark zoo`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import UseAppendAction, arg
 
@@ -30,7 +30,7 @@ def open_ablation(
         finetuning: Recipe of `actionpose finetune`; each row starts from its own pretraining.
         rows: Some of them; by default all.
         seeds: Each row is trained with each.
-        steps: Of pretraining and of fine-tuning.
+        steps: Of pretraining and of fine-tuning; all trials of a folder have the same.
         data: May be repeated; by default data/open/cmu and data/open/hdm05.
         metric: That the table shows.
         dry_run: Print the plan, and stop.
@@ -40,25 +40,26 @@ def open_ablation(
     from actionpose.datasets.corpus import open_corpus
     from actionpose.experiments.ablation import (
         ROWS,
+        check_metric,
         markdown,
         plan_trials,
         read_all,
+        recipes_of,
         run_trial,
         summarize,
     )
+    from actionpose.utils.errors import UserError
     from actionpose.utils.files import atomic_write
     from actionpose.utils.yaml_config import load_recipe
 
+    check_metric(metric)
+    planned: dict[str, Any] = {"split": split}
     if not table_only:
-        trials = plan_trials(
-            out_dir,
-            load_recipe(PretrainConfig, pretraining),
-            load_recipe(FinetuneConfig, finetuning),
-            rows=rows or tuple(ROWS),
-            seeds=seeds,
-            steps=steps,
-        )
+        recipes = load_recipe(PretrainConfig, pretraining), load_recipe(FinetuneConfig, finetuning)
+        trials = plan_trials(out_dir, *recipes, rows=rows or tuple(ROWS), seeds=seeds, steps=steps)
+        planned["recipes"] = recipes_of(*recipes)
         if dry_run:
+            read_all(out_dir, steps, planned)
             for trial in trials:
                 state = "done" if trial.done else "to do"
                 print(f"{state:6} {trial.name:24} {trial.steps[0]:6} + {trial.steps[1]:6} steps")
@@ -67,10 +68,15 @@ def open_ablation(
             return
         folders = data or (Path("data/open/cmu"), Path("data/open/hdm05"))
         corpora = [open_corpus(folder) for folder in folders]
+        for corpus in corpora:
+            if not corpus.motions(split):
+                raise UserError(f"{corpus.folder} has no motion in the split {split!r}")
+        planned["corpora"] = [corpus.name for corpus in corpora]
+        read_all(out_dir, steps, planned)
         for trial in trials:
             print(f"{trial.name}: {'done' if trial.done else 'training'}")
             run_trial(trial, corpora, split, quiet=quiet)
-    text = markdown(summarize(read_all(out_dir), metric), metric)
+    text = markdown(summarize(read_all(out_dir, steps, planned), metric), metric)
     print(text)
     if not table_only:
         with atomic_write(out_dir / "table.md") as path:

@@ -93,7 +93,7 @@ FLAGS = {
 _QUOTED = r"""(?<!\w)(?:'[^']*'|"[^"]*")"""
 _END = r"(?=[,;:)]*(?:\s|$))"
 # a whole word: in a path, such names are the user's
-_VALUE = rf"(?:(True){_END}|(?=[A-Z]+{_END}))"
+_VALUE = rf"(?:(True){_END}|(?=(?:[A-Z]+|\d+){_END}))"
 _PARAMETER = rf"(?<![^\s(])(?:({'|'.join(FLAGS)}){_END}|([a-z_]+)={_VALUE})"
 
 

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import UseAppendAction, arg
 
-from actionpose.cli.options import Checkpoint, Device
+from actionpose.cli.options import Checkpoint, Device, check_input, check_outputs
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import make_folder
 
+PICTURES = [".png", ".pdf", ".svg"]
 Named = UseAppendAction[tuple[str, ...]]
 H36M = Annotated[Path | None, arg(help="prepared Human3.6M")]
 MpiInf3dhp = Annotated[Path | None, arg(name="3dhp", help="prepared MPI-INF-3DHP")]
@@ -31,7 +32,13 @@ class TableOptions:
     pretrained: Pretrained = ()
     out_dir: Annotated[Path, arg(help="folder of runs, scores and tables")] = Path("runs/reproduce")
     recipes: Annotated[Path, arg(help="folder of the fine-tuning recipes")] = Path("recipes")
-    options: Annotated[str, arg(help="settings of every fine-tuning, as one quoted text")] = ""
+    options: Annotated[
+        str,
+        arg(
+            help="settings of every fine-tuning, after an equals sign and quoted: "
+            '--options="--training.device cuda --training.workers 4"'
+        ),
+    ] = ""
     dry_run: Annotated[bool, arg(help="print the plan with its hours, and run nothing")] = False
     teraflops: Annotated[float, arg(help="speed that the plan's hours are for")] = 50.0
 
@@ -39,31 +46,51 @@ class TableOptions:
         self, name: str, data: dict[str, Path | None], checkpoints: tuple[str, ...] = ()
     ) -> None:
         """Train and score what is missing, and write the table."""
-        import shlex
-
         from actionpose.experiments.plan import check_plan, collect, describe, make_plan, run_plan
         from actionpose.experiments.tables import write_table
 
         if self.teraflops <= 0:
             raise UserError(f"--teraflops must be above 0, not {self.teraflops:g}")
         weights = {key: Path(path) for key, path in _pairs(self.pretrained, "--pretrained").items()}
+        folders = {kind: folder for kind, folder in data.items() if folder is not None}
         plan = make_plan(
             name,
             self.out_dir,
-            data={kind: folder for kind, folder in data.items() if folder is not None},
+            data=folders,
             pretrained=weights,
             checkpoints=_pairs(checkpoints, "--checkpoint"),
             recipes=self.recipes,
-            options=shlex.split(self.options),
+            settings=_settings,
+            options=_words(self.options),
         )
         if self.dry_run:
             print(describe(plan, self.teraflops))
             return
         check_plan(plan, weights)
+        for folder in folders.values():
+            check_input(folder)
         make_folder(self.out_dir)
         run_plan(plan)
         print(write_table(name, collect(plan, both_scales=name == "table2"), self.out_dir))
         print(f"wrote   {self.out_dir / name}.txt, .csv, .tex")
+
+
+def _words(options: str) -> list[str]:
+    """The words of --options, as a shell splits them."""
+    import shlex
+
+    try:
+        return shlex.split(options)
+    except ValueError as error:
+        raise UserError(f"--options is {options!r}: {str(error).lower()}") from error
+
+
+def _settings(arguments: list[str]) -> Any:
+    """The configuration that `actionpose finetune` trains with."""
+    from actionpose.cli.train import parse_training
+    from actionpose.config import FinetuneConfig
+
+    return parse_training("finetune", FinetuneConfig, arguments).config
 
 
 Table = Annotated[TableOptions, arg(name="")]
@@ -103,6 +130,8 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
         name, equals, path = text.partition("=")
         if not equals or not name or not path:
             raise UserError(f"{option} takes NAME=PATH, not {text!r}")
+        if name in result:
+            raise UserError(f"{option} names {name!r} twice")
         result[name] = path
     return result
 
@@ -127,6 +156,7 @@ def figure5(
     from actionpose.experiments.embedding_figures import draw_figure5
     from actionpose.model_hub import find
 
+    check_outputs((out,), PICTURES, "figure5.png")
     corpora = [open_corpus(folder) for folder in data]
     report = draw_figure5(
         *(find(checkpoint), find(baseline), corpora, out),
@@ -151,7 +181,7 @@ def figure7(
     frame: Annotated[
         Named, arg(metavar="VIDEO:FRAME", help="repeatable; else two occluded and a clear one")
     ] = (),
-    out: Annotated[Path, arg(aliases=["-o"])] = Path("figure7.png"),
+    out: Out = Path("figure7.png"),
     device: Device = "auto",
 ) -> None:
     """Figure 7: input 2D, our 3D and the baseline's for chosen frames."""
@@ -160,6 +190,7 @@ def figure7(
     from actionpose.evaluation.paired_models import load_model, model_predict
     from actionpose.experiments.qualitative_figure import choose_frames, draw_figure7, parse_frames
 
+    check_outputs((out,), PICTURES, "figure7.png")
     pairs = open_paired(h36m, "test")
     columns: dict[str, tuple[Any, int]] = {}
     for name, given in (("ours", checkpoint), ("baseline", baseline)):
@@ -194,6 +225,7 @@ def figure8(
 
     if bool(data) == bool(h36m):
         raise UserError("name corpora with --data, or Human3.6M with --h36m, and not both")
+    check_outputs((out,), PICTURES, "figure8.png")
     folder = find(checkpoint)
     if h36m:
         dataset = open_paired(h36m, "test")

@@ -4,14 +4,14 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from tyro.conf import arg
 
 from actionpose.cli.options import Quiet, parse, take_option
 from actionpose.config import FinetuneConfig, ModelConfig, PretrainConfig
 from actionpose.utils.errors import UserError
-from actionpose.utils.yaml_config import as_text, load_recipe, settings_of
+from actionpose.utils.yaml_config import as_text, load_recipe, read_yaml, settings_of
 
 Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
 
@@ -37,13 +37,37 @@ def _train(
     clips_per_epoch: Callable[[Any], int],
     arguments: list[str],
 ) -> None:
-    """Train with the recipe of --config, or the defaults, as other options change it."""
     if {"-h", "--help"} & set(arguments):
         print(_help(cls, name))
         return
     from actionpose.training.cost import estimate
-    from actionpose.utils.yaml_config import checked, read_yaml
+    from actionpose.utils.yaml_config import checked
 
+    parsed = parse_training(name, cls, arguments)
+    if parsed.dry_run:
+        print("\n".join(estimate(checked(parsed.config), clips_per_epoch(parsed.config))))
+        return
+    outcome = train(parsed.config, parsed.run, quiet=parsed.quiet)
+    print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt
+
+
+class ParsedTraining(NamedTuple, Generic[Config]):
+    """What the arguments of a command that trains mean."""
+
+    config: Config
+    run: Path
+    dry_run: bool
+    quiet: bool
+
+
+def parse_training(name: str, cls: type[Config], arguments: list[str]) -> ParsedTraining[Config]:
+    """The recipe of --config, or the defaults, as other options change it.
+
+    Raises:
+        UserError: the recipe cannot be read or has stages, or the checkpoint of --init is none.
+    """
     path, arguments = take_option(arguments, "--config")
     values = read_yaml(path) if path else {}
     if isinstance(values, dict) and "stages" in values:
@@ -57,18 +81,11 @@ def _train(
     ) -> Any:
         corpora = config.data.corpora or recipe.data.corpora
         config = replace(config, data=replace(config.data, corpora=corpora))
-        if dry_run:
-            print("\n".join(estimate(checked(config), clips_per_epoch(config))))
-            return None
-        return train(config, run, quiet=quiet)
+        return ParsedTraining(config, run, dry_run, quiet)
 
     command.__annotations__["config"] = Annotated[cls, arg(name="")]
-    outcome = parse(command, name, arguments, flag_pairs=True)
-    if outcome is None:
-        return
-    print(f"{outcome.status} at step {outcome.step}: {outcome.checkpoint}")
-    if outcome.status == "interrupted":
-        raise KeyboardInterrupt
+    parsed: ParsedTraining[Config] = parse(command, name, arguments, flag_pairs=True)
+    return parsed
 
 
 def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:

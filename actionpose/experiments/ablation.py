@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ class Trial:
     pretraining: PretrainConfig | None
     finetuning: FinetuneConfig
     steps: tuple[int, int]  # of pretraining and of fine-tuning
+    recipes: Mapping[str, Any]  # see `recipes_of`
 
     @property
     def name(self) -> str:
@@ -109,11 +111,12 @@ def plan_trials(
     if not rows or not seeds or min(steps) < 1:
         raise UserError("name at least one row and one seed, and 1 step or more of each training")
     per_epoch = (_steps_per_epoch(pretraining), _steps_per_epoch(finetuning))
+    recipes = recipes_of(pretraining, finetuning)
     trials = []
     for seed in seeds:
         for name in rows:
             row, place = ROWS[name], folder / name / f"seed_{seed}"
-            own_steps = (steps[0] if row.pretrained else 0, sum(steps) if row.long else steps[1])
+            own_steps = _steps_of(row, steps)
             epochs = (own_steps[0] / per_epoch[0], own_steps[1] / per_epoch[1])
             second = replace(
                 finetuning,
@@ -121,8 +124,26 @@ def plan_trials(
                 training=replace(finetuning.training, seed=seed, epochs=epochs[1]),
             )
             first = _pretraining_of(row, pretraining, seed, epochs[0]) if row.pretrained else None
-            trials.append(Trial(name, seed, place, first, second, own_steps))
+            trials.append(Trial(name, seed, place, first, second, own_steps, recipes))
     return trials
+
+
+def _steps_of(row: Row, steps: tuple[int, int]) -> tuple[int, int]:
+    return (steps[0] if row.pretrained else 0, sum(steps) if row.long else steps[1])
+
+
+def recipes_of(pretraining: PretrainConfig, finetuning: FinetuneConfig) -> dict[str, Any]:
+    """What all trials of a folder share, as plain values.
+
+    The seed and the epochs, which each trial has of its own, are left out, and so are the settings
+    of the machine.
+    """
+    own = {"seed", "epochs", "max_minutes", "save_every", "workers", "device"}
+    recipes = {"pretraining": to_dict(pretraining), "finetuning": to_dict(finetuning)}
+    for recipe in recipes.values():
+        training = recipe["training"].items()
+        recipe["training"] = {key: value for key, value in training if key not in own}
+    return recipes
 
 
 def _pretraining_of(row: Row, config: PretrainConfig, seed: int, epochs: float) -> PretrainConfig:
@@ -162,10 +183,17 @@ def run_trial(
 
     Raises:
         KeyboardInterrupt: a training was asked to stop; it is saved.
-        UserError: see `pretrain`, `finetune` and `evaluate_open`.
+        UserError: the trial was done with other steps, recipes, corpora or another split; or see
+            `pretrain`, `finetune` and `evaluate_open`.
     """
+    planned = {
+        "steps": list(trial.steps),
+        "split": split,
+        "corpora": [corpus.name for corpus in corpora],
+        "recipes": trial.recipes,
+    }
     if trial.done:
-        return read_scores(trial.folder / SCORES)
+        return _read_planned(trial.folder / SCORES, planned)
     first, second = trial.folder / "pretraining", trial.folder / "finetuning"
     if trial.pretraining is not None:
         _require_finished(pretrain(trial.pretraining, first, quiet=quiet))
@@ -174,9 +202,7 @@ def run_trial(
     scores: Scores = {
         "row": trial.row,
         "seed": trial.seed,
-        "steps": list(trial.steps),
-        "split": split,
-        "corpora": [corpus.name for corpus in corpora],
+        **planned,
         "windows": evaluate_open(predict, corpora, split)["windows"],
     }
     if trial.pretraining is not None and trial.pretraining.loss_weights.get("alignment"):
@@ -213,11 +239,44 @@ def read_scores(path: Path) -> Scores:
     return scores
 
 
-def read_all(folder: Path) -> list[Scores]:
-    """The scores of all trials in a folder that are done, rows in the order of `ROWS`."""
-    found = [read_scores(path) for path in sorted(folder.glob(f"*/seed_*/{SCORES}"))]
-    known = [scores for scores in found if scores["row"] in ROWS]
-    return sorted(known, key=lambda scores: (list(ROWS).index(scores["row"]), scores["seed"]))
+def _read_planned(path: Path, planned: Mapping[str, Any]) -> Scores:
+    """The scores of a trial; refused where one of these entries differs."""
+    scores = read_scores(path)
+    for key, value in planned.items():
+        if scores.get(key) != value:
+            what = "other recipes" if key == "recipes" else f"{key} {scores.get(key)}, not {value}"
+            raise UserError(
+                f"{path} has {what}: give the same, use another --out-dir, or remove the file to "
+                "score the trial again"
+            )
+    return scores
+
+
+def read_all(
+    folder: Path, steps: tuple[int, int], planned: Mapping[str, Any] = MappingProxyType({})
+) -> list[Scores]:
+    """The scores of all trials in a folder that are done, rows in the order of `ROWS`.
+
+    Args:
+        steps: of pretraining and of fine-tuning.
+        planned: further entries that all scores must have, such as the split.
+
+    Raises:
+        UserError: one is damaged, or of other steps or another plan.
+    """
+    found = []
+    for name, row in ROWS.items():
+        own = {"steps": list(_steps_of(row, steps)), **planned}
+        paths = folder.glob(f"{name}/seed_*/{SCORES}")
+        scores = [_read_planned(path, own) for path in paths]
+        found += sorted(scores, key=lambda one: one["seed"])
+    return found
+
+
+def check_metric(metric: str) -> None:
+    """Refuse what is none of `open_benchmark.METRICS`."""
+    if metric not in METRICS:
+        raise UserError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}")
 
 
 @dataclass(frozen=True)
@@ -243,12 +302,19 @@ def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
         metric: one of `open_benchmark.METRICS`.
 
     Raises:
-        UserError: no such metric, or trials that were scored on other windows.
+        UserError: no such metric, trials that were scored on other windows or made with other
+            recipes, or seeds of a row with other steps.
     """
-    if metric not in METRICS:
-        raise UserError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}")
+    check_metric(metric)
     tables: dict[str, dict[int, Array]] = {}
+    steps: dict[str, list[int]] = {}
     for scores in found:
+        same = [scores.get(key) == found[0].get(key) for key in ("split", "corpora", "recipes")]
+        if scores["steps"] != steps.setdefault(scores["row"], scores["steps"]) or not all(same):
+            raise UserError(
+                f"{scores['row']}, seed {scores['seed']} has other steps, recipes, corpora or "
+                "another split than the rest: use an --out-dir for each"
+            )
         if list(scores["windows"]) != list(found[0]["windows"]):
             raise UserError(
                 f"{scores['row']}, seed {scores['seed']} was scored on other windows than the rest:"
@@ -272,7 +338,7 @@ def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
             Line(
                 row=row,
                 seeds=tuple(by_seed),
-                steps=(own[0]["steps"][0], own[0]["steps"][1]),
+                steps=(steps[row][0], steps[row][1]),
                 score=bootstrap(values),
                 deviation=float(values.mean(axis=1).std(ddof=1)) if len(values) > 1 else None,
                 differences=differences,

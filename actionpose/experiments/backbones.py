@@ -106,27 +106,36 @@ def _seeded(config: Any, seed: int) -> Any:
 def costs(out: Path, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
     """Parameters, multiply-adds a frame and frames a second of each backbone, and of DSTformer.
 
-    Measured once, all in one run, for lifting alone on one thread: clips of 81 frames, in as many
-    pieces as the network takes. Speed is in CPU time, in turns; `ratio` is the median over the
-    rounds of DSTformer's time over the network's.
+    Measured once for each model configuration, for lifting alone on one thread: clips of 81 frames,
+    in as many pieces as the network takes. Speed is in CPU time, in turns; `ratio` is the median
+    over the rounds of DSTformer's time over the network's.
+
+    Raises:
+        UserError: DSTformer is neither measured nor among the trials.
     """
     path = out / COSTS
-    configs = {trial.backbone: trial.configs[0].model for trial in trials}
-    if path.is_file():
-        known = typed(dict[str, dict[str, float]], read_json(path), str(path))
-        if configs.keys() <= known.keys():
-            return known
-    if REFERENCE not in configs:
+    models = {trial.backbone: asdict(trial.configs[0].model) for trial in trials}
+    known = typed(dict[str, dict[str, Any]], read_json(path), str(path)) if path.is_file() else {}
+    reference = models.get(REFERENCE, known.get(REFERENCE, {}).get("model"))
+    if reference is None:
         raise UserError(f"measure {REFERENCE} first, or leave out names")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        found = _measured({name: asdict(config) for name, config in configs.items()})
-    finally:
-        torch.set_num_threads(threads)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(path, found)
-    return found
+    if known.get(REFERENCE, {}).get("model") != reference:
+        known = {}  # all ratios are to another network
+    new = {name: own for name, own in models.items() if known.get(name, {}).get("model") != own}
+    if new:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            found = _measured({REFERENCE: reference, **new})
+        finally:
+            torch.set_num_threads(threads)
+        known |= {name: {"model": own, **found[name]} for name, own in new.items()}
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, known)
+    return {
+        name: {key: value for key, value in row.items() if key != "model"}
+        for name, row in known.items()
+    }
 
 
 def _measured(settings: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -183,9 +192,7 @@ def run_trial(trial: Trial, corpora: Sequence[Corpus], *, quiet: bool = False) -
     for number, (config, count) in enumerate(zip(trial.configs, steps, strict=True), 1):
         init = folder / str(number - 1) if number > 1 else config.init
         last = folder / str(number)
-        outcome = _train(_of_steps(replace(config, init=init), count), last, quiet)
-        if outcome.status != "finished":
-            raise KeyboardInterrupt
+        _require_finished(_train(_of_steps(replace(config, init=init), count), last, quiet))
     predict = model_predict(ActionPose.from_pretrained(last, engine="torch"))
     windows = {}
     for split in SPLITS:
@@ -213,11 +220,21 @@ def _steps(trial: Trial) -> list[int]:
 
 
 def seconds_per_step(config: Config, folder: Path) -> float:
-    """CPU seconds of a step of training, from a short one in a folder that is removed."""
-    _train(_of_steps(replace(config, init=None), PROBE_STEPS), folder, True)
-    seconds = _logged_seconds_per_step(folder, WARM_STEPS)
-    shutil.rmtree(folder)
-    return seconds
+    """CPU seconds of a step of training, from a short one in a folder that is removed.
+
+    Raises:
+        KeyboardInterrupt: the training was asked to stop.
+    """
+    try:
+        _require_finished(_train(_of_steps(replace(config, init=None), PROBE_STEPS), folder, True))
+        return _logged_seconds_per_step(folder, WARM_STEPS)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_finished(outcome: Any) -> None:
+    if outcome.status != "finished":
+        raise KeyboardInterrupt
 
 
 def _logged_seconds_per_step(run: Path, after: int = 0) -> float:

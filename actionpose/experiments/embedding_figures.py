@@ -34,6 +34,7 @@ from actionpose.utils.yaml_config import from_dict
 from actionpose.visualization.drawing import LABEL_COLORS, SIDE_COLORS, draw_bones, new_figure
 
 NEIGHBORS = 5
+LabelKind = Literal["action", "transition", "sequence"]  # of `PretrainDataConfig.label_kinds`
 TEMPERATURE = 0.1  # tau of Eq. 1: of the probabilities in Figure 8
 POSES = 6  # drawn of a clip in Figure 8
 _BATCH = 32
@@ -49,14 +50,25 @@ class Embedded:
     keypoints: NDArray[np.float32]  # (N, T, 17, 3)
     embedding: Tensor | None  # (N, E) unit vectors; None without a <POSE> token
     pooled: Tensor  # (N, D) unit vectors: the backbone's features, averaged over frames and joints
+    label_kinds: tuple[LabelKind, ...] = ()  # of the spans; none of Human3.6M's windows
 
 
-def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
+def embed_spans(
+    folder: Path,
+    corpora: list[Corpus],
+    split: str,
+    *,
+    label_kinds: tuple[LabelKind, ...] | None = None,
+) -> Embedded:
     """Embed every labeled span of a split with the encoder of a checkpoint.
 
     A pretrained one gets clips like those it was trained on, without masks; MotionBERT's official
     weights the paper's orthographic views; a fine-tuned one, or one of version 0.1, perspective
     views.
+
+    Args:
+        label_kinds: the kinds of labels whose spans are embedded; by default those of the
+            checkpoint's training.
 
     Raises:
         UserError: a corpus without texts in that split, not a checkpoint, or another backbone.
@@ -78,6 +90,7 @@ def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
         bone_length_jitter=0.0,
         noise=replace(config.noise, coco_joint_convention=0.0),
         shuffle_texts=False,
+        label_kinds=config.label_kinds if label_kinds is None else label_kinds,
     )
     weighted = [(corpus, 1.0) for corpus in corpora]
     batches = MotionTextBatches(weighted, config, batch_size=1, seed=0, split=split)
@@ -88,7 +101,8 @@ def embed_spans(folder: Path, corpora: list[Corpus], split: str) -> Embedded:
     spans = batches.spans
     labels = [span.text for span in spans]
     verbs = [span.categories[0] if span.categories else span.text.split()[0] for span in spans]
-    return _embed_clips(encoder, clips, labels, verbs)
+    found = _embed_clips(encoder, clips, labels, verbs)
+    return replace(found, label_kinds=config.label_kinds)
 
 
 def embed_videos(folder: Path, dataset: PairedDataset) -> Embedded:
@@ -199,7 +213,8 @@ def draw_figure5(
     found = embed_spans(ours, corpora, split)
     if found.embedding is None:
         raise UserError(f"{ours} has no motion embedding: it was made without a class token")
-    other = embed_spans(baseline, corpora, split)
+    # the same spans in the same order, whatever labels the baseline was trained with
+    other = embed_spans(baseline, corpora, split, label_kinds=found.label_kinds)
     actions = found.verbs if by == "verb" else found.labels
     kept = [action for action, count in Counter(actions).most_common(num_labels) if count > 1]
     rows = [row for row, action in enumerate(actions) if action in kept]

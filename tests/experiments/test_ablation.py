@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from helpers.command_line import call
+from helpers.training_runs import changed
 
 from actionpose.config import FinetuneConfig, PretrainConfig
 from actionpose.datasets.corpus import Corpus
@@ -97,11 +98,11 @@ def test_run_trial_trains_scores_and_resumes(
     planned = trials(tmp_path, stages, rows=("alone_long", "mmm_map"))
     assert [trial.done for trial in planned] == [False, False]
     run_trial(planned[0], [corpus], "val", quiet=True)
-    first = read_all(tmp_path)
+    first = read_all(tmp_path, (3, 2))
     assert len(first) == 1 and first[0]["row"] == "alone_long" and "actions" not in first[0]
     for trial in planned:
         run_trial(trial, [corpus], "val", quiet=True)
-    both = read_all(tmp_path)
+    both = read_all(tmp_path, (3, 2))
     assert [scores["row"] for scores in both] == ["alone_long", "mmm_map"]
     assert both[0] == first[0]
     assert both[0]["windows"].keys() == both[1]["windows"].keys()
@@ -113,12 +114,27 @@ def test_run_trial_trains_scores_and_resumes(
     monkeypatch.setattr(ablation, "finetune", None)
     for trial in planned:
         run_trial(trial, [corpus], "val", quiet=True)
+    # nor taken for a trial with other settings
+    longer = trials(tmp_path, stages, rows=("mmm_map",), steps=(4, 2))[0]
+    with pytest.raises(UserError, match=r"has steps \[3, 2\], not \[4, 2\]: give the same"):
+        run_trial(longer, [corpus], "val", quiet=True)
+    with pytest.raises(UserError, match="has split val, not train"):
+        run_trial(planned[1], [corpus], "train", quiet=True)
+    with pytest.raises(UserError, match=r"has corpora \['tiny'\], not \[\]"):
+        run_trial(planned[1], [], "val", quiet=True)
+    slower = changed(stages[1], learning_rate=1e-5)
+    with pytest.raises(UserError, match="has other recipes"):
+        run_trial(
+            trials(tmp_path, (stages[0], slower), ("mmm_map",))[0], [corpus], "val", quiet=True
+        )
+    elsewhere = changed(stages[1], workers=2)  # which changes no weight
+    run_trial(trials(tmp_path, (stages[0], elsewhere), ("mmm_map",))[0], [corpus], "val")
 
 
 def fake(row: str, seed: int, values: np.ndarray, **actions: float) -> dict:
     """Scores as a job leaves them, with one metric's values by window."""
     windows = {f"w{i}": dict.fromkeys(METRICS, float(v)) for i, v in enumerate(values)}
-    about = {"row": row, "seed": seed, "steps": [3, 2], "windows": windows}
+    about = {"row": row, "seed": seed, "steps": [3, 2], "split": "val", "windows": windows}
     return about | ({"actions": actions} if actions else {})
 
 
@@ -152,11 +168,31 @@ def test_summarize_refuses_scores_of_other_windows() -> None:
         summarize([], "mpjpe")
 
 
+def test_summarize_refuses_other_budgets_and_recipes() -> None:
+    one, other = (fake("mmm_map", seed, np.ones(3)) for seed in (0, 1))
+    for change in ({"steps": [500, 250]}, {"split": "test"}, {"recipes": {"finetuning": {}}}):
+        with pytest.raises(UserError, match="mmm_map, seed 1 has other steps, recipes"):
+            summarize([one, other | change])
+
+
+def test_read_all_refuses_other_plans(tmp_path: Path) -> None:
+    for row, steps in (("alone", [0, 2]), ("alone_long", [0, 5]), ("baseline", [3, 2])):
+        folder = tmp_path / row / "seed_0"
+        folder.mkdir(parents=True)
+        scores = fake(row, 0, np.ones(3)) | {"steps": steps}
+        (folder / "scores.json").write_text(json.dumps(scores))
+    assert len(read_all(tmp_path, (3, 2), {"split": "val"})) == 3
+    with pytest.raises(UserError, match=r"alone_long.*has steps \[0, 5\], not \[0, 6\]"):
+        read_all(tmp_path, (4, 2))
+    with pytest.raises(UserError, match="has split val, not test"):
+        read_all(tmp_path, (3, 2), {"split": "test"})
+
+
 def test_read_all_refuses_damaged_scores(tmp_path: Path) -> None:
     (tmp_path / "mmm_map" / "seed_0").mkdir(parents=True)
     (tmp_path / "mmm_map" / "seed_0" / "scores.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
-        read_all(tmp_path)
+        read_all(tmp_path, (3, 2))
 
 
 def test_benchmark_open_command(
@@ -180,3 +216,15 @@ def test_benchmark_open_command(
     assert "1.0 [1.0, 1.0]" in capsys.readouterr().out
     assert call(monkeypatch, "benchmark", "open", *base, "--rows", "all") == 2
     assert "no row 'all'" in capsys.readouterr().err
+    # what is there was made with other settings: told before a training
+    data = ["--data", next(iter(stages[1].data.corpora))]
+    monkeypatch.setattr(ablation, "pretrain", None)
+    for arguments, message in (
+        (["--dry-run"], "has other recipes"),
+        (data, "has other recipes"),
+        (["--table-only", "--steps", "3", "1"], "has steps [3, 2], not [3, 1]"),
+        ([*data, "--metric", "mpjpe"], "there is no metric 'mpjpe'"),
+        ([*data, "--split", "vall"], "has no motion in the split 'vall'"),
+    ):
+        assert call(monkeypatch, "benchmark", "open", *base, *arguments) == 2
+        assert message in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -111,7 +112,7 @@ def test_seconds_per_step_are_those_of_the_log(
     """Of a training whose first steps are slow."""
     trained: list[float] = []
 
-    def train(config: Any, folder: Path, quiet: bool) -> None:
+    def train(config: Any, folder: Path, quiet: bool) -> SimpleNamespace:
         folder.mkdir(parents=True)
         per_epoch = backbones.finetune.clips_per_epoch(config) // config.training.batch_size
         trained.append(config.training.epochs * per_epoch)
@@ -119,11 +120,17 @@ def test_seconds_per_step_are_those_of_the_log(
         rows = [{"step": i + 1, "cpu_s": time} for i, time in enumerate(times)]
         lines = [json.dumps(row) for row in (*rows, {"step": 40, "val_mpjpe_mm": 1.0})]
         (folder / "log.jsonl").write_text("\n".join(lines))
+        return SimpleNamespace(status=status)
 
+    status = "finished"
     monkeypatch.setattr(backbones, "_train", train)
     (config,) = plan(recipes, "mixste")[0].configs
     assert backbones.seconds_per_step(config, recipes.parent / "probe") == pytest.approx(2.0)
     assert trained == pytest.approx([40]) and not (recipes.parent / "probe").exists()
+    status = "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        backbones.seconds_per_step(config, recipes.parent / "probe")
+    assert not (recipes.parent / "probe").exists()
 
 
 def test_costs_are_counted_and_measured_once(
@@ -140,7 +147,36 @@ def test_costs_are_counted_and_measured_once(
     assert found["mixste"]["macs_per_frame"] == joints * (2 * dim + blocks + 3 * dim)
     assert found["dstformer"]["ratio"] == 1.0
     assert all(row["frames_per_s"] > 0 for row in found.values())
-    assert costs(out, trials) == found == json.loads((out / "costs.json").read_text())
+    assert costs(out, trials) == found
+    stored = json.loads((out / "costs.json").read_text())
+    assert {name: row.keys() - {"model"} for name, row in stored.items()} == {
+        name: row.keys() for name, row in found.items()
+    }
+
+
+def test_costs_belong_to_a_model(recipes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New networks are added to what is measured; a changed one is measured again."""
+    measured: list[tuple[str, ...]] = []
+
+    def measure(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+        measured.append(tuple(settings))
+        return {name: {"parameters": float(own["depth"])} for name, own in settings.items()}
+
+    monkeypatch.setattr(backbones, "_measured", measure)
+    (recipes / "stcformer.yaml").write_text("base: base.yaml\nmodel: {backbone: stcformer}\n")
+    out = recipes.parent / "out"
+    costs(out, plan(recipes, "dstformer", "mixste"))
+    found = costs(out, plan(recipes, "stcformer"))
+    assert found.keys() == {"dstformer", "mixste", "stcformer"}
+    assert costs(out, plan(recipes)) == found
+    assert measured == [("dstformer", "mixste"), ("dstformer", "stcformer")]
+    base = recipes / "base.yaml"
+    base.write_text(base.read_text().replace("depth: 2", "depth: 1"))
+    assert costs(out, plan(recipes, "mixste"))["mixste"] == {"parameters": 1.0}
+    assert measured[2:] == [("dstformer", "mixste")]
+    # every ratio is to DSTformer
+    assert costs(out, plan(recipes, "dstformer")).keys() == {"dstformer"}
+    assert measured[3:] == [("dstformer",)]
 
 
 def fake(condition: str, errors: list[float], split: str = "val") -> dict[str, Any]:

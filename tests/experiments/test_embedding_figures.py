@@ -14,6 +14,7 @@ from actionpose.actions.label_bank import LabelBank
 from actionpose.config import PretrainConfig
 from actionpose.datasets.corpus import Corpus, Motion, open_corpus, write_corpus
 from actionpose.datasets.synthetic.generate import dataset
+from actionpose.experiments import embedding_figures
 from actionpose.experiments.embedding_figures import (
     draw_figure5,
     draw_figure8,
@@ -91,6 +92,40 @@ def test_draw_figure5_scores_both_embeddings(
     with pytest.raises(UserError, match="needs two verbs and eight clips"):
         draw_figure5(trained, trained, [held_out], tmp_path / "no.png", num_labels=1)
     assert not (tmp_path / "no.png").exists()
+
+
+def test_draw_figure5_compares_the_same_spans(
+    tiny_pretraining: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A baseline that was trained with labels of another kind has clips of ours' labels."""
+    parts = [(0, 12, "walk", "action"), (12, 30, "sit", "action"), (0, 30, "rise", "transition")]
+    motions = [
+        Motion(f"m{i}", "s", "val", made.joints_m[:30], "", labels=parts)
+        for i, made in enumerate(dataset(4, seed=2))
+    ]
+    corpus = open_corpus(write_corpus(tmp_path / "parts", motions, source="", license=""))
+    folders = []
+    for kinds in (("action",), ("action", "transition")):
+        data = replace(tiny_pretraining.data, label_kinds=kinds)
+        config = changed(replace(tiny_pretraining, data=data), max_minutes=0.0)
+        run = tmp_path / "_".join(kinds)
+        pretrain(config, run, quiet=True)
+        folders.append(model_hub.find(run))
+    ours, baseline = folders
+    assert len(embed_spans(baseline, [corpus], "val").labels) == 12
+    expected = embed_spans(baseline, [corpus], "val", label_kinds=("action",))
+    assert expected.labels == embed_spans(ours, [corpus], "val").labels == ["walk", "sit"] * 4
+    seen = []
+
+    def note(features: torch.Tensor, labels: list[str]) -> dict[str, float]:
+        seen.append((features, labels))
+        return separation(features, labels)
+
+    monkeypatch.setattr(embedding_figures, "separation", note)
+    draw_figure5(ours, baseline, [corpus], tmp_path / "five.png")
+    features, labels = seen[0]
+    assert labels == expected.labels
+    torch.testing.assert_close(features, expected.pooled)
 
 
 def test_draw_figure8_gives_softmax_of_cosines(

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import pickle
+import shutil
 import signal
 import sys
 import threading
@@ -21,8 +22,10 @@ from helpers.synthetic_fixtures import write_all
 
 from actionpose.config import FinetuneConfig
 from actionpose.evaluation.protocols import SYNTHETIC
+from actionpose.experiments import plan
 from actionpose.experiments.plan import run_process
 from actionpose.models import PoseEncoder
+from actionpose.prepare.paired.h36m import prepare_h36m
 from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 from actionpose.utils.yaml_config import load_recipe
 
@@ -76,9 +79,9 @@ def test_reproduce_goes_from_raw_files_to_tables_and_figure(
     common = ["--out-dir", work, "--recipes", chain / "recipes"]
     data = ["--h36m", h36m, "--3dhp", dhp]
     assert call(monkeypatch, "reproduce", "table3", *data, *start, *common, "--dry-run") == 0
-    plan = capsys.readouterr().out
-    assert plan.count("actionpose finetune") == plan.count("actionpose evaluate") == 8
-    assert "missing" not in plan and not work.exists()
+    shown = capsys.readouterr().out
+    assert shown.count("actionpose finetune") == shown.count("actionpose evaluate") == 8
+    assert "missing" not in shown and not work.exists()
     # one row is enough for the chain: a second variant would only repeat it
     arguments = ["table1", "--h36m", h36m, "--pretrained", f"full={chain / 'official.bin'}"]
     assert call(monkeypatch, "reproduce", *arguments, *common) == 0
@@ -101,6 +104,78 @@ def test_reproduce_goes_from_raw_files_to_tables_and_figure(
     models = ["--checkpoint", work / "h36m_full", "--baseline", chain / "official.bin"]
     assert call(monkeypatch, "reproduce", "figure7", "--h36m", h36m, *models, "-o", picture) == 0
     assert picture.stat().st_size > 20_000
+
+
+def test_reproduce_does_not_take_scores_of_something_else(
+    chain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither of another start, checkpoint, data or settings, nor of another row."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    # steps are processes; here they run in this one
+    ran: list[str] = []
+
+    def run(command: list[str]) -> tuple[int, bool]:
+        ran.append(command[3])
+        return call(monkeypatch, *command[3:]), False
+
+    monkeypatch.setattr(plan, "run_process", run)
+    pkl = chain / "raw" / "h36m_sh_conf_cam_source_final.pkl"
+    data = prepare_h36m(pkl, chain / "stale_h36m")
+    work = chain / "stale"
+    common = ["table1", "--h36m", data, "--out-dir", work, "--recipes", chain / "recipes"]
+    for name in "ab":
+        torch.manual_seed(ord(name))
+        sizes = {"dim": 16, "depth": 1, "num_heads": 8, "dim_rep": 16, "max_frames": FRAMES}
+        weights = PoseEncoder(**sizes, class_token=False).state_dict()
+        torch.save({"model_pos": weights}, chain / f"{name}.bin")
+
+    def reproduce(*arguments: object, status: int = 0) -> str:
+        """Run it; return what it prints of an error."""
+        ran.clear()
+        assert call(monkeypatch, "reproduce", *common, *arguments) == status
+        return capsys.readouterr().err
+
+    def score(row: str) -> float:
+        return float(json.loads((work / f"h36m_{row}.json").read_text())["mpjpe_mm"])
+
+    def ours(name: str) -> tuple[object, ...]:
+        return "--checkpoint", f"ours={chain / name}.bin"
+
+    reproduce(*ours("a"))
+    first = score("ours")
+    reproduce(*ours("a"))
+    assert ran == []
+    reproduce(*ours("b"))
+    assert ran == ["evaluate"] and score("ours") != first
+    full_a, full_b = (("--pretrained", f"full={chain / name}.bin") for name in "ab")
+    reproduce(*full_a)
+    assert ran == ["finetune", "evaluate"]
+    first = score("actionpose")
+    error = reproduce(*full_b, status=2)
+    assert "another configuration (init)" in error and "another --out-dir" in error and ran == []
+    quicker = ("--options=--training.learning-rate 1e-2 --training.max-minutes 9",)
+    error = reproduce(*full_a, *quicker, status=2)
+    assert "another configuration (training.learning_rate)" in error
+    reproduce(*full_a, "--options=--training.max-minutes 9")  # which changes no weight
+    assert ran == []
+    shutil.rmtree(work / "h36m_full")
+    reproduce(*full_b)
+    assert ran == ["finetune", "evaluate"] and score("actionpose") != first
+    # data that were prepared anew, from other files
+    about = json.loads((data / "data.json").read_text())
+    for split in ("train", "test"):
+        hashes = about["sha256"] | {f"{split}/pose.npy": "0" * 64}
+        (data / "data.json").write_text(json.dumps(about | {"sha256": hashes}))
+        if split == "train":
+            assert "was trained on other data than" in reproduce(*full_b, status=2)
+        else:
+            reproduce(*ours("b"))
+            assert ran == ["evaluate"]
+    # names that would be one file
+    for names in (("w 0.1", "w_0_1"), ("ActionPose",), ("mmm",)):
+        given = [word for name in names for word in ("--checkpoint", f"{name}={chain / 'a.bin'}")]
+        assert "would share its scores with the row" in reproduce(*given, status=2)
+    assert "names 'ours' twice" in reproduce(*ours("a"), *ours("b"), status=2)
 
 
 def test_evaluate_reads_the_originals_and_official_files(
@@ -195,6 +270,35 @@ def test_reproduce_that_only_scores_needs_nothing_else(
     assert "finetune" not in shown and "missing" not in shown
 
 
+def test_reproduce_passes_options_on(
+    chain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = "--options=--training.device cuda --training.workers 4"
+    work = ["--out-dir", chain / "nowhere"]
+    assert call(monkeypatch, "reproduce", "table1", "--dry-run", given, *work) == 0
+    assert "--training.device cuda --training.workers 4" in capsys.readouterr().out
+    assert call(monkeypatch, "reproduce", "table1", "--help") == 0
+    assert '--options="--training.device cuda' in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("figure5", "--data", "no", "--checkpoint", "no", "--baseline", "no"),
+        ("figure7", "--h36m", "no", "--checkpoint", "no", "--baseline", "no"),
+        ("figure8", "--data", "no", "--checkpoint", "no", "--labels", "walk,run"),
+    ],
+)
+def test_figures_refuse_other_formats_before_the_work(
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("x.bmp", "x"):
+        message = error_of(monkeypatch, capsys, "reproduce", *arguments, "-o", name)
+        assert "its suffix must be one of .png, .pdf, .svg" in message
+
+
 def test_reproduce_says_what_is_missing(
     chain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +313,7 @@ def test_reproduce_says_what_is_missing(
         (["table1", "--pretrained", "best=x"], "no variant best"),
         (["table2", "--recipes", "nowhere"], "cannot read the recipe"),
         (["table1", "--teraflops", "0"], "--teraflops"),
+        (["table1", '--options=--training.device "cuda'], "no closing quotation"),
     ):
         assert message in error_of(monkeypatch, capsys, "reproduce", *arguments, *work)
     assert not (chain / "nowhere").exists()
