@@ -38,6 +38,7 @@ from actionpose.utils.files import make_folder
 
 if TYPE_CHECKING:
     from actionpose.inference import batch
+    from actionpose.inference.jobs import LiftJob
     from actionpose.inference.predictor import ActionPose
 
 SOME_FAILED = 3  # exit code
@@ -164,6 +165,7 @@ def lift(
     check_number("--jobs", jobs, 1)
     from actionpose.geometry.joint_conventions import OFFSETS
     from actionpose.inference import batch
+    from actionpose.inference.jobs import LiftJob, find_jobs, has_outputs
     from actionpose.keypoints.tracking import ORDERS
     from actionpose.utils.device import DEVICES
 
@@ -192,13 +194,13 @@ def lift(
         else:
             out = _files_beside(inputs, save)
         check_belongs(reading, inputs[0])
-        job = batch.LiftJob(inputs[0], out)
-        if skip_existing and batch.has_outputs(job):
+        job = LiftJob(inputs[0], out)
+        if skip_existing and has_outputs(job):
             print(f"skipped {inputs[0]}: its outputs are there")
             return
         _lift_one(job, options, quiet)
         return
-    work = batch.find_jobs(inputs, out_dir, _suffixes(save or "npz"), recursive=recursive)
+    work = find_jobs(inputs, out_dir, _suffixes(save or "npz"), recursive=recursive)
     _lift_many(work, options, jobs, executor, skip_existing, quiet)
 
 
@@ -229,7 +231,7 @@ def _check_checkpoint(name: str) -> None:
 
 def _files_beside(inputs: tuple[Path, ...], save: str | None) -> tuple[Path, ...]:
     """The usual files of a video, in a folder beside it."""
-    from actionpose.inference.batch import LIFTED
+    from actionpose.inference.jobs import LIFTED
     from actionpose.video.source import is_keypoint_file
 
     video = inputs[0]
@@ -253,7 +255,7 @@ def _suffixes(save: str) -> list[str]:
 
 def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
     """Before the work, not after it."""
-    from actionpose.inference.batch import holds_inputs
+    from actionpose.inference.jobs import holds_inputs
     from actionpose.utils.writers import WRITERS
 
     if len(inputs) > 1 or holds_inputs(inputs[0]):
@@ -264,7 +266,7 @@ def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
     check_outputs(out, list(WRITERS), "result.npz")
 
 
-def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -> None:
+def _lift_one(job: "LiftJob", options: "batch.LiftOptions", quiet: bool) -> None:
     """One input, with a bar over its frames; its error ends the program."""
     from actionpose.inference.batch import lift_file
     from actionpose.utils.background import Background
@@ -302,7 +304,7 @@ def _lift_one(job: "batch.LiftJob", options: "batch.LiftOptions", quiet: bool) -
 
 
 def _lift_many(
-    work: "list[batch.LiftJob]",
+    work: "list[LiftJob]",
     options: "batch.LiftOptions",
     num_workers: int | None,
     executor: str,
@@ -311,8 +313,9 @@ def _lift_many(
 ) -> None:
     """Many inputs, with a bar over them and a table of what became of each."""
     from actionpose.inference import batch
+    from actionpose.inference.jobs import has_outputs
 
-    there = [job for job in work if skip_existing and batch.has_outputs(job)]
+    there = [job for job in work if skip_existing and has_outputs(job)]
     left = [job for job in work if job not in there]
     outcomes = [batch.LiftOutcome(job.source, "skipped", "its outputs are there") for job in there]
     for job in left:

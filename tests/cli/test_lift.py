@@ -12,6 +12,7 @@ from helpers.keypoint_writers import alphapose, keypoint_file, standing
 
 from actionpose import Keypoints, Result
 from actionpose.inference import batch
+from actionpose.inference.jobs import LiftJob, find_jobs
 from actionpose.skeletons import COCO17
 from actionpose.utils.errors import UserError
 from actionpose.video.detectors import OnnxPose
@@ -77,14 +78,14 @@ def test_folders_in_folders_and_what_is_there(
 def test_inputs_of_one_name(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.mov", "b.mp4"):
         (tmp_path / name).touch()
-    jobs = batch.find_jobs([tmp_path], tmp_path / "out", [".npz"])
+    jobs = find_jobs([tmp_path], tmp_path / "out", [".npz"])
     names = {job.source.name: job.outputs[0].name for job in jobs}
     assert names == {"a.mp4": "a.mp4.npz", "a.mov": "a.mov.npz", "b.mp4": "b.npz"}
     other = tmp_path / "other"
     other.mkdir()
     (other / "b.mp4").touch()
     with pytest.raises(UserError, match="both be written"):
-        batch.find_jobs([tmp_path, other], tmp_path / "out", [".npz"])
+        find_jobs([tmp_path, other], tmp_path / "out", [".npz"])
 
 
 def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     (inner / "a.mp4").touch()
     (inner / "up").symlink_to("..")
-    jobs = batch.find_jobs([tmp_path / "in"], tmp_path / "out", [".npz"], recursive=True)
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out", [".npz"], recursive=True)
     assert [job.source for job in jobs] == [inner / "a.mp4"]
 
 
@@ -156,7 +157,7 @@ def test_a_video_without_outputs_gets_a_folder_beside_it(
 def test_steps_between_lifting_and_saving(tmp_path: Path) -> None:
     """Where post-processing goes."""
     source = keypoint_file(tmp_path / "a.npz")
-    job = batch.LiftJob(source, (tmp_path / "out.npz",))
+    job = LiftJob(source, (tmp_path / "out.npz",))
     plain = batch.Worker(batch.LiftOptions())
     assert plain.lift(job).status == "done"
     before = Result.load(job.outputs[0]).pose_m

@@ -11,8 +11,8 @@ from helpers.keypoint_writers import keypoint_file
 
 from actionpose import Keypoints
 from actionpose.cli import options
-from actionpose.inference import batch
 from actionpose.inference.engines import ENGINES
+from actionpose.inference.jobs import LiftJob, find_jobs, has_outputs
 from actionpose.inference.predictor import check_height
 from actionpose.inference.windows import QUALITIES
 from actionpose.skeletons import H36M17_FEET
@@ -140,32 +140,32 @@ def test_files_of_several_people_are_found_again(
 
 
 def test_files_of_people_without_a_result(tmp_path: Path) -> None:
-    job = batch.LiftJob(tmp_path / "in.npz", (tmp_path / "a.trc", tmp_path / "a.bvh"))
+    job = LiftJob(tmp_path / "in.npz", (tmp_path / "a.trc", tmp_path / "a.bvh"))
     (tmp_path / "a.trc").touch()
     (tmp_path / "a_idea.bvh").touch()
-    assert not batch.has_outputs(job)
+    assert not has_outputs(job)
     (tmp_path / "a_id12.bvh").touch()
-    assert batch.has_outputs(job)
+    assert has_outputs(job)
     damaged = tmp_path / "a.npz"
     damaged.touch()
-    assert not batch.has_outputs(replace(job, outputs=(*job.outputs, damaged)))
+    assert not has_outputs(replace(job, outputs=(*job.outputs, damaged)))
 
 
 def test_files_of_people_that_are_files_of_other_inputs(tmp_path: Path) -> None:
     for name in ("two.npz", "two_id3.npz", "four_id3.npz"):
         (tmp_path / name).touch()
-    assert len(batch.find_jobs([tmp_path], tmp_path / "o", [".npz"])) == 3
+    assert len(find_jobs([tmp_path], tmp_path / "o", [".npz"])) == 3
     with pytest.raises(UserError, match=r"of \S*/two\.npz .*/two_id3\.bvh, .*/two_id3\.npz"):
-        batch.find_jobs([tmp_path], tmp_path / "o", [".npz", ".bvh"])
+        find_jobs([tmp_path], tmp_path / "o", [".npz", ".bvh"])
 
 
 def test_outputs_beside_a_video_are_no_inputs(tmp_path: Path) -> None:
     for name in ("a.mp4", "a_lifted/a.npz", "a_lifted/a.mp4", "b_lifted/b.npz"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    jobs = batch.find_jobs([tmp_path], tmp_path / "o", [".npz"], recursive=True)
+    jobs = find_jobs([tmp_path], tmp_path / "o", [".npz"], recursive=True)
     assert [job.source for job in jobs] == [tmp_path / "a.mp4", tmp_path / "b_lifted" / "b.npz"]
-    jobs = batch.find_jobs([tmp_path / "a_lifted"], tmp_path / "o", [".npz"])
+    jobs = find_jobs([tmp_path / "a_lifted"], tmp_path / "o", [".npz"])
     assert len(jobs) == 2
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.drawn_people import write_video
 
-from actionpose.inference.batch import find_jobs, holds_inputs
+from actionpose.inference.jobs import find_jobs, holds_inputs
 from actionpose.skeletons import COCO17
 from actionpose.utils.errors import UserError
 from actionpose.video import source

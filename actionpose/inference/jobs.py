@@ -1,0 +1,163 @@
+"""Which inputs are lifted, and the files that each of them gets."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from actionpose.keypoints.formats import is_folder_of_frames
+from actionpose.utils.errors import UserError
+from actionpose.utils.files import check_not_inputs
+from actionpose.utils.numpy_files import NpzReader
+from actionpose.video.decoding import VIDEO_SUFFIXES
+from actionpose.video.image_sequence import IMAGE_SUFFIXES, numbered_images
+from actionpose.video.source import KEYPOINT_SUFFIXES
+
+PER_PERSON = (".bvh", ".trc")  # of several people, a file for each: NAME_idTRACK
+LIFTED = "_lifted"  # after the name of a video: the folder beside it for its files
+_ADDRESS = re.compile(r"[a-z0-9]{2,}:/")  # s3://bucket or the like; as a path, it has lost a slash
+
+
+@dataclass(frozen=True)
+class LiftJob:
+    """One input and the files to make of it."""
+
+    source: Path
+    outputs: tuple[Path, ...]
+
+
+def has_outputs(job: LiftJob) -> bool:
+    """Whether the files of a job are there.
+
+    Formats of `PER_PERSON` have a file for each track of an npz among the outputs; without an npz,
+    the file of any person is enough.
+    """
+    per_person = [path for path in job.outputs if path.suffix.lower() in PER_PERSON]
+    if not all(path.exists() for path in job.outputs if path not in per_person):
+        return False
+    results = [path for path in job.outputs if path.suffix.lower() == ".npz"]
+    if not per_person or not results:
+        return all(path.exists() or _of_persons(path) for path in per_person)
+    try:
+        with NpzReader(results[0]) as archive:
+            tracks = [f"_id{track}" for track in archive.read("track_id")]
+    except (KeyError, UserError):  # it is written again
+        return False
+    ends = tracks if len(tracks) > 1 else [""]
+    return all(path.with_stem(path.stem + end).exists() for path in per_person for end in ends)
+
+
+def _of_persons(path: Path) -> list[Path]:
+    """The files of single people that are there in place of a file."""
+    return [
+        other
+        for other in path.parent.glob(f"*{path.suffix}")
+        if re.fullmatch(rf"{re.escape(path.stem)}_id-?\d+", other.stem)
+    ]
+
+
+def holds_inputs(path: Path) -> bool:
+    """Whether a path is a folder of inputs, not one input."""
+    return path.is_dir() and not _is_recording(path)
+
+
+def _is_recording(folder: Path) -> bool:
+    """Whether a folder is one input: keypoints of a frame in each file, or numbered images."""
+    if is_folder_of_frames(folder):
+        return True
+    return bool(numbered_images(folder)) and not any(map(_is_input, folder.iterdir()))
+
+
+def _is_input(path: Path) -> bool:
+    """Whether a file is an input by its suffix; hidden ones are not."""
+    suffixes = VIDEO_SUFFIXES | KEYPOINT_SUFFIXES
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+
+
+def find_jobs(
+    inputs: Sequence[Path], folder: Path, suffixes: Sequence[str], *, recursive: bool = False
+) -> list[LiftJob]:
+    """The jobs of files and folders, whose outputs go to one folder.
+
+    In a folder, files with the suffix of a video or of keypoints are inputs; hidden ones, those in
+    the output folder and those in the folder X_lifted beside a video X are not. A folder in which
+    OpenPose or MMPose wrote a file per frame, or that has numbered images and no such file, is one
+    input; of other folders without such files, each image is. Folders inside are looked into if
+    `recursive`, and their outputs lie in the same folders within `folder`. Outputs have the name of
+    their input without its suffix, or with it where that is needed to tell two inputs apart.
+
+    Raises:
+        UserError: an input is not there, nothing is found, two inputs may be written to one
+            place, or an output would replace an input.
+    """
+    excluded = folder.resolve()
+    found: dict[Path, Path] = {}  # input: name of its outputs, relative, without a suffix
+    for given in inputs:
+        if not given.exists():
+            bucket = _ADDRESS.match(str(given))
+            advice = " (a bucket has to be mounted as a folder)" if bucket else ""
+            raise UserError(f"no such file or folder: {given}{advice}")
+        if holds_inputs(given):
+            if given.resolve() == excluded:
+                raise UserError(f"{given} is an input: choose another folder for the outputs")
+            for path in _inputs_in(given, recursive, {excluded}):
+                found.setdefault(path, path.relative_to(given).with_suffix(""))
+        else:
+            found.setdefault(given, Path(given.name if given.is_dir() else given.stem))
+    if not found:
+        deeper = "" if recursive else "; recursive=True looks into folders inside"
+        raise UserError(f"no video or keypoint file in {', '.join(map(str, inputs))}{deeper}")
+    alike = Counter(found.values())
+    for path, name in found.items():
+        if alike[name] > 1:  # dance.mov beside dance.mp4
+            found[path] = name.with_name(name.name + path.suffix)
+    name, times = Counter(found.values()).most_common(1)[0]
+    if times > 1:
+        same = [str(path) for path, other in found.items() if other == name]
+        raise UserError(
+            f"{' and '.join(same)} would both be written to {folder / name}.*: lift them apart"
+        )
+    path_of = {name: path for path, name in found.items()}
+    for suffix in (suffix for suffix in suffixes if suffix in PER_PERSON):
+        for name, path in path_of.items():
+            whole = re.fullmatch(r"(.+)_id-?\d+", name.name)
+            if whole and (other := path_of.get(name.with_name(whole[1]))):
+                raise UserError(
+                    f"a person of {other} may be written to {folder / name}{suffix}, the file of "
+                    f"{path}: lift them apart"
+                )
+    jobs = [
+        LiftJob(path, tuple(folder / f"{name}{suffix}" for suffix in suffixes))
+        for path, name in found.items()
+    ]
+    check_not_inputs((path for job in jobs for path in job.outputs), found)
+    return jobs
+
+
+def _inputs_in(folder: Path, recursive: bool, excluded: set[Path]) -> Iterator[Path]:
+    """Inputs in a folder, in the order of their names; nothing in folders that are `excluded`.
+
+    These grow by the folders that are looked into, as links may lead back to them, and by those
+    that hold the files of a video.
+    """
+    excluded.add(folder.resolve())
+    only_images = not any(map(_is_input, folder.iterdir()))
+    pictures = VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    excluded |= {
+        path.with_name(path.stem + LIFTED).resolve()
+        for path in folder.iterdir()
+        if path.suffix.lower() in pictures
+    }
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if path.resolve() in excluded:
+                continue
+            if _is_recording(path):
+                yield path
+            elif recursive:
+                yield from _inputs_in(path, recursive, excluded)
+        elif _is_input(path) or only_images and path.suffix.lower() in IMAGE_SUFFIXES:
+            yield path
