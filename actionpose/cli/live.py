@@ -132,9 +132,12 @@ def live(
                 webbrowser.open(server.url)
 
         def save() -> None:
-            if out:
-                result = as_result(recorded + lifter.finish(), lifter, str(source))
-                _save(result, motion, out, raw=raw)
+            if not out:
+                return
+            try:
+                recorded.extend(lifter.finish())
+            finally:
+                _save(as_result(recorded, lifter, str(source)), motion, out, raw=raw)
 
         with _at_the_end(save):
             _run(session, listeners, stop, quiet)

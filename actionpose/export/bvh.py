@@ -21,7 +21,7 @@ _SOLE = ANKLE_HEIGHT / 0.246  # of the shank (Drillis and Contini 1966): from th
 def write_bvh(result: Result, path: str | os.PathLike[str], *, raw: bool = False) -> list[Path]:
     """Write a BVH file for each person: centimeters, y up, bones of constant length.
 
-    Frames are equally far apart (BVH knows nothing else), and gaps are filled linearly.
+    Frames are equally far apart (BVH knows nothing else), those without a pose interpolated.
 
     Args:
         raw: leave people where the result has them; else they stand on the ground (`standing`).

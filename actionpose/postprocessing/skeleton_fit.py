@@ -17,7 +17,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from actionpose.postprocessing.bone_lengths import bone_lengths, fit_bone_lengths
-from actionpose.postprocessing.common import positions, require_h36m17, valid_frames
+from actionpose.postprocessing.common import positions, require_h36m17
 from actionpose.result import Result
 from actionpose.skeletons import H36M17, H36M17_FEET, Skeleton
 from actionpose.utils.errors import UserError
@@ -135,7 +135,7 @@ class SkeletonMotion:
 def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Array]:
     """Positions (T, J, 3) of a person's joints, y up and without gaps, and their times (T,).
 
-    Frames where the person is not visible are filled linearly from those before and after.
+    Frames without a pose (`Result.present`) are interpolated linearly.
 
     Args:
         even: whether frames must be equally far apart; if they are not, they are interpolated.
@@ -144,7 +144,7 @@ def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Ar
         UserError: the person is in no frame.
     """
     joints = positions(result)[person]
-    frames = valid_frames(result)[person] & np.isfinite(joints).all(axis=(1, 2))
+    frames = result.present[person] & np.isfinite(joints).all(axis=(1, 2))
     if not frames.any():
         track = result.track_id[person]
         raise UserError(f"there is nothing to write: person {track} has no valid frame")

@@ -11,7 +11,8 @@ import pytest
 from helpers.command_line import call
 
 from actionpose import Keypoints, Result
-from actionpose.live import source
+from actionpose.live import LiveLifter, source
+from actionpose.live.frames import Window
 from actionpose.postprocessing import floor_alignment
 from actionpose.skeletons import H36M17_FEET
 from actionpose.utils.errors import UserError
@@ -95,6 +96,24 @@ def test_recording_is_kept_whatever_ends_it(
     assert not result.uncertainty_mm[..., 0].any()
     assert 15 < np.median(result.uncertainty_mm[..., 1:]) < 80
     assert "lifted live, 0.33 s" in result.header["notes"][0]
+
+
+def test_recording_is_kept_if_lifting_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, camera: Camera
+) -> None:
+    camera()
+    poses = LiveLifter._poses
+    count = iter(range(5))
+
+    def fail(self: LiveLifter, window: Window) -> tuple[Any, Any]:
+        if next(count, None) is None:
+            raise RuntimeError("out of memory")
+        return poses(self, window)
+
+    monkeypatch.setattr(LiveLifter, "_poses", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        call(monkeypatch, "live", "-o", tmp_path / "live.npz", "--no-page")
+    assert 10 <= Result.load(tmp_path / "live.npz").valid.shape[1] < 45
 
 
 def test_labels_page_and_avatar_get_what_is_due(

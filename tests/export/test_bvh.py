@@ -63,6 +63,16 @@ def test_bvh_has_a_file_per_person(tmp_path: Path) -> None:
     assert files[0].read_bytes() != files[1].read_bytes()
 
 
+def test_bvh_keeps_the_pose_of_filled_absences(fixed: Result, tmp_path: Path) -> None:
+    valid = fixed.valid.copy()
+    valid[0, 10:14] = False
+    filled = replace(fixed, valid=valid, header={**fixed.header, "max_gap_s": 1.0})
+    assert filled.present.all()
+    fixed.save(tmp_path / "a.bvh", raw=True)
+    filled.save(tmp_path / "b.bvh", raw=True)
+    assert (tmp_path / "b.bvh").read_text() == (tmp_path / "a.bvh").read_text()
+
+
 def test_bvh_fills_gaps_and_resamples_uneven_times(fixed: Result, tmp_path: Path) -> None:
     bvhio = pytest.importorskip("bvhio")
     valid = fixed.valid.copy()
