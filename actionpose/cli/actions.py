@@ -11,12 +11,12 @@ from actionpose.cli.options import (
     Device,
     Engine,
     Quiet,
+    Reading,
+    ReadingOptions,
     check_belongs,
     check_input,
     check_number,
     check_outputs,
-    check_reading,
-    parse_size,
     progress_bar,
 )
 from actionpose.utils.errors import UserError
@@ -31,13 +31,7 @@ def actions(
     threshold: float | None = None,
     transition_penalty: float | None = None,
     min_length: float | None = None,
-    format: Annotated[str, arg(aliases=["--from"])] = "auto",
-    skeleton: str | None = None,
-    image_size: str | None = None,
-    fps: float | None = None,
-    y_up: bool = False,
-    mirrored: bool = False,
-    retrack: bool = False,
+    reading: Reading = ReadingOptions(),  # noqa: B008  (frozen)
     device: Device = "auto",
     engine: Engine = "auto",
     quiet: Quiet = False,
@@ -55,32 +49,16 @@ def actions(
         threshold: Cosine that a label has to reach; below it is "other". -1 leaves that out.
         transition_penalty: Of a change of label, cosine times seconds; more gives fewer segments.
         min_length: Seconds that a segment lasts at least.
-        format: Format of a keypoint file, such as alphapose; recognized by default.
-        skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
-        image_size: WIDTHxHEIGHT in pixels, where the file does not say it.
-        fps: Frames a second, where the file does not say it; else 30.
-        y_up: The y axis of a keypoint file points up.
-        mirrored: The images were mirrored, as by a selfie camera, or x points left.
-        retrack: Follow people anew, whatever identities a keypoint file has.
     """
     check_input(input)
     check_number("--threshold", threshold, -1, 1)
     check_number("--transition-penalty", transition_penalty, 0)
     check_number("--min-length", min_length, 0)
-    reading: dict[str, Any] = {
-        "format": format,
-        "skeleton": skeleton,
-        "image_size": None if image_size is None else parse_size(image_size),
-        "fps": fps,
-        "y_up": y_up,
-        "mirrored": mirrored,
-        "retrack": retrack,
-    }
-    check_reading(reading)
+    chosen = reading.chosen()
     from actionpose.result import Result, is_result
 
     is_lifted = is_result(input)
-    check_belongs(reading, input, result=is_lifted)
+    check_belongs(chosen, input, result=is_lifted)
     from actionpose.actions.timeline import (
         MIN_LENGTH_S,
         OTHER,
@@ -102,7 +80,7 @@ def actions(
     names = None if given is None else clean_labels(given)
     model = ActionPose.from_pretrained(checkpoint, device, engine)
     offered = model.default_labels() if names is None else names
-    source: Any = Result.load(input) if is_lifted else read_source(input, **reading)
+    source: Any = Result.load(input) if is_lifted else read_source(input, **chosen)
     needs_result = any(path.suffix.lower() not in timelines.WRITERS for path in out)
     if needs_result and isinstance(source, Keypoints):
         source = model.lift(source)

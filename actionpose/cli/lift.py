@@ -22,14 +22,14 @@ from actionpose.cli.options import (
     Part,
     PartOptions,
     Quiet,
+    Reading,
+    ReadingOptions,
     check_belongs,
     check_choice,
     check_input,
     check_number,
     check_outputs,
-    check_reading,
     parse_height,
-    parse_size,
     progress_bar,
 )
 from actionpose.cli.postprocess import MotionOptions, described
@@ -87,14 +87,8 @@ def lift(
     height: str | None = None,
     joint_convention: str | None = None,
     checkpoint: Checkpoint = "tiny",
-    format: Annotated[str, arg(aliases=["--from"])] = "auto",
-    skeleton: str | None = None,
-    image_size: str | None = None,
-    fps: float | None = None,
-    y_up: bool = False,
-    mirrored: bool = False,
-    retrack: bool = False,
-    part: Part = PartOptions(),  # noqa: B008  (frozen)
+    reading: Reading = ReadingOptions(),  # noqa: B008  (frozen)
+    part: Part = PartOptions(),  # noqa: B008
     motion: Motion = MotionOptions(),  # noqa: B008
     raw: Raw = False,
     quality: str = "fast",
@@ -124,26 +118,12 @@ def lift(
         joint_convention: Where joints lie: anatomical (OpenSim's joint centers), mocap (as in the
             training data) or mediapipe33; by default anatomical, unless the checkpoint is an old
             one.
-        format: Format of a keypoint file, such as alphapose; recognized by default.
-        skeleton: Layout, where the number of joints leaves it open, such as coco17 or h36m17.
-        image_size: WIDTHxHEIGHT in pixels, where a keypoint file does not say it.
-        fps: Frames a second, where the file does not say it, or not the camera's; of the images
-            of a folder.
-        y_up: The y axis of a keypoint file points up.
-        mirrored: The images were mirrored, as by a selfie camera, or x points left.
-        retrack: Follow people anew, whatever identities a keypoint file has.
         quality: fast; or best, which takes two to three times as long for 0.25 mm less error.
     """
-    reading = {
+    source = {
         "detector": detector,
         "max_people": max_people,
-        "format": format,
-        "skeleton": skeleton,
-        "image_size": None if image_size is None else parse_size(image_size),
-        "fps": fps,
-        "y_up": y_up,
-        "mirrored": mirrored,
-        "retrack": retrack,
+        **reading.chosen(),
         **part.chosen(),
     }
     lifting = {
@@ -163,27 +143,30 @@ def lift(
         _check_single(out, save, jobs, executor, recursive)
     check_number("--max-gap", max_gap, 0)
     check_number("--jobs", jobs, 1)
+    check_number("--max-people", max_people, 1)
     from actionpose.geometry.joint_conventions import OFFSETS
     from actionpose.inference import batch
     from actionpose.inference.jobs import LiftJob, find_jobs, has_outputs
     from actionpose.keypoints.tracking import ORDERS
     from actionpose.utils.device import DEVICES
+    from actionpose.video.detectors import DETECTORS
 
     check_choice("--person-order", person_order, ORDERS)
+    if not detector.endswith(".onnx"):
+        check_choice("--detector", detector, (*DETECTORS, "the path of an .onnx"))
     check_choice("--quality", quality, QUALITIES)
     check_choice("--engine", engine, ENGINES)
     check_choice("--device", device, DEVICES)
     check_choice("--executor", executor, batch.EXECUTORS)
     if joint_convention is not None:
         check_choice("--joint-convention", joint_convention, OFFSETS)
-    check_reading(reading)
-    motion.check_new(fps=fps, image_size=reading["image_size"])
+    motion.check_new(fps=reading.fps, image_size=source["image_size"])
     _check_checkpoint(checkpoint)
     options = batch.LiftOptions(
         checkpoint=checkpoint,
         device=device,
         engine=engine,
-        reading=reading,
+        reading=source,
         lifting=lifting,
         saving={"raw": raw},
         steps=(motion.apply,),
@@ -193,7 +176,7 @@ def lift(
             _check_outputs(inputs, out)
         else:
             out = _files_beside(inputs, save)
-        check_belongs(reading, inputs[0])
+        check_belongs(source, inputs[0])
         job = LiftJob(inputs[0], out)
         if skip_existing and has_outputs(job):
             print(f"skipped {inputs[0]}: its outputs are there")

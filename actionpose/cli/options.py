@@ -39,7 +39,45 @@ class PartOptions:
         return {"person": self.person, "start_s": self.start, "stop_s": self.stop}
 
 
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How the input is read."""
+
+    format: Annotated[str, arg(aliases=["--from"])] = "auto"
+    """Format of a keypoint file, such as alphapose; recognized by default."""
+    skeleton: str | None = None
+    """Layout, where the number of joints leaves it open, such as coco17 or h36m17."""
+    image_size: Annotated[str | None, arg(metavar="WIDTHxHEIGHT")] = None
+    """In pixels, where a keypoint file does not say it."""
+    fps: float | None = None
+    """Frames a second, where the file does not say it (else 30), or not the camera's."""
+    y_up: bool = False
+    """The y axis of a keypoint file points up."""
+    mirrored: bool = False
+    """The images were mirrored, as by a selfie camera, or x points left."""
+    retrack: bool = False
+    """Follow people anew, whatever identities a keypoint file has."""
+
+    def chosen(self) -> dict[str, Any]:
+        """As arguments of `read_source`.
+
+        Raises:
+            UserError: a value that no input takes.
+        """
+        from actionpose.keypoints.formats import NAMES
+        from actionpose.keypoints.layout import skeleton_by_name
+        from actionpose.keypoints.validation import checked_rate, checked_size
+
+        check_choice("--format", self.format, NAMES)
+        skeleton_by_name(self.skeleton)
+        size = None if self.image_size is None else checked_size(parse_size(self.image_size))
+        if self.fps is not None:
+            checked_rate(self.fps)
+        return {**vars(self), "image_size": size}
+
+
 Part = Annotated[PartOptions, arg(name="")]
+Reading = Annotated[ReadingOptions, arg(name="")]
 Device = Annotated[str, arg(help="auto, cpu or cuda")]
 Engine = Annotated[str, arg(help="what computes: auto, torch, fused, openvino or onnx")]
 # those of the library, whose modules import PyTorch
@@ -78,6 +116,8 @@ def parse(
         check_not_inputs(paths[True], paths[False])
         return function(*values, **named)
 
+    # tyro keeps the line breaks within the description of an argument
+    function.__doc__ = re.sub(r"\n {8}(?=\S)", " ", inspect.getdoc(function) or "")
     return tyro.cli(
         checked,
         prog=f"actionpose {name}",
@@ -131,24 +171,6 @@ def check_number(option: str, value: float | None, least: float, most: float = m
     if value is not None and not (least <= value <= most and value < math.inf):
         span = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
         raise UserError(f"{option} is {span}, not {value}")
-
-
-def check_reading(reading: Mapping[str, Any]) -> None:
-    """Refuse arguments of `read_source` that no input takes, before an input is read."""
-    from actionpose.keypoints.formats import NAMES
-    from actionpose.keypoints.layout import skeleton_by_name
-    from actionpose.keypoints.validation import checked_rate, checked_size
-    from actionpose.video.detectors import DETECTORS
-
-    detector = reading.get("detector", "mediapipe")
-    if not detector.endswith(".onnx"):
-        check_choice("--detector", detector, (*DETECTORS, "the path of an .onnx"))
-    check_number("--max-people", reading.get("max_people"), 1)
-    check_choice("--format", reading["format"], NAMES)
-    skeleton_by_name(reading["skeleton"])
-    checked_size(reading["image_size"])
-    if reading["fps"] is not None:
-        checked_rate(reading["fps"])
 
 
 def check_belongs(reading: Mapping[str, Any], path: Path, *, result: bool = False) -> None:

@@ -72,6 +72,14 @@ def test_help_and_a_missing_input_import_nothing_heavy() -> None:
     assert lines[-3:] == ["light", *["no such file or folder: gone.json False"] * 2]
 
 
+def test_help_fills_its_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert call(monkeypatch, "lift", "--help") == 0
+    assert "mocap (as in the training data) or mediapipe33" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["1.75", "1.75m", "175cm", " 175 CM"])
 def test_height_in_meters_or_centimeters(text: str) -> None:
     assert parse_height(text) == pytest.approx(1.75)
