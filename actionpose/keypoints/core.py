@@ -1,11 +1,10 @@
 """2D keypoints of one or more people over time: every file format and layout in, one type out.
 
-Here are the type, its own file, and the sorting of detections into people. `formats.py` lists what
-`Keypoints.read` takes, `layout.py` says which index is which joint, `validation.py` what values are
-possible.
+Here are the type and the sorting of detections into people. `formats.py` lists what
+`Keypoints.read` takes, `npz.py` is the file of `Keypoints.save`, `layout.py` says which index is
+which joint, `validation.py` what values are possible.
 """
 
-import json
 import math
 import os
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from actionpose.keypoints import formats, npz
 from actionpose.keypoints.detections import Detections
+from actionpose.keypoints.frame_times import ASSUMED, ASSUMED_FPS
 from actionpose.keypoints.identities import identify
 from actionpose.keypoints.keypoint_file import KeypointFile
 from actionpose.keypoints.layout import joint_layout, skeleton_by_name
@@ -31,25 +31,13 @@ from actionpose.keypoints.validation import (
     cleaned,
     in_pixels,
 )
-from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
+from actionpose.skeletons import H36M17, Skeleton, convert
 from actionpose.utils.errors import UserError
-from actionpose.utils.files import atomic_write
-from actionpose.utils.json_files import parse_json
-from actionpose.utils.legacy import current_names
 from actionpose.utils.typing import BoolArray, IntArray
 
-FORMAT = 1  # raised when code that reads the old format would misread the new one
-ASSUMED_FPS = 30.0
-ASSUMED = f"assumed {ASSUMED_FPS:g} Hz"
 _FEW = 0.5  # of the frames; if fewer have a person, a note says so
 MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame numbers
 SPARSE_BYTES = 2**27  # the same where not one frame in a thousand has a detection
-
-# what the npz's header holds besides skeleton and format_version
-HEADER = (
-    *("fps", "image_size", "detector", "source", "rate_source", "first_frame"),
-    *("notes", "complete", "video"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +162,7 @@ class Keypoints:
                 found = in_pixels(found)
                 if retrack or found.person is None or not found.has_identities:
                     found = replace(found, person=None)
-                elif note := jump_note(found.seconds(ASSUMED_FPS), found.keypoints, found.person):
+                elif note := jump_note(found.seconds(), found.keypoints, found.person):
                     found = replace(found, notes=(*found.notes, note))
                 keypoints = cls.from_detections(found, skeleton)
             if image_size is not None:
@@ -261,7 +249,7 @@ class Keypoints:
         several = len(np.unique(frame)) < len(frame)
         rate_source = "file" if found.fps else ASSUMED
         rate_source = "file, uneven" if found.time_s is not None else rate_source
-        time_s = found.seconds(ASSUMED_FPS)[visible]
+        time_s = found.seconds()[visible]
         notes = list(found.notes)
         if person is None:
             person = np.zeros_like(frame)
@@ -366,34 +354,8 @@ class Keypoints:
             points = arrays["keypoints_px" if "keypoints_px" in arrays else "keypoints"]
             keypoints = cls.from_array(points, skeleton=skeleton, fps=ASSUMED_FPS)
             return replace(keypoints, rate_source=ASSUMED)
-        if missing := {"valid", "track_id"} - arrays.keys():
-            raise UserError(f"has a header, but no array {' or '.join(sorted(missing))}")
         try:
-            header = current_names(parse_json(str(arrays["header"]), "the header"))
-            if header["format_version"] != FORMAT:
-                raise UserError(
-                    f"is in format {header['format_version']}; this version reads {FORMAT}"
-                )
-            points, valid = arrays["keypoints_px"], arrays["valid"]
-            points[~valid] = 0  # a Result's numbers mean nothing there
-            points[points[..., -1] == 0] = 0
-            known = {name: header[name] for name in HEADER if header.get(name) is not None}
-            keypoints = cls(
-                keypoints_px=points,
-                valid=valid,
-                track_id=arrays["track_id"],
-                fps=known.get("fps", ASSUMED_FPS),
-                rate_source=known.get("rate_source", "file" if "fps" in known else ASSUMED),
-                image_size=known.get("image_size"),
-                skeleton=skeleton or SKELETONS[header["skeleton"]],
-                detector=str(known.get("detector", "")),
-                source=str(known.get("source", "")),
-                first_frame=int(known.get("first_frame", 0)),
-                video=known.get("video"),
-                time_s=uneven_times(arrays.get("time_s"), known.get("fps")),
-                notes=tuple(known.get("notes", ())),
-                complete=bool(known.get("complete", True)),
-            )
+            keypoints = cls(**npz.fields(arrays, skeleton))
         except UserError:
             raise
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
@@ -410,19 +372,15 @@ class Keypoints:
         path = Path(path)
         if path.suffix != ".npz":
             raise UserError(f"keypoints are saved as .npz, not {path.name}")
-        header = {name: getattr(self, name) for name in HEADER}
-        header |= {"format_version": FORMAT, "skeleton": self.skeleton.name}
-        arrays: dict[str, Any] = {
+        arrays = {
             "keypoints_px": self.keypoints_px,
             "valid": self.valid,
             "track_id": self.track_id,
-            "header": np.array(json.dumps(header, sort_keys=True)),
         }
         if self.time_s is not None:
             arrays["time_s"] = self.time_s
-        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
-            # NumPy dates every member 1980, so the bytes depend on the content alone
-            np.savez(file, **arrays)
+        header = {name: getattr(self, name) for name in npz.HEADER}
+        npz.write(path, arrays, {**header, "skeleton": self.skeleton.name})
 
     def to_skeleton(self, target: Skeleton = H36M17) -> "Keypoints":
         """The same people in another joint set, by `skeletons.convert`.
@@ -435,11 +393,3 @@ class Keypoints:
         points = np.stack([convert(person, self.skeleton, target) for person in self.keypoints_px])
         points[points[..., 2] == 0] = 0
         return replace(self, keypoints_px=points, skeleton=target)
-
-
-def uneven_times(time_s: Any, fps: float | None) -> Any:
-    """The times of a file, or None where the rate says them: a Result's file has both."""
-    if time_s is None or not fps:
-        return time_s
-    even = np.arange(len(time_s)) / fps
-    return None if np.allclose(time_s, even, rtol=0, atol=1e-6) else time_s

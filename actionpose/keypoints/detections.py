@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actionpose.keypoints.frame_numbers import frame_numbers
-from actionpose.keypoints.frame_times import epoch_times, rate_and_times
+from actionpose.keypoints.frame_times import ASSUMED_FPS, epoch_times, rate_and_times
 from actionpose.keypoints.layout import NUMBERS_OF_JOINTS
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import IntArray
@@ -121,10 +121,10 @@ class Detections:
         several = len(np.unique(self.frame)) < len(self.frame)
         return not several or len(np.unique(self.person)) > 1
 
-    def seconds(self, assumed_fps: float) -> NDArray[np.float64]:
+    def seconds(self) -> NDArray[np.float64]:
         """(N,) of each detection, from the first frame."""
         frame = self.frame - self.span[0]
-        return frame / (self.fps or assumed_fps) if self.time_s is None else self.time_s[frame]
+        return frame / (self.fps or ASSUMED_FPS) if self.time_s is None else self.time_s[frame]
 
     def with_times(self, numbers: Sequence[int], times: Sequence[float]) -> "Detections":
         """With the rate and times of the frames; see `frame_times.rate_and_times`."""

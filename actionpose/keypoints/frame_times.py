@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+ASSUMED_FPS = 30.0  # where a file has neither a rate nor times
+ASSUMED = f"assumed {ASSUMED_FPS:g} Hz"  # of `Keypoints.rate_source`
 _KEY = re.compile(
     r"(?:frame|video)?(?:timestamp|datetime|time|ts|t|epoch|pts)(?:in)?"
     r"(s|sec|secs|seconds|ms|msec|millis|milliseconds|us|usec|microseconds|ns|nanoseconds)?"
@@ -135,3 +137,11 @@ def rate_and_times(
             return float(rate), None
     steps = np.diff(time_s) / np.diff(span)
     return float(1 / np.median(steps)), np.interp(np.arange(span[-1] + 1), span, time_s)
+
+
+def uneven_times(time_s: Any, fps: float | None) -> Any:
+    """The times of a file, or None where the rate says them: a Result's file has both."""
+    if time_s is None or not fps:
+        return time_s
+    even = np.arange(len(time_s)) / fps
+    return None if np.allclose(time_s, even, rtol=0, atol=1e-6) else time_s

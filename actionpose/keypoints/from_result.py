@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from actionpose.keypoints.core import ASSUMED_FPS, Keypoints, uneven_times
+from actionpose.keypoints.core import Keypoints
+from actionpose.keypoints.frame_times import ASSUMED_FPS, uneven_times
 from actionpose.result import Result
 
 

@@ -1,11 +1,19 @@
 """NumPy arrays: what `Keypoints.save` writes, or a bare one (npz, npy). Nothing is unpickled."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from actionpose.keypoints.frame_times import ASSUMED, ASSUMED_FPS, uneven_times
 from actionpose.keypoints.keypoint_file import KeypointFile
+from actionpose.skeletons import SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
+from actionpose.utils.files import atomic_write
+from actionpose.utils.json_files import parse_json
+from actionpose.utils.legacy import current_names
 from actionpose.utils.numpy_files import NpzReader, load_npy
 
 NAME = "npz"
@@ -15,6 +23,12 @@ FORM = (
     "`keypoints_px`, or a bare one: (T, J, 2 or 3) or (P, T, J, 2 or 3)"
 )
 NOTE = "pixels. With two channels (0, 0) is a missing joint. 17 joints need `--skeleton`"
+FORMAT = 1  # raised when code that reads the old format would misread the new one
+# what the header holds besides skeleton and format_version
+HEADER = (
+    *("fps", "image_size", "detector", "source", "rate_source", "first_frame"),
+    *("notes", "complete", "video"),
+)
 _ARRAYS = ("header", "keypoints_px", "keypoints", "valid", "track_id", "time_s")
 
 
@@ -43,3 +57,48 @@ def load_arrays(file: KeypointFile) -> dict[str, NDArray[Any]]:
                 f"{', '.join(archive.names) or 'no arrays at all'}"
             )
         return {name: archive.read(name) for name in _ARRAYS if name in archive.names}
+
+
+def fields(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> dict[str, Any]:
+    """The fields of `Keypoints` in the arrays of a file with a header.
+
+    Args:
+        skeleton: in place of the header's.
+
+    Raises:
+        UserError: an array is missing, or the format is another version's.
+        AttributeError, LookupError, OverflowError, TypeError, ValueError: the file is damaged.
+    """
+    if missing := {"valid", "track_id"} - arrays.keys():
+        raise UserError(f"has a header, but no array {' or '.join(sorted(missing))}")
+    header = current_names(parse_json(str(arrays["header"]), "the header"))
+    if header["format_version"] != FORMAT:
+        raise UserError(f"is in format {header['format_version']}; this version reads {FORMAT}")
+    points, valid = arrays["keypoints_px"], arrays["valid"]
+    points[~valid] = 0  # a Result's numbers mean nothing there
+    points[points[..., -1] == 0] = 0
+    known = {name: header[name] for name in HEADER if header.get(name) is not None}
+    return {
+        "keypoints_px": points,
+        "valid": valid,
+        "track_id": arrays["track_id"],
+        "fps": known.get("fps", ASSUMED_FPS),
+        "rate_source": known.get("rate_source", "file" if "fps" in known else ASSUMED),
+        "image_size": known.get("image_size"),
+        "skeleton": skeleton or SKELETONS[header["skeleton"]],
+        "detector": str(known.get("detector", "")),
+        "source": str(known.get("source", "")),
+        "first_frame": int(known.get("first_frame", 0)),
+        "video": known.get("video"),
+        "time_s": uneven_times(arrays.get("time_s"), known.get("fps")),
+        "notes": tuple(known.get("notes", ())),
+        "complete": bool(known.get("complete", True)),
+    }
+
+
+def write(path: Path, arrays: dict[str, Any], header: dict[str, Any]) -> None:
+    """Write the arrays and a header of `HEADER` and the skeleton; whole or not at all."""
+    text = json.dumps({**header, "format_version": FORMAT}, sort_keys=True)
+    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+        # NumPy dates every member 1980, so the bytes depend on the content alone
+        np.savez(file, **arrays, header=np.array(text))

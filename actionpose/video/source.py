@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from actionpose.keypoints import Keypoints
-from actionpose.keypoints.core import ASSUMED, ASSUMED_FPS
 from actionpose.keypoints.formats import is_folder_of_frames
+from actionpose.keypoints.frame_times import ASSUMED, ASSUMED_FPS
 from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.files import sha256
