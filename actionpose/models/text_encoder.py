@@ -58,7 +58,8 @@ def normalize_text(text: str) -> str:
 
 def mirror_text(text: str) -> str:
     """The normalized text of the mirrored motion: left and right are swapped."""
-    return re.sub(r"[a-z]+", lambda word: _SIDES.get(word[0], word[0]), text)
+    words = r"(?:counter|anti)[ -](clockwise)\b|[a-z]+"
+    return re.sub(words, lambda word: word[1] or _SIDES.get(word[0], word[0]), text)
 
 
 class TextEncoder(nn.Module):

@@ -76,6 +76,12 @@ def test_mirror_text_swaps_sides(text: str, mirrored: str) -> None:
     assert mirror_text(mirrored) == text
 
 
+@pytest.mark.parametrize("word", ["counter-clockwise", "counter clockwise", "anti-clockwise"])
+def test_mirror_text_knows_the_spellings_of_counterclockwise(word: str) -> None:
+    text = f"draw a circle {word} with the right hand"
+    assert mirror_text(text) == "draw a circle clockwise with the left hand"
+
+
 def test_encode_gives_unit_vectors_independent_of_the_batch(encoder: TextEncoder) -> None:
     texts = ["walk", "sit down on a chair", "", "走る", "walk"]
     rows = encoder.encode(texts)
