@@ -10,7 +10,8 @@ def recall(similarity: Tensor, true: Tensor, k: int) -> float:
     """Fraction of rows with a true column among the k most similar.
 
     A false column that is as similar as the best true one stands before it, so that a collapsed
-    embedding, which finds all alike, scores 0. Rows without a true column do not count.
+    embedding, which finds all alike, scores 0; so does one of NaN. Rows without a true column do
+    not count.
 
     Args:
         similarity: (N, L).
@@ -21,7 +22,7 @@ def recall(similarity: Tensor, true: Tensor, k: int) -> float:
     if not len(similarity):
         return 0.0
     best = similarity.masked_fill(~true, -torch.inf).amax(dim=1, keepdim=True)
-    before = ((similarity >= best) & ~true).sum(dim=1)
+    before = (~(similarity < best) & ~true).sum(dim=1)
     return float((before < k).double().mean())
 
 

@@ -31,6 +31,14 @@ def test_recall_of_a_collapsed_embedding_is_zero() -> None:
     assert recall(torch.ones(4, 4), true, 4) == 1
 
 
+def test_recall_of_what_is_not_a_number_is_zero() -> None:
+    true = torch.eye(4).bool()
+    assert recall(torch.full((4, 4), torch.nan), true, 1) == 0
+    similarity = torch.eye(4)
+    similarity[0, 0] = similarity[1, 2] = torch.nan
+    assert recall(similarity, true, 1) == 0.5
+
+
 @pytest.mark.parametrize("k", [1, 5])
 def test_chance_is_that_of_random_similarities(k: int) -> None:
     generator = torch.Generator().manual_seed(0)
