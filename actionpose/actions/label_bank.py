@@ -64,8 +64,12 @@ class LabelBank:
         """Unit vectors (N, E) in the space of the motions.
 
         Raises:
-            UserError: a text that is not known, and no text encoder to encode it.
+            UserError: no text, or one that is not known, and no text encoder to encode it.
         """
+        if isinstance(texts, str) or not len(texts):
+            raise UserError(
+                f'texts are a list of one text or more, such as ["walk", "sit down"], not {texts!r}'
+            )
         unknown = [text for text in dict.fromkeys(texts) if not self.knows(text)]
         found = dict(self._rows)
         if unknown:

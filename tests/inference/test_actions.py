@@ -70,6 +70,13 @@ def test_embed_motion_and_text_give_unit_vectors(
     np.testing.assert_allclose(text, one, atol=1e-6)
 
 
+@pytest.mark.parametrize("texts", ["arms up", []])
+def test_embed_text_takes_a_list_of_texts(arms_checkpoint: Path, texts: str | list[str]) -> None:
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    with pytest.raises(UserError, match="a list of one text or more"):
+        model.embed_text(texts)
+
+
 def test_embed_motion_needs_no_layers_above(arms_checkpoint: Path, arms_track: Keypoints) -> None:
     encoder = ActionPose.from_pretrained(arms_checkpoint, "cpu").encoder
     clips = torch.from_numpy(arms_track.keypoints_px[:, :20] / 1000)
