@@ -411,7 +411,7 @@ class ActionPose:
 
     def detector_offsets(self, skeleton: Skeleton, detector: str) -> Array | None:
         """Those of the detector, if they are measured and the model has not learned them itself."""
-        is_mediapipe = skeleton is MEDIAPIPE33 or "mediapipe" in detector.lower()
+        is_mediapipe = skeleton == MEDIAPIPE33 or "mediapipe" in detector.lower()
         known = self.joint_convention in OFFSETS
         if not is_mediapipe or not known or MEDIAPIPE33.name in self.learned_detectors:
             return None

@@ -59,7 +59,7 @@ def fraction_mirrored(points: Array, skeleton: Skeleton) -> float:
     needed = ("left_eye", "right_eye", "left_shoulder", "right_shoulder")
     if not {*needed, *_FACE} <= set(skeleton.joints):
         return 0.0
-    least = _SURE_MEDIAPIPE if skeleton is MEDIAPIPE33 else _SURE
+    least = _SURE_MEDIAPIPE if skeleton == MEDIAPIPE33 else _SURE
     sure = (points[:, skeleton.indices(*_FACE), 2] > least).all(1)
     left_eye, right_eye, left, right = np.moveaxis(points[:, skeleton.indices(*needed)], 1, 0)
     found = points[..., 2:] > 0

@@ -1,6 +1,7 @@
 """Lifting: windows, blending, mirroring, scale, rates, and what comes out."""
 
 import itertools
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +122,19 @@ def test_lift_removes_the_offsets_of_mediapipe_unless_the_model_has_learned_them
     ]
     for result in same:
         np.testing.assert_array_equal(result.pose_m, plain.pose_m)
+
+
+def test_lift_of_pickled_keypoints_of_mediapipe_is_the_same(
+    model: ActionPose, track: np.ndarray
+) -> None:
+    meta = {**META, "joint_convention": "mocap"}
+    known = ActionPose(model.encoder, meta, name="random")
+    joints = [
+        H36M17.joints.index(name) if name in H36M17.joints else 0 for name in MEDIAPIPE33.joints
+    ]
+    points = Keypoints.from_array(track[:, joints], skeleton=MEDIAPIPE33, fps=30.0)
+    again = known.lift(pickle.loads(pickle.dumps(points)))
+    np.testing.assert_array_equal(again.pose_m, known.lift(points).pose_m)
 
 
 def test_lift_scales_to_the_height(model: ActionPose, track: np.ndarray) -> None:
