@@ -13,7 +13,7 @@ from helpers.pretrained import write_checkpoint
 import actionpose
 from actionpose import ActionPose, Keypoints, Result
 from actionpose.actions.timeline import DEFAULT_LABELS, OTHER
-from actionpose.models import PoseEncoder
+from actionpose.models import PoseEncoder, build_encoder
 from actionpose.skeletons import H36M17
 from actionpose.utils.errors import UserError
 
@@ -146,6 +146,31 @@ def test_actions_of_a_result_of_another_model_embed_it_anew(
     assert model.actions(result, ["arms up", "arms down"]) == expected
     del result.header["checkpoint"]  # of a model that nobody knows
     assert model.actions(result, ["arms up", "arms down"]) == expected
+
+
+def test_embed_windows_of_a_result_anew_for_another_length_or_model(
+    arms_checkpoint: Path, arms_track: Keypoints
+) -> None:
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    result = model.lift(arms_track)
+    for length in (9, model.timeline_frames):
+        for found, expected in zip(
+            model.embed_windows(result, length=length),
+            model.embed_windows(arms_track, length=length),
+            strict=True,
+        ):
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+    # models without hashes of their weights are not the same for it
+    meta = {"frames": 27, "fps": 30.0, "normalization": "box"}
+    a, b = (
+        ActionPose(build_encoder(dim=16, depth=1, num_heads=2, middle_layer=1).eval(), meta, name=n)
+        for n in "ab"
+    )
+    embeddings, _ = a.embed_windows(arms_track)
+    made = replace(
+        result, embeddings=embeddings, header={**result.header, "checkpoint": a.checkpoint}
+    )
+    np.testing.assert_array_equal(b.embed_windows(made)[0], b.embed_windows(arms_track)[0])
 
 
 def test_actions_of_motions_shorter_than_a_window(arms_checkpoint: Path) -> None:
