@@ -55,4 +55,5 @@ def embed_tracks(
             clips, _ = normalize_windows(windows, normalization, track.image_size)
             rows[part] = embed(torch.from_numpy(clips)).cpu().numpy()
             progress(len(part))
-    return embeddings, tracks[0].grid_s[0] + spans / tracks[0].fps
+    grid_s = tracks[0].grid_s
+    return embeddings, np.append(grid_s, grid_s[-1] + 1 / tracks[0].fps)[spans]

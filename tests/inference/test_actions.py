@@ -173,6 +173,18 @@ def test_embed_windows_of_a_result_anew_for_another_length_or_model(
     np.testing.assert_array_equal(b.embed_windows(made)[0], b.embed_windows(arms_track)[0])
 
 
+def test_embed_windows_of_a_drifting_rate_are_on_the_clock_of_the_input(
+    arms_checkpoint: Path, arms_track: Keypoints
+) -> None:
+    """Each step is near that of the model, so that frames are taken as they are."""
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    frames = arms_track.num_frames
+    time_s = np.cumsum(np.where(np.arange(frames) < frames // 2, 1 / 30, 1 / 27.5))
+    _, spans_s = model.embed_windows(replace(arms_track, time_s=time_s))
+    assert spans_s[0, 0] == time_s[0]
+    assert spans_s[-1, 0] == time_s[-27] and spans_s[-1, 1] == pytest.approx(time_s[-1] + 1 / 30)
+
+
 def test_actions_of_motions_shorter_than_a_window(arms_checkpoint: Path) -> None:
     model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
     for frames in (1, 2, 10):
