@@ -76,24 +76,29 @@ def heads_losses(pose: Tensor, log_error: Tensor, batch: Mapping[str, Tensor]) -
         log_error: (B, T, 21), the logarithm of the expected distance in fractions of the stature.
         batch: as for `lifting_losses`; all bodies are present.
     """
-    target, present = batch["pose"], batch["present"] & batch["valid"][..., None]
-    relative, true = (x[:, :, BODY:] - x[:, :, ANKLES] for x in _widened(pose, target))
+    pose, target, log_error = _widened(pose, batch["pose"], log_error)
+    present = batch["present"] & batch["valid"][..., None]
+    relative, true = (x[:, :, BODY:] - x[:, :, ANKLES] for x in (pose, target))
     feet = {"pose": true, "valid": batch["valid"], "present": present[:, :, BODY:]}
     losses = lifting_losses(relative, feet)
+    scored = present & (torch.arange(present.shape[-1], device=present.device) > 0)
     with torch.no_grad():
         chains = _chain_length(pose, batch["valid"]), _chain_length(target, batch["valid"])
         scaled = (pose - pose[:, :, :1]) * (chains[1] / chains[0])[:, None, None, None]
         distance = (scaled - target).norm(dim=-1)
         distance = distance / (STATURE_PER_CHAIN * chains[1])[:, None, None]
-    present = present & (torch.arange(present.shape[-1], device=present.device) > 0)
+        distance = torch.where(scored, distance, 0)  # here, not below: 0 times NaN is NaN
+    log_error = torch.where(scored, log_error, 0)
     log_likelihood = -log_error - distance * torch.exp(-log_error)
-    count = present.sum().clamp(min=1)
-    return losses | {"error": -torch.where(present, log_likelihood, 0).sum() / count}
+    return losses | {"error": -log_likelihood.sum() / scored.sum().clamp(min=1)}
 
 
 def _chain_length(pose: Tensor, valid: Tensor) -> Tensor:
     """(B,) `geometry.stature.chain_length` of the real frames of clips."""
-    lengths = [chain_length(p[v].cpu().numpy()) for p, v in zip(pose, valid, strict=True)]
+    lengths = [
+        chain_length(p[v].cpu().numpy()) if v.any() else 0.0
+        for p, v in zip(pose, valid, strict=True)
+    ]
     return pose.new_tensor(lengths).clamp(min=1e-6)
 
 

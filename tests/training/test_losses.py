@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from actionpose.training.losses import (
     alignment_loss,
+    heads_losses,
     position_loss,
     scale_loss,
     velocity_loss,
@@ -341,3 +342,41 @@ def test_a_mask_of_whole_frames_is_that_of_their_joints(loss: Loss) -> None:
     valid[0, 3:] = False
     by_joint = valid[:, :, None].expand(*pred.shape[:3])
     torch.testing.assert_close(loss(pred, target, by_joint), loss(pred, target, valid))
+
+
+# ---- heads
+
+
+def test_heads_losses_ignore_what_has_no_target() -> None:
+    """NaN in a joint without a target, in padding, and in a clip of which nothing is real."""
+    generator = torch.Generator().manual_seed(0)
+    pose, target = torch.randn(2, 3, 6, 21, 3, generator=generator)
+    target = target - target[:, :, :1]
+    log_error = torch.randn(3, 6, 21, generator=generator)
+    present, valid = torch.ones(3, 6, 21, dtype=torch.bool), torch.ones(3, 6, dtype=torch.bool)
+    present[:, :, 18], valid[1, 4:], valid[2] = False, False, False
+    scored = present & valid[..., None]
+    values, gradients = [], []
+    for filling in (0.0, torch.nan):
+        filled = [x.masked_fill(~scored[..., None], filling) for x in (pose, target)]
+        errors = log_error.masked_fill(~scored, filling)
+        given = filled[0].requires_grad_(), errors.requires_grad_()
+        batch = {"pose": filled[1], "valid": valid, "present": present}
+        losses = heads_losses(*given, batch)
+        values.append(torch.stack(list(losses.values())))
+        gradients.append(torch.autograd.grad(values[-1].sum(), given))
+    torch.testing.assert_close(values[0], values[1])
+    for plain, found in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, found)
+    assert (gradients[1][1][~scored] == 0).all() and gradients[1][1][scored].any()
+
+
+def test_heads_losses_widen_half_precision() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pose, target = torch.randn(2, 2, 6, 21, 3, generator=generator).bfloat16()
+    log_error = torch.randn(2, 6, 21, generator=generator).bfloat16()
+    whole = {"valid": torch.ones(2, 6) > 0, "present": torch.ones(2, 6, 21) > 0}
+    found = heads_losses(pose, log_error, {"pose": target, **whole})
+    wide = heads_losses(pose.float(), log_error.float(), {"pose": target.float(), **whole})
+    for name, value in wide.items():
+        torch.testing.assert_close(found[name], value)
