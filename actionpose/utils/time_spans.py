@@ -9,12 +9,13 @@ from actionpose.utils.typing import Array, BoolArray, IntArray
 
 
 def checked_span(start_s: float | None, stop_s: float | None) -> tuple[float, float]:
-    """Start and stop in seconds; open ends are 0 and infinity.
+    """Start and stop in seconds; open ends are infinite.
 
     Raises:
         UserError: there is nothing between them.
     """
-    start, stop = start_s or 0.0, math.inf if stop_s is None else stop_s
+    start = -math.inf if start_s is None else start_s
+    stop = math.inf if stop_s is None else stop_s
     if not start < stop:
         raise UserError(f"start_s must be less than stop_s, not {start:g} and {stop:g}")
     return start, stop

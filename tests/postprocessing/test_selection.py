@@ -52,6 +52,17 @@ def test_select_cuts_everything_at_the_same_times() -> None:
     assert everybody == result.header["actions"][2]
 
 
+def test_select_keeps_frames_before_the_zero_of_the_clock() -> None:
+    """As of recordings whose zero is an event in them."""
+    result = long_result()
+    times, spans = result.time_s - 3, np.array(result.header["embedding_windows_s"]) - 3
+    header: Any = {**result.header, "embedding_windows_s": spans.tolist()}
+    early = replace(result, time_s=times, header=header)
+    np.testing.assert_array_equal(select(early, person=5).time_s, times)
+    part = select(early, stop_s=0.0)
+    assert part.time_s[0] == -1 and part.header["embedding_windows_s"] == [[-1, 0]]
+
+
 def test_select_leaves_out_people_who_are_not_in_the_span() -> None:
     part = select(long_result(), start_s=4.0)
     assert part.track_id.tolist() == [5] and part.header["actions"] == []
