@@ -104,6 +104,8 @@ def open_index(
 ) -> Index:
     """The index of a source: from its file if that is of the source as it is and of this model.
 
+    That of a model without a hash of its weights is not kept.
+
     Args:
         folder: of the index files; by default `index_folder()`.
         progress: called with windows embedded since the last call.
@@ -113,6 +115,8 @@ def open_index(
             written to the `folder` that was given; without one, nothing is kept then.
     """
     is_cache = folder is None
+    if not model.checkpoint["sha256"]:
+        return _make_index(source, model, progress)
     try:
         folder = folder or index_folder()
     except UserError:  # no home

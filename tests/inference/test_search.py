@@ -22,6 +22,7 @@ from actionpose.inference.search import (
     open_index,
     unit,
 )
+from actionpose.models import build_encoder
 from actionpose.utils.errors import UserError
 
 
@@ -101,6 +102,17 @@ def test_open_index_renews_what_has_changed(
     made.clear()
     open_index(corpus.folder, model, folder=tmp_path, progress=made.append)
     assert made
+
+
+def test_open_index_is_made_anew_by_models_without_a_hash(corpus: Corpus, tmp_path: Path) -> None:
+    meta = {"frames": 27, "fps": 30.0, "normalization": "box"}
+    sizes = {"dim": 16, "depth": 1, "num_heads": 2, "middle_layer": 1, "embedding_dim": 16}
+    for name in ("a", "b"):
+        own = ActionPose(build_encoder(**sizes).eval(), meta, name=name)
+        found = open_index(corpus.folder, own, folder=tmp_path)
+        again = search._make_index(corpus.folder, own, lambda windows: None)
+        np.testing.assert_array_equal(found.embeddings, again.embeddings)
+    assert not list(tmp_path.iterdir())
 
 
 def test_open_index_renews_a_changed_result(
