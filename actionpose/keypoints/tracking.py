@@ -227,6 +227,8 @@ def _person_sizes(people: Array) -> Array:
 def person_order(keypoints: Array, valid: BoolArray, by: str = "largest") -> list[int]:
     """All rows of people in the order asked for; people alike in it stay as they are.
 
+    Who is never visible comes last.
+
     Args:
         keypoints: (P, T, K, 3) x, y, confidence.
         valid: (P, T).
@@ -247,11 +249,11 @@ def person_order(keypoints: Array, valid: BoolArray, by: str = "largest") -> lis
         both = visible[:, 1:] & visible[:, :-1]
         steps = np.linalg.norm(np.diff(keypoints[..., :2], axis=1), axis=-1) * both
         mean = steps.sum(2) / np.maximum(both.sum(2), 1)
-        median = [np.median(own[own > 0]) for own in size]
+        median = [np.median(own[own > 0]) if own.any() else 0.0 for own in size]
         keys = [-mean.sum(1) / np.maximum(median, 1.0)]
     else:
         raise UserError(f"the order of persons is {', '.join(ORDERS)}, not {by!r}")
-    return np.lexsort(keys).tolist()
+    return np.lexsort([*keys, ~visible.any(axis=(1, 2))]).tolist()
 
 
 def fill_gaps(

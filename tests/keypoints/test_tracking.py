@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from actionpose.keypoints.tracking import MEMORY_S, fill_gaps, person_order, track
+from actionpose.keypoints.tracking import MEMORY_S, ORDERS, fill_gaps, person_order, track
 from actionpose.utils.errors import UserError
 
 RATE_HZ = 30.0
@@ -118,6 +118,9 @@ def test_person_order() -> None:
     assert person_order(points, valid, "first") == [0, 1, 2]
     assert person_order(points, valid, "most-moving") == [0, 1, 2]
     assert person_order(points[::-1], valid[::-1], "first") == [2, 1, 0]
+    absent = np.concatenate([points[:1] * 0, points[2:]])
+    for order in ORDERS:
+        assert person_order(absent, (absent[..., 2] > 0).any(-1), order) == [1, 0]
     with pytest.raises(UserError, match="most-moving"):
         person_order(points, valid, "tallest")
 
