@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from actionpose.models.text_encoder import normalize_text
 from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import runs, true_runs
 from actionpose.utils.typing import Array, BoolArray, IntArray
@@ -113,8 +114,9 @@ def clean_labels(labels: Iterable[str]) -> list[str]:
                 f"a label says in a few words what the person does (at most {MAX_WORDS})"
             )
         text = " ".join(words)
-        if text and text.casefold() != OTHER:
-            unique.setdefault(text.casefold(), text)
+        key = normalize_text(text)  # what has the same embedding is one label
+        if key and key != OTHER:
+            unique.setdefault(key, text)
     if not unique:
         raise UserError(f"there is no label: name at least one action (besides {OTHER!r})")
     return list(unique.values())

@@ -111,6 +111,7 @@ def test_timeline_has_confidences_and_leaves_doubtful_labels_out() -> None:
 
 def test_clean_labels_trims_and_drops_duplicates() -> None:
     assert clean_labels([" walk", "Walk", "sit  down", "", "other"]) == ["walk", "sit down"]
+    assert clean_labels(["Jump.", "jump", "Ｊｕｍｐ", "?", "Other!"]) == ["Jump."]
     for empty in ([], ["", " "], ["other"]):
         with pytest.raises(UserError, match="no label"):
             clean_labels(empty)
