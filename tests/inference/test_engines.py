@@ -2,6 +2,7 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 
@@ -151,6 +152,20 @@ def test_onnx_models_are_kept_in_the_cache(
     assert onnx_model.fingerprint(other) != onnx_model.fingerprint(encoder)
     monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
     assert onnx_model.cached_onnx(*arguments) == b"model" and len(exported) == 3
+
+
+@needs_openvino
+def test_openvino_computes_in_several_threads(encoder: PoseEncoder) -> None:
+    """As when a live view and a lifting share a model."""
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnx")
+    engine = runtimes.OpenVINOEngine(encoder, (FRAMES, FRAMES))
+    clips = torch.rand(8, 16, FRAMES, 17, 3, generator=torch.Generator().manual_seed(0))
+    expected = [engine(part).pose for part in clips]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(5):
+            for found, pose in zip(threads.map(engine, clips), expected, strict=True):
+                assert torch.equal(found.pose, pose)
 
 
 def test_openvino_cannot_send_anything() -> None:

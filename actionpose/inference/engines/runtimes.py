@@ -1,6 +1,7 @@
 """Engines that run the ONNX form of a network on the CPU: OpenVINO and ONNX Runtime."""
 
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -145,12 +146,14 @@ class OpenVINOEngine(RuntimeEngine):
             if os.access(folder, os.W_OK):
                 settings["CACHE_DIR"] = os.fspath(folder)
         request = core.compile_model(network, "CPU", settings).create_infer_request()
+        lock = threading.Lock()  # a request has one input, whatever thread it comes from
 
         def run(clips: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-            found = [
-                [output.copy() for output in request.infer([clips[i : i + 1]]).values()]
-                for i in range(len(clips))
-            ]
+            with lock:
+                found = [
+                    [output.copy() for output in request.infer([clips[i : i + 1]]).values()]
+                    for i in range(len(clips))
+                ]
             return [np.concatenate(rows) for rows in zip(*found, strict=True)]
 
         return run
