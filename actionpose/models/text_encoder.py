@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from actionpose.utils.errors import UserError
 from actionpose.utils.json_files import Checked, read_json, typed
@@ -249,10 +250,13 @@ class TextEncoder(nn.Module):
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor, int]:
         """Token ids (U, N) int64, a mask (U, N) that is False on padding, and how many are cut."""
-        num_cut = sum(len(ids) > self.max_tokens for ids in self.tokenizer(texts)["input_ids"])
-        settings = {"padding": True, "truncation": True, "max_length": self.max_tokens}
-        found = self.tokenizer(texts, return_tensors="pt", **settings)
-        return found["input_ids"], found["attention_mask"].bool(), num_cut
+        # cut and padded here: the tokenizer keeps such settings, which threads would mix
+        found = self.tokenizer(texts)["input_ids"]
+        num_cut = sum(len(ids) > self.max_tokens for ids in found)
+        rows = [torch.tensor(ids[:-1][: self.max_tokens - 1] + ids[-1:]) for ids in found]
+        token_ids = pad_sequence(rows, True, self.tokenizer.pad_token_id)
+        lengths = torch.tensor(list(map(len, rows)))
+        return token_ids, torch.arange(token_ids.shape[1]) < lengths[:, None], num_cut
 
     def features(self, token_ids: Tensor, token_valid: Tensor) -> Tensor:
         """BERT's pooled features (U, D) of tokens (U, N)."""

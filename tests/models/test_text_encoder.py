@@ -82,6 +82,13 @@ def test_mirror_text_knows_the_spellings_of_counterclockwise(word: str) -> None:
     assert mirror_text(text) == "draw a circle clockwise with the left hand"
 
 
+def test_tokenize_changes_no_settings_of_the_tokenizer(encoder: TextEncoder) -> None:
+    """Which it keeps, so that threads would mix them."""
+    encoder.tokenize(["walk", "sit down " * 30])
+    backend = encoder.tokenizer.backend_tokenizer
+    assert backend.truncation is None and backend.padding is None
+
+
 def test_encode_gives_unit_vectors_independent_of_the_batch(encoder: TextEncoder) -> None:
     texts = ["walk", "sit down on a chair", "", "走る", "walk"]
     rows = encoder.encode(texts)
