@@ -234,6 +234,14 @@ class Payload:
         return print, ("this must never run",)
 
 
+def test_load_training_of_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run may be resumed on a machine without the GPU that it was begun on."""
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:7")
+    folder = save(tmp_path, 1)
+    state = checkpoint.load_training(folder)["optimizer"]["state"]
+    assert {value.device.type for value in state[0].values()} == {"cpu"}
+
+
 def test_load_training_refuses_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = save(tmp_path, 7)
     torch.save({"optimizer": Payload()}, folder / "training.pt")

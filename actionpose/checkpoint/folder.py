@@ -276,9 +276,14 @@ def _check_weights(
 
 
 def load_training(folder: Path) -> dict[str, Any]:
-    """The state of the optimizer, for resuming."""
+    """The state of the optimizer, for resuming; on the CPU, whatever device it was on.
+
+    Raises:
+        UserError: there is none, it is damaged, or it holds code.
+    """
+    path = folder / "training.pt"
     try:
-        state: dict[str, Any] = torch.load(folder / "training.pt", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise UserError(f"cannot resume from {folder}: training.pt: {refusal(error)}") from error
     return state
