@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import ctypes
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -30,14 +31,18 @@ def tune_malloc() -> None:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Inside, Ctrl-C and SIGTERM request a stop after the step instead of ending the process."""
+    """Inside, Ctrl-C and SIGTERM request a stop after the step instead of ending the process.
+
+    Not in a thread other than the main one, where Python lets nobody listen to signals.
+    """
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked = True
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    is_main = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
     before = {number: signal.signal(number, ask) for number in signals}
     try:
         yield lambda: asked

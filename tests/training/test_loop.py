@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,14 @@ def test_stop_requests_are_heard_only_inside() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
     with stop_requests() as asked:
         assert not asked()
+
+
+def test_stop_requests_are_left_out_in_other_threads() -> None:
+    """Where Python lets nobody listen to signals."""
+
+    def asked() -> bool:
+        with stop_requests() as stop_asked:
+            return stop_asked()
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(asked).result() is False
