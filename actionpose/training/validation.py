@@ -48,8 +48,8 @@ def lifting_validation(
 ) -> Callable[[], dict[str, float]] | None:
     """The scores of fine-tuning: errors on clips without augmentation or hidden keypoints.
 
-    With heads they are those of the heads alone: the error of the feet relative to their ankles,
-    and the loss of the error bars. None if no corpus has held-out motion.
+    With heads they are those of the heads alone: the error of the feet relative to their ankles, at
+    the mean scale of a batch, and the loss of the error bars. None if no corpus has held-out motion.
     """
     if not (corpora := held_out(corpora)):
         return None
