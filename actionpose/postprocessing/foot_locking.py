@@ -110,7 +110,8 @@ def _two_bones(hip: Array, knee: Array, ankle: Array, target: Array) -> tuple[Ar
     def length(vectors: Array) -> Array:
         return np.linalg.norm(vectors, axis=-1, keepdims=True)
 
-    thigh, shank = length(knee - hip), length(ankle - knee)
+    # bones have no length in frames without a pose
+    thigh, shank = (np.maximum(length(bone), 1e-6) for bone in (knee - hip, ankle - knee))
     reach = target - hip
     along = reach / np.maximum(length(reach), 1e-9)
     straight = np.clip(length(reach), np.abs(thigh - shank) + 1e-6, thigh + shank)
