@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.results import random_result
+from helpers.results import people, random_result
 
+from actionpose.postprocessing.bone_lengths import fix_bone_lengths
 from actionpose.postprocessing.selection import select
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
@@ -50,6 +51,14 @@ def test_select_cuts_everything_at_the_same_times() -> None:
     sit, everybody = part.header["actions"]
     assert (sit["label"], sit["person"], sit["start_s"], sit["stop_s"]) == ("sit", 0, 2.45, 3.4)
     assert everybody == result.header["actions"][2]
+
+
+def test_select_keeps_the_bone_lengths_of_those_who_are_left() -> None:
+    fixed = fix_bone_lengths(people(2))
+    part = select(fixed, person=int(fixed.track_id[1]))
+    (before,), (after,) = fixed.header["processing"], part.header["processing"]
+    assert before["bone_lengths_m"][0] != before["bone_lengths_m"][1]
+    assert after == {**before, "bone_lengths_m": before["bone_lengths_m"][1:]}
 
 
 def test_select_leaves_out_people_who_are_not_in_the_span() -> None:
