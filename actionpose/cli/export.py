@@ -117,7 +117,7 @@ def angles(
     for person, track in enumerate(table.track_id):
         degrees = table.degrees[person]
         if len(table.track_id) > 1:
-            print(f"person {track}")
+            print(f"id {track}")
         print(f"{'angle, degrees':28}{'least':>8}{'median':>8}{'most':>8}{'known':>8}")
         for number, name in enumerate(table.names):
             values = degrees[np.isfinite(degrees[:, number]), number]

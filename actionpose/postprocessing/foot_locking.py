@@ -24,9 +24,9 @@ _RAMP_S = 0.15  # a locked foot comes and goes in this time
 def lock_feet(result: Result) -> Result:
     """Keep feet that stand where they stand.
 
-    First the root is moved so that standing ankles stay at the middle of their stance; what two
+    First the root is moved so that standing feet stay at the middle of their stance; what two
     standing feet cannot have at once, the knees give (hip and ankle held, bones as long as they
-    were). The header says how fast standing ankles slid before and after. If no foot ever stands,
+    were). The header says how fast standing feet slid before and after. If no foot ever stands,
     there is a `UserNotice`, and the result stays as it is.
 
     Raises:
