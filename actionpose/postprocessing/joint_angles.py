@@ -114,6 +114,11 @@ def _in_plane(limb: Array, towards: Array, down: Array, across: Array) -> Array:
     return np.where(in_plane > _LEAST_IN_PLANE, angle, np.nan)
 
 
+def _overhead(degrees: Array) -> Array:
+    """Angles of -90 to 270 degrees: an arm that passes the vertical overhead goes on beyond 180."""
+    return np.where(degrees < -90, degrees + 360, degrees)
+
+
 def _trunk(at: Points) -> dict[str, Array]:
     trunk = _unit(at["thorax"] - at["pelvis"])
     hips = at["left_hip"] - at["right_hip"]
@@ -159,7 +164,7 @@ def _arm(at: Points, side: str) -> dict[str, Array]:
     arm = elbow - shoulder
     return {
         f"{side}_shoulder_elevation": angle_between(arm, -up),
-        f"{side}_shoulder_flexion": _in_plane(arm, forward, -up, left),
-        f"{side}_shoulder_abduction": _in_plane(arm, outwards, -up, forward),
+        f"{side}_shoulder_flexion": _overhead(_in_plane(arm, forward, -up, left)),
+        f"{side}_shoulder_abduction": _overhead(_in_plane(arm, outwards, -up, forward)),
         f"{side}_elbow_flexion": _bend(shoulder, elbow, wrist),
     }
