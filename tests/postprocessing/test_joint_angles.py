@@ -77,6 +77,12 @@ def test_angles_do_not_depend_on_axes() -> None:
         np.testing.assert_allclose(joint_angles(other).degrees, expected, atol=1e-3)
 
 
+def test_lean_is_undefined_for_a_trunk_bent_to_the_horizontal() -> None:
+    bent = turned(standing_pose(), TRUNK, "pelvis", (1, 0, 0), 85)
+    assert angle_of(result_of(bent), "trunk_flexion") == pytest.approx(85, abs=1e-3)
+    assert np.isnan(angle_of(result_of(bent), "trunk_lean_right"))
+
+
 def test_shoulder_flexion_is_undefined_for_an_arm_to_the_side() -> None:
     pose = turned(standing_pose(), LEFT_ARM, "left_shoulder", (0, 0, 1), 88)
     assert np.isnan(angle_of(result_of(pose), "left_shoulder_flexion"))
