@@ -9,7 +9,7 @@ Letters in shapes: W windows, E embedding, S time steps, L labels.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ DEFAULT_THRESHOLD = 0.3
 STEP_S = 0.1  # of a timeline
 TRANSITION_PENALTY = 0.1  # of a change of label, in cosine times seconds
 MIN_LENGTH_S = 0.4  # of a segment
+_NEAR_S = 0.2  # from a frame in which the person is visible; a segment may begin or end so near
 NUM_TOP = 3  # labels that a segment lists
 # Of one of `DEFAULT_LABELS`, where nobody named labels: about the fraction of labels that are right
 # in calibration, where the balanced accuracy of a calibrated probability is greatest
@@ -231,6 +232,28 @@ def _without_doubtful(
         if kept and kept[-1][1:] == (start, column):
             start = kept.pop()[0]
         kept.append((start, stop, column))
+    return kept
+
+
+def in_sight(actions: Iterable[Action], seen_s: Array, step_s: float) -> list[Action]:
+    """Actions of one person that begin and end where the person is visible.
+
+    The windows that they are made of reach beyond that. An end in a few missed frames stays.
+
+    Args:
+        seen_s: (N,) times at which the person is visible, increasing.
+        step_s: from one frame to the next.
+    """
+    kept = []
+    for action in actions:
+        near = np.abs(seen_s - np.clip(seen_s, action.start_s, action.stop_s)) <= _NEAR_S
+        if not near.any():
+            continue
+        first_s, last_s = seen_s[near][[0, -1]]
+        start_s = max(action.start_s, round(float(first_s), 3))
+        stop_s = min(action.stop_s, round(float(last_s) + step_s, 3))
+        if start_s < stop_s:
+            kept.append(replace(action, start_s=start_s, stop_s=stop_s))
     return kept
 
 

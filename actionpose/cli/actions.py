@@ -102,12 +102,14 @@ def actions(
     what = f"{counted(len(found), 'segment')} of {counted(len(offered), 'label')} and {rejected}"
     print(f"{what}, found in {seconds:.1f} s")
     for path in out:
+        files = [path]
         if path.suffix.lower() in timelines.WRITERS:
             timelines.WRITERS[path.suffix.lower()](found, path)
         else:
             source.header["actions"] = [action.to_dict() for action in found]
-            source.save(path)
-        print(f"wrote   {path}")
+            files = source.save(path)
+        for file in files:
+            print(f"wrote   {file}")
 
 
 def _labels(labels: str | None, file: Path | None) -> list[str] | None:

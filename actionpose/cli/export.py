@@ -2,7 +2,7 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -11,10 +11,26 @@ from actionpose.cli.postprocess import MotionOptions, described
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import check_not_inputs
 
+if TYPE_CHECKING:
+    from actionpose.result import Result
+
 Outputs = Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])]
 Motion = Annotated[MotionOptions, arg(name="")]
 Raw = Annotated[bool, arg(help="bvh and glb: leave people where they are, not on the ground")]
 _STANDING = (".bvh", ".glb")  # formats that stand on the ground, with constant bone lengths
+
+
+def _prepared(path: Path, part: Part, motion: Motion) -> "Result":
+    """A part of a result after the steps that were asked for; prints what they cost."""
+    from actionpose.postprocessing.common import steps
+    from actionpose.postprocessing.selection import select
+    from actionpose.result import Result
+
+    chosen = select(Result.load(path), **part.chosen())
+    done = motion.apply(chosen)
+    for line in described(done.header.get("processing", [])[len(steps(chosen)) :]):
+        print(line)
+    return done
 
 
 def export(
@@ -37,18 +53,12 @@ def export(
     from actionpose.export.common import standing
     from actionpose.export.save import save_files
     from actionpose.postprocessing.common import steps
-    from actionpose.postprocessing.selection import select
-    from actionpose.result import Result
     from actionpose.utils.writers import WRITERS
 
     check_outputs(out, list(WRITERS), "result.bvh")
     if video is not None and not video.is_file():
         raise UserError(f"there is no video {video}")
-    loaded = select(Result.load(result), **part.chosen())
-    num_done = len(steps(loaded))
-    loaded = motion.apply(loaded)
-    for line in described(loaded.header.get("processing", [])[num_done:]):
-        print(line)
+    loaded = _prepared(result, part, motion)
     if not raw and any(path.suffix.lower() in _STANDING for path in out):
         num_done = len(steps(loaded))
         for line in described(standing(loaded).header["processing"][num_done:]):
@@ -76,15 +86,12 @@ def view(
             embedded in the page, to a large one there is a link.
         open: Show the page; else only write it.
     """
-    from actionpose.postprocessing.selection import select
-    from actionpose.result import Result
     from actionpose.visualization.html_viewer import write_html
 
     page = result.with_suffix(".html") if out is None else out
     check_outputs((page,), [".html", ".htm"], "page.html")
     check_not_inputs((page,), (result,))
-    loaded = motion.apply(select(Result.load(result), **part.chosen()))
-    write_html(loaded, page, video=video)
+    write_html(_prepared(result, part, motion), page, video=video)
     print(f"wrote   {page}")
     if open:
         webbrowser.open(page.absolute().as_uri())
@@ -106,18 +113,16 @@ def angles(
 
     from actionpose.export import joint_angles as writers
     from actionpose.postprocessing.joint_angles import joint_angles
-    from actionpose.postprocessing.selection import select
     from actionpose.postprocessing.visibility import visibility_notes
-    from actionpose.result import Result
 
     if out:
         check_outputs(out, list(writers.WRITERS), "angles.csv")
-    loaded = motion.apply(select(Result.load(result), **part.chosen()))
+    loaded = _prepared(result, part, motion)
     table = joint_angles(loaded)
     for person, track in enumerate(table.track_id):
         degrees = table.degrees[person]
         if len(table.track_id) > 1:
-            print(f"person {track}")
+            print(f"id {track}")
         print(f"{'angle, degrees':28}{'least':>8}{'median':>8}{'most':>8}{'known':>8}")
         for number, name in enumerate(table.names):
             values = degrees[np.isfinite(degrees[:, number]), number]

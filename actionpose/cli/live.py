@@ -82,6 +82,7 @@ def live(
     source = camera if input is None else input
     if camera < 0:
         raise UserError(f"--camera is a number from 0, not {camera}")
+    from actionpose.inference.engines import MANY_FRAMES
     from actionpose.inference.predictor import ActionPose
     from actionpose.live.avatar import VmcSender
     from actionpose.live.labels import LiveLabels
@@ -106,6 +107,7 @@ def live(
         people = stack.enter_context(closing(make_detector(detector, max_people)))
         if not quiet and engine != "torch":
             print("engine  starting; the first start on a machine may compile it", flush=True)
+        model.engine(MANY_FRAMES)  # before pictures come, which do not wait for it
         session = LiveSession(
             *(model, people, Newest(frames)),
             delay_frames=delay,

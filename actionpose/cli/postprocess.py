@@ -133,8 +133,7 @@ def described(processing: list[dict[str, Any]]) -> Iterator[str]:
             case {"step": "lock feet"}:
                 before, after = step["slide_before_mm_per_s"], step["slide_after_mm_per_s"]
                 yield (
-                    f"feet    standing ankles slide {after:.0f} mm/s, before {before:.0f}; "
-                    f"{assumes}"
+                    f"feet    standing feet slide {after:.0f} mm/s, before {before:.0f}; {assumes}"
                 )
             case {"step": "up axis"}:
                 yield f"axes    {step['up']} up"

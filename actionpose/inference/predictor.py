@@ -25,6 +25,7 @@ from actionpose.actions.timeline import (
     UNKNOWN,
     Action,
     clean_labels,
+    in_sight,
     timeline,
 )
 from actionpose.geometry.axes import Axes
@@ -47,6 +48,7 @@ from actionpose.utils.device import choose_device
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 from actionpose.utils.json_files import typed
+from actionpose.utils.resampling import frame_rate
 from actionpose.utils.sliding_windows import blend, sliding_windows
 from actionpose.utils.typing import Array
 from actionpose.video.source import Source, read_source
@@ -338,8 +340,8 @@ class ActionPose:
             progress: called with the number of windows embedded since the last call.
 
         Returns:
-            In the order of persons and time; no two of a person overlap, and there is none where
-            the person is not visible.
+            In the order of persons and time; no two of a person overlap, and they begin and end
+            where the person is visible.
 
         Raises:
             UserError: no label, one that cannot be embedded, or a model without text.
@@ -349,10 +351,11 @@ class ActionPose:
         names = clean_labels(self.default_labels() if labels is None else labels)
         label_embeddings = self.labels.embed(names)
         embeddings, spans_s = self.embed_windows(source, progress=progress)
-        return [
-            action
-            for person, windows in enumerate(embeddings)
-            for action in timeline(
+        time_s = source.time_s if isinstance(source, Result) else source.times_s
+        step_s = 1 / (frame_rate(time_s) or self.fps)
+        actions = []
+        for person, windows in enumerate(embeddings):
+            found = timeline(
                 windows,
                 spans_s,
                 label_embeddings,
@@ -364,7 +367,8 @@ class ActionPose:
                 rejected=UNKNOWN if labels is None else OTHER,
                 weights=self.confidence_weights,
             )
-        ]
+            actions += in_sight(found, time_s[source.valid[person]], step_s)
+        return actions
 
     def _skeleton(self, keypoints: Keypoints) -> Skeleton:
         """H36M17_FEET if the model has heads and feet are detected, else H36M17."""

@@ -22,6 +22,7 @@ from actionpose.datasets.corpus import open_corpus
 from actionpose.datasets.projection import perspective_clip, place_camera
 from actionpose.geometry.camera import heading_rad
 from actionpose.inference.predictor import ActionPose
+from actionpose.postprocessing.selection import select
 from actionpose.result import Result, is_result
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write, cache_folder, make_folder
@@ -240,21 +241,18 @@ def embed_span(
 ) -> NDArray[np.float32]:
     """A motion as a query: (E,) of the first person of a result, between two times.
 
+    If no window lies wholly between them, what is there is embedded anew.
+
     Raises:
-        UserError: not a result, nobody is visible there, or the times are not in it.
+        UserError: see `Result.load` and `select`, or the first person is in no frame.
     """
-    if not is_result(source):
-        raise UserError(f"{source} is not a result of `actionpose lift` (npz): lift it first")
-    index = _index_result(source, model)
-    low = -np.inf if start_s is None else start_s
-    high = np.inf if stop_s is None else stop_s
-    middle_s = index.spans_s.mean(axis=1)
-    inside = (index.motion == 0) & (middle_s >= low) & (middle_s <= high)
-    if not inside.any():
-        raise UserError(
-            f"{source} shows person 0 nowhere between {low:g} and {high:g} s: give other times"
-        )
-    return unit(index.embeddings[inside].sum(axis=0))
+    result = Result.load(source)
+    if not result.valid[:1].any():
+        raise UserError(f"{source} does not show its first person in any frame: there is no motion")
+    first = int(result.track_id[0])
+    part = select(result, person=first, start_s=start_s, stop_s=stop_s)
+    embeddings, _ = model.embed_windows(part)
+    return unit(embeddings[0].sum(axis=0))
 
 
 def best_hits(indices: Iterable[Index], query: Array, top: int) -> list[Hit]:

@@ -24,9 +24,9 @@ _RAMP_S = 0.15  # a locked foot comes and goes in this time
 def lock_feet(result: Result) -> Result:
     """Keep feet that stand where they stand.
 
-    First the root is moved so that standing ankles stay at the middle of their stance; what two
+    First the root is moved so that standing feet stay at the middle of their stance; what two
     standing feet cannot have at once, the knees give (hip and ankle held, bones as long as they
-    were). The header says how fast standing ankles slid before and after. If no foot ever stands,
+    were). The header says how fast standing feet slid before and after. If no foot ever stands,
     there is a `UserNotice`, and the result stays as it is.
 
     Raises:
@@ -110,7 +110,8 @@ def _two_bones(hip: Array, knee: Array, ankle: Array, target: Array) -> tuple[Ar
     def length(vectors: Array) -> Array:
         return np.linalg.norm(vectors, axis=-1, keepdims=True)
 
-    thigh, shank = length(knee - hip), length(ankle - knee)
+    # bones have no length in frames without a pose
+    thigh, shank = (np.maximum(length(bone), 1e-6) for bone in (knee - hip, ankle - knee))
     reach = target - hip
     along = reach / np.maximum(length(reach), 1e-9)
     straight = np.clip(length(reach), np.abs(thigh - shank) + 1e-6, thigh + shank)

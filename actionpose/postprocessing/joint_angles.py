@@ -106,12 +106,17 @@ def _body_axes(across: Array, up: Array) -> tuple[Array, Array, Array]:
     return left, up, np.cross(left, up)
 
 
-def _in_plane(limb: Array, towards: Array, down: Array, across: Array) -> Array:
-    """The angle of a limb from `down` to `towards`; NaN where it points nearly along `across`."""
+def _in_plane(limb: Array, towards: Array, zero: Array, across: Array) -> Array:
+    """The angle of a limb from `zero` to `towards`; NaN where it points nearly along `across`."""
     limb = _unit(limb)
-    angle = np.degrees(np.arctan2(_dot(limb, towards), _dot(limb, down)))
+    angle = np.degrees(np.arctan2(_dot(limb, towards), _dot(limb, zero)))
     in_plane = np.sqrt(np.maximum(1 - _dot(limb, across) ** 2, 0))
     return np.where(in_plane > _LEAST_IN_PLANE, angle, np.nan)
+
+
+def _overhead(degrees: Array) -> Array:
+    """Angles of -90 to 270 degrees: an arm that passes the vertical overhead goes on beyond 180."""
+    return np.where(degrees < -90, degrees + 360, degrees)
 
 
 def _trunk(at: Points) -> dict[str, Array]:
@@ -124,8 +129,8 @@ def _trunk(at: Points) -> dict[str, Array]:
     shoulder_line = shoulders - _dot(shoulders, trunk)[..., None] * trunk
     turn = _dot(np.cross(hip_line, shoulder_line), trunk)
     return {
-        "trunk_flexion": np.degrees(np.arctan2(_dot(trunk, forward), _dot(trunk, vertical))),
-        "trunk_lean_right": np.degrees(np.arctan2(-_dot(trunk, left), _dot(trunk, vertical))),
+        "trunk_flexion": _in_plane(trunk, forward, vertical, left),
+        "trunk_lean_right": _in_plane(trunk, -left, vertical, forward),
         "trunk_rotation_left": np.degrees(np.arctan2(turn, _dot(hip_line, shoulder_line))),
     }
 
@@ -159,7 +164,7 @@ def _arm(at: Points, side: str) -> dict[str, Array]:
     arm = elbow - shoulder
     return {
         f"{side}_shoulder_elevation": angle_between(arm, -up),
-        f"{side}_shoulder_flexion": _in_plane(arm, forward, -up, left),
-        f"{side}_shoulder_abduction": _in_plane(arm, outwards, -up, forward),
+        f"{side}_shoulder_flexion": _overhead(_in_plane(arm, forward, -up, left)),
+        f"{side}_shoulder_abduction": _overhead(_in_plane(arm, outwards, -up, forward)),
         f"{side}_elbow_flexion": _bend(shoulder, elbow, wrist),
     }

@@ -19,7 +19,8 @@ def select(
 ) -> Result:
     """A part of a result; times stay those of the result, and people are numbered anew.
 
-    Embeddings are of the windows that lie wholly in the part; actions and foot contacts are cut.
+    Embeddings are of the windows that lie wholly in the part; actions and foot contacts are cut,
+    and bone lengths in the header are those of the people who are left.
 
     Args:
         person: by `track_id`; else everybody who is visible in the part.
@@ -38,6 +39,12 @@ def select(
     for key in ("actions", "foot_contacts"):
         if key in header:
             header[key] = _cut(header[key], rows, span_s)
+    header["processing"] = [
+        {**step, "bone_lengths_m": [step["bone_lengths_m"][row] for row in rows]}
+        if len(step.get("bone_lengths_m", ())) == len(result.track_id)
+        else step
+        for step in header.get("processing", [])
+    ]
     embeddings = result.embeddings
     spans = np.array(header.get("embedding_windows_s", [])).reshape(-1, 2)
     if embeddings is not None and len(spans) == embeddings.shape[1]:

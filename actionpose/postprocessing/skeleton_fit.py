@@ -160,13 +160,15 @@ def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Ar
 def fit_skeleton(result: Result, person: int, *, even: bool) -> SkeletonMotion:
     """The rotations of one person, after giving the bones constant lengths.
 
+    Lengths are measured in frames with a pose: interpolation between distant poses shrinks bones.
+
     Raises:
         UserError: see `person_joints`; or the skeleton is neither h36m17 nor h36m17_feet.
     """
     require_h36m17(result, "a fitted skeleton")
     tree = TREES[result.skeleton.name]
     joints, time_s = person_joints(result, person, even=even)
-    lengths = bone_lengths(joints)
+    lengths = bone_lengths(result.pose_m[person, result.present[person]].astype(np.float64))
     fitted = fit_bone_lengths(joints, lengths)
     offsets = rest_offsets(tree, lengths)
     return SkeletonMotion(

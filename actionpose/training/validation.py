@@ -49,7 +49,10 @@ def lifting_validation(
     """The scores of fine-tuning: errors on clips without augmentation or hidden keypoints.
 
     With heads they are those of the heads alone: the error of the feet relative to their ankles, at
-    the mean scale of a batch, and the loss of the error bars. None if no corpus has held-out motion.
+    the mean scale of a batch, and the loss of the error bars.
+
+    Returns:
+        None if no corpus has held-out motion.
     """
     if not (corpora := held_out(corpora)):
         return None

@@ -1,6 +1,7 @@
 """A video to look at: the keypoints on the frames, the 3D motion beside them, the actions below.
 
-Every frame of the input video keeps its time. Without it the keypoints are drawn on paper.
+Frames of the input video, from the first to the last one of the result, are as far apart as they
+were. Without the video the keypoints are drawn on paper.
 """
 
 import os
@@ -70,8 +71,8 @@ def write_video(
         progress: called with the number of frames done since the last call.
 
     Raises:
-        UserError: nothing to draw, the video cannot be read, the file cannot be written, or the
-            packages of the extra `video` are missing.
+        UserError: nothing to draw, the video cannot be read or ends before the result begins, the
+            file cannot be written, or the packages of the extra `video` are missing.
     """
     try:
         import av
@@ -100,15 +101,21 @@ def write_video(
         stream.width, stream.height = left_px + HEIGHT_PX, HEIGHT_PX + timeline.height_px
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = _CLOCK
-        last = -1
+        edge_s = 0.75 / fps  # how far from the result's frames a frame of the video may be
+        times_s = result.time_s + link.offset_s
+        first_pts, last = 0, -1
 
         def drawn(images: Iterable[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
             for time_s, image in images:
-                canvas = Image.new("RGB", (stream.width, stream.height), PAPER)
                 motion_s = time_s / time_scale
+                if motion_s < times_s[0] - edge_s:
+                    continue
+                if motion_s > times_s[-1] + edge_s:
+                    return
+                canvas = Image.new("RGB", (stream.width, stream.height), PAPER)
                 if image is not None and link.mirrored:
                     image = np.ascontiguousarray(image[:, ::-1])
-                index = artist.frame_at(motion_s, 1 / fps)
+                index = artist.frame_at(motion_s, edge_s)
                 artist.draw_left(canvas, image, index)
                 artist.draw_right(canvas, index, motion_s)
                 timeline.draw(canvas, motion_s)
@@ -119,10 +126,14 @@ def write_video(
         pictures = prefetch(drawn(decoded), _AHEAD)
         for time_s, picture in stack.enter_context(closing(pictures)):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = last = max(round(time_s / _CLOCK), last + 1)
+            if last < 0:
+                first_pts = round(time_s / _CLOCK)
+            frame.pts = last = max(round(time_s / _CLOCK) - first_pts, last + 1)
             frame.time_base = _CLOCK
             out.mux(stream.encode(frame))
             progress(1)
+        if last < 0:
+            raise UserError(f"{video} ends before the result begins, at {times_s[0]:g} s")
         out.mux(stream.encode())
 
 
@@ -158,11 +169,11 @@ class _Artist:
         self.actions = sorted(result.header.get("actions", []), key=lambda a: -(a["score"] or 0))
         self.stage = self._stage()  # what is alike in all frames
 
-    def frame_at(self, time_s: float, step_s: float) -> int | None:
-        """The frame of the result that is nearest to a time of the video, if one is near."""
+    def frame_at(self, time_s: float, edge_s: float) -> int | None:
+        """The frame of the result that is nearest to a time of the video, if one is so near."""
         times = self.result.time_s + self.offset_s
         nearest = int(np.abs(times - time_s).argmin())
-        return nearest if abs(times[nearest] - time_s) <= 0.75 * step_s else None
+        return nearest if abs(times[nearest] - time_s) <= edge_s else None
 
     def draw_left(
         self, canvas: "Image.Image", image: NDArray[np.uint8] | None, frame: int | None

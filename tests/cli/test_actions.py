@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.pretrained import write_checkpoint
-from helpers.results import random_result
+from helpers.results import people, random_result
 
 from actionpose import Keypoints, Result
 
@@ -40,6 +40,21 @@ def test_actions_command_writes_timelines(
     file.write_text("arms up\n\narms up\narms down, slowly\n")
     assert call(monkeypatch, "actions", tmp_path / "o.npz", "--labels-file", file, *base) == 0
     assert "of 2 labels" in capsys.readouterr().out
+
+
+def test_actions_names_the_files_of_each_person(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arms_checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    people(2).save(tmp_path / "r.npz")
+    flags = ("--labels", "arms up", "-o", tmp_path / "o.bvh", "--checkpoint", arms_checkpoint)
+    assert call(monkeypatch, "actions", tmp_path / "r.npz", *flags, "-q") == 0
+    lines = capsys.readouterr().out.splitlines()
+    wrote = [Path(line.split()[-1]) for line in lines if line.startswith("wrote")]
+    assert [path.name for path in wrote] == ["o_id3.bvh", "o_id8.bvh"]
+    assert all(path.is_file() for path in wrote)
 
 
 @pytest.mark.parametrize(

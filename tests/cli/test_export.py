@@ -81,6 +81,14 @@ def test_angles_prints_a_table_and_writes_files(call: Call, lifted: Path, tmp_pa
     assert "left_knee_flexion" in printed and "100%" in printed and "not known" in printed
 
 
+def test_view_and_angles_say_what_steps_cost(call: Call, lifted: Path, tmp_path: Path) -> None:
+    steps = ("--fov", "60", "--fix-bone-lengths", "--floor")
+    for command in (("angles", lifted), ("view", lifted, "-o", tmp_path / "a.html", "--no-open")):
+        code, printed = call(*command, *steps)
+        assert code == 0
+        assert "px off (median)" in printed and "joints moved" in printed and "tilt" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

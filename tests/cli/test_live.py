@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.command_line import call
 
-from actionpose import Keypoints, Result
+from actionpose import ActionPose, Keypoints, Result
 from actionpose.live import LiveLifter, source
 from actionpose.live.frames import Window
 from actionpose.postprocessing import floor_alignment
@@ -96,6 +96,28 @@ def test_recording_is_kept_whatever_ends_it(
     assert not result.uncertainty_mm[..., 0].any()
     assert 15 < np.median(result.uncertainty_mm[..., 1:]) < 80
     assert "lifted live, 0.33 s" in result.header["notes"][0]
+
+
+def test_engine_starts_before_pictures_come(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, camera: Camera
+) -> None:
+    """A video is played in real time: what comes while an engine is compiled is lost."""
+    camera()
+    order: list[str] = []
+    engine, pictures = ActionPose.engine, source.Newest
+
+    def started(self: ActionPose, frames: int) -> Any:
+        order.append("engine")
+        return engine(self, frames)
+
+    def opened(frames: Any) -> Any:
+        order.append("pictures")
+        return pictures(frames)
+
+    monkeypatch.setattr(ActionPose, "engine", started)
+    monkeypatch.setattr(source, "Newest", opened)
+    assert call(monkeypatch, "live", "-o", tmp_path / "live.npz", "--no-page") == 0
+    assert order[:2] == ["engine", "pictures"]
 
 
 def test_recording_is_kept_if_lifting_fails(

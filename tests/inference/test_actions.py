@@ -100,6 +100,22 @@ def test_actions_have_none_where_nobody_is_visible(
     assert len(gap) == 1 and gap[0][0] < 2.7 and gap[0][1] > 3.3
 
 
+def test_actions_begin_and_end_where_the_person_is_visible(
+    arms_checkpoint: Path, arms_track: Keypoints
+) -> None:
+    """Windows reach beyond that; a few missed frames at an end are nothing."""
+    model = ActionPose.from_pretrained(arms_checkpoint, "cpu")
+    valid = np.ones((1, arms_track.num_frames), bool)
+    valid[0, :35] = valid[0, 88:92] = valid[0, 145:] = False
+    points = np.where(valid[..., None, None], arms_track.keypoints_px, 0)
+    seen = replace(arms_track, valid=valid, keypoints_px=points)
+    found = model.actions(seen, ["arms up", "arms down"])
+    assert found[0].start_s == pytest.approx(35 / 30, abs=2e-3)
+    assert found[-1].stop_s == pytest.approx(145 / 30, abs=2e-3)
+    for one, other in itertools.pairwise(found):
+        assert one.stop_s == other.start_s
+
+
 def test_actions_of_a_result_use_its_embeddings(
     arms_checkpoint: Path, arms_track: Keypoints, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from actionpose.inference.search import (
     unit,
 )
 from actionpose.models import build_encoder
+from actionpose.postprocessing.selection import select
 from actionpose.utils.errors import UserError
 
 
@@ -66,7 +68,7 @@ def test_search_finds_a_motion_by_itself(corpus: Corpus, model: ActionPose, tmp_
     assert len(sources) == len(motions) == 8
     indices = [open_index(path, model, folder=tmp_path / "index") for path in sources]
     for path in sources:
-        hits = best_hits(indices, embed_span(path, model, 0.449, 0.451), top=5)  # one window
+        hits = best_hits(indices, embed_span(path, model, 0.0, 0.9), top=5)  # one window
         assert (hits[0].source, hits[0].start_s, hits[0].stop_s) == (path, 0.0, 0.9)
         assert hits[0].score == pytest.approx(1, abs=1e-3)
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
@@ -134,6 +136,25 @@ def test_embed_motions_ignores_heading(corpus: Corpus, model: ActionPose) -> Non
     np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+def test_a_query_is_what_is_between_its_times(
+    corpus: Corpus, model: ActionPose, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.npz"
+    result = as_result(corpus, "m00")
+    result.save(path)
+    middles_s = open_index(path, model, folder=tmp_path).spans_s.mean(axis=1)
+    start_s, stop_s = middles_s[0] + 0.05, middles_s[1] - 0.05  # no window has its middle there
+    part = select(result, start_s=start_s, stop_s=stop_s)
+    expected, spans_s = model.embed_windows(part)
+    assert len(spans_s) == 1
+    found = embed_span(path, model, start_s, stop_s)
+    np.testing.assert_allclose(found, expected[0, 0], atol=1e-6)
+    nobody = replace(result, valid=np.zeros_like(result.valid))
+    nobody.save(path)
+    with pytest.raises(UserError, match="in any frame"):
+        embed_span(path, model)
+
+
 def test_find_sources(corpus: Corpus, tmp_path: Path) -> None:
     as_result(corpus, "m00").save(tmp_path / "r.npz")
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
@@ -176,9 +197,10 @@ def test_actions_command_writes_timelines(
         (("walk",), "where to search"),
         ((" ", *places), "no label"),
         (("walk", *places, "--start", 1), "belong to a query"),
-        ((query, query, "--start", 99), "nowhere between"),
+        ((query, query, "--start", 99), "there is no frame from 99"),
+        ((query, query, "--start", 0.5, "--stop", 0.2), "--start must be less than"),
         (("walk", *places, "--top", 0), "--top"),
-        ((tmp_path / "gone.npz", query), "is not a result"),
+        ((tmp_path / "gone.npz", query), "there is no file"),
     ]:
         assert call(monkeypatch, "search", *arguments, *base) == 2
         assert message in capsys.readouterr().err

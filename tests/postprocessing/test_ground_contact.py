@@ -118,6 +118,15 @@ def test_locked_feet_do_not_slide_and_keep_leg_lengths(walk: Array) -> None:
     np.testing.assert_array_equal(locked.pose_m[0, :, 0], 0)
 
 
+def test_lock_feet_leaves_frames_without_a_pose(walk: Array) -> None:
+    result = estimate_trajectory(lifted_perfectly(walk)[0], focal_px=FOCAL_PX)
+    result.valid[0, 40:60] = False
+    result.pose_m[0, 40:60] = 0
+    locked = lock_feet(result)
+    np.testing.assert_array_equal(locked.pose_m[0, 43:57], 0)
+    assert np.isfinite(locked.pose_m).all()
+
+
 def test_lock_feet_needs_a_path(walk: Array) -> None:
     result, _ = lifted_perfectly(walk)
     for without in (result, align_to_floor(result)):

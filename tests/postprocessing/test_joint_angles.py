@@ -38,7 +38,10 @@ CASES = [
     (("left_wrist",), "left_elbow", (-1, 0, 0), 95, "left_elbow_flexion", 95),
     (LEFT_ARM, "left_shoulder", (-1, 0, 0), 120, "left_shoulder_flexion", 120),
     (LEFT_ARM, "left_shoulder", (-1, 0, 0), 120, "left_shoulder_elevation", 120),
+    (LEFT_ARM, "left_shoulder", (-1, 0, 0), 190, "left_shoulder_flexion", 190),
+    (LEFT_ARM, "left_shoulder", (-1, 0, 0), -60, "left_shoulder_flexion", -60),
     (LEFT_ARM, "left_shoulder", (0, 0, 1), 90, "left_shoulder_abduction", 90),
+    (LEFT_ARM, "left_shoulder", (0, 0, 1), 190, "left_shoulder_abduction", 190),
     (RIGHT_ARM, "right_shoulder", (0, 0, -1), 60, "right_shoulder_abduction", 60),
     (RIGHT_ARM, "right_shoulder", (0, 0, -1), 60, "right_shoulder_elevation", 60),
     (TRUNK, "pelvis", (1, 0, 0), 35, "trunk_flexion", 35),
@@ -72,6 +75,12 @@ def test_angles_do_not_depend_on_axes() -> None:
     for other in (set_up_axis(result, "y"), set_up_axis(result, "z"), camera):
         expected = joint_angles(result).degrees
         np.testing.assert_allclose(joint_angles(other).degrees, expected, atol=1e-3)
+
+
+def test_lean_is_undefined_for_a_trunk_bent_to_the_horizontal() -> None:
+    bent = turned(standing_pose(), TRUNK, "pelvis", (1, 0, 0), 85)
+    assert angle_of(result_of(bent), "trunk_flexion") == pytest.approx(85, abs=1e-3)
+    assert np.isnan(angle_of(result_of(bent), "trunk_lean_right"))
 
 
 def test_shoulder_flexion_is_undefined_for_an_arm_to_the_side() -> None:

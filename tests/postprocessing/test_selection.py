@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.results import random_result
+from helpers.results import people, random_result
 
+from actionpose.postprocessing.bone_lengths import fix_bone_lengths
 from actionpose.postprocessing.selection import select
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
@@ -61,6 +62,14 @@ def test_select_keeps_frames_before_the_zero_of_the_clock() -> None:
     np.testing.assert_array_equal(select(early, person=5).time_s, times)
     part = select(early, stop_s=0.0)
     assert part.time_s[0] == -1 and part.header["embedding_windows_s"] == [[-1, 0]]
+
+
+def test_select_keeps_the_bone_lengths_of_those_who_are_left() -> None:
+    fixed = fix_bone_lengths(people(2))
+    part = select(fixed, person=int(fixed.track_id[1]))
+    (before,), (after,) = fixed.header["processing"], part.header["processing"]
+    assert before["bone_lengths_m"][0] != before["bone_lengths_m"][1]
+    assert after == {**before, "bone_lengths_m": before["bone_lengths_m"][1:]}
 
 
 def test_select_leaves_out_people_who_are_not_in_the_span() -> None:

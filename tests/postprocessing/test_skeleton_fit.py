@@ -25,6 +25,17 @@ def test_rotations_give_back_the_joints(fixed: Result) -> None:
     assert fitted.residual_mm < 0.01
 
 
+def test_frames_without_a_pose_do_not_change_bones(fixed: Result) -> None:
+    """Interpolated between somebody who has turned around meanwhile, bones are too short."""
+    valid = np.zeros(fixed.valid.shape, bool)
+    valid[0, :6] = valid[0, -6:] = True
+    pose = fixed.pose_m.copy()
+    pose[0, -6:] *= [-1, 1, -1]
+    turned = replace(fixed, pose_m=pose, valid=valid)
+    joints = fit_skeleton(turned, 0, even=True).joints_m[valid[0]]
+    np.testing.assert_allclose(joints, positions(turned)[0, valid[0]], atol=2e-5)
+
+
 def test_rest_pose_is_a_t(fixed: Result) -> None:
     fitted = fit_skeleton(fixed, 0, even=True)
     rest = node_positions(replace(fitted, rotations=np.tile([0.0, 0, 0, 1], (1, 23, 1))))

@@ -104,19 +104,25 @@ def test_overlay_lies_on_the_video_at_its_times(tmp_path: Path) -> None:
     assert spot[0] == pytest.approx(scale * xy[2, 0], abs=30)
 
 
-def test_overlay_starts_at_the_first_frame_of_the_result(tmp_path: Path) -> None:
+def test_overlay_is_of_the_frames_of_the_result(tmp_path: Path) -> None:
     times_s = [i / 10 for i in range(8)]
     xy = np.tile([100.0, 110], (8, 1))
     clip = make_video(tmp_path / "clip.mp4", times_s, xy)
     result = result_at(xy[:3])
     result.header["first_frame"] = 4
     write_video(result, tmp_path / "out.mp4", video=clip)
-    _, pictures = read(tmp_path / "out.mp4")
-    has_figure = [
-        (np.abs(picture[:, :960].astype(int) - LEFT) < 40).all(axis=-1).sum() > 300
-        for picture in pictures
-    ]
-    assert has_figure == [False] * 4 + [True] * 3 + [False]
+    times, pictures = read(tmp_path / "out.mp4")
+    np.testing.assert_allclose(times, [0, 0.1, 0.2], atol=2e-3)
+    scale = 720 / SIZE[1]
+    for number, picture in enumerate(pictures, start=4):
+        assert (np.abs(picture[:, :960].astype(int) - LEFT) < 40).all(axis=-1).sum() > 300
+        # `make_video` draws a bar that grows with the frame's number
+        assert (picture[5, :960].mean(axis=-1) > 150).sum() == pytest.approx(
+            scale * (20 + 6 * number), abs=6
+        )
+    result.header["first_frame"] = 40
+    with pytest.raises(UserError, match="ends before the result begins, at 4 s"):
+        write_video(result, tmp_path / "out.mp4", video=clip)
 
 
 def test_overlay_on_slow_motion_and_on_a_mirrored_video(tmp_path: Path) -> None:
