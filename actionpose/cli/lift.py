@@ -117,7 +117,7 @@ def lift(
         max_people: Maximum number of people that mediapipe detects in a frame. With one person, 1
             is faster.
         persons: Number of people to lift, selected by --person-order, or all.
-        person_order: Order in which people are selected: largest (area in the image, summed over
+        person_order: Order in which people are selected: largest (size in the image, summed over
             time), first (to appear) or most-moving.
         max_gap: Longest gap in seconds that is filled by interpolation. Filled frames remain marked
             as not valid.
