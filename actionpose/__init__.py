@@ -1,4 +1,8 @@
-"""actionpose: 2D keypoints to 3D human motion, with an encoder that knows the action."""
+"""actionpose: lift 2D human keypoints to 3D motion and label the actions.
+
+The main classes are `ActionPose` (a pretrained model), `Keypoints` (2D input) and `Result` (3D
+output).
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +14,7 @@ if TYPE_CHECKING:
     from actionpose.keypoints import Keypoints
     from actionpose.result import Result
 
-switch_off_telemetry()  # before anything that sends some can be imported
+switch_off_telemetry()  # before packages with telemetry are imported
 
 __all__ = ["ActionPose", "Keypoints", "Result", "__version__"]
 
@@ -22,7 +26,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Public classes are imported at their first use: PyTorch takes a second."""
+    """Import public classes on first use, because the import of PyTorch takes a second."""
     from importlib import import_module, metadata
 
     if name == "__version__":

@@ -1,8 +1,8 @@
-"""Settings of training: frozen dataclasses, which recipes and the command line fill in.
+"""Settings of training: frozen dataclasses, set by recipes and the command line.
 
-The defaults are the paper's, or MotionBERT's where the paper follows it; a recipe is a YAML file
+The defaults are the paper's, or MotionBERT's where the paper follows it. A recipe is a YAML file
 that lists only differences (`utils.yaml_config`). The word in parentheses at the end of each
-docstring says whose the default is. `python -m actionpose.config` prints `docs/config.md`.
+docstring gives the origin of the default. `python -m actionpose.config` prints `docs/config.md`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -39,49 +39,49 @@ class ModelConfig(Settings):
     """Kind and sizes of the pose encoder."""
 
     backbone: Backbone = "dstformer"
-    """The network that lifts; another than dstformer uses the sizes that it has. (paper)"""
+    """Architecture of the lifting network; all but dstformer ignore sizes they lack. (paper)"""
     dim: AtLeastOne = 512
-    """Channels of every token. (MotionBERT)"""
+    """Number of channels of a token. (MotionBERT)"""
     depth: AtLeastOne = 5
-    """Pairs of transformer blocks. (paper)"""
+    """Number of pairs of transformer blocks. (paper)"""
     num_heads: AtLeastOne = 8
-    """Attention heads; a divisor of `dim`. (MotionBERT)"""
+    """Number of attention heads; a divisor of `dim`. (MotionBERT)"""
     mlp_ratio: Positive = 2
-    """Hidden channels of the MLPs over `dim`. (MotionBERT)"""
+    """Ratio of the hidden channels of the MLPs to `dim`. (MotionBERT)"""
     dim_rep: AtLeastOne = 512
-    """Channels of the motion representation under the 3D head. (MotionBERT)"""
+    """Channels of the motion representation before the 3D head. (MotionBERT)"""
     max_frames: AtLeastOne = 243
-    """Longest clip: rows of the temporal embedding. (paper)"""
+    """Maximum length of a clip, and of the temporal embedding. (paper)"""
     bone_features: bool = False
-    """Read the 2D vectors and lengths of bones beside the keypoints; dstformer only. (ours)"""
+    """Add the 2D vectors and lengths of bones to the input; dstformer only. (ours)"""
     heads: bool = False
-    """Fine-tune heads for feet (`h36m17_feet`) and error bars; all other weights stay. (ours)"""
+    """Train heads for feet (`h36m17_feet`) and error bars; other weights are frozen. (ours)"""
     class_token: bool = True
-    """Add the `<POSE>` token, which becomes the motion's embedding. (paper)"""
+    """Add the `<POSE>` token, which becomes the motion embedding. (paper)"""
     middle_layer: AtLeastOne = 3
-    """Pair of blocks after which the embedding is taken, from 1. (ours)"""
+    """Pair of blocks, counted from 1, after which the embedding is taken. (ours)"""
     embedding_depth: Count = 0
-    """Pairs of blocks of an embedding branch above the middle layer; 0 for none. (paper)"""
+    """Pairs of blocks of an embedding branch after the middle layer; 0 for none. (paper)"""
     embedding_dim: AtLeastOne = 512
-    """Channels of the embeddings of motions and texts. (ours)"""
+    """Dimension of the embeddings of motions and texts. (ours)"""
     directional_embedding: bool = False
-    """Embed sides and directions of motion by added layers. (ours)"""
+    """Add layers that embed body sides and directions of motion. (ours)"""
     pooling_dropout: Probability = 0.1
-    """Dropout in the poolings of both embeddings, and in BERT, while training. (ours)"""
+    """Dropout rate of the pooling layers and of BERT in training. (ours)"""
 
 
 @dataclass(frozen=True)
 class CameraConfig(Settings):
-    """Perspective cameras, which look at the middle of a person's path from any direction."""
+    """Perspective cameras that look at the middle of a person's path from any direction."""
 
     distance_m: PositiveRange = (3.0, 6.0)
-    """Range of the distance. (ours)"""
+    """Range of the distance to the person. (ours)"""
     height_m: tuple[float, float] = (1.2, 2.2)
     """Range of the height above the ground. (ours)"""
     focal_px: PositiveRange = (1145.0, 1145.0)
-    """Range of the focal length in images of 1000 pixels; Human3.6M's is 1145. (ours)"""
+    """Range of the focal length for images of 1000 pixels; 1145 in Human3.6M. (ours)"""
     tilt: Probability = 0.0
-    """Probability that the camera looks 20 degrees up to 30 down, whatever its height. (ours)"""
+    """Probability of a camera pitched from 20 degrees up to 30 degrees down. (ours)"""
     rotation: Probability = 0.0
     """Probability of a camera in any direction, with any roll. (ours)"""
 
@@ -94,15 +94,15 @@ class CameraConfig(Settings):
 
 @dataclass(frozen=True)
 class NoiseConfig(Settings):
-    """What detectors make of a person: MotionBERT's noise, which all clips have, and more."""
+    """Errors of 2D detectors: MotionBERT's noise, applied to all clips, and augmentations."""
 
     person_size: Positive | None = None
-    """Half the box of a person, in half image widths, for whom MotionBERT's errors have their size;
-    they grow with the person. Left out, they have it whatever the person's size. (MotionBERT)"""
+    """Half box, in half image widths, of a person with noise of MotionBERT's magnitude. The noise
+    scales with the person; by default it does not. (MotionBERT)"""
     coco_joint_convention: Probability = 0.0
-    """Probability that spine, thorax, nose and head are placed as from COCO keypoints. (ours)"""
+    """Probability that spine, thorax, nose and head are derived as from COCO keypoints. (ours)"""
     random_joint_convention: Probability = 0.0
-    """Probability that all joints are placed as by a random detector, MediaPipe in half. (ours)"""
+    """Probability that joints are offset as by a random detector, half of them MediaPipe. (ours)"""
     limb_occlusion: Probability = 0.0
     """Probability that a limb or the head is hidden for part of a clip. (ours)"""
     truncation: Probability = 0.0
@@ -113,24 +113,24 @@ class NoiseConfig(Settings):
 
 @dataclass(frozen=True)
 class SamplingConfig(Settings):
-    """How clips are made from corpora, in pretraining and in fine-tuning."""
+    """Sampling of clips from corpora, in pretraining and in fine-tuning."""
 
     corpora: dict[str, AtLeastZero] = field(default_factory=dict)
-    """Folders of corpora, with the relative frequencies of their clips. (ours)"""
+    """Folders of corpora with their sampling weights. (ours)"""
     frames: AtLeastOne = 243
-    """Frames of a clip. (paper)"""
+    """Number of frames of a clip. (paper)"""
     temporal_stride: AtLeastOne = 1
-    """Frames of the corpora from one frame of a clip to the next. (paper)"""
+    """Stride in corpus frames between consecutive frames of a clip. (paper)"""
     normalization: Literal["image", "box"] = "image"
-    """The model's unit: half an image's width, or half a person's box. (MotionBERT)"""
+    """Unit of the input: half the width of the image, or half the person's box. (MotionBERT)"""
     mirror: Probability = 0.5
-    """Probability that a clip is mirrored, with left and right in its text. (MotionBERT)"""
+    """Probability that a clip is mirrored, with left and right swapped in its text. (MotionBERT)"""
     bone_length_jitter: AtLeastZero = 0.0
-    """Standard deviation of the logarithm of bone lengths; directions stay. (ours)"""
+    """Standard deviation of the log of a random scale of bone lengths. (ours)"""
     straighten_knees: Probability = 0.0
-    """Probability that legs are shortened until people stand on straight knees. (ours)"""
+    """Probability that legs are shortened so that standing people have straight knees. (ours)"""
     random_mask: tuple[Probability, Probability] = (0.0, 0.0)
-    """Probability that a joint of a frame is hidden, and that a whole frame is. (paper)"""
+    """Probabilities that a joint is masked in a frame, and that a whole frame is masked. (paper)"""
     camera: CameraConfig = CameraConfig()
     noise: NoiseConfig = NoiseConfig()
 
@@ -153,9 +153,9 @@ class FinetuneDataConfig(SamplingConfig):
     """
 
     paired: Path | None = None
-    """Folder of Human3.6M or MPI-INF-3DHP, prepared, in place of corpora. (ours)"""
+    """Folder of prepared Human3.6M or MPI-INF-3DHP data, used instead of corpora. (ours)"""
     stride: AtLeastOne = 81
-    """Frames from one window to the next; an epoch has as many clips as windows. (MotionBERT)"""
+    """Stride in frames between windows; an epoch has one clip per window. (MotionBERT)"""
 
     def without_augmentation(self) -> Self:
         plain = super().without_augmentation()
@@ -168,21 +168,21 @@ class PretrainDataConfig(SamplingConfig):
 
     random_mask: tuple[Probability, Probability] = (0.05, 0.15)
     window_mask: tuple[int, int] = (30, 80)
-    """Shortest and longest window of time that is hidden; half of a short clip at most. (paper)"""
+    """Minimum and maximum length of a masked time window, at most half of a short clip. (paper)"""
     masks: dict[Literal["random", "part", "window"], Probability] = field(
         default_factory=lambda: {"random": 0.5, "part": 0.25, "window": 0.25}
     )
-    """Fraction of clips with each kind of mask; the rest has none. (paper)"""
+    """Fraction of clips with each kind of mask; the remaining clips have none. (paper)"""
     view: Literal["front_side", "heading", "perspective"] = "front_side"
-    """Orthographic: two directions of the world, or of the first pose; or cameras. (paper)"""
+    """Orthographic front and side views of the world or of the first pose, or cameras. (paper)"""
     label_kinds: tuple[Literal["action", "transition", "sequence"], ...] = ("action", "transition")
-    """Kinds of labels that are used; of a sequence without these, its own. (paper)"""
+    """Kinds of labels to use; a motion without any of them has its sequence label. (paper)"""
     label_sampling: Literal["uniform", "square_root", "balanced"] = "uniform"
-    """Spans are drawn uniformly, or by the inverse (root) of their label's count. (paper)"""
+    """Sampling of spans: uniform, or by the inverse (root of the) count of their label. (paper)"""
     temporal_crop: Probability = 0.0
-    """Probability of a clip of a third of `frames` or more; padding fills the rest. (ours)"""
+    """Probability that a clip is cropped to a third of `frames` or more, and padded. (ours)"""
     shuffle_texts: bool = False
-    """Give every span the text of another one, as a control. (paper)"""
+    """Give every span the text of another span, as a control. (paper)"""
 
     def __post_init__(self) -> None:
         if sum(self.masks.values()) > 1 + 1e-9:
@@ -199,15 +199,15 @@ class PretrainDataConfig(SamplingConfig):
 
 @dataclass(frozen=True)
 class TextConfig(Settings):
-    """The text side of pretraining: the first three layers of a BERT, and a pooling (Figure 6b)."""
+    """Text encoder: the first three layers of BERT and a pooling layer (Figure 6b)."""
 
     source: str = "google-bert/bert-base-uncased"
-    """A BERT: folder, Hugging Face Hub id, or package:NAME/FOLDER in a Python package. A text
-    encoder that `init` has is used as it is, with its pooling. (paper)"""
+    """BERT model: folder, Hugging Face Hub id, or package:NAME/FOLDER in a Python package. If
+    `init` has a text encoder, that one is used with its pooling. (paper)"""
     pooling: Literal["cls", "mean"] = "cls"
-    """What stands for a text: its `<CLS>` token, or the mean of all tokens. (paper)"""
+    """Features of a text: its `<CLS>` token, or the mean of all tokens. (paper)"""
     frozen: bool = False
-    """Train only the pooling, not BERT. (paper)"""
+    """Freeze BERT and train only the pooling layers. (paper)"""
 
 
 @dataclass(frozen=True)
@@ -215,13 +215,13 @@ class AlignmentConfig(Settings):
     """The alignment of motions and texts in pretraining (Equations 1 and 2)."""
 
     negatives: AtLeastOne | Literal["batch", "ranks"] = 16
-    """K texts drawn for each motion; or those of the clips of its part, or of all ranks. (paper)"""
+    """Number K of texts drawn per motion, or those of the batch, or of all ranks. (paper)"""
     temperature: Positive = 0.1
-    """Divides cosines before the softmax: tau of Equation 1. (paper)"""
+    """Temperature of the softmax over cosines, tau of Equation 1. (paper)"""
     focal_gamma: AtLeastZero = 2.0
     """Exponent of the focal loss. (ours)"""
     target_temperature: Positive | None = None
-    """Soft targets: the softmax of which texts are true over this; left out, one-hot. (paper)"""
+    """Temperature of soft targets over all matching texts; by default one-hot targets. (paper)"""
 
 
 @dataclass(frozen=True)
@@ -229,35 +229,35 @@ class TrainingConfig(Settings):
     """The training loop: length, optimizer, schedule, machine, checkpoints."""
 
     epochs: Positive = 60
-    """Passes over the windows of fine-tuning, or the spans of pretraining. (paper)"""
+    """Epochs over the windows (fine-tuning) or spans (pretraining). (paper)"""
     batch_size: AtLeastOne = 32
-    """Clips of a step, over all processes and accumulated parts. (paper)"""
+    """Clips per step, over all processes and accumulation steps. (paper)"""
     gradient_accumulation_steps: AtLeastOne = 1
-    """Parts that a process divides its clips of a step into. (ours)"""
+    """Parts into which a process divides its clips of a step. (ours)"""
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """Muon takes the matrices of the encoder's blocks, AdamW the rest. (paper)"""
+    """Optimizer; muon updates the matrices of the encoder's blocks, AdamW the rest. (paper)"""
     learning_rate: AtLeastZero = 2e-4
     """Peak learning rate of AdamW; Muon's is 20 times as high. (paper)"""
     weight_decay: AtLeastZero = 0.01
     """Decoupled weight decay. (MotionBERT)"""
     schedule: Literal["exponential", "cosine"] = "exponential"
-    """Learning rate after the warm-up: times 0.99 per epoch, or a cosine to zero. (MotionBERT)"""
+    """Decay of the learning rate: by 0.99 per epoch, or as a cosine to zero. (MotionBERT)"""
     warmup_steps: Count = 0
-    """Steps in which the learning rate rises linearly. (MotionBERT)"""
+    """Steps of linear warm-up of the learning rate. (MotionBERT)"""
     max_grad_norm: Positive = 1.0
-    """Longer gradients are scaled down to this norm. (ours)"""
+    """Maximum norm for gradient clipping. (ours)"""
     precision: Literal["float32", "bf16"] = "float32"
-    """Precision of matrix products. (ours)"""
+    """Precision of matrix multiplications. (ours)"""
     device: Literal["auto", "cpu", "cpu_fused", "cuda"] = "auto"
-    """cpu_fused computes the encoder's blocks with C++ kernels; it needs g++ or clang++. (ours)"""
+    """Device; cpu_fused runs the blocks in C++ kernels and needs g++ or clang++. (ours)"""
     workers: Count = 0
-    """Processes that make batches, besides the training process. (ours)"""
+    """Number of worker processes that load batches. (ours)"""
     seed: Count = 0
     """Seed of weights, clips and dropout. (ours)"""
     save_every: AtLeastOne = 1000
     """Steps between two checkpoints. (ours)"""
     max_minutes: AtLeastZero | None = None
-    """Save and stop after this time; the same command continues. (ours)"""
+    """Time limit after which training saves and stops; the same command resumes. (ours)"""
 
 
 @dataclass(frozen=True)
@@ -271,12 +271,12 @@ class PretrainTrainingConfig(TrainingConfig):
 
 @dataclass(frozen=True)
 class RunConfig(Settings):
-    """What pretraining and fine-tuning have in common."""
+    """Settings shared by pretraining and fine-tuning."""
 
     init: Path | None = None
     """Weights to start from: a checkpoint, or an official MotionBERT file. (paper)"""
     init_ignore: tuple[str, ...] = ()
-    """Prefixes of names of weights that need not fit; all others must. (ours)"""
+    """Prefixes of weight names that may differ from the model; all others must match. (ours)"""
     model: ModelConfig = ModelConfig()
 
 
@@ -287,21 +287,21 @@ class FinetuneConfig(RunConfig):
     loss_weights: dict[Literal["position", "velocity", "scale"], AtLeastZero] = field(
         default_factory=lambda: {"position": 1.0, "velocity": 20.0, "scale": 0.0}
     )
-    """Weights of the losses; one that is left out has 0. (MotionBERT)"""
+    """Weights of the losses; omitted losses have weight 0. (MotionBERT)"""
     data: FinetuneDataConfig = FinetuneDataConfig()
     training: TrainingConfig = TrainingConfig()
 
 
 @dataclass(frozen=True)
 class PretrainConfig(RunConfig):
-    """Pretraining: 3D from masked and noisy 2D, and the text of the action (Equation 5)."""
+    """Pretraining: 3D from masked and noisy 2D, and alignment with text (Equation 5)."""
 
     loss_weights: dict[Literal["position", "velocity", "scale", "alignment"], AtLeastZero] = field(
         default_factory=lambda: dict(position=1.0, velocity=20.0, scale=0.0, alignment=1.0)
     )
-    """Weights of the losses; one that is left out has 0. Without alignment there is no text. With
-    alignment alone, an embedding of its own (`model.embedding_depth`) is trained, and lifting stays
-    as it is in `init`. (MotionBERT)"""
+    """Weights of the losses; omitted losses have weight 0. Without alignment, no text is used. With
+    alignment only, a separate embedding branch (`model.embedding_depth`) is trained and the lifting
+    network of `init` is frozen. (MotionBERT)"""
     text: TextConfig = TextConfig()
     data: PretrainDataConfig = PretrainDataConfig()
     alignment: AlignmentConfig = AlignmentConfig()
@@ -320,8 +320,8 @@ _INTRODUCTION = """\
 
 <!-- written by python -m actionpose.config; change actionpose/config.py instead -->
 
-Of `actionpose pretrain` and `actionpose finetune`. A recipe is a YAML file that lists the settings
-that differ from the defaults; groups are nested:
+Settings of `actionpose pretrain` and `actionpose finetune`. A recipe is a YAML file that lists the
+settings that differ from the defaults; groups are nested:
 
 ```yaml
 data:
@@ -329,11 +329,12 @@ data:
   camera: {focal_px: [700, 1200]}
 ```
 
-On the command line a setting is an option, such as `--data.camera.focal-px 700 1200`, which
-overrides the recipe. The entries of a dictionary are options of their own, as
-`--loss-weights.velocity 2`; only `--data.corpora FOLDER WEIGHT ...` replaces all of the recipe's. A
-setting that is true or false is a flag, `--model.class-token` or `--model.no-class-token`. An
-unknown key is an error. The last column says whose the default is.
+On the command line, each setting is an option, such as `--data.camera.focal-px 700 1200`, which
+overrides the recipe. Each key of a dictionary is a separate option, such as
+`--loss-weights.velocity 2`; only `--data.corpora FOLDER WEIGHT ...` replaces the whole dictionary
+of the recipe. Boolean settings are flags, such as `--model.class-token` and
+`--model.no-class-token`. An unknown key is an error. The last column gives the origin of the
+default value.
 """
 
 
@@ -353,7 +354,7 @@ def document() -> str:
         setting, used = list(stages.values())[-1], "both" if len(stages) > 1 else next(iter(stages))
         row = (f"`{key}`", setting.type, default, setting.meaning, used, setting.origin)
         groups.setdefault(group, []).append(f"| {' | '.join(row)} |")
-    head = "| setting | type | default | meaning | stage | whose |\n|---|---|---|---|---|---|"
+    head = "| setting | type | default | meaning | stage | origin |\n|---|---|---|---|---|---|"
     order = ("", "model", "text", "data", "data.camera", "data.noise", "alignment", "training")
     assert set(order) == set(groups)
     tables = ("\n".join([f"## {of or 'Losses and weights'}\n", head, *groups[of]]) for of in order)

@@ -1,8 +1,8 @@
-"""The result of lifting: 3D poses, the 2D keypoints they came from, and a header of facts.
+"""The result of lifting: 3D poses, the 2D keypoints of the input, and a header with metadata.
 
 The package `export` registers the writers of all formats.
 
-Letters in shapes: P persons, T frames, J joints, W windows, E embedding.
+Letters in shapes: P persons, T frames, J joints, W windows, E embedding dimension.
 """
 
 import json
@@ -36,7 +36,7 @@ FORMAT_VERSION = 1  # raised when code that reads the old format would misread t
 
 
 class RootOrigin(StrEnum):
-    """Where the origin of `root_m` is. The pelvis is at the origin of `pose_m` in every frame."""
+    """Origin of `root_m`. The pelvis is at the origin of `pose_m` in every frame."""
 
     PELVIS = "pelvis"
     CAMERA = "camera"
@@ -45,7 +45,7 @@ class RootOrigin(StrEnum):
 
     @property
     def words(self) -> str:
-        """For people to read."""
+        """Description as text."""
         path = {
             "pelvis": "",
             "camera": "; root_m is its place, the camera at the origin",
@@ -56,9 +56,9 @@ class RootOrigin(StrEnum):
 
 
 class Header(TypedDict, total=False):
-    """What the numbers of a result mean and where they come from: plain JSON in files.
+    """Metadata of a result, stored as JSON in files.
 
-    Actions have the keys of `_Action`, steps those of `_Step`. More keys are allowed.
+    Actions have the keys of `_Action`, processing steps those of `_Step`. Further keys are allowed.
     """
 
     format_version: int
@@ -66,9 +66,9 @@ class Header(TypedDict, total=False):
     axes: Required[Axes]
     root: Required[RootOrigin]
     skeleton: Required[str]  # a key of `SKELETONS`
-    joint_convention: str  # a key of `geometry.joint_conventions.OFFSETS`, if it is known
+    joint_convention: str  # a key of `geometry.joint_conventions.OFFSETS`, if known
     scale_source: Required[str]  # "given_height", "average_adult", or another source
-    stature_m: float  # that of `scale_source`
+    stature_m: float  # body height of `scale_source`
     fps: float
     rate_source: str
     first_frame: int
@@ -79,14 +79,14 @@ class Header(TypedDict, total=False):
     input_skeleton: str
     notes: list[str]
     complete: bool
-    max_gap_s: float  # absences up to so long have a pose, filled in from both sides
+    max_gap_s: float  # longest gap that was filled by interpolation
     checkpoint: dict[str, str]  # name, sha256
-    engine: str  # one of `inference.engines.ENGINES`: what computed the poses
+    engine: str  # inference engine, one of `inference.engines.ENGINES`
     quality: str  # a key of `inference.windows.QUALITIES`
     versions: dict[str, str]
     uncertainty: dict[str, Any]  # of `uncertainty_mm`: coverage, factor_to_95, calibrated_on
     actions: list[dict[str, Any]]
-    embedding_windows_s: list[list[float]]  # begin and end, (W, 2), on the clock of time_s
+    embedding_windows_s: list[list[float]]  # (W, 2) start and stop, on the clock of time_s
     processing: list[dict[str, Any]]
     foot_contacts: list[dict[str, Any]]
 
@@ -96,7 +96,7 @@ class _Action(TypedDict):
     stop_s: float
     label: str
     score: float
-    person: NotRequired[int]  # counts along P; absent where it is everybody's
+    person: NotRequired[int]  # index along P; missing if the action applies to everybody
 
 
 class _Step(TypedDict):
@@ -134,24 +134,25 @@ class Result:
     """3D motion of one or several persons.
 
     Args:
-        pose_m: (P, T, J, 3) meters, in the axes of `header["axes"]`, the pelvis at the origin.
-        keypoints_px: (P, T, J, 3) x, y in pixels and the confidence of the 2D input, in the order
-            of the joints of `pose_m`. Confidence 0: the joint was not detected.
-        valid: (P, T), False where the person is not visible; the numbers then mean nothing, except
-            in short absences that were filled (`present`).
-        track_id: (P,) the tracker's number of each person.
-        time_s: (T,) seconds, not decreasing.
-        header: facts, see `Header`.
-        root_m: (P, T, 3) meters, the position of the pelvis, if it is known; `header["root"]` says
-            what it is relative to.
-        embeddings: (P, W, E) unit vectors of the motion, one per window.
-        uncertainty_mm: (P, T, J) the radius around each joint in which the true one lies in 68 % of
-            cases, relative to the pelvis and for a person of the stature given; 0 at the pelvis,
-            NaN where there is no pose. Times `header["uncertainty"]["factor_to_95"]` it is that of
-            95 %. Steps of postprocessing leave it as it is.
+        pose_m: (P, T, J, 3) Poses in meters, in the axes `header["axes"]`, with the pelvis at the
+            origin.
+        keypoints_px: (P, T, J, 3) x and y in pixels and confidence of the 2D input, for the joints
+            of `pose_m`. The confidence is 0 for joints that were not detected.
+        valid: (P, T) True where the person is visible. Other frames have no meaningful values,
+            except for filled gaps (`present`).
+        track_id: (P,) Identity of each person.
+        time_s: (T,) Times of the frames in seconds, not decreasing.
+        header: Metadata, see `Header`.
+        root_m: (P, T, 3) Positions of the pelvis in meters, if known, relative to the origin
+            `header["root"]`.
+        embeddings: (P, W, E) Unit vectors of the motion, one per window.
+        uncertainty_mm: (P, T, J) Radius around each joint that contains the true position in 68 %
+            of cases, relative to the pelvis and for a person of the given height; 0 for the pelvis,
+            NaN in frames without a pose. Multiplied by `header["uncertainty"]["factor_to_95"]`, it
+            is the radius for 95 %. Post-processing does not change it.
 
     Raises:
-        UserError: shapes that do not fit each other, or a header that lacks or contradicts a fact.
+        UserError: If shapes do not match, or the header is incomplete or inconsistent.
     """
 
     pose_m: NDArray[np.float32]
@@ -199,7 +200,7 @@ class Result:
         return "\n  ".join(lines)
 
     def _repr_html_(self) -> str:
-        """For notebooks: the facts, and the 3D viewer if somebody is visible."""
+        """Representation in notebooks: the metadata, and the 3D viewer if a person is visible."""
         text = f"<pre>{escape(repr(self))}</pre>"
         if not self.valid.any():
             return text
@@ -213,9 +214,9 @@ class Result:
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """(P, T) where there is a pose: the person is visible, or lifting filled a short absence.
+        """(P, T) True in frames with a pose: the person is visible, or the gap was filled.
 
-        Those last up to `header["max_gap_s"]` from the frame before to the frame after.
+        Filled gaps last up to `header["max_gap_s"]` between the frames before and after them.
         """
         present, longest_s = self.valid.copy(), self.header.get("max_gap_s", 0)
         for person, valid in enumerate(self.valid):
@@ -228,7 +229,7 @@ class Result:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Units, axes, root and scale source of the header in words, for people to read."""
+        """Description of units, axes, root and scale source of the header as text."""
         header = self.header
         source = header["scale_source"]
         scale = {"average_adult": "average adult", "given_height": "height given"}.get(
@@ -243,20 +244,24 @@ class Result:
         }
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> list[Path]:
-        """Write a file of the format that the suffix names, replacing one that is there.
+        """Write the result to a file in the format of the suffix, replacing an existing file.
 
-        `.npz` has everything and is what `load` reads; `.json` the same as text, to 0.1 mm; `.csv`
-        one row per person, frame and joint; `.png` a picture; `.html` a 3D viewer; `.mp4` a video;
-        `.bvh`, `.trc`, `.c3d` and `.glb` for other tools, see docs/outputs.md.
+        `.npz` contains all data and is read by `load`; `.json` contains the same as text, rounded
+        to 0.1 mm; `.csv` has one row per person, frame and joint; `.png` is a picture, `.html` a 3D
+        viewer, `.mp4` a video; `.bvh`, `.trc`, `.c3d` and `.glb` are for other programs, see
+        docs/outputs.md.
 
         Args:
-            options: of the writer: `raw` for `.bvh` and `.glb`, `video` for `.mp4` and `.html`.
+            path: File to write.
+            options: Options of the writer: `raw` for `.bvh` and `.glb`, `video` for `.mp4` and
+                `.html`.
 
         Returns:
-            The files: of several persons, `.bvh` and `.trc` have one each.
+            The written files; `.bvh` and `.trc` have one file per person.
 
         Raises:
-            UserError: unknown suffix, the file cannot be written, or a package is missing.
+            UserError: If the suffix is unknown, the file cannot be written, or a package is
+                missing.
         """
         suffix = Path(path).suffix.lower()
         if suffix not in WRITERS:
@@ -268,10 +273,11 @@ class Result:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a `.npz` file that `save` wrote. Nothing in it is unpickled.
+        """Read a `.npz` file written by `save`, without unpickling.
 
         Raises:
-            UserError: no such file, not a result, damaged, or of another format version.
+            UserError: If the file does not exist, is not a result, is damaged, or has another
+                format version.
         """
         if not os.path.exists(path):
             raise UserError(f"there is no file {path}")
@@ -294,20 +300,21 @@ class Result:
             raise UserError(f"{path}: {error}") from None
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """The tidy table of `.csv` files, unrounded: one row per person, frame and joint.
+        """Convert the result to a data frame with one row per person, frame and joint.
 
-        Meters are NaN in frames without a pose and of joints that the 2D input hardly ever shows;
-        pixels where the joint was not `seen`, confidence where the person is not visible.
+        The columns are those of `.csv` files, without rounding. Meters are NaN in frames without a
+        pose and for joints that are hardly ever visible, pixels where the joint was not `seen`, and
+        the confidence where the person is not visible.
 
         Raises:
-            UserError: pandas is not installed.
+            UserError: If pandas is not installed.
         """
         table: pandas.DataFrame = resolve_name("actionpose.export.tabular:dataframe")(self)
         return table
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a result, and not keypoints, which may be in an npz as well."""
+    """Whether a file is a result; an npz file may also contain keypoints."""
     if path.suffix.lower() != ".npz":
         return False
     try:
@@ -318,7 +325,7 @@ def is_result(path: Path) -> bool:
 
 
 def _checked_header(header: Any) -> Header:
-    """The header with the format version and typed facts, which can be written and read."""
+    """The header with the format version and typed values, which can be written and read."""
     if not isinstance(header, dict):
         raise UserError(f"the header must be a dict, not {type(header).__name__}")
     header = {"format_version": FORMAT_VERSION, **current_header(header)}

@@ -1,7 +1,7 @@
-"""Joint sets: their names, their tree, which joint mirrors which, and the way to Human3.6M's set.
+"""Joint layouts: names, kinematic trees, mirroring, and conversion to the joints of Human3.6M.
 
-Whatever needs to know which index is which joint asks here, by name. No other file of the package
-has a list of joint indices. Left and right are the person's own.
+All code looks up joint indices by name in this module; no other module of the package contains
+lists of joint indices. Left and right are those of the person.
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,23 @@ Points = TypeVar("Points", NDArray[np.floating], "torch.Tensor")
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A named, ordered joint set. The order of `joints` is the order along the J axis."""
+    """A joint layout: names, order and parents of joints.
+
+    Attributes:
+        name: Name of the layout, such as "h36m17".
+        joints: Names of the joints, in their order along the J axis.
+        parents: Name of the parent of each joint, or None for a root.
+    """
 
     name: str
     joints: tuple[str, ...]
-    parents: tuple[str | None, ...]  # of each joint, by name; None at a root
+    parents: tuple[str | None, ...]
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def indices(self, *joints: str) -> list[int]:
+        """The indices of joints along the J axis."""
         return [self.joints.index(joint) for joint in joints]
 
     @cached_property
@@ -49,14 +56,14 @@ class Skeleton:
 
 
 def mirror_name(name: str) -> str:
-    """`right_knee` for `left_knee` and the reverse; other names stay."""
+    """`right_knee` for `left_knee` and vice versa; other names are unchanged."""
     side, _, part = name.partition("_")
     other = {"left": "right", "right": "left"}.get(side)
     return f"{other}_{part}" if other else name
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """The words of a text; `*_hip` is left_hip and right_hip."""
+    """The words of a text, in which `*_hip` stands for left_hip and right_hip."""
     sides = ("left", "right")
     return tuple(
         name
@@ -66,7 +73,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _skeleton(name: str, joints: str, *chains: str) -> Skeleton:
-    """A joint set from the order of its joints, and chains of a joint and those below it."""
+    """A layout from the order of its joints and chains of joints, each the parent of the next."""
     order = _names(joints)
     parents: dict[str, str] = {}
     for chain in chains:
@@ -161,18 +168,18 @@ BODY_PARTS: dict[str, tuple[str, ...]] = {
 
 
 def skeleton_of(num_joints: int) -> Skeleton:
-    """H36M17_FEET for its 21 joints, else H36M17."""
+    """H36M17_FEET for 21 joints, else H36M17."""
     return H36M17_FEET if num_joints == len(H36M17_FEET) else H36M17
 
 
-# How H36M17's joints follow from another set: the source joints whose mean each one is. A joint
-# of the same name is taken as it is. Halpe-26 and COCO-17 as MotionBERT maps them.
+# Source joints whose mean is the joint of H36M17. Joints that are not listed have the same name in
+# the source. Halpe-26 and COCO-17 are mapped as in MotionBERT.
 #
-# The feet: detectors give the back of the heel and the tips of the big and the small toe (OpenPose,
-# Halpe, COCO-WholeBody), or the heel and the tip of the foot (MediaPipe's foot_index). The toe is
-# the middle of the tips; the toe base lies 3/4 of the way from the heel to it (2/3 with MediaPipe,
-# whose tip is farther): the ball of the foot is at 0.65 (small toe) to 0.73 (big toe) of its
-# length. A name that comes twice counts twice.
+# Feet: detectors give the back of the heel and the tips of the big and small toe (OpenPose, Halpe,
+# COCO-WholeBody), or the heel and the tip of the foot (MediaPipe's foot_index). The toe is the
+# midpoint of the tips. The toe base is at 3/4 of the way from the heel to the toe (2/3 for
+# MediaPipe, whose tip is farther): the ball of the foot is at 0.65 (small toe) to 0.73 (big toe) of
+# its length. A name that is repeated has a multiple weight.
 _FROM_LIMBS = {
     "pelvis": "*_hip",
     "spine": "*_hip *_shoulder",
@@ -201,19 +208,19 @@ _DERIVED: dict[str, dict[str, str]] = {
 
 
 def _parts(source: Skeleton, target: Skeleton) -> dict[str, tuple[str, ...]]:
-    """For each target joint, the names of the joints whose mean it is."""
+    """For each target joint, the names of the source joints to average."""
     derived = _DERIVED.get(source.name, {}) if target in (H36M17, H36M17_FEET) else {}
     return {joint: _names(derived.get(joint, joint)) for joint in target.joints}
 
 
 def gives(source: Skeleton, target: Skeleton) -> bool:
-    """Whether `convert` finds every joint of the target in the source."""
+    """Whether `convert` can compute every joint of the target from the source."""
     return set().union(*_parts(source, target).values()) <= set(source.joints)
 
 
 @cache
 def _sources(source: Skeleton, target: Skeleton) -> list[list[int]]:
-    """For each target joint, the source joints whose mean it is."""
+    """For each target joint, the indices of the source joints to average."""
     named = _parts(source, target)
     missing = [joint for joint, parts in named.items() if not set(parts) <= set(source.joints)]
     if missing:
@@ -227,18 +234,21 @@ def _sources(source: Skeleton, target: Skeleton) -> list[list[int]]:
 def convert(
     points: Points, source: Skeleton, target: Skeleton = H36M17, *, confidence: bool = True
 ) -> Points:
-    """Reorder and average joints of one set into those of another.
+    """Convert joints from one layout to another by reordering and averaging.
 
     Args:
-        points: (..., J_source, C) tensor or array. 2D keypoints are x, y, confidence (C = 3).
-        confidence: whether the last channel is a confidence; a derived joint then has the least
-            confidence of its parts. Say False for coordinates alone (a 3D pose, or x and y).
+        points: (..., J_source, C) Array or tensor. 2D keypoints are x, y, confidence (C = 3).
+        source: Joint layout of `points`.
+        target: Joint layout of the returned points.
+        confidence: Whether the last channel is a confidence. A derived joint then has the lowest
+            confidence of the averaged joints. Use False for coordinates only (3D, or x and y).
 
     Returns:
-        (..., J_target, C), of the type that came in.
+        (..., J_target, C) Points of the same type as the input.
 
     Raises:
-        UserError: a joint of the target follows from nothing in the source, or J is another.
+        UserError: If the source has no joints for a joint of the target, or the number of joints
+            is wrong.
     """
     if points.shape[-2] != len(source):
         raise UserError(

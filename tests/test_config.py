@@ -48,7 +48,7 @@ def test_document_is_that_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("cls", [PretrainConfig, FinetuneConfig])
-def test_every_setting_says_whose_its_default_is(cls: type[Settings]) -> None:
+def test_every_setting_names_the_origin_of_its_default(cls: type[Settings]) -> None:
     for setting in settings_of(cls):
         assert setting.origin in ("paper", "MotionBERT", "ours"), setting.name
         assert setting.meaning.endswith("."), setting.name

@@ -1,11 +1,11 @@
-"""What a person does when: from embeddings of windows and of labels to a timeline.
+"""Action timelines from embeddings of windows and labels.
 
-A motion is embedded in overlapping windows. At each time step a label's score is the mean cosine of
-its embedding with those of the windows around, the near ones counting more. The timeline is the
-path through these scores that gains most when each change of label costs something, and "other"
-wins where no label reaches a threshold.
+A motion is embedded in overlapping windows. At each time step, the score of a label is the mean
+cosine similarity of its embedding with those of the surrounding windows, weighted by their
+distance. The timeline is the sequence of labels with the greatest sum of scores, with a penalty for
+each change of label. Time steps at which no label reaches a threshold are "other".
 
-Letters in shapes: W windows, E embedding, S time steps, L labels.
+Letters in shapes: W windows, E embedding dimension, S time steps, L labels.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,12 +51,18 @@ DEFAULT_LABELS = (
 
 @dataclass(frozen=True)
 class Action:
-    """A span of a timeline.
+    """A segment of a timeline.
 
-    `score` is the mean cosine of motion and label; for "other" and "unknown" that of the best
-    label, which did not reach the threshold. `top` has the best labels and their scores, the best
-    first. `confidence` is the calibrated probability that the label is right; None for "other" and
-    "unknown", of a lone label, and where the checkpoint is not calibrated.
+    Attributes:
+        start_s: Start time in seconds.
+        stop_s: Stop time in seconds.
+        label: Action label, "other" or "unknown".
+        score: Mean cosine similarity of motion and label. For "other" and "unknown", that of the
+            best label, which did not reach the threshold.
+        person: Index of the person.
+        top: The best labels with their scores, in descending order.
+        confidence: Calibrated probability that the label is correct. None for "other" and
+            "unknown", for a single label, and if the checkpoint is not calibrated.
     """
 
     start_s: float
@@ -69,13 +75,13 @@ class Action:
 
     @property
     def margin(self) -> float | None:
-        """By how much the score exceeds that of the next label; None where no label was found."""
+        """Difference between the score and that of the second-best label; None without a label."""
         others = [score for label, score in self.top if label != self.label]
         named = len(others) < len(self.top)
         return round(self.score - others[0], 4) if named and others else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as headers of results hold them."""
+        """The segment as plain values, as stored in the header of a result."""
         top = [list(pair) for pair in self.top]
         return {**asdict(self), "top": top, "margin": self.margin}
 
@@ -99,10 +105,10 @@ def confidence_of(score: Array, margin: Array, weights: Sequence[float]) -> Arra
 
 
 def clean_labels(labels: Iterable[str]) -> list[str]:
-    """Labels as a timeline takes them: trimmed, each once, without "other", which is always there.
+    """Strip labels, and remove duplicates and "other", which is always a candidate.
 
     Raises:
-        UserError: no label is left, or one is a text and not a label.
+        UserError: If no label is left, or a label is too long.
     """
     if isinstance(labels, str):
         raise UserError('labels are a list of texts, such as ["walk", "sit down"], not one text')

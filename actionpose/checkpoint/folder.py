@@ -154,10 +154,10 @@ def save_labels(folder: Path, labels: list[str], embeddings: Tensor) -> None:
 
 
 def load_labels(folder: Path) -> tuple[list[str], Tensor] | None:
-    """The known labels of a checkpoint and their unit vectors (L, E) float32; None if it has none.
+    """The labels of a checkpoint and their embeddings (L, E), float32 unit vectors, or None.
 
     Raises:
-        UserError: the table is damaged.
+        UserError: If the table is damaged.
     """
     path = Path(folder) / LABELS
     if not path.is_file():

@@ -69,14 +69,15 @@ def motionbert_weights(source: Path | str | Mapping[str, Any]) -> dict[str, Tens
 
 
 def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 8) -> PoseEncoder:
-    """Build exactly MotionBERT's DSTformer from its official weights, in eval mode.
+    """Build MotionBERT's DSTformer from its official weights, in eval mode.
 
     Args:
-        source: as for `motionbert_weights`; sizes follow from the shapes.
-        num_heads: does not follow from the shapes; 8 in all official files.
+        source: Official file, see `motionbert_weights`. The sizes are determined by the shapes.
+        num_heads: Number of attention heads, which the shapes do not determine; 8 in all official
+            files.
 
     Raises:
-        UserError: as `motionbert_weights`, or weights that do not fit together.
+        UserError: See `motionbert_weights`; or if the weights do not match.
     """
     weights = motionbert_weights(source)
     encoder = PoseEncoder(**motionbert_sizes(weights, num_heads))
@@ -104,19 +105,19 @@ def load_peer(
     frames: int | None = None,
     ema: bool = False,
 ) -> Backbone:
-    """Build another author's network from its official weights, in eval mode.
+    """Build a network of other authors from its official weights, in eval mode.
 
     Args:
-        name: a key of `models.peers.PEERS`, which has units, frame step and license.
-        path: the file; sizes follow from the shapes in it.
-        num_heads: where it differs from the official one.
-        frames: of a clip, where any number fits the weights.
-        ema: the averaged weights that some files have beside the official ones.
+        name: Name of the network, a key of `models.peers.PEERS`, which contains units, frame step
+            and license.
+        path: File of the weights. The sizes are determined by the shapes.
+        num_heads: Number of attention heads, if it differs from the official one.
+        frames: Number of frames per clip, if the weights do not determine it.
+        ema: Whether to load the averaged weights that some files contain in addition.
 
     Raises:
-        UserError: no such name or file; a number below 1; a file that needs code to be unpickled;
-            weights of another network, of other joints or frames, or that do not fit (with the list
-            of what does not).
+        UserError: If the name or file does not exist, a number is below 1, the file contains code,
+            or the weights do not match the network (lists the differences).
     """
     if name not in PEERS:
         raise UserError(f"no network {name}: choose from {', '.join(PEERS)}")

@@ -1,9 +1,9 @@
-"""Commands that compare trainings: `actionpose benchmark open`, `benchmark zoo`."""
+"""Commands that compare training runs: `actionpose benchmark open`, `benchmark zoo`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from tyro.conf import UseAppendAction, arg
+from tyro.conf import UseAppendAction
 
 from actionpose.cli.options import Quiet
 
@@ -15,26 +15,28 @@ def open_ablation(
     rows: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0, 1, 2),
     steps: tuple[int, int] = (3000, 1500),
-    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus to score on")] = (),
+    data: UseAppendAction[tuple[Path, ...]] = (),
     split: str = "val",
     metric: str = "mpjpe_mm",
     dry_run: bool = False,
     table_only: bool = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train and score the rows of the ablation on open data; resumes where it stopped.
+    """Run the ablation on open data: train and evaluate each row, or resume an earlier run.
 
     Args:
         out_dir: Folder of the runs.
-        pretraining: Recipe of `actionpose pretrain`, with everything on.
-        finetuning: Recipe of `actionpose finetune`; each row starts from its own pretraining.
-        rows: Some of them; by default all.
-        seeds: Each row is trained with each.
-        steps: Of pretraining and of fine-tuning; all trials of a folder have the same.
-        data: May be repeated; by default data/open/cmu and data/open/hdm05.
-        metric: That the table shows.
-        dry_run: Print the plan, and stop.
-        table_only: Print the table of what is done, and stop.
+        pretraining: Recipe of `actionpose pretrain` with all components enabled.
+        finetuning: Recipe of `actionpose finetune`, which starts from the pretraining of the row.
+        rows: Rows of the ablation to run. By default all.
+        seeds: Seeds; every row is trained once with each.
+        steps: Training steps of pretraining and of fine-tuning, the same for all runs of a folder.
+        data: Folder of a corpus to evaluate on. May be repeated. By default data/open/cmu and
+            data/open/hdm05.
+        split: Split of the corpora to evaluate on.
+        metric: Metric that the table shows.
+        dry_run: Only print the plan.
+        table_only: Only print the table of the finished runs.
     """
     from actionpose.config import FinetuneConfig, PretrainConfig
     from actionpose.datasets.corpus import open_corpus
@@ -90,24 +92,25 @@ def backbones(
     recipes: Path = Path("recipes/zoo"),
     names: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0,),
-    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus to score on")] = (),
+    data: UseAppendAction[tuple[Path, ...]] = (),
     costs_only: bool = False,
     table_only: bool = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train and score backbones with equal CPU time, with and without action pretraining.
+    """Compare backbones trained with equal CPU time, with and without action pretraining.
 
-    Resumes where it stopped: what is measured is not measured again.
+    The same command resumes an interrupted benchmark; finished measurements are not repeated.
 
     Args:
         out_dir: Folder of the runs.
-        minutes: CPU minutes that a network is trained for; pretraining takes half of them.
+        minutes: CPU minutes of training per network. Pretraining takes half of them.
         recipes: Folder with a recipe of two stages for each backbone.
-        names: Some of them; by default all, dstformer first.
-        seeds: Each network is trained with each.
-        data: May be repeated; by default data/open/cmu and data/open/hdm05.
-        costs_only: Measure parameters, multiply-adds and speed, print them, and stop.
-        table_only: Print the table of what is done, and stop.
+        names: Backbones to compare. By default all, dstformer first.
+        seeds: Seeds; every network is trained once with each.
+        data: Folder of a corpus to evaluate on. May be repeated. By default data/open/cmu and
+            data/open/hdm05.
+        costs_only: Only measure and print parameters, multiply-adds and speed.
+        table_only: Only print the table of the finished runs.
     """
     from actionpose.datasets.corpus import open_corpus
     from actionpose.experiments.backbones import costs, markdown, plan_trials, read_all, run_trial

@@ -36,19 +36,23 @@ def actions(
     engine: Engine = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Make a timeline of actions from the labels that you give.
+    """Segment the motion of each person into a timeline of action labels.
 
-    Without labels, about thirty everyday movements are offered, or "unknown".
+    Without labels, about thirty everyday movements are used, and motion that matches none of them
+    is labeled "unknown".
 
     Args:
-        input: A result of `actionpose lift` (npz), a video, or a keypoint file.
-        labels: Separated by commas, such as "walk, sit down"; docs/actions.md has advice.
-        labels_file: A label a line, for labels with commas in them and for many.
-        out: A file to write; may be repeated. The suffix is the format: csv, json, txt (for ELAN),
-            png (bars); npz and html are a result with the timeline in it.
-        threshold: Cosine that a label has to reach; below it is "other". -1 leaves that out.
-        transition_penalty: Of a change of label, cosine times seconds; more gives fewer segments.
-        min_length: Seconds that a segment lasts at least.
+        input: Result of `actionpose lift` (npz), video, or keypoint file.
+        labels: Action labels separated by commas, such as "walk, sit down". docs/actions.md
+            explains how to choose them.
+        labels_file: Text file with one label per line, for example for labels that contain commas.
+        out: File to write. The suffix selects the format: csv, json, txt (for ELAN), png (bar
+            chart), or npz and html for a result that contains the timeline. May be repeated.
+        threshold: Cosine similarity below which a time step is labeled "other"; -1 disables
+            "other". By default the calibrated value of the checkpoint.
+        transition_penalty: Cost of a change of label, in cosine similarity times seconds. A larger
+            value gives fewer segments. By default 0.1.
+        min_length: Minimum duration of a segment in seconds. By default 0.4.
     """
     check_input(input)
     check_number("--threshold", threshold, -1, 1)
@@ -132,21 +136,23 @@ def search(
     top: int = 10,
     start: float | None = None,
     stop: float | None = None,
-    json_out: Annotated[Path | None, arg(name="json", help="also write the hits here")] = None,
+    json_out: Annotated[
+        Path | None, arg(name="json", help="Also write the hits to this JSON file.")
+    ] = None,
     index: Path | None = None,
     checkpoint: Checkpoint = "tiny",
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Find motion by text, or by another motion, in results and corpora.
+    """Search results and corpora for a motion, by text or by example.
 
     Args:
-        query: What to find, such as "sit down on a chair"; or a result (npz), to find its like.
-        where: Results, corpora, and folders that hold them.
-        top: How many hits.
-        start: With a result as the query: from here on, in seconds.
-        stop: Likewise, until here.
-        index: Folder of the index files; else actionpose/index in the user's cache.
+        query: Text, such as "sit down on a chair", or a result (npz) as an example motion.
+        where: Results, corpora, or folders that contain them.
+        top: Number of hits.
+        start: Start time in seconds of the example motion, if the query is a result.
+        stop: Stop time in seconds of the example motion, if the query is a result.
+        index: Folder of the index files. By default actionpose/index in the user's cache folder.
     """
     from dataclasses import asdict
 

@@ -7,11 +7,11 @@ from tyro.conf import Positional, arg
 
 
 def info(corpus: Positional[Path], labels: int = 20) -> None:
-    """Print the statistics of a corpus: hours, subjects, labels, and how the poses are distributed.
+    """Print the statistics of a corpus: hours, subjects, labels and distributions of the poses.
 
     Args:
-        corpus: Folder that `actionpose prepare` wrote.
-        labels: How many of the most frequent to list.
+        corpus: Folder of a corpus, written by `actionpose prepare`.
+        labels: Number of labels to list, the most frequent first.
     """
     from actionpose.datasets.corpus import open_corpus
     from actionpose.datasets.statistics import corpus_statistics, format_statistics
@@ -24,18 +24,18 @@ def info(corpus: Positional[Path], labels: int = 20) -> None:
 
 def show(
     corpus: Positional[Path],
-    out: Annotated[Path, arg(aliases=["-o"], help="PNG to write")],
+    out: Annotated[Path, arg(aliases=["-o"], help="PNG file to write.")],
     split: str | None = None,
     segments: int = 18,
     seed: int = 0,
 ) -> None:
-    """Draw a corpus: segments chosen at random with their texts, and the poses' histograms.
+    """Draw random segments of a corpus with their texts, and histograms of its poses.
 
     Args:
-        corpus: Folder that `actionpose prepare` wrote.
-        split: Only segments of this one, such as train.
-        segments: How many.
-        seed: Other seeds choose other segments.
+        corpus: Folder of a corpus, written by `actionpose prepare`.
+        split: Draw only segments of this split, such as train.
+        segments: Number of segments.
+        seed: Seed of the random selection.
     """
     from actionpose.datasets.corpus import open_corpus
     from actionpose.utils.errors import UserError

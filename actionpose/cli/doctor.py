@@ -21,7 +21,7 @@ _SHARED_FILES = {
 
 
 def doctor() -> None:
-    """Show versions, extras, detectors, GPU, network use, and problems of the installation."""
+    """Show versions, extras, detectors, GPU, network use and installation problems."""
     print(report())
 
 

@@ -11,16 +11,27 @@ from actionpose.utils.errors import UserError
 
 
 def open_benchmark(
-    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
+    data: Annotated[
+        UseAppendAction[tuple[Path, ...]], arg(help="Folder of a corpus. May be repeated.")
+    ],
     checkpoint: Checkpoint = "tiny",
-    split: Annotated[str | None, arg(help="else val, and val-ood of corpora that have it")] = None,
-    actions: Annotated[bool, arg(help="score what the model knows of actions, if it does")] = True,
-    confusion: Annotated[Path | None, arg(help="png: labels taken for which others")] = None,
-    json_out: Annotated[Path | None, arg(name="json", help="also write the scores here")] = None,
+    split: Annotated[
+        str | None,
+        arg(help="Split to score. By default val, and val-ood of corpora that have it."),
+    ] = None,
+    actions: Annotated[
+        bool, arg(help="Whether to score action recognition, if the model has a text embedding.")
+    ] = True,
+    confusion: Annotated[
+        Path | None, arg(help="PNG file to write the confusion matrix of the labels to.")
+    ] = None,
+    json_out: Annotated[
+        Path | None, arg(name="json", help="Also write the scores to this JSON file.")
+    ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Score a model on the open benchmark: subjects that are not in training."""
+    """Evaluate a model on the open benchmark, whose subjects are not in the training data."""
     from actionpose.datasets.corpus import open_corpus
     from actionpose.evaluation import error_bars, recognition, segmentation
     from actionpose.evaluation.open_benchmark import (

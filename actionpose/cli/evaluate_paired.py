@@ -1,4 +1,4 @@
-"""Commands that score by the field's protocols: `actionpose evaluate h36m`, `evaluate 3dhp`."""
+"""Commands that evaluate by standard protocols: `actionpose evaluate h36m`, `evaluate 3dhp`."""
 
 import math
 import tempfile
@@ -14,47 +14,72 @@ from actionpose.cli.options import Device, Quiet, progress_bar
 from actionpose.utils.errors import UserError
 
 Scored = Annotated[
-    str | None, arg(help="ours (name, folder, run, Hub id) or an official MotionBERT file")
+    str | None,
+    arg(
+        help="Name of a bundled model, folder of a checkpoint or run, Hub id, or official "
+        "MotionBERT file."
+    ),
 ]
 PredictionsFile = Annotated[
-    Path | None, arg(help="score this npz of another method in place of a checkpoint")
+    Path | None, arg(help="Predictions of another method (npz) to score instead of a checkpoint.")
 ]
-JsonOut = Annotated[Path | None, arg(name="json", help="also write the scores here")]
+JsonOut = Annotated[Path | None, arg(name="json", help="Also write the scores to this JSON file.")]
 ErrorsDir = Annotated[
-    Path | None, arg(help="new folder for tables and a picture of the largest errors")
+    Path | None,
+    arg(help="New folder for an error analysis: tables and a picture of the largest errors."),
 ]
-Frames = Annotated[int | None, arg(help="of a window, where it is not the protocol's")]
-NoFlip = Annotated[bool, arg(help="do not average with the mirror image; not the protocol")]
-BatchSize = Annotated[int, arg(help="windows at a time")]
+Frames = Annotated[
+    int | None, arg(help="Number of frames per window, if not that of the protocol.")
+]
+NoFlip = Annotated[
+    bool, arg(help="Disable flip averaging, which is part of the published protocols.")
+]
+BatchSize = Annotated[int, arg(help="Number of windows per batch.")]
 
 
 def h36m(
-    data: Annotated[Path, arg(help="prepared Human3.6M, or MotionBERT's pkl itself")],
+    data: Annotated[
+        Path, arg(help="Folder of the prepared Human3.6M, or MotionBERT's original pkl file.")
+    ],
     checkpoint: Scored = None,
     predictions: PredictionsFile = None,
     json_out: JsonOut = None,
     errors_dir: ErrorsDir = None,
     keypoints: Annotated[
-        Literal["detected", "truth"], arg(help="the input: of the detector, or of the pose")
+        Literal["detected", "truth"],
+        arg(help="2D input: detected keypoints, or the ground truth projected to the image."),
     ] = "detected",
     overwrite_xy: Annotated[
-        bool, arg(help="take the predicted x and y from the input (MotionBERT with true 2D)")
+        bool,
+        arg(
+            help="Replace the predicted x and y by the input, as MotionBERT does with "
+            "ground-truth 2D."
+        ),
     ] = False,
     all_frames: Annotated[
-        bool, arg(help="score the videos' tails too; not the peers' protocol")
+        bool,
+        arg(
+            help="Also score the frames after the last full window, which the published protocol "
+            "leaves out."
+        ),
     ] = False,
     family: Annotated[
         Literal["pstmo", "ktpformer"] | None,
-        arg(help="whose protocol on VideoPose3D's files; else the checkpoint's, or pstmo"),
+        arg(
+            help="Variant of the protocol on VideoPose3D's files. By default that of the "
+            "checkpoint's architecture, or pstmo."
+        ),
     ] = None,
     no_flip: NoFlip = False,
     frames: Frames = None,
-    seed: Annotated[int, arg(help="of the stretching of videos shorter than a window")] = 0,
+    seed: Annotated[
+        int, arg(help="Seed for stretching videos that are shorter than a window.")
+    ] = 0,
     batch_size: BatchSize = 16,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Score on Human3.6M by the protocol of the data: MotionBERT's or VideoPose3D's."""
+    """Evaluate on Human3.6M, by MotionBERT's or VideoPose3D's protocol depending on the data."""
     from actionpose.evaluation.paired import protocol_for
     from actionpose.evaluation.protocols import CPN_FAMILIES
     from actionpose.prepare.paired.h36m import prepare_h36m
@@ -96,18 +121,25 @@ def h36m(
 
 
 def mpi_inf_3dhp(
-    data: Annotated[Path, arg(help="prepared MPI-INF-3DHP, or the folder of P-STMO's files")],
+    data: Annotated[
+        Path, arg(help="Folder of the prepared MPI-INF-3DHP, or of P-STMO's original files.")
+    ],
     checkpoint: Scored = None,
     predictions: PredictionsFile = None,
     json_out: JsonOut = None,
     errors_dir: ErrorsDir = None,
-    joints: Annotated[Literal["paper14", "all17"], arg(help="that PCK and AUC count")] = "paper14",
+    joints: Annotated[
+        Literal["paper14", "all17"], arg(help="Joints that count for PCK and AUC.")
+    ] = "paper14",
     average: Annotated[
-        Literal["frames", "sequences"], arg(help="what every mean is taken over")
+        Literal["frames", "sequences"], arg(help="Average over all frames, or over sequence means.")
     ] = "frames",
     scale: Annotated[
         Literal["constant", "image_width"] | None,
-        arg(help="a network's unit: 1024 mm, or 1 mm a pixel of half the test image's width"),
+        arg(
+            help="Unit of the network's output: 1024 mm, or half the width of the test image at "
+            "1 mm per pixel."
+        ),
     ] = None,
     no_flip: NoFlip = False,
     frames: Frames = None,
@@ -115,7 +147,7 @@ def mpi_inf_3dhp(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Score on MPI-INF-3DHP: PCK, AUC and MPJPE of the valid frames."""
+    """Evaluate on MPI-INF-3DHP: PCK, AUC and MPJPE of the valid frames."""
     from actionpose.evaluation.paired import protocol_for
     from actionpose.evaluation.protocols import ALL17, PAPER14
     from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
@@ -142,7 +174,7 @@ def mpi_inf_3dhp(
 def _opened(
     data: Path, kinds: tuple[str, ...], prepare: Callable[[Path, Path], Path]
 ) -> Iterator[Any]:
-    """The test split of a prepared folder; original files are prepared beside the way."""
+    """The test split of a prepared folder; original files are prepared in a temporary folder."""
     from actionpose.datasets.paired import open_paired
 
     with tempfile.TemporaryDirectory() as folder:
@@ -228,14 +260,14 @@ def _score(
 
 
 def _known(value: Any) -> Any:
-    """JSON has no NaN: what could not be measured is null."""
+    """Replace NaN, which JSON does not have, by None."""
     if isinstance(value, dict):
         return {key: _known(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _print(report: dict[str, Any]) -> None:
-    """The numbers, by group too, and under them what they are."""
+    """Print the scores by group and in total, and the protocol below them."""
     groups = report.get("per_sequence") or report["per_action"]
     names = [name for name in next(iter(groups.values())) if name != "frames"]
     width = max(len("all"), *map(len, groups))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Outputs = Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])]
 Motion = Annotated[MotionOptions, arg(name="")]
-Raw = Annotated[bool, arg(help="bvh and glb: leave people where they are, not on the ground")]
+Raw = Annotated[bool, arg(help="Do not place people on the ground in bvh and glb files.")]
 _STANDING = (".bvh", ".glb")  # formats that stand on the ground, with constant bone lengths
 
 
@@ -45,10 +45,11 @@ def export(
     """Write a result in other formats, without lifting again.
 
     Args:
-        result: An npz that `actionpose lift` wrote.
-        out: A file to write; the suffix is the format: npz, json, csv, png, html, mp4, bvh, trc,
-            c3d, glb. May be repeated.
-        video: That was lifted: under the overlay of mp4, and in html; else it is looked for.
+        result: Result of `actionpose lift` (npz).
+        out: File to write. The suffix selects the format: npz, json, csv, png, html, mp4, bvh,
+            trc, c3d or glb. May be repeated.
+        video: Video that was lifted, shown in mp4 and html files. By default it is searched for at
+            the path stored in the result and in the folder of the output.
     """
     from actionpose.export.common import standing
     from actionpose.export.save import save_files
@@ -77,14 +78,15 @@ def view(
     motion: Motion = MotionOptions(),  # noqa: B008
     open: bool = True,
 ) -> None:
-    """Open a 3D viewer in the browser: a page that needs no network and no other program.
+    """Open a result in the 3D viewer, an HTML page that needs no network connection.
 
     Args:
-        result: An npz that `actionpose lift` wrote.
-        out: The page (html); else beside the result, with the suffix html.
-        video: That was lifted: shown under the keypoints; else it is looked for. A small one is
-            embedded in the page, to a large one there is a link.
-        open: Show the page; else only write it.
+        result: Result of `actionpose lift` (npz).
+        out: HTML page to write. By default it is written beside the result, with the suffix html.
+        video: Video that was lifted, shown under the keypoints. By default it is searched for at
+            the path stored in the result and in the folder of the page. A small video is embedded
+            in the page; a large one is linked.
+        open: Whether to open the page in the browser.
     """
     from actionpose.visualization.html_viewer import write_html
 
@@ -103,11 +105,12 @@ def angles(
     part: Part = PartOptions(),  # noqa: B008
     motion: Motion = MotionOptions(),  # noqa: B008
 ) -> None:
-    """Compute joint angles over time: hips, knees, shoulders, elbows, trunk; table, CSV, plot.
+    """Compute joint angles of hips, knees, ankles, shoulders, elbows and trunk over time.
 
     Args:
-        result: An npz that `actionpose lift` wrote.
-        out: A csv, or a png with curves. May be repeated; without it only the table is printed.
+        result: Result of `actionpose lift` (npz).
+        out: File to write: csv, or png with a plot. May be repeated. Without it, only a summary
+            table is printed.
     """
     import numpy as np
 

@@ -46,11 +46,11 @@ _USUAL = "npz,html,bvh,csv"  # files of a video for which no output is named
 
 
 def demo(
-    out_dir: Annotated[Path, arg(help="folder of the files")] = Path("demo"),
-    html: Annotated[bool, arg(help="also write a 3D viewer for the browser")] = True,
+    out_dir: Annotated[Path, arg(help="Output folder.")] = Path("demo"),
+    html: Annotated[bool, arg(help="Whether to write a 3D viewer (HTML page).")] = True,
     device: Device = "auto",
 ) -> None:
-    """Lift a bundled real clip and write the result, a picture and a 3D viewer; offline."""
+    """Lift a bundled clip of real keypoints; write the result, a picture and a 3D viewer."""
     from actionpose.inference.predictor import ActionPose
     from actionpose.keypoints import Keypoints
 
@@ -99,26 +99,33 @@ def lift(
     """Lift the people of videos or keypoint files to 3D.
 
     Args:
-        inputs: Videos, images, folders of them (numbered images are a video), or keypoints: json,
-            csv, TRC or npz of AlphaPose, OpenPose and others (docs/inference.md has the table).
-        out: A file to write; the suffix is the format: npz, json, csv, png, html, mp4, bvh, trc,
-            c3d, glb. May be repeated. Without it, the files of dance.mp4 go to dance_lifted/.
-        out_dir: Folder for the files of each input; for several inputs and folders of them.
-        save: Formats that go to --out-dir, such as npz,csv; npz by default.
-        recursive: Look into folders inside folders.
-        skip_existing: Leave out inputs of which all outputs are there.
-        jobs: Processes that work at once; with --executor ray, actors.
-        executor: local, or ray: on a Ray cluster, whose address is in RAY_ADDRESS.
-        detector: For videos: mediapipe, rtmlib (both several people), or the path of an .onnx.
-        max_people: That mediapipe looks for in a frame; for one person, 1 is faster.
-        persons: "all", or a number: the first ones in --person-order.
-        person_order: largest (in the image, summed over time), first (to appear), most-moving.
-        max_gap: Seconds of absence that are filled from both sides; they stay marked as not valid.
-        height: Stature of the people, such as 1.75 or 175cm; else that of an average adult.
-        joint_convention: Where joints lie: anatomical (OpenSim's joint centers), mocap (as in the
-            training data) or mediapipe33; by default anatomical, unless the checkpoint is an old
-            one.
-        quality: fast; or best, which takes two to three times as long for 0.25 mm less error.
+        inputs: Videos, images, keypoint files (json, csv, TRC or npz of AlphaPose, OpenPose and
+            others; see the table in docs/inference.md), or folders that contain them. A folder of
+            numbered images is read as one video.
+        out: File to write. The suffix selects the format: npz, json, csv, png, html, mp4, bvh,
+            trc, c3d or glb. May be repeated. By default the outputs of dance.mp4 are written to the
+            folder dance_lifted.
+        out_dir: Output folder, required for several inputs or a folder as input.
+        save: Formats to write to the output folder, separated by commas, such as npz,csv. By
+            default npz, or npz,html,bvh,csv for a single video.
+        recursive: Search input folders recursively.
+        skip_existing: Skip inputs whose outputs all exist.
+        jobs: Number of parallel processes; with --executor ray, of actors.
+        executor: local, or ray for the Ray cluster at the address in RAY_ADDRESS.
+        detector: 2D pose detector for videos: mediapipe or rtmlib (several people), or the path of
+            an ONNX model (one person).
+        max_people: Maximum number of people that mediapipe detects in a frame. With one person, 1
+            is faster.
+        persons: Number of people to lift, selected by --person-order, or all.
+        person_order: Order in which people are selected: largest (size in the image, summed over
+            time), first (to appear) or most-moving.
+        max_gap: Longest gap in seconds that is filled by interpolation. Filled frames remain marked
+            as not valid.
+        height: Body height of the people, such as 1.75 or 175cm. By default 1.70 m.
+        joint_convention: Definition of the joint positions: anatomical (OpenSim's joint centers),
+            mocap (as in the training data) or mediapipe33. By default anatomical, unless the
+            checkpoint does not store its convention.
+        quality: fast, or best for about 0.2 mm less error at two to three times the run time.
     """
     source = {
         "detector": detector,

@@ -49,28 +49,33 @@ def live(
     engine: Engine = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Lift people while a camera films them, and show them in the browser; end with Ctrl-C.
+    """Lift people from a camera in real time and show them in the browser; stop with Ctrl-C.
 
-    Pictures that come while the last one is worked on are dropped, so that the delay stays. The
-    page is for this machine only, and needs no network.
+    Frames that arrive while the previous frame is processed are dropped, so that the delay does not
+    grow. The page is served to this machine only and needs no network connection.
 
     Args:
-        camera: Its number.
-        input: A video, played in real time, or an address such as rtsp://...; not a camera.
-        out: A file for the recording, as of `actionpose lift`; may be repeated.
-        labels: Names of actions, "walk, sit down": the page shows what people do now. "all" offers
-            the usual ones.
-        vmc: Send the first person to an avatar there (VMC protocol), such as 127.0.0.1:39539.
-        page: Serve the page.
-        port: Of the page; 0 takes one that is free.
-        open: Show the page in the browser.
-        stop: End after so many seconds.
-        detector: mediapipe, rtmlib (both several people), or the path of an .onnx.
-        max_people: That mediapipe looks for; for one person, 1 is faster.
-        delay: Frames at 30 Hz from a picture to its pose; more is a little more exact.
-        interval: Frames from one lifting to the next; fewer need a faster machine.
-        height: Stature of the people, such as 1.75 or 175cm; else that of an average adult.
-        joint_convention: As of `actionpose lift`.
+        camera: Index of the camera.
+        input: Video file, played in real time, or address of a stream such as rtsp://..., instead
+            of a camera.
+        out: File for the recording, in any format of `actionpose lift`. May be repeated.
+        labels: Action labels separated by commas, such as "walk, sit down". The page shows the
+            current action of each person. "all" selects the default labels.
+        vmc: Send the first person to an avatar application (VMC protocol) at this address, such as
+            127.0.0.1:39539.
+        page: Whether to serve the page.
+        port: Port of the page; 0 selects a free port.
+        open: Whether to open the page in the browser.
+        stop: Stop after this many seconds.
+        detector: 2D pose detector: mediapipe or rtmlib (several people), or the path of an ONNX
+            model (one person).
+        max_people: Maximum number of people that mediapipe detects. With one person, 1 is faster.
+        delay: Delay from a frame to its pose, in frames at 30 Hz. A longer delay is slightly more
+            accurate.
+        interval: Number of frames between two runs of the model. A smaller interval needs a faster
+            machine.
+        height: Body height of the people, such as 1.75 or 175cm. By default 1.70 m.
+        joint_convention: Definition of the joint positions, as for `actionpose lift`.
     """
     if out:
         from actionpose.utils.writers import WRITERS

@@ -132,7 +132,7 @@ def _usage() -> str:
     lines = ["usage: actionpose COMMAND [OPTIONS]"]
     for heading, group in GROUPS.items():
         lines += ["", f"{heading}:", *_listed(group)]
-    about = "actionpose COMMAND --help shows the options of a command; --version the version."
+    about = "actionpose COMMAND --help lists the options of a command; --version shows the version."
     return "\n".join([*lines, "", about])
 
 

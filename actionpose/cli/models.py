@@ -19,12 +19,12 @@ def models_list() -> None:
 
 
 def models_info(checkpoint: Positional[str] = "tiny", network: str | None = None) -> None:
-    """Show the metadata of a checkpoint, or of the official file of another author's network.
+    """Show the metadata of a checkpoint, or of the official weights of another network.
 
     Args:
-        checkpoint: Bundled name, checkpoint or run folder, official MotionBERT file, or Hub id; or
-            another file, with --network.
-        network: The name of the file's network, such as mixste.
+        checkpoint: Name of a bundled model, folder of a checkpoint or run, official MotionBERT
+            file, or Hub id; with --network, a file of official weights.
+        network: Architecture of the official weights, such as mixste.
     """
     from actionpose.checkpoint import load, load_peer, weights_file
     from actionpose.model_hub import find
@@ -52,18 +52,19 @@ def models_convert(
     num_heads: int | None = None,
     frames: int | None = None,
 ) -> None:
-    """Write a checkpoint for release: half-precision weights, metadata, known labels.
+    """Write a checkpoint for release: half-precision weights, metadata and label embeddings.
 
-    The official file of another author's network becomes a checkpoint that `lift` takes.
+    With --network, convert the official weights of another network into a checkpoint that `lift`
+    can load.
 
     Args:
-        checkpoint: Checkpoint or run folder, or an official MotionBERT file; or another file, with
-            --network.
-        out: Folder to make.
-        text: Also the trained text encoder, for labels that training has not seen.
-        network: The name of the file's network, such as mixste.
-        num_heads: Attention heads of the file's network, if not the official number.
-        frames: Frames of a clip, if the weights fit any number.
+        checkpoint: Folder of a checkpoint or run, or official MotionBERT file; with --network, a
+            file of official weights.
+        out: Folder to create.
+        text: Include the trained text encoder, for labels that are not in the training data.
+        network: Architecture of the official weights, such as mixste.
+        num_heads: Number of attention heads, if it differs from the official one.
+        frames: Number of frames per clip, if the weights do not determine it.
     """
     from actionpose.checkpoint import convert_peer, publish
     from actionpose.model_hub import find
@@ -79,12 +80,13 @@ def models_export(
     checkpoint: Positional[str],
     out: Annotated[Path, arg(aliases=["-o"], metavar="FILE")],
 ) -> None:
-    """Write the network for other programs: ONNX, OpenVINO, or MotionBERT's own code.
+    """Export the network to ONNX, OpenVINO, or the file format of MotionBERT's code.
 
     Args:
-        checkpoint: Bundled name, checkpoint or run folder, official MotionBERT file, or Hub id.
-        out: File to make. The suffix is the format: onnx; xml for OpenVINO, with its weights in a
-            bin beside it; bin for MotionBERT's code, where the network is the same.
+        checkpoint: Name of a bundled model, folder of a checkpoint or run, official MotionBERT
+            file, or Hub id.
+        out: File to write. The suffix selects the format: onnx; xml for OpenVINO, with the weights
+            in a bin file beside it; bin for MotionBERT's code, if the architecture is the same.
     """
     from actionpose.checkpoint import export_motionbert
     from actionpose.inference.engines.export import SUFFIXES, export_network
@@ -109,17 +111,22 @@ def models_export(
 
 def models_calibrate(
     checkpoint: Positional[str],
-    data: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")],
-    split: str = "val",
-    actions: Annotated[bool, arg(help="also of a model that has error bars")] = True,
+    data: Annotated[
+        UseAppendAction[tuple[Path, ...]], arg(help="Folder of a corpus. May be repeated.")
+    ],
+    split: Annotated[str, arg(help="Split of the corpora to calibrate on.")] = "val",
+    actions: Annotated[
+        bool, arg(help="Whether to calibrate the action labels of a model with error bars, too.")
+    ] = True,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Find when a time step is "other", how sure labels are, and the size of error bars.
+    """Calibrate the threshold of "other", the confidence of labels and the error bars.
 
     Args:
-        checkpoint: Checkpoint or run folder; its meta.json gets `rejection_threshold` and
-            `confidence_weights` if it knows text, and `error_bars` if it has heads.
+        checkpoint: Folder of a checkpoint or run. Its meta.json gets `rejection_threshold` and
+            `confidence_weights` if the model has a text embedding, and `error_bars` if it has
+            uncertainty heads.
     """
     from dataclasses import asdict
 

@@ -19,20 +19,23 @@ from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.files import check_not_inputs
 from actionpose.utils.writers import check_packages
 
-Quiet = Annotated[bool, arg(aliases=["-q"], help="no progress bar")]
-Checkpoint = Annotated[str, arg(help="bundled name, checkpoint or run folder, or Hub id")]
+Quiet = Annotated[bool, arg(aliases=["-q"], help="Do not show a progress bar.")]
+Checkpoint = Annotated[
+    str,
+    arg(help="Model: name of a bundled model, folder of a checkpoint or run, or Hub id."),
+]
 
 
 @dataclass(frozen=True)
 class PartOptions:
-    """Which part of the input is taken."""
+    """Which part of the input is used."""
 
     person: Annotated[int | None, arg(metavar="ID")] = None
-    """Only the person of this track."""
+    """Use only the person with this track id."""
     start: Annotated[float | None, arg(metavar="SECONDS")] = None
-    """From here on; times stay those of the input."""
+    """Start time of the part to use. Times in the output remain those of the input."""
     stop: Annotated[float | None, arg(metavar="SECONDS")] = None
-    """Until here."""
+    """Stop time of the part to use."""
 
     def chosen(self) -> dict[str, Any]:
         """As arguments of `read_source` and `select`."""
@@ -44,19 +47,19 @@ class ReadingOptions:
     """How the input is read."""
 
     format: Annotated[str, arg(aliases=["--from"])] = "auto"
-    """Format of a keypoint file, such as alphapose; recognized by default."""
+    """Format of a keypoint file, such as alphapose. Detected from the content by default."""
     skeleton: str | None = None
-    """Layout, where the number of joints leaves it open, such as coco17 or h36m17."""
+    """Joint layout, such as coco17 or h36m17, if the number of joints does not determine it."""
     image_size: Annotated[str | None, arg(metavar="WIDTHxHEIGHT")] = None
-    """In pixels, where a keypoint file does not say it."""
+    """Image size in pixels, if a keypoint file does not contain it."""
     fps: float | None = None
-    """Frames a second, where the file does not say it (else 30), or not the camera's."""
+    """Frame rate of the camera in Hz, if the file has none (default 30) or a different one."""
     y_up: bool = False
     """The y axis of a keypoint file points up."""
     mirrored: bool = False
-    """The images were mirrored, as by a selfie camera, or x points left."""
+    """The images were mirrored, as by a selfie camera, or the x axis points left."""
     retrack: bool = False
-    """Follow people anew, whatever identities a keypoint file has."""
+    """Ignore the identities in a keypoint file and track people again."""
 
     def chosen(self) -> dict[str, Any]:
         """As arguments of `read_source`.
@@ -78,8 +81,10 @@ class ReadingOptions:
 
 Part = Annotated[PartOptions, arg(name="")]
 Reading = Annotated[ReadingOptions, arg(name="")]
-Device = Annotated[str, arg(help="auto, cpu or cuda")]
-Engine = Annotated[str, arg(help="what computes: auto, torch, fused, openvino or onnx")]
+Device = Annotated[str, arg(help="Device of the model: auto, cpu or cuda.")]
+Engine = Annotated[
+    str, arg(help="Inference engine of the model: auto, torch, fused, openvino or onnx.")
+]
 # those of the library, whose modules import PyTorch
 ENGINES = ("auto", "torch", "fused", "openvino", "onnx")
 QUALITIES = ("fast", "best")

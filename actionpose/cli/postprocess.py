@@ -16,24 +16,24 @@ _NO_PATH = "--lock-feet needs the path of the root: give --fov or --focal-px"
 
 @dataclass(frozen=True)
 class MotionOptions:
-    """What to do to the motion, in this order: path, smoothing, bones, floor, feet, axes."""
+    """Post-processing, in this order: trajectory, smoothing, bones, floor, feet, axes."""
 
     fov: float | None = None
-    """Angle of view across the image in degrees: gives the root's path in camera space."""
+    """Horizontal field of view in degrees. Estimates the trajectory of the root in camera space."""
     focal_px: float | None = None
-    """Or the focal length in pixels."""
+    """Focal length in pixels, instead of --fov."""
     smooth: Literal["none", "butterworth", "one-euro"] = "none"
-    """Butterworth has no lag; one-euro is causal."""
+    """Filter: butterworth (zero phase, no lag) or one-euro (causal, with lag)."""
     cutoff: Annotated[float | None, arg(metavar="HZ")] = None
-    """Cutoff of the smoothing; else 6 (butterworth) or 1.5 (one-euro)."""
+    """Cutoff frequency of the filter; by default 6 (butterworth) or 1.5 (one-euro)."""
     fix_bone_lengths: bool = False
-    """Give bones constant lengths; BVH and GLB always have them."""
+    """Make bone lengths constant over time. BVH and GLB files always have constant lengths."""
     floor: bool = False
-    """Put people on the floor: static camera, flat floor."""
+    """Align the motion to the floor. Assumes a static camera and a flat floor."""
     lock_feet: bool = False
-    """Keep standing feet where they stand; needs the root's path."""
+    """Keep standing feet in place. Needs the trajectory of the root."""
     up: Literal["y", "z"] | None = None
-    """Axis that points up; else those of the camera, y down."""
+    """Axis that points up. By default the axes are those of the camera, with y down."""
 
     def __post_init__(self) -> None:
         if self.fov is not None and self.focal_px is not None:

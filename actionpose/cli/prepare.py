@@ -1,4 +1,4 @@
-"""`actionpose prepare SOURCE`: corpora and paired data sets from the files of others."""
+"""`actionpose prepare SOURCE`: convert public datasets into corpora and paired datasets."""
 
 import importlib
 import os
@@ -13,11 +13,18 @@ from actionpose.cli.options import Quiet, progress_bar
 from actionpose.utils.errors import UserError
 
 Source = Annotated[
-    Positional[Path], arg(metavar="FOLDER", help="the original files, anywhere below it")
+    Positional[Path],
+    arg(metavar="FOLDER", help="Folder of the original files, searched recursively."),
 ]
-Corpus = Annotated[Positional[Path], arg(metavar="OUT", help="folder of the new corpus")]
-Force = Annotated[bool, arg(help="prepare files that fail checks of sides and sizes, marked")]
-Paired = Annotated[Positional[Path], arg(metavar="OUT", help="folder of the prepared data")]
+Corpus = Annotated[Positional[Path], arg(metavar="OUT", help="Folder of the new corpus.")]
+Force = Annotated[
+    bool,
+    arg(
+        help="Prepare the data even if the checks of body sides or sizes fail, and record the "
+        "failures."
+    ),
+]
+Paired = Annotated[Positional[Path], arg(metavar="OUT", help="Folder of the prepared data.")]
 
 SHOWN = 10  # files named on the screen; the corpus names them all
 
@@ -26,7 +33,7 @@ def amass_babel(
     amass: Positional[Path],
     annotations: Positional[Path],
     out_dir: Annotated[
-        Positional[Path | None], arg(metavar="OUT", help="folder of the new corpus")
+        Positional[Path | None], arg(metavar="OUT", help="Folder of the new corpus.")
     ] = None,
     *,
     body_model: Path,
@@ -37,21 +44,22 @@ def amass_babel(
     check: bool = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a corpus of AMASS with the labels of BABEL, HumanML3D or KIT-ML.
+    """Create a corpus from AMASS with the labels of BABEL, HumanML3D or KIT-ML.
 
-    The data need a registration of your own; docs/datasets/amass_babel.md explains what to get and
-    the lines of the report. A run that was stopped goes on when the command is given again.
+    The data require registration. docs/datasets/amass_babel.md lists the required files and
+    explains the report. After an interruption, the same command resumes.
 
     Args:
-        amass: Folder of the data sets (CMU, KIT, ...).
+        amass: Folder of AMASS with its datasets (CMU, KIT, ...).
         annotations: Folder of BABEL (train.json, ...) or HumanML3D (index.csv, texts), or a json
-            of AMASS-Annotation-Unifier.
+            file of AMASS-Annotation-Unifier.
         body_model: Folder with male/model.npz and female/model.npz of SMPL-H.
-        regressor: J_regressor_h36m_correct.npy.
-        approximate: Without a regressor: joints of the body model instead, some centimeters off.
-        text: BABEL's own cleaned label, or what the annotator typed.
-        workers: Processes; else one for each core.
-        check: Only look at the inputs, and name what is missing and where to get it.
+        regressor: Joint regressor of Human3.6M, J_regressor_h36m_correct.npy.
+        approximate: Use the joints of the body model instead of a regressor. They differ from
+            those of Human3.6M by some centimeters.
+        text: Text of the labels: BABEL's cleaned label, or the annotator's original text.
+        workers: Number of processes. By default one per core.
+        check: Only check the inputs, and report what is missing and where to get it.
     """
     if regressor is not None and approximate:
         raise UserError("give --regressor or --approximate, not both")
@@ -109,12 +117,13 @@ def _check_amass(
 def cmu(
     source: Source, out_dir: Corpus, *, index: Path, fps: float | None = None, quiet: Quiet = False
 ) -> None:
-    """Make a corpus of the CMU database: ASF and AMC, or BVH conversions.
+    """Create a corpus from the CMU database: ASF and AMC files, or BVH conversions.
 
     Args:
-        index: Descriptions and true rates of the trials: a saved page of the database's search
-            (.html), or a .csv, .json or .txt; docs/datasets/mocap.md has the forms.
-        fps: Rate of trials whose rate the index does not give (120 is usual, 60 is not rare).
+        index: File with the description and frame rate of each trial: a page saved from the search
+            of the database (.html), or a .csv, .json or .txt file. docs/datasets/mocap.md describes
+            the formats.
+        fps: Frame rate in Hz of trials without a rate in the index (usually 120, sometimes 60).
     """
     if fps is not None and not 1 <= fps <= 1000:
         raise UserError(f"--fps is frames a second, such as 120, not {fps:g}")
@@ -122,12 +131,12 @@ def cmu(
 
 
 def hdm05(source: Source, out_dir: Corpus, quiet: Quiet = False) -> None:
-    """Make a corpus of HDM05: the cut AMC files and their skeletons."""
+    """Create a corpus from HDM05: the cut AMC files and their skeletons."""
     _write_corpus("hdm05", source, out_dir, quiet)
 
 
 def bandai(source: Source, out_dir: Corpus, quiet: Quiet = False) -> None:
-    """Make a corpus of the Bandai-Namco-Research-Motiondataset (not for commercial use)."""
+    """Create a corpus from Bandai-Namco-Research-Motiondataset (not for commercial use)."""
     _write_corpus("bandai", source, out_dir, quiet)
 
 
@@ -140,24 +149,25 @@ def bvh(
     license: str = "unknown",
     quiet: Quiet = False,
 ) -> None:
-    """Make a corpus of any folder of BVH files.
+    """Create a corpus from a folder of BVH files.
 
     Args:
-        joint_map: Which joints are which: a name (see `actionpose prepare joint-maps`) or a YAML
-            file. May be repeated; the first that fits a file reads it.
-        labels: A CSV with the columns file and text, and perhaps subject, split, start_s, stop_s.
-        title: Source, for the corpus.
-        license: License, for the corpus.
+        joint_map: Mapping of the joints: a name listed by `actionpose prepare joint-maps`, or a
+            YAML file. May be repeated; each file is read with the first map that fits.
+        labels: CSV file with the columns file and text, and optionally subject, split, start_s and
+            stop_s.
+        title: Source of the data, stored in the corpus.
+        license: License of the data, stored in the corpus.
     """
     about = {"title": title, "license": license}
     _write_corpus("folder", source, out_dir, quiet, about, joint_maps=joint_map, labels=labels)
 
 
 def joint_maps(name: Positional[str | None] = None) -> None:
-    """List the joint maps of the package; with a name, print its YAML, to copy and change.
+    """List the joint maps of the package, or print the YAML file of one as a template.
 
     Args:
-        name: One of them.
+        name: Joint map to print. By default all names are listed.
     """
     from actionpose.prepare.mocap.joint_map import load_joint_map, shipped, shipped_text
 
@@ -211,12 +221,12 @@ def synthetic(
     actions: tuple[str, ...] = (),
     quiet: Quiet = False,
 ) -> None:
-    """Make a corpus of procedural motion, which needs no license.
+    """Create a corpus of procedural motion, which needs no license.
 
     Args:
-        num_motions: How many; a motion has about 110 frames.
-        seed: Other seeds give other motions.
-        actions: Only these, such as turn and sidestep; by default all.
+        num_motions: Number of motions of about 110 frames each.
+        seed: Seed of the random generator.
+        actions: Actions to include, such as turn and sidestep. By default all.
     """
     from actionpose.datasets.corpus import Motion, write_corpus
     from actionpose.datasets.synthetic.generate import dataset
@@ -247,14 +257,18 @@ def synthetic(
 def h36m(
     source: Positional[Path],
     out_dir: Paired,
-    keypoints: Annotated[Path | None, arg(help="2D file that goes with VideoPose3D's npz")] = None,
-    cameras: Annotated[Path | None, arg(help="JSON of extrinsics that goes with it")] = None,
+    keypoints: Annotated[
+        Path | None, arg(help="2D keypoint file for VideoPose3D's data_3d_h36m.npz.")
+    ] = None,
+    cameras: Annotated[
+        Path | None, arg(help="JSON file of camera extrinsics for VideoPose3D's data_3d_h36m.npz.")
+    ] = None,
     force: Force = False,
 ) -> None:
-    """Prepare Human3.6M, from MotionBERT's pkl or VideoPose3D's npz files.
+    """Prepare Human3.6M from MotionBERT's pkl file or VideoPose3D's npz files.
 
     Args:
-        source: h36m_sh_conf_cam_source_final.pkl, or data_3d_h36m.npz.
+        source: h36m_sh_conf_cam_source_final.pkl or data_3d_h36m.npz.
     """
     from actionpose.prepare.paired.h36m import prepare_h36m
 
@@ -265,14 +279,14 @@ def mpi_inf_3dhp(
     source: Positional[Path],
     out_dir: Paired,
     annotation: Annotated[
-        Literal["univ_annot3", "annot3"], arg(help="what the millimeters are made from")
+        Literal["univ_annot3", "annot3"], arg(help="Annotation that the 3D poses are made from.")
     ] = "univ_annot3",
     force: Force = False,
 ) -> None:
-    """Prepare MPI-INF-3DHP, from P-STMO's data_train_3dhp.npz and data_test_3dhp.npz.
+    """Prepare MPI-INF-3DHP from P-STMO's data_train_3dhp.npz and data_test_3dhp.npz.
 
     Args:
-        source: Folder of both files.
+        source: Folder that contains both files.
     """
     from actionpose.prepare.paired.mpi_inf_3dhp import prepare_3dhp
 

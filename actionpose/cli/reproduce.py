@@ -12,35 +12,51 @@ from actionpose.utils.files import make_folder
 
 PICTURES = [".png", ".pdf", ".svg"]
 Named = UseAppendAction[tuple[str, ...]]
-H36M = Annotated[Path | None, arg(help="prepared Human3.6M")]
-MpiInf3dhp = Annotated[Path | None, arg(name="3dhp", help="prepared MPI-INF-3DHP")]
+H36M = Annotated[Path | None, arg(help="Folder of the prepared Human3.6M.")]
+MpiInf3dhp = Annotated[Path | None, arg(name="3dhp", help="Folder of the prepared MPI-INF-3DHP.")]
 Pretrained = Annotated[
-    Named, arg(metavar="NAME=PATH", help="fine-tune these: baseline, mmm, map, full; repeatable")
+    Named,
+    arg(
+        metavar="NAME=PATH",
+        help="Pretrained model to fine-tune and score as the row NAME: baseline, mmm, map or full. "
+        "May be repeated.",
+    ),
 ]
 Checkpoints = Annotated[
-    Named, arg(name="checkpoint", metavar="NAME=PATH", help="only score this one; repeatable")
+    Named,
+    arg(
+        name="checkpoint",
+        metavar="NAME=PATH",
+        help="Fine-tuned model to score as an additional row. May be repeated.",
+    ),
 ]
-Data = Annotated[UseAppendAction[tuple[Path, ...]], arg(help="a corpus; may be repeated")]
-Out = Annotated[Path, arg(aliases=["-o"], help="the picture (png, pdf, svg)")]
-Json = Annotated[Path | None, arg(name="json", help="also write the scores here")]
+Data = Annotated[
+    UseAppendAction[tuple[Path, ...]], arg(help="Folder of a corpus. May be repeated.")
+]
+Out = Annotated[Path, arg(aliases=["-o"], help="Picture to write (png, pdf or svg).")]
+Json = Annotated[Path | None, arg(name="json", help="Also write the scores to this JSON file.")]
 
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What all tables share."""
+    """Options of all tables."""
 
     pretrained: Pretrained = ()
-    out_dir: Annotated[Path, arg(help="folder of runs, scores and tables")] = Path("runs/reproduce")
-    recipes: Annotated[Path, arg(help="folder of the fine-tuning recipes")] = Path("recipes")
+    out_dir: Annotated[Path, arg(help="Folder of the runs, scores and tables.")] = Path(
+        "runs/reproduce"
+    )
+    recipes: Annotated[Path, arg(help="Folder of the fine-tuning recipes.")] = Path("recipes")
     options: Annotated[
         str,
         arg(
-            help="settings of every fine-tuning, after an equals sign and quoted: "
+            help="Settings of every fine-tuning, quoted and after an equals sign: "
             '--options="--training.device cuda --training.workers 4"'
         ),
     ] = ""
-    dry_run: Annotated[bool, arg(help="print the plan with its hours, and run nothing")] = False
-    teraflops: Annotated[float, arg(help="speed that the plan's hours are for")] = 50.0
+    dry_run: Annotated[bool, arg(help="Only print the plan with the estimated hours.")] = False
+    teraflops: Annotated[float, arg(help="Training speed in TFLOP/s for the estimated hours.")] = (
+        50.0
+    )
 
     def write(
         self, name: str, data: dict[str, Path | None], checkpoints: tuple[str, ...] = ()
@@ -101,7 +117,7 @@ def table1(
     checkpoints: Checkpoints = (),
     table: Table = TableOptions(),  # noqa: B008  (frozen)
 ) -> None:
-    """Table 1, Human3.6M: our rows under the paper's, as text, CSV and LaTeX."""
+    """Reproduce Table 1 (Human3.6M) as text, CSV and LaTeX, below the rows of the paper."""
     table.write("table1", {"h36m": h36m}, checkpoints)
 
 
@@ -110,7 +126,7 @@ def table2(
     checkpoints: Checkpoints = (),
     table: Table = TableOptions(),  # noqa: B008  (frozen)
 ) -> None:
-    """Table 2, MPI-INF-3DHP: our rows under the paper's, as text, CSV and LaTeX."""
+    """Reproduce Table 2 (MPI-INF-3DHP) as text, CSV and LaTeX, below the rows of the paper."""
     table.write("table2", {"3dhp": mpi_inf_3dhp}, checkpoints)
 
 
@@ -119,7 +135,7 @@ def table3(
     mpi_inf_3dhp: MpiInf3dhp = None,
     table: Table = TableOptions(),  # noqa: B008  (frozen)
 ) -> None:
-    """Table 3, the ablation on both data sets, as text, CSV and LaTeX."""
+    """Reproduce Table 3 (ablation on both datasets) as text, CSV and LaTeX."""
     table.write("table3", {"h36m": h36m, "3dhp": mpi_inf_3dhp})
 
 
@@ -140,18 +156,24 @@ def figure5(
     data: Data,
     checkpoint: Checkpoint,
     baseline: Annotated[
-        str, arg(help="trained without text (average pooling), such as MotionBERT's official file")
+        str,
+        arg(
+            help="Model trained without text, such as MotionBERT's official file. Its features are "
+            "average-pooled."
+        ),
     ],
     out: Out = Path("figure5.png"),
-    split: str = "val",
-    num_labels: Annotated[int, arg(help="the most frequent verbs or labels")] = 12,
+    split: Annotated[str, arg(help="Split of the corpora.")] = "val",
+    num_labels: Annotated[
+        int, arg(help="Number of verbs or labels to show, the most frequent first.")
+    ] = 12,
     by: Annotated[
-        Literal["verb", "label"], arg(help="what is one action: its verb, or its whole text")
+        Literal["verb", "label"], arg(help="Group motions by verb or by the whole label.")
     ] = "verb",
     json_out: Json = None,
-    seed: int = 0,
+    seed: Annotated[int, arg(help="Seed of t-SNE.")] = 0,
 ) -> None:
-    """Draw motions as t-SNE maps, with and without text, and score how actions separate."""
+    """Reproduce Figure 5: t-SNE maps of motions, with and without text alignment, and scores."""
     from actionpose.datasets.corpus import open_corpus
     from actionpose.experiments.embedding_figures import draw_figure5
     from actionpose.model_hub import find
@@ -175,16 +197,23 @@ def figure5(
 
 
 def figure7(
-    h36m: Annotated[Path, arg(help="prepared Human3.6M")],
-    checkpoint: Annotated[str, arg(help="our model")],
-    baseline: Annotated[str, arg(help="the baseline: ours, or an official MotionBERT file")],
+    h36m: Annotated[Path, arg(help="Folder of the prepared Human3.6M.")],
+    checkpoint: Annotated[str, arg(help="Checkpoint of the model.")],
+    baseline: Annotated[
+        str, arg(help="Checkpoint of the baseline, or an official MotionBERT file.")
+    ],
     frame: Annotated[
-        Named, arg(metavar="VIDEO:FRAME", help="repeatable; else two occluded and a clear one")
+        Named,
+        arg(
+            metavar="VIDEO:FRAME",
+            help="Frame to show. May be repeated. By default two frames with occlusion and one "
+            "without are selected.",
+        ),
     ] = (),
     out: Out = Path("figure7.png"),
     device: Device = "auto",
 ) -> None:
-    """Figure 7: input 2D, our 3D and the baseline's for chosen frames."""
+    """Reproduce Figure 7: 2D input, and 3D poses of the model and a baseline."""
     from actionpose.datasets.paired import open_paired
     from actionpose.evaluation.paired import protocol_for
     from actionpose.evaluation.paired_models import load_model, model_predict
@@ -205,18 +234,24 @@ def figure7(
 
 
 def figure8(
-    labels: Annotated[str, arg(help="two or more, with commas between")],
+    labels: Annotated[str, arg(help="Two or more labels, separated by commas.")],
     checkpoint: Checkpoint,
     data: Data = (),
-    h36m: Annotated[Path | None, arg(help="prepared Human3.6M, in place of a corpus")] = None,
+    h36m: Annotated[
+        Path | None, arg(help="Folder of the prepared Human3.6M, instead of a corpus.")
+    ] = None,
     out: Out = Path("figure8.png"),
     motion: Annotated[
-        UseAppendAction[tuple[str, ...]], arg(help="a motion or a clip; may be repeated")
+        UseAppendAction[tuple[str, ...]],
+        arg(
+            help="Motion of a corpus, or VIDEO or VIDEO[FIRST:LAST] of Human3.6M. May be repeated. "
+            "By default the clip most similar to each label."
+        ),
     ] = (),
-    split: str = "val",
+    split: Annotated[str, arg(help="Split of the corpora.")] = "val",
     json_out: Json = None,
 ) -> None:
-    """Draw clips with the probability of each of some labels."""
+    """Reproduce Figure 8: clips with the probability of each label."""
     from actionpose.datasets.corpus import open_corpus
     from actionpose.datasets.paired import open_paired
     from actionpose.evaluation.protocols import SYNTHETIC

@@ -24,7 +24,7 @@ def finetune(arguments: list[str]) -> None:
 
 
 def pretrain(arguments: list[str]) -> None:
-    """Pretrain the encoder on masked motion and on the text of its actions."""
+    """Pretrain the encoder on masked motion and the text of its actions."""
     from actionpose.training.pretrain import clips_per_epoch, pretrain
 
     _train("pretrain", PretrainConfig, pretrain, clips_per_epoch, arguments)
@@ -117,10 +117,10 @@ def _help(cls: type[Config], name: str) -> str:
     lines = [
         f"usage: actionpose {name} [--config RECIPE.yaml] --run FOLDER [-q] [--SETTING VALUE ...]",
         "",
-        "Train in the folder --run, or continue there; -q, --quiet: no progress bar. --dry-run",
-        "prints steps, hours and memory. Options override the recipe, and it the defaults, which",
-        "docs/config.md explains. Entries of a dictionary are options: --loss-weights.velocity 2;",
-        "true and false are flags: --model.class-token and --model.no-class-token.",
+        "Train in the folder --run, or resume there. -q, --quiet hides the progress bar. --dry-run",
+        "prints the steps, hours and memory. Options override the recipe, which overrides the",
+        "defaults; see docs/config.md. Entries of a dictionary are set by key:",
+        "--loss-weights.velocity 2. Flags: --model.class-token and --model.no-class-token.",
     ]
     group = None
     for setting in settings_of(cls):

@@ -9,15 +9,15 @@ from actionpose.cli.options import Quiet
 
 
 def train(recipe: Positional[Path], run: Path, dry_run: bool = False, quiet: Quiet = False) -> None:
-    """Train all stages of a recipe, or resume where they stopped.
+    """Train all stages of a recipe, or resume an interrupted training.
 
-    Ctrl-C saves, and the same command resumes. --run is then what --checkpoint of other commands,
-    or `actionpose models convert`, takes.
+    Ctrl-C saves a checkpoint, and the same command resumes. The folder --run can be passed to other
+    commands as --checkpoint, or to `actionpose models convert`.
 
     Args:
         recipe: YAML file with stages, such as recipes/tiny.yaml.
-        run: Folder; each stage lies in a folder of its own there.
-        dry_run: List the stages with their expected minutes and scores, and stop.
+        run: Output folder, with a subfolder for each stage.
+        dry_run: Only list the stages with their expected minutes and scores.
     """
     from actionpose.training import stages
 

@@ -62,7 +62,7 @@ class _Info(Checked):
 
 @dataclass(frozen=True)
 class Segment(Checked):
-    """Frames of a motion with a label."""
+    """A labeled span of a motion."""
 
     motion: str
     subject: str
@@ -85,7 +85,7 @@ class Segment(Checked):
 
 @dataclass(frozen=True)
 class Motion:
-    """One recorded motion on its way into a corpus."""
+    """A motion to write to a corpus."""
 
     id: str
     subject: str
@@ -138,17 +138,21 @@ def write_corpus(
     skipped: dict[str, str] | None = None,
     report: dict[str, Any] | None = None,
 ) -> Path:
-    """Write motions into a new corpus; the folder appears whole or not at all.
+    """Write motions to a new corpus. The folder is created atomically.
 
     Args:
-        motions: consumed one by one, so that memory stays flat.
-        skipped: what was left out, and why; the caller may fill it while `motions` runs.
-        report: what else to keep of how the corpus was made; may be filled meanwhile as well.
+        folder: Folder to create.
+        motions: Motions, which are consumed one by one, so that memory is bounded.
+        source: Source of the data.
+        license: License of the data.
+        fps: Frame rate in Hz.
+        skipped: Files that were left out, with reasons. It may be filled while `motions` is
+            consumed.
+        report: Further information to store. It may be filled while `motions` is consumed.
 
     Raises:
-        UserError: the folder exists, a motion is not finite or has another shape, an id comes
-            twice, a label lies outside its motion, a value is one that `open_corpus` refuses, or
-            there is no motion at all.
+        UserError: If the folder exists, a motion is not finite or has a wrong shape, an id is used
+            twice, a label is outside its motion, a value is invalid, or there are no motions.
     """
     num_frames, ids, has_feet = 0, set(), False
     files = ["joints.npy", "segments.jsonl"]
@@ -237,7 +241,7 @@ def open_corpus(folder: Path | str) -> Corpus:
     """Open a corpus without reading its joints.
 
     Raises:
-        UserError: not a corpus, another format version, or files that do not fit together.
+        UserError: If the folder is not a corpus, has another format version, or is inconsistent.
     """
     folder = Path(folder)
     with opening(folder, "a corpus", "name a folder that `prepare` wrote (docs/datasets.md)"):
@@ -262,10 +266,10 @@ def open_corpus(folder: Path | str) -> Corpus:
 
 
 def verify_corpus(folder: Path | str) -> Corpus:
-    """Open a corpus and compare the hashes of its files.
+    """Open a corpus, and verify its hashes and spans.
 
     Raises:
-        UserError: names the first thing that does not fit.
+        UserError: If a check fails; names the first failure.
     """
     corpus = open_corpus(folder)
     check_hashes(corpus.folder, corpus.info["sha256"])

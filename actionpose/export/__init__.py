@@ -1,6 +1,6 @@
-"""Files of other formats. The import of this package teaches `Result.save` all suffixes.
+"""Writers of file formats. Importing this package registers all suffixes of `Result.save`.
 
-A writer is imported when the first file of its suffix is written, so that this import is quick.
+A writer is imported when the first file with its suffix is written, so that this import is fast.
 """
 
 from pathlib import Path

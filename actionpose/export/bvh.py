@@ -19,18 +19,22 @@ _SOLE = ANKLE_HEIGHT / 0.246  # of the shank (Drillis and Contini 1966): from th
 
 
 def write_bvh(result: Result, path: str | os.PathLike[str], *, raw: bool = False) -> list[Path]:
-    """Write a BVH file for each person: centimeters, y up, bones of constant length.
+    """Write a BVH file for each person, in centimeters, with y up and constant bone lengths.
 
-    Frames are equally far apart (BVH knows nothing else), those without a pose interpolated.
+    Frames are evenly spaced, as required by BVH; frames without a pose are interpolated.
 
     Args:
-        raw: leave people where the result has them; else they stand on the ground (`standing`).
+        result: Result to write.
+        path: File to write.
+        raw: Whether to keep the positions of the result. By default people stand on the ground
+            (`standing`).
 
     Returns:
-        The files: `path`, or with several persons one for each (`person_paths`).
+        The written files: `path`, or one file per person (`person_paths`).
 
     Raises:
-        UserError: nobody to write, another skeleton, or a file cannot be written.
+        UserError: If the result has no person, the skeleton is not supported, or a file cannot be
+            written.
     """
     paths = person_paths(result, path)
     result = result if raw else standing(result)
@@ -72,9 +76,9 @@ def _offset(offset_cm: Array, indent: str) -> str:
 
 
 def _zxy_degrees(rotations: Array) -> Array:
-    """(N, 3) intrinsic angles about z, then x, then y, of rotation matrices (N, 3, 3).
+    """Intrinsic angles (N, 3) about z, x and y of rotation matrices (N, 3, 3).
 
-    The order of most BVH files. SciPy's `as_euler` warns where x is 90 degrees.
+    This is the order of most BVH files. SciPy's `as_euler` warns if x is 90 degrees.
     """
     sin_x = np.clip(rotations[:, 2, 1], -1, 1)
     cos_x = np.hypot(rotations[:, 0, 1], rotations[:, 1, 1])

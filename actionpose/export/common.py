@@ -1,4 +1,4 @@
-"""What writers share."""
+"""Functions shared by writers."""
 
 import os
 from pathlib import Path
@@ -20,16 +20,16 @@ def fps_of(time_s: Array) -> float:
 
 
 def require_persons(result: Result) -> None:
-    """Raises a UserError if there is nobody to write."""
+    """Raise a UserError if the result has no person."""
     if not len(result.track_id):
         raise UserError("there is nothing to write: the result has no person")
 
 
 def person_paths(result: Result, path: str | os.PathLike[str]) -> list[Path]:
-    """The files of a format that holds one person: `path`, or with several `NAME_idTRACK`.
+    """The paths of a format with one person per file: `path`, or `NAME_idTRACK` for several.
 
     Raises:
-        UserError: there is nobody to write.
+        UserError: If the result has no person.
     """
     require_persons(result)
     path = Path(path)
@@ -39,13 +39,13 @@ def person_paths(result: Result, path: str | os.PathLike[str]) -> list[Path]:
 
 
 def standing(result: Result) -> Result:
-    """The result as animation tools should open it: constant bone lengths, feet on the ground.
+    """The result with constant bone lengths and feet on the ground, for animation tools.
 
-    What was done already stays. The path of the root is kept where it is known; see
-    `align_to_floor` for what becomes of a result without one.
+    Steps that were already applied are not repeated. The trajectory of the root is kept if it is
+    known; otherwise, see `align_to_floor`.
 
     Raises:
-        UserError: nobody to write, or another skeleton.
+        UserError: If the result has no person, or the skeleton is not supported.
     """
     require_persons(result)
     if not valid_frames(result).any():

@@ -1,7 +1,7 @@
-"""Animated GLB (glTF 2.0): every person a figure skinned to the nodes of `skeleton_fit`.
+"""Animated GLB (glTF 2.0): a skinned figure on the nodes of `skeleton_fit` for every person.
 
-Meters, y up. The positions and rotations of the nodes are what is measured; the figure around them
-only makes them visible.
+Units are meters, with y up. The positions and rotations of the nodes are the result; the figure is
+for display only.
 """
 
 import os
@@ -29,17 +29,20 @@ _VERTICES, _INDICES = 34962, 34963
 
 
 def write_glb(result: Result, path: str | os.PathLike[str], *, raw: bool = False) -> None:
-    """Write a GLB with all persons, each hidden (scaled to nothing) while absent.
+    """Write a GLB file with all persons, each scaled to zero while absent.
 
-    Each has a node of its own above the hips, so that importers make an armature for each. Times
-    are exact, also of videos with a variable rate; they begin at 0.
+    Each person has a node above the hips, so that importers create one armature per person. Times
+    are exact, also for videos with a variable frame rate, and start at 0.
 
     Args:
-        raw: leave people where the result has them; else they stand on the ground (`standing`).
+        result: Result to write.
+        path: File to write.
+        raw: Whether to keep the positions of the result. By default people stand on the ground
+            (`standing`).
 
     Raises:
-        UserError: nobody to write, another skeleton, the file cannot be written, or pygltflib is
-            not installed.
+        UserError: If the result has no person, the skeleton is not supported, the file cannot be
+            written, or pygltflib is not installed.
     """
     try:
         import pygltflib

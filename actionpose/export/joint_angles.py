@@ -1,4 +1,4 @@
-"""Joint angles as a table (CSV) and as curves (PNG)."""
+"""Joint angles as a table (CSV) or a plot (PNG)."""
 
 import os
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _VERTICAL = {"floor": "normal of the floor", "camera": "the camera's own up dire
 
 
 def notes(table: JointAngles) -> tuple[str, str]:
-    """What the angles of the trunk are measured against, and what the joints do not determine."""
+    """The vertical of the angles of the trunk, and the angles that the joints do not determine."""
     unknown = (
         "not known from these joints: rotations of limbs about their own axis (hip and shoulder "
         "rotation, pronation), wrists, pelvic tilt"
@@ -38,10 +38,10 @@ def notes(table: JointAngles) -> tuple[str, str]:
 
 
 def save(table: JointAngles, path: str | os.PathLike[str]) -> None:
-    """Write angles as `.csv`, a row per person and frame, or as `.png`, a plot.
+    """Write angles as `.csv` with one row per person and frame, or as a plot (`.png`).
 
     Raises:
-        UserError: another suffix, nobody to draw, or the file cannot be written.
+        UserError: If the suffix is unknown, there is nobody to draw, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:

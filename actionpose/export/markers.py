@@ -33,17 +33,18 @@ PLACED = tuple(f"{side}{name}" for side in "LR" for name in ("BigToe", "SmallToe
 
 
 def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
-    """Write a TRC file for each person: meters, y up, joints as Halpe-26 markers.
+    """Write a TRC file for each person, in meters with y up, with joints as Halpe-26 markers.
 
-    There is a row for each frame in which the person is visible or a short absence was filled;
-    rows of longer absences are left out, because OpenSim's inverse kinematics stops at empty ones.
-    Joints that are not measured (`visibility.measured_joints`) are NaN in all rows.
+    There is a row for each frame in which the person is visible or a gap was filled. Rows in longer
+    gaps are left out, because OpenSim's inverse kinematics stops at empty rows. Joints that are not
+    measured (`visibility.measured_joints`) are NaN in all rows.
 
     Returns:
-        The files: `path`, or with several persons one for each (`person_paths`).
+        The written files: `path`, or one file per person (`person_paths`).
 
     Raises:
-        UserError: nobody to write, another skeleton, or a file cannot be written.
+        UserError: If the result has no person, the skeleton is not supported, or a file cannot be
+            written.
     """
     paths = person_paths(result, path)
     for person, person_path in enumerate(paths):
@@ -69,7 +70,7 @@ def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
 
 
 def marker_names(result: Result) -> list[str]:
-    """Of the joints of a result and, with feet, of the markers that are placed on them."""
+    """Marker names of the joints of a result and, with feet, of the markers derived from them."""
     names = [MARKERS[joint] for joint in result.skeleton.joints]
     return [*names, *PLACED] if result.skeleton is H36M17_FEET else names
 
@@ -96,14 +97,14 @@ def _markers(result: Result, person: int, frames: BoolArray) -> tuple[Array, Arr
 
 
 def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
-    """Write a C3D file with all persons: millimeters, z up, joints as Halpe-26 markers.
+    """Write a C3D file with all persons, in millimeters with z up, with joints as Halpe-26 markers.
 
-    With several persons labels begin with the track, as "id3:LKnee". A marker that is not visible
-    has residual -1, as the format wants. The group ACTIONPOSE says what the numbers mean.
+    With several persons, labels start with the track id, such as "id3:LKnee". A missing marker has
+    residual -1, as required by the format. The parameter group ACTIONPOSE contains the metadata.
 
     Raises:
-        UserError: nobody to write, another skeleton, more than `MAX_C3D_FRAMES` frames, the file
-            cannot be written, or ezc3d is not installed.
+        UserError: If the result has no person, the skeleton is not supported, there are more than
+            `MAX_C3D_FRAMES` frames, the file cannot be written, or ezc3d is not installed.
     """
     try:
         import ezc3d

@@ -1,4 +1,4 @@
-"""A result into several files at once, beside the video that it came from."""
+"""Writing a result to several files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,19 +22,22 @@ def save_files(
     raw: bool = False,
     progress: Callable[[int], object] = lambda frames: None,
 ) -> list[Path]:
-    """Write a result in the formats that the suffixes name.
+    """Write a result to several files, in the formats of their suffixes.
 
     Args:
-        video: that was lifted: under the overlay of an mp4, and in a page.
-        raw: people of bvh and glb files stay where the result has them; else they stand on the
-            ground, with bones of constant length (`standing`).
-        progress: called with the number of frames of an mp4 that were drawn since the last call.
+        result: Result to write.
+        paths: Files to write.
+        video: Video that was lifted, shown in mp4 and html files.
+        raw: Whether to keep the positions of the result in bvh and glb files. By default people
+            stand on the ground, with constant bone lengths (`standing`).
+        progress: Function that is called with the number of mp4 frames drawn since the last call.
 
     Returns:
-        The files: of several persons, some formats have one each.
+        The written files; some formats have one file per person.
 
     Raises:
-        UserError: see `Result.save`; of the first file that fails, when the others are written.
+        UserError: See `Result.save`; raised for the first file that fails, after writing the
+            others.
     """
     given = {"video": video, "raw": raw, "progress": progress}
     files: list[Path] = []

@@ -1,4 +1,4 @@
-"""Results as text: JSON with everything, CSV with a row per person, frame and joint."""
+"""Results as text: JSON with all data, CSV with one row per person, frame and joint."""
 
 import json
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ _CSV_FRAMES = 2000  # written at a time
 def table_numbers(
     result: Result, persons: slice = slice(None), frames: slice = slice(None)
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The numbers of tables, and whether joints were detected in the image.
+    """The numeric columns of tables, and whether joints were detected in the image.
 
     Returns:
-        (P, T, J, 7) meters, pixels, confidence and uncertainty in millimeters, NaN where there are
-        none; and (P, T, J).
+        (P, T, J, 7) meters, pixels, confidence and uncertainty in millimeters, NaN if unknown; and
+        (P, T, J) True where the joint was detected.
     """
     part = (persons, frames)
     keypoints, valid = result.keypoints_px[part], result.valid[part][..., None]
@@ -64,7 +64,7 @@ def dataframe(result: Result) -> "pandas.DataFrame":
 
 
 def _rounded(array: NDArray[Any], decimals: int) -> list[Any]:
-    """Nested lists for JSON, None for what is not finite."""
+    """Nested lists for JSON, with None for values that are not finite."""
     values = np.round(array.astype(np.float64), decimals) + 0.0  # + 0.0 turns -0.0 into 0.0
     if not np.isfinite(values).all():
         unknown = ~np.isfinite(values)
@@ -117,7 +117,7 @@ def _json_person(result: Result, index: int) -> dict[str, Any]:
 
 
 def _csv_blocks(result: Result) -> Iterator[str]:
-    """The rows of `TABLE_COLUMNS`, some frames at a time so that memory stays bounded."""
+    """The rows of `TABLE_COLUMNS`, in blocks of frames, so that memory is bounded."""
     number = f",%.{_METERS}f" * 3 + f",%.{_PIXELS}f" * 2 + f",%.{_CONFIDENCE}f"
     last = f",%.{_MILLIMETERS}f\n"
     decimals = np.array([_METERS] * 3 + [_PIXELS] * 2 + [_CONFIDENCE, _MILLIMETERS])

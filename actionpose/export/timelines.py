@@ -1,4 +1,4 @@
-"""Timelines for people and for other programs: a table, CSV, JSON, ELAN's text, a picture."""
+"""Writers of action timelines: text table, CSV, JSON, ELAN text, picture."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from actionpose.visualization.drawing import GRID, label_colors, new_figure, sav
 
 
 def table(actions: Sequence[Action]) -> str:
-    """Lines for a terminal: segments, their score, margin and confidence, what else they may be."""
+    """Text table of segments with score, margin, confidence and the three best labels."""
     rows = [["person", "start", "stop", "label", "score", "margin", "confidence", "top 3"]]
     for action in actions:
         top = ", ".join(f"{label} {score:.2f}" for label, score in action.top)
@@ -49,9 +49,9 @@ def _write_json(actions: Sequence[Action], path: Path) -> None:
 
 
 def _write_elan(actions: Sequence[Action], path: Path) -> None:
-    """Tab-delimited text as ELAN imports it: tier, begin and end in milliseconds, annotation.
+    """Write tab-delimited text for ELAN: tier, begin and end in milliseconds, annotation.
 
-    In ELAN: File, Import, CSV / Tab-delimited Text File. One tier a person.
+    In ELAN: File, Import, CSV / Tab-delimited Text File. There is one tier per person.
     """
     with atomic_text(path) as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
@@ -62,7 +62,7 @@ def _write_elan(actions: Sequence[Action], path: Path) -> None:
 
 
 def _write_png(actions: Sequence[Action], path: Path) -> None:
-    """Bars over time, a row for each label of each person."""
+    """Draw bars over time, with a row for each label of each person."""
     if not actions:
         raise UserError("there is nothing to draw: the timeline is empty")
     rows = list(dict.fromkeys((action.person, action.label) for action in actions))

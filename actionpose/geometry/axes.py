@@ -1,4 +1,4 @@
-"""The axes that poses are given in, and the rotations between them."""
+"""Axes of poses, and the rotations between them."""
 
 from enum import StrEnum
 
@@ -16,11 +16,11 @@ _DIRECTIONS = {  # letter: along x right, y up, z towards the camera; words
 
 
 class Axes(StrEnum):
-    """The directions of x, y and z as letters: right, left, up, down, forward or back.
+    """Directions of x, y and z as letters: right, left, up, down, forward or back.
 
-    They are those of the camera: forward is away from it.
-    Everything that draws uses `Y_UP`. A person who faces the camera then looks along +z, with the
-    left side at +x, as animation tools expect.
+    Directions are relative to the camera, and forward is away from it. All visualizations use
+    `Y_UP`. A person who faces the camera then looks along +z, with the left side at +x, as
+    animation tools expect.
     """
 
     CAMERA = "RDF"  # as in OpenCV
@@ -29,13 +29,13 @@ class Axes(StrEnum):
 
     @property
     def words(self) -> str:
-        """For people to read: "x right, y down, z away from the camera"."""
+        """Description as text, such as "x right, y down, z away from the camera"."""
         return ", ".join(
             f"{axis} {_DIRECTIONS[to][1]}" for axis, to in zip("xyz", self, strict=True)
         )
 
     def rotation_to(self, other: "Axes") -> NDArray[np.float64]:
-        """The (3, 3) rotation of points (..., 3) into other axes: `points @ rotation.T`."""
+        """The rotation (3, 3) of points (..., 3) to other axes: `points @ rotation.T`."""
         here, there = (
             np.array([_DIRECTIONS[letter][0] for letter in axes]) for axes in (self, other)
         )

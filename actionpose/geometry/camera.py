@@ -1,8 +1,9 @@
-"""Cameras, image units, mirroring: each map stands next to its inverse. NumPy, any leading axes.
+"""Cameras, image normalization and mirroring, each with its inverse; NumPy, any leading axes.
 
-World: meters, z up. Camera: meters, x right, y down, z away from the camera. Image: pixels from
-the top left corner, x right, y down. Normalized image units: x and y on one scale, so that shapes
-are kept; the scale is half the image's width, or half the person's box.
+World coordinates are in meters with z up. Camera coordinates are in meters with x right, y down and
+z away from the camera. Image coordinates are in pixels from the upper left corner, x right, y down.
+Normalized image coordinates have the same unit for x and y, to preserve shapes: half the width of
+the image, or half the person's box.
 """
 
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ class Camera:
     """A pinhole camera without distortion.
 
     Attributes:
-        rotation: (3, 3), world to camera axes.
-        position_m: (3,), its center in the world.
-        focal_px: focal length, the same for x and y.
-        center_px: (2,), the principal point.
+        rotation: (3, 3) Rotation from world to camera axes.
+        position_m: (3,) Camera center in world coordinates.
+        focal_px: Focal length, the same for x and y.
+        center_px: (2,) Principal point.
     """
 
     rotation: Array
@@ -33,7 +34,7 @@ class Camera:
     center_px: Array
 
     def from_world(self, points_m: Array) -> Array:
-        """(..., 3) world to camera axes, meters."""
+        """Convert world to camera coordinates (..., 3), in meters."""
         return (points_m - self.position_m) @ self.rotation.T
 
     def to_world(self, points_m: Array) -> Array:
@@ -41,17 +42,17 @@ class Camera:
         return points_m @ self.rotation + self.position_m
 
     def project(self, points_m: Array) -> Array:
-        """(..., 3) in camera axes to (..., 2) pixels."""
+        """Project camera coordinates (..., 3) to pixels (..., 2)."""
         return points_m[..., :2] / points_m[..., 2:] * self.focal_px + self.center_px
 
     def unproject(self, points_px: Array, depth_m: Array) -> Array:
-        """Inverse of `project` for a known depth (...,) along z."""
+        """Inverse of `project` for known depths (...,) along z."""
         xy = (points_px - self.center_px) / self.focal_px * depth_m[..., None]
         return np.concatenate([xy, depth_m[..., None]], axis=-1)
 
 
 def look_at(position_m: Array, target_m: Array) -> Array:
-    """The rotation (3, 3) of an upright camera at one world point that looks at another."""
+    """The rotation (3, 3) of a camera without roll that looks from one world point at another."""
     forward = target_m - position_m
     forward = forward / np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
@@ -60,9 +61,10 @@ def look_at(position_m: Array, target_m: Array) -> Array:
 
 
 def orthographic_view(points_m: Array, yaw_rad: float) -> Array:
-    """World points (..., 3) to the axes of a level camera turned by `yaw_rad` about the vertical.
+    """Convert world points (..., 3) to the axes of a level camera with the given yaw.
 
-    An orthographic image of them is x and y times a scale. Yaw 0 looks along the world's +y.
+    Their orthographic projection is x and y multiplied by a scale. A camera with yaw 0 looks along
+    the +y axis of the world.
     """
     return points_m @ (_LEVEL @ _about_z(-yaw_rad)).T
 
@@ -78,9 +80,9 @@ def _about_z(angle_rad: float) -> Array:
 
 
 def heading_rad(joints_m: Array) -> float:
-    """The direction one pose (17, 3) faces in the world, as an angle from +x about z.
+    """The direction that a pose (17, 3) faces in the world, as an angle from +x about z.
 
-    It is perpendicular to the line through the hips and shoulders.
+    The direction is perpendicular to the line through hips and shoulders.
     """
     left = joints_m[H36M17.indices("left_hip", "left_shoulder")].sum(axis=0)
     right = joints_m[H36M17.indices("right_hip", "right_shoulder")].sum(axis=0)
@@ -90,13 +92,13 @@ def heading_rad(joints_m: Array) -> float:
 
 @dataclass(frozen=True)
 class Frame2D:
-    """Where normalized image units have their origin, and how many pixels one unit is."""
+    """Origin and unit, in pixels, of normalized image coordinates."""
 
     origin_px: tuple[float, float]
     unit_px: float
 
     def normalize(self, keypoints_px: Array) -> Array:
-        """(..., 2 or 3): x and y to normalized units; a confidence stays.
+        """Normalize x and y of keypoints (..., 2 or 3); a confidence is not changed.
 
         Missing keypoints (confidence 0) become (0, 0, 0).
         """
@@ -114,23 +116,23 @@ class Frame2D:
 
 
 def image_frame(image_size: tuple[int, int]) -> Frame2D:
-    """Units of half the image's width, origin in its center (VideoPose3D, MotionBERT)."""
+    """Normalization by the image: unit half its width, origin at its center (VideoPose3D)."""
     width, height = image_size
     return Frame2D((width / 2, height / 2), width / 2)
 
 
 def box_frame(keypoints_px: Array) -> Frame2D | None:
-    """Units of half the person's box, origin in its center, one for a whole clip.
+    """Normalization by the person's box: unit half the box, origin at its center.
 
-    The box of a frame spans its detected keypoints. A clip has the median of the centers and of
-    the longer sides, so that a person who walks across the image keeps a size, and a few outliers
-    change nothing.
+    Both are constant for a clip. The box of a frame is the bounding box of the detected keypoints.
+    The medians of the centers and of the longer sides over the frames are used, so that the size of
+    a person who walks across the image is constant, and outliers have no effect.
 
     Args:
-        keypoints_px: (T, J, 3); confidence 0 where missing.
+        keypoints_px: (T, J, 3) Keypoints with confidence 0 for missing ones.
 
     Returns:
-        None if no frame has two detected keypoints apart from each other.
+        The normalization, or None if no frame has two detected keypoints at different positions.
     """
     detected = keypoints_px[..., 2:] > 0
     frames = detected[..., 0].sum(axis=1) >= 2
@@ -147,10 +149,11 @@ def box_frame(keypoints_px: Array) -> Frame2D | None:
 
 
 def mirror(points: Array) -> Array:
-    """Left to right: negate x and swap the sides' joints. Its own inverse.
+    """Mirror points: negate x and swap left and right joints. This is its own inverse.
 
     Args:
-        points: (..., J, C) of H36M17 or H36M17_FEET, x first, the origin on the mirror.
+        points: (..., J, C) Points of H36M17 or H36M17_FEET, x first, with the origin in the mirror
+            plane.
     """
     result = points[..., skeleton_of(points.shape[-2]).mirror, :].copy()
     result[..., 0] *= -1
@@ -158,13 +161,13 @@ def mirror(points: Array) -> Array:
 
 
 def scale_bones(joints_m: Array, scale: Array) -> Array:
-    """Change bone lengths and keep the direction of every bone.
+    """Scale bone lengths without changing the directions of bones.
 
-    The pelvis is raised or lowered with the length of the legs, so that feet stay on the floor.
+    The pelvis is raised or lowered with the length of the legs, so that the feet stay on the floor.
 
     Args:
-        joints_m: (T, 17, 3) world, z up.
-        scale: (17,) factor of the bone above each joint; equal on both sides keeps symmetry.
+        joints_m: (T, 17, 3) Joints in world coordinates, z up.
+        scale: (17,) Scale factor of the bone between each joint and its parent.
     """
     result = np.empty_like(joints_m)
     result[:, 0] = joints_m[:, 0]

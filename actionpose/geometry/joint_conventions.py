@@ -1,9 +1,9 @@
-"""Where data sets and detectors put the joints of the limbs, relative to the anatomical centers.
+"""Offsets between the limb joints of datasets or detectors and the anatomical joint centers.
 
-`benchmarks/joint_conventions.py` measures these offsets: on video of two people with marker-based
-ground truth, whose joint centers are OpenSim's. They are in lengths of the trunk: outwards, up
-along the trunk, and ahead; those of elbows and wrists as the arms hang down (`limb_axes`). Left and
-right are mirror images.
+`benchmarks/joint_conventions.py` measures these offsets on videos of two people with marker-based
+ground truth, whose joint centers are those of OpenSim. They are relative to the length of the
+trunk, in the directions outward, up along the trunk, and forward; for elbows and wrists, with
+hanging arms (`limb_axes`). Left and right are mirror images.
 """
 
 import numpy as np
@@ -33,13 +33,14 @@ OFFSETS["anatomical"] = np.zeros((6, 3))
 
 
 def trunk_axes(joints: Array) -> tuple[Array, Array]:
-    """The axes of the trunk, from the middle of the hips to that of the shoulders, and its length.
+    """The axes and length of the trunk, from the midpoint of the hips to that of the shoulders.
 
     Args:
-        joints: (T, J, 3), the joints of H36M17 first, in right-handed axes and any unit.
+        joints: (T, J, 3) Joints, those of H36M17 first, in right-handed axes and any unit.
 
     Returns:
-        (T, 3, 3) columns left, up and ahead, and (T,) in the unit of `joints`.
+        (T, 3, 3) axes, with the columns left, up and forward, and (T,) lengths in the unit of
+        `joints`.
     """
     hips, shoulders = (
         H36M17.indices(f"left_{part}", f"right_{part}") for part in ("hip", "shoulder")
@@ -56,18 +57,19 @@ def trunk_axes(joints: Array) -> tuple[Array, Array]:
 
 
 def limb_axes(joints: Array) -> Array:
-    """The axes in which offsets are given, of each joint of the limbs: (2, 6, T, 3, 3).
+    """The axes of the offsets of each limb joint.
 
-    They are those of the trunk. Those of elbow and wrist turn with the bone above the joint, by the
-    smallest rotation from hanging: up becomes "to the parent". What lies across the bone fades as
-    the bone points up, where that rotation is undefined.
+    The axes are those of the trunk. For elbow and wrist, they are rotated with the bone between the
+    joint and its parent, by the smallest rotation from the hanging position, so that up points to
+    the parent. Components perpendicular to the bone decrease as the bone points up, where that
+    rotation is undefined.
 
     Args:
-        joints: (T, J, 3), see `trunk_axes`.
+        joints: (T, J, 3) Joints, see `trunk_axes`.
 
     Returns:
-        Left and right, `LIMB_JOINTS`, frames; columns outwards, up and ahead, as long as the trunk
-        where they do not fade.
+        (2, 6, T, 3, 3) axes for left and right, each of `LIMB_JOINTS` and each frame, with the
+        columns outward, up and forward and the length of the trunk.
     """
     axes, length = trunk_axes(joints)
     down = -axes[..., 1]
@@ -92,8 +94,9 @@ def move_limbs(joints: Array, offsets: Array) -> Array:
     """Move limb joints by offsets in their axes (`limb_axes`), and the pelvis with the hips.
 
     Args:
-        joints: (T, J, 3), see `trunk_axes`.
-        offsets: (6, 3) of `LIMB_JOINTS` in lengths of the trunk, or (2, 6, 3) of left and right.
+        joints: (T, J, 3) Joints, see `trunk_axes`.
+        offsets: (6, 3) Offsets of `LIMB_JOINTS` relative to the length of the trunk, or (2, 6, 3)
+            for left and right.
     """
     offsets = np.broadcast_to(offsets, (2, *np.shape(offsets)[-2:]))
     left, right = np.einsum("sjtab,sjb->stja", limb_axes(joints), offsets)
@@ -106,14 +109,14 @@ def move_limbs(joints: Array, offsets: Array) -> Array:
 
 
 def without_offsets(keypoints: Array, pose: Array, offsets: Array) -> Array:
-    """2D keypoints with the limbs where they would be without a detector's offsets.
+    """Remove the joint offsets of a detector from 2D keypoints.
 
-    Thorax and spine follow the shoulders and hips.
+    Thorax and spine are moved with the shoulders and hips.
 
     Args:
-        keypoints: (T, J, 3) x, y, confidence; missing ones stay.
-        pose: (T, J, 3) a rough pose of the same joints in the same unit: its axes are used.
-        offsets: (6, 3), see `move_limbs`.
+        keypoints: (T, J, 3) x, y and confidence. Missing keypoints are not changed.
+        pose: (T, J, 3) Approximate pose of these joints in the same unit, to define the axes.
+        offsets: (6, 3) Offsets, see `move_limbs`.
     """
     shift = (move_limbs(pose, -offsets) - pose)[..., :2]
     shoulders = H36M17.indices("left_shoulder", "right_shoulder")
@@ -126,14 +129,15 @@ def without_offsets(keypoints: Array, pose: Array, offsets: Array) -> Array:
 
 
 def convert_convention(pose: Array, source: str, target: str) -> Array:
-    """Joints of one convention to where another has them.
+    """Convert joints from one convention to another.
 
     Args:
-        pose: (T, J, 3) with the pelvis at the origin, which it keeps; see `trunk_axes`.
-        source, target: keys of `OFFSETS`; or the same other name twice.
+        pose: (T, J, 3) Poses with the pelvis at the origin, where it remains; see `trunk_axes`.
+        source: Convention of `pose`, a key of `OFFSETS`, or any name equal to `target`.
+        target: Convention of the returned poses.
 
     Raises:
-        UserError: no such convention.
+        UserError: If a convention is unknown.
     """
     if source == target:
         return pose

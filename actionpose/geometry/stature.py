@@ -1,4 +1,4 @@
-"""The stature of a person, from the length of the bones between ankles and head."""
+"""Body height of a person, from the lengths of the bones between ankles and head."""
 
 import numpy as np
 
@@ -12,10 +12,11 @@ STATURE_PER_CHAIN = 1 / (1 - ANKLE_HEIGHT)
 
 
 def chain_length(pose: Array) -> float:
-    """Length from the ankles to the top of the head along the bones, in the pose's unit.
+    """Length from the ankles to the top of the head along the bones, in the unit of the pose.
 
     Args:
-        pose: (T, 17, 3). A bone has the median of its lengths over time; legs are averaged.
+        pose: (T, 17, 3) Poses. The median length of each bone over time is used, and the mean of
+            both legs.
     """
 
     def bone(a: str, b: str) -> float:

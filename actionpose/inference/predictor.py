@@ -1,6 +1,6 @@
-"""Lifting: 2D keypoints of any length to 3D motion in meters, and what people do in it.
+"""Inference: lift 2D keypoints of any length to 3D motion in meters, and label actions.
 
-Letters in shapes: P persons, T frames, W windows, E embedding.
+Letters in shapes: P persons, T frames, J joints, W windows, E embedding dimension.
 """
 
 from collections.abc import Iterable, Sequence
@@ -55,21 +55,22 @@ from actionpose.video.source import Source, read_source
 
 
 class ActionPose:
-    """A trained model, ready to lift and to say what people do.
+    """A trained model for lifting and action labeling; see `from_pretrained`.
 
     Args:
-        encoder: in eval mode.
-        meta: of its checkpoint: `frames`, `normalization`, `fps`, `joint_convention` and
-            `learned_detectors` (whose offsets it was trained with) if known, and
-            `rejection_threshold` and `error_bars` if they were calibrated. Timelines see windows of
-            `frames`, or a third of it if the `config` says that shorter ones were trained with.
-        name: for the headers of results.
-        weights_sha256: likewise.
-        labels: what it knows of text; nothing by default.
-        engine: what computes the network; see `engines.EngineChoice`.
+        encoder: Pose encoder in eval mode.
+        meta: Metadata of the checkpoint: `frames`, `normalization`, `fps`, optionally
+            `joint_convention` and `learned_detectors` (detectors whose joint offsets are in the
+            training data), and `rejection_threshold` and `error_bars` if calibrated. Timelines use
+            windows of `frames` frames, or of a third of it if `config` has a temporal crop.
+        name: Name of the checkpoint, stored in the headers of results.
+        weights_sha256: Hash of the weights, stored in the headers of results.
+        device: Device of the encoder.
+        labels: Label embeddings and text encoder. By default none.
+        engine: Inference engine; see `engines.EngineChoice`.
 
     Raises:
-        UserError: the engine cannot be used.
+        UserError: If the engine is not available.
     """
 
     def __init__(
@@ -109,17 +110,19 @@ class ActionPose:
     def from_pretrained(
         cls, name: str | Path = "tiny", device: str = "auto", engine: str = "auto"
     ) -> "ActionPose":
-        """Load a bundled model, a checkpoint, a run, an official MotionBERT file, or a Hub id.
+        """Load a pretrained model.
 
         Args:
+            name: Name of a bundled model, folder of a checkpoint or run, official MotionBERT file,
+                or Hub id.
             device: "auto", "cpu" or "cuda".
-            engine: what computes the network in float32: "torch", "fused" (kernels that a C++
-                compiler makes at the first use), "openvino" or "onnx". "auto" is torch on a GPU and
-                for short motions, and else the fastest one that works here.
+            engine: Inference engine: "torch", "fused" (C++ kernels, compiled on first use),
+                "openvino", "onnx" or "auto". "auto" selects torch on a GPU and for short motions,
+                and otherwise the fastest available engine.
 
         Raises:
-            UserError: no such model, device or engine, a package is missing, or a model that
-                is damaged or lacks what lifting needs.
+            UserError: If the model, device, engine or a package is not available, or the
+                checkpoint is damaged or incomplete.
         """
         if device == "auto" and engine not in ("auto", "torch"):
             device = "cpu"
@@ -160,29 +163,29 @@ class ActionPose:
         """Lift the people of a video or a keypoint file to 3D.
 
         Args:
-            source: a video or an image; keypoints of any known layout; or a file of them that
-                `Keypoints.read` takes.
-            persons: "all", or how many: the first ones in the order.
-            order: of the people in the result; see `tracking.person_order`.
-            height_m: the stature of the people; without it they have that of an average adult.
-            max_gap_s: an absence up to so many seconds is filled from both sides, and stays
-                marked in `valid`. In longer ones the pose is zero.
-            joint_convention: where the joints of the limbs lie: "anatomical" (OpenSim's joint
-                centers), "mocap" (those of CMU and HDM05, on which models are trained) or
-                "mediapipe33" (where MediaPipe puts them). By default anatomical, or the model's own
-                where its checkpoint does not say it.
-            detector: for videos: "mediapipe", "rtmlib" or the path of an ONNX model.
-            quality: "fast"; or "best", which takes two to three times as long and has 0.25 mm less
-                error (docs/results.md).
-            progress: called with the number of frames lifted since the last call.
+            source: Path of a video, image or keypoint file, or `Keypoints`.
+            persons: Number of people to lift, selected by `order`, or "all".
+            order: Order of the people in the result: "largest", "first" or "most-moving"; see
+                `tracking.person_order`.
+            height_m: Body height of the people in meters. By default 1.70.
+            max_gap_s: Longest gap in seconds that is filled by interpolation. Filled frames are
+                False in `valid`. In longer gaps the pose is zero.
+            joint_convention: Definition of the limb joints: "anatomical" (OpenSim's joint centers),
+                "mocap" (as in CMU and HDM05, the training data) or "mediapipe33" (as MediaPipe). By
+                default "anatomical", or that of the model if its checkpoint does not define one.
+            detector: 2D pose detector for videos: "mediapipe", "rtmlib" or the path of an ONNX
+                model.
+            quality: "fast", or "best" for about 0.2 mm less error at two to three times the run
+                time (docs/results.md).
+            progress: Function that is called with the number of frames lifted since the last call.
 
         Returns:
-            Meters, x right, y down, z away from the camera, the pelvis at the origin of every
-            frame. The frames are those of the video, at their own times.
+            3D motion in meters, x right, y down, z away from the camera, with the pelvis at the
+            origin of every frame. Frames and times are those of the input.
 
         Raises:
-            UserError: see `Keypoints.read`; or a height that no person has, a joint convention
-                that is not known, or an image size that is needed and not known.
+            UserError: If the input cannot be read (see `Keypoints.read`), `height_m` or
+                `joint_convention` is invalid, or the image size is needed and unknown.
         """
         check_height(height_m)
         if quality not in QUALITIES:
@@ -235,14 +238,14 @@ class ActionPose:
 
     @property
     def knows_actions(self) -> bool:
-        """Whether motions and texts have embeddings in one space."""
+        """Whether the model embeds motions and texts in a shared space."""
         return self.encoder.class_token and bool(self.labels.names or self.labels.has_text)
 
     def default_labels(self) -> list[str]:
-        """The labels that are offered where none are named.
+        """The labels that `actions` uses by default.
 
         Raises:
-            UserError: the checkpoint has no labels.
+            UserError: If the checkpoint has no labels.
         """
         if not self.labels.names:
             name = self.checkpoint["name"]
@@ -251,22 +254,34 @@ class ActionPose:
 
     @property
     def embedding_dim(self) -> int:
-        """E of the embeddings; 0 of a model that has none."""
+        """Dimension E of the embeddings; 0 if the model has none."""
         return self.encoder.pooling.fc.out_features if self.encoder.class_token else 0
 
     def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors (N, E) of texts, in the space of `embed_motion`.
+        """Embed texts in the space of `embed_motion`.
+
+        Args:
+            texts: N labels or other texts.
+
+        Returns:
+            (N, E) unit vectors.
 
         Raises:
-            UserError: see `LabelBank.embed`.
+            UserError: See `LabelBank.embed`.
         """
         return self.labels.embed(texts)
 
     def embed_motion(self, source: Source) -> NDArray[np.float32]:
-        """One unit vector per person (P, E): the mean of the windows in which they are visible.
+        """Embed the motion of each person.
+
+        Args:
+            source: Path of a video, image or keypoint file, or `Keypoints`.
+
+        Returns:
+            (P, E) unit vectors: the normalized mean over the windows in which a person is visible.
 
         Raises:
-            UserError: this model has no embedding of motions.
+            UserError: If the model has no motion embedding.
         """
         embeddings, _ = self.embed_windows(read_source(source), length=self.frames)
         return unit(embeddings.sum(axis=1))
@@ -278,18 +293,22 @@ class ActionPose:
         length: int | None = None,
         progress: Progress = lambda windows: None,
     ) -> tuple[NDArray[np.float32], Array]:
-        """Unit vectors of overlapping windows: those of a result, if this model made it, or anew.
+        """Embed overlapping windows of the motion of each person.
+
+        The embeddings stored in a result are returned if they are from this model.
 
         Args:
-            length: of the windows, in frames at `fps`; by default that of timelines.
-            progress: called with the number of windows embedded since the last call.
+            source: Result or 2D keypoints.
+            length: Length of the windows in frames at `fps`. By default that of timelines.
+            progress: Function that is called with the number of windows embedded since the last
+                call.
 
         Returns:
-            (P, W, E), zeros where a person is not visible, and (W, 2) start and stop in seconds
-            on the clock of the input.
+            (P, W, E) unit vectors, zero where a person is not visible, and (W, 2) start and stop
+            times of the windows in seconds.
 
         Raises:
-            UserError: this model has no embedding of motions, or see `Keypoints.to_skeleton`.
+            UserError: If the model has no motion embedding; see also `Keypoints.to_skeleton`.
         """
         if isinstance(source, Result):
             spans_s = source.header.get("embedding_windows_s")
@@ -323,28 +342,30 @@ class ActionPose:
         min_length_s: float = MIN_LENGTH_S,
         progress: Progress = lambda windows: None,
     ) -> list[Action]:
-        """What each person does when, in the words of `labels` or "other".
-
-        Without labels those of `timeline.DEFAULT_LABELS` are offered that the checkpoint was
-        trained with (if it has none of them, all that it was trained with), or "unknown".
+        """Segment the motion of each person into a timeline of action labels.
 
         Args:
-            source: a result, whose embeddings are used if they are this model's; keypoints, or a
-                file of them; or a video.
-            labels: any number; each counts once.
-            threshold: cosine that a label has to reach; else the checkpoint's calibrated one, or
-                `timeline.DEFAULT_THRESHOLD`. -1 leaves "other" out.
-            transition_penalty: of a change of label, in cosine times seconds; more means fewer
-                changes.
-            min_length_s: of a segment.
-            progress: called with the number of windows embedded since the last call.
+            source: Result, whose embeddings are used if they are from this model; `Keypoints`; or
+                path of a video or keypoint file.
+            labels: Candidate labels; duplicates are removed. "other" is always a candidate. By
+                default the labels of `timeline.DEFAULT_LABELS` in the checkpoint (if there are
+                none, all its labels), or "unknown".
+            threshold: Cosine similarity below which a time step is labeled "other"; -1 disables
+                "other". By default the calibrated threshold of the checkpoint, or
+                `timeline.DEFAULT_THRESHOLD`.
+            transition_penalty: Cost of a change of label, in cosine similarity times seconds. A
+                larger value gives fewer segments.
+            min_length_s: Minimum duration of a segment in seconds.
+            progress: Function that is called with the number of windows embedded since the last
+                call.
 
         Returns:
-            In the order of persons and time; no two of a person overlap, and they begin and end
-            where the person is visible.
+            Segments ordered by person and time. The segments of a person do not overlap, and start
+            and end where the person is visible.
 
         Raises:
-            UserError: no label, one that cannot be embedded, or a model without text.
+            UserError: If there is no label, a label cannot be embedded, or the model has no text
+                embedding.
         """
         if not isinstance(source, Result):
             source = read_source(source)
@@ -378,13 +399,19 @@ class ActionPose:
         return H36M17_FEET if feet.any() else H36M17
 
     def uncertainty_mm(self, log_error: Array, stature_m: float) -> NDArray[np.float32]:
-        """(..., J) that of `Result`, of the logarithm of the errors in fractions of the stature."""
+        """Convert the log of errors, relative to the body height, to `Result.uncertainty_mm`."""
         radius_mm = 1000 * stature_m * self.error_bars.factor_68 * np.exp(log_error)
         radius_mm[..., 0] = 0  # of the pelvis, to which they are relative
         return radius_mm.astype(np.float32)
 
     def header(self, keypoints: Keypoints, height_m: float | None, skeleton: Skeleton) -> Header:
-        """The facts of a result in `skeleton` that this model makes of keypoints."""
+        """The header of a result of this model.
+
+        Args:
+            keypoints: 2D input.
+            height_m: Given body height in meters, or None for that of an average adult.
+            skeleton: Joint layout of the result.
+        """
         header: Header = {
             "units": "meters",
             "axes": Axes.CAMERA,
@@ -411,12 +438,17 @@ class ActionPose:
         return header
 
     def conventions(self, wanted: str | None = None) -> tuple[str, str]:
-        """Where the model puts the joints of the limbs, and where results have them."""
+        """The joint conventions of the model and of results, if `wanted` is requested."""
         own = self.joint_convention
         return own, wanted or ("anatomical" if own in OFFSETS else own)
 
     def detector_offsets(self, skeleton: Skeleton, detector: str) -> Array | None:
-        """Those of the detector, if they are measured and the model has not learned them itself."""
+        """Joint offsets of a detector to remove: None if unknown or if the model has learned them.
+
+        Args:
+            skeleton: Joint layout of the keypoints.
+            detector: Name of the detector.
+        """
         is_mediapipe = skeleton == MEDIAPIPE33 or "mediapipe" in detector.lower()
         known = self.joint_convention in OFFSETS
         if not is_mediapipe or not known or MEDIAPIPE33.name in self.learned_detectors:
@@ -424,17 +456,18 @@ class ActionPose:
         return OFFSETS[MEDIAPIPE33.name]
 
     def predict(self, windows: Array, image_size: tuple[int, int] | None = None) -> Array:
-        """Poses of clips in the units of their keypoints: no stature.
+        """Predict the poses of clips in the units of their keypoints.
 
         Args:
-            windows: (N, T, J, 3) x, y, confidence in pixels or any other unit, of H36M17, or of
-                H36M17_FEET if the model has heads. Up to `frames` frames go through the model at
-                once, normalized clip by clip, as it was trained; longer clips go through in
-                overlapping windows that are blended.
-            image_size: needed by models that normalize by the image.
+            windows: (N, T, J, 3) x, y and confidence in pixels or any other unit, of H36M17, or of
+                H36M17_FEET if the model has heads. Clips of up to `frames` frames are normalized
+                and processed as a whole; longer clips are divided into overlapping windows whose
+                poses are blended.
+            image_size: Width and height, required by models that normalize by the image.
 
         Returns:
-            (N, T, J, 3), root-relative; multiply by meters per unit at the person's depth.
+            (N, T, J, 3) root-relative poses. Multiply by meters per unit at the depth of the person
+            to obtain meters.
         """
         if len(windows) == 0:
             return np.empty((0, *windows.shape[1:]))
@@ -448,16 +481,16 @@ class ActionPose:
     def predict_with_error(
         self, windows: Array, image_size: tuple[int, int] | None = None
     ) -> tuple[Array, Array | None]:
-        """`predict` of clips of up to `frames` frames, and the logarithm of the expected error.
+        """Predict the poses and expected errors of clips of up to `frames` frames; see `predict`.
 
         Returns:
-            Poses (N, T, J, 3), and (N, T, J) the logarithm of the errors in fractions of the
-            stature, without the factors of `error_bars`; None without heads.
+            Poses (N, T, J, 3), and the log of the expected errors (N, T, J) relative to the body
+            height, before calibration by `error_bars`, or None if the model has no heads.
         """
         return self._lifter(len(windows) * windows.shape[1]).predict(windows, image_size)
 
     def engine(self, frames: int) -> Engine:
-        """What computes the network, if there are so many frames of motion."""
+        """The inference engine for a motion with this number of frames."""
         return self._engines.engine(frames)
 
     def _lifter(self, frames: int, quality: str = "best") -> WindowLifter:
@@ -466,13 +499,17 @@ class ActionPose:
 
 
 def check_height(height_m: float | None) -> None:
-    """Raise a UserError if that is no person's height in meters."""
+    """Check that a value is a body height in meters.
+
+    Raises:
+        UserError: If it is not.
+    """
     if height_m is not None and not 0.3 <= height_m <= 2.8:
         raise UserError(f"height_m is {height_m:g}, not a person's: give meters, such as 1.75")
 
 
 def _select_persons(keypoints: Keypoints, persons: str | int, order: str) -> Keypoints:
-    """The persons to lift, in the order asked for."""
+    """The persons to lift, in the requested order."""
     rows = person_order(keypoints.keypoints_px, keypoints.valid, order)
     if persons != "all":
         if not isinstance(persons, int) or persons < 1:

@@ -1,8 +1,8 @@
-"""2D keypoints of one or more people over time: every file format and layout in, one type out.
+"""2D keypoints of one or more people over time, read from any file format and joint layout.
 
-Here are the type and the sorting of detections into people. `formats.py` lists what
-`Keypoints.read` takes, `npz.py` is the file of `Keypoints.save`, `layout.py` says which index is
-which joint, `validation.py` what values are possible.
+This module defines `Keypoints` and assigns detections to people. `formats.py` lists the file
+formats of `Keypoints.read`, `npz.py` defines the file of `Keypoints.save`, `layout.py` maps indices
+to joints, and `validation.py` checks values.
 """
 
 import math
@@ -35,36 +35,52 @@ from actionpose.skeletons import H36M17, Skeleton, convert
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import BoolArray, IntArray
 
-_FEW = 0.5  # of the frames; if fewer have a person, a note says so
-MAX_BYTES = 4 * 2**30  # of the dense array; more means ids that are no frame numbers
-SPARSE_BYTES = 2**27  # the same where not one frame in a thousand has a detection
+_FEW = 0.5  # fraction of frames with a person below which a note is added
+MAX_BYTES = 4 * 2**30  # of the dense array; larger ones result from ids that are not frame numbers
+SPARSE_BYTES = 2**27  # limit if less than one frame in a thousand has a detection
 
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
-    """2D keypoints in pixels: x to the right, y down, from the image's upper left corner.
+    """2D keypoints of one or more people over time.
 
-    P people, T frames, J joints of `skeleton`. A joint that was not found is (0, 0, 0).
+    Coordinates are in pixels, x right and y down from the upper left corner of the image. Missing
+    joints are (0, 0, 0). Letters in shapes: P people, T frames, J joints.
+
+    Args:
+        keypoints_px: (P, T, J, 3) x and y in pixels, and confidence from 0 to 1.
+        valid: (P, T) True where the person was detected.
+        track_id: (P,) Identity of each person, without duplicates.
+        fps: Frame rate in Hz.
+        image_size: Width and height in pixels, or None if unknown.
+        skeleton: Joint layout of the keypoints.
+        detector: Name of the 2D pose detector.
+        source: Description of the origin of the data.
+        rate_source: Origin of the frame rate: "given", "file", "file, uneven" or "assumed 30 Hz".
+        first_frame: Number of the first frame in the file.
+        time_s: (T,) Increasing times in seconds if frames are not evenly spaced, else None.
+        notes: Notes for the user, one sentence each.
+        complete: False if part of the input could not be read.
+        video: `path`, `bytes`, `duration_s` and `sha256` of the video file, if there is one.
 
     Raises:
-        UserError: a shape, type or value is not what is written here.
+        UserError: If a shape, type or value is invalid.
     """
 
-    keypoints_px: NDArray[np.float32]  # (P, T, J, 3): x, y, confidence 0 to 1
-    valid: BoolArray  # (P, T): True where the person was detected in that frame
-    track_id: IntArray  # (P,), each once
+    keypoints_px: NDArray[np.float32]
+    valid: BoolArray
+    track_id: IntArray
     fps: float
-    image_size: tuple[int, int] | None  # width, height in pixels
+    image_size: tuple[int, int] | None
     skeleton: Skeleton
     detector: str = ""
-    source: str = ""  # where the file says that it comes from
-    rate_source: str = "given"  # or "file", or "assumed 30 Hz"
-    first_frame: int = 0  # the number in the file of frame 0
-    # (T,) seconds, increasing, where frames are not evenly spaced; else frame / fps
+    source: str = ""
+    rate_source: str = "given"
+    first_frame: int = 0
     time_s: NDArray[np.float64] | None = None
-    notes: tuple[str, ...] = ()  # what a user of the result should know, a sentence each
-    complete: bool = True  # False: a part of the input could not be read
-    video: dict[str, Any] | None = None  # path, bytes, duration_s and sha256 of the file
+    notes: tuple[str, ...] = ()
+    complete: bool = True
+    video: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         points, shape = self.keypoints_px, self.keypoints_px.shape
@@ -103,7 +119,7 @@ class Keypoints:
 
     @property
     def times_s(self) -> NDArray[np.float64]:
-        """(T,) seconds of the frames, from the first one."""
+        """(T,) Times of the frames in seconds."""
         return np.arange(self.num_frames) / self.fps if self.time_s is None else self.time_s
 
     @classmethod
@@ -119,26 +135,29 @@ class Keypoints:
         y_up: bool = False,
         mirrored: bool = False,
     ) -> "Keypoints":
-        """Read a keypoint file, or a folder with one json per frame.
+        """Read a keypoint file, or a folder with one json file per frame.
 
-        Frames are in the order of their numbers, from the least number that the file has; frames
-        in between that it lacks are not valid. Confidence above 1, which AlphaPose gives, is 1.
-        COCO's visibility 1 (hidden, but labeled) is a confidence of 0.5. Without track numbers in
-        the file, `tracking` finds the people; with them, of two detections of one person in one
-        frame the more confident stays.
+        Frames are ordered by their numbers, starting at the smallest number in the file; missing
+        frames are not valid. Confidences above 1, as in AlphaPose, become 1. The visibility 1 of
+        COCO (labeled but not visible) becomes a confidence of 0.5. If the file has no identities,
+        people are tracked. If a person is twice in a frame, the detection with the higher
+        confidence is kept.
 
         Args:
-            format: one of `formats.NAMES`; "auto" goes by the content.
-            skeleton: the layout, where the number of joints leaves it open: one of `SKELETONS`
-                or its name. 17 joints in a detector's json are COCO's, in a bare array anybody's.
-            image_size: width and height in pixels; else what the file says, which may be nothing.
-            fps: else what the file says, else 30; `rate_source` tells.
-            retrack: ignore the identities of the file and follow people anew.
-            y_up: y points up in the file.
-            mirrored: the images were mirrored, or x points left; see `orientation.unmirrored`.
+            path: Keypoint file or folder.
+            format: One of `formats.NAMES`, or "auto" to detect it from the content.
+            skeleton: Joint layout, one of `SKELETONS` or its name, if the number of joints does not
+                determine it. 17 joints are read as COCO in the json file of a detector, and need a
+                layout in an unnamed array.
+            image_size: Width and height in pixels. By default those in the file, if any.
+            fps: Frame rate in Hz. By default that of the file, else 30; see `rate_source`.
+            retrack: Whether to ignore the identities in the file and track people again.
+            y_up: Whether the y axis of the file points up.
+            mirrored: Whether the images were mirrored or the x axis points left; see
+                `orientation.unmirrored`.
 
         Raises:
-            UserError: names the file and, where it can, the frame and the joint.
+            UserError: If the file cannot be read; names the file, frame and joint if possible.
         """
         path = Path(path)
         if not os.path.exists(path):
@@ -186,10 +205,19 @@ class Keypoints:
         image_size: tuple[int, int] | None = None,
         detector: str = "",
     ) -> "Keypoints":
-        """From an array in pixels: (T, J, C) of one person or (P, T, J, C) of several.
+        """Create keypoints from an array in pixels.
 
-        C is 2, x and y, where (0, 0) is a joint that was not found, or 3 with a confidence. A
-        frame without a joint is not valid. `skeleton` as in `read`.
+        Args:
+            keypoints: (T, J, C) of one person or (P, T, J, C) of several. C is 2 for x and y, where
+                (0, 0) is a missing joint, or 3 with a confidence. Frames without any joint are not
+                valid.
+            skeleton: Joint layout, one of `SKELETONS` or its name.
+            fps: Frame rate in Hz.
+            image_size: Width and height in pixels, if known.
+            detector: Name of the 2D pose detector.
+
+        Raises:
+            UserError: If the array or an argument is invalid.
         """
         try:
             array = np.asarray(keypoints, dtype=np.float64)
@@ -226,14 +254,15 @@ class Keypoints:
     def from_detections(
         cls, found: Detections, skeleton: Skeleton | None = None, **about: Any
     ) -> "Keypoints":
-        """Detections in any order -> people over all frames.
+        """Create keypoints from detections in any order.
 
         Args:
-            skeleton: the layout, where the number of joints leaves it open.
-            about: further fields.
+            found: Detections of a file or a detector.
+            skeleton: Joint layout, if the number of joints does not determine it.
+            about: Further fields of `Keypoints`.
 
         Raises:
-            UserError: a value is impossible, no layout fits, or no joint is detected.
+            UserError: If a value is invalid, no layout fits, or no joint is detected.
         """
         skeleton, columns = joint_layout(
             found.keypoints.shape[1], skeleton, names=found.joints, assume_coco=True
@@ -291,10 +320,11 @@ class Keypoints:
         )
 
     def unmirrored(self, *, exchange_sides: bool = False) -> "Keypoints":
-        """The keypoints of a mirrored image, with x and maybe the sides of the body turned around.
+        """Flip the keypoints of a mirrored image, and swap left and right joints if necessary.
 
         Args:
-            exchange_sides: whatever the keypoints look like; see `orientation.unmirrored`.
+            exchange_sides: Whether to swap left and right in any case; see
+                `orientation.unmirrored`.
         """
         points, words = unmirrored(
             *(self.keypoints_px, self.valid, self.skeleton, self.image_size),
@@ -303,10 +333,10 @@ class Keypoints:
         return replace(self, keypoints_px=points, notes=(*self.notes, words))
 
     def _turned(self, y_up: bool, mirrored: bool, *, noted: bool) -> "Keypoints":
-        """The keypoints with y down and x to the right, and notes where that does not show.
+        """Flip the axes as requested, and add notes about the orientation.
 
         Args:
-            noted: they were saved with such notes.
+            noted: Whether the file already contains such notes.
         """
         points, notes = self.keypoints_px, list(self.notes)
         if y_up:
@@ -326,7 +356,7 @@ class Keypoints:
         return replace(self, keypoints_px=points, notes=tuple(dict.fromkeys(notes)))
 
     def _retracked(self) -> "Keypoints":
-        """The same detections with people followed anew."""
+        """The same detections, with people tracked again."""
         person, frame = np.nonzero(self.valid)
         found = Detections(
             frame=frame + self.first_frame,
@@ -349,7 +379,7 @@ class Keypoints:
     def _from_arrays(
         cls, arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None
     ) -> "Keypoints":
-        """A bare array, or what `save` writes; a Result's file has the same and more."""
+        """Keypoints from the arrays of an npz of `save`, of a `Result`, or of an unnamed array."""
         if "header" not in arrays:
             points = arrays["keypoints_px" if "keypoints_px" in arrays else "keypoints"]
             keypoints = cls.from_array(points, skeleton=skeleton, fps=ASSUMED_FPS)
@@ -364,10 +394,10 @@ class Keypoints:
         return keypoints
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an npz that needs no pickle. Same keypoints, same bytes; whole or not at all.
+        """Write an npz file without pickled objects, atomically and reproducible byte by byte.
 
         Raises:
-            UserError: the name does not end in .npz, or the folder cannot be written to.
+            UserError: If the name does not end in .npz, or the folder is not writable.
         """
         path = Path(path)
         if path.suffix != ".npz":
@@ -383,9 +413,12 @@ class Keypoints:
         npz.write(path, arrays, {**header, "skeleton": self.skeleton.name})
 
     def to_skeleton(self, target: Skeleton = H36M17) -> "Keypoints":
-        """The same people in another joint set, by `skeletons.convert`.
+        """Convert the keypoints to another joint layout by `skeletons.convert`.
 
-        A joint whose parts were not all found was not found: it is (0, 0, 0).
+        A derived joint is missing, (0, 0, 0), if one of the joints it is computed from is missing.
+
+        Args:
+            target: Joint layout of the returned keypoints.
         """
         if target is self.skeleton:
             return self

@@ -1,7 +1,7 @@
-"""Identities from frame to frame, the order of people, and short gaps.
+"""Tracking of people between frames, their order, and the filling of gaps.
 
-Only positions are compared, not appearance: people who meet and turn back, or hide one another for
-long, may swap identities.
+Only positions are compared, not appearance: people who meet and turn back, or occlude each other
+for long, may be exchanged.
 """
 
 import numpy as np
@@ -225,18 +225,19 @@ def _person_sizes(people: Array) -> Array:
 
 
 def person_order(keypoints: Array, valid: BoolArray, by: str = "largest") -> list[int]:
-    """All rows of people in the order asked for; people alike in it stay as they are.
+    """The indices of all people in the requested order, which is stable.
 
     Who is never visible comes last.
 
     Args:
-        keypoints: (P, T, K, 3) x, y, confidence.
-        valid: (P, T).
-        by: "largest": who is visible largest and longest; "first": who appears first, or is
-            larger; "most-moving": whose joints go the longest way, in sizes of the person.
+        keypoints: (P, T, K, 3) x, y and confidence.
+        valid: (P, T) True where the person was detected.
+        by: "largest" (size in the image, summed over time), "first" (first to appear, then
+            largest) or "most-moving" (longest path of the joints, relative to the size of the
+            person).
 
     Raises:
-        UserError: another word.
+        UserError: If `by` is unknown.
     """
     visible = (keypoints[..., 2] > 0) & valid[..., None]
     size = _size(keypoints[..., :2], visible)  # (P, T)

@@ -1,4 +1,4 @@
-"""Live lifting: poses while the frames come, a fixed delay after them."""
+"""Lifting in real time, with a fixed delay."""
 
 from actionpose.live.frames import LiveFrame
 from actionpose.live.lifter import LiveLifter

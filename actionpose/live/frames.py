@@ -14,14 +14,23 @@ from actionpose.utils.typing import Array, BoolArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """The people at one time of the model's frame grid."""
+    """The poses of all people in one frame, at the frame rate of the model.
 
-    time_s: float  # on the clock of the input
-    track_id: IntArray  # (P,) of the people who have a pose; P may be 0
-    pose_m: NDArray[np.float32]  # (P, J, 3) as in `Result`: the pelvis at the origin
-    keypoints_px: NDArray[np.float32]  # (P, J, 3) x, y in pixels and confidence
-    valid: BoolArray  # (P,) detected; else filled across a short absence
-    uncertainty_mm: NDArray[np.float32] | None = None  # (P, J) as in `Result`, of models with heads
+    Attributes:
+        time_s: Time in seconds, on the clock of the input.
+        track_id: (P,) Identities of the people with a pose. P may be 0.
+        pose_m: (P, J, 3) Poses in meters with the pelvis at the origin, as in `Result`.
+        keypoints_px: (P, J, 3) x and y in pixels, and confidence.
+        valid: (P,) True if the person was detected, False if the gap was filled.
+        uncertainty_mm: (P, J) As in `Result`; None if the model has no heads.
+    """
+
+    time_s: float
+    track_id: IntArray
+    pose_m: NDArray[np.float32]
+    keypoints_px: NDArray[np.float32]
+    valid: BoolArray
+    uncertainty_mm: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Poses from keypoints that come frame by frame, each a fixed number of frames late.
+"""Real-time lifting of keypoints frame by frame, with a fixed delay.
 
 Letters in shapes: P persons, K joints of the detector, J joints of the model, L frames of a window.
 """
@@ -32,31 +32,34 @@ DELAY_FRAMES, INTERVAL_FRAMES = 10, 5
 
 
 class LiveLifter:
-    """Lifts people while their keypoints come: `push` each frame, take the poses that are due.
+    """Lift people in real time: `push` the keypoints of each frame to get the poses that are due.
 
-    Poses are at the model's rate (`fps`), whatever the rate of the input: keypoints are resampled
-    as they come, and a pose is returned when the keypoints of `delay_frames` later are there. Every
-    `interval` frames the last window of keypoints, as long as the model's, is lifted in a thread of
-    its own; the push that returns its first pose waits for it. So poses have between
-    `delay_frames - 2 * (interval - 1)` and `delay_frames - (interval - 1)` frames after them in
-    their window. The engine "auto" is the fastest here. Nothing is averaged over mirror images,
-    unlike `ActionPose.lift`. Memory is constant: it holds one window of each person who was
-    visible in the last one.
+    Keypoints are resampled to the frame rate of the model (`fps`), which is also that of the poses.
+    A pose is returned when the keypoints `delay_frames` later have arrived. Every `interval`
+    frames, the last window of keypoints, as long as that of the model, is lifted in a separate
+    thread; the call of `push` that returns its first pose waits for it. A window has between
+    `delay_frames - 2 * (interval - 1)` and `delay_frames - (interval - 1)` frames after each of its
+    poses. The engine "auto" is the fastest one. Unlike in `ActionPose.lift`, there is no flip
+    averaging. Memory is constant: one window for each person who is visible in the last window.
 
-    Use it as a context manager, or `close` it.
+    Use the lifter as a context manager, or call `close`.
 
     Args:
-        skeleton: of the keypoints.
-        image_size: width and height in pixels; needed by models that normalize by the image.
-        detector: its name, as in `Keypoints.detector`: that of MediaPipe has its offsets removed.
-        delay_frames: at `model.fps`, from a frame to its pose.
-        interval: frames from one lifting to the next; 1 lifts in each push.
-        height_m, max_gap_s, joint_convention: see `ActionPose.lift`; the filling of an absence is
-            known when it ends, so it needs a delay as long.
+        model: Model that lifts.
+        skeleton: Joint layout of the keypoints.
+        image_size: Width and height in pixels, required by models that normalize by the image.
+        detector: Name of the detector, as in `Keypoints.detector`. For MediaPipe, the joint offsets
+            are removed.
+        delay_frames: Delay from a frame to its pose, in frames at `model.fps`.
+        interval: Number of frames between two runs of the model; 1 lifts in every call of `push`.
+        height_m: See `ActionPose.lift`.
+        max_gap_s: See `ActionPose.lift`. Gaps are only filled if they are not longer than the
+            delay.
+        joint_convention: See `ActionPose.lift`.
 
     Raises:
-        UserError: numbers out of their range, or a skeleton or image size that the model cannot
-            take.
+        UserError: If a number is out of range, or the model does not support the skeleton or image
+            size.
     """
 
     def __init__(
@@ -119,19 +122,19 @@ class LiveLifter:
         self.close()
 
     def close(self) -> None:
-        """End the thread. Frames that were not returned are lost; see `finish`."""
+        """Stop the thread. Poses that were not returned are discarded; see `finish`."""
         self._thread.shutdown(cancel_futures=True)
 
     @property
     def delay_s(self) -> float:
-        """From a frame to its pose, without the time of computing."""
+        """Delay from a frame to its pose in seconds, without the computation time."""
         return self.delay_frames / self.fps
 
     def header(self, source: str = "") -> Header:
-        """The facts of a result of this lifter's frames.
+        """The header of a result with the poses of this lifter.
 
         Args:
-            source: of the pictures, in words.
+            source: Description of the origin of the frames.
         """
         points = np.ones((1, 1, len(self.skeleton), 3), dtype=np.float32)
         about = Keypoints(
@@ -156,20 +159,20 @@ class LiveLifter:
     def push(
         self, keypoints: ArrayLike, time_s: float, track_id: Sequence[int] | None = None
     ) -> list[LiveFrame]:
-        """Take the people of one frame, and return the poses that are due.
+        """Add the keypoints of one frame, and return the poses that are due.
 
         Args:
-            keypoints: (P, K, 3) x, y in pixels and confidence; 0 is a joint that was not found.
+            keypoints: (P, K, 3) x and y in pixels, and confidence, which is 0 for missing joints.
                 P may be 0.
-            time_s: of the frame, later than the one before. After a pause longer than a window less
-                the delay, what is held back is returned, and everything begins anew.
-            track_id: (P,) of the people; 0, 1, ... if not given.
+            time_s: Time of the frame in seconds, which must increase. After a pause longer than a
+                window minus the delay, the pending poses are returned and the lifter is reset.
+            track_id: (P,) Identities of the people. By default 0, 1, ...
 
         Returns:
-            Frames in order of time, none or several, depending on the input's rate.
+            Frames in temporal order; none or several, depending on the frame rate of the input.
 
         Raises:
-            UserError: the shape does not fit, or time does not go forward.
+            UserError: If the shape is wrong or the time does not increase.
         """
         points = np.asarray(keypoints, dtype=np.float32)
         joints = len(self._input_skeleton)
@@ -192,7 +195,7 @@ class LiveLifter:
         return due + self._due(self._frame - self.delay_frames)
 
     def finish(self) -> list[LiveFrame]:
-        """The poses that are held back, as at the end of the input, and begin anew."""
+        """Return the pending poses at the end of the input, and reset the lifter."""
         due = self._due(self._frame)
         self._people.clear()
         self._present.clear()
@@ -201,9 +204,13 @@ class LiveLifter:
         return due
 
     def window(self, frames: int) -> dict[int, Array]:
-        """The last keypoints (up to `frames`, J, 3) of each person, by track; zeros: not detected.
+        """The last keypoints of each person who was detected in at least half of the frames.
 
-        Of people who were detected in half of these frames, as timelines of actions see them.
+        Args:
+            frames: Maximum number of frames.
+
+        Returns:
+            (up to `frames`, J, 3) keypoints by track id, zero where the person was not detected.
         """
         known = min(frames, self._frame + 1)
         return {
@@ -242,7 +249,7 @@ class LiveLifter:
             del self._people[number]
 
     def _due(self, last: int) -> list[LiveFrame]:
-        """The frames up to `last` that were not returned; then lift, if it is time."""
+        """Return the pending frames up to `last`, and start to lift if a window is due."""
         if last > self._released + len(self._ready):
             self._collect()
         if last > self._released + len(self._ready):  # after a pause, or at the end
@@ -264,7 +271,7 @@ class LiveLifter:
             self._lifting = None
 
     def _lift(self, last: int) -> None:
-        """Start to lift the window that ends now, for its frames up to `last`."""
+        """Start to lift the window that ends at the current frame, for its frames up to `last`."""
         assert self._origin_s is not None
         known = min(self.model.frames, self._frame + 1)
         first = self._frame + 1 - known  # of the window
@@ -310,9 +317,9 @@ class LiveLifter:
         return frames
 
     def _poses(self, window: Window) -> tuple[Array, Array | None]:
-        """(P, T, J, 3) of a window in fractions of the person's stature.
+        """Poses (P, T, J, 3) of a window relative to the body height of the person.
 
-        And (P, T, J) the logarithm of their errors, of a model with heads.
+        Also the log of their errors (P, T, J), if the model has heads.
         """
         points = window.points
         if not len(points):

@@ -1,4 +1,4 @@
-"""Metrics of 3D poses, of retrieval, and bootstrap intervals of their means."""
+"""Metrics of 3D poses and of retrieval, and bootstrap confidence intervals."""
 
 from actionpose.metrics.pose import auc, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
 

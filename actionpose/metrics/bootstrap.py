@@ -1,4 +1,4 @@
-"""The percentile bootstrap: intervals of means."""
+"""Percentile bootstrap intervals of means."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Score:
     high: float
 
     def __format__(self, sign: str) -> str:
-        """With a sign before all numbers if it is "+"."""
+        """Format with a sign before all numbers if `sign` is "+"."""
         return f"{self.mean:{sign}.1f} [{self.low:{sign}.1f}, {self.high:{sign}.1f}]"
 
     def __str__(self) -> str:
@@ -26,12 +26,13 @@ class Score:
 
 
 def bootstrap(*groups: Array, seed: int = 0) -> Score:
-    """Mean over groups of the mean of each, with its 95 % interval.
+    """Mean over the means of groups, with its 95 % bootstrap interval.
 
     Args:
-        groups: (N,) or (S, N) each. Values are resampled within their group; of a matrix, its rows
-            and its columns are, so that the interval covers what all values of a row share.
-        seed: of the resampling.
+        groups: Arrays of shape (N,) or (S, N). Values are resampled within their group. For
+            matrices, rows and columns are resampled, so that the interval includes the variance
+            between rows.
+        seed: Seed of the resampling.
     """
     rng = np.random.default_rng(seed)
     draws = np.mean([_resampled_means(np.atleast_2d(group), rng) for group in groups], axis=0)

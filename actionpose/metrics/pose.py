@@ -1,14 +1,14 @@
-"""The error of each frame of a 3D prediction: the MPJPE family, PCK and AUC.
+"""Metrics of 3D poses per frame: MPJPE and its variants, PCK and AUC.
 
-Every metric takes a prediction and its target, both (..., T, J, 3) and both NumPy arrays or both
-tensors, and gives one number a frame in the unit that came in: the mean over frames, actions or
-sequences is the protocol's business. No metric moves the root: subtract it first where the
-protocol says so. The arithmetic is in float64, a few thousand frames at a time; the result has the
-type, the device and the precision of the input (integers give float64), and carries no gradient:
-to train, see `losses`.
+Every metric takes a prediction and its target of shape (..., T, J, 3), both as NumPy arrays or both
+as tensors, and returns one value per frame in the unit of the input. Averaging over frames, actions
+or sequences is defined by the protocol. The metrics do not subtract the root: subtract it first if
+the protocol requires it. Computations are in float64, a few thousand frames at a time. The result
+has the type, device and precision of the input (float64 for integers), and no gradient; for
+training, see `training.losses`.
 
-A NaN or an infinity anywhere in a frame makes that frame NaN and leaves the others alone. Inputs
-that are not two alike arrays or tensors of shape (..., T, J, 3) raise UserError.
+A frame that contains NaN or infinity has the value NaN. Inputs that are not two arrays or two
+tensors with the same shape (..., T, J, 3) raise UserError.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,31 +30,46 @@ _CHUNK = 2048  # frames at a time: the planes of a chunk stay in a core's cache
 
 
 def mpjpe(pred: Poses, target: Poses) -> Poses:
-    """Mean distance of the joints (protocol 1): (..., T, J, 3) twice -> (..., T)."""
+    """Mean per-joint position error (protocol 1).
+
+    Args:
+        pred: (..., T, J, 3) Predicted poses.
+        target: (..., T, J, 3) Target poses.
+
+    Returns:
+        (..., T) Mean distance of the joints in each frame.
+    """
     return _by_frame(lambda x, y: _mean_distance(x - y), pred, target)
 
 
 def n_mpjpe(pred: Poses, target: Poses) -> Poses:
-    """`mpjpe` after each frame of the prediction is scaled by its least-squares factor.
+    """`mpjpe` after scaling each frame of the prediction by its least-squares factor.
 
-    Nothing is moved or turned. The factor of an inverted pose is negative, as in MotionBERT.
+    There is no translation or rotation. The factor of an inverted pose is negative, as in
+    MotionBERT. See `mpjpe` for arguments and return value.
     """
     return _by_frame(_n_mpjpe, pred, target)
 
 
 def p_mpjpe(pred: Poses, target: Poses) -> Poses:
-    """`mpjpe` after each frame is aligned by rotation, scale and translation (protocol 2).
+    """`mpjpe` after aligning each frame by rotation, scale and translation (protocol 2).
 
-    The alignment is the least-squares one (Procrustes) without reflection: a mirrored pose keeps
-    an error. Where several rotations are equally good, one of them is taken.
+    The alignment is the least-squares solution (Procrustes analysis) without reflection, so that a
+    mirrored pose has an error. If several rotations are equally good, one of them is used. See
+    `mpjpe` for arguments and return value.
     """
     return _by_frame(_p_mpjpe, pred, target)
 
 
 def mpjve(pred: Poses, target: Poses) -> Poses:
-    """Mean distance of the joints' velocities: (..., T, J, 3) twice -> (..., T - 1).
+    """Mean per-joint velocity error, in the unit of the poses per frame (not per second).
 
-    A velocity is the difference of two frames, so the unit is the pose's per frame, not per second.
+    Args:
+        pred: (..., T, J, 3) Predicted poses.
+        target: (..., T, J, 3) Target poses.
+
+    Returns:
+        (..., T - 1) Mean distance of the joint velocities, which are differences of two frames.
     """
     _check(pred, target)
 
@@ -66,15 +81,17 @@ def mpjve(pred: Poses, target: Poses) -> Poses:
 
 
 def pck(pred: Poses, target: Poses, threshold: float = 150.0) -> Poses:
-    """Fraction (0 to 1) of the joints that are nearer to their target than `threshold`.
+    """Percentage of correct keypoints: fraction of joints with an error below `threshold`.
 
     Args:
-        pred, target: (..., T, J, 3). Pass the joints that the protocol counts: MPI-INF-3DHP's own
-            tool takes 14 of its 17, and an aligned root is always right.
-        threshold: in the poses' unit. The default is 150 mm: for meters say 0.15.
+        pred: (..., T, J, 3) Predicted poses, with the joints that the protocol counts. The tool of
+            MPI-INF-3DHP uses 14 of the 17 joints; an aligned root has no error.
+        target: (..., T, J, 3) Target poses.
+        threshold: Threshold in the unit of the poses. The default is for millimeters; use 0.15 for
+            meters.
 
     Returns:
-        (..., T)
+        (..., T) Fraction in each frame, from 0 to 1.
     """
     return auc(pred, target, thresholds=(threshold,))
 
@@ -82,11 +99,16 @@ def pck(pred: Poses, target: Poses, threshold: float = 150.0) -> Poses:
 def auc(
     pred: Poses, target: Poses, thresholds: Sequence[float] | Array = AUC_THRESHOLDS_MM
 ) -> Poses:
-    """Mean of `pck` over `thresholds`: (..., T, J, 3) twice -> (..., T), from 0 to 1.
+    """Area under the curve: mean of `pck` over thresholds.
 
     Args:
-        thresholds: in the poses' unit. The default is 0, 5, ..., 150 mm; nothing is nearer than 0,
-            so that a perfect frame has 30 / 31.
+        pred: (..., T, J, 3) Predicted poses.
+        target: (..., T, J, 3) Target poses.
+        thresholds: Thresholds in the unit of the poses. The default is 0, 5, ..., 150 mm. No error
+            is below 0, so a perfect frame has 30 / 31.
+
+    Returns:
+        (..., T) Mean fraction in each frame, from 0 to 1.
     """
     limits = np.asarray(thresholds, dtype=np.float64)
     if limits.ndim != 1 or not limits.size or not np.isfinite(limits).all():
@@ -173,7 +195,7 @@ def _p_mpjpe(x: Planes, y: Planes) -> Array:
 
 
 def _ratio(dividend: Array, divisor: Array) -> Array:
-    """The scale of a prediction; 0 for one without extent, which no scale changes."""
+    """The scale of a prediction; 0 if all its joints are at the origin."""
     return np.where(divisor == 0, 0.0, dividend / divisor)
 
 

@@ -1,4 +1,4 @@
-"""How well motions find their texts and texts their motions: recall at k, and that of chance."""
+"""Retrieval of texts by motions and of motions by texts: recall at k, and its chance level."""
 
 from math import comb
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def recall(similarity: Tensor, true: Tensor, k: int) -> float:
-    """Fraction of rows with a true column among the k most similar.
+    """Recall at k: fraction of rows with a matching column among the k most similar.
 
-    A false column that is as similar as the best true one stands before it, so that a collapsed
-    embedding, which finds all alike, scores 0; so does one of NaN. Rows without a true column do
-    not count.
+    Ties and NaN count as errors, so that a collapsed embedding scores 0. Rows without a matching
+    column are ignored.
 
     Args:
-        similarity: (N, L).
-        true: (N, L) bool, the columns that match.
+        similarity: (N, L) Similarities.
+        true: (N, L) True where a column matches a row.
+        k: Number of most similar columns.
     """
     rows = true.any(dim=1)
     similarity, true = similarity[rows], true[rows]
@@ -27,7 +27,7 @@ def recall(similarity: Tensor, true: Tensor, k: int) -> float:
 
 
 def chance(true: Tensor, k: int) -> float:
-    """What `recall` is for similarities drawn at random, on average."""
+    """Expected `recall` for random similarities."""
     columns = true.shape[1]
     counts = [int(count) for count in true.sum(dim=1) if count]
     missed = [comb(columns - count, k) / comb(columns, k) for count in counts if k <= columns]
@@ -35,16 +35,18 @@ def chance(true: Tensor, k: int) -> float:
 
 
 def recalls(similarity: Tensor, true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
-    """Recall of texts by motions and of motions by texts, by name.
+    """Recall in both directions, such as `motion_to_text_r1`.
 
     Args:
-        similarity, true: (motions, texts).
+        similarity: (motions, texts) Similarities.
+        true: (motions, texts) True where a text matches a motion.
+        ks: Values of k.
     """
     ways = {"motion_to_text": (similarity, true), "text_to_motion": (similarity.T, true.T)}
     return {f"{way}_r{k}": recall(*tables, k) for k in ks for way, tables in ways.items()}
 
 
 def chance_recalls(true: Tensor, ks: tuple[int, ...] = (1, 5)) -> dict[str, float]:
-    """`recalls` for similarities drawn at random, on average."""
+    """Expected `recalls` for random similarities."""
     ways = {"motion_to_text": true, "text_to_motion": true.T}
     return {f"{way}_r{k}": chance(table, k) for k in ks for way, table in ways.items()}

@@ -1,4 +1,4 @@
-"""Bones of constant length, equal on both sides."""
+"""Constant bone lengths, equal on both sides of the body."""
 
 import numpy as np
 
@@ -11,9 +11,13 @@ _SWEEPS = 12  # of the fit of bone directions; the last ones change it by less t
 
 
 def bone_lengths(joints_m: Array) -> Array:
-    """(J,) the length of the bone above each joint, the median over (T, J, 3); sides are equal.
+    """Median length of the bone between each joint and its parent, equal on both sides.
 
-    The pelvis has 0. The joints are those of H36M17 or H36M17_FEET.
+    Args:
+        joints_m: (T, J, 3) Joints of H36M17 or H36M17_FEET.
+
+    Returns:
+        (J,) Bone lengths; 0 for the pelvis.
     """
     skeleton = skeleton_of(joints_m.shape[1])
     lengths = np.zeros(len(skeleton))
@@ -30,15 +34,15 @@ for _count, _trees in _SUBTREES.items():
 
 
 def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
-    """The nearest poses whose bones have these lengths, with the pelvis in the middle of the hips.
+    """The nearest poses with given bone lengths, and the pelvis at the midpoint of the hips.
 
-    Coordinate descent on the summed squared distance, every step in closed form: one bone at a
-    time is pointed where the joints that hang on it want it, the others keeping their directions.
-    Walking down the tree once instead would pile up all changes of length in hands and feet.
+    The sum of squared distances is minimized by coordinate descent: each step optimizes the
+    direction of one bone in closed form, with the directions of the other bones fixed. A single
+    pass from the root to the leaves would accumulate all changes of length in hands and feet.
 
     Args:
-        joints_m: (T, J, 3); the pelvis stays.
-        lengths_m: (J,) as `bone_lengths` gives them.
+        joints_m: (T, J, 3) Poses. The pelvis is not moved.
+        lengths_m: (J,) Bone lengths, as returned by `bone_lengths`.
     """
     joints_m = np.asarray(joints_m, dtype=np.float64)
     skeleton, subtrees = skeleton_of(joints_m.shape[1]), _SUBTREES[joints_m.shape[1]]
@@ -71,20 +75,26 @@ def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
 
 
 def _with_length(vectors: Array, length: float, otherwise: Array) -> Array:
-    """Vectors (T, 3) scaled to a length; where there is no direction, `otherwise`."""
+    """Vectors (T, 3) scaled to a length; vectors of length 0 are replaced by `otherwise`."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.where(norms > 1e-9, vectors * (length / np.maximum(norms, 1e-9)), otherwise)
 
 
 def fix_bone_lengths(result: Result) -> Result:
-    """Give every bone of a person one length, equal on both sides, and keep poses near.
+    """Make the bone lengths of each person constant and equal on both sides.
 
-    Lengths are measured where the person is visible; short absences that were filled get them, too.
-    The header says what it cost: the mean distance of joints from where they were, and the
-    distance that 95 of 100 stay below, in millimeters; and the lengths.
+    Lengths are measured in frames where the person is visible, and also applied to filled gaps. The
+    header records the mean and the 95th percentile of the distances that joints move in
+    millimeters, and the lengths.
+
+    Args:
+        result: Result to process.
+
+    Returns:
+        A new result with the nearest poses of constant bone lengths.
 
     Raises:
-        UserError: the skeleton is neither h36m17 nor h36m17_feet.
+        UserError: If the skeleton is neither h36m17 nor h36m17_feet.
     """
     require_h36m17(result, "constant bone lengths")
     pose = result.pose_m.astype(np.float64)

@@ -1,4 +1,4 @@
-"""What the steps of postprocessing share."""
+"""Functions shared by the post-processing steps."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -38,25 +38,25 @@ def processed(
 
 
 def steps(result: Result) -> list[str]:
-    """The names of the steps that were done, in order."""
+    """The names of the post-processing steps of a result, in order."""
     return [step["step"] for step in result.header.get("processing", [])]
 
 
 def has_path(result: Result) -> bool:
-    """Whether the place of the root is known, and not only its height."""
+    """Whether the result has a trajectory of the root, and not only its height."""
     return result.root_m is not None and result.header["root"] is not RootOrigin.HEIGHT
 
 
 def valid_frames(result: Result) -> BoolArray:
-    """(P, T) frames where a person is visible and all joints have a position.
+    """(P, T) True where a person is visible and all joints are finite.
 
-    Measurements are made in these; steps that change poses do so in all of `Result.present`.
+    Measurements use these frames; steps that change poses apply to all frames in `Result.present`.
     """
     return result.valid & np.isfinite(result.pose_m).all(axis=(2, 3))
 
 
 def positions(result: Result) -> Array:
-    """(P, T, J, 3) meters, joints with the path of the root if there is one, y up."""
+    """Joint positions (P, T, J, 3) in meters, y up, with the trajectory of the root if known."""
     pose = result.pose_m.astype(np.float64)
     if result.root_m is not None:
         pose += result.root_m[:, :, None]
@@ -64,7 +64,7 @@ def positions(result: Result) -> Array:
 
 
 def require_h36m17(result: Result, what: str) -> None:
-    """Raises a UserError for a skeleton that is neither H36M17 nor H36M17_FEET."""
+    """Raise a UserError if the skeleton is neither H36M17 nor H36M17_FEET."""
     if result.skeleton not in (H36M17, H36M17_FEET):
         raise UserError(
             f"{what}: needs the skeleton h36m17 or h36m17_feet, not {result.skeleton.name}"

@@ -1,6 +1,6 @@
-"""Put people on the floor: its plane from feet that stand and from upright bodies.
+"""Floor alignment, with the plane of the floor from standing feet and upright bodies.
 
-The camera does not move, and the floor is flat. Letters in shapes as in `ground_contact`.
+A static camera and a flat floor are assumed. Letters in shapes as in `ground_contact`.
 """
 
 from typing import Any
@@ -39,18 +39,25 @@ _APART_M = 1.2  # persons whose places are not known are put side by side
 
 
 def align_to_floor(result: Result) -> Result:
-    """Put everybody on the floor: its normal points up, and it is at height 0.
+    """Align the motion to the floor, so that the floor is level at height 0.
 
-    With a path of the root, the floor is the plane through the ankles of feet that stand, less the
-    ankles' height. Where the steps are too near to each other to give its tilt, bodies that are
-    stretched out are taken to be upright; where no foot ever stands it goes through the lowest
-    ankles. Poses and paths are turned, and the origin is then on the floor below the camera.
+    With a trajectory of the root, the floor is the plane through the ankles of standing feet, minus
+    the height of the ankles. If the steps are too close to each other to determine its tilt, fully
+    extended bodies are assumed to be upright. Without foot contacts, the plane passes through the
+    lowest ankles. Poses and trajectories are rotated, and the new origin is on the floor below the
+    camera.
 
-    Without a path only heights can be given: in every frame the lower ankle stands on the floor,
-    which loses jumps, and persons are put side by side.
+    Without a trajectory, only heights can be estimated: the lower ankle is on the floor in every
+    frame, so that jumps are lost, and persons are placed side by side.
+
+    Args:
+        result: Result to process.
+
+    Returns:
+        A new, aligned result.
 
     Raises:
-        UserError: nobody is visible, or the skeleton is not h36m17.
+        UserError: If nobody is visible, or the skeleton is neither h36m17 nor h36m17_feet.
     """
     require_h36m17(result, "the floor")
     if "floor" in steps(result):

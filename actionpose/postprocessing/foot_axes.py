@@ -1,9 +1,9 @@
-"""Which way a foot points, from its ankle, its toe base and the shin, and where its surface is.
+"""Direction of a foot from its ankle, its toe base and the shin, and points on its surface.
 
-The ankle joint is higher than the toe base: on a flat foot the line between them falls by
-`FLAT_FOOT_DEG`. Data sets and detectors differ by 10 degrees and more about the heights of both
-(6 to 41 degrees in the open corpora, most about 25), so that angles of feet have an unknown offset
-of that size; their changes have not.
+The ankle joint is higher than the toe base: for a flat foot, the slope of the line between them is
+`FLAT_FOOT_DEG`. This slope differs by 10 degrees and more between datasets and detectors (6 to 41
+degrees in the open corpora, mostly about 25), so that angles of feet have an unknown offset of that
+size; their changes do not.
 """
 
 from typing import NamedTuple
@@ -45,9 +45,9 @@ def foot_axes(knee: Array, ankle: Array, toe_base: Array) -> FootAxes:
 
 
 def surface_points(knee: Array, ankle: Array, toe_base: Array, toe: Array, *, left: bool) -> Array:
-    """Tip of the big toe, tip of the small toe, heel: (..., 3, 3), by an adult's proportions.
+    """Tip of the big toe, tip of the small toe and heel (..., 3, 3), with adult proportions.
 
-    They are no measurements: they follow from joints (..., 3), in right-handed axes.
+    The points are not measured but derived from joints (..., 3), in right-handed axes.
     """
     ahead, up, length = foot_axes(knee, ankle, toe_base)
     inwards = np.cross(ahead, up) if left else np.cross(up, ahead)

@@ -1,4 +1,4 @@
-"""Keep feet that stand where they stand. Letters in shapes as in `ground_contact`."""
+"""Foot locking: keep standing feet in place. Letters in shapes as in `ground_contact`."""
 
 import numpy as np
 
@@ -22,15 +22,21 @@ _RAMP_S = 0.15  # a locked foot comes and goes in this time
 
 
 def lock_feet(result: Result) -> Result:
-    """Keep feet that stand where they stand.
+    """Keep standing feet in place.
 
-    First the root is moved so that standing feet stay at the middle of their stance; what two
-    standing feet cannot have at once, the knees give (hip and ankle held, bones as long as they
-    were). The header says how fast standing feet slid before and after. If no foot ever stands,
-    there is a `UserNotice`, and the result stays as it is.
+    First, the root is moved so that standing feet stay at the middle of their contact. If both
+    feet stand, the remaining difference is resolved by bending the knees, with fixed hips, ankles
+    and bone lengths. The header records the sliding speed of standing feet before and after. If
+    there are no foot contacts, there is a `UserNotice`, and the result is unchanged.
+
+    Args:
+        result: Result with a trajectory of the root.
+
+    Returns:
+        A new result with locked feet.
 
     Raises:
-        UserError: see `foot_contact_mask`.
+        UserError: See `foot_contact_mask`.
     """
     stands = foot_contact_mask(result)
     if not some_stand(stands):

@@ -1,8 +1,8 @@
 """Contacts of feet with the ground.
 
-Finding them assumes that the camera does not move and that the floor is flat. A foot is its toe
-base, which stays where it is while the heel rises, 1.5 % of the stature above the floor; among 17
-joints it is its ankle, 3.9 % of the stature above it (Drillis and Contini 1966).
+Their detection assumes a static camera and a flat floor. The position of a foot is that of its toe
+base, which does not move while the heel rises, at 1.5 % of the body height above the floor. With 17
+joints, it is that of the ankle, at 3.9 % of the body height (Drillis and Contini 1966).
 
 Letters in shapes: P persons, T frames, J joints.
 """
@@ -58,10 +58,14 @@ def foot_height_m(joints_m: Array) -> float:
 
 
 def foot_contact_mask(result: Result) -> BoolArray:
-    """Which feet stand: (P, T, 2), left and right.
+    """Detect which feet are in contact with the ground.
+
+    Returns:
+        (P, T, 2) True where a foot stands, for the left and right foot.
 
     Raises:
-        UserError: the path of the root is not known, or the skeleton is not h36m17.
+        UserError: If the trajectory of the root is unknown, or the skeleton is neither h36m17 nor
+            h36m17_feet.
     """
     require_h36m17(result, "foot contacts")
     if not has_path(result):

@@ -1,7 +1,7 @@
-"""Joint angles over time, in degrees. The definitions are in docs/joint_angles.md.
+"""Joint angles over time, in degrees, as defined in docs/joint_angles.md.
 
-Joints are points: they tell how far a hinge is bent and where a limb points, but not how a limb
-rotates about its own axis, nor anything of hands and the tilt of the pelvis.
+Joints are points. They determine how far a hinge is bent and the direction of a limb, but not the
+rotation of a limb about its own axis, the hands, or the tilt of the pelvis.
 """
 
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ _LEAST_IN_PLANE = np.sin(np.radians(20))
 
 @dataclass(frozen=True)
 class JointAngles:
-    """Angles of all persons.
+    """Joint angles of all persons.
 
     Attributes:
-        names: of the columns, such as "left_knee_flexion".
-        degrees: (P, T, K); NaN where a person is not visible, an angle is not defined, or a joint
-            of it is not measured (`visibility.measured_joints`).
-        valid: (P, T) where a person is visible.
-        time_s: (T,).
-        track_id: (P,).
-        vertical: what "up" is for the angles of the trunk: the normal of the floor, if
-            `align_to_floor` has found its plane, or the camera's up.
+        names: Names of the K angles, such as "left_knee_flexion".
+        degrees: (P, T, K) Angles; NaN where a person is not visible, an angle is undefined, or one
+            of its joints is not measured (`visibility.measured_joints`).
+        valid: (P, T) True where a person is visible.
+        time_s: (T,) Times of the frames in seconds.
+        track_id: (P,) Identity of each person.
+        vertical: Definition of "up" for the angles of the trunk: the normal of the floor, if
+            `align_to_floor` has found its plane, or the up direction of the camera.
     """
 
     names: tuple[str, ...]
@@ -48,10 +48,10 @@ class JointAngles:
 
 
 def joint_angles(result: Result) -> JointAngles:
-    """The angles of all persons of a result.
+    """Compute the joint angles of all persons of a result.
 
     Raises:
-        UserError: the skeleton lacks a pelvis, a thorax or neck, or joints of the limbs.
+        UserError: If the skeleton lacks a pelvis, a thorax or neck, or joints of the limbs.
     """
     joints = result.skeleton.joints
     names = {"thorax" if name == "neck" and "thorax" not in joints else name for name in joints}
@@ -87,7 +87,7 @@ def _dot(one: Array, other: Array) -> Array:
 
 
 def angle_between(one: Array, other: Array) -> Array:
-    """The angle between directions (..., 3), degrees, exact near 0 and 180 too."""
+    """The angle between directions (..., 3) in degrees, also accurate near 0 and 180."""
     one, other = _unit(one), _unit(other)
     return np.degrees(
         2 * np.arctan2(np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1))
@@ -95,7 +95,7 @@ def angle_between(one: Array, other: Array) -> Array:
 
 
 def _bend(upper: Array, middle: Array, lower: Array) -> Array:
-    """How far a hinge is from straight: 0 where the three points are in line."""
+    """Bend of a hinge in degrees: 0 if the three points are on a line."""
     return angle_between(middle - upper, lower - middle)
 
 
@@ -107,7 +107,7 @@ def _body_axes(across: Array, up: Array) -> tuple[Array, Array, Array]:
 
 
 def _in_plane(limb: Array, towards: Array, zero: Array, across: Array) -> Array:
-    """The angle of a limb from `zero` to `towards`; NaN where it points nearly along `across`."""
+    """The angle of a limb from `zero` to `towards`; NaN if it is nearly parallel to `across`."""
     limb = _unit(limb)
     angle = np.degrees(np.arctan2(_dot(limb, towards), _dot(limb, zero)))
     in_plane = np.sqrt(np.maximum(1 - _dot(limb, across) ** 2, 0))

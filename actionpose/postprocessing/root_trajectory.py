@@ -1,4 +1,4 @@
-"""The path of the root in camera space, and axes of which one points up."""
+"""Trajectory of the root in camera space, and change of the up axis."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -19,20 +19,24 @@ _NEAREST_M = 0.3  # a root nearer to the camera than this is a failed fit
 def estimate_trajectory(
     result: Result, *, focal_px: float | None = None, fov_deg: float | None = None
 ) -> Result:
-    """Estimate where the root is in camera space, from the 2D keypoints and the focal length.
+    """Estimate the trajectory of the root in camera space from 2D keypoints and focal length.
 
-    For every frame the place that brings the projected joints nearest to the keypoints, in closed
-    form: multiplying the reprojection error by the depth makes it linear. Joints count by the
-    square of their confidence. Frames with too few joints are filled from their neighbors in time.
-    The principal point is the middle of the image; there is no lens distortion.
+    In every frame, the root is placed at the position with the smallest reprojection error, in
+    closed form: multiplied by the depth, the error is linear. Joints are weighted by the square of
+    their confidence. Frames with too few joints are interpolated in time. The principal point is
+    assumed at the center of the image, without lens distortion.
 
     Args:
-        focal_px: of the camera, in pixels of the image that the keypoints are in.
-        fov_deg: or its angle of view across the width of the image.
+        result: Result to process, in the axes of the camera.
+        focal_px: Focal length in pixels of the image of the keypoints.
+        fov_deg: Horizontal field of view in degrees, instead of `focal_px`.
+
+    Returns:
+        A new result with `root_m`.
 
     Raises:
-        UserError: neither or both are given, a value that no camera has, the size of the image is
-            not known, or the result is no longer in the axes of its camera.
+        UserError: If not exactly one of `focal_px` and `fov_deg` is given, its value is invalid,
+            the image size is unknown, or the result is not in the axes of its camera.
     """
     if (focal_px is None) == (fov_deg is None):
         raise UserError("the path of the root needs either focal_px or fov_deg")
@@ -75,13 +79,15 @@ def estimate_trajectory(
 def check_camera(
     image_size: Sequence[int] | None, *, focal_px: float | None, fov_deg: float | None
 ) -> None:
-    """Refuse a focal length or an angle of view that no camera has.
+    """Check a focal length or field of view.
 
     Args:
-        image_size: width and height in pixels, if they are known.
+        image_size: Width and height in pixels, if known.
+        focal_px: Focal length in pixels, if given.
+        fov_deg: Horizontal field of view in degrees, if given.
 
     Raises:
-        UserError: names the value.
+        UserError: If a value is invalid.
     """
     if fov_deg is not None and not 5 <= fov_deg <= 170:
         raise UserError(f"fov_deg is across the image, 5 to 170 degrees, not {fov_deg:g}")
@@ -121,12 +127,16 @@ def _roots(
 
 
 def set_up_axis(result: Result, up: Literal["y", "z"]) -> Result:
-    """Turn to axes of which y or z points up: `Axes.Y_UP` or `Axes.Z_UP`.
+    """Rotate the result to axes with y or z up: `Axes.Y_UP` or `Axes.Z_UP`.
 
-    Up is the camera's up, unless `align_to_floor` has found the floor's.
+    Up is that of the camera, or of the floor if `align_to_floor` has found its plane.
+
+    Args:
+        result: Result to process.
+        up: "y" or "z".
 
     Raises:
-        UserError: another letter.
+        UserError: If `up` is neither "y" nor "z".
     """
     if up not in ("y", "z"):
         raise UserError(f"up is y or z, not {up}")

@@ -1,4 +1,4 @@
-"""One person, or a span of time, of a result."""
+"""Selection of a person or a time span of a result."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -17,17 +17,19 @@ def select(
     start_s: float | None = None,
     stop_s: float | None = None,
 ) -> Result:
-    """A part of a result; times stay those of the result, and people are numbered anew.
+    """Select a part of a result.
 
-    Embeddings are of the windows that lie wholly in the part; actions and foot contacts are cut,
-    and bone lengths in the header are those of the people who are left.
+    Times are not changed. Embeddings are kept for windows that are completely in the part; actions
+    and foot contacts are clipped; bone lengths in the header are those of the selected people.
 
     Args:
-        person: by `track_id`; else everybody who is visible in the part.
-        start_s, stop_s: seconds, on the clock of `time_s`.
+        result: Result to select from.
+        person: `track_id` of a person. By default everybody who is visible in the part.
+        start_s: Start time in seconds, on the clock of `time_s`.
+        stop_s: Stop time in seconds, on the clock of `time_s`.
 
     Raises:
-        UserError: there is no such person, no frame, or nobody.
+        UserError: If the person does not exist, or the part has no frames or no people.
     """
     if person is start_s is stop_s is None:
         return result

@@ -1,13 +1,13 @@
-"""A skeleton of nodes for the joints: rotations and constant bone lengths, as BVH and glTF need.
+"""A skeleton of nodes with rotations and constant bone lengths, as needed for BVH and glTF.
 
-The rest pose is a T (x to the person's left, y up, facing z) with the pelvis at the origin. Nodes
-have the names that animation tools expect. Four nodes lie where their parents are (the lower spine
-at the pelvis; neck and collars at the thorax): so every bone has a rotation of its own, and the
-rotations give back the joints exactly.
+The rest pose is a T-pose (x to the person's left, y up, facing z) with the pelvis at the origin.
+Nodes have the names that animation tools expect. Four nodes are at the positions of their parents
+(the lower spine at the pelvis; neck and collars at the thorax), so that every bone has a separate
+rotation, and the rotations reproduce the joints exactly.
 
-Points do not tell how a limb rotates about its own axis: thighs, upper arms, head and spine rotate
-no more than needed, and so do feet that have joints; hands, and feet without, rotate as the limb
-above.
+Points do not determine the rotation of a limb about its own axis. Thighs, upper arms, head, spine,
+and feet with joints have the smallest possible rotation; hands, and feet without joints, rotate
+with the limb above.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ from actionpose.utils.typing import Array
 
 @dataclass(frozen=True)
 class Node:
-    """One node of the skeleton: its name, its parent's, the joint it is at, and its rest direction.
+    """A node of the skeleton: its name, parent, joint, and direction in the rest pose.
 
-    `along` points from the parent to the node in the rest pose; a node at its parent's place has
-    none.
+    `along` points from the parent to the node in the rest pose; it is None for a node at the
+    position of its parent.
     """
 
     name: str

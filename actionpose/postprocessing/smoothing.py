@@ -1,8 +1,8 @@
 """Low-pass filters over time.
 
-Like every step of this package, `smooth` takes a result and returns a new one, whose header lists
-the steps in order under `processing`. Frames without a pose (`Result.present`) are neither used nor
-changed.
+Like all steps of this package, `smooth` takes a result and returns a new one, whose header lists
+the steps in order under `processing`. Frames without a pose (see `Result.present`) are neither used
+nor changed.
 """
 
 from typing import Any, Literal
@@ -24,15 +24,17 @@ ONE_EURO_BETA, _ONE_EURO_SPEED_HZ = 3.0, 1.0
 
 
 def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
-    """Low-pass without lag: a Butterworth filter of order 2, forwards and backwards.
+    """Zero-phase low-pass filter: a Butterworth filter of order 2, applied forward and backward.
 
-    Frames that are not evenly spaced are filtered at even times and brought back.
+    Unevenly spaced frames are resampled to even times for filtering, and back afterwards.
 
     Args:
-        values: (T, ...) without gaps.
+        values: (T, ...) Values without gaps.
+        time_s: (T,) Times in seconds.
+        cutoff_hz: Half-power frequency in Hz.
 
     Raises:
-        UserError: the cutoff is not below what this frame rate can hold.
+        UserError: If the cutoff is too high for the frame rate.
     """
     if len(values) < 3:
         return values
@@ -61,11 +63,12 @@ def _check_fits(cutoff_hz: float, fps: float) -> None:
 
 
 def one_euro(values: Array, time_s: Array, cutoff_hz: float) -> Array:
-    """The 1 Euro filter (Casiez et al. 2012): causal, and slow motion is smoothed most.
+    """The 1 Euro filter (Casiez et al. 2012), a causal filter that smooths slow motion most.
 
     Args:
-        values: (T, ..., 3) meters without gaps; a point's cutoff rises with its speed.
-        cutoff_hz: at rest.
+        values: (T, ..., 3) Points in meters, without gaps. The cutoff increases with their speed.
+        time_s: (T,) Times in seconds.
+        cutoff_hz: Cutoff frequency in Hz at rest.
     """
     smoothed = np.array(values, dtype=np.float64)
     speed = np.zeros_like(smoothed[0])
@@ -84,10 +87,13 @@ def checked_cutoff(method: str, cutoff_hz: float | None, fps: float | None = Non
     """The cutoff of a method, by default that of `CUTOFF_HZ`.
 
     Args:
-        fps: frames a second, if they are known.
+        method: "butterworth" or "one-euro".
+        cutoff_hz: Cutoff frequency in Hz, or None for the default.
+        fps: Frame rate in Hz, if known.
 
     Raises:
-        UserError: no such method, or the cutoff is not above 0 or does not fit the frame rate.
+        UserError: If the method is unknown, or the cutoff is not above 0 or too high for the frame
+            rate.
     """
     if method not in CUTOFF_HZ:
         raise UserError(f"the smoothing method is {' or '.join(CUTOFF_HZ)}, not {method}")
@@ -104,16 +110,20 @@ def smooth(
     method: Literal["butterworth", "one-euro"] = "butterworth",
     cutoff_hz: float | None = None,
 ) -> Result:
-    """Smooth poses, and the path of the root if there is one. Nothing is smoothed across a gap.
+    """Smooth poses, and the trajectory of the root if there is one.
 
-    Short absences that were filled have poses, so they are no gaps.
+    The filter does not smooth across gaps; filled gaps have poses and are smoothed.
 
     Args:
-        method: "butterworth" has no lag; "one-euro" is causal, and lags.
-        cutoff_hz: what is faster is taken for noise; see `CUTOFF_HZ` for the defaults.
+        result: Result to smooth.
+        method: "butterworth" (zero phase, no lag) or "one-euro" (causal, with lag).
+        cutoff_hz: Cutoff frequency in Hz. By default that of `CUTOFF_HZ`.
+
+    Returns:
+        A new, smoothed result.
 
     Raises:
-        UserError: no such method, or the cutoff does not fit the frame rate.
+        UserError: If the method is unknown, or the cutoff is too high for the frame rate.
     """
     filters = {"butterworth": butterworth, "one-euro": one_euro}
     cutoff_hz = checked_cutoff(method, cutoff_hz)

@@ -1,4 +1,4 @@
-"""Joints that the 2D input never or hardly ever shows: their poses are guesses of the model."""
+"""Joints that are never or hardly ever visible, whose poses are guesses of the model."""
 
 import numpy as np
 
@@ -12,16 +12,16 @@ _BEST_PERCENTILE = 90
 
 
 def measured_joints(result: Result) -> BoolArray:
-    """(P, J) joints that the 2D input shows in at least a tenth of a person's frames.
+    """(P, J) True for joints that are visible in at least a tenth of a person's frames.
 
-    A joint is seen where its confidence is a tenth of the person's best joints, and it lies in the
-    image, if its size is known: detectors guess joints outside of it.
+    A joint is visible if its confidence is at least a tenth of that of the person's best joints,
+    and it is inside the image, if its size is known: detectors guess joints outside.
     """
     return visible_fractions(result) >= _LEAST_FRACTION
 
 
 def visible_fractions(result: Result) -> Array:
-    """(P, J) of the frames in which a person is valid, the fraction in which a joint is seen."""
+    """(P, J) Fraction of the frames of a person in which a joint is visible."""
     x, y, confidence = np.moveaxis(result.keypoints_px, -1, 0)
     valid = result.valid[..., None]
     inside = np.ones(confidence.shape, dtype=bool)

@@ -34,16 +34,18 @@ class Frame(NamedTuple):
 
 
 class VideoReader:
-    """A video file, or an image, which is a video of one frame.
+    """Reader of a video file, or of an image as a video of one frame.
 
-    Iterate once; `problems` is complete when the iteration has ended. Use it as a context manager,
-    so that the file is closed whatever happens.
+    The reader can be iterated once; `problems` is complete after the iteration. Use it as a context
+    manager to close the file.
 
     Args:
-        scaled_to: width and height of the frames, upright; else their own.
+        path: Video or image file.
+        scaled_to: Width and height of the upright frames. By default those of the file.
 
     Raises:
-        UserError: no such file, PyAV is missing, not a video, or not a single frame can be decoded.
+        UserError: If the file does not exist or is not a video, PyAV is missing, or no frame can
+            be decoded.
     """
 
     def __init__(self, path: str | os.PathLike[str], scaled_to: tuple[int, int] | None = None):

@@ -34,15 +34,17 @@ def estimate_poses(
     progress: Callable[[int], object] = lambda frames: None,
     stopwatch: Stopwatch | None = None,
 ) -> Keypoints:
-    """Find the people of a video and follow them.
+    """Detect and track the people in a video.
 
     Args:
-        span_s: start and stop of the part to look at, in seconds of the file.
-        progress: called with the number of frames processed since the last call.
-        stopwatch: gets the seconds of decode, detect and track; the first two overlap.
+        video: Video to read.
+        detector: 2D pose detector, with `skeleton`, `fingerprint`, `detect(image)` and `close()`.
+        span_s: Start and stop time of the part to process, in seconds of the file.
+        progress: Function that is called with the number of frames processed since the last call.
+        stopwatch: Records the seconds of decoding, detection and tracking; the first two overlap.
 
     Raises:
-        UserError: nobody is found.
+        UserError: If no person is detected.
     """
     stopwatch = stopwatch or Stopwatch()
     times: list[float] = []

@@ -68,21 +68,30 @@ def read_source(
     progress: Progress = lambda stage, total, done: None,
     stopwatch: Stopwatch | None = None,
 ) -> Keypoints:
-    """The people of a video, an image or a keypoint file; keypoints are returned as they are.
+    """The 2D keypoints of a video, an image or a keypoint file.
 
     Args:
-        detector, max_people: for videos; see `detectors.make_detector`.
-        format, skeleton, image_size, y_up, retrack: for keypoint files; see `Keypoints.read`.
-        mirrored: likewise; of a video, that its pictures are mirrored.
-        fps: of keypoint files that do not say it; of the camera, where a video plays slower or
-            faster than life.
-        person: the only one to take, by `track_id`.
-        start_s, stop_s: the part to take, in seconds of the source. Times stay those of the source,
-            or of the motion with `fps`.
-        stopwatch: gets the seconds of "read", or of "start", "decode", "detect" and "track".
+        source: Path of a video, image or keypoint file, or `Keypoints`, which are returned
+            unchanged.
+        detector: 2D pose detector for videos; see `detectors.make_detector`.
+        max_people: Maximum number of people for videos; see `detectors.make_detector`.
+        format: For keypoint files; see `Keypoints.read`.
+        skeleton: For keypoint files; see `Keypoints.read`.
+        image_size: For keypoint files; see `Keypoints.read`.
+        fps: Frame rate of keypoint files without one; for videos, frame rate of the camera if the
+            video plays slower or faster than real time.
+        y_up: For keypoint files; see `Keypoints.read`.
+        mirrored: Whether the images are mirrored; see also `Keypoints.read`.
+        retrack: For keypoint files; see `Keypoints.read`.
+        person: `track_id` of the only person to use.
+        start_s: Start time of the part to use, in seconds of the source. Times in the output remain
+            those of the source, or of the motion with `fps`.
+        stop_s: Stop time of the part to use, in seconds of the source.
+        progress: Function that is called with the progress of each stage.
+        stopwatch: Records the seconds of "read", or of "start", "decode", "detect" and "track".
 
     Raises:
-        UserError: see `Keypoints.read`, `VideoReader`, `make_detector` and `estimate_poses`.
+        UserError: See `Keypoints.read`, `VideoReader`, `make_detector` and `estimate_poses`.
     """
     if isinstance(source, Keypoints):
         return _part(source, person, start_s, stop_s)
