@@ -63,6 +63,7 @@ class Action:
         top: The best labels with their scores, in descending order.
         confidence: Calibrated probability that the label is correct. None for "other" and
             "unknown", for a single label, and if the checkpoint is not calibrated.
+        track_id: Track of the person, as in the files and options of the command line.
     """
 
     start_s: float
@@ -72,6 +73,7 @@ class Action:
     person: int
     top: tuple[tuple[str, float], ...]
     confidence: float | None = None
+    track_id: int = 0
 
     @property
     def margin(self) -> float | None:
@@ -270,6 +272,7 @@ def timeline(
     labels: Sequence[str],
     *,
     person: int = 0,
+    track_id: int = 0,
     threshold: float = DEFAULT_THRESHOLD,
     transition_penalty: float = TRANSITION_PENALTY,
     min_length_s: float = MIN_LENGTH_S,
@@ -281,6 +284,7 @@ def timeline(
     Args:
         embeddings, spans_s, label_embeddings: see `scores_over_time`; W may be 0.
         labels: L of them, each once.
+        person, track_id: of the segments.
         threshold: cosine under which a time step is `rejected`; -1 turns that off.
         transition_penalty, min_length_s: see `ActionPose.actions`.
         weights: of `confidence_of`.
@@ -308,6 +312,7 @@ def timeline(
                 person=person,
                 top=tuple((labels[i], round(float(means[i]), 4)) for i in best),
                 confidence=None if confidence is None else round(confidence, 3),
+                track_id=track_id,
             )
         )
     return actions

@@ -382,6 +382,7 @@ class ActionPose:
                 label_embeddings,
                 names,
                 person=person,
+                track_id=int(source.track_id[person]),
                 threshold=self.rejection_threshold if threshold is None else threshold,
                 transition_penalty=transition_penalty,
                 min_length_s=min_length_s,

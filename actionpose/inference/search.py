@@ -32,7 +32,7 @@ from actionpose.utils.resampling import runs
 from actionpose.utils.sliding_windows import sliding_windows
 from actionpose.utils.typing import Array, IntArray
 
-FORMAT = 1  # raised when code that reads the old format would misread the new one
+FORMAT = 2  # raised when code that reads the old format would misread the new one
 VIEWS_RAD = (0.0, np.pi / 2)  # from in front, from the side
 _DISTANCE_M, _HEIGHT_M = 4.5, 1.5  # of the camera that corpora are projected with
 _BATCH = 16
@@ -47,7 +47,7 @@ class Hit:
 
     score: float
     source: Path  # the result, or the corpus
-    motion: str  # the motion of a corpus, or "person N"
+    motion: str  # the motion of a corpus, or "id N"
     start_s: float
     stop_s: float
     text: str  # what the corpus says that it is
@@ -192,7 +192,7 @@ def _index_result(source: Path, model: ActionPose) -> Index:
     result = Result.load(source)
     embeddings, spans_s = model.embed_windows(result)
     person, window = np.nonzero(np.linalg.norm(embeddings, axis=-1) > _MIN_NORM)
-    motions = [(f"person {number}", "") for number in range(len(embeddings))]
+    motions = [(f"id {track}", "") for track in result.track_id]
     return Index(source, embeddings[person, window], spans_s[window], person, motions)
 
 

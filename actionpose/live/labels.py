@@ -64,7 +64,6 @@ class LiveLabels:
                 np.array([[0, len(window) / self._model.fps]]),
                 self._rows,
                 self.names,
-                person=number,
                 threshold=self._model.rejection_threshold,
                 rejected=self._rejected,
                 weights=self._model.confidence_weights,

@@ -16,7 +16,7 @@ from actionpose.utils.errors import UserError
 ACTIONS = [
     Action(0.0, 1.25, "walk, then run", 0.81, 0, (("walk, then run", 0.81), ("sit", 0.1))),
     Action(1.25, 2.0, OTHER, 0.05, 0, (("sit", 0.05), ("walk, then run", 0.01))),
-    Action(0.5, 2.0, "sit $1", 0.5, 1, (("sit $1", 0.5),)),
+    Action(0.5, 2.0, "sit $1", 0.5, 1, (("sit $1", 0.5),), track_id=12),
 ]
 
 
@@ -30,11 +30,13 @@ def test_write_timelines(tmp_path: Path) -> None:
     document = json.loads((tmp_path / "t.json").read_text())
     assert document["actions"][0]["stop_s"] == 1.25 and document["units"] == "seconds"
     elan = (tmp_path / "t.txt").read_text().splitlines()
-    assert elan[1].split("\t") == ["person 0", "0", "1250", "walk, then run"]
+    assert elan[1].split("\t") == ["id 0", "0", "1250", "walk, then run"]
+    assert elan[3].split("\t") == ["id 12", "500", "2000", "sit $1"]
+    assert [(row["person"], row["track_id"]) for row in rows] == [("0", "0")] * 2 + [("1", "12")]
     assert (tmp_path / "t.png").stat().st_size > 5000
-    assert (
-        timelines.table(ACTIONS).splitlines()[1].startswith("     0    0.0   1.2  walk, then run")
-    )
+    lines = timelines.table(ACTIONS).splitlines()
+    assert lines[1].startswith(" 0    0.0   1.2  walk, then run")
+    assert lines[3].startswith("12    0.5   2.0  sit $1")
 
 
 def test_write_empty_timelines(tmp_path: Path) -> None:

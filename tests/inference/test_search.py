@@ -189,7 +189,7 @@ def test_actions_command_writes_timelines(
 
     query = tmp_path / "r.npz"
     assert call(monkeypatch, "search", query, query, "--start", 0.2, "--top", 1, *base) == 0
-    assert "person 0" in capsys.readouterr().out
+    assert "id 0\n" in capsys.readouterr().out
 
     for arguments, message in [
         (("walk", tmp_path / "gone"), "there is no"),
