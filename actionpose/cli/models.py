@@ -35,13 +35,14 @@ def models_info(checkpoint: Positional[str] = "tiny", network: str | None = None
         peer = load_peer(network, checkpoint)
         facts = {key: getattr(PEERS[network], key) for key in ("units", "skeleton", "license")}
         sizes = {key: getattr(peer, key) for key in ("frames", "width", "depth", "channels")}
-        print(json.dumps({"network": network, **sizes, **facts}, indent=2))
-        print(f"{sum(value.numel() for value in peer.parameters()):,} parameters")
+        count = sum(value.numel() for value in peer.parameters())
+        print(json.dumps({"network": network, **sizes, **facts, "parameters": count}, indent=2))
         return
     folder = find(checkpoint)
     weights, meta = load(folder)
-    print(json.dumps({**meta, "sha256": sha256(weights_file(folder))}, indent=2))
-    print(f"{sum(value.numel() for value in weights.values()):,} parameters")
+    count = sum(value.numel() for value in weights.values())
+    found = {**meta, "sha256": sha256(weights_file(folder)), "parameters": count}
+    print(json.dumps(found, indent=2))
 
 
 def models_convert(

@@ -9,7 +9,7 @@ import numpy as np
 
 from actionpose.export.common import fps_of, person_paths, require_persons
 from actionpose.geometry.axes import Axes
-from actionpose.postprocessing.common import require_h36m17, valid_frames
+from actionpose.postprocessing.common import require_h36m17
 from actionpose.postprocessing.foot_axes import surface_points
 from actionpose.postprocessing.skeleton_fit import person_joints
 from actionpose.postprocessing.visibility import measured_joints
@@ -48,9 +48,9 @@ def write_trc(result: Result, path: str | os.PathLike[str]) -> list[Path]:
     """
     paths = person_paths(result, path)
     for person, person_path in enumerate(paths):
-        joints, time_s, frames = _markers(result, person, result.present)
+        joints, time_s, present = _markers(result, person)
         rate, names = f"{fps_of(time_s):.6g}", marker_names(result)
-        rows = np.flatnonzero(frames)
+        rows = np.flatnonzero(present)
         head = [
             f"PathFileType\t4\t(X/Y/Z)\t{person_path.name}",
             "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\t"
@@ -75,8 +75,8 @@ def marker_names(result: Result) -> list[str]:
     return [*names, *PLACED] if result.skeleton is H36M17_FEET else names
 
 
-def _markers(result: Result, person: int, frames: BoolArray) -> tuple[Array, Array, BoolArray]:
-    """Markers (T, M, 3), y up, at even times (T,), and which of them `frames` (P, F) has (T,).
+def _markers(result: Result, person: int) -> tuple[Array, Array, BoolArray]:
+    """Markers (T, M, 3), y up, at even times (T,), and where the person has a pose (T,).
 
     Markers of joints that are not measured are NaN.
     """
@@ -90,10 +90,10 @@ def _markers(result: Result, person: int, frames: BoolArray) -> tuple[Array, Arr
             leg = joints[:, H36M17_FEET.indices(*names)].swapaxes(0, 1)
             placed.append(surface_points(*leg, left=side == "left"))
         joints = np.concatenate([joints, *placed], axis=1)
-    valid = frames[person]
+    present = result.present[person]
     if not np.array_equal(time_s, result.time_s):
-        valid = valid[np.abs(result.time_s[:, None] - time_s).argmin(axis=0)]
-    return joints, time_s, valid
+        present = present[np.searchsorted((result.time_s[1:] + result.time_s[:-1]) / 2, time_s)]
+    return joints, time_s, present
 
 
 def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
@@ -114,9 +114,9 @@ def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
     to_z_up = Axes.Y_UP.rotation_to(Axes.Z_UP)
     points, labels, fps = [], [], 0.0
     for person, track in enumerate(result.track_id):
-        joints, time_s, valid = _markers(result, person, valid_frames(result))
+        joints, time_s, present = _markers(result, person)
         fps = fps_of(time_s)
-        points.append(np.where(valid[:, None, None], 1000 * joints @ to_z_up.T, np.nan))
+        points.append(np.where(present[:, None, None], 1000 * joints @ to_z_up.T, np.nan))
         prefix = f"id{track}:" if len(result.track_id) > 1 else ""
         labels += [prefix + name for name in marker_names(result)]
     markers = np.concatenate(points, axis=1)  # (T, P * M, 3)

@@ -95,6 +95,8 @@ def live_frames(source: str | int | Path) -> Iterator[Frame]:
         return frames_of_camera(source)
     if _ADDRESS.match(str(source)):
         return frames_of_stream(str(source))
+    if not Path(source).exists():
+        raise UserError(f"no such video: {source}")
     if is_keypoint_file(Path(source)):
         raise UserError(f"{source} has keypoints, not pictures: actionpose lift takes it")
     return frames_of_video(source)

@@ -72,6 +72,17 @@ def test_c3d_equals_the_result(tmp_path: Path) -> None:
     assert about["AXES"]["value"] == [Axes.Z_UP.words] and about["SCALE"]["value"] == ["made up"]
 
 
+def test_c3d_has_filled_absences(tmp_path: Path) -> None:
+    ezc3d = pytest.importorskip("ezc3d")
+    result = people(1)
+    valid = np.ones((1, 40), bool)
+    valid[0, 10:12] = valid[0, 20:26] = False
+    header: Any = {**result.header, "max_gap_s": 3.5 / FPS}  # fills two frames, not six
+    replace(result, valid=valid, header=header).save(tmp_path / "a.c3d")
+    points = ezc3d.c3d(str(tmp_path / "a.c3d"))["data"]["points"][0]
+    assert np.flatnonzero(np.isnan(points[0])).tolist() == [*range(20, 26)]
+
+
 def test_c3d_that_is_cut_short_leaves_the_old_file(tmp_path: Path) -> None:
     pytest.importorskip("ezc3d")
     resource = pytest.importorskip("resource", reason="file size limits are those of POSIX")
