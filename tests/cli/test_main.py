@@ -266,6 +266,7 @@ def test_prepare_train_evaluate_lift(
     assert json.loads(scores.read_text())["scores"]["mpjpe_mm"]["mean"] > 10
     out = tmp_path / "o.npz"
     assert call(monkeypatch, "lift", alphapose, "-o", out, "--checkpoint", run, "-q") == 0
+    capsys.readouterr()
     assert call(monkeypatch, "models", "info", run) == 0
     assert json.loads(capsys.readouterr().out)["parameters"] > 1000
 
