@@ -1,4 +1,4 @@
-"""Embeddings of motions, as unit vectors in the space that motions and texts share."""
+"""Motion embeddings as unit vectors in the shared space of motions and texts."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.sliding_windows import sliding_windows, visible_windows
 from actionpose.utils.typing import Array
 
-_BATCH = 8  # windows at a time; more leave the cache of a CPU
+_BATCH = 8  # windows per batch; larger batches do not fit the cache of a CPU
 
 
 def embed_tracks(
@@ -23,21 +23,21 @@ def embed_tracks(
     normalization: str,
     progress: Callable[[int], object] = lambda windows: None,
 ) -> tuple[NDArray[np.float32], Array]:
-    """Unit vectors of overlapping windows of P persons.
+    """Embed overlapping windows of P people.
 
     Args:
-        embed: unit vectors (N, E) of normalized clips, such as `Engine.embeddings`.
-        dim: E; 0 if the model has no embedding of motions, which is refused.
-        length: frames of a window.
-        normalization: see `normalize_windows`.
-        progress: called with the number of windows done since the last call.
+        embed: Function from normalized clips to unit vectors (N, E), such as `Engine.embeddings`.
+        dim: Embedding dimension E. 0, for a model without motion embedding, is an error.
+        length: Length of the windows in frames.
+        normalization: See `normalize_windows`.
+        progress: Function that is called with the number of windows embedded since the last call.
 
     Returns:
-        (P, W, E), zeros where a person is not visible, and (W, 2) start and stop in seconds,
-        on the clock of the input.
+        (P, W, E) unit vectors, zero where a person is not visible, and (W, 2) start and stop times
+        of the windows in seconds.
 
     Raises:
-        UserError: the model has no embedding of motions; or see `normalize_windows`.
+        UserError: If the model has no motion embedding; see also `normalize_windows`.
     """
     spans = sliding_windows(len(tracks[0].points), length)
     if not dim:

@@ -1,8 +1,8 @@
-"""Embeddings of labels: those that a checkpoint knows, and free text where it has its text encoder.
+"""Label embeddings: stored ones, and those of any text if the checkpoint has a text encoder.
 
-A checkpoint that was pretrained with text brings the embeddings of its training labels in
-`labels.safetensors`; looking one up needs nothing else. Any other text goes through the encoder in
-its folder `text`, in a few phrasings whose mean is the label's embedding.
+A checkpoint that was pretrained with text contains the embeddings of its training labels in
+`labels.safetensors`, which need no further files. Other texts are encoded by the text encoder in
+its folder `text`, in several phrasings, and the embedding of a label is their mean.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ _BATCH = 64
 
 
 class LabelBank:
-    """What a checkpoint knows of text.
+    """Label embeddings and text encoder of a checkpoint.
 
     Args:
-        folder: of the checkpoint; None for a model that has none, and knows no text.
+        folder: Folder of the checkpoint, or None for a model without one, which has no labels.
     """
 
     def __init__(self, folder: Path | None):
@@ -40,10 +40,10 @@ class LabelBank:
         self._encoder: TextEncoder | None = None
 
     def check_width(self, width: int) -> None:
-        """Check that the known labels lie in the space of motions of that width.
+        """Check that the label embeddings have the dimension of the motion embeddings.
 
         Raises:
-            UserError: they have another one.
+            UserError: If the dimensions differ.
         """
         widths = {len(row) for row in self._rows.values()}
         if widths - {width}:
@@ -54,17 +54,18 @@ class LabelBank:
 
     @property
     def has_text(self) -> bool:
-        """Whether any text can be embedded, and not the known labels only."""
+        """Whether any text can be embedded, rather than only the known labels."""
         return self.folder is not None and (self.folder / checkpoint.TEXT).is_dir()
 
     def knows(self, label: str) -> bool:
         return normalize_text(label) in self._rows
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors (N, E) in the space of the motions.
+        """Unit vectors (N, E) in the space of motion embeddings.
 
         Raises:
-            UserError: no text, or one that is not known, and no text encoder to encode it.
+            UserError: If `texts` is empty, or a text is not a known label and there is no text
+                encoder.
         """
         if isinstance(texts, str) or not len(texts):
             raise UserError(
@@ -105,6 +106,6 @@ class LabelBank:
 
 
 def unit(vectors: Array) -> NDArray[np.float32]:
-    """Vectors (..., E) brought to length 1; zeros stay."""
+    """Normalize vectors (..., E) to length 1. Zero vectors are not changed."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)

@@ -20,21 +20,21 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import runs, true_runs
 from actionpose.utils.typing import Array, BoolArray, IntArray
 
-OTHER = "other"  # none of the labels that were named
-UNKNOWN = "unknown"  # none of `DEFAULT_LABELS`: nothing that training has shown
-# The cosine that a label has to reach, if the checkpoint has no `rejection_threshold`
+OTHER = "other"  # label of segments below the threshold, if the user specified the labels
+UNKNOWN = "unknown"  # label of these segments if the labels are `DEFAULT_LABELS`
+# Threshold of the cosine similarity if the checkpoint has no `rejection_threshold`
 DEFAULT_THRESHOLD = 0.3
-STEP_S = 0.1  # of a timeline
-TRANSITION_PENALTY = 0.1  # of a change of label, in cosine times seconds
-MIN_LENGTH_S = 0.4  # of a segment
-_NEAR_S = 0.2  # from a frame in which the person is visible; a segment may begin or end so near
-NUM_TOP = 3  # labels that a segment lists
-# Of one of `DEFAULT_LABELS`, where nobody named labels: about the fraction of labels that are right
-# in calibration, where the balanced accuracy of a calibrated probability is greatest
+STEP_S = 0.1  # length of the time steps of a timeline
+TRANSITION_PENALTY = 0.1  # penalty for a change of label, in cosine similarity times seconds
+MIN_LENGTH_S = 0.4  # minimum length of a segment
+_NEAR_S = 0.2  # tolerance between the ends of a segment and a frame in which the person is visible
+NUM_TOP = 3  # number of labels that a segment lists
+# Minimum confidence of a label if the user did not specify the labels. It is about the accuracy on
+# the calibration data, where the balanced accuracy of a calibrated probability is greatest
 MIN_CONFIDENCE = 0.3
-MAX_WORDS = 40  # of a label
-# Everyday movements that differ clearly from one another and that the released models have seen:
-# what is offered where nobody names labels
+MAX_WORDS = 40  # maximum number of words of a label
+# Everyday actions that differ clearly from one another and are in the training data of the released
+# models. They are the default labels
 DEFAULT_LABELS = (
     *("walk", "run", "jump up", "jumping jacks", "hop on both legs", "squat", "stand still"),
     *("sit down on a chair", "sit still on a chair", "stand up from a chair", "kneel down"),
@@ -89,7 +89,7 @@ class Action:
 
 
 def _confidence(means: Array, column: int, weights: Sequence[float] | None) -> float | None:
-    """That of the label of a column, from the mean scores (L,) of a segment."""
+    """Confidence of the label of a column, from the mean scores (L,) of a segment."""
     if not weights or column == len(means) or len(means) < 2:
         return None
     margin = means[column] - np.delete(means, column).max()
@@ -97,10 +97,10 @@ def _confidence(means: Array, column: int, weights: Sequence[float] | None) -> f
 
 
 def confidence_of(score: Array, margin: Array, weights: Sequence[float]) -> Array:
-    """Probabilities that labels are right, from their scores and margins (N,), by Platt scaling.
+    """Probabilities that labels are correct, from scores and margins (N,), by Platt scaling.
 
     Args:
-        weights: bias, and the weights of score and margin; `evaluation.calibration` fits them.
+        weights: Bias, and the weights of score and margin, fitted by `evaluation.calibration`.
     """
     logits = weights[0] + weights[1] * score + weights[2] * margin
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -50, 50))))
@@ -123,7 +123,7 @@ def clean_labels(labels: Iterable[str]) -> list[str]:
                 f"a label says in a few words what the person does (at most {MAX_WORDS})"
             )
         text = " ".join(words)
-        key = normalize_text(text)  # what has the same embedding is one label
+        key = normalize_text(text)  # labels with the same embedding are duplicates
         if key and key != OTHER:
             unique.setdefault(key, text)
     if not unique:
@@ -134,26 +134,26 @@ def clean_labels(labels: Iterable[str]) -> list[str]:
 def scores_over_time(
     embeddings: Array, spans_s: Array, label_embeddings: Array
 ) -> tuple[Array, Array, BoolArray]:
-    """Scores of labels at time steps of `STEP_S`, from one person's windows.
+    """Compute the scores of labels at time steps of `STEP_S` from the windows of one person.
 
-    A score is the weighted mean of the cosines of the windows around; a window's weight falls to
-    its ends.
+    A score is the weighted mean of the cosine similarities of the surrounding windows. The weight
+    of a window decreases toward its ends.
 
     Args:
-        embeddings: (W, E) unit vectors of windows; zeros where the person is not visible.
-        spans_s: (W, 2) seconds, W at least 1.
-        label_embeddings: (L, E) unit vectors.
+        embeddings: (W, E) Unit vectors of windows, zero where the person is not visible.
+        spans_s: (W, 2) Start and stop times of windows in seconds. W is at least 1.
+        label_embeddings: (L, E) Unit vectors of labels.
 
     Returns:
-        (S + 1,) seconds at which time steps begin and end, the scores (S, L), and (S,) False where
-        there is no window.
+        (S + 1,) edges of the time steps in seconds, (S, L) scores, and (S,) False at time steps
+        without a window.
     """
     begin_s, end_s = float(spans_s.min()), float(spans_s.max())
     edges_s = np.append(np.arange(begin_s, end_s - 1e-6, STEP_S), end_s)
     steps_s = (edges_s[:-1] + edges_s[1:]) / 2
     first, last = np.searchsorted(steps_s, spans_s).T
     visible = np.linalg.norm(embeddings, axis=1) > 0.5
-    count = np.where(visible, np.maximum(last - first, 0), 0)  # of time steps in each window
+    count = np.where(visible, np.maximum(last - first, 0), 0)  # number of time steps in each window
     window = np.repeat(np.arange(len(spans_s)), count)
     step = np.arange(len(window)) + (first - np.cumsum(count) + count)[window]
     center_s, half_s = spans_s.mean(axis=1), np.maximum(np.diff(spans_s)[:, 0] / 2, 1e-9)
@@ -165,15 +165,16 @@ def scores_over_time(
 
 
 def best_path(scores: Array, cost: float) -> IntArray:
-    """The column of each row on the path with the greatest sum of scores minus `cost` per change.
+    """The column in each row on the path with the highest sum of scores minus `cost` per change.
 
-    Viterbi's algorithm; as all changes cost the same, a row takes time in the number of columns.
+    This is the Viterbi algorithm. All changes have the same cost, so the time per row is linear in
+    the number of columns.
 
     Args:
-        scores: (S, L), S at least 1.
+        scores: (S, L) Scores. S is at least 1.
     """
     total = scores[0].astype(np.float64)
-    came_from = np.empty(len(scores), dtype=np.int64)  # the best column of the row before
+    came_from = np.empty(len(scores), dtype=np.int64)  # the best column of the previous row
     stayed = np.ones(scores.shape, dtype=bool)
     for row in range(1, len(scores)):
         came_from[row] = total.argmax()
@@ -188,7 +189,7 @@ def best_path(scores: Array, cost: float) -> IntArray:
 
 
 def drop_short(path: IntArray, scores: Array, min_length: int) -> IntArray:
-    """Give runs under `min_length` rows, the shortest first, to the neighbor that fits better."""
+    """Merge runs of fewer than `min_length` rows, the shortest first, into the better neighbor."""
     path = path.copy()
     while True:
         stretches = runs(path)
@@ -208,12 +209,12 @@ def decode(
     transition_penalty: float = TRANSITION_PENALTY,
     min_length_s: float = MIN_LENGTH_S,
 ) -> list[tuple[int, int, int]]:
-    """Timeline of scores: (first row, one past the last, column), L for "other".
+    """Decode scores to a timeline of (first row, one past the last row, column), L for "other".
 
     Args:
-        scores: (S, L) at time steps of `STEP_S`.
-        valid: (S,) False where nothing is known; no span covers these.
-        threshold: score of "other".
+        scores: (S, L) Scores at time steps of `STEP_S`.
+        valid: (S,) False at time steps without scores, which are not in any span.
+        threshold: Score of "other".
     """
     with_other = np.column_stack([scores, np.full(len(scores), threshold)])
     min_length = max(1, round(min_length_s / STEP_S))
@@ -231,7 +232,7 @@ def decode(
 def _without_doubtful(
     spans: list[tuple[int, int, int]], scores: Array, weights: Sequence[float] | None
 ) -> list[tuple[int, int, int]]:
-    """Spans of `decode` without labels whose confidence is less than `MIN_CONFIDENCE`."""
+    """Spans of `decode` with labels of a confidence below `MIN_CONFIDENCE` replaced by column L."""
     kept: list[tuple[int, int, int]] = []
     for start, stop, column in spans:
         confidence = _confidence(scores[start:stop].mean(axis=0), column, weights)
@@ -244,13 +245,13 @@ def _without_doubtful(
 
 
 def in_sight(actions: Iterable[Action], seen_s: Array, step_s: float) -> list[Action]:
-    """Actions of one person that begin and end where the person is visible.
+    """Clip the actions of a person to the frames in which the person is visible.
 
-    The windows that they are made of reach beyond that. An end in a few missed frames stays.
+    Windows may extend beyond these frames. The end of an action in a short gap is not changed.
 
     Args:
-        seen_s: (N,) times at which the person is visible, increasing.
-        step_s: from one frame to the next.
+        seen_s: (N,) Increasing times in seconds at which the person is visible.
+        step_s: Duration of a frame in seconds.
     """
     kept = []
     for action in actions:
@@ -279,15 +280,21 @@ def timeline(
     rejected: str = OTHER,
     weights: Sequence[float] | None = None,
 ) -> list[Action]:
-    """The timeline of one person.
+    """Compute the timeline of one person.
 
     Args:
-        embeddings, spans_s, label_embeddings: see `scores_over_time`; W may be 0.
-        labels: L of them, each once.
-        person, track_id: of the segments.
-        threshold: cosine under which a time step is `rejected`; -1 turns that off.
-        transition_penalty, min_length_s: see `ActionPose.actions`.
-        weights: of `confidence_of`.
+        embeddings: (W, E) Unit vectors, see `scores_over_time`. W may be 0.
+        spans_s: (W, 2) Start and stop times of windows in seconds.
+        label_embeddings: (L, E) Unit vectors of labels.
+        labels: L labels without duplicates.
+        person: Index of the person.
+        track_id: Track of the person.
+        threshold: Minimum cosine similarity of a label; below it a time step is `rejected`. -1
+            disables the rejection.
+        transition_penalty: See `ActionPose.actions`.
+        min_length_s: See `ActionPose.actions`.
+        rejected: Label of rejected time steps, `OTHER` or `UNKNOWN`.
+        weights: Weights of `confidence_of`.
     """
     if not len(spans_s):
         return []

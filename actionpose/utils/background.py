@@ -1,4 +1,4 @@
-"""Work in another thread, beside that of the caller: what comes next, and what is needed later."""
+"""Background threads: prefetching of items, and values that are computed ahead of their use."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -9,9 +9,9 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
-    """The same items in the same order, made in another thread, up to `count` ahead.
+    """Yield the items in order, while another thread computes up to `count` items ahead.
 
-    What the thread raises is raised here; closing the generator ends the thread.
+    An exception of the thread is raised here. Closing the generator ends the thread.
     """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as thread:
@@ -26,10 +26,10 @@ def prefetch(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
 
 
 class Background(Generic[Item]):
-    """A value that is made in another thread, from `start` on.
+    """A value that another thread computes after `start`.
 
     Args:
-        make: called once.
+        make: Function that returns the value. It is called once.
     """
 
     def __init__(self, make: Callable[[], Item]):
@@ -37,16 +37,16 @@ class Background(Generic[Item]):
         self._value: Future[Item] | None = None
 
     def start(self) -> None:
-        """Begin, if that is not done, and raise what went wrong, if that is known already."""
+        """Start the computation if it is not started, and raise its exception if it has failed."""
         if self._value is None:
             thread = ThreadPoolExecutor(1)
             self._value = thread.submit(self._make)
-            thread.shutdown(wait=False)  # it ends with its work
+            thread.shutdown(wait=False)  # the thread ends with the task
         elif self._value.done():
             self._value.result()
 
     def result(self) -> Item:
-        """Wait for the value."""
+        """Wait for the value and return it."""
         self.start()
         assert self._value is not None
         return self._value.result()

@@ -1,4 +1,4 @@
-"""The device that models run on."""
+"""Selection of the device for models."""
 
 from actionpose.utils.errors import UserError
 
@@ -6,10 +6,12 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose_device(device: str) -> str:
-    """The torch device, "cpu" or "cuda", for "auto" (a GPU if torch finds one), "cpu" or "cuda".
+    """Return the torch device, "cpu" or "cuda", for "auto", "cpu" or "cuda".
+
+    "auto" selects "cuda" if a GPU is available.
 
     Raises:
-        UserError: no such device, or "cuda" where torch finds no GPU.
+        UserError: If the device is unknown, or "cuda" is not available.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The error for what the user can repair, and the exit codes of programs."""
+"""The exception for errors of the user, and the exit codes of programs."""
 
 import errno
 import os
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-_LONGEST_WORD, _LONGEST_MESSAGE = 200, 2000  # characters; files may hold names of any length
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # no line, or not printable
+_LONGEST_WORD, _LONGEST_MESSAGE = 200, 2000  # characters; files may contain names of any length
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # line breaks, unprintable
 
-_OF_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)  # a full or lost stdout
+_OF_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)  # stdout is on a full disk or closed
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave: the message says what is wrong, where, and how to mend it.
+    """An error of the user: the message says what is wrong, where, and how to correct it.
 
-    The command line prints it as one sentence and exits with code 2; in Python it is a ValueError.
-    It is one line of limited length, whatever is quoted in it.
+    The command line prints the message as one sentence and exits with code 2. In Python it is a
+    ValueError. The message is a single line of limited length, whatever text it quotes.
     """
 
     def __init__(self, message: str) -> None:
@@ -32,21 +32,22 @@ class UserError(ValueError):
 
 
 def _cut(text: str, length: int) -> str:
-    """The text without its middle, if it is longer."""
+    """The text without its middle part if it is longer than `length`."""
     half = (length - 3) // 2
     return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
 
 
 class UserNotice(UserWarning):
-    """Something about the input that the user should know, in one sentence; work goes on."""
+    """A warning about the input, in one sentence. The computation continues."""
 
 
 @contextmanager
 def exit_codes(program: str) -> Iterator[None]:
-    """End the program as a shell expects: 2 and one sentence for a `UserError`, 130 for Ctrl-C.
+    """Exit with code 2 and one sentence for a `UserError`, and with code 130 for Ctrl-C.
 
     Raises:
-        SystemExit: the block raised one of these, or whoever reads its output went away (141).
+        SystemExit: If the block raises one of these, or the reader of stdout has closed it (code
+            141).
     """
     _open_streams()
     try:
@@ -54,7 +55,7 @@ def exit_codes(program: str) -> Iterator[None]:
         sys.stdout.flush()
     except UserError as error:
         _end(2, f"{program}: {error}")
-    except BrokenPipeError:  # who reads the output has seen enough, as `| head` does
+    except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
         _end(141)
     except KeyboardInterrupt:
         _end(130, f"{program}: interrupted")
@@ -71,22 +72,22 @@ def _end(code: int, message: str = "") -> NoReturn:
             print(message, file=sys.stderr)
     try:
         sys.stdout.flush()
-    except OSError:  # Python would try again when it ends
-        with suppress(OSError):  # a test's has no number
+    except OSError:  # Python would flush again at exit
+        with suppress(OSError):  # stdout of a test has no file descriptor
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 
 def _open_streams() -> None:
-    """Make the standard streams fit for any output: closed ones discard it, others escape it."""
+    """Make the standard streams safe for any output: closed ones discard it, others escape it."""
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # else the next file that is opened gets the number, and the output
+        except OSError:  # otherwise the next opened file gets this descriptor, and the output
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w"))
-        elif hasattr(stream, "reconfigure"):  # not where a test or a notebook put its own
-            stream.reconfigure(errors="backslashreplace")  # names may hold what is no text
+        elif hasattr(stream, "reconfigure"):  # not if a test or a notebook replaced the stream
+            stream.reconfigure(errors="backslashreplace")  # file names may be invalid UTF-8

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all; every writer of the library uses this module."""
+"""Atomic writing of files and folders, used by all writers of the library."""
 
 import hashlib
 import json
@@ -14,20 +14,20 @@ from typing import Any, TextIO
 from actionpose.utils.errors import UserError
 from actionpose.utils.locks import UNFINISHED, lock_new, remove_abandoned, unlock
 
-_OF_FOLDERS = (".json", ".jsonl", ".npy")  # what folders that are inputs are made of
+_OF_FOLDERS = (".json", ".jsonl", ".npy")  # the files in folders that are inputs
 
 
 def cache_folder() -> Path:
-    """The user's cache, for what can be made again.
+    """The user's cache folder, for files that can be created again.
 
     Raises:
-        UserError: the user has no home.
+        UserError: If the user has no home folder.
     """
     if given := os.environ.get("XDG_CACHE_HOME"):
         return Path(given) / "actionpose"
     try:
         return Path.home() / ".cache" / "actionpose"
-    except RuntimeError as error:  # no HOME, and a user whom the system does not know
+    except RuntimeError as error:  # HOME is not set, and the user is not in the user database
         raise UserError("there is no home: set XDG_CACHE_HOME to a folder for caches") from error
 
 
@@ -39,35 +39,35 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path beside `path` to write to; what was written there becomes `path` at the end.
+    """Yield a temporary path next to `path`, and rename the file to `path` at the end of the block.
 
-    If the block raises, whatever it raises (KeyboardInterrupt too), `path` stays as it was and
-    nothing is left beside it; what a killed process leaves is removed by a later one that writes
-    to the same folder. A link is followed: the file it points at is replaced.
+    If the block raises any exception, including KeyboardInterrupt, `path` is not changed and the
+    temporary file is removed. The temporary file of a killed process is removed by the next process
+    that writes to the same folder. A symbolic link is followed: its target is replaced.
 
     Yields:
-        The path of a new, empty file in the same folder and with the same suffix, so that NumPy
-        and matplotlib append none of their own.
+        The path of a new, empty file in the same folder. It has the same suffix, so that NumPy and
+        matplotlib do not append theirs.
 
     Raises:
-        UserError: the file cannot be written (no such folder, no permission, disk full, ...), or
-            `path` is something else than a file.
+        UserError: If the file cannot be written (missing folder, no permission, disk full, ...), or
+            `path` exists and is not a file.
     """
     target = Path(os.path.realpath(path))
     try:
         is_file = stat.S_ISREG(os.stat(target).st_mode)
     except FileNotFoundError:
         is_file = True
-    except OSError as error:  # say, a name that is too long
+    except OSError as error:  # such as a name that is too long
         raise UserError(_reason(path, target, error)) from error
     if not is_file:
         raise UserError(f"cannot write {path}: it exists and is not a file; choose another name")
-    # a short name of its own, because the target's may already be as long as names can be
+    # a separate short name, because that of the target may already have the maximum length
     unfinished = target.with_name(f"{UNFINISHED}{secrets.token_hex(6)}{target.suffix}")
     descriptor = None
     try:
         try:
-            # a folder that cannot be written to fails before the work
+            # fail before the computation if the folder is not writable
             descriptor = lock_new(unfinished, folder=False)
             remove_abandoned(target.parent)
             yield unfinished
@@ -76,7 +76,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         if error.filename not in (None, os.fspath(unfinished)):
-            raise  # not about this file: say, one that the block reads
+            raise  # the error is about another file, such as an input of the block
         raise UserError(_reason(path, target, error)) from error
     finally:
         unlock(descriptor)
@@ -84,24 +84,24 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """A text file (UTF-8, lines end with a line feed) that becomes `path` at the end.
+    """Yield a text file (UTF-8, line feeds) that is renamed to `path` at the end of the block.
 
     Raises:
-        UserError: as for `atomic_write`.
+        UserError: See `atomic_write`.
     """
     with (
         atomic_write(path) as unfinished,
-        # names of files may hold bytes that are no text: they are written as \\udcXX
+        # file names may be invalid UTF-8; their bytes are written as \\udcXX
         unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         yield file
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a value that JSON can hold, indented.
+    """Write a value as indented JSON.
 
     Raises:
-        UserError: as for `atomic_write`.
+        UserError: See `atomic_write`.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with atomic_text(path) as file:
@@ -109,14 +109,14 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def plain_cell(value: Any) -> Any:
-    """A value for a cell of a CSV: a text that a spreadsheet would compute gets an apostrophe."""
+    """Format a value for a CSV cell: text that a spreadsheet would evaluate gets an apostrophe."""
     is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{value}" if is_formula else value
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise a `UserError` that names the file where the block raises an `OSError`."""
+    """Convert an `OSError` in the block to a `UserError` with the path of the file."""
     try:
         yield
     except OSError as error:
@@ -124,10 +124,10 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder with its parents, if it is not there.
+    """Create a folder and its parents if they do not exist.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: If the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,20 +137,20 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
-    """Give a new folder beside `path` to fill; it becomes `path` at the end.
+    """Yield a new folder next to `path`, and rename it to `path` at the end of the block.
 
-    If the block raises, nothing is left; what a killed process leaves is removed by a later one
-    that writes to the same place.
+    If the block raises an exception, the folder is removed. The folder of a killed process is
+    removed by the next process that writes to the same path.
 
     Args:
-        replace: whether a folder that is there makes way.
+        replace: Whether to replace an existing folder.
 
     Raises:
-        UserError: `path` exists, another process is writing it, or the folder cannot be written
+        UserError: If `path` exists, another process is writing it, or the folder cannot be written
             (disk full, ...).
     """
     target = Path(path)
-    # the name is always the same, so that its lock is that of the target
+    # the name depends on the target only, so that its lock is the lock of the target
     digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
     unfinished = target.with_name(UNFINISHED + digest)
     descriptor = None
@@ -162,12 +162,12 @@ def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Ite
             raise UserError(
                 f"another process is writing {path}: wait for it, or choose another name"
             ) from error
-        if descriptor is None:  # without locks, a name that nobody else has
+        if descriptor is None:  # without locks, use a unique name
             unfinished.rmdir()
             unfinished = target.with_name(f"{UNFINISHED}{digest}-{secrets.token_hex(6)}")
             unfinished.mkdir()
         try:
-            _check_absent(target, replace)  # another process may have written it meanwhile
+            _check_absent(target, replace)  # another process may have created it in the meantime
             remove_abandoned(target.parent)
             for left in unfinished.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -177,13 +177,13 @@ def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Ite
                 target.rename(replaced)
             unfinished.rename(target)
             shutil.rmtree(replaced, ignore_errors=True)
-        except BaseException:  # not after the renaming: the name may be another process's by then
+        except BaseException:  # not after the renaming: another process may use the name by then
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
     except OSError as error:
         about = Path(os.fsdecode(error.filename)) if error.filename else unfinished
         if unfinished not in (about, *about.parents) and about not in unfinished.parents:
-            raise  # not about this folder: say, a file that the block reads
+            raise  # the error is about another path, such as an input of the block
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         unlock(descriptor)
@@ -201,10 +201,10 @@ def _reason(path: str | os.PathLike[str], target: Path, error: OSError) -> str:
 
 
 def check_not_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse to write over what is read: the same path, a link to it, or a part of a folder.
+    """Check that no output overwrites an input: the same path, a link, or a file in a folder.
 
     Raises:
-        UserError: names the output.
+        UserError: If an output is an input. The message contains its path.
     """
     read = [path for path in inputs if os.path.exists(path)]
     for output in filter(os.path.exists, outputs):

@@ -1,4 +1,4 @@
-"""JSON of unknown origin: its size, depth and numbers are checked before anything uses them."""
+"""Reading of untrusted JSON: size, depth and numbers are checked before the values are used."""
 
 import json
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ T = TypeVar("T")
 MAX_BYTES = 1 << 30
 _MAX_DEPTH = 50
 _MAX_INTEGER = 2**63
-_MAX_LAYER = 20_000_000  # lists and mappings at one depth
+_MAX_LAYER = 20_000_000  # lists and objects at the same depth
 
 
 class Checked:
-    """Base of dataclasses that `typed` makes: other types, and numbers not finite, are errors."""
+    """Base of dataclasses for `typed`: wrong types and non-finite numbers are errors."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "allow_inf_nan": False}
 
 
 def read_json(path: Path, max_bytes: int = MAX_BYTES, where: str | None = None) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Args:
-        where: names the file in errors, else its path.
+        where: Name of the file in error messages. By default its path.
 
     Raises:
-        UserError: it is larger, cannot be read, or `parse_json` refuses it.
+        UserError: If the file is larger than `max_bytes` or cannot be read, or `parse_json` fails.
     """
     where = str(path) if where is None else where
     try:
@@ -43,11 +43,11 @@ def read_json(path: Path, max_bytes: int = MAX_BYTES, where: str | None = None) 
 
 
 def parse_json(content: str | bytes, where: str) -> Any:
-    """A JSON text (of UTF-8, if it is bytes).
+    """Parse JSON text; bytes are decoded as UTF-8.
 
     Raises:
-        UserError: it is no JSON, nested deeper than files are, or has an integer beyond 64 bits or
-            a text that is not Unicode.
+        UserError: If the text is not JSON, is nested too deeply, or has an integer beyond 64 bits
+            or a string that is not valid Unicode.
     """
     try:
         value = json.loads(content.decode("utf-8-sig") if isinstance(content, bytes) else content)
@@ -60,10 +60,10 @@ def parse_json(content: str | bytes, where: str) -> Any:
 
 
 def check_values(value: Any) -> None:
-    """Refuse plain values that the code that uses them cannot be expected to bear.
+    """Check that plain values are safe to process.
 
     Raises:
-        ValueError: as `parse_json` says; or the same values are met very often, by references.
+        ValueError: If a limit of `parse_json` is exceeded, or references repeat values too often.
     """
     layer = [[value]]
     for _ in range(_MAX_DEPTH):
@@ -72,11 +72,11 @@ def check_values(value: Any) -> None:
             if isinstance(item, dict):
                 "".join(map(str, item)).encode()
                 item = list(item.values())
-            kinds = set(map(type, item))  # most lists are of numbers, and long
+            kinds = set(map(type, item))  # most lists are long and contain numbers
             if int in kinds and any(type(x) is int and abs(x) >= _MAX_INTEGER for x in item):
                 raise ValueError("an integer is beyond 64 bits")
             if str in kinds:
-                "".join(x for x in item if type(x) is str).encode()  # half a surrogate raises
+                "".join(x for x in item if type(x) is str).encode()  # raises for lone surrogates
             if kinds & {dict, list}:
                 inner += [x for x in item if isinstance(x, dict | list)]
         if not inner:
@@ -88,10 +88,10 @@ def check_values(value: Any) -> None:
 
 
 def read_json_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """The lines of a JSON Lines file, each as the dataclass `kind` (see `typed`).
+    """Read the lines of a JSON Lines file, each as the dataclass `kind` (see `typed`).
 
     Raises:
-        UserError: names the line.
+        UserError: If a line is invalid. The message contains its number.
     """
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -100,15 +100,15 @@ def read_json_lines(path: Path, kind: type[T]) -> Iterator[T]:
 
 
 def typed(kind: type[T], value: Any, where: str) -> T:
-    """A plain value as a dataclass that is `Checked`, or as another type that pydantic checks.
+    """Convert a plain value to a `Checked` dataclass, or to another type that pydantic validates.
 
     Raises:
-        UserError: a key is missing, or its value is of another type or out of its bounds.
+        UserError: If a key is missing, or its value has a wrong type or is out of range.
     """
     from pydantic import ValidationError
 
     try:
-        # from JSON, because strict types take lists for tuples there
+        # from JSON, because strict mode accepts a list for a tuple only there
         found: T = _adapter(cast(Any, kind)).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -1,4 +1,4 @@
-"""Files of version 0.1: keys and words that have changed since."""
+"""Compatibility with files of version 0.1: renamed keys and values."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ RENAMED = {
     "other_threshold": "rejection_threshold",
     "other_calibrated_on": "rejection_calibrated_on",
 }
-# of checkpoints
+# keys of checkpoints
 RENAMED_MODEL = {
     "width": "dim",
     "rep_width": "dim_rep",
@@ -21,10 +21,10 @@ RENAMED_MODEL = {
 
 
 def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
-    """A JSON document whose keys have their present names, at every depth.
+    """Rename the keys of a JSON document at every depth to their present names.
 
     Args:
-        renamed: the present name of each former one.
+        renamed: Mapping from former to present names.
     """
     if isinstance(document, dict):
         items = document.items()
@@ -35,19 +35,19 @@ def current_names(document: Any, renamed: Mapping[str, str] = RENAMED) -> Any:
 
 
 def without_feet(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a model from before `heads`: without feet they say so, which is no setting."""
+    """Remove the setting `feet: false` of models without feet, which precedes `heads`."""
     return {key: value for key, value in settings.items() if (key, value) != ("feet", False)}
 
 
 def with_person_size(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration from before `data.noise.person_size`: the noise grew with every person."""
+    """Add `data.noise.person_size` to older configurations, whose noise scaled with the person."""
     data = config.get("data") if isinstance(config, dict) else None
     if isinstance(data, dict) and isinstance(noise := data.get("noise"), dict):
         noise.setdefault("person_size", 0.42)
     return config
 
 
-_FACTS = {  # what headers of results said in words
+_FACTS = {  # descriptions in words in former headers of results
     "x right, y down, z away from the camera": "RDF",
     "x right, y up, z towards the camera": "RUB",
     "x right, y away from the camera, z up": "RFU",
@@ -62,7 +62,7 @@ _SCALES = {"average adult": "average_adult", "height given": "given_height"}
 
 
 def current_header(header: dict[str, Any]) -> dict[str, Any]:
-    """The header of a result with the facts that its words stood for."""
+    """Convert the words in the header of an older result to the present values."""
     header = current_names(header)
     for key in ("axes", "root"):
         if isinstance(words := header.get(key), str):

@@ -1,4 +1,4 @@
-"""Locks on files and folders: they end with the process that holds them, however it ends."""
+"""Locks on files and folders, which are released when the process ends for any reason."""
 
 import errno
 import os
@@ -16,19 +16,20 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-UNFINISHED = ".unfinished-"  # what names of files and folders on their way begin with
-_PATIENCE_S = 0.5  # `remove_abandoned` of another process holds a lock for a moment
+UNFINISHED = ".unfinished-"  # prefix of the names of unfinished files and folders
+_PATIENCE_S = 0.5  # seconds; `remove_abandoned` of another process holds a lock for a short time
 
 
 def lock(path: Path, flags: int = os.O_RDONLY) -> int:
-    """A descriptor that holds the lock of a file or folder until it is closed.
+    """Lock a file or folder and return the descriptor that holds the lock until it is closed.
 
     Args:
-        flags: of `os.open`.
+        flags: Flags of `os.open`.
 
     Raises:
-        BlockingIOError: somebody holds it.
-        OSError: there is nothing to lock, or no locks: on Windows, and on some file systems.
+        BlockingIOError: If another process holds the lock.
+        OSError: If the path does not exist, or locks are not supported (Windows, some file
+            systems).
     """
     if fcntl is None:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
@@ -49,19 +50,19 @@ def unlock(descriptor: int | None) -> None:
 
 
 def lock_new(path: Path, *, folder: bool) -> int | None:
-    """Make a file or a folder and lock it; without locks, None.
+    """Create a file or folder and lock it. Returns None if locks are not supported.
 
     Raises:
-        BlockingIOError: it is there and somebody holds it.
-        OSError: it cannot be made.
+        BlockingIOError: If the path exists and another process holds its lock.
+        OSError: If the path cannot be created.
     """
     until = time.monotonic() + _PATIENCE_S
     while True:
-        with suppress(FileExistsError):  # raised too where another process removes it meanwhile
+        with suppress(FileExistsError):  # also raised if another process removes it in the meantime
             path.mkdir(parents=True) if folder else path.touch()
         try:
             return lock(path)
-        except (BlockingIOError, FileNotFoundError) as error:  # held, or removed by who held it
+        except (BlockingIOError, FileNotFoundError) as error:  # locked, or removed meanwhile
             if time.monotonic() > until:
                 raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK)) from error
             time.sleep(0.02)
@@ -71,10 +72,10 @@ def lock_new(path: Path, *, folder: bool) -> int | None:
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """While inside, other processes that enter with the same folder are refused.
+    """Exclude other processes that enter the block with the same folder.
 
     Raises:
-        UserError: another process is inside.
+        UserError: If another process is in the block.
     """
     try:
         descriptor = lock(folder / ".lock", os.O_RDWR | os.O_CREAT)
@@ -82,7 +83,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         raise UserError(
             f"another process is writing to {folder}: wait for it, or choose another folder"
         ) from error
-    except OSError:  # the file system has no locks: nobody is refused
+    except OSError:  # the file system has no locks: do not exclude other processes
         descriptor = None
     try:
         yield
@@ -90,9 +91,9 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         unlock(descriptor)
 
 
-@cache  # once a folder: it may hold many files
+@cache  # once per folder, which may contain many files
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder."""
+    """Remove the unfinished files and folders of killed processes from a folder."""
     with suppress(OSError):
         for path in folder.glob(f"{UNFINISHED}*"):
             with suppress(OSError):

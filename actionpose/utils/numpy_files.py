@@ -1,6 +1,6 @@
-"""NumPy's files of unknown origin: no pickle runs freely, and nothing unpacks beyond a limit.
+"""Reading of untrusted NumPy files: no pickles run, and the unpacked size is limited.
 
-What a header says is compared with the size of the file before memory is taken.
+The size in a header is compared with the size of the file before memory is allocated.
 """
 
 import math
@@ -18,19 +18,20 @@ from numpy.typing import NDArray
 from actionpose.utils.errors import UserError
 
 MAX_BYTES = 4 << 30
-# a small file that unpacks to much is made to exhaust memory; what is constant packs best
+# reject archives with extreme compression, which are made to exhaust memory
 _MAX_RATIO, _MIN_BOMB_BYTES = 100, 256 << 20
 
 
 class NpzReader:
-    """The arrays of an npz archive, each read when asked for. To be used in a `with`.
+    """An npz archive as a context manager; each array is read on request.
 
     Args:
-        max_bytes: of an array, unpacked.
-        unpickle: an array of Python objects from its pickle; without it, such are refused.
+        max_bytes: Maximum size of an unpacked array.
+        unpickle: Function that reads an array of Python objects from its pickle. By default such
+            arrays are an error.
 
     Raises:
-        UserError: the archive or an array is damaged, too large, or holds pickled objects.
+        UserError: If the archive or an array is damaged, too large, or contains pickled objects.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class NpzReader:
         self.archive.close()
 
     def read(self, name: str) -> Any:
-        """One array; KeyError if there is none of that name."""
+        """Read an array. Raises KeyError if the archive has no array of this name."""
         info = self.archive.getinfo(f"{name}.npy")
         with (
             _sentences(f"{self.path}: {name} cannot be read; it may be damaged"),
@@ -66,10 +67,13 @@ class NpzReader:
 
 
 def load_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays of an npz by name: those of `names` that it has, or all. Nothing is unpickled.
+    """Read the arrays of an npz archive by name, without pickles.
+
+    Args:
+        names: Names of the arrays to read if they exist. By default all.
 
     Raises:
-        UserError: as for `NpzReader`.
+        UserError: See `NpzReader`.
     """
     with NpzReader(path) as archive:
         wanted = archive.names if names is None else [n for n in names if n in archive.names]
@@ -77,13 +81,13 @@ def load_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 
 def load_npy(path: Path, *, max_bytes: int = MAX_BYTES, mapped: bool = False) -> NDArray[Any]:
-    """The array of an npy file. Nothing is unpickled.
+    """Read the array of an npy file, without pickles.
 
     Args:
-        mapped: into memory, read-only and of any size, instead of read.
+        mapped: Whether to map the file into memory, read-only and without a size limit.
 
     Raises:
-        UserError: the file is damaged, too large, or holds pickled objects.
+        UserError: If the file is damaged, too large, or contains pickled objects.
     """
     with (
         _sentences(f"{path} cannot be read as an npy file; it may be damaged"),
@@ -107,11 +111,11 @@ def _read(
     count = math.prod(shape)
     if (num_bytes := count * dtype.itemsize) > max_bytes:
         raise ValueError(f"it would unpack to {num_bytes:,} bytes; {max_bytes:,} is most")
-    content = bytearray(num_bytes)  # an array over it can be written to
+    content = bytearray(num_bytes)  # so that the array is writable
     view, place = memoryview(content), 0
     while place < num_bytes and (got := file.readinto(view[place:])):
         place += got
-    if place < num_bytes or file.read(1):  # reading on to the end checks the sum of a zip member
+    if place < num_bytes or file.read(1):  # reading to the end verifies the zip checksum
         raise ValueError("its size is not the one in its header")
     return np.ndarray(shape, dtype, content, order=order)
 
@@ -119,7 +123,7 @@ def _read(
 def _header(
     file: BinaryIO, size: int, objects: bool = False
 ) -> tuple[tuple[int, ...], Any, np.dtype[Any]]:
-    """Shape, order and type, which fit the size of the file."""
+    """Read shape, order and type, and check them against the size of the file."""
     is_first = npy.read_magic(file) == (1, 0)
     read_header = npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0
     shape, by_columns, dtype = read_header(file)
@@ -133,12 +137,12 @@ def _header(
 
 @contextmanager
 def _sentences(what: str) -> Iterator[None]:
-    """What goes wrong inside is a `UserError` that begins with `what`."""
+    """Convert exceptions in the block to a `UserError` that begins with `what`."""
     try:
         yield
     except (UserError, KeyError):
         raise
-    except Exception as error:  # a damaged archive raises anything
+    except Exception as error:  # damaged archives raise exceptions of any type
         reason = getattr(error, "strerror", None) or error or type(error).__name__
         raise UserError(f"{what}: {reason}") from error
 
@@ -146,13 +150,13 @@ def _sentences(what: str) -> Iterator[None]:
 def checked_numbers(
     value: Any, where: str, shape: tuple[int | None, ...], *, finite: bool = True
 ) -> NDArray[Any]:
-    """An array of real numbers, as it is in the file or as float64 where it is a list.
+    """Validate an array of real numbers. A list is converted to float64.
 
     Args:
-        shape: None is any length.
+        shape: Expected shape, with None for any length.
 
     Raises:
-        UserError: it has another shape, holds no numbers, or some that are not finite.
+        UserError: If the shape is wrong, or values are not numbers or not finite.
     """
     try:
         array = np.asarray(value)

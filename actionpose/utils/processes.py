@@ -1,4 +1,4 @@
-"""Worker processes that do not outlive the process that started them."""
+"""Worker processes that end with the process that started them."""
 
 import multiprocessing
 import os
@@ -7,11 +7,11 @@ import threading
 import time
 from typing import Any
 
-_GRACE_S = 5.0  # for what is half-written to be removed
+_GRACE_S = 5.0  # seconds to remove unfinished files
 
 
 def end_with_parent() -> None:
-    """Terminate this process when its parent ends, however that ends: killed, it tells nobody."""
+    """Terminate this process when its parent ends, even if the parent is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_terminate_after, args=(parent,), daemon=True).start()

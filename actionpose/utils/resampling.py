@@ -8,23 +8,24 @@ from numpy.typing import NDArray
 
 from actionpose.utils.typing import Array, BoolArray
 
-_SAME_RATE = 0.1  # frames whose rate is this near to another are taken as they are
-SAME_TIME_S = 1e-6  # times that differ by less are one
+_SAME_RATE = 0.1  # frames whose rate differs by less than this fraction are not resampled
+SAME_TIME_S = 1e-6  # times that differ by less are equal
 _EVEN = 0.02  # time steps that differ by less than this fraction are even
 
 
 def same_rate(times: Array, fps: float) -> bool:
-    """Whether frames at `times` (T,) need no resampling to a rate.
+    """Whether frames at `times` (T,) have the rate `fps` and need no resampling.
 
-    It looks at each pair of frames: a mean rate would hide dropped frames and pauses.
+    Each pair of consecutive frames is compared, because a mean rate would hide dropped frames and
+    pauses.
     """
     return bool((np.abs(np.diff(times) * fps - 1) <= _SAME_RATE).all())
 
 
 def on_both_sides(mask: BoolArray, times: Array, grid: Array) -> BoolArray:
-    """(G, ...) whether a mask (T, ...) at `times` holds on both sides of each time of `grid`.
+    """Whether a mask (T, ...) at `times` is True on both sides of each time of `grid`: (G, ...).
 
-    A time of the grid that is one of `times` has that frame on both sides.
+    A frame at the same time is on both sides.
     """
     first = np.searchsorted(times, grid - SAME_TIME_S)
     last = np.searchsorted(times, grid + SAME_TIME_S, side="right") - 1
@@ -33,7 +34,7 @@ def on_both_sides(mask: BoolArray, times: Array, grid: Array) -> BoolArray:
 
 
 def interpolate(values: Array, times: Array, grid: Array) -> Array:
-    """(T, ...) at `times` to (G, ...) at `grid`, linearly; the ends are held."""
+    """Interpolate (T, ...) at `times` linearly to (G, ...) at `grid`, constant at the ends."""
     if len(times) == 1:
         return np.repeat(values, len(grid), axis=0)
     after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
@@ -44,24 +45,24 @@ def interpolate(values: Array, times: Array, grid: Array) -> Array:
 
 
 def runs(values: NDArray[Any]) -> list[slice]:
-    """The stretches of equal values of an array (T,), in order."""
+    """The runs of equal values of an array (T,), in order."""
     bounds = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
     return [slice(start, stop) for start, stop in pairwise(bounds) if stop > start]
 
 
 def true_runs(mask: BoolArray) -> list[slice]:
-    """The stretches of True of a mask (T,), in order."""
+    """The runs of True in a mask (T,), in order."""
     return [run for run in runs(mask) if mask[run.start]]
 
 
 def is_even(times: Array) -> bool:
-    """Whether all frames are equally far apart, to 2 %."""
+    """Whether the time steps are equal within 2 %."""
     steps = np.diff(times)
     return steps.size == 0 or bool(np.abs(steps - steps.mean()).max() <= _EVEN * steps.mean())
 
 
 def frame_rate(times: Array) -> float:
-    """Frames per second, of uneven times the median; 0 if there are not two times."""
+    """Frames per second, the median if times are uneven; 0 if fewer than two times differ."""
     steps = np.diff(times)
     steps = steps[steps > 0]
     if not steps.size:

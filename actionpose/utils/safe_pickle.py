@@ -1,8 +1,8 @@
-"""Pickles of unknown origin, read without running what is in them.
+"""Reading of untrusted pickles without running code.
 
-A pickle is a program: it may import and call anything. Here it gets only the names on a list, and
-none of these runs code of its own: arrays are made from their bytes, and classes of packages that
-are not needed are replaced by `Kept`, which holds their state and does nothing.
+A pickle can import and call anything. Here only the names of an allowlist can be used, and none of
+them runs code: arrays are created from their bytes, and classes of other packages are replaced by
+`Kept`, which holds the state of the object and has no behavior.
 """
 
 import io
@@ -23,7 +23,7 @@ MAX_BYTES = 4 << 30
 
 
 class Kept:
-    """Stands in for an object of a foreign class: its state, and nothing that acts."""
+    """Placeholder for an object of a class that is not imported: its state without behavior."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -37,12 +37,12 @@ class Kept:
 
 
 class _ArrayType:
-    """What `numpy.ndarray` means in a pickle: a name given to `_empty_array`, never called."""
+    """Represents `numpy.ndarray` in a pickle: an argument of `_empty_array`, never called."""
 
 
 def _empty_array(_type: Any, _shape: Any, _dtype: Any) -> Any:
-    # NumPy fills it in __setstate__, which checks that the bytes fit; the shape given here is
-    # always (0,) in real files, and would allocate any amount of memory in others
+    # NumPy sets the content in __setstate__, which checks that the bytes match. The shape given
+    # here is (0,) in valid files; others could allocate any amount of memory.
     return np.ndarray((0,), np.uint8)
 
 
@@ -62,7 +62,7 @@ def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> An
 
 
 def _encode(text: str, encoding: str = "latin1", *_: Any) -> bytes:
-    # how Python 3 writes bytes into pickles that Python 2 can read
+    # the encoding of bytes of Python 3 in pickles that Python 2 can read
     return text.encode("latin1" if encoding.startswith("latin") else "ascii")
 
 
@@ -81,7 +81,7 @@ NUMPY: dict[str, Any] = {
     "copyreg._reconstructor": _reconstruct,
     "numpy.ndarray": _ArrayType,
     "numpy.dtype": _dtype,
-    **{  # the names of NumPy 1 and 2
+    **{  # the names in NumPy 1 and 2
         f"numpy.{core}.{name}": function
         for core in ("core", "_core")
         for name, function in {
@@ -91,15 +91,15 @@ NUMPY: dict[str, Any] = {
         }.items()
     },
 }
-"""Containers of Python's own; arrays and scalars, written by any version of NumPy."""
+"""Containers of the standard library; arrays and scalars of any version of NumPy."""
 
 
-_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # since Python 2
+_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # names in Python 2
 
 
 class _Restricted(pickle.Unpickler):
     def __init__(self, file: Any, path: Path, allowed: Mapping[str, Any]) -> None:
-        super().__init__(file, encoding="latin1")  # keeps arrays of Python 2 whole
+        super().__init__(file, encoding="latin1")  # preserves arrays of Python 2
         self.path, self.allowed = path, allowed
 
     def find_class(self, module: str, name: str) -> Any:
@@ -118,16 +118,16 @@ def load_pickle(
     *,
     max_bytes: int = MAX_BYTES,
 ) -> Any:
-    """Read a pickle that may use only the listed names.
+    """Read a pickle that may use only the names of an allowlist.
 
     Args:
-        allowed: what each name ("module.name") stands for; see `NUMPY`. Map a class to `Kept` to
-            get its state alone.
-        max_bytes: of the file. What is read is about as large: lengths that do not fit the file
-            are refused before anything is made.
+        allowed: Mapping from each allowed name ("module.name") to its replacement; see `NUMPY`. Map
+            a class to `Kept` to read only its state.
+        max_bytes: Maximum size of the file. The memory used is similar, because lengths that exceed
+            the file are errors before anything is allocated.
 
     Raises:
-        UserError: no such file, one that is damaged or too large, or naming what was refused.
+        UserError: If the file is missing, damaged or too large, or uses another name.
     """
     path = Path(path)
     with reading(path), path.open("rb") as file:
@@ -137,15 +137,15 @@ def load_pickle(
 
 
 def load_npz(path: Path | str) -> dict[str, Any]:
-    """Read an npz whose arrays may hold Python objects, which `numpy.load` would unpickle freely.
+    """Read an npz archive whose arrays may contain Python objects, without running code.
 
-    Objects are NumPy's and plain containers.
+    Only objects of NumPy and plain containers are allowed.
 
     Returns:
-        The arrays by name; an array of one object without axes is that object.
+        The arrays by name. A 0-dimensional array of an object is returned as the object.
 
     Raises:
-        UserError: as for `load_pickle`.
+        UserError: See `load_pickle`.
     """
     path = Path(path)
 
@@ -164,14 +164,15 @@ def _unpickle(file: Any, path: Path, allowed: Mapping[str, Any]) -> Any:
         return _Restricted(file, path, allowed).load()
     except UserError:
         raise
-    except Exception as error:  # a damaged pickle raises anything
+    except Exception as error:  # damaged pickles raise exceptions of any type
         raise UserError(f"{path} cannot be read as a pickle: {error or 'damaged'}") from error
 
 
 def _check_lengths(file: Any) -> None:
-    """Refuse lengths and places beyond the file, which would allocate memory without bound.
+    """Check that lengths and memo indices do not exceed the file, to limit the allocated memory.
 
-    Walking the operations reads each argument, so one that is longer than the file raises.
+    Iterating over the operations reads each argument, so an argument longer than the file raises
+    an exception.
     """
     operations = 0
     for code, argument, _ in pickletools.genops(file):

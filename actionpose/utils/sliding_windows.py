@@ -1,4 +1,4 @@
-"""Overlapping windows over a sequence, and the blending of what is predicted in each.
+"""Overlapping windows over a sequence, and the blending of their predictions.
 
 Letters in shapes: T frames, W windows, L frames of a window, J joints.
 """
@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from actionpose.utils.typing import Array, BoolArray, IntArray
 
-_MIN_VISIBLE = 0.5  # fraction of a window's frames in which a person has to be visible
+_MIN_VISIBLE = 0.5  # minimum fraction of the frames of a window in which the person is visible
 
 
 def sliding_windows(num_frames: int, length: int, *, overlap: int = 2) -> IntArray:
-    """First and one past the last frame of the windows that cover a sequence: (W, 2).
+    """Start and stop frames (W, 2) of the windows that cover a sequence.
 
-    A window starts every `length // overlap` frames, and the last one ends with the sequence.
+    A window starts every `length // overlap` frames, and the last one ends at the end of the
+    sequence.
 
     Args:
-        length: of the windows; a shorter sequence is one window.
-        overlap: windows that cover a frame.
+        length: Length of the windows. A shorter sequence is one window.
+        overlap: Number of windows that cover a frame.
     """
     length = max(1, min(length, num_frames))
     last = num_frames - length
@@ -29,23 +30,23 @@ def sliding_windows(num_frames: int, length: int, *, overlap: int = 2) -> IntArr
 
 
 def visible_windows(spans: IntArray, valid: BoolArray) -> BoolArray:
-    """(W,) whether a person, visible in the frames `valid` (T,), is so in half of a window."""
+    """Whether a person, visible in frames `valid` (T,), is so in half of each window: (W,)."""
     count = np.concatenate([[0], np.cumsum(valid)])
     frames = spans[:, 1] - spans[:, 0]
     return count[spans[:, 1]] - count[spans[:, 0]] >= np.maximum(1, _MIN_VISIBLE * frames)
 
 
 def blend(windows: Iterable[tuple[int, Array]], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Weighted mean of overlapping windows, so that nothing jumps where one begins.
+    """Weighted mean of overlapping windows, continuous at their starts.
 
-    A window's weights fall linearly from its middle to both ends.
+    The weights decrease linearly from the middle of a window to both ends.
 
     Args:
-        windows: the first frame of each, and its values (..., L, J, C).
-        shape: of the result, (..., T, J, C).
+        windows: First frame and values (..., L, J, C) of each window.
+        shape: Shape of the result, (..., T, J, C).
 
     Returns:
-        Zeros in frames that no window covers.
+        The weighted mean, zero in frames that no window covers.
     """
     total, weights = np.zeros(shape), np.zeros((shape[-3], 1, 1))
     for start, values in windows:

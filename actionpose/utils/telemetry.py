@@ -1,13 +1,13 @@
-"""Nothing leaves the machine: the telemetry of packages that we may load is switched off.
+"""Disable the telemetry of packages that the library may import, so that no data is sent.
 
-The switches are read when a package is imported, so they are set when ours is. Whoever set one
-before keeps what they set.
+The packages read these environment variables when they are imported, so the variables are set when
+this package is imported. Variables that the user has set are not changed.
 """
 
 import os
 import sys
 
-# package: environment variable and the value that stops it from sending anything
+# package: environment variable and the value that disables telemetry
 TELEMETRY = {
     "onnxruntime": ("ORT_DISABLE_TELEMETRY", "1"),
     "gradio": ("GRADIO_ANALYTICS_ENABLED", "False"),
@@ -16,8 +16,8 @@ TELEMETRY = {
 
 
 def switch_off_telemetry() -> None:
-    """Set the switches of `TELEMETRY` that are not set, and hide OpenVINO's package for it."""
+    """Set the unset variables of `TELEMETRY`, and block the import of `openvino_telemetry`."""
     for variable, value in TELEMETRY.values():
         os.environ.setdefault(variable, value)
-    # OpenVINO has no switch: importing it sends an event to Google if this package can be imported
+    # OpenVINO has no such variable: its import sends an event to Google if this package exists
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

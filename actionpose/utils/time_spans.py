@@ -1,4 +1,4 @@
-"""Parts of recordings: one person, a span of time."""
+"""Selection of parts of recordings by person and time span."""
 
 import math
 
@@ -9,10 +9,10 @@ from actionpose.utils.typing import Array, BoolArray, IntArray
 
 
 def checked_span(start_s: float | None, stop_s: float | None) -> tuple[float, float]:
-    """Start and stop in seconds; open ends are infinite.
+    """Start and stop in seconds, infinite if they are None.
 
     Raises:
-        UserError: there is nothing between them.
+        UserError: If the start is not less than the stop.
     """
     start = -math.inf if start_s is None else start_s
     stop = math.inf if stop_s is None else stop_s
@@ -29,17 +29,18 @@ def chosen_part(
     start_s: float | None,
     stop_s: float | None,
 ) -> tuple[IntArray, IntArray]:
-    """Rows and frames of a person and a span, without people who are in none of these frames.
+    """Indices of people and frames of a selection, without people who are not visible in it.
 
     Args:
-        valid: (P, T).
-        track_id: (P,).
-        time_s: (T,).
-        person: one of `track_id`; None is everybody.
-        start_s, stop_s: see `checked_span`; a frame at the stop is left out.
+        valid: (P, T) Whether a person is visible.
+        track_id: (P,) Track ids.
+        time_s: (T,) Times of the frames in seconds.
+        person: A value of `track_id`, or None for all people.
+        start_s: Start in seconds, see `checked_span`.
+        stop_s: Stop in seconds; a frame at this time is excluded.
 
     Raises:
-        UserError: there is no such person, no frame, or nobody.
+        UserError: If the person does not exist, or no frame or person is in the selection.
     """
     start, stop = checked_span(start_s, stop_s)
     frames = np.flatnonzero((time_s >= start) & (time_s < stop))

@@ -1,4 +1,4 @@
-"""Where the time goes: seconds by stage."""
+"""Run time by stage."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -9,14 +9,14 @@ Item = TypeVar("Item")
 
 
 class Stopwatch:
-    """Adds up the seconds that stages take; stages do not nest."""
+    """Sums the run time of stages in seconds. Stages are not nested."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block."""
+        """Measure the run time of the block."""
         started = time.perf_counter()
         try:
             yield
@@ -25,7 +25,7 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + passed
 
     def each(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items; counts the time until each comes, not what is done with it."""
+        """Yield the items, and measure the time to get each item, without the time of its use."""
         iterator = iter(items)
         while True:
             with self.stage(name):

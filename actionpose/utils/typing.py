@@ -1,4 +1,4 @@
-"""Type aliases of NumPy arrays; shapes stand in the docstrings of what takes them."""
+"""Type aliases of NumPy arrays. Shapes are in the docstrings of functions."""
 
 import numpy as np
 from numpy.typing import NDArray

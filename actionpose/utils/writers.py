@@ -1,4 +1,4 @@
-"""The formats of `Result.save`: a function for each suffix. Imports nothing, to be quick."""
+"""Registry of the file formats of `Result.save`: one function per suffix. Quick to import."""
 
 import importlib.util
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ from actionpose.utils.errors import UserError
 
 Writer = Callable[..., list[Path] | None]
 WRITERS: dict[str, Writer] = {}  # by suffix
-# the packages that suffixes need, and the extras that have them
+# the packages that a suffix needs, and the extras that install them
 _PACKAGES = {
     ".png": ("matplotlib", "viz"),
     ".c3d": ("ezc3d", "export"),
@@ -18,21 +18,21 @@ _PACKAGES = {
 
 
 def register_writer(suffix: str, writer: Writer) -> None:
-    """Let `Result.save` write files of a suffix.
+    """Register a writer of `Result.save` for a suffix.
 
     Args:
-        suffix: in small letters, with its dot.
-        writer: writes one result to a path; returns the files if they are others than that path.
-            What else it takes by name are options of `Result.save`.
+        suffix: Suffix in lower case, with the dot.
+        writer: Function that writes a result to a path, and returns the files if they are not that
+            path. Its keyword arguments are options of `Result.save`.
     """
     WRITERS[suffix] = writer
 
 
 def check_packages(suffixes: Iterable[str]) -> None:
-    """Say before the work that a package is missing to write its outcome.
+    """Check before the computation that the packages for the output formats are installed.
 
     Raises:
-        UserError: names the package and the extra.
+        UserError: If a package is missing. The message contains the package and the extra.
     """
     for suffix in suffixes:
         package, extra = _PACKAGES.get(suffix, ("", ""))

@@ -1,7 +1,7 @@
-"""Frozen dataclasses as settings: strict parsing of YAML with pydantic, and tables of them.
+"""Frozen dataclasses as configuration: strict parsing of YAML with pydantic, and settings tables.
 
-A dataclass takes part by inheriting `Settings`. The type of a field is its check, which may carry
-bounds (`annotated_types`); the string below a field is its documentation.
+Configuration dataclasses inherit from `Settings`. Fields are validated by their types, which may
+include bounds (`annotated_types`). The string below a field is its documentation.
 """
 
 import ast
@@ -37,7 +37,7 @@ Config = TypeVar("Config", bound="Settings")
 
 
 class Settings(Checked):
-    """Base of the dataclasses: unknown keys are errors too."""
+    """Base of configuration dataclasses: unknown keys are errors."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {
         **Checked.__pydantic_config__,
@@ -46,7 +46,7 @@ class Settings(Checked):
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML reads YAML 1.1, where it is a text."""
+    """Reads 1e-4 as a number, as in YAML 1.2. PyYAML follows YAML 1.1, where it is a string."""
 
 
 _Loader.add_implicit_resolver(
@@ -55,19 +55,20 @@ _Loader.add_implicit_resolver(
 
 
 def load_recipe(cls: type[Config], path: Path | str) -> Config:
-    """Read a YAML recipe into a configuration.
+    """Read a configuration from a YAML recipe.
 
     Raises:
-        UserError: no such file, not YAML, an unknown key, or a value of another type.
+        UserError: If the file is missing or not YAML, a key is unknown, or a value has a wrong
+            type.
     """
     return from_dict(cls, read_yaml(path), str(path))
 
 
 def read_yaml(path: Path | str) -> Any:
-    """The plain values of a YAML file; an empty one has no settings.
+    """Read the plain values of a YAML file. An empty file has no settings.
 
     Raises:
-        UserError: no such file, or not YAML.
+        UserError: If the file is missing or not YAML.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -80,10 +81,10 @@ def read_yaml(path: Path | str) -> Any:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The plain values of a YAML text.
+    """Parse YAML text to plain values.
 
     Raises:
-        UserError: it is not YAML, or `check_values` refuses its values.
+        UserError: If the text is not YAML, or `check_values` fails.
     """
     try:
         values = yaml.load(text, _Loader)
@@ -94,34 +95,35 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def from_dict(cls: type[Config], values: Any, where: str) -> Config:
-    """Build a configuration from plain values; keys that are left out have their defaults.
+    """Create a configuration from plain values. Missing keys have their defaults.
 
     Args:
-        where: names the origin of the values in errors.
+        where: Origin of the values for error messages.
 
     Raises:
-        UserError: an unknown key, with the nearest known one; or a value of another type.
+        UserError: If a key is unknown (the message suggests the most similar key), or a value has a
+            wrong type.
     """
     from pydantic import ValidationError
 
     try:
-        # JSON, because strict parsing of it takes lists for tuples and texts for paths
+        # JSON, because its strict mode accepts a list for a tuple and a string for a path
         return _adapter(cast(Any, cls)).validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise UserError(f"{where}: {_sentence(cls, error.errors()[0])}") from error
 
 
 def to_dict(config: Settings) -> dict[str, Any]:
-    """Plain values that YAML and JSON can hold; `from_dict` reads them back."""
+    """Convert a configuration to plain values for YAML or JSON; the inverse of `from_dict`."""
     values: dict[str, Any] = _adapter(cast(Any, type(config))).dump_python(config, mode="json")
     return values
 
 
 def checked(config: Config) -> Config:
-    """The same configuration, however it was made.
+    """Validate a configuration and return it.
 
     Raises:
-        UserError: a value of another type, or out of its bounds.
+        UserError: If a value has a wrong type or is out of bounds.
     """
     return from_dict(type(config), to_dict(config), "settings")
 
@@ -134,11 +136,11 @@ def _adapter(cls: Any) -> Any:
 
 
 def _sentence(cls: type, error: Any) -> str:
-    """What is wrong, in one sentence that names the key."""
+    """The validation error in one sentence that names the key."""
     if "error" in error.get("ctx", {}):  # raised by a `__post_init__`
         return str(error["ctx"]["error"])
     path, hint = "", cast(Any, cls)
-    for part in error["loc"]:  # ends with the tags of unions and the places in tuples
+    for part in error["loc"]:  # ends with the tags of unions and the indices of tuples
         if not dataclasses.is_dataclass(hint) and get_origin(hint) is not dict:
             break
         path = f"{path}.{part}".lstrip(".")
@@ -157,15 +159,15 @@ def _sentence(cls: type, error: Any) -> str:
 class Setting(NamedTuple):
     """A leaf of a configuration."""
 
-    name: str  # with the groups it is in: data.camera.focal_px
+    name: str  # with the names of its groups, such as data.camera.focal_px
     type: str
     default: Any
     meaning: str
-    origin: str  # of the default: paper, MotionBERT or ours
+    origin: str  # source of the default: paper, MotionBERT or ours
 
 
 def settings_of(cls: type, prefix: str = "") -> Iterator[Setting]:
-    """Every setting of a configuration, in its order; groups after what is not in a group."""
+    """All settings of a configuration in order; settings outside of groups come first."""
     hints, documented = get_type_hints(cls), _documentation(cls)
     groups: list[tuple[Any, str]] = []
     for item in dataclasses.fields(cls):
@@ -182,7 +184,7 @@ def settings_of(cls: type, prefix: str = "") -> Iterator[Setting]:
 
 
 def _documentation(cls: type) -> dict[str, str]:
-    """The string below each field, those of base classes included."""
+    """The string below each field, including those of base classes."""
     found = {}
     for base in reversed(cls.__mro__):
         if dataclasses.is_dataclass(base):
@@ -209,7 +211,7 @@ def _type_name(hint: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A plain value as a recipe has it, without brackets."""
+    """Format a plain value as in a recipe, without brackets."""
     if isinstance(value, dict):
         return ", ".join(f"{key}: {as_text(item)}" for key, item in value.items()) or "none"
     if isinstance(value, tuple):
