@@ -1,4 +1,4 @@
-"""2D keypoints: the type, the file formats it is read from, and tracking."""
+"""2D keypoints: the data type, file formats and tracking."""
 
 from actionpose.keypoints.core import Keypoints
 

@@ -1,6 +1,7 @@
-"""AlphaPose: one list over the video of image_id, flat keypoints and maybe idx.
+"""AlphaPose: a list for the whole video with image_id, flat keypoints and optionally idx.
 
-Or an object from images to people: in the form of OpenPose, or of PoseFlow, its tracker.
+The file may also be an object from images to people, in the format of OpenPose or of the tracker
+PoseFlow.
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ KEYS = ("image_id", "keypoints", "idx")
 
 
 def is_frame(data: Any) -> bool:
-    """Whether JSON data are PoseFlow's people of one image."""
+    """Whether JSON data are the people of an image in the format of PoseFlow."""
     return bool(first_person(data).keys() & {"idx", "scores"})
 
 

@@ -1,4 +1,4 @@
-"""COCO: a results list, or a dataset with `images` and `annotations`."""
+"""COCO: a list of results, or a dataset with `images` and `annotations`."""
 
 import re
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ NOTE = (
     "confidence 0, 0.5, 1. Image size is taken if all images have one"
 )
 KEYS = ("images", "annotations", "image_id", "keypoints")
-_CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labeled, 1 hidden, 2 visible
+_CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labeled, 1 occluded, 2 visible
 
 
 def matches(file: KeypointFile) -> bool:
@@ -45,7 +45,7 @@ def read(file: KeypointFile) -> Detections:
 
 
 def from_results(results: Sequence[Any], detector: str = "") -> Detections:
-    """From a list with image_id, keypoints and maybe a track number for each detection."""
+    """Convert a list with image_id, keypoints and optionally a track id for each detection."""
     numbers = frame_numbers(
         [field(entry, "image_id", f"detection {i}") for i, entry in enumerate(results)]
     )
@@ -57,7 +57,7 @@ def from_results(results: Sequence[Any], detector: str = "") -> Detections:
 
 
 def _from_dataset(data: Any) -> Detections:
-    """Annotated images; a frame's number is its frame_id, else is in file_name, else its id."""
+    """Convert annotated images. Frame numbers are from frame_id, file_name or id, in this order."""
     images = checked_list(field(data, "images", "the file"), '"images"')
     annotations = checked_list(field(data, "annotations", "the file"), '"annotations"')
     names: list[object] = []
@@ -80,7 +80,7 @@ def _from_dataset(data: Any) -> Detections:
         if key not in number_of:
             raise UserError(f'annotation {i}: image {key} is not among the "images"')
         if annotation.get("num_keypoints") == 0 or "keypoints" not in annotation:
-            continue  # a crowd, or a person of whom no joint is labeled
+            continue  # a crowd, or a person without labeled joints
         track = track_number(annotation.get("track_id"))
         rows.append((number_of[key], annotation["keypoints"], track))
     info = data.get("info")

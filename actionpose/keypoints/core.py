@@ -37,7 +37,7 @@ from actionpose.utils.typing import BoolArray, IntArray
 
 _FEW = 0.5  # fraction of frames with a person below which a note is added
 MAX_BYTES = 4 * 2**30  # of the dense array; larger ones result from ids that are not frame numbers
-SPARSE_BYTES = 2**27  # limit if less than one frame in a thousand has a detection
+SPARSE_BYTES = 2**27  # limit if fewer than one frame in a thousand has a detection
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +186,7 @@ class Keypoints:
                 keypoints = cls.from_detections(found, skeleton)
             if image_size is not None:
                 keypoints = replace(keypoints, image_size=image_size)
-            if fps is not None:  # which replaces the times of the file
+            if fps is not None:  # the times of the file are replaced too
                 keypoints = replace(keypoints, fps=fps, rate_source="given", time_s=None)
             noted = is_npz and "header" in arrays
             return keypoints._turned(y_up, mirrored, noted=noted)
@@ -268,7 +268,7 @@ class Keypoints:
             found.keypoints.shape[1], skeleton, names=found.joints, assume_coco=True
         )
         points = cleaned(found.keypoints[:, columns], found.frame, skeleton)
-        # a detection without a joint says nothing
+        # ignore detections without joints
         visible = np.asarray((points[..., 2] > 0).any(-1))
         if not visible.any():
             raise UserError("no joint is detected in any frame: every confidence is 0")
@@ -299,7 +299,7 @@ class Keypoints:
             )
         about = {"rate_source": rate_source} | about
         about["notes"] = (*about.get("notes", ()), *notes)
-        # where a person is twice in a frame the more confident one stays: it is assigned last
+        # if a person is twice in a frame, the more confident detection is kept: it is assigned last
         order = np.argsort(points[..., 2].mean(-1), kind="stable")
         keypoints_px = np.zeros(shape, dtype=np.float32)
         keypoints_px[row[order], frame[order]] = points[order]
@@ -356,7 +356,7 @@ class Keypoints:
         return replace(self, keypoints_px=points, notes=tuple(dict.fromkeys(notes)))
 
     def _retracked(self) -> "Keypoints":
-        """The same detections, with people tracked again."""
+        """The same detections with people tracked again."""
         person, frame = np.nonzero(self.valid)
         found = Detections(
             frame=frame + self.first_frame,
@@ -379,7 +379,7 @@ class Keypoints:
     def _from_arrays(
         cls, arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None
     ) -> "Keypoints":
-        """Keypoints from the arrays of an npz of `save`, of a `Result`, or of an unnamed array."""
+        """Create keypoints from the arrays of `save` or of a `Result`, or from an unnamed array."""
         if "header" not in arrays:
             points = arrays["keypoints_px" if "keypoints_px" in arrays else "keypoints"]
             keypoints = cls.from_array(points, skeleton=skeleton, fps=ASSUMED_FPS)
@@ -422,7 +422,7 @@ class Keypoints:
         """
         if target is self.skeleton:
             return self
-        # person by person: convert gathers several copies of what it is given
+        # person by person, because `convert` makes several copies of its input
         points = np.stack([convert(person, self.skeleton, target) for person in self.keypoints_px])
         points[points[..., 2] == 0] = 0
         return replace(self, keypoints_px=points, skeleton=target)

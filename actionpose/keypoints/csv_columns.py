@@ -1,4 +1,4 @@
-"""Tables with a row per frame, or per person and frame, and columns x and y of each joint."""
+"""Tables with a row per frame, or per person and frame, and x and y columns of each joint."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ FORM = "columns nose.x, nose_x, noseX, 2DX_nose, or x1, y1, v1; maybe `frame`, `
 NOTE = "numbered joints are in the order of their layout; fractions need `--image-size`"
 KEYS = ("nose_x", "nose_y")
 _MIN_PARTS = 8
-_BODY_AND_FACE = 501  # MediaPipe Holistic: 33 landmarks of the body, 468 of the face
+_BODY_AND_FACE = 501  # MediaPipe Holistic: 33 body landmarks and 468 face landmarks
 
 
 def matches(file: KeypointFile) -> bool:
@@ -61,7 +61,7 @@ def read(file: KeypointFile) -> Detections:
 
 
 def _numbered(parts: dict[str, dict[str, int]]) -> list[dict[str, int] | None]:
-    """The columns of joints that have numbers, in their order."""
+    """The columns of numbered joints in the order of their numbers."""
     number_of = {part: int(found[-1]) for part in parts if (found := re.findall(r"\d+", part))}
     ordered = sorted(number_of, key=lambda part: number_of[part])
     first = number_of[ordered[0]] if ordered else 0
@@ -80,7 +80,7 @@ def _numbered(parts: dict[str, dict[str, int]]) -> list[dict[str, int] | None]:
 def _sorted(
     header: list[str], rows: list[list[str]], values: Any, joints: tuple[str, ...] | None
 ) -> Detections:
-    """Detections of the rows (N), in the frames and people that their columns say."""
+    """Detections of the rows (N), with frames and people from their columns."""
     people = column_named(header, PERSON)
     ids: list[Identity] = [None] * len(rows)
     if people is not None:

@@ -1,4 +1,4 @@
-"""Tables with a row per joint: columns of its name, x and y, and of the frame."""
+"""Tables with a row per joint, and columns of joint name, x, y and frame."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ _JOINT = (
 
 
 def _columns(header: list[str]) -> dict[str, int]:
-    """The columns of x, y, c; pixels come before meters, which have another name."""
+    """The columns of x, y and c; pixel columns precede meter columns, which have other names."""
     found: dict[str, int] = {}
     for column, name in enumerate(header):
         if axis := axis_of(name):

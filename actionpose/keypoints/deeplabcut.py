@@ -1,4 +1,4 @@
-"""DeepLabCut: csv with rows scorer, maybe individuals, bodyparts, coords; also older Sports2D."""
+"""DeepLabCut csv: rows scorer, optional individuals, bodyparts and coords; also older Sports2D."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def read(file: KeypointFile) -> Detections:
         raise UserError("the table has no frames")
     if len({len(cells) for cells in head.values()}) > 1:
         raise UserError("not a DeepLabCut table: its first rows are not of one length")
-    # images are named by one cell, or by three: folder, video, image
+    # the name of an image is one cell, or three: folder, video and image
     more = next((i for i, part in enumerate(head["bodyparts"]) if part), 0)
     head = {name: cells[more:] for name, cells in head.items()}
     rows = [row[more:] for row in rows if len(row) > more]
@@ -51,7 +51,7 @@ def read(file: KeypointFile) -> Detections:
         for joint, part in sources.items():
             column_of = columns.get((person, part), {})
             if not {"x", "y"} <= column_of.keys():
-                continue  # multi-animal tables have parts that belong to nobody
+                continue  # multi-animal tables have parts that are not assigned to an individual
             body[:, joint, 2] = 1.0
             for axis, name in enumerate(("x", "y", "likelihood")):
                 if name in column_of:

@@ -1,7 +1,7 @@
-"""Detections as a file lists them: the flat table that every format is read into.
+"""Detections in the order of a file: the flat table to which every format is converted.
 
-Values are taken as they stand: `Keypoints.from_detections` checks them, finds the layout and sorts
-the people. Messages leave the path to the caller, who knows what the user typed.
+Values are not validated here: `Keypoints.from_detections` checks them, selects the layout and
+assigns detections to people. Error messages do not contain the path, which the caller adds.
 """
 
 from collections import Counter
@@ -18,38 +18,38 @@ from actionpose.keypoints.layout import NUMBERS_OF_JOINTS
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import IntArray
 
-Identity = int | str | None  # of a person, if the file knows it
-Person = tuple[Any, Identity]  # keypoints: flat x, y, confidence, x, ..., or a row for each joint
+Identity = int | str | None  # identity of a person, if the file has identities
+Person = tuple[Any, Identity]  # keypoints: flat x, y, confidence, x, ..., or a row per joint
 
 NO_CONFIDENCE = "the file has no confidences: joints at (0, 0) are taken as missing, others as sure"
-NORMALIZED = 2.0  # coordinates up to this are not pixels
+NORMALIZED = 2.0  # coordinates up to this value are not in pixels
 
 
 @dataclass(frozen=True)
 class Detections:
-    """What a detector's file says: one row per detected person and frame, in the file's order."""
+    """The detections of a file in its order: one row per detected person and frame."""
 
-    frame: IntArray  # (N,) the file's own numbers
-    keypoints: NDArray[np.float64]  # (N, K, 3): x, y, confidence, as written
-    person: IntArray | None  # (N,), or None where the file knows no identities
-    span: tuple[int, int]  # least and greatest frame number, frames without people included
+    frame: IntArray  # (N,) frame numbers of the file
+    keypoints: NDArray[np.float64]  # (N, K, 3): x, y and confidence as in the file
+    person: IntArray | None  # (N,), or None if the file has no identities
+    span: tuple[int, int]  # smallest and largest frame number, including frames without people
     detector: str = ""
     image_size: tuple[int, int] | None = None
-    joints: tuple[str, ...] | None = None  # the names that the file gives to the K joints
+    joints: tuple[str, ...] | None = None  # names of the K joints in the file
     source: str = ""
     fps: float | None = None
-    time_s: NDArray[np.float64] | None = None  # (span,) of all frames, where they are uneven
-    largest_fraction: float = NORMALIZED  # if no coordinate is beyond it, they are fractions
+    time_s: NDArray[np.float64] | None = None  # (span,) times of all frames, if uneven
+    largest_fraction: float = NORMALIZED  # coordinates are fractions if none exceeds this value
     notes: tuple[str, ...] = ()
 
     @classmethod
     def from_frames(
         cls, frames: Sequence[tuple[object, Sequence[Person]]], **about: Any
     ) -> "Detections":
-        """From the number or the image name of each frame and the people in it, as `from_rows`.
+        """Create detections from (number or image name, people) of each frame; see `from_rows`.
 
         Raises:
-            UserError: a frame number comes twice.
+            UserError: If a frame number is not unique.
         """
         numbers = frame_numbers([name for name, _ in frames])
         for number, times in Counter(numbers).most_common(1):
@@ -70,17 +70,18 @@ class Detections:
         times: Sequence[float] | None = None,
         **about: Any,
     ) -> "Detections":
-        """From frame, keypoints and identity of each detection.
+        """Create detections from (frame, keypoints, identity) of each detection.
 
         Args:
-            rows: keypoints are flat lists x, y, confidence, x, ..., or lists of a row per joint;
-                the confidence may be left out in all.
-            all_frames: numbers of all frames, those without people included.
-            times: seconds of `all_frames`, if the file has them.
-            about: further fields.
+            rows: Detections. Keypoints are flat lists x, y, confidence, x, ..., or lists with a row
+                per joint. The confidence may be missing in all rows.
+            all_frames: Numbers of all frames, including those without people.
+            times: Times of `all_frames` in seconds, if the file contains them.
+            about: Further fields.
 
         Raises:
-            UserError: nobody is detected, or the keypoints are not numbers of the same joints.
+            UserError: If no person is detected, or the keypoints are not numbers or not of the same
+                joints.
         """
         if not rows:
             raise UserError("nobody is detected in any frame")
@@ -100,7 +101,7 @@ class Detections:
             raise UserError(f"frame number {max(all_frames, key=abs)} is too large")
         frame = np.array(frames, dtype=np.int64)
         if times is None and (times := epoch_times(all_frames)) is not None:
-            # the numbers are times themselves: count the frames
+            # the frame numbers are time stamps: enumerate the frames
             counted = np.unique(np.array(all_frames, dtype=np.int64))
             frame = np.searchsorted(counted, frame)
             all_frames = np.searchsorted(counted, all_frames).tolist()
@@ -115,19 +116,19 @@ class Detections:
 
     @property
     def has_identities(self) -> bool:
-        """Whether the file tells people apart: AlphaPose without tracking gives all number 0."""
+        """Whether the file has identities. AlphaPose without tracking writes 0 for all people."""
         if self.person is None:
             return False
         several = len(np.unique(self.frame)) < len(self.frame)
         return not several or len(np.unique(self.person)) > 1
 
     def seconds(self) -> NDArray[np.float64]:
-        """(N,) of each detection, from the first frame."""
+        """(N,) Times of the detections in seconds from the first frame."""
         frame = self.frame - self.span[0]
         return frame / (self.fps or ASSUMED_FPS) if self.time_s is None else self.time_s[frame]
 
     def with_times(self, numbers: Sequence[int], times: Sequence[float]) -> "Detections":
-        """With the rate and times of the frames; see `frame_times.rate_and_times`."""
+        """Add the rate and times of the frames; see `frame_times.rate_and_times`."""
         if (known := rate_and_times(numbers, times, self.fps)) is None:
             note = "the times in the file do not increase from frame to frame: they are not used"
             return self if len(set(numbers)) < 2 else replace(self, notes=(*self.notes, note))
@@ -135,7 +136,7 @@ class Detections:
 
 
 def _rows_of_joints(points: Sequence[Any], first_frame: int) -> NDArray[np.float64]:
-    """(N, K, 2 or 3) of flat lists, or of lists with a row for each joint."""
+    """Convert flat lists, or lists with a row per joint, to (N, K, 2 or 3)."""
     try:
         values = np.array(points, dtype=np.float64)  # null becomes NaN
     except (TypeError, ValueError, OverflowError):
@@ -148,7 +149,8 @@ def _rows_of_joints(points: Sequence[Any], first_frame: int) -> NDArray[np.float
     channels = 3
     if count % 2 == 0 and count // 2 in NUMBERS_OF_JOINTS:
         joints = count // 3 if count % 3 == 0 else 0
-        # 66 numbers are 22 joints, of no layout, if each third one may be a confidence
+        # 66 numbers would be 22 joints, which no layout has, if every third number can be a
+        # confidence
         sure = joints and (values[:, 2::3] <= 1).all() and np.abs(values).max() > NORMALIZED
         channels = 3 if joints in NUMBERS_OF_JOINTS or sure else 2
     if count % channels or not count:
@@ -160,7 +162,7 @@ def _rows_of_joints(points: Sequence[Any], first_frame: int) -> NDArray[np.float
 
 
 def _identities(ids: Sequence[Identity]) -> IntArray | None:
-    """(N,) numbers of identities; names are counted by first appearance. None if one is unknown."""
+    """Identities (N,) as numbers, for names by first appearance. None if an identity is unknown."""
     if None in ids:
         return None
     if any(isinstance(name, str) for name in ids):
@@ -170,7 +172,7 @@ def _identities(ids: Sequence[Identity]) -> IntArray | None:
 
 
 def track_number(value: object) -> Identity:
-    """A track number or name. AlphaPose writes 3, 3.0, [3.0] or [[3.0], [5.0]].
+    """Parse a track number or name. AlphaPose writes 3, 3.0, [3.0] or [[3.0], [5.0]].
 
     -1, "" and none are unknown.
     """
@@ -188,19 +190,19 @@ def track_number(value: object) -> Identity:
 
 
 def field(item: Any, key: str, where: str) -> Any:
-    """A value of a JSON object that must have it."""
+    """The value of a required key of a JSON object."""
     if not isinstance(item, dict) or key not in item:
         raise UserError(f'{where}: "{key}" is missing')
     return item[key]
 
 
 def checked_list(item: Any, where: str) -> list[Any]:
-    """What must be a JSON list."""
+    """Check that a JSON value is a list."""
     if not isinstance(item, list):
         raise UserError(f"{where}: a list is expected, not {type(item).__name__}")
     return item
 
 
 def first_entry(data: Any) -> dict[str, Any]:
-    """The first object of a JSON list of objects; empty for anything else."""
+    """The first object of a JSON list of objects, or an empty one for other values."""
     return data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}

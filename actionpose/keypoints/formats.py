@@ -1,7 +1,7 @@
-"""The formats that keypoints are read from; the first one that matches a file is taken.
+"""Keypoint file formats. The first format that matches a file is used.
 
-A format is a module with the names of `Format`; to add one, write it and list it here. `read`
-raises a `UserError` for a file that is not what the format's tools write.
+A format is a module with the names of `Format`. To add a format, write its module and list it here.
+`read` raises a `UserError` if the file is not valid in the format.
 `python -m actionpose.keypoints.formats` prints the table of docs/inference.md.
 """
 
@@ -33,20 +33,20 @@ from actionpose.utils.errors import UserError
 
 
 class Format(Protocol):
-    """What the module of a format has."""
+    """Interface of the module of a format."""
 
-    NAME: str  # for `format=`
-    TITLE: str  # the tools that write it
-    FORM: str  # how it is recognized
+    NAME: str  # value of `format=`
+    TITLE: str  # tools that write the format
+    FORM: str  # how the format is recognized
     NOTE: str
 
     @property
     def KEYS(self) -> tuple[str, ...]:  # noqa: N802
-        """Words that are in such a file."""
+        """Keys that occur in a file of the format."""
         ...
 
     def matches(self, file: KeypointFile) -> bool:
-        """Whether the content of a file is of this format."""
+        """Whether the content of a file is in this format."""
         ...
 
     def read(self, file: KeypointFile) -> Detections: ...
@@ -54,14 +54,15 @@ class Format(Protocol):
 
 _TABLES: tuple[Format, ...] = (deeplabcut, trc, csv_joints, csv_columns)
 _JSON: tuple[Format, ...] = (
-    # COCO's result list is AlphaPose's without what tells that one apart; the last one is any list
+    # the results of COCO are those of AlphaPose without its distinctive keys; the last accepts any
+    # list
     *(openpose, mmpose, alphapose, coco, ultralytics, mediapipe, movenet, kinetics),
     *(tracked_people, openpifpaf),
 )
 FORMATS: dict[str, Format] = {module.NAME: module for module in (*_TABLES, *_JSON)}
 NAMES = ("auto", *FORMATS, npz.NAME)
-_NEAR = 0.75  # of two words that may be one, misspelled
-_BINARY = {  # by the first bytes: what to do instead
+_NEAR = 0.75  # minimum similarity of two words, one of which may be misspelled
+_BINARY = {  # by the first bytes: what the user can do instead
     b"\x89HDF\r\n\x1a\n": "an HDF5 file: save it as csv, as DeepLabCut and SLEAP can",
     b"\x80": "a pickle, which is not opened as it could run code: save arrays with numpy.savez",
     b"MATLAB": "a MATLAB file: save its array (frames, joints, 3) with numpy.savez",
@@ -69,10 +70,10 @@ _BINARY = {  # by the first bytes: what to do instead
 
 
 def read_detections(file: KeypointFile, format: str = "auto") -> Detections:
-    """Read a file in one of `FORMATS`, or in the one that its content tells.
+    """Read a file in one of `FORMATS`, which is detected from its content by default.
 
     Raises:
-        UserError: of no known form, damaged, or nobody is in it.
+        UserError: If the format is unknown, the file is damaged, or no person is in it.
     """
     if format != "auto":
         module = FORMATS[format]
@@ -102,7 +103,7 @@ def read_detections(file: KeypointFile, format: str = "auto") -> Detections:
 
 
 def _nearest(data: Any) -> str:
-    """What a JSON file is not, and what the format that it is most like has and it has not."""
+    """The error message for unknown JSON, with the missing keys of the most similar format."""
     words = set(_keys(data))
 
     def has(key: str) -> bool:
@@ -122,7 +123,7 @@ def _nearest(data: Any) -> str:
 
 
 def _keys(data: Any, depth: int = 4) -> Iterator[str]:
-    """Names in JSON data, from the first few entries of each list and object."""
+    """The keys in JSON data, from the first few entries of each list and object."""
     if isinstance(data, dict):
         yield from list(data)[:100]
         data = list(data.values())[:100]
@@ -132,7 +133,7 @@ def _keys(data: Any, depth: int = 4) -> Iterator[str]:
 
 
 def is_folder_of_frames(folder: Path) -> bool:
-    """Whether a tool wrote one file per frame there, so that the folder is one recording."""
+    """Whether a folder is one recording with one file per frame, in a known format."""
     if not frame_files(folder):
         return False
     file = KeypointFile(folder, as_frames=True)
@@ -143,7 +144,7 @@ def is_folder_of_frames(folder: Path) -> bool:
 
 
 def document() -> str:
-    """The table of all formats, in Markdown."""
+    """The Markdown table of all formats."""
     lines = ["| format | name | recognized by | note |", "|---|---|---|---|"]
     for m in FORMATS.values():
         lines.append(f"| {m.TITLE} | `{m.NAME}` | {m.FORM} | {m.NOTE} |")

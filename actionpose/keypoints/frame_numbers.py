@@ -1,4 +1,4 @@
-"""The number of a frame from the name of its image: the number that changes between names."""
+"""Frame numbers from image names: the number that differs between the names."""
 
 import re
 from collections.abc import Sequence
@@ -6,19 +6,19 @@ from pathlib import PurePosixPath
 
 from actionpose.utils.errors import UserError
 
-_MAX_DIGITS = 18  # more would not fit an int64
+_MAX_DIGITS = 18  # longer numbers do not fit an int64
 # ten digits with a fraction are seconds since 1970
 _NUMBER = re.compile(r"(\d{10}\.\d+(?=\.|$)|\d+)")
 
 
 def frame_number(image_id: object) -> int:
-    """The last number in an image's name, its suffix aside: "frame_000012.png" is 12.
+    """The last number in an image name without its suffix: "frame_000012.png" is 12.
 
     Raises:
-        UserError: there is none.
+        UserError: If the name has no number.
     """
     if isinstance(image_id, int | float) and not isinstance(image_id, bool):
-        if image_id == image_id // 1:  # not a fraction, NaN or infinity
+        if image_id == image_id // 1:  # not fractional, NaN or infinite
             return int(image_id)
     elif isinstance(image_id, str):
         stem = PurePosixPath(image_id).stem
@@ -29,16 +29,16 @@ def frame_number(image_id: object) -> int:
 
 
 def frame_numbers(names: Sequence[object]) -> list[int]:
-    """The frame of each image, from names of one video: numbers, or texts with a number in them.
+    """Frame numbers from the image names of one video, which are numbers or contain numbers.
 
-    Of several numbers in a name it is the one that differs between all images: 7 in
-    "0007_1920x1080.jpg". Seconds since 1970 with a fraction become microseconds.
+    If names contain several numbers, the number that differs between all images is used: 7 in
+    "0007_1920x1080.jpg". Seconds since 1970 with a fraction are converted to microseconds.
 
     Args:
-        names: of each detection, so that a name may come several times.
+        names: Image name of each detection, with repetitions.
 
     Raises:
-        UserError: a name has no number, or the names are of several videos.
+        UserError: If a name has no number, or the names are from several videos.
     """
     texts = list(dict.fromkeys(name for name in names if isinstance(name, str)))
     if len(texts) < 2 or not all(isinstance(name, str) for name in names):
@@ -58,12 +58,12 @@ def frame_numbers(names: Sequence[object]) -> list[int]:
 
 
 def _changing_numbers(texts: list[str], stems: list[str]) -> list[int]:
-    """A different number for each of two or more different names."""
+    """A unique number for each of two or more different names."""
     parts = [_NUMBER.split(stem) for stem in stems]  # text, number, text, number, ...
     columns = []
     for index in range(0, min(map(len, parts)) - 1, 2):
         if len({part[index] for part in parts}) > 1:
-            break  # behind a different text, numbers have different meanings
+            break  # after a different text, numbers have different meanings
         columns.append([_integer(part[index + 1]) for part in parts])
     counting = [column for column in columns if len(set(column)) == len(column)]
     if counting:
@@ -87,7 +87,7 @@ def _changing_numbers(texts: list[str], stems: list[str]) -> list[int]:
 
 
 def _same_order(column: list[int], columns: list[list[int]]) -> bool:
-    """Whether a column sorts as all together do: milliseconds behind seconds do not."""
+    """Whether a column has the order of all columns together, unlike milliseconds after seconds."""
     together = list(zip(*columns, strict=True))
     places = range(len(column))
     return sorted(places, key=column.__getitem__) == sorted(places, key=together.__getitem__)

@@ -1,4 +1,4 @@
-"""Times that files give their frames: which field it is, its unit, and whether steps are even."""
+"""Frame times in files: detection of the field and its unit, and of even time steps."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ASSUMED_FPS = 30.0  # where a file has neither a rate nor times
-ASSUMED = f"assumed {ASSUMED_FPS:g} Hz"  # of `Keypoints.rate_source`
+ASSUMED_FPS = 30.0  # for files without rate and times
+ASSUMED = f"assumed {ASSUMED_FPS:g} Hz"  # value of `Keypoints.rate_source`
 _KEY = re.compile(
     r"(?:frame|video)?(?:timestamp|datetime|time|ts|t|epoch|pts)(?:in)?"
     r"(s|sec|secs|seconds|ms|msec|millis|milliseconds|us|usec|microseconds|ns|nanoseconds)?"
     r"|(seconds|secs|sec|milliseconds|millis|msec|ms)"
 )
-_SECONDS = {"s": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}  # by the first letter of a unit
-_EPOCH_S = (9.4e8, 4.2e9)  # 2000 to 2100, in seconds since 1970
-_PLAUSIBLE_FPS = (2.0, 500.0)  # so that at most one unit fits
-_EVEN_S = 1e-3  # steps this near to even ones are even: many files round to milliseconds
+_SECONDS = {"s": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}  # by the first letter of the unit
+_EPOCH_S = (9.4e8, 4.2e9)  # years 2000 to 2100 in seconds since 1970
+_PLAUSIBLE_FPS = (2.0, 500.0)  # at most one unit gives a rate in this range
+_EVEN_S = 1e-3  # tolerance of even time steps: many files round to milliseconds
 
 
 def time_unit(key: object) -> float | None:
-    """Whether a field holds times: the seconds of its unit, 0 if the name tells no unit."""
+    """The unit in seconds if a field contains times, 0 if the unit is unknown; otherwise None."""
     if not isinstance(key, str) or key != key.strip():
         return None
     name = "micro" if key == "µs" else re.sub(r"[^a-z]", "", key.lower())
@@ -34,10 +34,10 @@ def time_unit(key: object) -> float | None:
 
 
 def times_of(entries: Sequence[Any]) -> list[float] | None:
-    """Seconds of frames that are objects with a field for their time; None if there is none.
+    """Times in seconds of frames that are objects with a time field; None if there is no field.
 
-    Numbers without a unit are seconds, ms, us or ns: what gives 2 to 500 frames a second, and for
-    times since 1970, what gives a date between 2000 and 2100. Texts are dates of ISO 8601.
+    The unit of numbers without a unit is s, ms, us or ns: the one that gives 2 to 500 frames per
+    second, or for times since 1970, a date between 2000 and 2100. Strings are ISO 8601 dates.
     """
     first = next((entry for entry in entries if isinstance(entry, Mapping)), {})
     for key in first:
@@ -71,10 +71,10 @@ def _number(value: object) -> float | None:
 
 
 def in_seconds(values: Sequence[float], unit: float = 0.0) -> list[float] | None:
-    """Times in seconds from the first; None where no unit is plausible.
+    """Convert times to seconds from the first; None if no unit is plausible.
 
     Args:
-        unit: seconds of the unit, if it is known.
+        unit: Unit in seconds, or 0 if unknown.
     """
     times = np.array(values, dtype=np.float64)
     if len(times) == 0 or not np.isfinite(times).all():
@@ -94,12 +94,12 @@ def in_seconds(values: Sequence[float], unit: float = 0.0) -> list[float] | None
 
 
 def is_epoch(seconds: float) -> bool:
-    """Whether seconds since 1970 are of a date between 2000 and 2100."""
+    """Whether a time in seconds since 1970 is between 2000 and 2100."""
     return _EPOCH_S[0] <= seconds <= _EPOCH_S[1]
 
 
 def epoch_times(numbers: Sequence[int]) -> list[float] | None:
-    """Seconds from the first, of numbers of frames that are times since 1970; else None."""
+    """Seconds from the first frame if frame numbers are times since 1970; otherwise None."""
     if len(set(numbers)) < 2:
         return None
     units = [s for s in _SECONDS.values() if is_epoch(min(numbers) * s)]
@@ -114,16 +114,16 @@ def epoch_times(numbers: Sequence[int]) -> list[float] | None:
 def rate_and_times(
     numbers: Sequence[int], times: Sequence[float], fps: float | None = None
 ) -> tuple[float, NDArray[np.float64] | None] | None:
-    """Frames a second, and the times of all frames where these are not even.
+    """Frame rate in Hz, and the times of all frames if they are uneven.
 
     Args:
-        numbers: of the frames that have a time, in any order.
-        times: seconds of these frames.
-        fps: what the file says beside the times; it stays if they agree with it.
+        numbers: Frame numbers with a time, in any order.
+        times: Times of these frames in seconds.
+        fps: Frame rate in the file, which is used if it agrees with the times.
 
     Returns:
-        Times (T,) from the first frame, of all frames from the least number to the greatest;
-        those between are interpolated. None if times do not increase.
+        The rate and the times (T,) from the first frame, for all numbers from the smallest to the
+        largest, interpolated where missing. None if times do not increase.
     """
     known, first = np.unique(np.array(numbers), return_index=True)
     time_s = np.array(times, dtype=np.float64)[first]
@@ -140,7 +140,7 @@ def rate_and_times(
 
 
 def uneven_times(time_s: Any, fps: float | None) -> Any:
-    """The times of a file, or None where the rate says them: a Result's file has both."""
+    """The times of a file, or None if the rate defines them. Result files contain both."""
     if time_s is None or not fps:
         return time_s
     even = np.arange(len(time_s)) / fps

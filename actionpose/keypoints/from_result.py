@@ -1,4 +1,4 @@
-"""The 2D keypoints that a result was lifted from."""
+"""The 2D keypoints of a result."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from actionpose.result import Result
 
 
 def keypoints_of_result(result: Result) -> Keypoints:
-    """The keypoints in a result, in the joints of its poses."""
+    """The 2D keypoints of a result, with the joints of its poses."""
     header = result.header
     visible = (result.keypoints_px[..., 2:] > 0) & result.valid[..., None, None]
     duration_s = float(result.time_s[-1] - result.time_s[0]) if len(result.time_s) > 1 else 0.0

@@ -1,26 +1,26 @@
-"""People over a whole clip: tracks, joined over absences, and which identities are not certain."""
+"""Identities over a clip: tracks, linked across absences, and notes on uncertain identities."""
 
 import numpy as np
 
 from actionpose.keypoints.tracking import MIN_FRAMES, boxes, track
 from actionpose.utils.typing import Array, IntArray
 
-MAX_ABSENCE_S = 3.0  # who was away for longer is somebody new
-# how far people get meanwhile, in their sizes: at once, for each second, at most
+MAX_ABSENCE_S = 3.0  # a person who is absent for longer gets a new identity
+# maximum displacement during an absence in person sizes: initial, per second, and in total
 _REACH, _SPEED, _MAX_REACH = 1.0, 2.0, 3.0
-_SIZE_RATIO = 2.0  # of one person before and after
-_MAX_NOTES = 5  # of a kind
-_MEETING_S, _MEETING = 0.2, 0.5  # hidden for so long beside somebody, in sizes of the person
+_SIZE_RATIO = 2.0  # maximum ratio of the sizes of a person before and after an absence
+_MAX_NOTES = 5  # maximum number of notes of the same kind
+_MEETING_S, _MEETING = 0.2, 0.5  # minimum absence, and maximum distance in person sizes
 
 
 def identify(time_s: Array, keypoints: Array, *, lone: bool = False) -> tuple[IntArray, list[str]]:
-    """Give every detection its person, see `tracking.track`, over absences of up to three seconds.
+    """Assign detections to people by `tracking.track`, across absences of up to three seconds.
 
-    Somebody who vanishes and somebody who appears soon, near and at about the same size are one
-    person, if nobody else could be meant on either side.
+    Two tracks are linked if the second starts soon after the end of the first, nearby and at a
+    similar size, and no other track is a candidate for either.
 
     Returns:
-        (N,) person of each detection, and notes on identities that are not certain.
+        (N,) person of each detection, and notes on uncertain identities.
     """
     person = track(time_s, keypoints, lone=lone)
     notes: list[str] = []
@@ -28,12 +28,12 @@ def identify(time_s: Array, keypoints: Array, *, lone: bool = False) -> tuple[In
     middle, size = (low + high) / 2, np.maximum((high - low).max(1), 1.0)
     order = np.lexsort((time_s, person))
     order = order[np.asarray(visible)[order]]
-    rows = np.split(order, np.flatnonzero(np.diff(person[order])) + 1)  # in time, of each person
+    rows = np.split(order, np.flatnonzero(np.diff(person[order])) + 1)  # of each person, in time
     long = [own for own in rows if len(own) >= MIN_FRAMES]
     if len(long) > 1:
         first, last = (np.array([own[i] for own in long]) for i in (0, -1))
         usual = np.array([np.quantile(size[own], 0.9) for own in long])
-        away_s = time_s[first] - time_s[last][:, None]  # (vanished, appeared)
+        away_s = time_s[first] - time_s[last][:, None]  # (ended, started)
         distance = np.linalg.norm(middle[first] - middle[last][:, None], axis=-1)
         reach = np.minimum(_REACH + _SPEED * away_s, _MAX_REACH)
         ratio = usual / usual[:, None]
@@ -58,7 +58,7 @@ def _few(notes: list[str]) -> list[str]:
 
 
 def _meeting_notes(time_s: Array, middle: Array, size: Array, person: IntArray) -> list[str]:
-    """Of people who are hidden beside others: they may come back as each other."""
+    """Notes on people who are occluded near others, because their identities may be swapped."""
     order = np.lexsort((time_s, person))
     before, after = order[:-1], order[1:]
     hidden = (person[before] == person[after]) & (time_s[after] - time_s[before] >= _MEETING_S)

@@ -1,4 +1,4 @@
-"""What formats share that are JSON with people in frames: where frames are, and their people."""
+"""Shared code of JSON formats with people in frames: extraction of frames and their people."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ _NUMBERS = (
 )
 _IDENTITIES = ("idx", "track_id", "person_id", "id_", "tracking_id", "track")
 _SCORES = ("score", "confidence", "visibility", "conf", "likelihood", "c", "v")
-_LOOK = 1000  # frames in which somebody should be
-_MANY = 6  # people; of more in one image a note is made
+_LOOK = 1000  # maximum number of initial frames without people
+_MANY = 6  # number of people in one image above which a note is added
 _RATES = ("fps", "frame_rate", "framerate", "rate_hz")
 
 IsFrame = Callable[[Any], bool]
@@ -35,23 +35,23 @@ IsFrame = Callable[[Any], bool]
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of a file, in its order."""
+    """The frames of a file in its order."""
 
-    names: list[object]  # numbers, or names of images
+    names: list[object]  # numbers, or image names
     contents: list[Any]
-    times: list[float] | None = None  # seconds
-    about: Mapping[str, Any] | None = None  # what stands beside the frames
+    times: list[float] | None = None  # in seconds
+    about: Mapping[str, Any] | None = None  # the object that contains the frames
     notes: tuple[str, ...] = ()
 
     def detections(self, people: Callable[[Any, str], list[Person]], **about: Any) -> Detections:
         """Read the people of each frame.
 
         Args:
-            people: from the content of a frame and its name for messages.
-            about: further fields of `Detections`.
+            people: Function from the content and the name (for messages) of a frame to its people.
+            about: Further fields of `Detections`.
 
         Raises:
-            UserError: see `Detections.from_frames`; or whatever `people` raises.
+            UserError: See `Detections.from_frames`; also raised by `people`.
         """
         found = [
             (name, [] if content is None else people(content, f"frame {name}"))
@@ -69,13 +69,13 @@ class Frames:
 
 
 def frames_in(file: KeypointFile, is_frame: IsFrame) -> Frames | None:
-    """The frames of a folder or a JSON file; None if what is there is no frame of the format.
+    """The frames of a folder or a JSON file, or None if they are not in the format.
 
-    A file is a list of frames, or of people with the number of their frame; one frame; an object
-    with one of these beside other things; or an object with a frame under the name of each image.
+    A file is a list of frames, a list of people with frame numbers, a single frame, an object that
+    contains one of these, or an object from image names to frames.
 
     Args:
-        is_frame: whether JSON data are a frame with somebody in it.
+        is_frame: Function that tells whether JSON data are a frame with at least one person.
     """
     if file.is_folder:
         if not is_frame(file.sample):
@@ -98,12 +98,12 @@ def frames_in(file: KeypointFile, is_frame: IsFrame) -> Frames | None:
 
 
 def _listed_frames(data: list[Any], is_frame: IsFrame, own_name: object) -> Frames | None:
-    """The frames of a list; `own_name` is that of the file, which may be one frame."""
+    """The frames of a list. `own_name` is the name of the file, which may be a single frame."""
     if is_person(data[0] if data else None) and is_frame(data[:1]):
         return _frames_of_people(data, own_name)
     if any(map(is_frame, data[:_LOOK])):
         times, names = times_of(data), frame_names(data)
-        if names is None:  # the places, in the order of time
+        if names is None:  # the indices in the order of time
             order = range(len(data)) if times is None else np.argsort(times, kind="stable")
             names = np.argsort(order, kind="stable").tolist()
         return Frames(names, data, times)
@@ -111,7 +111,7 @@ def _listed_frames(data: list[Any], is_frame: IsFrame, own_name: object) -> Fram
 
 
 def _frames_of_people(data: list[Any], own_name: object) -> Frames:
-    """The frames of a list of people, each with the number or the time of the frame."""
+    """The frames of a list of people with frame numbers or times."""
     times, names = times_of(data), frame_names(data)
     if names is None and times is not None:
         names = np.unique(times, return_inverse=True)[1].tolist()
@@ -129,10 +129,10 @@ def _frames_of_people(data: list[Any], own_name: object) -> Frames:
 
 
 def require_frames(file: KeypointFile, is_frame: IsFrame, key: str) -> Frames:
-    """As `frames_in`.
+    """Same as `frames_in`, but raises an exception if no frame is found.
 
     Raises:
-        UserError: there is no frame of the format, which has this key.
+        UserError: If no frame is in the format, whose frames have the given key.
     """
     frames = frames_in(file, is_frame)
     if frames is None:
@@ -141,7 +141,7 @@ def require_frames(file: KeypointFile, is_frame: IsFrame, key: str) -> Frames:
 
 
 def frame_names(entries: Sequence[Any]) -> list[object] | None:
-    """The number or image name that each entry of a list has; None if they have none."""
+    """The frame number or image name of each entry of a list; None if entries have none."""
     named = next((entry for entry in entries if isinstance(entry, dict)), {})
     for key in _NUMBERS:
         if isinstance(named.get(key), int | float | str):
@@ -153,7 +153,7 @@ def frame_names(entries: Sequence[Any]) -> list[object] | None:
 
 
 def image_size(about: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Width and height in pixels that an object says, if it does."""
+    """Width and height in pixels in a JSON object, or None."""
     for prefix in ("", "canvas_", "image_", "video_"):
         sides = about.get(f"{prefix}width"), about.get(f"{prefix}height")
         if all(type(side) is int and side > 0 for side in sides):
@@ -162,17 +162,17 @@ def image_size(about: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def is_person(item: Any) -> bool:
-    """Whether JSON data are a person with keypoints in any of the forms that `person` reads."""
+    """Whether JSON data are a person with keypoints in a form that `rows` accepts."""
     return isinstance(item, dict) and isinstance(item.get("keypoints"), list | dict)
 
 
 def first_person(items: Any) -> dict[str, Any]:
-    """The first person of a JSON list of people; empty for anything else."""
+    """The first person of a JSON list of people, or an empty object for other values."""
     return items[0] if isinstance(items, list) and items and is_person(items[0]) else {}
 
 
 def people(items: Any, where: str, key: str = "keypoints") -> list[Person]:
-    """The people of a frame that is a list of objects; who has no keypoints is left out."""
+    """The people of a frame that is a list of objects, without those that have no keypoints."""
     found = []
     for item in checked_list(items, where):
         points = field(item, key, where)
@@ -185,20 +185,20 @@ def people(items: Any, where: str, key: str = "keypoints") -> list[Person]:
 
 
 def identity(item: Mapping[str, Any]) -> Identity:
-    """The track of a person, by any of its usual names."""
+    """The track of a person, by any of its usual keys."""
     return track_number(next((item[key] for key in _IDENTITIES if key in item), None))
 
 
 def rows(points: Any, scores: Any, where: str) -> list[Any]:
-    """Keypoints of a person as `Detections.from_rows` takes them.
+    """Convert the keypoints of a person to the form of `Detections.from_rows`.
 
     Args:
-        points: a flat list; a list of [x, y] or [x, y, confidence]; a list of objects with x and y,
-            maybe under "position", and a score; or an object with the lists x, y and visible.
-        scores: of each joint, if they are apart.
+        points: A flat list; a list of [x, y] or [x, y, confidence]; a list of objects with x and y
+            (optionally under "position") and a score; or an object with the lists x, y and visible.
+        scores: Confidence of each joint, if separate.
 
     Raises:
-        UserError: of another form.
+        UserError: If the keypoints have another form.
     """
     try:
         if isinstance(points, dict):

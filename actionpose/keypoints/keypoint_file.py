@@ -1,4 +1,4 @@
-"""A file that may hold keypoints: its content, loaded once for all formats that look at it."""
+"""A possible keypoint file, whose content is loaded once and shared by the format detectors."""
 
 import csv
 import re
@@ -11,19 +11,19 @@ from typing import Any
 from actionpose.utils.errors import UserError
 from actionpose.utils.json_files import parse_json
 
-_MAX_FRAME_BYTES = 10_000_000  # a larger JSON file is not of one frame
-_LOOK = 1000  # files of a folder in which somebody should be
-_ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by the first bytes; else UTF-8
+_MAX_FRAME_BYTES = 10_000_000  # larger JSON files do not contain a single frame
+_LOOK = 1000  # maximum number of initial files of a folder without people
+_ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by the first bytes; otherwise UTF-8
 
 
 class KeypointFile:
-    """A file, or a folder with a JSON or text file per frame; with a single one, it is that file.
+    """A file, or a folder with a JSON or text file per frame. A folder with one file is that file.
 
     Args:
-        as_frames: whether a single file in a folder is a frame too.
+        as_frames: Whether a single file in a folder is also a frame.
 
     Raises:
-        UserError: a folder without such files.
+        UserError: If a folder has no such files.
     """
 
     def __init__(self, path: Path, *, as_frames: bool = False):
@@ -33,7 +33,7 @@ class KeypointFile:
         self.path = files[0]
         several = len(files) > 1 or as_frames or self.path.suffix == ".txt"
         self._frames = files if several and path.is_dir() else []
-        self._problem = ""  # why `json` is None
+        self._problem = ""  # the reason if `json` is None
 
     @property
     def is_folder(self) -> bool:
@@ -41,12 +41,12 @@ class KeypointFile:
 
     @property
     def frame_name(self) -> str | int:
-        """The name of a file of one frame, if there is a number in it, else 0."""
+        """The name of a file with a single frame if it contains a number, otherwise 0."""
         return self.path.stem if re.search(r"\d", self.path.stem) else 0
 
     @cached_property
     def start(self) -> bytes:
-        """The first bytes, without a byte order mark; none of a folder."""
+        """The first bytes without a byte order mark; empty for a folder."""
         if self.is_folder:
             return b""
         with self.path.open("rb") as file:
@@ -67,10 +67,11 @@ class KeypointFile:
 
     @cached_property
     def table(self) -> list[list[str]]:
-        """The rows of a table separated by commas, semicolons or tabs, without empty ones.
+        """The non-empty rows of a table separated by commas, semicolons or tabs.
 
-        Where semicolons or tabs separate, a comma in a number is its decimal point. Empty for what
-        is no table.
+        With semicolons or tabs, a comma in a number is the decimal separator. Empty if the file is
+        not
+        a table.
         """
         if self.is_folder or self.start.lstrip()[:1] in b"{[":
             return []
@@ -92,7 +93,7 @@ class KeypointFile:
 
     @cached_property
     def json(self) -> Any:
-        """The content of a JSON file; None of a folder, and where it is not JSON."""
+        """The content of a JSON file; None for a folder or if the file is not JSON."""
         try:
             return None if self.is_folder else _unpacked(load_json(self.path))
         except UserError as error:
@@ -101,7 +102,7 @@ class KeypointFile:
 
     @cached_property
     def sample(self) -> Any:
-        """Of a folder, the content of the first frame with somebody in it; None of other files."""
+        """The content of the first frame with people in a folder; None for other files."""
         for file in islice(self._frames, _LOOK):
             if file.suffix == ".txt" or file.stat().st_size > _MAX_FRAME_BYTES:
                 return None
@@ -115,23 +116,23 @@ class KeypointFile:
 
     @cached_property
     def frames(self) -> list[tuple[str, Any]]:
-        """Of a folder, the name and the JSON content of each frame; else empty."""
+        """The name and JSON content of each frame in a folder; empty for other files."""
         return [(file.stem, load_json(file, f"{file.name}: ")) for file in self._frames]
 
     @property
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Of a folder of text files, the name and the content of each frame; else nothing."""
+        """The name and content of each frame in a folder of text files; empty for other files."""
         for file in self._frames:
             if file.suffix == ".txt" and file.stat().st_size <= _MAX_FRAME_BYTES:
                 yield file.stem, file.read_text(encoding="utf-8", errors="replace")
 
     def refusal(self, reason: str) -> UserError:
-        """The error for a file that cannot be read: why it is not JSON, or else `reason`."""
+        """The error for a file that cannot be read: the reason why it is not JSON, or `reason`."""
         return UserError(self._problem or reason)
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The JSON files of a folder by name, else its text files; not hidden ones, as of macOS."""
+    """The JSON files of a folder by name, or else its text files, without hidden files (macOS)."""
     for suffix in (".json", ".txt"):
         files = sorted(f for f in folder.glob(f"*{suffix}") if not f.name.startswith("."))
         if files:
@@ -140,7 +141,7 @@ def frame_files(folder: Path) -> list[Path]:
 
 
 def _unpacked(data: Any) -> Any:
-    """JSON data; of a list of texts that are JSON themselves, as `to_json` gives, their content."""
+    """JSON data. The strings in a list of JSON strings, such as those of `to_json`, are parsed."""
     if not isinstance(data, list) or not data or not all(isinstance(text, str) for text in data):
         return data
     try:
@@ -150,10 +151,10 @@ def _unpacked(data: Any) -> Any:
 
 
 def load_json(path: Path, where: str = "") -> Any:
-    """The content of a JSON file; a list, where each line is a JSON object of its own.
+    """Read a JSON file. A file with a JSON object on each line is read as a list.
 
     Raises:
-        UserError: it is empty, not JSON, or cut off.
+        UserError: If the file is empty, not JSON, or truncated.
     """
     content = path.read_bytes()
     if not content.strip():

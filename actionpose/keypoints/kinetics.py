@@ -1,4 +1,4 @@
-"""Kinetics-skeleton, the JSON of ST-GCN: OpenPose's joints, x and y apart from scores."""
+"""Kinetics-Skeleton, the JSON format of ST-GCN: OpenPose joints with separate scores."""
 
 from typing import Any
 

@@ -1,15 +1,15 @@
-"""Which index of a detector's array is which joint: by what is said, by names, by the number."""
+"""Selection of the joint layout of an array: by argument, joint names or number of joints."""
 
 from collections.abc import Iterable
 
 from actionpose.skeletons import BODY25, COCO17, COCO23, H36M17_FEET, HALPE26, SKELETONS, Skeleton
 from actionpose.utils.errors import UserError
 
-# Sets whose first joints are a skeleton of ours, and OpenPose's COCO-18: its order is BODY_25's
-# without pelvis and feet, and COCO-17 is in it.
+# Layouts that begin with one of `SKELETONS`, and OpenPose COCO-18, which has the order of BODY_25
+# without pelvis and feet and contains COCO-17
 WHOLE_BODY = {133: COCO23, 136: HALPE26}
 OPENPOSE18 = tuple(joint for joint in BODY25.joints if joint != "pelvis")[:18]
-# 21 joints without names are those of a hand more often than ours
+# 21 unnamed joints are more often a hand than H36M17_FEET
 _SETS = [skeleton for skeleton in SKELETONS.values() if skeleton is not H36M17_FEET]
 NUMBERS_OF_JOINTS = sorted({*map(len, _SETS), len(OPENPOSE18), *WHOLE_BODY})
 
@@ -21,15 +21,15 @@ def joint_layout(
     names: tuple[str, ...] | None,
     assume_coco: bool,
 ) -> tuple[Skeleton, list[int]]:
-    """The skeleton of a file with so many joints, and where in the file its joints are.
+    """Select the skeleton for a number of joints, and the index of each of its joints in the file.
 
     Args:
-        given: what the user says that it is.
-        names: what the file calls its joints, if it does.
-        assume_coco: whether 17 joints are COCO's, where nothing tells them apart.
+        given: Skeleton specified by the user.
+        names: Joint names in the file, if any.
+        assume_coco: Whether 17 joints are COCO17 if nothing else determines the layout.
 
     Raises:
-        UserError: no skeleton fits, or several do.
+        UserError: If no skeleton or several skeletons match.
     """
     fitting = {
         s: list(range(num_joints))
@@ -70,10 +70,10 @@ def _or(skeletons: Iterable[Skeleton]) -> str:
 
 
 def skeleton_by_name(skeleton: Skeleton | str | None) -> Skeleton | None:
-    """The skeleton of a name; a skeleton or None is returned as it is.
+    """Find a skeleton by name. A skeleton or None is returned unchanged.
 
     Raises:
-        UserError: no such skeleton.
+        UserError: If the skeleton is unknown.
     """
     if not isinstance(skeleton, str):
         return skeleton

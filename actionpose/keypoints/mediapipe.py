@@ -1,8 +1,9 @@
-"""MediaPipe's landmarks as people write them to JSON: there is no one format, but a family.
+"""MediaPipe landmarks in JSON, for which there are several similar formats.
 
-A list of frames, bare or under "frames" beside width, height and fps. A frame is a list of 33
-landmarks, or of such lists (one per person), bare or under one of `_PEOPLE`. A landmark is
-{"x", "y", "z", "visibility"} or [x, y, z, visibility]; x and y are fractions of the image's sides.
+The file is a list of frames, possibly under "frames" beside width, height and fps. A frame is a
+list of 33 landmarks or a list of such lists (one per person), possibly under a key in `_PEOPLE`. A
+landmark is {"x", "y", "z", "visibility"} or [x, y, z, visibility]; x and y are fractions of the
+width and height of the image.
 """
 
 from typing import Any
@@ -25,13 +26,13 @@ NOTE = (
 )
 KEYS = ("landmarks", "x", "y", "visibility")
 _PEOPLE = ("poseLandmarks", "pose_landmarks", "landmarks", "pose")
-_MAX_PEOPLE = 10  # in one frame
-_LARGEST_FRACTION = 4.0  # landmarks may lie outside of the image, but not by so many images
+_MAX_PEOPLE = 10  # maximum number of people in a frame
+_LARGEST_FRACTION = 4.0  # landmarks may be outside of the image, but not beyond this limit
 
 
 def is_frame(data: Any) -> bool:
-    """Whether JSON data are a frame with somebody in it."""
-    return 0 < len(_landmarks(data)) <= _MAX_PEOPLE  # a list of more is one of frames
+    """Whether JSON data are a frame with at least one person."""
+    return 0 < len(_landmarks(data)) <= _MAX_PEOPLE  # a longer list is a list of frames
 
 
 def matches(file: KeypointFile) -> bool:
@@ -48,10 +49,10 @@ def read(file: KeypointFile) -> Detections:
 
 
 def _landmarks(frame: Any) -> list[list[Any]]:
-    """The lists of 33 landmarks in a frame; none if nobody is there."""
+    """The lists of 33 landmarks in a frame; empty if there is no person."""
     if isinstance(frame, dict):
         frame = next((frame[key] for key in _PEOPLE if frame.get(key)), [])
-    if isinstance(frame, dict):  # protobuf's {"landmark": [...]}
+    if isinstance(frame, dict):  # the form of protobuf: {"landmark": [...]}
         frame = frame.get("landmark", [])
     if not isinstance(frame, list):
         return []

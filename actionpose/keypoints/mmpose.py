@@ -1,4 +1,4 @@
-"""MMPose: a list over frames of `instances`, maybe under `instance_info`, or a file per image."""
+"""MMPose: a list of frames with `instances`, possibly in `instance_info`, or a file per image."""
 
 from typing import Any
 

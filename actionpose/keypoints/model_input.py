@@ -1,4 +1,4 @@
-"""What a model takes: each person's keypoints on its frame grid, in normalized image units.
+"""Model input: the keypoints of each person at the frame rate of the model, normalized.
 
 Letters in shapes: T frames of the input, G frames of the grid, N windows, L frames of a window, J
 joints of H36M17 or H36M17_FEET.
@@ -24,29 +24,29 @@ from actionpose.utils.resampling import (
 )
 from actionpose.utils.typing import Array, BoolArray
 
-BODY = len(H36M17)  # the joints that models see; those of feet change nothing for them
+BODY = len(H36M17)  # joints that determine the normalization; foot joints do not affect it
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedTrack:
-    """One person's keypoints on the frame grid of a model, with short gaps filled."""
+    """The keypoints of one person on the frame grid of a model, with short gaps filled."""
 
-    points: Array  # (G, J, 3) x, y in pixels and confidence
-    valid: BoolArray  # (G,) the person is detected, or was filled in
-    detected: BoolArray  # (G,) the person is detected
-    grid_s: Array  # (G,) seconds; the input's own times where they are at the model's rate
-    fps: float  # of the grid
-    time_s: Array  # (T,) seconds of the input
-    present: BoolArray  # (T,) as `valid`, at the times of the input
+    points: Array  # (G, J, 3) x and y in pixels, and confidence
+    valid: BoolArray  # (G,) whether the person is detected or interpolated
+    detected: BoolArray  # (G,) whether the person is detected
+    grid_s: Array  # (G,) times in seconds; those of the input if it has the frame rate of the model
+    fps: float  # frame rate of the grid
+    time_s: Array  # (T,) times of the input in seconds
+    present: BoolArray  # (T,) same as `valid`, at the times of the input
     image_size: tuple[int, int] | None
 
     @property
     def detected_points(self) -> Array:
-        """(G, J, 3) without what was filled in."""
+        """(G, J, 3) Keypoints without interpolated frames."""
         return self.points * self.detected[:, None, None]
 
     def at_input_times(self, values: Array) -> Array:
-        """(G, ...) values on the grid -> (T, ...) at the times of the input."""
+        """Interpolate values (G, ...) on the grid to (T, ...) at the times of the input."""
         return (
             values if self.grid_s is self.time_s else interpolate(values, self.grid_s, self.time_s)
         )
@@ -55,14 +55,14 @@ class PreparedTrack:
 def prepare_tracks(
     keypoints: Keypoints, fps: float, max_gap_s: float = 0.0, *, skeleton: Skeleton = H36M17
 ) -> list[PreparedTrack]:
-    """The people of `keypoints` for a model that sees `fps` frames a second.
+    """Prepare the people of `keypoints` for a model with a frame rate of `fps`.
 
     Args:
-        max_gap_s: see `tracking.fill_gaps`.
-        skeleton: H36M17, or H36M17_FEET where the keypoints have feet.
+        max_gap_s: See `tracking.fill_gaps`.
+        skeleton: H36M17, or H36M17_FEET if the keypoints have feet.
 
     Raises:
-        UserError: see `Keypoints.to_skeleton`.
+        UserError: See `Keypoints.to_skeleton`.
     """
     mapped = keypoints.to_skeleton(skeleton)
     time_s = grid_s = mapped.times_s
@@ -99,11 +99,11 @@ def prepare_tracks(
 def _between_grid_times(
     present: BoolArray, valid: BoolArray, time_s: Array, grid_s: Array
 ) -> tuple[list[int], list[int]]:
-    """Grid times that stand for appearances too short to hold one, and the frame each takes.
+    """Find grid times for appearances that are too short to contain one, and the frame for each.
 
     Args:
-        present: (T,) at `time_s`.
-        valid: (G,) at `grid_s`.
+        present: (T,) Whether the person is present at `time_s`.
+        valid: (G,) Whether the person is present at `grid_s`.
     """
     rows, frames = [], []
     for run in true_runs(present):
@@ -119,19 +119,19 @@ def _between_grid_times(
 def normalize_windows(
     windows: Sequence[Array] | Array, normalization: str, image_size: tuple[int, int] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Windows in a model's units, each by itself.
+    """Normalize windows independently to the coordinates of a model.
 
     Args:
-        windows: N of (L, J, 3), x, y in pixels and confidence.
-        normalization: by the "image", or by the "box" around the body without the feet; see
+        windows: N windows (L, J, 3) with x and y in pixels, and confidence.
+        normalization: "image", or "box" for the bounding box of the body without feet; see
             `geometry.camera`.
-        image_size: width and height in pixels; needed by the former.
+        image_size: Width and height in pixels, required for "image".
 
     Returns:
-        (N, L, J, 3), and (N,) pixels of one unit.
+        (N, L, J, 3) normalized windows, and (N,) their units in pixels.
 
     Raises:
-        UserError: the image size is needed and not known.
+        UserError: If the image size is required and unknown.
     """
     frames = [_window_frame(window, normalization, image_size) for window in windows]
     clips = [frame.normalize(window) for frame, window in zip(frames, windows, strict=True)]
@@ -140,7 +140,7 @@ def normalize_windows(
 
 def _window_frame(window: Array, normalization: str, image_size: tuple[int, int] | None) -> Frame2D:
     if normalization == "box":
-        # a lone keypoint has no size; whatever stands for it, the result is marked by confidence
+        # a single keypoint has no size; any value works, because the confidence marks the result
         return box_frame(window[:, :BODY]) or Frame2D((0.0, 0.0), 1.0)
     if image_size is None:
         raise UserError("this model needs image_size, the width and height of the image in pixels")

@@ -1,4 +1,4 @@
-"""MoveNet and PoseNet in JavaScript: joints are objects with a name, x, y and a score."""
+"""MoveNet and PoseNet in JavaScript: joints are objects with name, x, y and score."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ KEYS = ("keypoints", "x", "y", "score", "name")
 
 
 def _poses(data: Any) -> Any:
-    """The list of poses in a frame: bare, under "poses" or "pose", or one pose."""
-    if _is_output(data):  # y, x, score
+    """The list of poses in a frame: a list, a list under "poses" or "pose", or a single pose."""
+    if _is_output(data):  # in the order y, x, score
         points = [[x, y, score] for y, x, score in data[0][0]]
         return [{"keypoints": points, "score": 1.0}]
     if isinstance(data, dict):
@@ -34,7 +34,7 @@ def _poses(data: Any) -> Any:
 
 
 def _is_output(data: Any) -> bool:
-    """Whether JSON data are the model's own output (1, 1, 17, 3)."""
+    """Whether JSON data are the raw model output (1, 1, 17, 3)."""
     try:
         [[points]] = data
         return len(points) == len(COCO17) and all(
@@ -60,7 +60,7 @@ def matches(file: KeypointFile) -> bool:
 
 def read(file: KeypointFile) -> Detections:
     frames = require_frames(file, is_frame, "keypoints")
-    if frames.notes:  # many poses in one list: those of one person, frame by frame
+    if frames.notes:  # a list of many poses contains one person, frame by frame
         [poses] = frames.contents
         frames = Frames(list(range(len(poses))), poses, about=frames.about)
     first = first_person(_poses(next(filter(is_frame, frames.contents))))

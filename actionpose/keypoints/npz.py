@@ -1,4 +1,4 @@
-"""NumPy arrays: what `Keypoints.save` writes, or a bare one (npz, npy). Nothing is unpickled."""
+"""NumPy arrays: files of `Keypoints.save`, or single arrays (npz, npy), read without pickle."""
 
 import json
 from pathlib import Path
@@ -23,8 +23,8 @@ FORM = (
     "`keypoints_px`, or a bare one: (T, J, 2 or 3) or (P, T, J, 2 or 3)"
 )
 NOTE = "pixels. With two channels (0, 0) is a missing joint. 17 joints need `--skeleton`"
-FORMAT = 1  # raised when code that reads the old format would misread the new one
-# what the header holds besides skeleton and format_version
+FORMAT = 1  # increased if code for the old format would misread the new one
+# header fields besides skeleton and format_version
 HEADER = (
     *("fps", "image_size", "detector", "source", "rate_source", "first_frame"),
     *("notes", "complete", "video"),
@@ -37,10 +37,10 @@ def matches(file: KeypointFile) -> bool:
 
 
 def load_arrays(file: KeypointFile) -> dict[str, NDArray[Any]]:
-    """The arrays of a file by name; the one of an npy is `keypoints`.
+    """Read the arrays of a file by name. The array of an npy file is named `keypoints`.
 
     Raises:
-        UserError: the file is damaged, has no keypoints, or needs pickle to be read.
+        UserError: If the file is damaged, has no keypoints, or contains pickled objects.
     """
     if file.start.startswith(b"\x93"):
         return {"keypoints": load_npy(file.path)}
@@ -60,14 +60,14 @@ def load_arrays(file: KeypointFile) -> dict[str, NDArray[Any]]:
 
 
 def fields(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> dict[str, Any]:
-    """The fields of `Keypoints` in the arrays of a file with a header.
+    """The fields of `Keypoints` from the arrays of a file with a header.
 
     Args:
-        skeleton: in place of the header's.
+        skeleton: Joint layout instead of that in the header.
 
     Raises:
-        UserError: an array is missing, or the format is another version's.
-        AttributeError, LookupError, OverflowError, TypeError, ValueError: the file is damaged.
+        UserError: If an array is missing, or the format version is not supported.
+        AttributeError, LookupError, OverflowError, TypeError, ValueError: If the file is damaged.
     """
     if missing := {"valid", "track_id"} - arrays.keys():
         raise UserError(f"has a header, but no array {' or '.join(sorted(missing))}")
@@ -75,7 +75,7 @@ def fields(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> dict[s
     if header["format_version"] != FORMAT:
         raise UserError(f"is in format {header['format_version']}; this version reads {FORMAT}")
     points, valid = arrays["keypoints_px"], arrays["valid"]
-    points[~valid] = 0  # a Result's numbers mean nothing there
+    points[~valid] = 0  # invalid frames of a Result contain arbitrary numbers
     points[points[..., -1] == 0] = 0
     known = {name: header[name] for name in HEADER if header.get(name) is not None}
     return {
@@ -97,8 +97,8 @@ def fields(arrays: dict[str, NDArray[Any]], skeleton: Skeleton | None) -> dict[s
 
 
 def write(path: Path, arrays: dict[str, Any], header: dict[str, Any]) -> None:
-    """Write the arrays and a header of `HEADER` and the skeleton; whole or not at all."""
+    """Write the arrays and a header with `HEADER` and the skeleton, atomically."""
     text = json.dumps({**header, "format_version": FORMAT}, sort_keys=True)
     with atomic_write(path) as unfinished, unfinished.open("wb") as file:
-        # NumPy dates every member 1980, so the bytes depend on the content alone
+        # NumPy sets the date of all members to 1980, so the bytes depend only on the content
         np.savez(file, **arrays, header=np.array(text))

@@ -1,4 +1,4 @@
-"""OpenPifPaf: a JSON file per image with a list of people, or for a video a JSON object a line."""
+"""OpenPifPaf: a JSON file per image with a list of people; for videos, a JSON object per line."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""OpenPose and what writes like it: frames with `people[].pose_keypoints_2d`.
+"""OpenPose and similar formats: frames with `people[].pose_keypoints_2d`.
 
-CMU-Pose calls them `bodies[].joints`; AlphaPose writes both forms. OpenPose up to 1.1 says
-`pose_keypoints`. ControlNet, DWPose and ComfyUI write one list of frames with the size of a canvas.
+CMU-Pose has `bodies[].joints` instead; AlphaPose writes both forms. OpenPose up to 1.1 has
+`pose_keypoints`. ControlNet, DWPose and ComfyUI write a list of frames with the canvas size.
 """
 
 from typing import Any
@@ -52,7 +52,7 @@ def _people(data: Any, where: str) -> list[Person]:
                     continue
                 key = next((n for n in names if isinstance(person, dict) and n in person), names[0])
                 points = field(person, key, where)
-                if points not in (None, []):  # only a hand or a face
+                if points not in (None, []):  # otherwise only a hand or a face
                     found.append((rows(points, None, where), identity(person)))
             return found
     raise UserError(f'{where}: "people" is missing')

@@ -1,4 +1,4 @@
-"""Keypoints that are upside down or mirrored: how that shows, and how to turn them back."""
+"""Detection and correction of keypoints that are upside down or mirrored."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +9,18 @@ from actionpose.utils.typing import Array, BoolArray
 _UPPER = ("nose", "head", "left_eye", "right_eye", "left_shoulder", "right_shoulder")
 _LOWER = ("left_knee", "right_knee", "left_ankle", "right_ankle")
 _FACE = ("nose", "left_eye", "right_eye")
-_MOST = 0.8  # of the frames
-_SURE = 0.5  # confidence of a face that is seen
-_SURE_MEDIAPIPE = 0.9  # which is often sure of a face that is turned away
-_LEAST_WIDTH = 0.15  # of shoulders, in sizes of the person: less is a view from the side
+_MOST = 0.8  # fraction of the frames
+_SURE = 0.5  # minimum confidence of a visible face
+_SURE_MEDIAPIPE = 0.9  # MediaPipe often has a high confidence for hidden faces
+_LEAST_WIDTH = 0.15  # minimum shoulder width in person sizes; smaller in side views
 
 
 def orientation_notes(keypoints: Array, valid: BoolArray, skeleton: Skeleton) -> list[str]:
-    """Notes on people whose heads are below their feet, or whose left is on the wrong side.
+    """Notes on people who are upside down, or whose left and right are swapped.
 
     Args:
-        keypoints: (P, T, J, 3) pixels and confidence.
-        valid: (P, T).
+        keypoints: (P, T, J, 3) x and y in pixels, and confidence.
+        valid: (P, T) True where the person was detected.
     """
     notes = []
     below = _fraction_upside_down(keypoints[valid], skeleton)
@@ -39,14 +39,14 @@ def orientation_notes(keypoints: Array, valid: BoolArray, skeleton: Skeleton) ->
 
 
 def _fraction_upside_down(points: Array, skeleton: Skeleton) -> float:
-    """Of (N, J, 3) with both ends, those with the head below the knees and ankles."""
+    """Fraction of poses (N, J, 3), with head and legs detected, whose head is below the legs."""
     upper, lower = (_mean_y(points, skeleton, names) for names in (_UPPER, _LOWER))
     both = np.isfinite(upper) & np.isfinite(lower)
     return float((upper > lower)[both].mean()) if both.any() else 0.0
 
 
 def _mean_y(points: Array, skeleton: Skeleton, names: tuple[str, ...]) -> Array:
-    """(N,) the mean y of the joints that are found; NaN of none."""
+    """(N,) Mean y of the detected joints; NaN if there are none."""
     some = points[:, [skeleton.joints.index(name) for name in names if name in skeleton.joints]]
     found = some[..., 2] > 0
     count = found.sum(1)
@@ -55,7 +55,7 @@ def _mean_y(points: Array, skeleton: Skeleton, names: tuple[str, ...]) -> Array:
 
 
 def fraction_mirrored(points: Array, skeleton: Skeleton) -> float:
-    """Of (N, J, 3) with a face that is seen, those whose eyes and shoulders are those of a back."""
+    """Fraction of poses (N, J, 3) with a visible face whose eyes and shoulders show the back."""
     needed = ("left_eye", "right_eye", "left_shoulder", "right_shoulder")
     if not {*needed, *_FACE} <= set(skeleton.joints):
         return 0.0
@@ -77,7 +77,7 @@ def fraction_mirrored(points: Array, skeleton: Skeleton) -> float:
 def y_downwards(
     keypoints: NDArray[np.float32], image_size: tuple[int, int] | None
 ) -> NDArray[np.float32]:
-    """(P, T, J, 3) with y up, to y down: from the image's height, else from the highest point."""
+    """Flip the y axis of keypoints (P, T, J, 3), at the image height or else the highest value."""
     return _reflected(keypoints, 1, None if image_size is None else image_size[1])
 
 
@@ -89,11 +89,11 @@ def unmirrored(
     *,
     exchange_sides: bool = False,
 ) -> tuple[NDArray[np.float32], str]:
-    """(P, T, J, 3) with x turned around, and what was done to the sides of the body, in words.
+    """Flip the x axis of keypoints (P, T, J, 3), and describe what was done with left and right.
 
-    A detector that sees a mirrored image, as of a selfie camera, takes left for right: sides are
-    exchanged. Where the file's sides are those of a back although faces are seen, just x was
-    turned around, and sides stay, unless `exchange_sides`.
+    A detector confuses left and right in a mirrored image, such as that of a selfie camera, so left
+    and right joints are swapped. If faces are visible but the sides are those of the back, only the
+    x axis was flipped: left and right are then kept, unless `exchange_sides` is True.
     """
     turned = _reflected(keypoints, 0, None if image_size is None else image_size[0])
     if not exchange_sides and fraction_mirrored(keypoints[valid], skeleton) > _MOST:

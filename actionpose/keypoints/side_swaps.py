@@ -1,4 +1,4 @@
-"""Frames in which a detector exchanged left and right, found by how joints would have to move."""
+"""Detection of frames with swapped left and right joints, by the continuity of the motion."""
 
 from dataclasses import replace
 
@@ -9,19 +9,19 @@ from actionpose.skeletons import Skeleton, mirror_name
 from actionpose.utils.resampling import true_runs
 from actionpose.utils.typing import Array, BoolArray
 
-_GROUPS = (  # of joints that are exchanged together
+_GROUPS = (  # joints that are swapped together
     ("shoulder", "elbow", "wrist", "eye", "ear"),
     ("hip", "knee", "ankle", "heel", "big_toe", "foot", "toe", "toe_base"),
 )
-_MAX_STEP_S = 0.25  # between frames: what is farther apart says nothing
-_MAX_RUN_S = 1.0  # exchanged for longer, the sides may be those of the person
-_MAX_RESIDUAL = 0.4  # of a joint, in sizes of the person: it may also be found in a wrong place
-_CHANGE = 1.0  # least sum over joints by which a change of sides explains the motion better
-_EXCHANGED = 0.002  # likewise of a frame, so that the few are exchanged rather than the many
+_MAX_STEP_S = 0.25  # maximum time between frames; motion across longer steps is not predictable
+_MAX_RUN_S = 1.0  # longer runs may be correct
+_MAX_RESIDUAL = 0.4  # limit of a joint's residual in person sizes, for misdetections
+_CHANGE = 1.0  # minimum decrease of the residual, summed over joints, for a change of state
+_EXCHANGED = 0.002  # minimum decrease per swapped frame, so that the minority of frames is swapped
 
 
 def put_sides_back(keypoints: Keypoints) -> Keypoints:
-    """The keypoints with left and right put back where a detector exchanged them, and a note."""
+    """Correct swapped left and right joints, and add a note."""
     points, notes = keypoints.keypoints_px.copy(), []
     for row, (own, valid) in enumerate(zip(points, keypoints.valid, strict=True)):
         points[row], changed = without_side_swaps(own, valid, keypoints.times_s, keypoints.skeleton)
@@ -35,20 +35,21 @@ def put_sides_back(keypoints: Keypoints) -> Keypoints:
 def without_side_swaps(
     keypoints: Array, valid: BoolArray, time_s: Array, skeleton: Skeleton
 ) -> tuple[Array, BoolArray]:
-    """Put left and right back where a detector exchanged them for up to a second.
+    """Correct left and right joints that a detector swapped for up to a second.
 
-    Frame after frame, arms and legs go on at their velocity. Each frame has its sides as they are
-    or exchanged; the sequence of least sum of deviations is found, where changes have a price
-    (Viterbi's algorithm). Arms and legs are looked at apart, but hips and shoulders that point the
-    same way are not turned against each other.
+    The motion of arms and legs is extrapolated from frame to frame with constant velocity. Each
+    frame is swapped or not; the Viterbi algorithm finds the sequence with the smallest sum of
+    residuals, with a penalty for changes. Arms and legs are corrected independently, except that
+    hips and shoulders in the same direction are not turned against each other.
 
     Args:
-        keypoints: (T, J, 3) x, y in pixels, confidence, of one person.
-        valid: (T,) frames in which the person is detected.
-        time_s: (T,) seconds.
+        keypoints: (T, J, 3) x and y in pixels, and confidence, of one person.
+        valid: (T,) True where the person was detected.
+        time_s: (T,) Times in seconds.
+        skeleton: Joint layout of the keypoints.
 
     Returns:
-        The keypoints, and (T,) frames in which some were put back.
+        The corrected keypoints, and (T,) True in corrected frames.
     """
     points, changed = keypoints.copy(), np.zeros(len(valid), dtype=np.bool_)
     frames = np.flatnonzero(valid)
@@ -81,7 +82,7 @@ def without_side_swaps(
 
 
 def _short(swapped: BoolArray, time_s: Array) -> BoolArray:
-    """(T,) frames of runs that are short, in time and in the clip."""
+    """(T,) Frames of short runs, in seconds and relative to the clip."""
     short = np.zeros_like(swapped)
     for run in true_runs(swapped):
         length_s = time_s[run.stop - 1] - time_s[run.start]
@@ -90,7 +91,7 @@ def _short(swapped: BoolArray, time_s: Array) -> BoolArray:
 
 
 def _twisted(points: Array, swapped: BoolArray, skeleton: Skeleton) -> BoolArray:
-    """(2, T) frames of runs of arms or legs (2, T) that would turn hips against the shoulders."""
+    """(2, T) Frames in runs of swapped arms or legs that would turn hips against shoulders."""
     ends = [f"{side}_{name}" for name in ("shoulder", "hip") for side in ("left", "right")]
     if not set(ends) <= set(skeleton.joints):
         return np.zeros_like(swapped)
@@ -106,7 +107,7 @@ def _twisted(points: Array, swapped: BoolArray, skeleton: Skeleton) -> BoolArray
 
 
 def _swapped(points: Array, mirrored: Array, time_s: Array) -> BoolArray:
-    """(T,) frames in which joints (T, K, 3) move on better if they are the mirrored ones."""
+    """(T,) Frames in which joints (T, K, 3) move more continuously if they are swapped."""
     count = len(points)
     both = np.stack([points, mirrored]).astype(np.float64)  # (2, T, K, 3)
     visible = points[..., 2] > 0

@@ -1,6 +1,6 @@
-"""What formats share that are tables of text, whose columns have the names of body parts.
+"""Shared code of text table formats, whose columns have names of body parts.
 
-Names are matched without regard to case, signs and the place of the side: LHip, left_hip, hip.L.
+The matching of names ignores case, punctuation and the position of the side: LHip, left_hip, hip.L.
 """
 
 import math
@@ -17,7 +17,7 @@ from actionpose.keypoints.frame_times import time_unit, times_of
 from actionpose.skeletons import H36M17, SKELETONS, Skeleton, convert
 from actionpose.utils.errors import UserError
 
-_MIN_JOINTS = 8  # known joints, of those that the model takes
+_MIN_JOINTS = 8  # minimum number of known joints among the input joints of the model
 _OTHER_NAMES = {
     "pelvis": ("hip", "hips", "midhip", "root"),
     "head": ("headtop", "tophead"),
@@ -37,19 +37,19 @@ FRAME = (
 PERSON = ("track", "trackid", "person", "personid", "id", "instance", "individual", "animal")
 _CONFIDENCE = "score|likelihood|confidence|conf|visibility|visible|vis|prob|probability|v|c|p"
 _AXIS = rf"(?P<axis>x|y|{_CONFIDENCE})(?:_?px)?"
-_COLUMNS = (  # nose.x, nose_x, noseX; x1, x_1, 2DX_nose
+_COLUMNS = (  # such as nose.x, nose_x, noseX; x1, x_1, 2DX_nose
     re.compile(rf"(?P<part>.*[^\W_])(?:[\W_]+|(?<=[a-z0-9])(?=[XY]$)){_AXIS}", re.IGNORECASE),
     re.compile(rf"(?:2d)?{_AXIS}[\W_]*(?P<part>\d+|[^\W_].*)", re.IGNORECASE),
 )
 
 
 def plain(name: str) -> str:
-    """A name in small letters without signs."""
+    """A name in lower case without punctuation."""
     return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def axis_of(name: str) -> str | None:
-    """Whether a column is x, y or a confidence ("c"); None for another."""
+    """The axis of a column: "x", "y", "c" for a confidence, or None."""
     match = re.fullmatch(_AXIS, name.strip(), re.IGNORECASE)
     if match is None:
         return None
@@ -58,9 +58,9 @@ def axis_of(name: str) -> str | None:
 
 
 def part_columns(header: Sequence[str]) -> dict[str, dict[str, int]]:
-    """The columns x, y and maybe c of each body part, from names such as nose_x or x1.
+    """The columns x, y and optionally c of each body part, from names such as nose_x or x1.
 
-    Parts without an x and a y are left out.
+    Parts without x or y are omitted.
     """
     best: dict[str, dict[str, int]] = {}
     for pattern in _COLUMNS:
@@ -75,13 +75,13 @@ def part_columns(header: Sequence[str]) -> dict[str, dict[str, int]]:
 
 
 def column_named(header: Sequence[str], names: Sequence[str]) -> int | None:
-    """The column with the first of some names; None if there is none."""
+    """The column with the first existing name of `names`; None if there is none."""
     found = [plain(name) for name in header]
     return next((found.index(name) for name in names if name in found), None)
 
 
 def time_column(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[float] | None:
-    """Seconds of the rows, if a column has times."""
+    """Times of the rows in seconds, or None without a time column."""
     names = [name for name in header if time_unit(name) is not None]
     columns = [header.index(name) for name in names]
     return times_of(
@@ -98,13 +98,14 @@ def detections_of_bodies(
     times: Sequence[float] | None = None,
     **about: object,
 ) -> Detections:
-    """From a table with a row per frame.
+    """Create detections from a table with a row per frame.
 
     Args:
-        row_names: T numbers of frames, or names of images.
-        times: (T,) seconds, if the file has them.
-        bodies: of each person (T, K, 3); a joint of which a value is not finite is missing.
-        about: further fields of `Detections`.
+        row_names: T frame numbers or image names.
+        bodies: (T, K, 3) Keypoints of each person. A joint with a value that is not finite is
+            missing.
+        times: (T,) Times in seconds, if the file contains them.
+        about: Further fields of `Detections`.
     """
     frames = np.array(frame_numbers([number_or_name(name) for name in row_names]))
     keypoints = np.concatenate(bodies)
@@ -128,10 +129,10 @@ def number_or_name(cell: str) -> float | str:
 
 
 def numbers(rows: Sequence[Sequence[str]], columns: int) -> NDArray[np.float64]:
-    """(rows, columns); an empty cell is NaN. Cells that a program left off at the end are empty.
+    """Convert a table to numbers (rows, columns). Empty cells and missing cells at the end are NaN.
 
     Raises:
-        UserError: a row has more columns, or something that is no number.
+        UserError: If a row has more columns, or a cell is not a number.
     """
     table = np.full((len(rows), columns), np.nan)
     for number, row in enumerate(rows):
@@ -147,7 +148,7 @@ def numbers(rows: Sequence[Sequence[str]], columns: int) -> NDArray[np.float64]:
 
 @cache
 def _joint_of() -> dict[str, str]:
-    """Names without signs, in small letters -> our names of joints."""
+    """Mapping from names in lower case without punctuation to joint names."""
     known: dict[str, str] = {}
     for joint in dict.fromkeys(j for skeleton in SKELETONS.values() for j in skeleton.joints):
         side, _, part = joint.partition("_")
@@ -161,18 +162,18 @@ def _joint_of() -> dict[str, str]:
 
 
 def joint_name(part: str) -> str | None:
-    """Our name of the joint that a body part is, if it is known."""
+    """The joint name of a body part, or None if unknown."""
     return _joint_of().get(plain(part))
 
 
 def skeleton_of(names: Sequence[str]) -> tuple[Skeleton, dict[int, str]]:
-    """The skeleton that body parts fit best, and which part each of its joints is.
+    """The skeleton that matches body parts best, and the part of each of its joints.
 
-    Best is the one whose joints they are, else the one that gives most of the joints which the
-    model takes.
+    A skeleton with exactly these joints is preferred, otherwise the one that gives the most input
+    joints of the model.
 
     Raises:
-        UserError: too few of the body parts are known.
+        UserError: If too few of the body parts are known.
     """
     for skeleton in SKELETONS.values():
         if set(names) == set(skeleton.joints):

@@ -1,4 +1,4 @@
-"""An object from people to their frames, as tracks for anomaly detection are kept."""
+"""An object from people to their frames, as in the tracks of anomaly detection datasets."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def read(file: KeypointFile) -> Detections:
 
 
 def _frames(track: Any, where: str) -> list[tuple[object, Any]]:
-    """The name and the content of each frame of a person."""
+    """The name and content of each frame of a person."""
     if isinstance(track, dict):
         return list(track.items())
     names = frame_names(checked_list(track, where))

@@ -10,32 +10,32 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, BoolArray, IntArray
 
 ORDERS = ("largest", "first", "most-moving")
-MEMORY_S = 1.0  # who was away for longer is somebody new
-MAX_GAP_S = 0.5  # of the 2D keypoints, filled by default
-MIN_FRAMES = 5  # who is visible in fewer is a detector's mistake more often than a person
-# a jump between two frames at most so far apart, in sizes of the person and sizes a second
+MEMORY_S = 1.0  # a person who is absent for longer gets a new identity
+MAX_GAP_S = 0.5  # maximum length of gaps in the 2D keypoints that are filled by default
+MIN_FRAMES = 5  # a person in fewer frames is usually a false detection
+# a jump: maximum step in seconds, minimum distance in person sizes and minimum speed in sizes/s
 _JUMP_STEP_S, _JUMP_SIZES, _JUMP_SPEED = 0.2, 0.3, 8.0
-_MIN_JUMPS = 2  # one may be a person who left and another who came
-# A joint that is off by so many person sizes has a similarity of exp(-1/2). The constants of COCO's
-# OKS measure how well people annotate; between frames people also move.
+_MIN_JUMPS = 2  # a single jump may be one person who leaves and another who appears
+# The similarity of a joint at this distance, in person sizes, is exp(-1/2). The constants of COCO's
+# OKS describe annotation errors; between frames, people also move.
 _TOLERANCE = 0.2
-_MIN_SIMILARITY = 0.08  # below it nobody is the same person
-# Boxes with so many person sizes between them: OKS, and half of it with an IoU of 0, is below that.
+_MIN_SIMILARITY = 0.08  # pairs with a lower similarity are not matched
+# For boxes at a larger distance in person sizes, OKS, and half of it with an IoU of 0, is lower.
 _NEAR = _TOLERANCE * np.sqrt(-2 * np.log(2 * _MIN_SIMILARITY))
-_SIZE_RATIO = 2.0  # a lone person who comes back after long has about their former size
+_SIZE_RATIO = 2.0  # maximum size ratio of a single person before and after a long absence
 
 
 def short_presences(person: IntArray) -> tuple[BoolArray, str | None]:
-    """Detections of people who are visible so briefly that they are rather mistakes.
+    """Find detections of people who are visible so briefly that they are probably false.
 
-    That is in fewer than `MIN_FRAMES` frames, and in clips shorter than twice as much, in less than
-    half of the frames of who is visible longest.
+    These are people in fewer than `MIN_FRAMES` frames. In clips shorter than twice as many frames,
+    they are people in less than half of the frames of the person who is visible longest.
 
     Args:
-        person: (N,) of each detection.
+        person: (N,) Person of each detection.
 
     Returns:
-        (N,) whether a detection is of such a person, and a note on them if there are any.
+        (N,) True for detections of such people, and a note on them if there are any.
     """
     _, row, count = np.unique(person, return_inverse=True, return_counts=True)
     least = min(MIN_FRAMES, (int(count.max()) + 1) // 2)
@@ -46,12 +46,12 @@ def short_presences(person: IntArray) -> tuple[BoolArray, str | None]:
 
 
 def jump_note(time_s: Array, keypoints: Array, person: IntArray) -> str | None:
-    """A note on tracks that jump farther than people move, as where identities are exchanged.
+    """A note on tracks that jump farther than people can move, as when identities are swapped.
 
     Args:
-        time_s: (N,) seconds, equal for the detections of one frame.
-        keypoints: (N, K, 3) x, y, confidence.
-        person: (N,) of each detection.
+        time_s: (N,) Times in seconds, equal for the detections of one frame.
+        keypoints: (N, K, 3) x, y and confidence.
+        person: (N,) Person of each detection.
     """
     visible = keypoints[..., 2] > 0
     size = np.maximum(_size(keypoints[..., :2], visible), 1.0)
@@ -77,21 +77,24 @@ def jump_note(time_s: Array, keypoints: Array, person: IntArray) -> str | None:
 def track(
     time_s: Array, keypoints: Array, *, memory_s: float = MEMORY_S, lone: bool = False
 ) -> IntArray:
-    """Give every detection its person.
+    """Assign every detection to a person.
 
-    Time after time: each known person is moved on at their last velocity; their similarity to each
-    detection is the mean of OKS (of the joints visible in both) and of IoU (of their boxes); and
-    the assignment with the greatest sum of similarities is taken. A detection that is like nobody
-    is somebody new, and so is who comes back after more than `memory_s`; but see `identities`.
+    Each known person is extrapolated with their last velocity. Their similarity to a detection is
+    the mean of the OKS of the joints visible in both and the IoU of the boxes. The assignment with
+    the greatest sum of similarities is used. A detection without a match is a new person, even if a
+    person returns after more than `memory_s`; see `identities` for longer absences.
 
     Args:
-        time_s: (N,) seconds, in any order; equal for the detections of one frame.
-        keypoints: (N, K, 3) x, y, confidence, one scale for x and y. Confidence 0 is missing.
-        lone: the detector finds at most one person at a time. If just one was ever found, is away
-            for longer than `memory_s` and comes back at about the same size, it is them.
+        time_s: (N,) Times in seconds, in any order, equal for the detections of one frame.
+        keypoints: (N, K, 3) x, y and confidence, with the same scale for x and y. Joints with
+            confidence 0 are missing.
+        memory_s: Longest absence in seconds after which a person is matched.
+        lone: Whether the detector finds at most one person at a time. If only one person was found
+            so far, who is absent for longer than `memory_s` and returns at a similar size, the
+            identity is kept.
 
     Returns:
-        (N,) person of each detection, 0, 1, ... by first appearance.
+        (N,) person of each detection, numbered from 0 by first appearance.
     """
     person = np.empty(len(time_s), dtype=np.int64)
     in_time = np.argsort(time_s, kind="stable")
@@ -103,22 +106,23 @@ def track(
 
 
 class Tracker:
-    """`track`, one time after the other. It remembers only who was there in the last `memory_s`.
+    """`track` frame by frame, with a memory of only the people of the last `memory_s` seconds.
 
     Args:
-        memory_s, lone: see `track`.
+        memory_s: See `track`.
+        lone: See `track`.
     """
 
     def __init__(self, *, memory_s: float = MEMORY_S, lone: bool = False):
         self._memory_s, self._lone = memory_s, lone
-        self._count = 0  # of all who were ever found
-        self._person = np.empty(0, dtype=np.int64)  # who is remembered
-        self._last_s = np.empty(0)  # of each, the time of their last detection,
-        self._last: Array = np.empty(0)  # this detection, (M, K, 3), and
-        self._velocity = np.empty((0, 2))  # pixels a second
+        self._count = 0  # number of people found so far
+        self._person = np.empty(0, dtype=np.int64)  # ids of the people in memory
+        self._last_s = np.empty(0)  # time of the last detection of each,
+        self._last: Array = np.empty(0)  # the last detections (M, K, 3), and
+        self._velocity = np.empty((0, 2))  # velocities in pixels per second
 
     def update(self, now_s: float, keypoints: Array) -> IntArray:
-        """(N,) the person of each detection (N, K, 3) at a time later than the one before."""
+        """(N,) person of each detection (N, K, 3), at a time after that of the previous call."""
         person = np.full(len(keypoints), -1, dtype=np.int64)
         if not len(keypoints):
             return person
@@ -138,8 +142,8 @@ class Tracker:
         similarity = _similarities(
             *(expected, was_visible[rows], last_sizes[rows]), *(points, visible, sizes)
         )
-        # below the limit all are alike, so that one stray cannot upset the others' assignment
-        from scipy.optimize import linear_sum_assignment  # takes long to import
+        # below the limit all are equal, so that an outlier does not affect other assignments
+        from scipy.optimize import linear_sum_assignment  # slow import
 
         known, found = linear_sum_assignment(-np.maximum(similarity, _MIN_SIMILARITY))
         same = similarity[known, found] > _MIN_SIMILARITY
@@ -165,9 +169,9 @@ class Tracker:
 
 
 def similarity(person: Array, people: Array) -> Array:
-    """(N,) of (K, 3) keypoints to (N, K, 3): 0 nothing in common, 1 in the same place.
+    """Similarity (N,) of a person (K, 3) to people (N, K, 3), from 0 to 1 for the same position.
 
-    The mean of OKS and IoU, as between the frames of a track.
+    It is the mean of OKS and IoU, as between the frames of a track.
     """
     (points, visible, size), (others, also_visible, sizes) = (
         (p[..., :2], p[..., 2] > 0, _person_sizes(p)) for p in (person[None], people)
@@ -178,9 +182,17 @@ def similarity(person: Array, people: Array) -> Array:
 def _similarities(
     expected: Array, visible: BoolArray, size: Array, points: Array, others: BoolArray, sizes: Array
 ) -> Array:
-    """(M, N) of M people (M, K, 2), (M, K), (M,), to N detections: 0 to 1, the same.
+    """Similarity (M, N) of M people to N detections, from 0 to 1.
 
-    Zero of those whose boxes lie so far apart that it is below `_MIN_SIMILARITY`.
+    Similarity is 0 for boxes at a distance that implies less than `_MIN_SIMILARITY`.
+
+    Args:
+        expected: (M, K, 2) Joints of people.
+        visible: (M, K) Whether they are visible.
+        size: (M,) Sizes of people.
+        points: (N, K, 2) Joints of detections.
+        others: (N, K) Whether they are visible.
+        sizes: (N,) Sizes of detections.
     """
     (low, high), (other_low, other_high) = _box(expected, visible), _box(points, others)
     gap = np.maximum(other_low - high[:, None], low[:, None] - other_high).max(-1)
@@ -190,7 +202,7 @@ def _similarities(
     expected, points, both = expected[i], points[j], visible[i] & others[j]
     away = np.linalg.norm(points - expected, axis=-1) / scale[i, j, None]
     oks = (np.exp(-((away / _TOLERANCE) ** 2) / 2) * both).sum(1) / np.maximum(both.sum(1), 1)
-    # boxes of the joints visible in both, so that a hidden leg does not count as a movement
+    # boxes of joints visible in both, so that an occluded leg is not counted as motion
     (low, high), (other_low, other_high) = _box(expected, both), _box(points, both)
     inside = np.maximum(np.minimum(high, other_high) - np.maximum(low, other_low), 0).prod(-1)
     union = (high - low).prod(-1) + (other_high - other_low).prod(-1) - inside
@@ -200,12 +212,12 @@ def _similarities(
 
 
 def boxes(keypoints: Array) -> tuple[Array, Array]:
-    """(..., 2) upper left and lower right corner of the visible joints of (..., K, 3) keypoints."""
+    """Upper left and lower right corners (..., 2) of visible joints of keypoints (..., K, 3)."""
     return _box(keypoints[..., :2], keypoints[..., 2] > 0)
 
 
 def _box(points: Array, visible: BoolArray) -> tuple[Array, Array]:
-    """(..., 2) upper left and lower right corner of the visible joints; of none, zeros."""
+    """Upper left and lower right corners (..., 2) of visible joints; zero if there are none."""
     low = np.where(visible[..., None], points, np.inf).min(-2)
     high = np.where(visible[..., None], points, -np.inf).max(-2)
     empty = ~visible.any(-1)
@@ -214,27 +226,26 @@ def _box(points: Array, visible: BoolArray) -> tuple[Array, Array]:
 
 
 def _size(points: Array, visible: BoolArray) -> Array:
-    """(...): the longer side of the box of the visible joints, of (..., K, 2)."""
+    """Longer side (...) of the bounding box of the visible joints of (..., K, 2)."""
     low, high = _box(points, visible)
     return np.asarray((high - low).max(-1))
 
 
 def _person_sizes(people: Array) -> Array:
-    """(N,) of (N, K, 3), one pixel at least."""
+    """Sizes (N,) of people (N, K, 3), at least one pixel."""
     return np.maximum(_size(people[..., :2], people[..., 2] > 0), 1.0)
 
 
 def person_order(keypoints: Array, valid: BoolArray, by: str = "largest") -> list[int]:
     """The indices of all people in the requested order, which is stable.
 
-    Who is never visible comes last.
+    People who are never visible are last.
 
     Args:
         keypoints: (P, T, K, 3) x, y and confidence.
         valid: (P, T) True where the person was detected.
-        by: "largest" (size in the image, summed over time), "first" (first to appear, then
-            largest) or "most-moving" (longest path of the joints, relative to the size of the
-            person).
+        by: "largest" (size in the image, summed over time), "first" (first to appear, then largest)
+            or "most-moving" (longest path of the joints, relative to the size of the person).
 
     Raises:
         UserError: If `by` is unknown.
@@ -245,7 +256,7 @@ def person_order(keypoints: Array, valid: BoolArray, by: str = "largest") -> lis
         keys = [-size.sum(1)]
     elif by == "first":
         first = visible.any(-1).argmax(1)
-        keys = [-size[np.arange(len(size)), first], first]  # the last key counts most
+        keys = [-size[np.arange(len(size)), first], first]  # the last key has priority
     elif by == "most-moving":
         both = visible[:, 1:] & visible[:, :-1]
         steps = np.linalg.norm(np.diff(keypoints[..., :2], axis=1), axis=-1) * both
@@ -260,19 +271,20 @@ def person_order(keypoints: Array, valid: BoolArray, by: str = "largest") -> lis
 def fill_gaps(
     keypoints: Array, valid: BoolArray, time_s: Array, max_gap_s: float = MAX_GAP_S
 ) -> tuple[Array, BoolArray]:
-    """Put a person's joints on straight lines across short absences.
+    """Fill short absences of a person by linear interpolation.
 
-    A gap is as long as the time between the frames on its two sides. A joint that is missing on
-    one of them stays missing. Confidence is interpolated too.
+    The length of a gap is the time between the frames on both sides. A joint that is missing in one
+    of these frames remains missing. Confidence is also interpolated.
 
     Args:
-        keypoints: (T, K, 3) x, y, confidence of one person.
-        valid: (T,) whether the person was detected.
-        time_s: (T,) increasing.
+        keypoints: (T, K, 3) x, y and confidence of one person.
+        valid: (T,) True where the person was detected.
+        time_s: (T,) Increasing times in seconds.
+        max_gap_s: Length of the longest gap that is filled, in seconds.
 
     Returns:
-        The keypoints, filled, and (T,) where the person is detected or was filled in. Longer gaps,
-        and what is before the first and after the last detection, stay as they are.
+        The filled keypoints, and (T,) True where the person was detected or filled. Longer gaps,
+        and frames before the first and after the last detection, are not changed.
     """
     filled, present = keypoints.copy(), valid.copy()
     frames = np.flatnonzero(valid)

@@ -1,4 +1,4 @@
-"""TRC in pixels: tab-separated; markers with X, Y, Z, Z always 0, as Sports2D writes it."""
+"""TRC in pixels: tab-separated markers with X, Y and Z, where Z is 0, as written by Sports2D."""
 
 import math
 
@@ -18,7 +18,7 @@ NOTE = (
     "note. Times are those of the rows"
 )
 KEYS = ("PathFileType", "Frame#")
-_METERS = 50.0  # nobody's coordinate is beyond it in meters, somebody's is in pixels
+_METERS = 50.0  # coordinates in meters do not exceed this value, unlike those in pixels
 
 
 def matches(file: KeypointFile) -> bool:

@@ -1,4 +1,4 @@
-"""Ultralytics: what `to_json` gives for each frame, or the folder of labels of `save_txt`."""
+"""Ultralytics: the output of `to_json` for each frame, or the folder of labels of `save_txt`."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ NOTE = (
     "`--image-size`. Frames without a file have nobody in them"
 )
 KEYS = ("name", "box", "keypoints", "x", "y", "visible")
-_BOX = 5  # class, and center and sides of the box, before the joints in a line of text
+_BOX = 5  # values before the joints in a line of text: class, and center and size of the box
 
 
 def is_frame(data: Any) -> bool:
@@ -57,14 +57,14 @@ def read(file: KeypointFile) -> Detections:
             if joints is None:
                 raise UserError(f"{name}.txt: {len(cells)} numbers are no box with joints")
             after = cells[_BOX + joints.size :]
-            # a confidence, a track, or both may follow
+            # optionally followed by a confidence, a track, or both
             track = int(after[-1]) if after and after[-1].isdecimal() else None
             rows.append((number, joints.tolist(), track))
     return Detections.from_rows(rows, numbers, detector="Ultralytics")
 
 
 def _joints(cells: list[str]) -> Any:
-    """(K, 2 or 3) of a line of labels; None for another number of cells."""
+    """(K, 2 or 3) Joints in a line of labels; None for another number of cells."""
     for channels in (3, 2):
         for extra in range(3):
             count, rest = divmod(len(cells) - _BOX - extra, channels)

@@ -1,4 +1,4 @@
-"""What values 2D keypoints, their rate, times and image size may have; each check says the fix."""
+"""Validation of keypoints, frame rate, times and image size, with messages that suggest a fix."""
 
 from dataclasses import replace
 
@@ -11,17 +11,17 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.typing import IntArray
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 1000.0
-MAX_PX = 1e5  # of coordinates and of the sides of an image
+MAX_PX = 1e5  # maximum of coordinates and image sizes
 MAX_DURATION_S = 86400.0
 
 
 def cleaned(
     keypoints: NDArray[np.float64], frame: IntArray, skeleton: Skeleton
 ) -> NDArray[np.float32]:
-    """(N, J, 3) as in a file -> as in `Keypoints`. `frame` (N,) is for the messages."""
-    with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
+    """Convert keypoints (N, J, 3) of a file to those of `Keypoints`; `frame` (N,) is for errors."""
+    with np.errstate(over="ignore"):  # overflows become infinite, which is an error
         points = keypoints.astype(np.float32)
-    points[points[..., 2] == 0] = 0  # whatever x and y are
+    points[points[..., 2] == 0] = 0  # regardless of x and y
     confidence = points[..., 2]
     np.minimum(confidence, 1, out=confidence, where=np.isfinite(confidence))
     check_values(points, frame, skeleton)
@@ -30,7 +30,7 @@ def cleaned(
 
 
 def check_values(points: NDArray[np.float32], frame: IntArray, skeleton: Skeleton) -> None:
-    """(N, J, 3) are finite, within `MAX_PX`, with confidence 0 to 1."""
+    """Check that keypoints (N, J, 3) are finite, within `MAX_PX`, with confidence from 0 to 1."""
     finite = np.asarray(np.isfinite(points).all(-1) & (np.abs(points[..., :2]) <= MAX_PX).all(-1))
     good = finite & (points[..., 2] >= 0) & (points[..., 2] <= 1)
     if good.all():
@@ -47,12 +47,12 @@ def check_values(points: NDArray[np.float32], frame: IntArray, skeleton: Skeleto
 
 
 def in_pixels(found: Detections) -> Detections:
-    """With coordinates that are fractions of the image brought to pixels.
+    """Convert coordinates that are fractions of the image to pixels.
 
-    OpenPose has fractions from -1 to 1 as well, and no joint outside of the image.
+    OpenPose also writes fractions from -1 to 1, with no joints outside of the image.
 
     Raises:
-        UserError: they are fractions, and the size of the image is not known.
+        UserError: If coordinates are fractions and the image size is unknown.
     """
     xy, confidence = found.keypoints[..., :2], found.keypoints[..., 2]
     given = xy[confidence > 0]
@@ -88,7 +88,7 @@ def check_pixels(points: NDArray[np.float32]) -> None:
 
 def checked_rate(fps: object) -> float:
     number = isinstance(fps, int | float | np.number) and not isinstance(fps, bool)
-    if not number or not MIN_RATE_HZ <= fps <= MAX_RATE_HZ:  # type: ignore[operator]  # NaN too
+    if not number or not MIN_RATE_HZ <= fps <= MAX_RATE_HZ:  # also false for NaN
         raise UserError(f"fps must be from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}, not {fps}")
     return float(fps)  # type: ignore[arg-type]
 
