@@ -13,9 +13,9 @@ from actionpose.result import Result
 from actionpose.utils.files import atomic_text
 from actionpose.utils.typing import Array
 
-_BLOCK = 2000  # frames written at a time
-_TIP = 0.3  # of the bone above: how far hands and head reach, which nobody measured
-_SOLE = ANKLE_HEIGHT / 0.246  # of the shank (Drillis and Contini 1966): from the ankle down
+_BLOCK = 2000  # frames per block
+_TIP = 0.3  # assumed length of hands and head top, relative to the bone above
+_SOLE = ANKLE_HEIGHT / 0.246  # ankle to sole, relative to the shank (Drillis and Contini 1966)
 
 
 def write_bvh(result: Result, path: str | os.PathLike[str], *, raw: bool = False) -> list[Path]:
@@ -82,8 +82,8 @@ def _zxy_degrees(rotations: Array) -> Array:
     """
     sin_x = np.clip(rotations[:, 2, 1], -1, 1)
     cos_x = np.hypot(rotations[:, 0, 1], rotations[:, 1, 1])
-    x = np.arctan2(sin_x, cos_x)  # exact near 90 degrees, too, where the arcsine is not
-    is_locked = cos_x < 1e-9  # then only the sum of the other two is known: all of it goes to z
+    x = np.arctan2(sin_x, cos_x)  # accurate near 90 degrees, unlike the arcsine
+    is_locked = cos_x < 1e-9  # gimbal lock: only the sum of the others is known, z gets all
     z = np.where(
         is_locked,
         np.arctan2(rotations[:, 1, 0], rotations[:, 0, 0]),

@@ -11,7 +11,7 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import frame_rate
 from actionpose.utils.typing import Array
 
-_SINGLE_FRAME_FPS = 30.0  # of a file with one frame
+_SINGLE_FRAME_FPS = 30.0  # frame rate of a file with one frame
 
 
 def fps_of(time_s: Array) -> float:
@@ -49,7 +49,7 @@ def standing(result: Result) -> Result:
     """
     require_persons(result)
     if not valid_frames(result).any():
-        return result  # the writer says so
+        return result  # the writer raises the error
     if "fix bone lengths" not in steps(result):
         result = fix_bone_lengths(result)
     return result if "floor" in steps(result) else align_to_floor(result)

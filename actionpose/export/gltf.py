@@ -20,10 +20,10 @@ from actionpose.utils.files import atomic_write
 from actionpose.utils.typing import Array, BoolArray
 from actionpose.visualization.drawing import rgb, side_color
 
-_AROUND = 16  # corners of a limb
+_AROUND = 16  # vertices around a limb
 _RADIUS_M = {"Hips": 0.055, "Spine": 0.05, "Spine1": 0.05, "Spine2": 0.045, "Neck": 0.035}
 _LIMB_M, _HEAD_M = 0.032, 0.085
-# numbers of the format
+# constants of glTF
 _COMPONENT_TYPES = {"float32": 5126, "uint32": 5125, "uint8": 5121}
 _VERTICES, _INDICES = 34962, 34963
 
@@ -72,11 +72,11 @@ def _extras(result: Result, motions: list[SkeletonMotion]) -> dict[str, Any]:
 
 
 class _Document:
-    """A glTF document, and the bytes that its accessors point into."""
+    """A glTF document and its binary buffer."""
 
     def __init__(self, gltf: Any, extras: dict[str, Any]):
         self.gltf, self.bytes = gltf, bytearray()
-        self.accessors: dict[bytes, int] = {}  # by their content: people share what is alike
+        self.accessors: dict[bytes, int] = {}  # by content, to share equal arrays between people
         surface = gltf.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=0.6)
         self.document = gltf.GLTF2(
             asset=gltf.Asset(version="2.0", generator="actionpose", extras=extras),
@@ -93,9 +93,9 @@ class _Document:
         return parts
 
     def add_person(self, motion: SkeletonMotion, name: str, present: BoolArray) -> None:
-        """Add nodes, a figure and an animation; `present` (T,) is where there is a pose."""
+        """Add nodes, a figure and an animation. `present` (T,) is True where there is a pose."""
         first = len(self.document.nodes)
-        prefix = f"{name}_" if first else ""  # names of nodes are unique
+        prefix = f"{name}_" if first else ""  # names of nodes must be unique
         for index, node in enumerate(motion.tree.names):
             place = motion.root_m[0] if index == 0 else motion.offsets_m[index]
             children = [first + child for child, p in enumerate(motion.tree.parents) if p == index]
@@ -111,7 +111,7 @@ class _Document:
         self.document.scenes[0].nodes += [person, figure]
 
     def _add_array(self, array: NDArray[Any], kind: str, target: int | None = None) -> int:
-        """The number of the accessor of an array; `kind` is its type, such as "VEC3"."""
+        """Add an accessor for an array and return its index. `kind` is its type, such as "VEC3"."""
         content = array.tobytes()
         key = sha256(f"{kind} {target} {array.dtype} ".encode() + content).digest()
         if key in self.accessors:
@@ -135,7 +135,7 @@ class _Document:
         return self.accessors[key]
 
     def _add_figure(self, motion: SkeletonMotion, first: int) -> None:
-        """The skin, its mesh, and the node that shows it."""
+        """Add the skin, its mesh and its node."""
         points, normals, colors, joints, faces = _figure(motion)
         weights = np.zeros((len(points), 4), np.float32)
         weights[:, 0] = 1
@@ -152,7 +152,7 @@ class _Document:
         primitive = self.gltf.Primitive(attributes=attributes, indices=indices, material=0)
         self.document.meshes.append(self.gltf.Mesh(name="figure", primitives=[primitive]))
         inverse = np.tile(np.eye(4, dtype=np.float32), (len(motion.tree.names), 1, 1))
-        inverse[:, 3, :3] = -_rest(motion)  # column by column
+        inverse[:, 3, :3] = -_rest(motion)  # in column-major order
         skin = self.gltf.Skin(
             inverseBindMatrices=self._add_array(inverse, "MAT4"),
             joints=list(range(first, first + len(motion.tree.names))),
@@ -178,14 +178,14 @@ class _Document:
 
         channel(motion.root_m, "VEC3", 0, "translation")
         for node in range(len(motion.tree.names)):
-            if node in motion.tree.parents or node == 0:  # ends of limbs do not rotate
+            if node in motion.tree.parents or node == 0:  # leaf nodes do not rotate
                 channel(motion.rotations[:, node], "VEC4", node, "rotation")
         if not present.all():
             channel(np.repeat(present[:, None], 3, axis=1), "VEC3", 0, "scale", "STEP")
 
 
 def _rest(motion: SkeletonMotion) -> Array:
-    """(N, 3) places of the nodes in the rest pose, the hips at the origin."""
+    """(N, 3) Positions of the nodes in the rest pose, with the hips at the origin."""
     places = np.zeros_like(motion.offsets_m)
     for index, parent in enumerate(motion.tree.parents):
         if parent >= 0:
@@ -194,7 +194,7 @@ def _rest(motion: SkeletonMotion) -> Array:
 
 
 def _figure(motion: SkeletonMotion) -> tuple[NDArray[Any], ...]:
-    """Points, normals and colors (V, 3), the node (V,) each hangs on, and faces (F,)."""
+    """Vertices, normals and colors (V, 3), nodes of vertices (V,), and triangle indices (F,)."""
     rest = _rest(motion)
     parts: list[tuple[Array, Array, int, str]] = []  # points, normals, node, joint of the color
     tree = motion.tree
@@ -221,13 +221,13 @@ def _figure(motion: SkeletonMotion) -> tuple[NDArray[Any], ...]:
 
 
 def _linear(color: str) -> Array:
-    """A web color as the format wants it: linear, 0 to 1."""
+    """A web color in linear RGB from 0 to 1, as required by glTF."""
     srgb = rgb(color)
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def _lathe(heights: Array, radii: Array, slopes: Array) -> tuple[Array, Array]:
-    """Rings about y: points and unit normals (rings * _AROUND, 3)."""
+    """Surface of revolution about y: points and unit normals (rings * _AROUND, 3)."""
     angle = np.arange(_AROUND) * 2 * np.pi / _AROUND
     circle = np.stack([np.cos(angle), 0 * angle, np.sin(angle)], axis=-1)
     up = np.array([0.0, 1.0, 0.0])
@@ -237,7 +237,7 @@ def _lathe(heights: Array, radii: Array, slopes: Array) -> tuple[Array, Array]:
 
 
 def _limb(start: Array, end: Array, radius: float) -> tuple[Array, Array]:
-    """A tube from one point to another."""
+    """A tube between two points."""
     length = float(np.linalg.norm(end - start))
     points, normals = _lathe(np.array([0.0, length]), np.full(2, radius), np.zeros(2))
     y = (end - start) / max(length, 1e-9)
@@ -248,7 +248,7 @@ def _limb(start: Array, end: Array, radius: float) -> tuple[Array, Array]:
 
 
 def _ball(middle: Array, radii: tuple[float, ...]) -> tuple[Array, Array]:
-    """A ball, or an egg of three radii."""
+    """A sphere, or an ellipsoid with three radii."""
     slope = np.linspace(-np.pi / 2, np.pi / 2, 9)
     points, normals = _lathe(np.sin(slope), np.cos(slope), slope)
     normals = normals / np.array(radii)
@@ -257,7 +257,7 @@ def _ball(middle: Array, radii: tuple[float, ...]) -> tuple[Array, Array]:
 
 
 def _faces(size: int) -> Array:
-    """Triangles between the rings of `_lathe`, facing outwards, (F,)."""
+    """Indices (F,) of the triangles between the rings of `_lathe`, oriented outward."""
     ring, corner = np.divmod(np.arange(size - _AROUND), _AROUND)
     a = ring * _AROUND + corner
     b = ring * _AROUND + (corner + 1) % _AROUND

@@ -21,9 +21,9 @@ from actionpose.visualization.drawing import (
     write_side_legend,
 )
 
-_COLUMNS = 3  # of the plot
+_COLUMNS = 3  # columns of the plot
 _WIDTH_IN = 12
-_LEAST_RANGE_DEG = 40  # of a panel: what hardly moves looks like it
+_LEAST_RANGE_DEG = 40  # minimum range of a panel, so that small movements look small
 _VERTICAL = {"floor": "normal of the floor", "camera": "the camera's own up direction"}
 
 
@@ -64,7 +64,7 @@ def _write_png(table: JointAngles, path: Path) -> None:
     persons = np.flatnonzero(table.valid.any(axis=1))
     if not persons.size:
         raise UserError("there is nothing to draw: the result has no valid frame")
-    panels: dict[str, list[str]] = {}  # left and right share one
+    panels: dict[str, list[str]] = {}  # left and right share a panel
     for name in table.names:
         title = name.removeprefix(f"{side_of(name)}_").replace("_", " ")
         panels.setdefault(title, []).append(name)

@@ -19,16 +19,16 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_text, atomic_write
 from actionpose.utils.typing import Array, BoolArray
 
-MAX_C3D_FRAMES = 65_535  # the format counts frames in 16 bits
+MAX_C3D_FRAMES = 65_535  # C3D stores the number of frames in 16 bits
 
-# The joints as Pose2Sim and Sports2D call them in Halpe-26, so that their OpenSim models find the
-# markers. Spine, toe base and toe have no name there.
+# Marker names of Halpe-26 in Pose2Sim and Sports2D, so that their OpenSim models find the markers.
+# Spine, toe base and toe are not in Halpe-26.
 _TRUNK = {"pelvis": "Hip", "thorax": "Neck", "nose": "Nose", "head": "Head", "spine": "Spine"}
 MARKERS = {
     joint: _TRUNK.get(joint) or joint[0].upper() + joint.partition("_")[2].title().replace("_", "")
     for joint in H36M17_FEET.joints
 }
-# Halpe-26's markers of the feet, which `foot_axes.surface_points` places
+# foot markers of Halpe-26, computed by `foot_axes.surface_points`
 PLACED = tuple(f"{side}{name}" for side in "LR" for name in ("BigToe", "SmallToe", "Heel"))
 
 
@@ -133,7 +133,7 @@ def write_c3d(result: Result, path: str | os.PathLike[str]) -> None:
     file["data"]["points"] = homogeneous
     file["data"]["meta_points"]["residuals"] = np.where(missing, -1.0, 0.0)[None]
     with atomic_write(path) as unfinished:
-        file.write(str(unfinished))  # it does not report a disk that is full
+        file.write(str(unfinished))  # ezc3d does not report a full disk
         if unfinished.stat().st_size < 4 * homogeneous.size:
             raise OSError(errno.ENOSPC, "not all of it could be written; is the disk full?")
 

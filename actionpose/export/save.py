@@ -6,7 +6,7 @@ from pathlib import Path
 from actionpose.result import Result
 from actionpose.utils.errors import UserError
 
-_OPTIONS = {  # of the writers
+_OPTIONS = {  # options of the writers
     ".mp4": ("video", "progress"),
     ".html": ("video",),
     ".bvh": ("raw",),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas
 
 _METERS, _PIXELS, _CONFIDENCE, _SECONDS, _MILLIMETERS = (4, 2, 3, 6, 1)  # decimals
-_CSV_FRAMES = 2000  # written at a time
+_CSV_FRAMES = 2000  # frames per block
 
 
 def table_numbers(
@@ -65,7 +65,7 @@ def dataframe(result: Result) -> "pandas.DataFrame":
 
 def _rounded(array: NDArray[Any], decimals: int) -> list[Any]:
     """Nested lists for JSON, with None for values that are not finite."""
-    values = np.round(array.astype(np.float64), decimals) + 0.0  # + 0.0 turns -0.0 into 0.0
+    values = np.round(array.astype(np.float64), decimals) + 0.0  # + 0.0 converts -0.0 to 0.0
     if not np.isfinite(values).all():
         unknown = ~np.isfinite(values)
         values = values.astype(object)
@@ -90,7 +90,7 @@ def write_json(result: Result, path: Path) -> None:
     }
     with atomic_text(path) as file:
         file.write(_json(document)[:-1] + ',"persons":[')
-        for person in range(len(result.track_id)):  # one at a time, so that memory stays bounded
+        for person in range(len(result.track_id)):  # one person at a time, to limit memory usage
             file.write("," * (person > 0) + _json(_json_person(result, person)))
         file.write("]}\n")
 
@@ -117,7 +117,7 @@ def _json_person(result: Result, index: int) -> dict[str, Any]:
 
 
 def _csv_blocks(result: Result) -> Iterator[str]:
-    """The rows of `TABLE_COLUMNS`, in blocks of frames, so that memory is bounded."""
+    """The rows of `TABLE_COLUMNS` in blocks of frames, to limit memory usage."""
     number = f",%.{_METERS}f" * 3 + f",%.{_PIXELS}f" * 2 + f",%.{_CONFIDENCE}f"
     last = f",%.{_MILLIMETERS}f\n"
     decimals = np.array([_METERS] * 3 + [_PIXELS] * 2 + [_CONFIDENCE, _MILLIMETERS])
@@ -129,7 +129,7 @@ def _csv_blocks(result: Result) -> Iterator[str]:
         values[:, :, ~measured[person], :3] = values[:, :, ~measured[person], 6:] = np.nan
         values[np.abs(values) < smallest] = 0.0  # no "-0.0000"
         valid, head = result.valid[person, frames], f"{person},{result.track_id[person]}"
-        # one formatting of a whole block is several times faster than one per row
+        # formatting a whole block at once is several times faster than row by row
         template = "".join(
             f"{head},{frame},{time_s:.{_SECONDS}f},{joint}{number},{valid[t]},{seen[0, t, j]}{last}"
             for t, (frame, time_s) in enumerate(

@@ -5,7 +5,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-_DIRECTIONS = {  # letter: along x right, y up, z towards the camera; words
+_DIRECTIONS = {  # by letter: vector with x right, y up and z toward the camera, and word
     "R": ((1, 0, 0), "right"),
     "L": ((-1, 0, 0), "left"),
     "U": ((0, 1, 0), "up"),

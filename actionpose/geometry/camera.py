@@ -13,7 +13,7 @@ import numpy as np
 from actionpose.skeletons import H36M17, skeleton_of
 from actionpose.utils.typing import Array
 
-# Rows: camera x, y, z in the world when a camera at the world's origin looks along +y.
+# Rows are the camera x, y and z axes in the world, of a camera at the origin that looks along +y.
 _LEVEL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
 
@@ -171,7 +171,7 @@ def scale_bones(joints_m: Array, scale: Array) -> Array:
     """
     result = np.empty_like(joints_m)
     result[:, 0] = joints_m[:, 0]
-    for child, parent in H36M17.bones:  # parents come before children in this set
+    for child, parent in H36M17.bones:  # parents precede children in this skeleton
         bone = (joints_m[:, child] - joints_m[:, parent]) * scale[child]
         result[:, child] = result[:, parent] + bone
     ankles = H36M17.indices("left_ankle", "right_ankle")

@@ -18,8 +18,8 @@ _LEFT, _RIGHT = (
     H36M17.indices(*(f"{side}_{joint}" for joint in LIMB_JOINTS)) for side in ("left", "right")
 )
 
-# One row per joint of `LIMB_JOINTS`, in thousandths of the trunk's length. "mocap" is where models
-# put joints that were trained on the joint centers of CMU and HDM05.
+# One row per joint of `LIMB_JOINTS`, in thousandths of the length of the trunk. "mocap" contains
+# the joints predicted by models trained on the joint centers of CMU and HDM05.
 _THOUSANDTHS = {
     "mediapipe33": [
         [15, 3, 21], [-12, -6, -22], [13, -16, 10], [-39, -16, -7], [-1, 25, 19], [54, 7, -23]
@@ -81,7 +81,7 @@ def limb_axes(joints: Array) -> Array:
                 bone = joints[:, index] - joints[:, indices[row - 1]]
                 bone = bone / np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-6)
                 weight = (1 + (down * bone).sum(axis=-1)[:, None, None]) / 2
-                turn = np.cross(down, bone)[:, None]  # Rodrigues' formula, times the weight
+                turn = np.cross(down, bone)[:, None]  # Rodrigues' formula, multiplied by the weight
                 rows = turned.swapaxes(1, 2)
                 once = np.cross(turn, rows)
                 turned = (weight * (rows + once) + np.cross(turn, once) / 2).swapaxes(1, 2)

@@ -5,9 +5,9 @@ import numpy as np
 from actionpose.skeletons import H36M17
 from actionpose.utils.typing import Array
 
-AVERAGE_ADULT_M = 1.70  # where the height is not given
-ANKLE_HEIGHT = 0.039  # of the stature (Drillis and Contini 1966)
-# Stature over the length of the chain ankle, knee, hip, pelvis, spine, thorax, head top
+AVERAGE_ADULT_M = 1.70  # default if the height is unknown
+ANKLE_HEIGHT = 0.039  # relative to the body height (Drillis and Contini 1966)
+# Body height divided by the length of the chain ankle, knee, hip, pelvis, spine, thorax, head top
 STATURE_PER_CHAIN = 1 / (1 - ANKLE_HEIGHT)
 
 

@@ -1,6 +1,6 @@
-"""Many files through one function: one after another, in processes, or on a Ray cluster.
+"""Batch processing of files: sequentially, in several processes, or on a Ray cluster.
 
-`lift_file` is what every executor runs, so that their results are the same.
+All executors call `lift_file`, so that their results are the same.
 """
 
 import concurrent.futures
@@ -31,7 +31,7 @@ EXECUTORS = ("local", "ray")
 
 @dataclass(frozen=True)
 class LiftOptions:
-    """How to lift; the same for all inputs."""
+    """Options of lifting, shared by all inputs."""
 
     checkpoint: str = "tiny"
     device: str = "auto"
@@ -39,19 +39,18 @@ class LiftOptions:
     reading: dict[str, Any] = field(default_factory=dict)  # arguments of `read_source`
     lifting: dict[str, Any] = field(default_factory=dict)  # arguments of `ActionPose.lift`
     saving: dict[str, Any] = field(default_factory=dict)  # arguments of `save_files`
-    # what is done to a result before it is written, in this order; functions of modules, so that
-    # they can be sent to other processes
+    # postprocessing steps in order; module-level functions, so that they can be pickled
     steps: tuple[Callable[[Result], Result], ...] = ()
 
 
 @dataclass(frozen=True)
 class LiftOutcome:
-    """What became of a job."""
+    """Outcome of a job."""
 
     source: Path
-    status: str  # done, damaged (a part was lifted), failed
+    status: str  # done, damaged (a part was lifted) or failed
     message: str = ""
-    files: list[Path] = field(default_factory=list)  # that were written
+    files: list[Path] = field(default_factory=list)  # written files
     persons: int = 0
     frames: int = 0
     wall_s: float = 0.0
@@ -67,10 +66,10 @@ def lift_file(
     """Lift one file and write its outputs.
 
     Args:
-        model: called when the keypoints are read.
+        model: Function that returns the model. It is called after the keypoints are read.
 
     Raises:
-        UserError: the input cannot be used, or an output cannot be written.
+        UserError: If the input is invalid, or an output cannot be written.
     """
     started, stopwatch = time.perf_counter(), Stopwatch()
     keypoints = read_source(job.source, progress=progress, stopwatch=stopwatch, **options.reading)
@@ -104,10 +103,10 @@ def lift_file(
 
 
 class Worker:
-    """A loaded model that lifts files and reports; what a process or an actor holds."""
+    """A loaded model that processes jobs in a process or an actor."""
 
     def __init__(self, options: LiftOptions, num_workers: int = 1):
-        import torch  # takes seconds: a video is opened before
+        import torch  # slow import, after the video is opened
 
         from actionpose.inference.predictor import ActionPose
 
@@ -117,12 +116,12 @@ class Worker:
         self.model = ActionPose.from_pretrained(options.checkpoint, options.device, options.engine)
 
     def lift(self, job: LiftJob) -> LiftOutcome:
-        """The outcome of a job, whatever goes wrong with it: the other jobs go on."""
+        """Process a job. Errors are returned in the outcome, so that other jobs continue."""
         try:
             return lift_file(lambda: self.model, job, self.options)[1]
         except UserError as error:
             message = str(error)
-        except Exception as error:  # a fault of ours or of a library, reported as such
+        except Exception as error:  # a bug of this package or of a dependency
             message = f"internal error, {type(error).__name__}: {error}"
         return LiftOutcome(job.source, "failed", message)
 
@@ -134,14 +133,16 @@ def lift_files(
     num_workers: int | None = None,
     executor: str = "local",
 ) -> Generator[LiftOutcome, None, None]:
-    """Lift many files; outcomes come as they are ready.
+    """Lift many files, and yield outcomes in the order of completion.
 
     Args:
-        num_workers: processes or actors; else one process, or an actor per CPU of the cluster.
-        executor: one of `EXECUTORS`.
+        num_workers: Number of processes or actors. By default one process, or one actor per CPU of
+            the cluster.
+        executor: One of `EXECUTORS`.
 
     Raises:
-        UserError: no such executor, its package is missing, or the model cannot be loaded.
+        UserError: If the executor is unknown, its package is missing, or the model cannot be
+            loaded.
     """
     if executor not in EXECUTORS:
         raise UserError(f"no executor {executor!r}: there are {', '.join(EXECUTORS)}")
@@ -153,23 +154,23 @@ def lift_files(
     if num_workers == 1:
         worker = Worker(options)
         return (worker.lift(job) for job in jobs)
-    Worker(options)  # a model that cannot be loaded is one error, not one per job
+    Worker(options)  # fail once, rather than for each job, if the model cannot be loaded
     return _lift_in_processes(jobs, options, num_workers)
 
 
-_worker: Worker | None = None  # of this process, if it is one of `_lift_in_processes`
+_worker: Worker | None = None  # the worker of this process in `_lift_in_processes`
 
 
 def _start_worker(options: LiftOptions, num_workers: int) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends its workers
     end_with_parent()
     _worker = Worker(options, num_workers)
     signal.signal(signal.SIGTERM, _end_worker)
 
 
 def _end_worker(number: int, frame: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # the pool sends it again: cleaning up goes on
+    signal.signal(number, signal.SIG_IGN)  # the pool sends it again: finish the cleanup
     raise SystemExit(128 + number)
 
 
@@ -177,7 +178,7 @@ def _lift_in_worker(job: LiftJob) -> LiftOutcome:
     assert _worker is not None
     try:
         return _worker.lift(job)
-    except SystemExit:  # what was half-written is gone; the pool would go on with the next job
+    except SystemExit:  # unfinished files are removed; the pool would start the next job
         os._exit(1)
 
 
@@ -186,7 +187,7 @@ def _lift_in_processes(
 ) -> Generator[LiftOutcome, None, None]:
     pool = concurrent.futures.ProcessPoolExecutor(
         num_workers,
-        multiprocessing.get_context("spawn"),  # a forked torch or MediaPipe may hang
+        multiprocessing.get_context("spawn"),  # a forked process may hang in torch or MediaPipe
         _start_worker,
         (options, num_workers),
     )
@@ -209,17 +210,17 @@ def _lift_in_processes(
 def _lift_on_ray(
     jobs: Sequence[LiftJob], options: LiftOptions, num_workers: int | None
 ) -> Generator[LiftOutcome, None, None]:
-    """An actor per worker. Inputs and outputs must have the same paths on all machines."""
+    """Lift on a Ray cluster, an actor per worker. Paths must be the same on all machines."""
     try:
         import ray
         from ray.util import ActorPool
     except ImportError:
         raise UserError("the executor ray needs: pip install 'actionpose[cluster]'") from None
     if not ray.is_initialized():
-        # RAY_ADDRESS names a cluster; without it, one is started on this machine
+        # RAY_ADDRESS is the address of a cluster; otherwise one is started on this machine
         try:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray's own are of many kinds
+        except Exception as error:  # Ray raises exceptions of many types
             raise UserError(
                 f"the executor ray: no cluster can be reached or started ({error})"
             ) from error

@@ -1,4 +1,4 @@
-"""Poses of clips and of their mirror images, averaged or in turns: here and nowhere else."""
+"""Averaging of the poses of clips and their mirror images (flip averaging)."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import torch
 from actionpose.models.dstformer import PoseOutput
 from actionpose.skeletons import skeleton_of
 
-_MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, confidence or depth
+_MIRROR = torch.tensor([-1.0, 1.0, 1.0])  # x, y, and confidence or depth
 
 
 def predict(
@@ -17,23 +17,24 @@ def predict(
     flip: bool = True,
     root: str = "subtract",
 ) -> torch.Tensor:
-    """Root-relative poses of normalized clips.
+    """Predict root-relative poses of normalized clips.
 
     Args:
-        keypoints: (N, T, J, 3) on the encoder's device, of H36M17, or of H36M17_FEET if the encoder
-            has heads.
-        flip: whether to average with the mirrored clip's pose.
-        root: "subtract" the predicted pelvis from all joints, set it to "zero" and leave the
-            others, as MotionBERT does, or "keep" it where it was predicted.
+        encoder: Encoder, or an engine that computes it.
+        keypoints: (N, T, J, 3) Clips on the device of the encoder, of H36M17, or of H36M17_FEET if
+            the encoder has heads.
+        flip: Whether to average with the pose of the mirrored clip.
+        root: "subtract" the predicted pelvis from all joints, set it to "zero" without changing
+            other joints, as in MotionBERT, or "keep" the predicted position.
 
     Returns:
-        (N, T, J, 3) in the same units; the pelvis is at the origin, unless it was kept.
+        (N, T, J, 3) poses in the same unit. The pelvis is at the origin unless `root` is "keep".
     """
     return predict_with_error(encoder, keypoints, flip=flip, root=root)[0]
 
 
 def mirrored(clips: torch.Tensor) -> torch.Tensor:
-    """Keypoints or poses (N, T, J, 3) of H36M17 or H36M17_FEET as a mirror shows them."""
+    """Mirror keypoints or poses (N, T, J, 3) of H36M17 or H36M17_FEET."""
     return clips[:, :, skeleton_of(clips.shape[2]).mirror] * _MIRROR.to(clips)
 
 
@@ -45,14 +46,14 @@ def predict_with_error(
     flip: bool | torch.Tensor = True,
     root: str = "subtract",
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """`predict`, and the logarithm of the expected error.
+    """Predict poses and the log of the expected errors; see `predict`.
 
     Args:
-        flip: see `predict`; or (N,) bool, of which clips the mirrored one alone is lifted.
+        flip: See `predict`; or (N,) bool, True for clips of which only the mirrored one is lifted.
 
     Returns:
-        Poses (N, T, J, 3); and (N, T, J) as `PoseOutput.log_error`, the mean of both clips', or
-        None if the encoder has no heads.
+        (N, T, J, 3) poses, and (N, T, J) log errors as in `PoseOutput.log_error`, averaged over
+        both clips, or None if the encoder has no heads.
     """
     mirror = skeleton_of(keypoints.shape[2]).mirror
     if isinstance(flip, torch.Tensor):

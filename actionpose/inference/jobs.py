@@ -1,4 +1,4 @@
-"""Which inputs are lifted, and the files that each of them gets."""
+"""Selection of inputs for batch lifting, and the names of their output files."""
 
 import re
 from collections import Counter
@@ -14,24 +14,24 @@ from actionpose.video.decoding import VIDEO_SUFFIXES
 from actionpose.video.image_sequence import IMAGE_SUFFIXES, numbered_images
 from actionpose.video.source import KEYPOINT_SUFFIXES
 
-PER_PERSON = (".bvh", ".trc")  # of several people, a file for each: NAME_idTRACK
-LIFTED = "_lifted"  # after the name of a video: the folder beside it for its files
-_ADDRESS = re.compile(r"[a-z0-9]{2,}:/")  # s3://bucket or the like; as a path, it has lost a slash
+PER_PERSON = (".bvh", ".trc")  # one file per person, NAME_idTRACK, if there are several
+LIFTED = "_lifted"  # suffix of the folder beside a video that contains its output files
+_ADDRESS = re.compile(r"[a-z0-9]{2,}:/")  # such as s3://bucket, which as a path has lost a slash
 
 
 @dataclass(frozen=True)
 class LiftJob:
-    """One input and the files to make of it."""
+    """An input and its output files."""
 
     source: Path
     outputs: tuple[Path, ...]
 
 
 def has_outputs(job: LiftJob) -> bool:
-    """Whether the files of a job are there.
+    """Whether the output files of a job exist.
 
-    Formats of `PER_PERSON` have a file for each track of an npz among the outputs; without an npz,
-    the file of any person is enough.
+    Formats in `PER_PERSON` have a file for each track of an npz file among the outputs. Without an
+    npz file, the file of any person is sufficient.
     """
     per_person = [path for path in job.outputs if path.suffix.lower() in PER_PERSON]
     if not all(path.exists() for path in job.outputs if path not in per_person):
@@ -42,14 +42,14 @@ def has_outputs(job: LiftJob) -> bool:
     try:
         with NpzReader(results[0]) as archive:
             tracks = [f"_id{track}" for track in archive.read("track_id")]
-    except (KeyError, UserError):  # it is written again
+    except (KeyError, UserError):  # the file is written again
         return False
     ends = tracks if len(tracks) > 1 else [""]
     return all(path.with_stem(path.stem + end).exists() for path in per_person for end in ends)
 
 
 def _of_persons(path: Path) -> list[Path]:
-    """The files of single people that are there in place of a file."""
+    """The existing files of single people for an output path."""
     return [
         other
         for other in path.parent.glob(f"*{path.suffix}")
@@ -58,19 +58,19 @@ def _of_persons(path: Path) -> list[Path]:
 
 
 def holds_inputs(path: Path) -> bool:
-    """Whether a path is a folder of inputs, not one input."""
+    """Whether a path is a folder of inputs, rather than an input."""
     return path.is_dir() and not _is_recording(path)
 
 
 def _is_recording(folder: Path) -> bool:
-    """Whether a folder is one input: keypoints of a frame in each file, or numbered images."""
+    """Whether a folder is a single input: a keypoint file per frame, or numbered images."""
     if is_folder_of_frames(folder):
         return True
     return bool(numbered_images(folder)) and not any(map(_is_input, folder.iterdir()))
 
 
 def _is_input(path: Path) -> bool:
-    """Whether a file is an input by its suffix; hidden ones are not."""
+    """Whether a file is an input by its suffix, without hidden files."""
     suffixes = VIDEO_SUFFIXES | KEYPOINT_SUFFIXES
     return path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
 
@@ -78,21 +78,23 @@ def _is_input(path: Path) -> bool:
 def find_jobs(
     inputs: Sequence[Path], folder: Path, suffixes: Sequence[str], *, recursive: bool = False
 ) -> list[LiftJob]:
-    """The jobs of files and folders, whose outputs go to one folder.
+    """Find the inputs in files and folders, and name their outputs in an output folder.
 
-    In a folder, files with the suffix of a video or of keypoints are inputs; hidden ones, those in
-    the output folder and those in the folder X_lifted beside a video X are not. A folder in which
-    OpenPose or MMPose wrote a file per frame, or that has numbered images and no such file, is one
-    input; of other folders without such files, each image is. Folders inside are looked into if
-    `recursive`, and their outputs lie in the same folders within `folder`. Outputs have the name of
-    their input without its suffix, or with it where that is needed to tell two inputs apart.
+    In a folder, video and keypoint files are inputs by their suffix, except hidden files, files in
+    the output folder, and files in the folder X_lifted of a video X. A folder is a single input if
+    it
+    contains a file per frame written by OpenPose or MMPose, or if it contains numbered images and
+    no
+    such file. In other folders without such files, each image is an input. If `recursive`,
+    subfolders are searched, and their outputs are in the same subfolders of `folder`. Outputs have
+    the name of their input without its suffix, or with it if two names would be the same.
 
     Raises:
-        UserError: an input is not there, nothing is found, two inputs may be written to one
-            place, or an output would replace an input.
+        UserError: If an input does not exist, no input is found, two inputs have the same output,
+            or an output would replace an input.
     """
     excluded = folder.resolve()
-    found: dict[Path, Path] = {}  # input: name of its outputs, relative, without a suffix
+    found: dict[Path, Path] = {}  # from inputs to relative names of their outputs without suffix
     for given in inputs:
         if not given.exists():
             bucket = _ADDRESS.match(str(given))
@@ -110,7 +112,7 @@ def find_jobs(
         raise UserError(f"no video or keypoint file in {', '.join(map(str, inputs))}{deeper}")
     alike = Counter(found.values())
     for path, name in found.items():
-        if alike[name] > 1:  # dance.mov beside dance.mp4
+        if alike[name] > 1:  # such as dance.mov and dance.mp4
             found[path] = name.with_name(name.name + path.suffix)
     name, times = Counter(found.values()).most_common(1)[0]
     if times > 1:
@@ -136,10 +138,10 @@ def find_jobs(
 
 
 def _inputs_in(folder: Path, recursive: bool, excluded: set[Path]) -> Iterator[Path]:
-    """Inputs in a folder, in the order of their names; nothing in folders that are `excluded`.
+    """Inputs in a folder in the order of their names, without those in `excluded` folders.
 
-    These grow by the folders that are looked into, as links may lead back to them, and by those
-    that hold the files of a video.
+    The searched folders, to which links may point, and folders with the outputs of a video are
+    added to `excluded`.
     """
     excluded.add(folder.resolve())
     only_images = not any(map(_is_input, folder.iterdir()))

@@ -95,7 +95,7 @@ class ActionPose:
         trained = meta.get("embedding", meta)
         short = trained.get("config", {}).get("data", {}).get("temporal_crop", 0)
         third = max(1, self.frames // 3)
-        third += (1 - third) % self.encoder.embedding_stride  # its last frame is read
+        third += (1 - third) % self.encoder.embedding_stride  # so that the last frame is used
         self.timeline_frames = third if short else self.frames
         self.rejection_threshold: float = meta.get("rejection_threshold", DEFAULT_THRESHOLD)
         self.confidence_weights: list[float] | None = meta.get("confidence_weights")
@@ -233,7 +233,7 @@ class ActionPose:
             uncertainty_mm=uncertainty_mm,
         )
         notes = [*result.header["notes"], *visibility_notes(result)]
-        result.header["notes"] = list(dict.fromkeys(notes))  # those of a result may be there
+        result.header["notes"] = list(dict.fromkeys(notes))  # the result may already contain them
         return result
 
     @property
@@ -402,7 +402,7 @@ class ActionPose:
     def uncertainty_mm(self, log_error: Array, stature_m: float) -> NDArray[np.float32]:
         """Convert the log of errors, relative to the body height, to `Result.uncertainty_mm`."""
         radius_mm = 1000 * stature_m * self.error_bars.factor_68 * np.exp(log_error)
-        radius_mm[..., 0] = 0  # of the pelvis, to which they are relative
+        radius_mm[..., 0] = 0  # errors are relative to the pelvis
         return radius_mm.astype(np.float32)
 
     def header(self, keypoints: Keypoints, height_m: float | None, skeleton: Skeleton) -> Header:

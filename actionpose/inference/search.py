@@ -1,9 +1,9 @@
-"""Search in motion: by text or by another motion, over lifted results and corpora.
+"""Motion retrieval by text or by motion, in lifted results and corpora.
 
-Each source (a result file, or a corpus) is cut into windows, whose embeddings are kept in an index
-file. An index says from which files and with which checkpoint it was made, and is made anew when
-either changes. Corpora have no 2D: each window is projected from in front and from the side, and
-the two embeddings are averaged.
+The embeddings of the windows of each source (a result file or a corpus) are stored in an index
+file. The index records the source and the checkpoint, and is computed again if one of them changes.
+Corpora have no 2D keypoints: each window is projected from the front and from the side, and the two
+embeddings are averaged.
 """
 
 import hashlib
@@ -32,43 +32,43 @@ from actionpose.utils.resampling import runs
 from actionpose.utils.sliding_windows import sliding_windows
 from actionpose.utils.typing import Array, IntArray
 
-FORMAT = 2  # raised when code that reads the old format would misread the new one
-VIEWS_RAD = (0.0, np.pi / 2)  # from in front, from the side
-_DISTANCE_M, _HEIGHT_M = 4.5, 1.5  # of the camera that corpora are projected with
+FORMAT = 2  # increased if code for the old format would misread the new one
+VIEWS_RAD = (0.0, np.pi / 2)  # front and side
+_DISTANCE_M, _HEIGHT_M = 4.5, 1.5  # distance and height of the camera for the projection of corpora
 _BATCH = 16
-_MIN_NORM = 0.5  # windows in which nobody is visible have zeros
+_MIN_NORM = 0.5  # the embedding is zero for windows in which the person is not visible
 
 Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A span of a motion that answers a query; `score` is a cosine."""
+    """A span of a motion that matches a query. `score` is the cosine similarity."""
 
     score: float
-    source: Path  # the result, or the corpus
-    motion: str  # the motion of a corpus, or "id N"
+    source: Path  # the result or corpus
+    motion: str  # name of a motion in a corpus, or "id N"
     start_s: float
     stop_s: float
-    text: str  # what the corpus says that it is
+    text: str  # description in the corpus
 
 
 @dataclass(frozen=True)
 class Index:
-    """Windows of one source."""
+    """The embedded windows of a source."""
 
     source: Path
     embeddings: NDArray[np.float32]  # (W, E) unit vectors
-    spans_s: Array  # (W, 2)
+    spans_s: Array  # (W, 2) start and stop times
     motion: IntArray  # (W,) rows of `motions`
-    motions: list[tuple[str, str]]  # name and text
+    motions: list[tuple[str, str]]  # names and texts
 
 
 def find_sources(places: Iterable[Path]) -> list[Path]:
-    """Results and corpora: the places themselves, and what is in those that are folders.
+    """Find results and corpora among paths and in folders.
 
     Raises:
-        UserError: a place does not exist or has nothing to search in.
+        UserError: If a path does not exist, or contains no result or corpus.
     """
     found: dict[Path, None] = {}
     for place in places:
@@ -92,7 +92,7 @@ def _is_corpus(path: Path) -> bool:
 
 
 def index_folder() -> Path:
-    """Where indices are kept: the user's cache."""
+    """The default folder of indices, in the user's cache."""
     return cache_folder() / "index"
 
 
@@ -103,24 +103,25 @@ def open_index(
     folder: Path | None = None,
     progress: Progress = lambda windows: None,
 ) -> Index:
-    """The index of a source: from its file if that is of the source as it is and of this model.
+    """Read the index of a source from its file if it is up to date, or compute it.
 
-    That of a model without a hash of its weights is not kept.
+    The index of a model without a hash of its weights is not stored.
 
     Args:
-        folder: of the index files; by default `index_folder()`.
-        progress: called with windows embedded since the last call.
+        folder: Folder of index files. By default `index_folder()`.
+        progress: Function that is called with the number of windows embedded since the last call.
 
     Raises:
-        UserError: the source cannot be read, the model knows no actions, or the index cannot be
-            written to the `folder` that was given; without one, nothing is kept then.
+        UserError: If the source cannot be read, the model has no motion embedding, or the index
+            cannot be written to a given `folder`. If the default folder is not writable, the index
+            is not stored.
     """
     is_cache = folder is None
     if not model.checkpoint["sha256"]:
         return _make_index(source, model, progress)
     try:
         folder = folder or index_folder()
-    except UserError:  # no home
+    except UserError:  # no home folder
         return _make_index(source, model, progress)
     digest = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
     path = folder / f"{source.stem}-{digest}.npz"
@@ -135,7 +136,7 @@ def open_index(
     try:
         _save_index(made, path, wanted)
     except UserError:
-        if not is_cache:  # a home may be read-only
+        if not is_cache:  # the home folder may be read-only
             raise
     return made
 
@@ -162,7 +163,7 @@ def _save_index(made: Index, path: Path, about: dict[str, Any]) -> None:
 
 
 def _fingerprint(source: Path) -> str:
-    """What changes when the source does."""
+    """A fingerprint that changes if the source changes."""
     if _is_corpus(source):
         return str(open_corpus(source).info["sha256"])
     about = source.stat()
@@ -170,7 +171,7 @@ def _fingerprint(source: Path) -> str:
 
 
 def _load_index(path: Path, source: Path, wanted: dict[str, Any], width: int) -> Index | None:
-    """The index in a file, unless there is none, it is damaged, or it is of something else."""
+    """The index in a file, or None if it is missing, damaged or of another source or model."""
     try:
         found = load_npz(path)
         header = parse_json(str(found.get("header")), str(path))
@@ -183,7 +184,7 @@ def _load_index(path: Path, source: Path, wanted: dict[str, Any], width: int) ->
         motion = checked_numbers(found["motion"], "", (rows,))
         if motion.dtype.kind != "i" or not np.isin(motion, np.arange(len(motions))).all():
             return None
-    except (UserError, KeyError, TypeError):  # TypeError: an array without axes has no length
+    except (UserError, KeyError, TypeError):  # TypeError: a 0-dimensional array has no length
         return None
     return Index(source, embeddings.astype(np.float32), spans_s, motion, motions)
 
@@ -207,7 +208,7 @@ def _index_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
     motion, spans = motion[order], spans[order]
     rows = spans + np.array([m.start for m in motions])[motion, None]
     embeddings = []
-    for run in runs(np.diff(spans)[:, 0]):  # windows of one length go together
+    for run in runs(np.diff(spans)[:, 0]):  # batches contain windows of equal length
         for first in range(run.start, run.stop, _BATCH):
             part = rows[first : min(first + _BATCH, run.stop)]
             joints_m = [np.asarray(corpus.joints_m[a:b], np.float64) for a, b in part]
@@ -218,7 +219,7 @@ def _index_corpus(source: Path, model: ActionPose, progress: Progress) -> Index:
 
 
 def embed_motions(joints_m: Sequence[Array], fps: float, model: ActionPose) -> NDArray[np.float32]:
-    """Unit vectors (N, E) of motions (T, 17, 3) of one length, in meters, z up."""
+    """Embed motions (T, 17, 3) of equal length, in meters with z up, to unit vectors (N, E)."""
     total: NDArray[np.float32] | float = 0.0
     for view_rad in VIEWS_RAD:
         clips = []
@@ -239,12 +240,12 @@ def embed_motions(joints_m: Sequence[Array], fps: float, model: ActionPose) -> N
 def embed_span(
     source: Path, model: ActionPose, start_s: float | None = None, stop_s: float | None = None
 ) -> NDArray[np.float32]:
-    """A motion as a query: (E,) of the first person of a result, between two times.
+    """Embed a time span of the first person of a result as a query (E,).
 
-    If no window lies wholly between them, what is there is embedded anew.
+    If no window is completely in the span, its motion is embedded again.
 
     Raises:
-        UserError: see `Result.load` and `select`, or the first person is in no frame.
+        UserError: If the first person is not visible; see also `Result.load` and `select`.
     """
     result = Result.load(source)
     if not result.valid[:1].any():
@@ -256,10 +257,10 @@ def embed_span(
 
 
 def best_hits(indices: Iterable[Index], query: Array, top: int) -> list[Hit]:
-    """The best spans, the best first; no two of one motion overlap.
+    """The best spans in descending order of score, without overlapping spans of a motion.
 
     Args:
-        query: (E,) unit vector.
+        query: (E,) Unit vector.
     """
     hits: list[Hit] = []
     for index in indices:

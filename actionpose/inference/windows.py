@@ -1,6 +1,6 @@
-"""Lifting one person in overlapping windows of the length that the model was trained with.
+"""Lifting of one person in overlapping windows of the length used in training.
 
-Every window is normalized by itself, lifted, brought to one stature, and blended into its
+Each window is normalized independently, lifted, scaled to a fixed body height, and blended with its
 neighbors. Letters in shapes: N windows, T frames of the input, G frames of the grid, J joints.
 """
 
@@ -22,18 +22,19 @@ from actionpose.utils.typing import Array
 
 Progress = Callable[[int], object]
 
-_BATCH = 8  # windows at a time; more leave the cache of a CPU
-_SHORTEST = 1e-6  # of the bones from ankle to head, in pixels: weights of zeros give none
+_BATCH = 8  # windows per batch; larger batches do not fit the cache of a CPU
+_SHORTEST = 1e-6  # minimum bone length from ankle to head in pixels; zero weights give 0
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How much is computed for a frame.
+    """Amount of computation per frame.
 
     Args:
-        overlap: windows that cover it.
-        in_turns: every other window is lifted mirrored; else each window and its mirror image is.
-        rough_step: frames from one rough pose to the next.
+        overlap: Number of windows that cover a frame.
+        in_turns: Whether to mirror every other window, instead of lifting each window and its
+            mirror image.
+        rough_step: Step in frames between approximate poses.
     """
 
     overlap: int
@@ -41,19 +42,20 @@ class Quality:
     rough_step: int
 
 
-# `benchmarks/lifting_quality.py` measures their errors
+# errors measured by `benchmarks/lifting_quality.py`
 QUALITIES = {"fast": Quality(2, True, 4), "best": Quality(3, False, 1)}
 
 
 @dataclass(frozen=True)
 class WindowLifter:
-    """A network that lifts motions of any length.
+    """Lifts motions of any length with a network.
 
     Args:
-        frames: of a window.
-        normalization: see `normalize_windows`.
-        checkpoint: its name, for errors.
-        quality: a key of `QUALITIES`.
+        engine: Inference engine of the network.
+        frames: Length of windows in frames.
+        normalization: See `normalize_windows`.
+        checkpoint: Name of the checkpoint for error messages.
+        quality: Key of `QUALITIES`.
     """
 
     engine: Engine
@@ -65,13 +67,15 @@ class WindowLifter:
     def lift(
         self, track: PreparedTrack, progress: Progress, detector_offsets: Array | None
     ) -> Array:
-        """(T, J, 3) poses in fractions of the person's stature, at the times of the input.
+        """Lift a person to poses (T, J, 3), relative to the body height, at the times of the input.
 
-        With heads it is (T, J, 4): the last is the logarithm of the expected error.
+        With heads, the shape is (T, J, 4), and the last channel is the log of the expected error.
 
         Args:
-            progress: called with the number of frames lifted since the last call.
-            detector_offsets: to remove before; see `without_offsets`.
+            track: Keypoints of the person.
+            progress: Function that is called with the number of frames lifted since the last call.
+            detector_offsets: Joint offsets to remove from the keypoints, or None; see
+                `without_offsets`.
         """
         if detector_offsets is not None:
             points = without_offsets(track.points, self._rough_pose(track), detector_offsets)
@@ -83,7 +87,7 @@ class WindowLifter:
         return track.at_input_times(pose) * track.present[:, None, None]
 
     def _rough_pose(self, track: PreparedTrack) -> Array:
-        """(G, J, 3) in pixels; between the frames that are lifted it is interpolated."""
+        """Approximate pose (G, J, 3) in pixels, interpolated between every few frames."""
         step = QUALITIES[self.quality].rough_step
         points = track.points[::step]
         pose = np.zeros(points.shape)
@@ -96,7 +100,7 @@ class WindowLifter:
     def _lift_windows(
         self, track: PreparedTrack, progress: Progress
     ) -> Iterator[tuple[int, Array]]:
-        """First frame and values of each window in which the person is visible, at one stature."""
+        """First frame and values of each window with a visible person, at a fixed body height."""
         quality = QUALITIES[self.quality]
         spans = sliding_windows(len(track.points), self.frames, overlap=quality.overlap).tolist()
         in_turns = quality.in_turns and len(spans) > 1
@@ -128,18 +132,19 @@ class WindowLifter:
         *,
         flip: bool | torch.Tensor = True,
     ) -> tuple[Array, Array | None]:
-        """Poses of windows of at most `frames` frames in the units of their keypoints.
+        """Predict the poses of windows of up to `frames` frames in the units of their keypoints.
 
         Args:
-            windows: (N, T, J, 3) x, y, confidence.
-            flip: see `flip_averaging.predict_with_error`.
+            windows: (N, T, J, 3) x, y and confidence.
+            image_size: Width and height in pixels, see `normalize_windows`.
+            flip: See `flip_averaging.predict_with_error`.
 
         Returns:
-            (N, T, J, 3), the pelvis at the origin; and (N, T, J) the logarithm of the expected
-            errors in fractions of the stature, or None without heads.
+            (N, T, J, 3) poses with the pelvis at the origin, and (N, T, J) the log of the expected
+            errors relative to the body height, or None without heads.
 
         Raises:
-            UserError: see `normalize_windows`; or the poses are not finite.
+            UserError: If the poses are not finite; see also `normalize_windows`.
         """
         clips, unit_px = normalize_windows(windows, self.normalization, image_size)
         inputs = torch.from_numpy(clips).to(self.engine.device)

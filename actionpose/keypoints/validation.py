@@ -88,7 +88,7 @@ def check_pixels(points: NDArray[np.float32]) -> None:
 
 def checked_rate(fps: object) -> float:
     number = isinstance(fps, int | float | np.number) and not isinstance(fps, bool)
-    if not number or not MIN_RATE_HZ <= fps <= MAX_RATE_HZ:  # also false for NaN
+    if not number or not MIN_RATE_HZ <= fps <= MAX_RATE_HZ:  # type: ignore[operator]  # also NaN
         raise UserError(f"fps must be from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}, not {fps}")
     return float(fps)  # type: ignore[arg-type]
 

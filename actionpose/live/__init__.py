@@ -1,4 +1,4 @@
-"""Lifting in real time, with a fixed delay."""
+"""Real-time lifting with a fixed delay."""
 
 from actionpose.live.frames import LiveFrame
 from actionpose.live.lifter import LiveLifter

@@ -1,7 +1,7 @@
 """Avatars: poses as messages of the VMC protocol (OSC over UDP), protocol.vmc.info.
 
-Bones are Unity's humanoid ones. Unity's axes are left-handed: x to the avatar's right, y up, z
-ahead; so x is turned around, and with it the sense of rotations about y and z.
+Bones are the humanoid bones of Unity. Its axes are left-handed: x to the avatar's right, y up, z
+forward. Therefore x is negated, and with it the sense of rotations about y and z.
 """
 
 import re
@@ -20,7 +20,7 @@ from actionpose.skeletons import Skeleton
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
 
-# node of the tree: Unity's bone; Spine2 is a part of the chest, which every avatar has
+# from nodes to Unity bones; Spine2 is combined with the chest, which every avatar has
 _BONES = {"Hips": "Hips", "Spine": "Spine", "Spine1": "Chest", "Neck": "Neck", "Head": "Head"}
 for _side in ("Left", "Right"):
     _BONES |= {f"{_side}UpLeg": f"{_side}UpperLeg", f"{_side}Leg": f"{_side}LowerLeg"}
@@ -29,12 +29,13 @@ for _side in ("Left", "Right"):
 
 
 def unity_bones(tree: NodeTree, pose_m: Array) -> dict[str, tuple[Array, Array]]:
-    """Position in meters and rotation (x, y, z, w) of each bone relative to its parent's.
+    """Position in meters and rotation (x, y, z, w) of each bone relative to its parent.
 
-    The hips are relative to the floor, on which the lowest joint stands.
+    The hips are relative to the floor, which is at the height of the lowest joint.
 
     Args:
-        pose_m: (J, 3) in camera axes, the pelvis at the origin.
+        tree: Nodes of the skeleton.
+        pose_m: (J, 3) Pose in camera axes with the pelvis at the origin.
     """
     joints = (pose_m.astype(np.float64) @ Axes.CAMERA.rotation_to(Axes.Y_UP).T)[None]
     offsets = rest_offsets(tree, bone_lengths(joints))
@@ -52,15 +53,16 @@ def unity_bones(tree: NodeTree, pose_m: Array) -> dict[str, tuple[Array, Array]]
 
 
 class VmcSender:
-    """Sends the first person of each frame to a program that shows avatars.
+    """Sends the first person of each frame to an application with an avatar.
 
-    UDP: nothing is waited for, and nobody needs to listen.
+    UDP messages are sent without waiting, even if no application receives them.
 
     Args:
         address: HOST:PORT, such as 127.0.0.1:39539.
+        skeleton: Joint layout of the poses.
 
     Raises:
-        UserError: python-osc is not installed, or the address is none.
+        UserError: If python-osc is not installed, or the address is invalid.
     """
 
     def __init__(self, address: str, skeleton: Skeleton):
@@ -83,7 +85,7 @@ class VmcSender:
         self._socket.close()
 
     def send(self, due: list[LiveFrame]) -> None:
-        """A bundle per frame, with the person that was sent before, or else the first one."""
+        """Send a bundle for each frame, with the same person as before, or else the first one."""
         for frame in due:
             self._send(frame)
 
@@ -110,5 +112,5 @@ class VmcSender:
                 add("/VMC/Ext/Bone/Pos", bone, *map(float, (*place, *rotation)))
         try:
             self._socket.sendto(bundle.build().dgram, self._address)
-        except OSError:  # nobody listens there now
+        except OSError:  # no application is listening
             pass

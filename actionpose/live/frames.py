@@ -1,6 +1,6 @@
-"""What live lifting keeps: one person's last keypoints, what is lifted at once, and its poses.
+"""Data of live lifting: recent keypoints of a person, windows to lift, and poses.
 
-Letters in shapes: P persons, J joints, T frames of a window, L at most.
+Letters in shapes: P persons, J joints, T frames of a window, L maximum length of a window.
 """
 
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ class LiveFrame:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """What is lifted at once: the last T frames of P people."""
+    """A window to lift: the last T frames of P people."""
 
-    first: int  # frame of the grid
+    first: int  # index of the first frame of the grid
     track_id: IntArray  # (P,)
     points: Array  # (P, T, J, 3)
     valid: BoolArray  # (P, T)
@@ -45,36 +45,37 @@ class Window:
 
 
 class LivePerson:
-    """The newest L grid frames of one person; frames that were not seen are zeros.
+    """The last L grid frames of a person, zero where the person was not detected.
 
-    What it holds after a frame equals what `prepare_tracks` makes of all frames so far.
+    After each frame, the content is the same as that of `prepare_tracks` for all frames so far.
 
     Args:
-        length: L.
-        joints: J.
-        max_gap_s: longest absence that is filled from both sides, once the person is back.
+        length: Length L.
+        joints: Number of joints J.
+        max_gap_s: Longest absence in seconds that is filled when the person reappears.
     """
 
     def __init__(self, length: int, joints: int, max_gap_s: float):
         self.points = np.zeros((length, joints, 3), dtype=np.float32)
         self.detected = np.zeros(length, dtype=bool)
-        self.valid = np.zeros(length, dtype=bool)  # detected, or filled
+        self.valid = np.zeros(length, dtype=bool)  # detected or filled
         self._max_gap_s = max_gap_s
         self._last: tuple[float, Array] | None = None  # time and keypoints of the last detection
 
     def advance(self, count: int) -> None:
-        """Let time pass by so many grid frames, in which nothing is known yet."""
+        """Append a number of grid frames without keypoints."""
         for values in (self.points, self.detected, self.valid):
             values[:-count] = values[count:].copy()
             values[-count:] = 0
 
     def see(self, points: Array, time_s: float, grid_s: Array, *, follows: bool) -> None:
-        """Take a detection, and put grid frames since the last one on straight lines.
+        """Add a detection, and interpolate the grid frames since the last detection.
 
         Args:
-            points: (J, 3) x, y in pixels and confidence.
-            grid_s: (L,) times of the buffer's frames, up to `time_s`.
-            follows: the last detection was in the frame before.
+            points: (J, 3) x and y in pixels, and confidence.
+            time_s: Time of the detection in seconds.
+            grid_s: (L,) Times of the frames in the buffer, up to `time_s`.
+            follows: Whether the person was also detected in the previous frame.
         """
         last_s, last = (time_s, points) if self._last is None else self._last
         self._last = time_s, points
@@ -87,7 +88,7 @@ class LivePerson:
         alpha = np.clip((grid_s[rows] - last_s) / step_s, 0, 1)
         alpha[grid_s[rows] > time_s - SAME_TIME_S] = 1
         mixed = last + alpha[:, None, None] * (points - last)
-        # a joint that is missing on one side is missing between
+        # a joint that is missing in one of the detections is missing in between
         between = (last[:, 2] > 0) & (points[:, 2] > 0)
         at_end = alpha == 1
         visible = np.where(at_end[:, None], points[:, 2] > 0, between)

@@ -1,4 +1,4 @@
-"""What people do now: labels of the last window, found beside the lifting."""
+"""Live action labels: labels of the last window, computed in a separate thread."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,13 +19,14 @@ INTERVAL_S = 1.0
 
 
 class LiveLabels:
-    """The label of each person, at most once in `INTERVAL_S`.
+    """The label of each person, updated at most once per `INTERVAL_S`.
 
     Args:
-        labels: as in `ActionPose.actions`; None offers the usual ones.
+        model: Model with text embedding.
+        labels: See `ActionPose.actions`. None for the default labels.
 
     Raises:
-        UserError: see `ActionPose.actions`.
+        UserError: See `ActionPose.actions`.
     """
 
     def __init__(self, model: ActionPose, labels: Sequence[str] | None):
@@ -39,7 +40,7 @@ class LiveLabels:
         self.now: list[dict[str, Any]] = []  # id, label and score of each person
 
     def update(self, lifter: LiveLifter, due: list[LiveFrame]) -> None:
-        """Take the labels that were found, and ask for new ones if it is time."""
+        """Read the labels if they are computed, and request new ones if the interval has passed."""
         time_s = due[-1].time_s
         if self._found is not None and self._found.done():
             self.now, self._found = self._found.result(), None
@@ -49,7 +50,7 @@ class LiveLabels:
             self._found = self._thread.submit(self._label, windows, lifter.image_size)
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._thread.shutdown(cancel_futures=True)
 
     def _label(

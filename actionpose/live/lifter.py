@@ -98,14 +98,15 @@ class LiveLifter:
         check_height(height_m)
         self._height_m, self._detector = height_m, detector
         self._people: dict[int, LivePerson] = {}
-        self._present: set[int] = set()  # in the frame before
-        # first frame, length and (T, J, 3) pixels by person of the last window
+        self._present: set[int] = set()  # in the previous frame
+        # first frame, length, and (T, J, 3) approximate poses in pixels by person, of the last
+        # window
         self._rough: tuple[int, int, dict[int, Array]] | None = None
-        self._origin_s: float | None = None  # of the grid
-        self._time_s = -np.inf  # of the last push
+        self._origin_s: float | None = None  # origin of the grid
+        self._time_s = -np.inf  # time of the last push
         self._frame = -1  # newest frame of the grid
         self._released = -1  # newest frame that was returned
-        self._covered = -1  # newest frame that was lifted, or is being lifted
+        self._covered = -1  # newest frame that was lifted or is being lifted
         self._ready: deque[LiveFrame] = deque()
         self._lifting: Future[list[LiveFrame]] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lift")
@@ -292,7 +293,7 @@ class LiveLifter:
         self._lifting = self._thread.submit(self._lift_window, window, rows, times_s)
 
     def _lift_window(self, window: Window, rows: slice, times_s: list[float]) -> list[LiveFrame]:
-        """Frames `rows` of a window; in the lifter's thread."""
+        """Lift a window, and return its frames `rows`. Runs in the thread of the lifter."""
         poses, log_errors = self._poses(window)
         own, target = self.conventions
         stature_m = self._height_m or AVERAGE_ADULT_M
@@ -325,7 +326,7 @@ class LiveLifter:
         if not len(points):
             return points, points[..., 0] if self.model.encoder.heads is not None else None
         if self._offsets is not None and self._rough is not None:
-            # the axes of the limbs are those of the window before, which last in new frames
+            # the limb axes are those of the previous window; new frames use those of its last frame
             start, known, rough = self._rough
             frames = np.clip(window.first + np.arange(points.shape[1]) - start, 0, None)
             points = np.stack(

@@ -1,4 +1,4 @@
-"""Live poses kept as a result, to be written in any format."""
+"""Recording of live poses as a result, to write it in any format."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from actionpose.utils.errors import UserError
 
 
 def as_result(frames: list[LiveFrame], lifter: LiveLifter, source: str) -> Result:
-    """What a lifter returned, as `ActionPose.lift` gives it.
+    """Create a result, as `ActionPose.lift` does, from the frames returned by a lifter.
 
-    People who were detected in fewer than `MIN_FRAMES` frames are left out.
+    People who were detected in fewer than `MIN_FRAMES` frames are omitted.
 
     Raises:
-        UserError: nobody was there for so long.
+        UserError: If there is no such person.
     """
     everybody = [frame.track_id[frame.valid] for frame in frames]
     numbers, count = np.unique(np.concatenate([[], *everybody]), return_counts=True)

@@ -1,4 +1,4 @@
-"""The page of live poses: served on this machine only, and fed over a WebSocket."""
+"""Web server of the live viewer, for local connections only, with a WebSocket for poses."""
 
 import asyncio
 import errno
@@ -11,7 +11,7 @@ from typing import Any
 
 from actionpose.utils.errors import UserError
 
-HOST = "127.0.0.1"  # nobody else's: there is no option for another
+HOST = "127.0.0.1"  # local connections only; there is no option for other addresses
 
 
 def check_websockets() -> None:
@@ -21,16 +21,16 @@ def check_websockets() -> None:
 
 
 class ViewerServer:
-    """Serves one page, and sends JSON to all who look at it. Use it as a context manager.
+    """Serves a page, and sends JSON messages to its viewers. Use it as a context manager.
 
-    Only the newest message waits for a browser that is slow.
+    A slow browser receives only the latest message.
 
     Args:
-        page: the HTML; "CONNECT" in it becomes the address of the WebSocket's origin.
-        port: 0 takes a free one; see `url`.
+        page: HTML in which "CONNECT" is replaced by the address of the WebSocket.
+        port: Port, or 0 for a free one; see `url`.
 
     Raises:
-        UserError: websockets is not installed, or the port is in use.
+        UserError: If websockets is not installed, or the port is in use.
     """
 
     def __init__(self, page: str, port: int):
@@ -68,7 +68,7 @@ class ViewerServer:
         self._thread.join(5)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Show this to all who look at the page now or later, until the next one."""
+        """Send a message to all current viewers, and to new viewers until the next message."""
         self._message = json.dumps(message, separators=(",", ":"), allow_nan=False)
         self._loop.call_soon_threadsafe(self._wake)
 
@@ -97,12 +97,12 @@ class ViewerServer:
         self._new = asyncio.Event()
 
     def _respond(self, connection: Any, request: Any) -> Any:
-        """The page; None lets the WebSocket begin, for the page itself only."""
+        """Serve the page, or return None to accept a WebSocket, which only this page may open."""
         from websockets.datastructures import Headers
         from websockets.http11 import Response
 
         own = {f"{name}:{self.port}" for name in (HOST, "localhost")}
-        # other pages, also those that a name server leads here, must not read along
+        # other web pages, also with DNS rebinding, must not read the poses
         if request.headers.get("Host") not in own:
             return connection.respond(403, "not from here\n")
         if request.path == "/poses":

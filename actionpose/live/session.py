@@ -1,4 +1,4 @@
-"""From pictures to poses, as fast as they come."""
+"""Live sessions: detection, tracking and lifting of frames as they arrive."""
 
 import time
 from collections import Counter
@@ -17,23 +17,24 @@ from actionpose.video.detectors import Detector
 
 @dataclass
 class Status:
-    """How a session goes.
+    """Status of a session.
 
     Attributes:
-        pictures: in which people were looked for.
-        dropped: pictures that came while the one before was worked on.
-        rate: pictures a second, lately.
-        delays: how many poses came how many hundredths of a second after their picture.
+        pictures: Number of processed frames.
+        dropped: Number of frames that arrived while the previous one was processed.
+        rate: Recent frame rate in Hz.
+        delay_s: Delay of the last pose in seconds.
+        delays: Histogram of the delays of poses in hundredths of a second.
     """
 
     pictures: int = 0
     dropped: int = 0
     rate: float = 0.0
-    delay_s: float = 0.0  # of the last pose
+    delay_s: float = 0.0
     delays: Counter[int] = field(default_factory=Counter)
 
     def delay_percentile(self, percent: float) -> float:
-        """Seconds; 0 without any pose."""
+        """Percentile of the delay in seconds; 0 without poses."""
         total = 0
         for hundredths in sorted(self.delays):
             total += self.delays[hundredths]
@@ -43,7 +44,7 @@ class Status:
 
     @property
     def now(self) -> str:
-        """In words, for a page that shows it."""
+        """Text for the live viewer."""
         return (
             f"{self.rate:.0f} pictures a second, {self.dropped} dropped, {self.delay_s:.2f} s late"
         )
@@ -57,10 +58,13 @@ class Status:
 
 
 class LiveSession:
-    """Detects, follows and lifts the people in pictures while they come.
+    """Detects, tracks and lifts the people in frames as they arrive.
 
     Args:
-        lifting: options of `LiveLifter`.
+        model: Model that lifts.
+        detector: 2D pose detector.
+        pictures: Source of frames.
+        lifting: Options of `LiveLifter`.
     """
 
     def __init__(
@@ -81,14 +85,14 @@ class LiveSession:
         )
 
     def end(self) -> None:
-        """Let `poses` end after the picture that is worked on; from a signal handler, too."""
+        """Stop `poses` after the current frame. It can be called from a signal handler."""
         self._pictures.end()
 
     def poses(self, stop_s: float | None = None) -> Iterator[list[LiveFrame]]:
-        """What is due after each picture, until they end or `stop_s` is reached.
+        """Yield the poses that are due after each frame, until the end of the input or `stop_s`.
 
         Raises:
-            UserError: see `Newest.take`.
+            UserError: See `Newest.take`.
         """
         tracker, status = Tracker(lone=True), self.status
         since_s, before = time.monotonic(), 0

@@ -1,6 +1,6 @@
-"""Pictures as they come, from a camera, a stream or a video played in real time.
+"""Frames of a camera, a stream, or a video in real time.
 
-A thread of its own reads them and keeps only the newest: what is not taken in time is dropped.
+A separate thread reads the frames and keeps only the newest one. Other frames are dropped.
 """
 
 import os
@@ -16,15 +16,15 @@ from actionpose.utils.errors import UserError
 from actionpose.video.decoding import Frame, VideoReader, import_av
 from actionpose.video.source import is_keypoint_file
 
-STALL_S = 5.0  # without a new picture: what then is an error
+STALL_S = 5.0  # seconds without a new frame, after which an error is raised
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def frames_of_camera(number: int) -> Iterator[Frame]:
-    """The pictures of a camera, at the times when they came.
+    """Frames of a camera with their arrival times.
 
     Raises:
-        UserError: PyAV is missing, there is no such camera, or it gives no more pictures.
+        UserError: If PyAV is missing, the camera does not exist, or it stops sending frames.
     """
     av = import_av()
     options: dict[str, str] = {}
@@ -41,10 +41,10 @@ def frames_of_camera(number: int) -> Iterator[Frame]:
 
 
 def frames_of_stream(address: str, stall_s: float = STALL_S) -> Iterator[Frame]:
-    """The pictures of a network stream, at the times when they came.
+    """Frames of a network stream with their arrival times.
 
     Raises:
-        UserError: PyAV is missing, or the stream cannot be opened, ends with an error or stalls.
+        UserError: If PyAV is missing, or the stream cannot be opened, fails or stalls.
     """
     options = {"rtsp_transport": "tcp"} if address.lower().startswith("rtsp") else {}
     advice = "check the address, and that it is sent"
@@ -52,7 +52,7 @@ def frames_of_stream(address: str, stall_s: float = STALL_S) -> Iterator[Frame]:
 
 
 def _frames_of(name: str, address: str, advice: str, **options: Any) -> Iterator[Frame]:
-    """Frames as large as the first, whatever size the later ones have."""
+    """Yield frames scaled to the size of the first one."""
     av = import_av()
     try:
         container = av.open(address, **options)
@@ -73,10 +73,10 @@ def _frames_of(name: str, address: str, advice: str, **options: Any) -> Iterator
 
 
 def frames_of_video(path: str | os.PathLike[str]) -> Iterator[Frame]:
-    """The frames of a video file, each not before its time.
+    """Frames of a video file in real time.
 
     Raises:
-        UserError: see `VideoReader`.
+        UserError: See `VideoReader`.
     """
     with VideoReader(path) as video:
         start_s = time.monotonic()
@@ -86,10 +86,10 @@ def frames_of_video(path: str | os.PathLike[str]) -> Iterator[Frame]:
 
 
 def live_frames(source: str | int | Path) -> Iterator[Frame]:
-    """The pictures of a camera (its number), a stream (an address) or a video file.
+    """Frames of a camera (number), a stream (address) or a video file.
 
     Raises:
-        UserError: see the functions above.
+        UserError: See the functions above.
     """
     if isinstance(source, int):
         return frames_of_camera(source)
@@ -103,14 +103,14 @@ def live_frames(source: str | int | Path) -> Iterator[Frame]:
 
 
 class Newest:
-    """The newest of the frames that another thread reads.
+    """The newest frame of a source that is read in a separate thread.
 
     Args:
-        frames: read in a thread of its own until they end, or `close` is called.
-        stall_s: see `take`.
+        frames: Frames, which are read until they end or `close` is called.
+        stall_s: See `take`.
 
     Attributes:
-        dropped: frames that were replaced before they were taken.
+        dropped: Number of frames that were replaced before they were taken.
     """
 
     def __init__(self, frames: Iterator[Frame], stall_s: float = STALL_S):
@@ -120,7 +120,7 @@ class Newest:
         self._end: BaseException | None = None
         self._changed = threading.Condition()
         self._closed = False
-        # reading may hang for good where a device does not answer: the program ends all the same
+        # reading may block forever if a device does not respond, so the thread is a daemon
         self._thread = threading.Thread(target=self._read, args=(frames,), daemon=True)
         self._thread.start()
 
@@ -141,18 +141,18 @@ class Newest:
             self._changed.notify()
 
     def take(self) -> tuple[Frame, float] | None:
-        """The newest frame that was not taken yet, waiting for it, and when it came.
+        """Wait for a new frame, and return it with its arrival time.
 
         Returns:
-            The frame and the time of `time.monotonic`; None at the end.
+            The frame and the time by `time.monotonic`, or None at the end.
 
         Raises:
-            UserError: there is none for `stall_s`, or reading has failed.
+            UserError: If there is no frame for `stall_s` seconds, or reading has failed.
         """
         limit_s = time.monotonic() + self._stall_s
         with self._changed:
             while self._frame is None and self._end is None:
-                # in short waits, which Ctrl-C ends on every system
+                # in short intervals, which Ctrl-C can interrupt on every system
                 if not self._changed.wait(0.2) and time.monotonic() > limit_s:
                     raise UserError(
                         f"no picture came for {self._stall_s:g} s: check the camera or the stream"
@@ -166,12 +166,12 @@ class Newest:
             raise self._end
 
     def end(self) -> None:
-        """Let `take` say that this is the end."""
+        """Signal the end to `take`."""
         with self._changed:
             self._closed, self._frame, self._end = True, None, StopIteration()
             self._changed.notify()
 
     def close(self, wait_s: float = 1.0) -> None:
-        """Let the thread end after the frame that it reads, and wait for it so long."""
+        """Stop the thread after the current frame, and wait for it for up to `wait_s` seconds."""
         self._closed = True
         self._thread.join(wait_s)

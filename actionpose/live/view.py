@@ -1,4 +1,4 @@
-"""What the live page is sent of each frame: people in their places of the scene."""
+"""Messages to the live viewer: positions of people in the scene."""
 
 from typing import Any
 
@@ -11,36 +11,37 @@ from actionpose.live.lifter import LiveLifter
 from actionpose.visualization.html_viewer import live_page
 from actionpose.visualization.scene import CLEARANCE_M, SPACING_M
 
-PLACES = 6  # for people at once
+PLACES = 6  # maximum number of people at the same time
 _TITLE = "actionpose live"
-_KEPT_S = 1.0  # a place, for who is not visible
-_FLOOR = 0.1  # how much of a new lowest joint moves the floor
+_KEPT_S = 1.0  # seconds that the place of an absent person is kept
+_FLOOR = 0.1  # weight of a new lowest joint in the height of the floor
 
 
 class Scene:
-    """Who stands where: side by side, as their path is not known, each on the floor.
+    """The positions of people: side by side on the floor, because trajectories are unknown.
 
     Args:
-        labels: that are shown, too.
+        lifter: Lifter of the poses.
+        labels: Action labels to show, if any.
     """
 
     def __init__(self, lifter: LiveLifter, labels: LiveLabels | None) -> None:
         self._lifter, self._labels = lifter, labels
-        self._places: dict[int, tuple[int, float]] = {}  # by person: place, last seen
-        self._floor_m: dict[int, float] = {}  # below the pelvis
+        self._places: dict[int, tuple[int, float]] = {}  # by person: place and last time
+        self._floor_m: dict[int, float] = {}  # distance below the pelvis
 
     def page(self) -> str:
-        """The page, for `ViewerServer`."""
+        """The HTML page for `ViewerServer`."""
         names = self._labels.names if self._labels else []
         return live_page(self._lifter.header(), _TITLE, names, places=PLACES)
 
     def message(self, frame: LiveFrame, status: str) -> dict[str, Any]:
-        """For `listen` of viewer.js."""
+        """The message for `listen` of viewer.js."""
         labels = self._labels.now if self._labels else []
         return {"people": self._people(frame), "labels": labels, "status": status}
 
     def _people(self, frame: LiveFrame) -> list[dict[str, Any]]:
-        """Meters with y up, pixels, and confidence from 0 to 255."""
+        """The people of a frame: meters with y up, pixels, and confidence from 0 to 255."""
         kept = {n: p for n, p in self._places.items() if frame.time_s - p[1] < _KEPT_S}
         for number in frame.track_id.tolist():
             free = set(range(PLACES)) - {place for place, _ in kept.values()}

@@ -41,7 +41,7 @@ def bootstrap(*groups: Array, seed: int = 0) -> Score:
 
 
 def _resampled_means(values: Array, rng: np.random.Generator) -> Array:
-    """(NUM_DRAWS,) means of (S, N)."""
+    """(NUM_DRAWS,) Resampled means of (S, N) values."""
     num_rows, num_columns = values.shape
     rows = rng.integers(num_rows, size=(NUM_DRAWS, num_rows))
     columns = rng.integers(num_columns, size=(NUM_DRAWS, num_columns))

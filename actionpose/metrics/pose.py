@@ -22,11 +22,11 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, IntArray
 
 Poses = TypeVar("Poses", NDArray[Any], torch.Tensor)
-Planes = Array  # (3, J, F): an operation on one coordinate runs along the frames
+Planes = Array  # (3, J, F): operations on a coordinate run along the frames
 
-AUC_THRESHOLDS_MM = tuple(range(0, 151, 5))  # MPI-INF-3DHP's 31
+AUC_THRESHOLDS_MM = tuple(range(0, 151, 5))  # the 31 thresholds of MPI-INF-3DHP
 
-_CHUNK = 2048  # frames at a time: the planes of a chunk stay in a core's cache
+_CHUNK = 2048  # frames per chunk, so that the planes of a chunk fit the cache of a core
 
 
 def mpjpe(pred: Poses, target: Poses) -> Poses:
@@ -117,7 +117,7 @@ def auc(
     def fraction(x: Planes, y: Planes) -> Array:
         distances = _distances(x - y)
         near: IntArray = np.zeros(distances.shape[1], np.int64)
-        for limit in limits:  # a third of the time of np.searchsorted
+        for limit in limits:  # takes a third of the time of np.searchsorted
             near += (distances < limit).sum(axis=0)
         known = np.isfinite(distances).all(axis=0)
         return np.where(known, near / (limits.size * len(distances)), np.nan)
@@ -126,7 +126,7 @@ def auc(
 
 
 def _check(*poses: Any) -> None:
-    """All are arrays of numbers, or all are tensors, of one shape (..., T, J, 3)."""
+    """Check that all are numeric arrays or all are tensors, with the same shape (..., T, J, 3)."""
     if not (
         all(isinstance(given, np.ndarray) and given.dtype.kind in "fiu" for given in poses)
         or all(isinstance(given, torch.Tensor) and not given.is_complex() for given in poses)
@@ -146,7 +146,7 @@ def _check(*poses: Any) -> None:
 
 
 def _by_frame(error: Callable[..., Array], *poses: Poses) -> Poses:
-    """Apply `error`, from planes (3, J, F) of each of `poses` to (F,), to (..., T, J, 3) poses."""
+    """Apply `error`, from planes (3, J, F) of each input to (F,), to poses (..., T, J, 3)."""
     _check(*poses)
     *frames, joints, _ = poses[0].shape
     flat = [
@@ -156,7 +156,7 @@ def _by_frame(error: Callable[..., Array], *poses: Poses) -> Poses:
         for p in poses
     ]
     result: Array = np.empty(len(flat[0]))
-    with np.errstate(all="ignore"):  # a frame with a NaN or an infinity becomes NaN below
+    with np.errstate(all="ignore"):  # frames with NaN or infinity become NaN below
         for start in range(0, len(result), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             planes = (part[chunk].transpose(2, 1, 0) for part in flat)
@@ -172,13 +172,13 @@ def _by_frame(error: Callable[..., Array], *poses: Poses) -> Poses:
 
 
 def _distances(difference: Planes) -> Array:
-    """(3, J, F) -> (J, F)"""
+    """Distances (J, F) of planes (3, J, F)."""
     squares = difference * difference
     return np.sqrt(squares[0] + squares[1] + squares[2])
 
 
 def _mean_distance(difference: Planes) -> Array:
-    """(3, J, F) -> (F,)"""
+    """Mean distances (F,) of planes (3, J, F)."""
     return np.mean(_distances(difference), axis=0)
 
 
@@ -195,23 +195,25 @@ def _p_mpjpe(x: Planes, y: Planes) -> Array:
 
 
 def _ratio(dividend: Array, divisor: Array) -> Array:
-    """The scale of a prediction; 0 if all its joints are at the origin."""
+    """The scale factor of a prediction; 0 if all joints are at the origin."""
     return np.where(divisor == 0, 0.0, dividend / divisor)
 
 
 def _rotation(moments: Array) -> tuple[Array, Array]:
-    """The rotations that bring two sets of centered points closest together (Kabsch 1976).
+    """Optimal rotations between two sets of centered points (Kabsch 1976).
 
     Args:
-        moments: (F, 3, 3), the sum over the joints of x_a y_b; one that is not finite counts as 0.
+        moments: (F, 3, 3) Sums over the joints of x_a y_b. Matrices with non-finite values count as
+            0.
 
     Returns:
-        rotation: (F, 3, 3), to be used as sum_a x_a R_ab; the one with the greatest tr(R^T B),
-            where B are the moments.
-        gain: (F,), that trace. Over the sum of squares of x it is the best scale (Umeyama 1991).
+        rotation: (F, 3, 3) R to apply as sum_a x_a R_ab, which maximizes tr(R^T B) for the moments
+        B.
+        gain: (F,) That trace. Divided by the sum of squares of x, it is the optimal scale (Umeyama
+        1991).
     """
     u, extents, vt = np.linalg.svd(np.where(np.isfinite(moments), moments, 0.0))
-    reflected = np.linalg.det(u @ vt) < 0  # then the axis of the least extent is turned over
+    reflected = np.linalg.det(u @ vt) < 0  # then flip the axis of the smallest singular value
     u[reflected, :, 2] *= -1
     extents[reflected, 2] *= -1
     return u @ vt, extents.sum(axis=-1)

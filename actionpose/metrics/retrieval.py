@@ -1,4 +1,4 @@
-"""Retrieval of texts by motions and of motions by texts: recall at k, and its chance level."""
+"""Retrieval between motions and texts: recall at k, and its chance level."""
 
 from math import comb
 

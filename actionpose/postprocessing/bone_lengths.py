@@ -7,7 +7,7 @@ from actionpose.result import Result
 from actionpose.skeletons import H36M17, H36M17_FEET, skeleton_of
 from actionpose.utils.typing import Array
 
-_SWEEPS = 12  # of the fit of bone directions; the last ones change it by less than 0.1 mm
+_SWEEPS = 12  # iterations of the fit; the last ones change poses by less than 0.1 mm
 
 
 def bone_lengths(joints_m: Array) -> Array:
@@ -26,7 +26,7 @@ def bone_lengths(joints_m: Array) -> Array:
     return (lengths + lengths[skeleton.mirror]) / 2
 
 
-# of each number of joints, each joint and all below it
+# by number of joints: each joint with its descendants
 _SUBTREES = {len(s): [[joint] for joint in range(len(s))] for s in (H36M17, H36M17_FEET)}
 for _count, _trees in _SUBTREES.items():
     for _child, _parent in reversed(skeleton_of(_count).bones):
@@ -48,7 +48,7 @@ def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
     skeleton, subtrees = skeleton_of(joints_m.shape[1]), _SUBTREES[joints_m.shape[1]]
     left, right = H36M17.indices("left_hip", "right_hip")
     bones = [(child, parent) for child, parent in skeleton.bones if child != right]
-    offsets = np.zeros_like(joints_m)  # of each joint from the one above it
+    offsets = np.zeros_like(joints_m)  # of each joint from its parent
     for child, parent in skeleton.bones:
         offsets[:, child] = joints_m[:, child] - joints_m[:, parent]
     offsets[:, left] -= offsets[:, right]
@@ -58,7 +58,7 @@ def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
 
     def joints() -> Array:
         fitted = np.repeat(joints_m[:, :1], len(skeleton), axis=1)
-        for child, parent in skeleton.bones:  # parents come before children in this set
+        for child, parent in skeleton.bones:  # parents precede children in this skeleton
             fitted[:, child] = fitted[:, parent] + offsets[:, child]
         return fitted
 
@@ -66,7 +66,7 @@ def fit_bone_lengths(joints_m: Array, lengths_m: Array) -> Array:
         for child, _ in bones:
             missing = joints_m - joints()
             target = (missing[:, subtrees[child]] + offsets[:, [child]]).sum(axis=1)
-            if child == left:  # the hips are one rod through the pelvis
+            if child == left:  # the hips are the ends of one rigid segment through the pelvis
                 target -= (missing[:, subtrees[right]] + offsets[:, [right]]).sum(axis=1)
             offsets[:, child] = _with_length(target, lengths_m[child], offsets[:, child])
             if child == left:
@@ -99,7 +99,7 @@ def fix_bone_lengths(result: Result) -> Result:
     require_h36m17(result, "constant bone lengths")
     pose = result.pose_m.astype(np.float64)
     moved_mm: list[Array] = []
-    lengths: list[dict[str, float]] = []  # of each person, by the joint at the far end
+    lengths: list[dict[str, float]] = []  # of each person, by the child joint of the bone
     for person, (valid, present) in enumerate(
         zip(valid_frames(result), result.present, strict=True)
     ):

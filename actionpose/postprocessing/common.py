@@ -21,12 +21,15 @@ def processed(
     root_m: Array | None = None,
     **header: Any,
 ) -> Result:
-    """The result after one more step.
+    """Create the result of a postprocessing step.
 
     Args:
-        step: its name in the header's `processing`, where its facts stand, too.
-        pose_m, root_m: where they change.
-        header: keys of the header that change.
+        result: Input of the step.
+        step: Name of the step in the `processing` list of the header.
+        facts: Further values to record with the step.
+        pose_m: New poses. By default unchanged.
+        root_m: New root positions. By default unchanged.
+        header: Header fields to change.
     """
     processing = [*result.header.get("processing", []), {"step": step, **facts}]
     return replace(

@@ -29,13 +29,14 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import interpolate
 from actionpose.utils.typing import Array, BoolArray
 
-# Who stays at one place leaves the floor's tilt open: steps are weighed against what upright bodies
-# say, or, if nobody is ever upright, against a level camera. How well each of them is known:
+# If a person stays in one place, contacts do not determine the tilt of the floor. They are combined
+# with a prior: upright bodies, or a level camera if no body is upright. Standard deviations of
+# contact heights and of both priors:
 _POINT_M, _UPRIGHT_RAD, _LEVEL_RAD = 0.03, np.radians(4), np.radians(10)
-_STRETCHED = 0.93  # of its length from ankles to thorax is the height of an upright body
-_FEWEST_UPRIGHT = 10  # frames
-_STRAY_M = 0.15  # a stance so far from the plane of the others is left out
-_APART_M = 1.2  # persons whose places are not known are put side by side
+_STRETCHED = 0.93  # minimum height of an upright body, relative to its length from ankles to thorax
+_FEWEST_UPRIGHT = 10  # minimum number of frames with upright bodies
+_STRAY_M = 0.15  # contacts farther from the plane of the others are outliers
+_APART_M = 1.2  # distance between persons with unknown positions
 
 
 def align_to_floor(result: Result) -> Result:
@@ -100,7 +101,7 @@ def _on_plane(result: Result) -> Result:
 
 
 def _lowest_m(joints: Array, valid: BoolArray, foot_m: dict[int, float]) -> float:
-    """The height that the lower sole is below in one frame of twenty."""
+    """The 5th percentile of the height of the lower sole."""
     if not foot_m:
         raise UserError("there is no floor to find: the result has no valid frame")
     heights = [
@@ -111,10 +112,10 @@ def _lowest_m(joints: Array, valid: BoolArray, foot_m: dict[int, float]) -> floa
 
 
 def _upright(joints: Array, valid: BoolArray) -> tuple[Array, float]:
-    """The direction (3,) in which stretched bodies point, and how far it may be off.
+    """The direction (3,) of fully extended bodies, and its standard deviation in radians.
 
-    It is the camera's up, and may be further off, if nobody is ever stretched out or those who are
-    lie down.
+    If no body is extended, or the extended bodies are lying, this is the up direction of the camera
+    with a larger deviation.
     """
     thorax = H36M17.joints.index("thorax")
     ups = [np.zeros((0, 3))]
@@ -134,11 +135,11 @@ def _upright(joints: Array, valid: BoolArray) -> tuple[Array, float]:
 
 
 def _plane(points: Array, up: Array, spread_rad: float) -> tuple[Array, float, float, int]:
-    """The floor through points (N, 3), near to perpendicular to `up`.
+    """Fit the floor plane to points (N, 3), with the prior that its normal is `up`.
 
     Returns:
-        The (3, 3) rotation that makes its normal y, its height afterwards, the root mean square
-        distance of the points that were used, and how many those were.
+        The rotation (3, 3) that maps the normal to y, the height of the plane after the rotation,
+        the root mean square distance of the inliers, and their number.
     """
     used = np.ones(len(points), dtype=bool)
     expected = -up[[0, 2]] / up[1]  # slopes along x and z
@@ -157,7 +158,7 @@ def _plane(points: Array, up: Array, spread_rad: float) -> tuple[Array, float, f
 
 
 def _turn_to_y(normal: Array) -> Array:
-    """The smallest rotation (3, 3) that turns a unit vector with y > 0 into (0, 1, 0)."""
+    """The smallest rotation (3, 3) that maps a unit vector with y > 0 to (0, 1, 0)."""
     x, y, z = normal
     axis = np.array([[0, -x, 0], [x, 0, z], [0, -z, 0]])
     return np.eye(3) + axis + axis @ axis / (1 + y)

@@ -13,10 +13,10 @@ import numpy as np
 from actionpose.utils.typing import Array
 
 FLAT_FOOT_DEG = 25.0
-TOE_BASE_HEIGHT = 0.015  # of the stature, above the floor, where a foot is flat
+TOE_BASE_HEIGHT = 0.015  # of the toe base of a flat foot, relative to the body height
 
-# Where points of an adult foot's surface are, in lengths from ankle to toe base: ahead, up and
-# towards the other foot. The heel from the ankle, the tips of the toes from the toe.
+# Surface points of an adult foot relative to the distance from ankle to toe base: forward, up and
+# toward the other foot. The heel is relative to the ankle, the tips of the toes to the toe joint.
 _HEEL = (-0.45, -0.36, 0.0)
 _BIG_TOE, _SMALL_TOE = (0.08, 0.0, 0.18), (-0.08, 0.0, -0.18)
 
@@ -25,14 +25,14 @@ class FootAxes(NamedTuple):
     """Unit vectors (..., 3) of a foot, and the length (..., 1) from ankle to toe base."""
 
     ahead: Array  # along the sole
-    up: Array  # away from the sole, in the plane of shin and foot
+    up: Array  # perpendicular to the sole, in the plane of shin and foot
     length: Array
 
 
 def foot_axes(knee: Array, ankle: Array, toe_base: Array) -> FootAxes:
-    """The axes of feet, of joints (..., 3) in any axes.
+    """Compute the axes of feet from joints (..., 3) in any coordinate system.
 
-    NaN where shin and foot are in one line.
+    The result is NaN if shin and foot are collinear.
     """
     foot = toe_base - ankle
     length = np.linalg.norm(foot, axis=-1, keepdims=True)

@@ -18,7 +18,7 @@ from actionpose.skeletons import H36M17
 from actionpose.utils.resampling import interpolate, true_runs
 from actionpose.utils.typing import Array, BoolArray
 
-_RAMP_S = 0.15  # a locked foot comes and goes in this time
+_RAMP_S = 0.15  # duration of the transition to and from a locked foot
 
 
 def lock_feet(result: Result) -> Result:
@@ -50,7 +50,7 @@ def lock_feet(result: Result) -> Result:
         height_m = foot_height_m(joints[person, valid[person]]) if on_floor else None
         joints[person] = _locked(joints[person], stands[person], result.time_s, height_m)
     to_y_up = result.header["axes"].rotation_to(Axes.Y_UP)
-    root = joints[:, :, 0]  # the pelvis
+    root = joints[:, :, 0]  # pelvis
     root = np.where(np.isfinite(root), root, np.asarray(result.root_m) @ to_y_up.T)
     pose = np.where(np.isfinite(joints), joints - root[:, :, None], np.nan)
     facts = {
@@ -62,7 +62,7 @@ def lock_feet(result: Result) -> Result:
 
 
 def _slide_m_per_s(joints: Array, stands: BoolArray, time_s: Array) -> float:
-    """The mean speed of standing feet between frames; 0 if none stands."""
+    """Mean speed of standing feet; 0 if there are none."""
     step_s = np.maximum(np.diff(time_s), 1e-6)[:, None]
     speed = np.linalg.norm(np.diff(joints[:, :, standing_joints(joints)], axis=1), axis=-1) / step_s
     both = stands[:, 1:] & stands[:, :-1]
@@ -70,8 +70,8 @@ def _slide_m_per_s(joints: Array, stands: BoolArray, time_s: Array) -> float:
 
 
 def _locked(joints: Array, stands: BoolArray, time_s: Array, height_m: float | None) -> Array:
-    """One person (T, J, 3), y up, with standing feet (T, 2) in place."""
-    moves = np.zeros((len(joints), 2, 3))  # of each foot
+    """Lock the standing feet (T, 2) of one person (T, J, 3), y up."""
+    moves = np.zeros((len(joints), 2, 3))  # displacement of each foot
     feet = standing_joints(joints)
     for foot in range(2):
         for run in true_runs(stands[:, foot]):
@@ -89,14 +89,14 @@ def _locked(joints: Array, stands: BoolArray, time_s: Array, height_m: float | N
         hip, knee, ankle = H36M17.indices(f"{name}_hip", f"{name}_knee", f"{name}_ankle")
         target = joints[:, ankle] + _ramped(remaining, stands[:, foot], time_s)
         new_knee, new_ankle = _two_bones(joints[:, hip], joints[:, knee], joints[:, ankle], target)
-        if feet is TOE_BASES:  # base and toe go with the ankle
+        if feet is TOE_BASES:  # toe base and toe move with the ankle
             joints[:, feet[foot] : feet[foot] + 2] += (new_ankle - joints[:, ankle])[:, None]
         joints[:, knee], joints[:, ankle] = new_knee, new_ankle
     return joints
 
 
 def _ramped(offsets: Array, stands: BoolArray, time_s: Array) -> Array:
-    """Offsets (T, 3) of the frames that stand, fading to nothing in the frames around."""
+    """Offsets (T, 3) of frames with contact, with linear transitions to 0 before and after."""
     ramped = np.zeros_like(offsets)
     weights = np.zeros(len(offsets))
     for run in true_runs(stands):
@@ -105,24 +105,24 @@ def _ramped(offsets: Array, stands: BoolArray, time_s: Array) -> Array:
             weight = np.clip(1 - np.abs(time_s[frames] - time_s[edge]) / _RAMP_S, 0, 1)
             ramped[frames] += weight[:, None] * offsets[edge]
             weights[frames] += weight
-    ramped /= np.maximum(weights, 1)[:, None]  # between two stances that are near to each other
+    ramped /= np.maximum(weights, 1)[:, None]  # for transitions between two contacts that overlap
     ramped[stands] = offsets[stands]
     return ramped
 
 
 def _two_bones(hip: Array, knee: Array, ankle: Array, target: Array) -> tuple[Array, Array]:
-    """Knees and ankles (T, 3) with the ankle at the target, or as near as the leg reaches."""
+    """Knees and ankles (T, 3) with the ankle at the target, or as close as the leg permits."""
 
     def length(vectors: Array) -> Array:
         return np.linalg.norm(vectors, axis=-1, keepdims=True)
 
-    # bones have no length in frames without a pose
+    # bones have zero length in frames without a pose
     thigh, shank = (np.maximum(length(bone), 1e-6) for bone in (knee - hip, ankle - knee))
     reach = target - hip
     along = reach / np.maximum(length(reach), 1e-9)
     straight = np.clip(length(reach), np.abs(thigh - shank) + 1e-6, thigh + shank)
     bend = (knee - hip) - ((knee - hip) * along).sum(axis=-1, keepdims=True) * along
-    bend = bend / np.maximum(length(bend), 1e-9)  # the knee stays in its plane
+    bend = bend / np.maximum(length(bend), 1e-9)  # the knee remains in its plane
     forward = (thigh**2 - shank**2 + straight**2) / (2 * straight)
     sideways = np.sqrt(np.maximum(thigh**2 - forward**2, 0))
     moved = length(target - ankle) > 1e-9

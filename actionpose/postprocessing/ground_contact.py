@@ -32,26 +32,26 @@ FEET = ("left", "right")
 ANKLES = H36M17.indices("left_ankle", "right_ankle")
 TOE_BASES = H36M17_FEET.indices("left_toe_base", "right_toe_base")
 
-# A foot stands if it is slower than this and not far above the other one, for long enough:
-# at the top of a jump a foot is as slow for 0.07 s.
+# A foot is in contact if it is slower than this and not much higher than the other foot, for a
+# minimum duration: at the top of a jump, a foot is as slow for 0.07 s.
 CONTACT_M_PER_S = 0.4
 _ABOVE_OTHER_M = 0.15
 _SHORTEST_S = 0.12
-_SPEED_CUTOFF_HZ = 5.0  # depth from one camera is noisy: speeds are of smoothed feet
+_SPEED_CUTOFF_HZ = 5.0  # speeds are computed from smoothed feet, because monocular depth is noisy
 
 
 def chain_m(joints_m: Array, *joints: str) -> float:
-    """The summed length of the bones above some joints of a person (T, J, 3)."""
+    """The total length of the bones between joints of a person (T, J, 3) and their parents."""
     return float(bone_lengths(joints_m)[H36M17.indices(*joints)].sum())
 
 
 def standing_joints(joints_m: Array) -> list[int]:
-    """The joints that stand, left and right, of (..., J, 3)."""
+    """The left and right joint that represents the position of a foot, for (..., J, 3)."""
     return TOE_BASES if joints_m.shape[-2] == len(H36M17_FEET) else ANKLES
 
 
 def foot_height_m(joints_m: Array) -> float:
-    """Of the joint that stands, above the floor, of a person (T, J, 3)."""
+    """Height above the floor of the joint of a standing foot, for a person (T, J, 3)."""
     legs, trunk = ("left_knee", "left_ankle"), ("spine", "thorax", "nose", "head")
     stature_m = chain_m(joints_m, *legs, *trunk) / (1 - ANKLE_HEIGHT)
     return stature_m * (TOE_BASE_HEIGHT if standing_joints(joints_m) is TOE_BASES else ANKLE_HEIGHT)
@@ -100,7 +100,7 @@ def contacts(stands: BoolArray) -> list[tuple[int, int, slice]]:
 
 
 def some_stand(stands: BoolArray) -> bool:
-    """Whether a foot of a mask (P, T, 2) ever stands; a `UserNotice` if none does."""
+    """Whether a mask (P, T, 2) contains contacts. Issues a `UserNotice` if there are none."""
     if stands.any():
         return True
     text = "no foot stands in any frame: there is no contact with the ground, nothing is changed"
@@ -109,7 +109,7 @@ def some_stand(stands: BoolArray) -> bool:
 
 
 def with_contacts(result: Result, stands: BoolArray) -> Result:
-    """The result with the contacts of a mask (P, T, 2) in its header."""
+    """Add the contacts of a mask (P, T, 2) to the header of a result."""
     found = [
         {
             "person": person,

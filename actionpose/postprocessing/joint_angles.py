@@ -17,10 +17,10 @@ from actionpose.result import Result, RootOrigin
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, BoolArray, IntArray
 
-Points = dict[str, Array]  # (P, T, 3) by joint, y up
+Points = dict[str, Array]  # (P, T, 3) by joint name, y up
 
 _LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-# Flexion and abduction of a limb are measured in a plane; a limb nearly across it shows none.
+# Flexion and abduction are angles in a plane, undefined for a limb almost perpendicular to it.
 _LEAST_IN_PLANE = np.sin(np.radians(20))
 
 
@@ -63,7 +63,7 @@ def joint_angles(result: Result) -> JointAngles:
     pose[~valid] = np.nan
     pose.swapaxes(1, 2)[~measured_joints(result)] = np.nan
     at: Points = {name: pose[:, :, index] for index, name in enumerate(joints)}
-    at.setdefault("thorax", at.get("neck", pose[:, :, 0]))  # what detectors call the neck
+    at.setdefault("thorax", at.get("neck", pose[:, :, 0]))  # detectors call it the neck
     columns = _trunk(at)
     for side in ("left", "right"):
         columns |= _leg(at, side) | _arm(at, side)
@@ -95,7 +95,7 @@ def angle_between(one: Array, other: Array) -> Array:
 
 
 def _bend(upper: Array, middle: Array, lower: Array) -> Array:
-    """Bend of a hinge in degrees: 0 if the three points are on a line."""
+    """Flexion of a hinge joint in degrees: 0 if the three points are collinear."""
     return angle_between(middle - upper, lower - middle)
 
 
@@ -115,7 +115,7 @@ def _in_plane(limb: Array, towards: Array, zero: Array, across: Array) -> Array:
 
 
 def _overhead(degrees: Array) -> Array:
-    """Angles of -90 to 270 degrees: an arm that passes the vertical overhead goes on beyond 180."""
+    """Shift angles to -90 to 270 degrees, so that an arm raised beyond vertical exceeds 180."""
     return np.where(degrees < -90, degrees + 360, degrees)
 
 

@@ -12,8 +12,8 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.resampling import interpolate
 from actionpose.utils.typing import Array, BoolArray
 
-_FEWEST_JOINTS = 4  # detected in a frame, for it to determine the root
-_NEAREST_M = 0.3  # a root nearer to the camera than this is a failed fit
+_FEWEST_JOINTS = 4  # minimum number of detected joints in a frame to estimate the root
+_NEAREST_M = 0.3  # a root closer to the camera is a failed fit
 
 
 def estimate_trajectory(
@@ -102,7 +102,7 @@ def check_camera(
 def _roots(
     pose: Array, keypoints: Array, valid: BoolArray, size: Sequence[int], focal_px: float
 ) -> tuple[Array, BoolArray]:
-    """Roots (P, T, 3) in camera axes, NaN where not (P, T) found."""
+    """Roots (P, T, 3) in camera axes, and (P, T) True where found; other roots are NaN."""
     weight = np.where(valid[..., None], np.clip(keypoints[..., 2], 0, 1) ** 2, 0)
     weight[~np.isfinite(keypoints).all(axis=-1)] = 0
     used = weight > 0

@@ -71,7 +71,7 @@ def select(
 def _cut(
     spans: list[dict[str, Any]], rows: IntArray, span_s: tuple[float, float]
 ) -> list[dict[str, Any]]:
-    """Actions or contacts within a span, of people who are left, by their new numbers."""
+    """Clip actions or contacts to a span, for the selected people, with their new indices."""
     number = {int(row): place for place, row in enumerate(rows)}
     kept = []
     for each in spans:

@@ -81,7 +81,7 @@ def _nodes(*, feet: bool) -> tuple[Node, ...]:
 
 @dataclass(frozen=True)
 class NodeTree:
-    """The nodes of a joint set, parents before children."""
+    """The nodes of a skeleton, with parents before children."""
 
     nodes: tuple[Node, ...]
     skeleton: Skeleton
@@ -92,14 +92,14 @@ class NodeTree:
 
     @cached_property
     def parents(self) -> tuple[int, ...]:
-        """The index of each node's parent, -1 of the root."""
+        """The index of the parent of each node, -1 for the root."""
         return tuple(
             -1 if node.parent is None else self.names.index(node.parent) for node in self.nodes
         )
 
     @cached_property
     def joints(self) -> list[int]:
-        """The index of each node's joint."""
+        """The index of the joint of each node."""
         return self.skeleton.indices(*(node.joint for node in self.nodes))
 
 
@@ -111,16 +111,17 @@ TREES = {
 
 @dataclass(frozen=True)
 class SkeletonMotion:
-    """The motion of one person as rotations of the nodes.
+    """The motion of a person as rotations of nodes.
 
     Attributes:
-        tree: the nodes.
-        offsets_m: (N, 3) of each node from its parent in the rest pose.
-        root_m: (T, 3) where the hips are.
-        rotations: (T, N, 4) quaternions x, y, z, w of each node relative to its parent.
-        time_s: (T,).
-        joints_m: (T, J, 3) the joints that follow, y up.
-        residual_mm: the mean distance of these from the result's joints.
+        tree: Nodes of the skeleton.
+        offsets_m: (N, 3) Offsets of nodes from their parents in the rest pose.
+        root_m: (T, 3) Positions of the hips.
+        rotations: (T, N, 4) Rotations of nodes relative to their parents, as quaternions x, y, z,
+            w.
+        time_s: (T,) Times in seconds.
+        joints_m: (T, J, 3) Joints of the fitted skeleton, y up.
+        residual_mm: Mean distance of these joints from those of the result.
     """
 
     tree: NodeTree
@@ -133,15 +134,17 @@ class SkeletonMotion:
 
 
 def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Array]:
-    """Positions (T, J, 3) of a person's joints, y up and without gaps, and their times (T,).
+    """Joint positions (T, J, 3) of a person, y up and without gaps, and their times (T,).
 
     Frames without a pose (`Result.present`) are interpolated linearly.
 
     Args:
-        even: whether frames must be equally far apart; if they are not, they are interpolated.
+        result: Result with the person.
+        person: Index of the person.
+        even: Whether to resample frames to even time steps if they are uneven.
 
     Raises:
-        UserError: the person is in no frame.
+        UserError: If the person is not visible in any frame.
     """
     joints = positions(result)[person]
     frames = result.present[person] & np.isfinite(joints).all(axis=(1, 2))
@@ -158,12 +161,13 @@ def person_joints(result: Result, person: int, *, even: bool) -> tuple[Array, Ar
 
 
 def fit_skeleton(result: Result, person: int, *, even: bool) -> SkeletonMotion:
-    """The rotations of one person, after giving the bones constant lengths.
+    """Fit the rotations of nodes to a person, after making bone lengths constant.
 
-    Lengths are measured in frames with a pose: interpolation between distant poses shrinks bones.
+    Lengths are measured in frames with a pose, because interpolation between different poses
+    shortens bones.
 
     Raises:
-        UserError: see `person_joints`; or the skeleton is neither h36m17 nor h36m17_feet.
+        UserError: If the skeleton is neither h36m17 nor h36m17_feet; see also `person_joints`.
     """
     require_h36m17(result, "a fitted skeleton")
     tree = TREES[result.skeleton.name]
@@ -183,7 +187,7 @@ def fit_skeleton(result: Result, person: int, *, even: bool) -> SkeletonMotion:
 
 
 def rest_offsets(tree: NodeTree, lengths: Array) -> Array:
-    """(N, 3) of each node from its parent in the rest pose, in the unit of the lengths (J,)."""
+    """(N, 3) Offsets of nodes from their parents in the rest pose, in the unit of lengths (J,)."""
     return np.array(
         [
             np.zeros(3) if node.along is None else lengths[joint] * _unit(np.array(node.along))
@@ -193,11 +197,12 @@ def rest_offsets(tree: NodeTree, lengths: Array) -> Array:
 
 
 def node_rotations(tree: NodeTree, joints: Array, offsets: Array) -> Array:
-    """(T, N, 4) quaternions x, y, z, w of every node relative to its parent.
+    """Rotations (T, N, 4) of nodes relative to their parents, as quaternions x, y, z, w.
 
     Args:
-        joints: (T, J, 3), y up.
-        offsets: (N, 3), see `rest_offsets`.
+        tree: Nodes of the skeleton.
+        joints: (T, J, 3) Joints, y up.
+        offsets: (N, 3) Offsets, see `rest_offsets`.
     """
     at = dict(zip(tree.skeleton.joints, joints.swapaxes(0, 1), strict=True))
     world: list[Rotation] = []
@@ -219,7 +224,7 @@ def node_rotations(tree: NodeTree, joints: Array, offsets: Array) -> Array:
         world.append(own)
         local.append((above.inv() * own).as_quat())
     rotations = np.stack(local, axis=1)
-    # q and -q are one rotation: take the nearer one, so that they can be interpolated
+    # q and -q are the same rotation: use the one closer to the previous frame, for interpolation
     for t in range(1, len(rotations)):
         is_far = (rotations[t] * rotations[t - 1]).sum(axis=-1, keepdims=True) < 0
         rotations[t] *= np.where(is_far, -1, 1)
@@ -231,18 +236,18 @@ def _unit(vectors: Array) -> Array:
 
 
 def _facing(across: Array, up: Array) -> Rotation:
-    """Rotations that turn x to `across` exactly, and y as near to `up` as that allows. (T, 3)"""
+    """Rotations that map x to `across` (T, 3), and y as close as possible to `up` (T, 3)."""
     x = _unit(across)
     y = _unit(up - (up * x).sum(axis=-1, keepdims=True) * x)
     return Rotation.from_matrix(np.stack([x, y, np.cross(x, y)], axis=-1))
 
 
 def _shortest(source: Array, target: Array) -> Rotation:
-    """The smallest rotations that turn directions (T, 3) into others."""
+    """The smallest rotations between directions (T, 3)."""
     source, target = _unit(source), _unit(target)
     real = 1 + (source * target).sum(axis=-1, keepdims=True)
     axis = np.cross(source, target)
-    # opposite directions: half a turn about anything across
+    # opposite directions: a half turn about any perpendicular axis
     across = np.cross(source, np.where(np.abs(source[:, :1]) < 0.9, [1.0, 0, 0], [0, 1.0, 0]))
     opposite = real < 1e-12
     quaternion = np.concatenate([np.where(opposite, across, axis), real * ~opposite], axis=-1)

@@ -16,10 +16,10 @@ from actionpose.utils.resampling import frame_rate, interpolate, is_even, true_r
 from actionpose.utils.typing import Array
 
 CUTOFF_HZ = {"butterworth": 6.0, "one-euro": 1.5}
-# Two passes of a filter of order 2 halve the power at 0.802 of its cutoff (Winter, Biomechanics
-# and Motor Control of Human Movement): the design is raised by that, so that the cutoff is true.
+# Two passes of a second-order filter have their half-power frequency at 0.802 of the cutoff
+# (Winter, Biomechanics and Motor Control of Human Movement). The cutoff is corrected accordingly.
 _TWO_PASSES = (2**0.5 - 1) ** 0.25
-# Casiez et al. 2012: the cutoff rises by so many Hz for each m/s; speeds are smoothed at 1 Hz.
+# Casiez et al. 2012: increase of the cutoff in Hz per m/s; speeds are smoothed at 1 Hz.
 ONE_EURO_BETA, _ONE_EURO_SPEED_HZ = 3.0, 1.0
 
 
@@ -45,7 +45,7 @@ def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
         grid = np.linspace(time_s[0], time_s[-1], max(count, 3))
         even = butterworth(interpolate(values, time_s, grid), grid, cutoff_hz)
         return interpolate(even, grid, time_s)
-    from scipy import signal  # takes long to import
+    from scipy import signal  # slow import
 
     warped = np.tan(np.pi * cutoff_hz / fps) / _TWO_PASSES
     design_hz = np.arctan(warped) * fps / np.pi

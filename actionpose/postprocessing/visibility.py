@@ -6,8 +6,8 @@ from actionpose.result import Result
 from actionpose.skeletons import Skeleton
 from actionpose.utils.typing import Array, BoolArray
 
-_LEAST_FRACTION = 0.1  # of a person's frames; what is seen in fewer is not measured
-_LEAST_CONFIDENCE = 0.1  # of a joint that is seen, in units of the person's best joints
+_LEAST_FRACTION = 0.1  # minimum fraction of a person's frames for a measured joint
+_LEAST_CONFIDENCE = 0.1  # minimum confidence, relative to the person's best joints
 _BEST_PERCENTILE = 90
 
 
@@ -30,13 +30,13 @@ def visible_fractions(result: Result) -> Array:
     fractions = np.zeros((confidence.shape[0], confidence.shape[2]))
     for person, own in enumerate(confidence):
         frames = valid[person, :, 0]
-        if not (own[frames] > 0).any():  # keypoints that nobody gave say nothing
+        if not (own[frames] > 0).any():  # no keypoints: the visibility is unknown
             fractions[person] = 1.0
             continue
         best = np.percentile(own[frames][own[frames] > 0], _BEST_PERCENTILE)
         sure = (own > _LEAST_CONFIDENCE * best)[frames]
         seen = sure & inside[person][frames]
-        # with most joints outside, the size is not that of the image: coordinates in millimeters
+        # if most joints are outside, coordinates are not pixels of the image but, for example, mm
         fractions[person] = (seen if seen.sum() > sure.sum() / 4 else sure).mean(axis=0)
     return fractions
 
@@ -58,7 +58,7 @@ def visibility_notes(result: Result) -> list[str]:
 
 
 def _limb_names(skeleton: Skeleton, hidden: BoolArray) -> list[str]:
-    """Words for the joints: "knees" for both, without those that lie between others."""
+    """Names of joints in words, such as "knees" for both, without joints of the trunk."""
     names = [joint for joint, is_hidden in zip(skeleton.joints, hidden, strict=True) if is_hidden]
     words: dict[str, None] = {}
     for name in names:

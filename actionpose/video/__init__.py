@@ -1,4 +1,4 @@
-"""Videos to keypoints: decoding, detectors, pose estimation."""
+"""Keypoints from videos: decoding, 2D pose detectors and pose estimation."""
 
 from actionpose.video.decoding import VideoReader
 from actionpose.video.pose_estimation import estimate_poses

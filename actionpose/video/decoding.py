@@ -1,8 +1,8 @@
-"""Video files to upright frames with exact times.
+"""Decoding of video files to upright frames with exact times.
 
-Files of phones are rotated, have frames of uneven duration, end in the middle, and give wrong
-numbers of frames. So frames are decoded and counted, times are those of the frames, and
-`VideoReader.problems` says what could not be decoded.
+Videos of phones are rotated, have a variable frame rate, may be truncated, and report wrong numbers
+of frames. Therefore all frames are decoded and counted, the times are the time stamps of the
+frames, and `VideoReader.problems` lists decoding errors.
 """
 
 import os
@@ -19,17 +19,17 @@ VIDEO_SUFFIXES = frozenset(
     (".3gp", ".avi", ".flv", ".gif", ".h264", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg")
     + (".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv")
 )
-# FFmpeg's names of the containers that hold one image
+# FFmpeg names of containers with a single image
 _IMAGE_FORMATS = ("image2", "_pipe")
-# a video that is shorter than promised by both, seconds and fraction, has lost its end
+# a video that is shorter than its declared duration by both of these is truncated
 _MISSING_S, _MISSING_FRACTION = 0.5, 0.05
-_ASSUMED_FPS = 25.0  # for frames without time stamps in a stream without a rate
+_ASSUMED_FPS = 25.0  # frame rate for frames without time stamps in a stream without a frame rate
 
 
 class Frame(NamedTuple):
     """One frame of a video."""
 
-    time_s: float  # since the first frame
+    time_s: float  # from the first frame
     image: NDArray[np.uint8]  # (height, width, 3) RGB, upright, square pixels
 
 
@@ -58,8 +58,9 @@ class VideoReader:
             raise UserError(f"{path} is empty: 0 bytes")
         av = import_av()
         try:
-            # Only this file: a playlist could name others, or addresses on the net. An absolute
-            # path, because FFmpeg takes 10:30.mp4 for an address of the protocol "10".
+            # Restrict access to local files: playlists could refer to other files or network
+            # addresses. An absolute path is used, because FFmpeg interprets 10:30.mp4 as an address
+            # of the protocol "10".
             self._container = av.open(
                 os.path.abspath(self.path), container_options={"protocol_whitelist": "file"}
             )
@@ -77,7 +78,7 @@ class VideoReader:
             raise
 
     def _open_stream(self) -> None:
-        # the picture of a music file is no video
+        # ignore the cover image of an audio file
         streams = [
             stream
             for stream in self._container.streams.video
@@ -87,12 +88,12 @@ class VideoReader:
             kinds = sorted({stream.type for stream in self._container.streams})
             raise UserError(f"{self.path} has no pictures, only {' and '.join(kinds) or 'nothing'}")
         self._stream: Any = streams[0]
-        # threads by frame would lose good frames in the pipeline when a packet is broken
+        # with frame threads, a damaged packet would also discard intact frames in the pipeline
         self._stream.thread_type = "SLICE"
         names = self._container.format.name
         self.is_image = names.endswith(_IMAGE_FORMATS) and "gif" not in names
         average = self._stream.average_rate or self._stream.guessed_rate
-        # what the header says: not for timing
+        # from the header, not used for times
         self.fps = float(average) if average and not self.is_image else None
         self.num_frames_declared = int(self._stream.frames)
         self._num_packets = 0
@@ -106,7 +107,7 @@ class VideoReader:
                 )
             raise UserError(f"not a single frame of {self.path} can be decoded{why}")
         height, width = self._first.image.shape[:2]
-        self.size = (width, height)  # upright
+        self.size = (width, height)  # after rotation
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -115,7 +116,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file; no frame comes after that."""
+        """Close the file. No frames can be read afterward."""
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -126,7 +127,7 @@ class VideoReader:
         yield from self._decoded
 
     def _decode(self) -> Iterator[Frame]:
-        """Frames with times that increase; what goes wrong is noted in `problems`."""
+        """Yield frames with increasing times, and add errors to `problems`."""
         origin: float | None = None
         width = height = 0  # before rotation, with square pixels
         last_s, step_s = -1.0, 1 / (self.fps or _ASSUMED_FPS)
@@ -142,11 +143,11 @@ class VideoReader:
             time_s = last_s + step_s if at is None else at - origin
             if last_s < 0:
                 time_s = 0.0
-            elif time_s <= last_s:  # no player would show it
+            elif time_s <= last_s:  # such frames are not displayed
                 repeated += 1
                 continue
             last_s = time_s
-            # a stream may change its size; its pixels must not change their meaning
+            # the size of a stream may change, but coordinates must remain comparable
             image = frame.to_ndarray(format="rgb24", width=width, height=height)
             yield Frame(time_s, np.ascontiguousarray(np.rot90(image, quarters)))
         if repeated:
@@ -154,7 +155,7 @@ class VideoReader:
         self._check_end(last_s + step_s)
 
     def _frames(self) -> Iterator[Any]:
-        """PyAV's frames, in the order of showing. A broken packet costs itself and no more."""
+        """Yield PyAV frames in display order. Damaged packets affect only their own frames."""
         av = import_av()
         broken = 0
         packets = self._container.demux(self._stream)
@@ -180,20 +181,22 @@ class VideoReader:
             self.problems.append(f"{broken} pieces of the video are damaged")
 
     def _check_end(self, end_s: float) -> None:
-        """A file that is cut between two frames has nothing broken, but promises more.
+        """Check the declared duration, to detect a file that is truncated between two frames.
 
-        A promised duration alone does not count where an index says that all frames are there: the
-        last may be shown for long. Nor does the index alone: an edit may leave frames out.
+        The duration is ignored if the index confirms that all frames were read, because the last
+        frame
+        may have a long duration. The index is not sufficient either, because an edit list may omit
+        frames.
         """
         promised = self._container.duration
-        alone = len(self._container.streams) == 1  # sound may go on after the pictures
+        alone = len(self._container.streams) == 1  # audio may be longer than the video
         if self.is_image or not promised or not alone:
             return
         if self.num_frames_declared and (
             self.problems or self._num_packets >= self.num_frames_declared
         ):
             return
-        promised_s = promised / 1e6  # FFmpeg counts microseconds
+        promised_s = promised / 1e6  # FFmpeg durations are in microseconds
         if promised_s - end_s > max(_MISSING_S, _MISSING_FRACTION * promised_s):
             self.problems.append(f"it ends after {end_s:.1f} s of {promised_s:.1f} s")
 
@@ -205,10 +208,10 @@ def _is_animated_webp(path: Path) -> bool:
 
 
 def import_av() -> Any:
-    """PyAV, without what FFmpeg writes; a UserError where it is not installed."""
+    """Import PyAV without log messages of FFmpeg. Raises a UserError if it is not installed."""
     try:
         import av
     except ImportError:
         raise UserError("reading videos needs PyAV: pip install 'actionpose[video]'") from None
-    av.logging.set_level(None)  # what is wrong with a file is in `problems`
+    av.logging.set_level(None)  # errors are in `problems`
     return av

@@ -1,12 +1,13 @@
-"""2D detectors behind one small interface: an upright RGB frame in, the people's keypoints out.
+"""2D pose detectors with a common interface: from an upright RGB frame to keypoints of people.
 
-| name | people | joints | needs |
+| name | people | joints | requirements |
 |---|---|---|---|
-| mediapipe | several | mediapipe33 | the extra `video`; its model is in the package: no download |
-| rtmlib | all | halpe26 | the extra `rtmlib`; downloads its models at the first use |
+| mediapipe | several | mediapipe33 | the extra `video`; the model is in the package, no download |
+| rtmlib | all | halpe26 | the extra `rtmlib`; downloads its models on first use |
 | PATH.onnx | one | by their number | the extras `video` and `onnx`; a SimCC model |
 
-A detector looks at one frame: identities are for `tracking.py`, smoothing for `postprocessing`.
+Detectors process single frames. Identities are assigned by `tracking.py`, and motion is smoothed by
+`postprocessing`.
 """
 
 import contextlib
@@ -28,10 +29,10 @@ from actionpose.video.pose_networks import Image, Region, check_runtime, cut
 
 
 class Detector(Protocol):
-    """What finds people in the frames of one video, given in order."""
+    """Interface of detectors, which process the frames of one video in order."""
 
-    skeleton: Skeleton  # of the K joints
-    fingerprint: str  # which program, version and weights: goes into every result
+    skeleton: Skeleton  # layout of the K joints
+    fingerprint: str  # program, version and weights, stored in the header of results
 
     def detect(self, image: Image) -> People: ...
 
@@ -39,13 +40,13 @@ class Detector(Protocol):
 
 
 def make_detector(name: str = "mediapipe", max_people: int = 4) -> Detector:
-    """A detector by its name, or by the path of an ONNX model.
+    """Create a detector from its name or the path of an ONNX model.
 
     Args:
-        max_people: that MediaPipe finds in a frame.
+        max_people: Maximum number of people per frame for MediaPipe.
 
     Raises:
-        UserError: no such detector or model, or a package that it needs is missing.
+        UserError: If the detector or model does not exist, or a required package is missing.
     """
     if name == "mediapipe":
         return MediaPipe(max_people)
@@ -59,14 +60,16 @@ def make_detector(name: str = "mediapipe", max_people: int = 4) -> Detector:
 
 
 class RtmLib:
-    """RTMPose through rtmlib: everybody, in Halpe-26.
+    """RTMPose by rtmlib: all people, in Halpe-26.
 
-    rtmlib's own tracker hides identities and turns failures into empty frames, so the two models
-    are called one after the other.
+    The tracker of rtmlib discards identities and returns empty frames on errors, so the two models
+    are called separately.
 
     Args:
-        boxes: a YOLOX model for boxes of 640 x 640 px, and
-        pose: an RTMPose model of 26 joints and 192 x 256 px; what is not given is downloaded.
+        boxes: YOLOX model for person detection with an input of 640 x 640 px. By default it is
+            downloaded.
+        pose: RTMPose model with 26 joints and an input of 192 x 256 px. By default it is
+            downloaded.
     """
 
     skeleton = HALPE26
@@ -80,9 +83,9 @@ class RtmLib:
         given = {"det": boxes, "pose": pose}
         files = {name: os.fspath(path) for name, path in given.items() if path is not None}
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
+            with contextlib.redirect_stdout(io.StringIO()):  # suppress messages about loaded models
                 self._models = BodyWithFeet(backend="onnxruntime", device=device, **files)
-        except OSError as error:  # of urllib too
+        except OSError as error:  # includes errors of urllib
             raise UserError(
                 f"rtmlib cannot load or download its models ({error}): connect to the net for its "
                 "first use, or choose another detector=NAME"
@@ -91,9 +94,9 @@ class RtmLib:
         self.fingerprint = f"RTMPose through rtmlib {version('rtmlib')}, balanced, sha256 {digest}"
 
     def detect(self, image: Image) -> People:
-        picture = np.ascontiguousarray(image[..., ::-1])  # rtmlib takes OpenCV's order, BGR
+        picture = np.ascontiguousarray(image[..., ::-1])  # rtmlib expects BGR as in OpenCV
         boxes = self._models.det_model(picture)
-        if len(boxes) == 0:  # else the pose model takes the whole picture for a person
+        if len(boxes) == 0:  # otherwise the pose model would use the whole image as a person
             return nobody(self.skeleton)
         points, scores = self._models.pose_model(picture, bboxes=boxes)
         return as_people(points, scores)
@@ -103,21 +106,22 @@ class RtmLib:
 
 
 class OnnxPose:
-    """A top-down pose model in a file, which sees one person at a time in a box.
+    """A top-down pose model in an ONNX file, for one person at a time in a bounding box.
 
-    The model takes (N, 3, H, W) RGB with ImageNet's mean and deviation, and gives SimCC: (N, K, W')
-    and (N, K, H'), a distribution for x and one for y. RTMPose as MMPose exports it is such a
-    model. The box is that of the person's joints in the frame before, a quarter larger; MediaPipe
-    finds the person in the first frame and whenever the model loses them.
+    The input of the model is (N, 3, H, W) RGB, normalized by mean and standard deviation of
+    ImageNet. The output is SimCC: distributions (N, K, W') for x and (N, K, H') for y, as in
+    RTMPose
+    models exported by MMPose. The box is that of the joints in the previous frame, enlarged by a
+    quarter. MediaPipe detects the person in the first frame and whenever the model loses them.
 
     Args:
-        path: of the model; K = 17 joints are COCO's, 26 Halpe's, 133 COCO's and more.
-        finder: finds the person to begin with; MediaPipe if it is not given.
+        path: ONNX model. K = 17 joints are those of COCO, 26 of Halpe and 133 of COCO-WholeBody.
+        finder: Detector for the initial detection. By default MediaPipe.
     """
 
-    MARGIN = 1.25  # of the box around the joints
-    LOST = 0.3  # mean confidence below which the person is looked for again
-    # of the colors in ImageNet, which RTMPose was trained with
+    MARGIN = 1.25  # scale of the box relative to the bounding box of the joints
+    LOST = 0.3  # mean confidence below which the person is detected again
+    # of RGB values in ImageNet, as in the training of RTMPose
     MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
     DEVIATION = np.array([58.395, 57.12, 57.375], dtype=np.float32)
     LAYOUTS = {17: COCO17, 26: HALPE26, 133: COCO23}
@@ -140,7 +144,7 @@ class OnnxPose:
         self.size = (int(shape[3]), int(shape[2]))  # width, height
         self.fingerprint = f"{path.name}, sha256 {sha256(path)[:16]}"
         self._finder = finder or MediaPipe(max_people=1)
-        self._last: NDArray[np.float32] | None = None  # the person in the frame before
+        self._last: NDArray[np.float32] | None = None  # the person in the previous frame
 
     def detect(self, image: Image) -> People:
         if self._last is not None:
@@ -151,23 +155,23 @@ class OnnxPose:
         return nobody(self.skeleton) if self._last is None else self._last[None]
 
     def _points_in(self, image: Image, person: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """(K, 3) joints in the box around other joints; None if nobody is there."""
+        """(K, 3) joints in the bounding box of other joints; None if there is no person."""
         visible = person[person[:, 2] > 0, :2].astype(np.float64)
         if len(visible) == 0:
             return None
         middle = (visible.min(0) + visible.max(0)) / 2
         extent = np.ptp(visible, axis=0) * self.MARGIN
         width, height = self.size
-        # pixels of the image per pixel of the model; the box grows to the model's shape
+        # image pixels per model pixel; the box is extended to the aspect ratio of the model
         scale = max(extent[0] / width, extent[1] / height, 1e-3)
         corner = middle - scale * np.array([width, height]) / 2
-        side = max(self.size)  # a square is cut out, and what the model does not see cut off
+        side = max(self.size)  # crop a square, and then to the shape of the model input
         left, top = (side - np.array(self.size)) // 2
         x, y = corner + scale * (side / 2 - np.array([left, top]))
         square = cut(image, Region(x, y, scale * side), side)
         pixels = (square[top : top + height, left : left + width] - self.MEAN) / self.DEVIATION
         bins = self._session.run(None, {self._input.name: pixels.transpose(2, 0, 1)[None]})
-        # a SimCC axis is finer than the model's pixels
+        # SimCC bins are finer than the pixels of the input
         places = [
             b[0].argmax(-1) * side / b.shape[-1] for b, side in zip(bins, self.size, strict=True)
         ]
@@ -181,7 +185,7 @@ class OnnxPose:
 
 
 def as_people(points: NDArray[Any], scores: NDArray[Any]) -> People:
-    """(N, K, 2) pixels and (N, K) scores to people: scores within 0 and 1, (0, 0, 0) if none."""
+    """Combine pixels (N, K, 2) and scores (N, K), clipped to 0 to 1; (0, 0, 0) for a score of 0."""
     people = np.concatenate([points, np.clip(scores, 0, 1)[..., None]], axis=-1)
     people[people[..., 2] == 0] = 0
     return people.astype(np.float32)
@@ -191,7 +195,7 @@ DETECTORS = ("mediapipe", "rtmlib")
 
 
 def available() -> dict[str, str]:
-    """Of each detector, "" if it can be used, else what it lacks."""
+    """For each detector, "" if it is available, otherwise what is missing."""
     lacks = {name: "" for name in DETECTORS}
     try:
         check_runtime()
@@ -211,12 +215,12 @@ def _onnx_session(path: Path) -> Any:
         raise UserError(f"no such model: {path}")
     try:
         return onnxruntime.InferenceSession(path, providers=_onnx_providers())
-    except Exception as error:  # onnxruntime's errors have no common class of their own
+    except Exception as error:  # the exceptions of onnxruntime have no common base class
         raise UserError(f"{path} is not an ONNX model that onnxruntime loads ({error})") from error
 
 
 def _onnx_providers() -> list[str]:
-    """Where onnxruntime computes, best first."""
+    """Available execution providers of onnxruntime in order of preference."""
     try:
         import onnxruntime
     except ImportError:

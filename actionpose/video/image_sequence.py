@@ -1,4 +1,4 @@
-"""A folder of numbered images as one video."""
+"""A folder of numbered images as a video."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".t
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images of a folder by name, without hidden ones."""
+    """The images in a folder by name, without hidden files."""
     return sorted(
         path
         for path in folder.iterdir()
@@ -24,7 +24,7 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def numbered_images(folder: Path) -> list[tuple[int, Path]]:
-    """The frames of a folder of images whose names count frames, by number; else none."""
+    """Numbers and paths of images in a folder, if names contain frame numbers; else empty."""
     images = images_in(folder)
     try:
         numbers = frame_numbers([path.name for path in images])
@@ -35,16 +35,17 @@ def numbered_images(folder: Path) -> list[tuple[int, Path]]:
 
 
 class ImageSequence:
-    """The images of a folder as the frames of a video, in the order of the numbers in their names.
+    """A folder of images as the frames of a video, in the order of the numbers in their names.
 
-    Numbers go up by the same step from frame to frame; where one is left out, so is its time.
-    Numbers that are times since 1970 are times.
+    Consecutive numbers have a constant step. A missing number is a gap in time. Numbers that are
+    times since 1970 are used as times.
 
     Args:
-        fps: images a second.
+        folder: Folder of images.
+        fps: Frame rate in Hz.
 
     Raises:
-        UserError: the images do not count frames, or the first cannot be decoded.
+        UserError: If names have no frame numbers, or the first image cannot be decoded.
     """
 
     def __init__(self, folder: str | os.PathLike[str], fps: float):
@@ -67,7 +68,7 @@ class ImageSequence:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing stays open."""
+        """There is no open file."""
 
     def __iter__(self) -> Iterator[Frame]:
         for time_s, path in zip(self._times, self._files, strict=True):

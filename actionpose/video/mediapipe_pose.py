@@ -1,4 +1,4 @@
-"""MediaPipe Pose for several people: its networks, and who is followed from frame to frame."""
+"""MediaPipe Pose for several people: person detection, and tracking from frame to frame."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,43 +20,44 @@ from actionpose.video.pose_networks import (
     SteadyPoints,
 )
 
-People = NDArray[np.float32]  # (N, K, 3): x, y in pixels, confidence 0 to 1; N may be 0
+People = NDArray[np.float32]  # (N, K, 3): x and y in pixels, and confidence from 0 to 1; N may be 0
 
-_PRESENT = 0.5  # probability of a place, and of a person in it
-_SAME = 0.5  # similarity of detections of one person
-_STEADY = 0.8  # of somebody new, in the frame after: what is nobody changes its shape
-_BUFFER_BYTES = 2**27  # of the images in which somebody new is looked for after the fact
-_SIDES = (0.02, 3.0)  # of a region, in longer sides of the image: others are of nobody
+_PRESENT = 0.5  # minimum probability of a region, and of a person in it
+_SAME = 0.5  # minimum similarity of detections of one person
+_STEADY = 0.8  # same for a new person in the next frame; false detections change their shape
+_BUFFER_BYTES = 2**27  # limit of the images that are kept to track new people backward
+_SIDES = (0.02, 3.0)  # limits of the side of a region, relative to the longer side of the image
 
 
 @dataclass
 class _Person:
-    """Somebody who is followed."""
+    """A tracked person."""
 
-    joints: Array  # (33, 3) in the frame before
-    region: Region  # where to look in the next frame
+    joints: Array  # (33, 3) in the previous frame
+    region: Region  # region of the person in the next frame
     is_new: bool = True
     steady: SteadyPoints = field(default_factory=SteadyPoints)
 
 
 class MediaPipe:
-    """MediaPipe Pose: each person is looked for where they were in the frame before.
+    """MediaPipe Pose: each person is detected in the region of the previous frame.
 
-    Of the first person that is as MediaPipe's own program does it. Others are looked for at times,
-    in the whole image and in squares of it, where people are larger. Who is found so is followed
-    into the frames before too, see `earlier`.
+    For the first person this is the same as in MediaPipe. Other people are searched at intervals,
+    in
+    the whole image and in square crops, in which people are larger. People detected in this way are
+    also tracked backward, see `earlier`.
 
     Args:
-        max_people: found in a frame.
+        max_people: Maximum number of people per frame.
 
     Raises:
-        UserError: a package is missing, or max_people is less than 1.
+        UserError: If a package is missing, or max_people is less than 1.
     """
 
     skeleton = MEDIAPIPE33
-    LOOK_AFTER = (4, 12)  # frames between looks for others: doubled while they find nobody new
-    DETECTION = 0.3  # least probability of a place where somebody else might be
-    CONFIDENCE = 0.5  # mean, of somebody else; ghosts have less
+    LOOK_AFTER = (4, 12)  # interval in frames: minimum, doubled up to the maximum if no one is new
+    DETECTION = 0.3  # minimum probability of a region for further people
+    CONFIDENCE = 0.5  # minimum mean confidence of further people; false detections have less
 
     def __init__(self, max_people: int = 4) -> None:
         if max_people < 1:
@@ -64,11 +65,11 @@ class MediaPipe:
         self._networks = PoseNetworks()
         self.fingerprint = self._networks.fingerprint
         self.max_people = max_people
-        self._people: list[_Person] = []  # of the frame before
+        self._people: list[_Person] = []  # the people of the previous frame
         self._frame, self._next_look, self._wait = 0, 0, self.LOOK_AFTER[0]
         self._looks = count()
         self._frames: deque[tuple[Image, list[Array]]] = deque(maxlen=1 + 2 * self.LOOK_AFTER[1])
-        self._late: list[_Person] = []  # who was new in the frame before the last one
+        self._late: list[_Person] = []  # people who were new in the previous frame
 
     def detect(self, image: Image) -> People:
         before, self._people, self._late = self._people, [], []
@@ -98,14 +99,14 @@ class MediaPipe:
         return np.stack([person.joints for person in self._people]).astype(np.float32)
 
     def earlier(self) -> list[tuple[int, Array]]:
-        """Whom the last `detect` missed in frames before its own: how many before, and (33, 3).
+        """People missed in earlier frames: number of frames before this one, and joints (33, 3).
 
-        They are looked for in this call.
+        They are detected in this call.
         """
         return [found for person in self._late for found in self._followed_back(person)]
 
     def _followed_back(self, person: _Person) -> Iterator[tuple[int, Array]]:
-        """Follow somebody who was new in the frame before into those before it."""
+        """Track a person who was new in the previous frame in the frames before it."""
         joints, region = person.joints, person.region
         for back in range(2, len(self._frames)):
             image, known = self._frames[-1 - back]
@@ -139,7 +140,7 @@ class MediaPipe:
         self._next_look = self._frame + self._wait
 
     def _places(self, image: Image) -> Iterable[Region]:
-        """Where people might be: in the image and, at the next look, in one of its squares."""
+        """Candidate regions of people, in the image or in one of its square crops in turn."""
         look = next(self._looks)
         side, rest = min(image.shape[:2]), np.array(image.shape[1::-1]) - min(image.shape[:2])
         if look % 2 == 0 or not rest.any():
@@ -151,7 +152,7 @@ class MediaPipe:
                 yield region._replace(x=region.x + left, y=region.y + top)
 
     def _joints(self, image: Image, region: Region) -> Array | None:
-        """(35, 3) joints of somebody in a region, see `PoseNetworks.joints`; None of nobody."""
+        """(35, 3) joints of a person in a region, as in `PoseNetworks.joints`; None if absent."""
         smallest, largest = (limit * max(image.shape[:2]) for limit in _SIDES)
         if not smallest < region.side < largest:
             return None
@@ -172,13 +173,13 @@ def nobody(skeleton: Skeleton) -> People:
 
 
 def _like_any(found: Array, people: list[_Person]) -> bool:
-    """Whether one of the people is where somebody is found."""
+    """Whether one of the people is at the position of the detected joints."""
     joints = found[:NUM_JOINTS]
     return any(similarity(person.joints, joints[None])[0] > _SAME for person in people)
 
 
 def _covers(found: Array, joints: Array) -> bool:
-    """Whether the boxes share half of the smaller one: then they are rather one person."""
+    """Whether the overlap is over half of the smaller box, which indicates the same person."""
     low, high = found[:NUM_JOINTS, :2].min(0), found[:NUM_JOINTS, :2].max(0)
     other_low, other_high = joints[:, :2].min(0), joints[:, :2].max(0)
     shared = np.maximum(np.minimum(high, other_high) - np.maximum(low, other_low), 0).prod()

@@ -1,7 +1,8 @@
-"""The people of a video: a detector finds them in each frame, and tracking follows them.
+"""Pose estimation in videos: detection of people in each frame, and tracking.
 
-Frames are decoded in a thread of its own, a few ahead of the detector. Only keypoints are kept, so
-that memory does not grow with the frames.
+Frames are decoded in a separate thread, a few frames ahead of the detector. Only keypoints are
+kept,
+so that memory usage does not grow with the images.
 """
 
 import math
@@ -22,8 +23,8 @@ from actionpose.video.detectors import Detector
 from actionpose.video.image_sequence import ImageSequence
 from actionpose.video.mediapipe_pose import MediaPipe
 
-_AHEAD = 4  # frames decoded before the detector asks for them
-_EVEN_S = 1e-3  # frames this near to an even spacing are evenly spaced: some containers round to ms
+_AHEAD = 4  # number of frames that are decoded in advance
+_EVEN_S = 1e-3  # tolerance of even frame times: some containers round times to milliseconds
 
 
 def estimate_poses(
@@ -48,7 +49,7 @@ def estimate_poses(
     """
     stopwatch = stopwatch or Stopwatch()
     times: list[float] = []
-    people: list[NDArray[np.float32]] = []  # of each frame
+    people: list[NDArray[np.float32]] = []  # for each frame
     skipped = 0
     frames = prefetch(stopwatch.each("decode", video), _AHEAD)
     try:
@@ -85,7 +86,7 @@ def _follow(
     points: NDArray[np.float32],
     skipped: int,
 ) -> Keypoints:
-    """Keypoints of (N,) frame numbers and (N, K, 3) detections, after the frames skipped."""
+    """Create keypoints from frame numbers (N,) and detections (N, K, 3), after skipped frames."""
     notes = [f"{video.path.name}: {problem}" for problem in video.problems]
     count = len(time_s)
     if not (points[..., 2] > 0).any():

@@ -1,8 +1,9 @@
-"""The two networks of MediaPipe Pose, as its own program calls them for videos.
+"""The two networks of MediaPipe Pose, in the same way as in MediaPipe for videos.
 
-One finds where people are in an image, the other the joints of one person in a square around them.
-The calculations around the networks follow MediaPipe's graphs `pose_detection` and `pose_landmark`
-(https://github.com/google/mediapipe, version 0.10.14); the networks are files of this package.
+The first network detects people in an image, and the second the joints of one person in a square
+crop. Preprocessing and postprocessing follow the graphs `pose_detection` and `pose_landmark` of
+MediaPipe (https://github.com/google/mediapipe, version 0.10.14). The networks are files of this
+package.
 """
 
 import contextlib
@@ -25,20 +26,20 @@ Image = NDArray[np.uint8]  # (height, width, 3) RGB, upright
 
 ASSETS = Path(__file__).parents[1] / "assets"
 DETECTOR, LANDMARKS = (ASSETS / f"pose_{name}.tflite" for name in ("detection", "landmark_full"))
-NUM_JOINTS = 33  # MediaPipe's; the two points after them say where the person is
+NUM_JOINTS = 33  # joints of MediaPipe; the following two points define the region of the person
 
-_DETECTOR_SIDE, _LANDMARKS_SIDE = 224, 256  # pixels of the networks' input
-_SAME_BOX = 0.3  # intersection over union of boxes of one person
-_REACH = 4  # cells of a heat map around a joint that refine its place
-_MARGIN = 1.25  # of the square around a person
-_NEAR, _ALIKE = 0.15, 1.4  # distance and ratio of the squares of one person
-_STEP_S = 1 / 30  # between frames; MediaPipe counts them so, whatever the video's rate
-# of the filter that steadies the square: hertz, hertz a (person size a second), hertz
+_DETECTOR_SIDE, _LANDMARKS_SIDE = 224, 256  # input size of the networks in pixels
+_SAME_BOX = 0.3  # minimum intersection over union of boxes of the same person
+_REACH = 4  # radius of the heat map window for the refinement of a joint, in cells
+_MARGIN = 1.25  # margin factor of the square around a person
+_NEAR, _ALIKE = 0.15, 1.4  # maximum distance and size ratio of the regions of the same person
+_STEP_S = 1 / 30  # time step; MediaPipe uses it regardless of the frame rate of the video
+# filter of the region: Hz, Hz per (person size per second), Hz
 _MIN_CUTOFF, _BETA, _SPEED_CUTOFF = 0.01, 10.0, 1.0
 
 
 class Region(NamedTuple):
-    """A square in an image, in pixels; its angle in radians is 0 for a person who is upright."""
+    """A square in an image, in pixels, with an angle in radians that is 0 for an upright person."""
 
     x: float
     y: float
@@ -47,29 +48,29 @@ class Region(NamedTuple):
 
     @classmethod
     def around(cls, middle: Array, end: Array) -> "Region":
-        """Around a person, from the middle of the hips and a point as far off as head and feet."""
+        """The region of a person, from the center of the hips and a point on the body's circle."""
         across, down = end - middle
         angle = atan2(down, across) + pi / 2
         return cls(middle[0], middle[1], 2 * _MARGIN * hypot(across, down), angle)
 
     def is_near(self, other: "Region") -> bool:
-        """Whether it is rather of the same person."""
+        """Whether the other region is probably of the same person."""
         distance = hypot(self.x - other.x, self.y - other.y)
         smaller, larger = sorted((self.side, other.side))
         return distance < _NEAR * smaller and larger < _ALIKE * smaller
 
     def place(self, points: Array) -> Array:
-        """(..., 2) points of the square, 0 to 1, in pixels of the image."""
+        """Convert points (..., 2) of the square, from 0 to 1, to image pixels."""
         across, along = np.cos(self.angle) * self.side, np.sin(self.angle) * self.side
         turn = np.array([[across, along], [-along, across]])
         return np.asarray((points - 0.5) @ turn + (self.x, self.y))
 
 
 class PoseNetworks:
-    """MediaPipe's models "pose_detection" and "pose_landmark_full" on the CPU.
+    """The MediaPipe models "pose_detection" and "pose_landmark_full" on the CPU.
 
     Raises:
-        UserError: the package that runs them is missing.
+        UserError: If the package that runs them is missing.
     """
 
     def __init__(self) -> None:
@@ -83,10 +84,10 @@ class PoseNetworks:
         )
 
     def find(self, image: Image, least: float) -> list[Region]:
-        """Where people are, the most certain first.
+        """The regions of people in descending order of probability.
 
         Args:
-            least: probability of a place.
+            least: Minimum probability.
         """
         height, width = image.shape[:2]
         whole = Region(width / 2, height / 2, max(width, height))
@@ -107,11 +108,11 @@ class PoseNetworks:
         return regions
 
     def joints(self, image: Image, region: Region) -> tuple[float, Array]:
-        """The probability that somebody is in a region, and their joints.
+        """The probability that there is a person in a region, and the joints.
 
         Returns:
-            (35, 3) x, y in pixels and visibility from 0 to 1: the joints of `MEDIAPIPE33`, and the
-            two points that `Region.around` takes.
+            The probability, and (35, 3) x and y in pixels and visibility from 0 to 1: the joints of
+            `MEDIAPIPE33`, and the two points for `Region.around`.
         """
         pixels = cut(image, region, _LANDMARKS_SIDE, replicate=True) / np.float32(255)
         presence, values, heat = self._landmarks(pixels)
@@ -121,7 +122,7 @@ class PoseNetworks:
 
 
 class SteadyPoints:
-    """The one-euro filter [1] of points that say where a person is.
+    """One-euro filter [1] of the points that define the region of a person.
 
     [1] Casiez, Roussel, Vogel. 1 Euro Filter: a simple speed-based low-pass filter for noisy input
     in interactive systems. CHI 2012.
@@ -131,10 +132,10 @@ class SteadyPoints:
         self._before: tuple[Array, Array, Array] | None = None
 
     def __call__(self, points: Array, size: float) -> Array:
-        """(N, 2) points of the next frame, filtered.
+        """Filter the points (N, 2) of the next frame.
 
         Args:
-            size: of the person, in pixels.
+            size: Size of the person in pixels.
         """
         if self._before is None:
             self._before = points, points, np.zeros_like(points)
@@ -148,10 +149,10 @@ class SteadyPoints:
 
 
 class _Network:
-    """A network in a file.
+    """A network in a TFLite file.
 
     Args:
-        channels: of the outputs to return, without the batch.
+        channels: Number of channels of each output to return, without the batch dimension.
     """
 
     def __init__(self, path: Path, channels: tuple[int, ...]):
@@ -174,7 +175,7 @@ def _alpha(cutoff: Any) -> Any:
 
 
 def _anchors() -> Array:
-    """(2254, 2): the middles of the detector's cells, of 8, 16 and 32 pixels, one per box."""
+    """(2254, 2) Centers of the cells of 8, 16 and 32 pixels of the detector, one for each box."""
     places = []
     for cell, boxes in ((8, 2), (16, 2), (32, 6)):
         count = _DETECTOR_SIDE // cell
@@ -188,7 +189,7 @@ _ANCHORS = _anchors()
 
 
 def _overlap(low: Array, high: Array, other_low: Array, other_high: Array) -> Array:
-    """(N,) intersection over union of N boxes with another one."""
+    """Intersection over union (N,) of N boxes with another box."""
     inside = np.minimum(high, other_high) - np.maximum(low, other_low)
     shared = np.maximum(inside, 0).prod(-1)
     union = (high - low).prod(-1) + (other_high - other_low).prod(-1) - shared
@@ -196,11 +197,11 @@ def _overlap(low: Array, high: Array, other_low: Array, other_high: Array) -> Ar
 
 
 def _sigmoid(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # SciPy's takes 0.2 s to import
+    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # the import of SciPy's function takes 0.2 s
 
 
 def _refined(places: Array, heat: Array) -> Array:
-    """(N, 2) places from 0 to 1, moved to the middle of the heat (H, W, >= N) around them."""
+    """Refine points (N, 2), from 0 to 1, to the centroid of the heat (H, W, >= N) around them."""
     side = heat.shape[0]
     cell = (places * side).astype(int)
     reach = np.arange(-_REACH, _REACH + 1)
@@ -216,10 +217,10 @@ def _refined(places: Array, heat: Array) -> Array:
 
 
 def cut(image: Image, region: Region, side: int, *, replicate: bool = False) -> Array:
-    """(side, side, 3) float32 pixels of a region.
+    """Crop a region to (side, side, 3) float32 pixels.
 
     Args:
-        replicate: the image's edge goes on outside of it; otherwise it is black there.
+        replicate: Whether to pad with the edge of the image, instead of black.
     """
     from PIL import Image as Pillow
 
@@ -234,7 +235,7 @@ def cut(image: Image, region: Region, side: int, *, replicate: bool = False) -> 
     if replicate and outside.any():
         part = np.pad(part, [*outside[::-1], (0, 0)], mode="edge")
         start = start - outside[:, 0]
-    # Pillow counts from the corner of a pixel, MediaPipe from its middle
+    # Pillow coordinates start at the corner of a pixel, those of MediaPipe at its center
     corners = region._replace(x=region.x - start[0] + 0.5, y=region.y - start[1] + 0.5).place(
         (np.array([[0.0, 0], [1, 0], [0, 1]]) * side - 0.5) / side
     )
@@ -247,16 +248,16 @@ def cut(image: Image, region: Region, side: int, *, replicate: bool = False) -> 
 
 
 def check_runtime() -> None:
-    """Raises a `UserError` if the package that runs the networks is missing."""
+    """Raise a `UserError` if the package that runs the networks is missing."""
     if find_spec("ai_edge_litert") is None:
         raise UserError("the detector mediapipe needs: pip install 'actionpose[video]'")
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without what C++ code reports of itself on the standard error stream.
+    """Suppress messages of C++ code on stderr.
 
-    Errors are Python's exceptions and come through.
+    Errors are raised as Python exceptions and are not suppressed.
     """
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""From a source of any kind to keypoints: those of a file are read, a video's are detected."""
+"""Keypoints from any source: read from keypoint files, or detected in videos."""
 
 import contextlib
 import functools
@@ -25,18 +25,18 @@ from actionpose.video.image_sequence import ImageSequence, numbered_images
 from actionpose.video.pose_estimation import estimate_poses
 
 Source = Keypoints | str | os.PathLike[str]
-# called with a stage, its frames (None if unknown) and the number done since the last call
+# stage, its number of frames (None if unknown), and frames processed since the last call
 Progress = Callable[[str, int | None, int], object]
 
 KEYPOINT_SUFFIXES = frozenset((".json", ".npz", ".npy", ".csv", ".trc"))
-# JSON and NumPy; HDF5, pickles and MATLAB, which `Keypoints.read` refuses with advice
+# JSON and NumPy; HDF5, pickle and MATLAB, for which `Keypoints.read` suggests alternatives
 _STARTS = (b"{", b"[", b"PK\x03\x04", b"\x93NUMPY", b"\x89HDF", b"\x80\x04\x95", b"MATLAB")
 
 
 def is_keypoint_file(path: Path) -> bool:
-    """Whether a path is one of keypoints rather than a video, by its suffix or its first bytes.
+    """Whether a path is a keypoint file rather than a video, by its suffix or first bytes.
 
-    A folder is, as OpenPose writes a file per frame, unless it has numbered images instead.
+    A folder is a keypoint file, such as the output of OpenPose, unless it has numbered images.
     """
     if path.is_dir():
         return is_folder_of_frames(path) or not numbered_images(path)
@@ -46,7 +46,7 @@ def is_keypoint_file(path: Path) -> bool:
         with path.open("rb") as file:
             start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     except OSError:
-        return False  # whoever opens it says why
+        return False  # the error is raised when the file is opened
     return start.startswith(_STARTS)
 
 
@@ -146,7 +146,7 @@ def read_source(
 
 
 def _at_rate(keypoints: Keypoints, fps: float) -> Keypoints:
-    """The keypoints of a file that plays slower or faster than life, at the rate of the camera."""
+    """The keypoints of a slow-motion or time-lapse video, at the frame rate of the camera."""
     skipped = round(float(keypoints.times_s[0]) * keypoints.fps)
     time_s = (skipped + np.arange(keypoints.num_frames)) / fps if skipped else None
     return replace(keypoints, fps=fps, time_s=time_s, rate_source="given")
@@ -155,7 +155,7 @@ def _at_rate(keypoints: Keypoints, fps: float) -> Keypoints:
 def _part(
     keypoints: Keypoints, person: int | None, start_s: float | None, stop_s: float | None
 ) -> Keypoints:
-    """One person and a time span of keypoints, without people who are in no frame of it."""
+    """One person and a time span of keypoints, without people who are not visible in the span."""
     if person is start_s is stop_s is None:
         return keypoints
     rows, frames = chosen_part(
@@ -172,10 +172,10 @@ def _part(
 
 
 def _video_facts(path: Path, duration_s: float) -> dict[str, Any]:
-    """What tells a video from others, and where it is.
+    """Identification and location of a video.
 
-    `read_source` adds `time_scale`, the seconds of the video in one of the motion, where its `fps`
-    was given, and `mirrored`.
+    `read_source` adds `time_scale`, the seconds of the video per second of the motion if its `fps`
+    was specified, and `mirrored`.
     """
     return {
         "path": str(path.resolve()),
@@ -199,32 +199,32 @@ def _is_lifted_video(path: Path, facts: Mapping[str, Any]) -> bool:
 def find_video(
     header: Mapping[str, Any], given: str | os.PathLike[str] | None, near: Path
 ) -> Path | None:
-    """The video that a result was lifted from, to show beside it.
+    """Find the video of a result, to show it beside the result.
 
     Args:
-        header: of the result.
-        given: where it is; else it is looked for where it was, and in the folder of `near`. If it
-            is at neither place there is a `UserNotice`.
-        near: a file that is written.
+        header: Header of the result.
+        given: Path of the video. By default, its original path and the folder of `near` are
+            searched, and a `UserNotice` is issued if it is not found.
+        near: Path of the output file.
 
     Returns:
-        None if the result is not of a video, or it is not found.
+        The path, or None if the result is not from a video or the video is not found.
 
     Raises:
-        UserError: the file given is another video, or none.
+        UserError: If `given` is not a video, or is a different one.
     """
     facts = header.get("video")
     facts = facts if isinstance(facts, dict) else None
     if given is not None:
         if not facts:
-            VideoReader(given).close()  # refuses what is no video
+            VideoReader(given).close()  # raises an exception if it is not a video
         if facts and Path(given).is_file() and not _is_lifted_video(Path(given), facts):
             raise UserError(
                 f"{given} is another video than the one that was lifted, {facts.get('path')}: "
                 "their contents differ"
             )
         return Path(given)
-    if not facts:  # version 0.1 knew only a name
+    if not facts:  # version 0.1 stored only a name
         source = Path(str(header.get("source") or ""))
         return source if source.suffix.lower() in VIDEO_SUFFIXES and source.is_file() else None
     lifted = Path(str(facts.get("path")))

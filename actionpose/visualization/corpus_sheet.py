@@ -1,7 +1,7 @@
-"""A picture to judge a corpus by: histograms of its poses, and motions with their texts.
+"""Contact sheet of a corpus: histograms of its poses, and motions with their texts.
 
-Everybody is drawn to one scale, unless a segment reaches higher than its cell. Left and right are
-the person's own.
+All people are drawn at the same scale, unless a segment is taller than its cell. Left and right are
+those of the person.
 """
 
 import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _COLUMNS, _CELL_IN, _MOST_POSES = 3, (4.1, 1.85), 5
 _M_PER_IN = 1.5
 _LIMB_M, _GAP_M, _BELOW_M = 0.055, 0.14, 0.12
-_CAMERA_DEG = 35.0  # to the side of where the person faces when the segment begins
+_CAMERA_DEG = 35.0  # to the side of the direction that the person faces at the start of the segment
 
 
 def write_corpus_sheet(
@@ -45,16 +45,21 @@ def write_corpus_sheet(
     num_segments: int = 18,
     seed: int = 0,
 ) -> None:
-    """Write a PNG: histograms of the poses, and segments drawn at random with their texts.
+    """Write a PNG with histograms of the poses, and random segments with their texts.
 
-    Texts are drawn first, each as likely as any other, then a segment of each: frequent texts do
-    not fill the sheet. A segment shows up to five poses, from left to right.
+    Texts are drawn first with equal probability, and then a segment of each text, so that frequent
+    texts do not dominate the sheet. A segment is shown as up to five poses from left to right.
 
     Args:
-        split: only from there.
+        corpus: Corpus to show.
+        path: File to write.
+        split: Split to draw segments from. By default all.
+        num_segments: Number of segments.
+        seed: Seed of the random selection.
 
     Raises:
-        UserError: no segment to draw, the file cannot be written, or matplotlib is not installed.
+        UserError: If there is no segment, the file cannot be written, or matplotlib is not
+            installed.
     """
     if num_segments < 1:
         raise UserError(f"a sheet shows 1 segment or more, not {num_segments}")
@@ -86,14 +91,14 @@ def write_corpus_sheet(
 def choose_segments(
     corpus: Corpus, *, split: str | None, num_segments: int, seed: int
 ) -> list[Segment]:
-    """Segments for a contact sheet: texts at random, then one segment of each, then more.
+    """Select segments for a contact sheet: one of each of randomly ordered texts, then more.
 
     Raises:
-        UserError: the corpus has no segment there.
+        UserError: If there is no segment.
     """
     by_text: dict[str, list[Segment]] = {}
     for segment in corpus.segments:
-        # a motion stands for itself only where no label of the same words does
+        # a whole motion is only used if no labeled segment has the same text
         if split in (None, segment.split) and (segment.text or segment.kind == "sequence"):
             by_text.setdefault(segment.text, []).append(segment)
     if len(by_text) > 1:
@@ -164,7 +169,7 @@ def _draw_histograms(figure: "Figure", sheet: CorpusStatistics) -> None:
 
 
 def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
-    """A cell: the text above, poses in a row on the floor."""
+    """Draw a cell: the text above, and poses in a row on the floor."""
     wide_m, high_m = (side_in * _M_PER_IN for side_in in _CELL_IN)
     axes.set(xlim=(0, wide_m), ylim=(-_BELOW_M, high_m - _BELOW_M), aspect="equal")
     seconds = len(segment) / corpus.fps
@@ -191,10 +196,10 @@ def _draw_segment(axes: "Axes", corpus: Corpus, segment: Segment) -> None:
 
 
 def _from_camera(joints_m: Array) -> Array:
-    """(T, 17, 3) to the right, up from the lowest joint of all, and nearer."""
+    """(T, 17, 3) right, up from the lowest joint of all frames, and toward the camera."""
     hips = joints_m[0, H36M17.indices("left_hip", "right_hip")]
-    across = hips[1] - hips[0]  # to the person's right
-    facing = np.arctan2(across[0], -across[1])  # a quarter turn to the left of that, from above
+    across = hips[1] - hips[0]  # to the right of the person
+    facing = np.arctan2(across[0], -across[1])  # a quarter turn to the left of it, from above
     towards = facing + np.radians(_CAMERA_DEG)
     nearer = np.array([np.cos(towards), np.sin(towards), 0])
     right = np.array([-np.sin(towards), np.cos(towards), 0])
@@ -204,7 +209,7 @@ def _from_camera(joints_m: Array) -> Array:
 
 
 def _poses(points: Array, room_m: float) -> list[Array]:
-    """As many poses, at equal distances in time, as there is room for side by side."""
+    """As many poses at equal time steps as fit side by side."""
     for count in range(min(_MOST_POSES, len(points)), 1, -1):
         frames = np.linspace(0, len(points) - 1, count).round().astype(int)
         if sum(np.ptp(pose[:, 0]) + _GAP_M for pose in points[frames]) <= room_m:

@@ -1,4 +1,4 @@
-"""What everything that draws shares: the palette, figures, and skeletons as lines."""
+"""Shared drawing code: color palette, figures, and skeletons as lines."""
 
 import os
 from collections.abc import Sequence
@@ -15,49 +15,50 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# blue and vermilion of Okabe and Ito, told apart with any color vision; the trunk is neutral
+# blue and vermilion of Okabe and Ito, distinguishable with color blindness; gray for the trunk
 SIDE_COLORS = {"right": "#D55E00", "left": "#0072B2", "middle": "#5B6470"}
-TARGET_COLOR = "#9AA3AF"  # of the target behind a prediction
+TARGET_COLOR = "#9AA3AF"  # color of the target behind a prediction
 INK, MUTED, GRID, PAPER = "#1d2430", "#667085", "#d5dae2", "#f5f7f9"
-# of labels, in turn: dark enough for white letters
+# colors of labels in turn, dark enough for white text
 LABEL_COLORS = ("#00796b", "#6a3d9a", "#b8456b", "#3f6fb5", "#8a6100", "#4d7c0f", "#a0432c")
-_OTHER_COLOR = "#64748b"  # where no label fits
+_OTHER_COLOR = "#64748b"  # color of "other" and "unknown"
 
-TURN_RAD = 0.9  # of the second view about the vertical
+TURN_RAD = 0.9  # rotation of the second view about the vertical
 
 
 def side_of(joint: str) -> str:
-    """Which side of the person a joint is on: left, right or middle."""
+    """The side of a joint: left, right or middle."""
     prefix = joint.partition("_")[0]
     return prefix if prefix in ("left", "right") else "middle"
 
 
 def side_color(joint: str) -> str:
-    """The color of the side of the person that a joint is on."""
+    """The color of the side of a joint."""
     return SIDE_COLORS[side_of(joint)]
 
 
 def label_colors(labels: Sequence[str], *others: str) -> dict[str, str]:
-    """A color for each label, in the order of their first use, and one for all of `others`."""
+    """A color for each label in the order of first use, and one color for all of `others`."""
     named = [label for label in dict.fromkeys(labels) if label not in others]
     colors = {label: LABEL_COLORS[i % len(LABEL_COLORS)] for i, label in enumerate(named)}
     return {**colors, **dict.fromkeys(others, _OTHER_COLOR)}
 
 
 def rgb(color: str) -> Array:
-    """(3,) red, green and blue from 0 to 1 of a color such as "#0072B2"."""
+    """Red, green and blue (3,) from 0 to 1 of a color such as "#0072B2"."""
     return np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
 
 
 def new_figure(width: float, height: float, **options: Any) -> "Figure":
-    """A white figure that needs no display and leaves matplotlib's global state alone.
+    """Create a white figure without a display or changes of matplotlib's global state.
 
     Args:
-        width, height: inches.
-        options: of matplotlib's `Figure`.
+        width: Width in inches.
+        height: Height in inches.
+        options: Options of matplotlib's `Figure`.
 
     Raises:
-        UserError: matplotlib is missing.
+        UserError: If matplotlib is missing.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -70,19 +71,19 @@ def new_figure(width: float, height: float, **options: Any) -> "Figure":
 
 
 def save_png(figure: "Figure", path: str | os.PathLike[str], *, dpi: float = 150) -> None:
-    """Write a PNG that is the same bytes for the same figure: it has no version in it.
+    """Write a PNG. Equal figures give equal bytes, because no version is stored.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: If the file cannot be written.
     """
     with atomic_write(path) as unfinished:
         figure.savefig(unfinished, dpi=dpi, format="png", metadata={"Software": None})
 
 
 def write(figure: "Figure", x_in: float, y_in: float, text: str, **style: Any) -> None:
-    """Write a line of text, vertically centered at inches from the lower left corner.
+    """Write a line of text, vertically centered, at inches from the lower left corner.
 
-    A dollar sign is a dollar sign, not the start of a formula.
+    A dollar sign is drawn as a character and does not start a formula.
     """
     width, height = figure.get_size_inches()
     figure.text(x_in / width, y_in / height, text, va="center", parse_math=False, **style)
@@ -91,14 +92,14 @@ def write(figure: "Figure", x_in: float, y_in: float, text: str, **style: Any) -
 def write_side_legend(
     figure: "Figure", right_in: float, left_in: float, y_in: float, *, fontsize: float = 8.5
 ) -> None:
-    """Say which color is the person's right and left side, at two places in inches."""
+    """Write a legend with the colors of the right and left side, at two positions in inches."""
     for x_in, name in ((right_in, "right"), (left_in, "left")):
         text = f"\N{BLACK CIRCLE} {name} side"
         write(figure, x_in, y_in, text, fontsize=fontsize, color=SIDE_COLORS[name])
 
 
 def turned(pose: Array, angle_rad: float = TURN_RAD) -> Array:
-    """(17, 3) camera axes, turned about the vertical (y) around the pelvis."""
+    """Rotate a pose (17, 3) in camera axes about the vertical axis (y) through the pelvis."""
     cos, sin = np.cos(angle_rad), np.sin(angle_rad)
     rotation = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
     return (pose - pose[:1]) @ rotation.T
@@ -112,11 +113,14 @@ def draw_bones(
     width: float = 2.2,
     reach: float | None = None,
 ) -> None:
-    """Draw x and y of a pose (17, 2 or more), y down.
+    """Draw x and y of a pose (17, 2 or more), with y down.
 
     Args:
-        color: one for all; by default the sides have theirs.
-        reach: half the width of the view around the pose's middle, in its units.
+        axes: Axes to draw to.
+        points: Pose.
+        color: Color of all bones. By default that of each side.
+        width: Line width in points.
+        reach: Half the width of the view around the center of the pose, in its unit.
     """
     for child, parent in H36M17.bones:
         ends = points[[child, parent], :2]
@@ -131,7 +135,7 @@ def draw_bones(
 
 
 def is_head(joints: Sequence[str], child: int, parent: int) -> bool:
-    """Whether a bone is the upper part of the head, which is drawn as a ball."""
+    """Whether a bone is the upper part of the head, which is drawn as a disc."""
     return (joints[child], joints[parent]) == ("head", "nose")
 
 
@@ -145,12 +149,18 @@ def draw_body(
     head_m: float,
     measured: BoolArray | None = None,
 ) -> None:
-    """Draw a pose (J, 3), to the right, up and nearer, as limbs and a head of some thickness.
+    """Draw a pose (J, 3), with coordinates right, up and toward the viewer, with thick limbs.
 
-    Limbs cover what is farther away, with a white rim where they pass, and are paler if far.
+    Limbs hide farther ones, with a white outline at crossings, and are paler with distance.
 
     Args:
-        measured: (J,) joints that were seen; bones of others are thin, pale and dashed.
+        axes: Axes to draw to.
+        points: Pose.
+        skeleton: Joint layout of the pose.
+        points_per_m: Scale in points per meter.
+        limb_m: Thickness of limbs in meters.
+        head_m: Diameter of the head in meters.
+        measured: (J,) True for visible joints. Bones of other joints are thin, pale and dashed.
     """
     for child, parent in skeleton.bones:
         ends = points[[child, parent]]
@@ -170,12 +180,12 @@ def draw_body(
 def _draw_limb(
     axes: "Axes", ends: Array, thick_m: float, points_per_m: float, color: Array
 ) -> None:
-    """A line with round ends (2, 3)."""
+    """Draw a line (2, 3) with round ends."""
     nearness = ends[:, 2].mean()
     zorder, points = 10 + nearness, thick_m * points_per_m
     length = np.linalg.norm(ends[1, :2] - ends[0, :2])
     if length > 2.5 * thick_m:
-        # a white rim where the limb passes others, but not at its ends, where it meets its own
+        # a white outline where the limb crosses others, but not at its ends, where bones meet
         trim = 1.1 * thick_m / length * (ends[1, :2] - ends[0, :2])
         rim = np.array([ends[0, :2] + trim, ends[1, :2] - trim])
         axes.plot(*rim.T, "-w", lw=points + 1.8, zorder=zorder, solid_capstyle="butt")

@@ -1,4 +1,4 @@
-"""A page with a 3D viewer: `assets/viewer.html`, built from the folder `viewer/`, and the data."""
+"""Page with a 3D viewer: `assets/viewer.html`, built from the folder `viewer/`, and the data."""
 
 import base64
 import json
@@ -35,15 +35,21 @@ def write_html(
     title: str | None = None,
     video: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write a page that shows the result in 3D. It needs no network and no file but a long video.
+    """Write a page that shows the result in 3D, without network access.
+
+    The page is a single file, except for a large video.
 
     Args:
-        title: above the viewer; the file's name if not given.
-        video: that was lifted, shown under the keypoints; else it is looked for (`find_video`). Up
-            to `EMBED_BYTES` it is embedded in the page; to a larger one there is a relative link.
+        result: Result to show.
+        path: File to write.
+        title: Title of the page. By default the name of the file.
+        video: Video of the result, shown behind the keypoints. By default it is found by
+            `find_video`. Videos of up to `EMBED_BYTES` are embedded in the page, larger ones are
+            linked by a relative path.
 
     Raises:
-        UserError: nothing to draw, no such video, or the file cannot be written.
+        UserError: If there is nothing to draw, the video does not exist, or the file cannot be
+            written.
     """
     title = Path(path).stem if title is None else title
     found = find_video(result.header, video, Path(path))
@@ -53,25 +59,29 @@ def write_html(
 
 
 def page(result: Result, title: str, video: dict[str, Any] | None = None) -> str:
-    """The text of a page that shows the result in 3D.
+    """The HTML of a page that shows the result in 3D.
 
     Args:
-        video: as `_video` gives it.
+        result: Result to show.
+        title: Title of the page.
+        video: Video as returned by `_video`.
 
     Raises:
-        UserError: there is nothing to draw.
+        UserError: If there is nothing to draw.
     """
     return _filled(title, _page_data(result, title) | {"video": video})
 
 
 def live_page(header: Header, title: str, labels: Sequence[str], *, places: int) -> str:
-    """The text of a page that shows the people it is sent; see `listen` in viewer.js.
+    """The HTML of a page that shows live poses; see `listen` in viewer.js.
 
-    "CONNECT" in it stands for the origin of the WebSocket.
+    "CONNECT" in the page is a placeholder for the address of the WebSocket.
 
     Args:
-        labels: that may be sent.
-        places: for so many people at once.
+        header: Header of the poses.
+        title: Title of the page.
+        labels: Labels that may occur.
+        places: Maximum number of people at the same time.
     """
     nowhere = np.zeros((places, 1, len(SKELETONS[header["skeleton"]]), 3), np.float32)
     nobody = Result(
@@ -95,7 +105,7 @@ def live_page(header: Header, title: str, labels: Sequence[str], *, places: int)
 
 
 def _filled(title: str, page_data: dict[str, Any]) -> str:
-    # "<" is what ends a script element early
+    # escape "<", which could end the script element
     data = json.dumps(page_data, separators=(",", ":")).replace("<", "\\u003c")
     template = (resources.files("actionpose") / "assets" / "viewer.html").read_text("utf-8")
     before, title_slot, rest = template.partition("__TITLE__")
@@ -105,7 +115,7 @@ def _filled(title: str, page_data: dict[str, Any]) -> str:
 
 
 def _page_data(result: Result, title: str) -> dict[str, Any]:
-    """What viewer/src/viewer.js reads."""
+    """The data for viewer/src/viewer.js."""
     header, skeleton = result.header, result.skeleton
     valid = result.valid[..., None, None]
     _, offset = scene_positions(result)
@@ -139,7 +149,7 @@ def _page_data(result: Result, title: str) -> dict[str, Any]:
 
 
 def _video(result: Result, video: Path, page: Path) -> dict[str, Any]:
-    """Where the page finds the video or the image, and its `VideoLink`."""
+    """The source of the video or image for the page, and its `VideoLink`."""
     kind = mimetypes.guess_type(video.name)[0] or "video/mp4"
     is_image = kind.startswith("image/") and kind != "image/gif"
     try:
@@ -147,13 +157,13 @@ def _video(result: Result, video: Path, page: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read the video {video}: {error.strerror}") from None
     if content is not None:
-        # browsers play what is in a .mov when it is called MP4, but refuse its own name
+        # browsers play .mov files as MP4, but not as QuickTime
         kind = "video/mp4" if kind == "video/quicktime" else kind
         source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     else:
         try:
             source = quote(Path(os.path.relpath(video, page.absolute().parent)).as_posix())
-        except ValueError:  # another drive of Windows
+        except ValueError:  # another drive on Windows
             source = video.absolute().as_uri()
     return {"src": source, "name": video.name, "is_image": is_image} | asdict(video_link(result))
 
@@ -163,7 +173,7 @@ def _bytes(array: NDArray[Any]) -> str:
 
 
 def _packed(array: NDArray[Any]) -> dict[str, Any]:
-    """16-bit steps of the largest value: 0.03 mm in a meter. -32768 is what is not known."""
+    """Encode as 16-bit multiples of a step, 0.03 mm for a range of 1 m; -32768 is missing."""
     finite = np.isfinite(array)
     step = max(float(np.abs(array[finite]).max(initial=0)) / 32767, 1e-9)
     steps = np.where(finite, np.round(np.where(finite, array, 0) / step), -32768)

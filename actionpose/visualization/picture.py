@@ -1,4 +1,4 @@
-"""A picture of chosen frames of a person: the 2D input, and the 3D pose from two sides."""
+"""Picture of selected frames of a person: the 2D input, and the 3D pose from two sides."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -29,23 +29,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SMALL: dict[str, Any] = {"fontsize": 9, "color": INK}
-_PANEL_IN = 2.15  # side of a panel, inches
+_PANEL_IN = 2.15  # side of a panel in inches
 
 
 def write_picture(
     result: Result, path: str | os.PathLike[str], *, person: int = 0, num_frames: int = 6
 ) -> None:
-    """Write a PNG of one person: the 2D input, and the 3D pose from two other sides.
+    """Write a PNG of one person with the 2D input, and the 3D pose from two other directions.
 
-    Frames are spread evenly over those where the person is visible, a column each (a single frame
-    lies in a row). All panels of a kind have the same scale.
+    Frames are evenly selected from those in which the person is visible, one per column (a single
+    frame is drawn as a row). All panels of a kind have the same scale.
 
     Args:
-        person: counts along P.
+        result: Result to show.
+        path: File to write.
+        person: Index of the person.
+        num_frames: Number of frames.
 
     Raises:
-        UserError: no such person or no frame to draw, the file cannot be written, or matplotlib is
-            not installed.
+        UserError: If the person does not exist, there is no frame to draw, the file cannot be
+            written, or matplotlib is not installed.
     """
     persons = len(result.track_id)
     if not 0 <= person < persons:
@@ -92,16 +95,16 @@ def write_picture(
 
 
 def _centered(pose: Array, skeleton: Skeleton) -> Array:
-    """(T, J, 3) with the root above the origin in every frame; heights stay."""
+    """Move the root (T, J, 3) above the origin in every frame. Heights are not changed."""
     root = pose[:, skeleton.parents.index(None)]
     middle = np.where(np.isfinite(root), root, np.nanmean(pose, axis=1)) * (1, 0, 1)
     return pose - middle[:, None]
 
 
 def _reach(poses: list[Array]) -> tuple[Array, float]:
-    """The middle (x, y) and half the side of a square that holds all that is drawn, in meters."""
+    """Center (x, y) and half the side of a square that contains all poses, in meters."""
     points = np.concatenate([pose[..., :2].reshape(-1, 2) for pose in poses])
-    floor_m = -0.25  # how far the nearest corner of the floor reaches down in the oblique view
+    floor_m = -0.25  # lowest corner of the floor in the oblique view
     lowest, highest = min(np.nanmin(points[:, 1]), floor_m), np.nanmax(points[:, 1])
     half = max(np.nanmax(np.abs(points[:, 0])), (highest - lowest) / 2) + 0.08
     return np.array([0, (lowest + highest) / 2]), float(half)
@@ -115,7 +118,7 @@ def _draw_pose(
     reach: tuple[Array, float],
     measured: BoolArray,
 ) -> None:
-    """One pose (J, 3) on the floor, in orthographic projection."""
+    """Draw a pose (J, 3) on the floor in orthographic projection."""
     (x_m, y_m), half_m = reach
     axes.set(xlim=(x_m - half_m, x_m + half_m), ylim=(y_m - half_m, y_m + half_m), aspect="equal")
     at = np.array([-1.5, -0.5, 0.5, 1.5]) * GRID_M
@@ -133,7 +136,7 @@ def _draw_pose(
 
 
 def _draw_keypoints(axes: "Axes", keypoints_px: Array, skeleton: Skeleton, frame: int) -> None:
-    """The 2D input at one of some frames (T, J, 3), in a window of the same size at all of them."""
+    """Draw the 2D input (T, J, 3) at a frame, in a view with the same size for all frames."""
     axes.set_facecolor(PAPER)
     keypoints = keypoints_px.astype(np.float64)
     visible = (keypoints[..., 2] > 0) & np.isfinite(keypoints).all(axis=-1)
@@ -158,7 +161,7 @@ def _draw_keypoints(axes: "Axes", keypoints_px: Array, skeleton: Skeleton, frame
 
 
 def _write_around(figure: "Figure", result: Result, person: int) -> None:
-    """Who this is and which side is which, above; what the numbers mean, below."""
+    """Write the person and a legend of the sides above, and the axes and units below."""
     width, height = figure.get_size_inches()
     several = len(result.track_id) > 1
     who = f"Person {person}, track {result.track_id[person]}" if several else "3D pose"

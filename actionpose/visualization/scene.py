@@ -1,6 +1,7 @@
-"""Where everybody stands in the scene that pictures, pages and videos show.
+"""Positions of people in the scene of pictures, pages and videos.
 
-Meters, x right, y up, z towards the viewer (`Axes.Y_UP`), the floor at y = 0.
+Coordinates are in meters, x right, y up, z toward the viewer (`Axes.Y_UP`), with the floor at
+y = 0.
 """
 
 import math
@@ -13,26 +14,29 @@ from actionpose.result import Result
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
 
-FLOOR_PERCENTILE = 5  # of the lowest joint over time: a stray joint does not lower the floor
-CLEARANCE_M = 0.04  # of the lowest joint's center above the floor, so that limbs are not cut by it
-SPACING_M = 1.2  # between persons whose places are unknown
-MAX_ROW = 12  # persons side by side; more stand in rows
+FLOOR_PERCENTILE = 5  # of the lowest joint over time, so that outliers do not lower the floor
+CLEARANCE_M = 0.04  # height of the lowest joint, so that the floor does not cut limbs
+SPACING_M = 1.2  # between persons with unknown positions
+MAX_ROW = 12  # persons side by side; more persons are placed in rows
 GRID_M = 0.5  # between the lines of the floor
 
 
 def scene_positions(result: Result) -> tuple[Array, Array]:
-    """Where to draw everybody.
+    """Positions of all people in the scene.
 
-    With `root_m`, persons stand where they are, the scene is moved to the origin and there is one
-    floor. Without it nobody's place is known: each stands on the floor, side by side in the order
-    of the image; more than `MAX_ROW` in rows, who is lower in the image in front.
+    With `root_m`, the relative positions are kept, the scene is moved to the origin, and there is
+    one
+    floor. Otherwise positions are unknown: each person is on the floor, side by side in the order
+    of
+    the image. More than `MAX_ROW` persons are placed in rows, with those lower in the image in
+    front.
 
     Returns:
-        (P, T, J, 3) meters, NaN where a person is not visible, and the (P, 3) offsets that were
-        subtracted from `postprocessing.common.positions`.
+        (P, T, J, 3) positions in meters, NaN where a person is not visible, and (P, 3) offsets that
+        were subtracted from `postprocessing.common.positions`.
 
     Raises:
-        UserError: no frame is valid.
+        UserError: If no frame is valid.
     """
     pose = np.where(result.valid[..., None, None], positions(result), np.nan)
     if not np.isfinite(pose).all(axis=-1).any():
@@ -42,7 +46,7 @@ def scene_positions(result: Result) -> tuple[Array, Array]:
     offset = np.zeros((len(pose), 3))
     for group in groups:
         y = pose[group, ..., 1]
-        y = y[np.isfinite(y).any(axis=-1)]  # (frames of all, J)
+        y = y[np.isfinite(y).any(axis=-1)]  # (frames of all persons, J)
         lowest = np.fmin.reduce(y, axis=-1)
         if lowest.size:
             offset[group, 1] = np.percentile(lowest, FLOOR_PERCENTILE) - CLEARANCE_M
@@ -54,7 +58,7 @@ def scene_positions(result: Result) -> tuple[Array, Array]:
 
 
 def _places_in_rows(result: Result) -> Array:
-    """(P, 2) column and row of each person in the order of the image, around 0."""
+    """(P, 2) Column and row of each person in the order of the image, centered at 0."""
     visible = (result.keypoints_px[..., 2] > 0) & result.valid[..., None]
     px = np.where(visible[..., None], result.keypoints_px[..., :2], 0).sum(axis=(1, 2))
     x, y = (px / np.maximum(visible.sum(axis=(1, 2)), 1)[:, None]).T
@@ -71,7 +75,7 @@ def _places_in_rows(result: Result) -> Array:
 
 
 def view_rotation(*, azimuth_deg: float, elevation_deg: float) -> Array:
-    """The (3, 3) rotation from the scene to what is visible from there: right, up, nearer."""
+    """The rotation (3, 3) from the scene to view coordinates: right, up and toward the viewer."""
     (sin_a, sin_e) = np.sin(np.radians([azimuth_deg, elevation_deg]))
     (cos_a, cos_e) = np.cos(np.radians([azimuth_deg, elevation_deg]))
     about_up = np.array([[cos_a, 0, -sin_a], [0, 1, 0], [sin_a, 0, cos_a]])
@@ -81,13 +85,14 @@ def view_rotation(*, azimuth_deg: float, elevation_deg: float) -> Array:
 
 @dataclass(frozen=True)
 class VideoLink:
-    """How a result belongs to its video.
+    """Relation between the times and images of a result and its video.
 
     Attributes:
-        offset_s: added to a time of the result: keypoint files may begin at a later frame.
-        time_scale: seconds of the video in a second of the motion, by which the sum is multiplied:
-            a camera may be faster than its file plays.
-        mirrored: the keypoints are of the mirror image of the video's pictures.
+        offset_s: Offset to add to times of the result, because keypoint files may start at a later
+            frame.
+        time_scale: Seconds of the video per second of the motion, by which the sum is multiplied,
+            for example for slow motion.
+        mirrored: Whether the keypoints are those of the mirrored video.
     """
 
     offset_s: float
@@ -96,7 +101,7 @@ class VideoLink:
 
 
 def video_link(result: Result) -> VideoLink:
-    """How a result belongs to its video, as its header says."""
+    """The relation of a result to its video, from the header."""
     facts = result.header.get("video")
     facts = facts if isinstance(facts, dict) else {}
     scale = facts.get("time_scale", 1.0)

@@ -1,7 +1,7 @@
-"""A video to look at: the keypoints on the frames, the 3D motion beside them, the actions below.
+"""Video of a result: keypoints on the frames, the 3D motion beside them, and actions below.
 
-Frames of the input video, from the first to the last one of the result, are as far apart as they
-were. Without the video the keypoints are drawn on paper.
+The frames are those of the input video between the first and last frame of the result, with the
+same times. Without the video, the keypoints are drawn on a plain background.
 """
 
 import os
@@ -44,16 +44,16 @@ from actionpose.visualization.scene import (
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-HEIGHT_PX = 720  # of the video; the 3D panel is a square of it
-_WIDEST_PX = 1280  # of the left half
+HEIGHT_PX = 720  # height of the video; the 3D panel is a square of this size
+_WIDEST_PX = 1280  # maximum width of the left panel
 _CLOCK = Fraction(1, 90000)
 _X264 = {"preset": "veryfast", "crf": "18"}
-_AHEAD = 4  # frames decoded, and drawn, before they are asked for
+_AHEAD = 4  # number of frames that are decoded and drawn in advance
 _STAGE, _SHADOW = "#eef1f5", "#d3d9e1"
 _LIMB_M, _HEAD_M = 0.055, 0.17  # thickness
 _AZIMUTH_DEG, _ELEVATION_DEG, _FIELD_DEG = 35.0, 12.0, 32.0  # of the 3D view
-_EDGE_PX = 18  # around words
-_LANE_PX, _MOST_LANES = 36, 4  # of the timeline, one for each person
+_EDGE_PX = 18  # margin of text
+_LANE_PX, _MOST_LANES = 36, 4  # timeline lanes, one per person
 
 
 def write_video(
@@ -63,16 +63,19 @@ def write_video(
     video: str | os.PathLike[str] | None = None,
     progress: Callable[[int], object] = lambda frames: None,
 ) -> None:
-    """Write an MP4 (H.264, no sound).
+    """Write an MP4 video (H.264, without audio).
 
     Args:
-        video: that the result was lifted from; else it is looked for (`find_video`), and if it is
-            not found, the keypoints stand alone.
-        progress: called with the number of frames done since the last call.
+        result: Result to show.
+        path: File to write.
+        video: Video of the result. By default it is found by `find_video`. If it is not found, the
+            keypoints are drawn without it.
+        progress: Function that is called with the number of frames processed since the last call.
 
     Raises:
-        UserError: nothing to draw, the video cannot be read or ends before the result begins, the
-            file cannot be written, or the packages of the extra `video` are missing.
+        UserError: If there is nothing to draw, the video cannot be read or ends before the start of
+            the result, the file cannot be written, or the packages of the extra `video` are
+            missing.
     """
     try:
         import av
@@ -101,7 +104,7 @@ def write_video(
         stream.width, stream.height = left_px + HEIGHT_PX, HEIGHT_PX + timeline.height_px
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = _CLOCK
-        edge_s = 0.75 / fps  # how far from the result's frames a frame of the video may be
+        edge_s = 0.75 / fps  # maximum distance of a video frame from the frames of the result
         times_s = result.time_s + link.offset_s
         first_pts, last = 0, -1
 
@@ -121,7 +124,7 @@ def write_video(
                 timeline.draw(canvas, motion_s)
                 yield time_s, np.asarray(canvas)
 
-        # three threads: one decodes, one draws, and this one encodes
+        # three threads: decoding, drawing and, in this one, encoding
         decoded = stack.enter_context(closing(prefetch(images, _AHEAD)))
         pictures = prefetch(drawn(decoded), _AHEAD)
         for time_s, picture in stack.enter_context(closing(pictures)):
@@ -143,7 +146,7 @@ def _video_size(path: Path) -> tuple[int, int]:
 
 
 def _image_size(result: Result) -> tuple[int, int]:
-    """Width and height of the image, else what the keypoints reach."""
+    """Width and height of the image, or of the area of the keypoints if unknown."""
     if size := result.header.get("image_size"):
         return int(size[0]), int(size[1])
     visible = (result.keypoints_px[..., 2] > 0) & np.isfinite(result.keypoints_px).all(axis=-1)
@@ -159,7 +162,7 @@ def _without_video(result: Result) -> Iterator[tuple[float, None]]:
 
 
 class _Artist:
-    """Draws the left and the right half of a frame."""
+    """Draws the left and right panel of a frame."""
 
     def __init__(self, result: Result, scale: float, left: tuple[int, int]):
         self.result, self.scale, self.left = result, scale, left
@@ -167,10 +170,10 @@ class _Artist:
         self.offset_s = video_link(result).offset_s
         self.camera = _Camera(self.joints)
         self.actions = sorted(result.header.get("actions", []), key=lambda a: -(a["score"] or 0))
-        self.stage = self._stage()  # what is alike in all frames
+        self.stage = self._stage()  # the static part of the panel
 
     def frame_at(self, time_s: float, edge_s: float) -> int | None:
-        """The frame of the result that is nearest to a time of the video, if one is so near."""
+        """The frame of the result nearest to a video time, or None if farther than `edge_s`."""
         times = self.result.time_s + self.offset_s
         nearest = int(np.abs(times - time_s).argmin())
         return nearest if abs(times[nearest] - time_s) <= edge_s else None
@@ -201,7 +204,7 @@ class _Artist:
         high = np.ceil(xy[visible].max(axis=0) + 3 * thick).astype(int)
         low, high = np.maximum(low, 0), np.minimum(high, self.left)
         if (high <= low).any():
-            return  # beyond the image
+            return  # outside of the image
         confidence = np.minimum(keypoints[:, 2], 1)
         skeleton = self.result.skeleton
         colors = [side_color(joint) for joint in skeleton.joints]
@@ -244,7 +247,7 @@ class _Artist:
 
     def _draw_bodies(self, draw: "ImageDraw.ImageDraw", frame: int) -> None:
         skeleton = self.result.skeleton
-        limbs = []  # (distance, ends in pixels, thickness, color), of everybody
+        limbs = []  # (distance, ends in pixels, thickness, color), of all persons
         for pose in self.joints[:, frame]:
             for child, parent in skeleton.bones:
                 ends = pose[[parent, child]]
@@ -273,7 +276,7 @@ class _Artist:
 
 
 def _title(result: Result, action: dict[str, Any]) -> str:
-    """The label, with whose it is where there are several people."""
+    """The label, with the track id of the person if there are several people."""
     label = str(action["label"])
     if len(result.track_id) > 1 and action.get("person") is not None:
         return f"#{result.track_id[action['person']]} {label}"
@@ -281,7 +284,7 @@ def _title(result: Result, action: dict[str, Any]) -> str:
 
 
 class _Timeline:
-    """The actions of everybody over the whole time, a lane for each person."""
+    """The actions of all people over time, with a lane for each person."""
 
     def __init__(self, result: Result, width_px: int):
         from PIL import Image
@@ -321,7 +324,7 @@ class _Timeline:
         draw.text(at, title, fill="white", font=font(17), anchor="lm")
 
     def draw(self, canvas: "Image.Image", time_s: float) -> None:
-        """Paste the lanes at the bottom of the canvas, with a mark at a time of the video."""
+        """Paste the lanes at the bottom of the canvas, with a marker at a video time."""
         from PIL import ImageDraw
 
         if not self.height_px:
@@ -333,7 +336,7 @@ class _Timeline:
 
 
 class _Camera:
-    """A view from obliquely in front that shows everybody (P, T, J, 3) in all frames."""
+    """An oblique front view that contains all people (P, T, J, 3) in all frames."""
 
     def __init__(self, joints: Array):
         points = joints[np.isfinite(joints).all(axis=-1)]
@@ -347,7 +350,7 @@ class _Camera:
         self.reach_m = GRID_M * np.ceil(max(1.0, float((high - low)[[0, 2]].max()) / 2) / GRID_M)
 
     def project(self, points_m: Array) -> tuple[Array, Array]:
-        """Pixels (..., 2) of the panel, painted `SCALE` times larger, and the distances (...)."""
+        """Pixels (..., 2) of the panel at a scale of `SCALE`, and distances (...)."""
         turned = (points_m - self.middle) @ self.rotation.T
         distance = np.maximum(self.distance_m - turned[..., 2], 0.1)
         xy = turned[..., :2] * [1, -1] * (self.focal_px / distance)[..., None]

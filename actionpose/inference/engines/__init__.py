@@ -1,4 +1,4 @@
-"""Engines compute a network in float32: torch, its fused kernels, OpenVINO or ONNX Runtime."""
+"""Inference engines in float32: torch, torch with fused kernels, OpenVINO and ONNX Runtime."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,26 @@ from actionpose.models import Encoder
 from actionpose.utils.errors import UserError
 
 ENGINES = ("auto", "torch", "fused", "openvino", "onnx")
-# ONNX Runtime is not always faster than torch, and wide networks are slower with fused kernels
+# ONNX Runtime is not always faster than torch, and fused kernels are slower for wide networks
 _FASTEST = ("fused", "openvino")
 _WIDEST_FUSED = 128
-# of motion, from which "auto" leaves torch: preparing another engine takes seconds
+# minimum number of frames for which "auto" uses another engine, whose preparation takes seconds
 MANY_FRAMES = 3000
 
 
 class EngineChoice:
-    """The engine of a model.
+    """Selection of the inference engine of a model.
 
     Args:
-        name: of `ENGINES`; "auto" is torch for few frames and on a GPU, and else the fastest engine
-            that can compute this network here.
-        encoder: in eval mode, on `device`.
-        lengths: frames of the clips that are lifted, and of those that are embedded.
+        name: One of `ENGINES`. "auto" selects torch for few frames and on a GPU, and otherwise the
+            fastest available engine that supports the network.
+        encoder: Encoder in eval mode, on `device`.
+        device: Device of the encoder.
+        lengths: Number of frames of clips that are lifted and of clips that are embedded.
 
     Raises:
-        UserError: no such engine, or it cannot be used: its package or a C++ compiler is missing,
-            it runs on another device, or the network cannot be converted.
+        UserError: If the engine is unknown or not available: its package or a C++ compiler is
+            missing, it does not support the device, or the network cannot be converted.
     """
 
     def __init__(self, name: str, encoder: Encoder, device: str, lengths: Sequence[int]):
@@ -41,7 +42,7 @@ class EngineChoice:
             self._chosen = self._torch if name in ("auto", "torch") else self._make(name)
 
     def engine(self, frames: int) -> Engine:
-        """The engine for so many frames of motion."""
+        """The engine for a motion with this number of frames."""
         if frames < self._few:
             return self._torch
         if self._chosen is None:
@@ -54,7 +55,7 @@ class EngineChoice:
                 continue
             try:
                 return self._make(name)
-            except UserError:  # torch remains
+            except UserError:  # fall back to torch
                 continue
         return self._torch
 

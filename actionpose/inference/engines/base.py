@@ -1,6 +1,6 @@
-"""The network of a model as a function of clips: torch's own, and torch with fused kernels.
+"""Inference engines based on torch, with and without fused kernels.
 
-Letters in shapes: N clips, T frames, J joints, E embedding.
+Letters in shapes: N clips, T frames, J joints, E embedding dimension.
 """
 
 import copy
@@ -14,10 +14,11 @@ from actionpose.models.dstformer import PoseOutput
 
 
 class Engine:
-    """The network in float32, computed by torch.
+    """The network in float32 with torch.
 
     Args:
-        encoder: in eval mode, on `device`.
+        encoder: Encoder in eval mode, on `device`.
+        device: Device of the encoder.
     """
 
     name: ClassVar[str] = "torch"
@@ -26,7 +27,7 @@ class Engine:
         self.encoder, self.device = encoder, device
 
     def __call__(self, clips: Tensor, *, embed: bool = False) -> PoseOutput:
-        """What the encoder returns for normalized clips (N, T, J, 3), without an embedding."""
+        """The output of the encoder for normalized clips (N, T, J, 3), without an embedding."""
         assert not embed
         with torch.inference_mode():
             output: PoseOutput = self.encoder(clips.to(self.device), embed=False)
@@ -34,17 +35,17 @@ class Engine:
 
     @torch.inference_mode()
     def embeddings(self, clips: Tensor) -> Tensor:
-        """Unit vectors (N, E) of normalized clips; the network has to have such embeddings."""
+        """Unit vectors (N, E) of normalized clips. The network must have motion embeddings."""
         embedding = self.encoder.embed_motion(clips.to(self.device))
         assert embedding is not None
         return torch.nn.functional.normalize(embedding.float(), dim=-1)
 
 
 class FusedEngine(Engine):
-    """torch with the kernels of `models.ops.fused_block`, which are compiled at the first use.
+    """torch with the kernels of `models.ops.fused_block`, which are compiled on first use.
 
     Raises:
-        UserError: another backbone or width than the kernels are for, or no C++ compiler.
+        UserError: If the kernels do not support the backbone or width, or there is no C++ compiler.
     """
 
     name = "fused"

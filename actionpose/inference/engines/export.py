@@ -1,4 +1,4 @@
-"""Checkpoints as files for other programs: ONNX models, and the two files of OpenVINO."""
+"""Export of checkpoints to ONNX or OpenVINO."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,26 +18,26 @@ from actionpose.utils.files import atomic_write
 from actionpose.utils.typing import Array
 
 SUFFIXES = (".onnx", ".xml")
-Run = Callable[[Array], Sequence[Array]]  # clips to all outputs
+Run = Callable[[Array], Sequence[Array]]  # from clips to all outputs
 
 
 def export_network(folder: Path, out: Path) -> dict[str, Any]:
-    """Write the network of a checkpoint as an ONNX model, or for OpenVINO.
+    """Export the network of a checkpoint to ONNX or OpenVINO.
 
     Input, outputs and metadata are described in docs/export.md. The file is run and compared with
-    torch before it gets its name.
+    torch before it is renamed to `out`.
 
     Args:
-        folder: of a checkpoint, or an official MotionBERT file.
-        out: its suffix, one of `SUFFIXES`, is the format. The weights of an `.xml` go to a `.bin`
-            of the same name.
+        folder: Folder of a checkpoint, or an official MotionBERT file.
+        out: Output file, whose suffix, one of `SUFFIXES`, determines the format. The weights of an
+            `.xml` file are written to a `.bin` file of the same name.
 
     Returns:
         The metadata in the file.
 
     Raises:
-        UserError: a package is missing, the network cannot be exported, or a file exists or cannot
-            be written.
+        UserError: If a package is missing, the network cannot be exported, or a file exists or
+            cannot be written.
     """
     is_onnx = out.suffix.lower() == ".onnx"
     files = [out] if is_onnx else [out, out.with_suffix(".bin")]
@@ -97,10 +97,10 @@ def _write_openvino(model: bytes, facts: dict[str, Any], files: Sequence[Path]) 
 
 
 def _check(run: Run, network: ExportedNetwork, lengths: Sequence[int]) -> None:
-    """Compare with torch.
+    """Compare the outputs with those of torch.
 
     Raises:
-        UserError: the outputs differ.
+        UserError: If the outputs differ.
     """
     for clips, frames in enumerate(lengths, start=1):
         shape = (clips, frames, len(H36M17), 3)
@@ -109,7 +109,7 @@ def _check(run: Run, network: ExportedNetwork, lengths: Sequence[int]) -> None:
             expected = network(torch.from_numpy(keypoints))
         try:
             found = run(keypoints)
-        except Exception as error:  # of many kinds, from C++
+        except Exception as error:  # C++ code raises exceptions of many types
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise UserError(f"the exported network does not run: {reason}") from error
         for name, y, z in zip(network.outputs, found, expected, strict=True):

@@ -1,6 +1,6 @@
-"""The network as an ONNX model: for the engines that run it, and for programs of others.
+"""Conversion of networks to ONNX, for inference engines and for other programs.
 
-Letters in shapes: N clips, T frames, J joints, E embedding, L labels.
+Letters in shapes: N clips, T frames, J joints, E embedding dimension, L labels.
 """
 
 import contextlib
@@ -23,19 +23,19 @@ from actionpose.utils.files import atomic_write, cache_folder
 
 OUTPUTS = ("pose", "embedding", "label_scores")
 PER_FRAME = ("pose", "log_error")
-OPSET = 17  # of 2022, which all runtimes read
+OPSET = 17  # from 2022, supported by all runtimes
 _DIGEST = hashlib.sha256().digest_size
 
 
 class ExportedNetwork(nn.Module):
-    """An encoder as a function of keypoints (N, T, J, 3) alone.
+    """An encoder as a function of only keypoints (N, T, J, 3).
 
     Args:
-        encoder: in eval mode, on the CPU.
-        outputs: of `OUTPUTS`, in this order: `pose` (N, T, J, 3) with the pelvis at the origin,
-            `embedding` (N, E) unit vectors, `label_scores` (N, L) their cosines with labels. Or
-            `log_error` (N, T, J) of networks with heads.
-        labels: unit vectors (L, E), for the last one.
+        encoder: Encoder in eval mode, on the CPU.
+        outputs: Some of `OUTPUTS` in this order: `pose` (N, T, J, 3) with the pelvis at the origin,
+            `embedding` (N, E) unit vectors, `label_scores` (N, L) cosine similarities with labels.
+            Alternatively `log_error` (N, T, J) of networks with heads.
+        labels: (L, E) Unit vectors of labels for `label_scores`.
     """
 
     labels: Tensor
@@ -64,28 +64,30 @@ class ExportedNetwork(nn.Module):
 def to_onnx(
     network: ExportedNetwork, frames: int, joints: int = len(H36M17), *, any_length: bool = False
 ) -> bytes:
-    """An ONNX model in float32, for any number of clips.
+    """Convert a network to an ONNX model in float32 for any number of clips.
 
     Args:
-        frames, joints: of a clip.
-        any_length: clips may have another number of frames, as far as the network takes it. Some
-            networks do not: compare the outputs.
+        network: Network to convert.
+        frames: Number of frames of a clip.
+        joints: Number of joints of a clip.
+        any_length: Whether clips may have another number of frames. Some networks do not support
+            this: compare the outputs.
 
     Raises:
-        UserError: the package onnx is missing, or torch cannot export this network.
+        UserError: If the package onnx is missing, or torch cannot export the network.
     """
     try:
-        import onnx  # noqa: F401  # torch's exporter needs it
+        import onnx  # noqa: F401  # required by the exporter of torch
     except ImportError:
         raise UserError("this needs the package onnx: pip install 'actionpose[onnx]'") from None
     axes = {0: "clips", 1: "frames"} if any_length else {0: "clips"}
-    # one clip would be taken for a constant
+    # a batch of one clip would become a constant
     example = torch.zeros(2, frames, joints, 3)
-    file: Any = io.BytesIO()  # which the exporter takes, whatever its annotation says
+    file: Any = io.BytesIO()  # the exporter accepts it, in spite of its type annotation
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # on Python values in a trace, and on this exporter
-            with contextlib.suppress(AttributeError):  # else it prints what it cannot export
+            warnings.simplefilter("ignore")  # about traced values and this exporter
+            with contextlib.suppress(AttributeError):  # no messages on failed exports
                 torch._C._jit_set_onnx_log_enabled(False)
             torch.onnx.export(
                 network,
@@ -98,17 +100,17 @@ def to_onnx(
                 opset_version=OPSET,
                 dynamo=False,
             )
-    except Exception as error:  # of many kinds, from torch and from what the network calls
+    except Exception as error:  # torch and the network raise exceptions of many types
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"torch cannot export this network to ONNX: {reason}") from error
     return file.getvalue()
 
 
 def cached_onnx(encoder: Encoder, frames: int, joints: int, outputs: Sequence[str]) -> bytes:
-    """A model for clips of so many frames and joints, kept in the user's cache if possible.
+    """The ONNX model for clips of a number of frames and joints, stored in the user's cache.
 
     Raises:
-        UserError: see `to_onnx`.
+        UserError: See `to_onnx`.
     """
     path = None
     with contextlib.suppress(UserError, OSError):
@@ -127,12 +129,12 @@ def cached_onnx(encoder: Encoder, frames: int, joints: int, outputs: Sequence[st
 
 
 def fingerprint(encoder: Encoder) -> str:
-    """Of everything that an ONNX model depends on: weights, sizes, code, versions."""
+    """Hash of everything that affects an ONNX model: weights, settings, code and versions."""
     versions = f"{version('actionpose')} {torch.__version__} {OPSET}"
     digest = hashlib.sha256(f"{versions} {encoder!r}".encode())
     for source in (Path(__file__), *sorted(Path(models.__file__).parent.glob("*.py"))):
         digest.update(source.read_bytes())
-    for module in encoder.modules():  # sizes that are in no shape, such as the number of heads
+    for module in encoder.modules():  # settings without a shape, such as the number of heads
         plain = {k: v for k, v in vars(module).items() if isinstance(v, (int, float, str))}
         digest.update(repr(sorted(plain.items())).encode())
     for name, value in encoder.state_dict().items():

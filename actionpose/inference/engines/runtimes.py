@@ -1,4 +1,4 @@
-"""Engines that run the ONNX form of a network on the CPU: OpenVINO and ONNX Runtime."""
+"""Inference engines that run a network in ONNX format on the CPU: OpenVINO and ONNX Runtime."""
 
 import os
 import threading
@@ -21,35 +21,35 @@ from actionpose.skeletons import H36M17, H36M17_FEET
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import cache_folder, make_folder
 
-Network = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]  # clips to outputs
-TOLERANCE = 1e-5  # of an output's largest value, by which an engine may differ from torch
+Network = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]  # from clips to outputs
+TOLERANCE = 1e-5  # tolerance to torch, relative to the largest value of an output
 
 
 @cache
 def openvino_core() -> Any:
     """The only `openvino.Core` of this process, which is never destroyed.
 
-    Each has a signal stack of its own and, when it is destroyed, puts back the one before. If that
-    belonged to another `Core` that is gone, the next signal crashes the process.
+    Each instance has its own signal stack and restores the previous one when it is destroyed. If
+    that belongs to another instance that was destroyed, the next signal crashes the process.
 
     Raises:
-        UserError: the package is missing, or oneDNN's choice of instructions is restricted, which
-            crashes OpenVINO.
+        UserError: If the package is missing, or the environment variable ONEDNN_MAX_CPU_ISA is set,
+            with which OpenVINO crashes.
     """
     if limit := os.environ.get("ONEDNN_MAX_CPU_ISA"):
         raise UserError(f"OpenVINO crashes with ONEDNN_MAX_CPU_ISA={limit}: unset it")
     try:
-        import openvino  # whose telemetry `utils.telemetry` has switched off
+        import openvino  # its telemetry is disabled by `utils.telemetry`
     except ImportError:
         raise UserError("OpenVINO is missing: pip install 'actionpose[fast]'") from None
     return openvino.Core()
 
 
 def onnx_session(model: bytes) -> Any:
-    """A session of ONNX Runtime on the CPU, with as many threads as torch.
+    """A session of ONNX Runtime on the CPU, with the number of threads of torch.
 
     Raises:
-        UserError: the package is missing.
+        UserError: If the package is missing.
     """
     try:
         import onnxruntime
@@ -57,19 +57,19 @@ def onnx_session(model: bytes) -> Any:
         raise UserError("ONNX Runtime is missing: pip install 'actionpose[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class RuntimeEngine(Engine, ABC):
-    """The network in another runtime; clips of lengths that are not prepared go to torch.
+    """The network in another runtime. Clips of other lengths than prepared are processed by torch.
 
     Args:
-        encoder: in eval mode, on the CPU.
-        lengths: frames of the clips that are lifted, and of those that are embedded.
+        encoder: Encoder in eval mode, on the CPU.
+        lengths: Number of frames of clips that are lifted and of clips that are embedded.
 
     Raises:
-        UserError: a package is missing, or the network cannot be converted.
+        UserError: If a package is missing, or the network cannot be converted.
     """
 
     def __init__(self, encoder: Encoder, lengths: Sequence[int]):
@@ -82,7 +82,7 @@ class RuntimeEngine(Engine, ABC):
             self._add("embedding", lengths[-1], len(H36M17))
 
     def _add(self, kind: str, frames: int, joints: int) -> None:
-        """Prepare a network, unless it computes something else than torch."""
+        """Prepare a network, and check that its outputs agree with those of torch."""
         outputs = [kind, "log_error"] if kind == "pose" and self.encoder.heads else [kind]
         shape = (1, frames, joints, 3)
         clips = np.random.default_rng(0).normal(0, 0.4, shape).astype(np.float32)
@@ -92,7 +92,7 @@ class RuntimeEngine(Engine, ABC):
             found = network(clips)
         except UserError:
             raise
-        except Exception as error:  # of many kinds, from C++
+        except Exception as error:  # C++ code raises exceptions of many types
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise UserError(f"the engine {self.name} cannot run this network: {reason}") from error
         with torch.inference_mode():
@@ -107,10 +107,10 @@ class RuntimeEngine(Engine, ABC):
 
     @abstractmethod
     def _compiled(self, model: bytes, shape: tuple[int, ...]) -> Network:
-        """The function of an ONNX model. Clips have `shape`, apart from their number.
+        """Compile an ONNX model for clips of `shape`, with any number of clips.
 
         Raises:
-            UserError: the package of the runtime is missing.
+            UserError: If the package of the runtime is missing.
         """
 
     def __call__(self, clips: Tensor, *, embed: bool = False) -> PoseOutput:
@@ -121,13 +121,13 @@ class RuntimeEngine(Engine, ABC):
         return PoseOutput(pose, None, errors[0] if errors else None)
 
     def embeddings(self, clips: Tensor) -> Tensor:
-        clips = clips[:, :, : len(H36M17)]  # embeddings see no feet
+        clips = clips[:, :, : len(H36M17)]  # embeddings do not use feet
         network = self._networks.get(("embedding", *clips.shape[1:3]))
         return torch.from_numpy(network(clips.numpy())[0]) if network else super().embeddings(clips)
 
 
 class OpenVINOEngine(RuntimeEngine):
-    """OpenVINO; one clip at a time, of a fixed length, is what it is fastest with."""
+    """OpenVINO, with one clip of fixed length at a time, which is fastest."""
 
     name = "openvino"
 
@@ -137,16 +137,16 @@ class OpenVINOEngine(RuntimeEngine):
         network.reshape(shape)
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # bf16 where the processor has it, by default
+            "INFERENCE_PRECISION_HINT": "f32",  # the default is bf16 if the processor supports it
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        with suppress(UserError):  # without a home, it compiles at every start
+        with suppress(UserError):  # without a home folder, the network is compiled at every start
             folder = cache_folder() / "openvino"
             make_folder(folder)
             if os.access(folder, os.W_OK):
                 settings["CACHE_DIR"] = os.fspath(folder)
         request = core.compile_model(network, "CPU", settings).create_infer_request()
-        lock = threading.Lock()  # a request has one input, whatever thread it comes from
+        lock = threading.Lock()  # all threads share the input of a request
 
         def run(clips: NDArray[np.float32]) -> list[NDArray[np.float32]]:
             with lock:
