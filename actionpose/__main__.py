@@ -1,4 +1,4 @@
-"""`python -m actionpose` is the command line."""
+"""Entry point of `python -m actionpose`."""
 
 from actionpose.cli.main import main
 

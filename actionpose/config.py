@@ -1,8 +1,8 @@
-"""Settings of training: frozen dataclasses, set by recipes and the command line.
+"""Training configuration: frozen dataclasses, set by recipes and the command line.
 
-The defaults are the paper's, or MotionBERT's where the paper follows it. A recipe is a YAML file
-that lists only differences (`utils.yaml_config`). The word in parentheses at the end of each
-docstring gives the origin of the default. `python -m actionpose.config` prints `docs/config.md`.
+The defaults are those of the paper, or of MotionBERT where the paper follows it. A recipe is a YAML
+file with only the differences (`utils.yaml_config`). The word in parentheses at the end of each
+docstring is the origin of the default. `python -m actionpose.config` prints `docs/config.md`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -135,7 +135,7 @@ class SamplingConfig(Settings):
     noise: NoiseConfig = NoiseConfig()
 
     def without_augmentation(self) -> Self:
-        """For validation: bodies as they are, fully visible to a level camera."""
+        """Settings for validation: original body proportions, fully visible to a level camera."""
         return replace(
             self,
             bone_length_jitter=0.0,
@@ -309,7 +309,7 @@ class PretrainConfig(RunConfig):
 
     @property
     def freezes_lifting(self) -> bool:
-        """Whether the embedding alone is trained."""
+        """Whether only the embedding is trained."""
         trained = {name for name, weight in self.loss_weights.items() if weight}
         own = self.model.class_token and self.model.embedding_depth > 0
         return own and self.init is not None and trained == {"alignment"}
@@ -339,7 +339,7 @@ default value.
 
 
 def document() -> str:
-    """`docs/config.md`: a table for each group of settings."""
+    """The content of `docs/config.md`: a table for each group of settings."""
     found: dict[str, dict[str, Setting]] = {}
     for stage, cls in {"fine-tuning": FinetuneConfig, "pretraining": PretrainConfig}.items():
         for setting in settings_of(cls):

@@ -1,4 +1,4 @@
-"""Where checkpoints are found: in the package, in a folder or file, or on the Hugging Face Hub."""
+"""Checkpoint lookup: bundled models, folders, files, and the Hugging Face Hub."""
 
 from importlib import resources
 from pathlib import Path
@@ -8,21 +8,21 @@ from actionpose.utils.errors import UserError
 
 
 def bundled() -> dict[str, Path]:
-    """The checkpoints that ship with the package, by name."""
+    """The checkpoints in the package by name."""
     root = Path(str(resources.files("actionpose"))) / "weights"
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{META}"))}
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a checkpoint, or the official file of MotionBERT that is named.
+    """Find the folder of a checkpoint, or an official MotionBERT file.
 
     Args:
-        name: a bundled name, the folder of a checkpoint, of a run or of a run with stages, such a
-            file, or a Hugging Face Hub id. Of a run the last checkpoint is taken, of stages the
-            last one's; RUN/best is the one with the best score.
+        name: Name of a bundled model, folder of a checkpoint, a run or a run with stages, official
+            MotionBERT file, or Hugging Face Hub id. For a run, the last checkpoint is used; for a
+            run with stages, that of the last stage. RUN/best is the checkpoint with the best score.
 
     Raises:
-        UserError: nothing of that name, or the Hub cannot be reached.
+        UserError: If the checkpoint does not exist, or the Hub cannot be reached.
     """
     if str(name) in bundled():
         return bundled()[str(name)]
@@ -44,7 +44,7 @@ def _download(name: str) -> Path:
 
     try:
         return Path(snapshot_download(name, allow_patterns=[WEIGHTS, META, LABELS, f"{TEXT}/*"]))
-    except OSError as error:  # as all that the Hub's client raises
+    except OSError as error:  # base class of the exceptions of huggingface_hub
         why = f"failed ({type(error).__name__})"
         if isinstance(error, LocalEntryNotFoundError):
             why = "cannot be reached"
@@ -57,6 +57,6 @@ def _download(name: str) -> Path:
 
 
 def stage_folders(run: Path) -> list[Path]:
-    """The folders N-NAME of a run with stages, in their order; see `training.stages`."""
+    """The folders N-NAME of a run with stages, in order; see `training.stages`."""
     found = [path for path in run.glob("[0-9]*-*") if path.name.split("-")[0].isdigit()]
     return sorted(found, key=lambda path: int(path.name.split("-")[0]))

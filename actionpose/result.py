@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, Required, Self, cas
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import TypedDict  # pydantic takes it below Python 3.12
+from typing_extensions import TypedDict  # required by pydantic below Python 3.12
 
 from actionpose.geometry.axes import Axes
 from actionpose.skeletons import SKELETONS, Skeleton
@@ -32,7 +32,7 @@ from actionpose.utils.writers import WRITERS, register_writer  # noqa: F401  (pu
 if TYPE_CHECKING:
     import pandas
 
-FORMAT_VERSION = 1  # raised when code that reads the old format would misread the new one
+FORMAT_VERSION = 1  # increased if code for the old format would misread the new one
 
 
 class RootOrigin(StrEnum):
@@ -110,7 +110,7 @@ _ALLOWED: dict[str, Iterable[str]] = {
     "skeleton": SKELETONS,
 }
 
-# name: shape, dtype; P, T and J must agree between the arrays
+# name: shape, dtype; P, T and J must be equal for all arrays
 ARRAYS: dict[str, tuple[str, type]] = {
     "pose_m": ("PTJ3", np.float32),
     "keypoints_px": ("PTJ3", np.float32),
@@ -167,7 +167,7 @@ class Result:
 
     def __post_init__(self) -> None:
         self.header = _checked_header(self.header)
-        sizes = {"J": len(self.skeleton), "3": 3}  # letter: size
+        sizes = {"J": len(self.skeleton), "3": 3}  # size of each letter
         for name, (letters, dtype) in ARRAYS.items():
             if (value := getattr(self, name)) is None and name in OPTIONAL:
                 continue
@@ -175,7 +175,7 @@ class Result:
                 array: NDArray[Any] = np.asarray(value, dtype=dtype)
             except (TypeError, ValueError):
                 raise UserError(f"{name} is not an array of {np.dtype(dtype)} numbers") from None
-            # the first array to use a letter fixes its size
+            # the size of a letter is that of the first array with it
             wanted = [
                 sizes.setdefault(letter, size)
                 for letter, size in zip(letters, array.shape, strict=False)
@@ -356,5 +356,5 @@ def write_npz(result: Result, path: Path) -> None:
     arrays = {name: getattr(result, name) for name in ARRAYS}
     arrays["header"] = np.array(json.dumps(result.header))
     with atomic_write(path) as unfinished, unfinished.open("wb") as file:
-        # NumPy dates every member 1980, so the same result gives the same bytes
+        # NumPy sets the date of all members to 1980, so equal results give equal bytes
         np.savez(file, **{name: array for name, array in arrays.items() if array is not None})

@@ -268,7 +268,7 @@ def convert(
         if confidence:
             result[..., -1] = gathered[..., -1].amin(dim=-1)
         return result
-    # part by part, as keypoints of an hour would take hundreds of megabytes at once
+    # joint by joint, because long keypoint sequences would need hundreds of megabytes
     total, least = 0.0, np.inf
     for joints, weight in zip(table.T, weights.T, strict=True):
         part = points[..., joints, :]  # (..., J_target, C)

@@ -1,4 +1,4 @@
-"""Commands that compare training runs: `actionpose benchmark open`, `benchmark zoo`."""
+"""Commands that compare training runs: `actionpose benchmark open` and `benchmark zoo`."""
 
 from pathlib import Path
 from typing import Any

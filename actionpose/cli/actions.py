@@ -1,4 +1,4 @@
-"""Commands about what people do: `actionpose actions`, `actionpose search`."""
+"""Commands for action labels: `actionpose actions` and `actionpose search`."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands that show what is in a corpus: `actionpose corpus`."""
+"""Commands that describe a corpus: `actionpose corpus`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The command that examines the installation: `actionpose doctor`."""
+"""The command that checks the installation: `actionpose doctor`."""
 
 import os
 import platform
@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from actionpose.utils.telemetry import TELEMETRY
 
-# distributions that put files in one place: the last one installed wins, and removing one breaks
-# the other
+# distributions with common files: the last one installed overwrites the others, and removing one
+# breaks the others
 _SHARED_FILES = {
     "cv2": (
         *("opencv-python", "opencv-contrib-python"),
@@ -26,7 +26,7 @@ def doctor() -> None:
 
 
 def installed(package: str) -> str:
-    """The version of a distribution, "" if it is not installed."""
+    """The version of a distribution, or "" if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -34,9 +34,9 @@ def installed(package: str) -> str:
 
 
 def extras() -> dict[str, dict[str, str]]:
-    """Of each extra of this package, its distributions and their versions; "" is missing.
+    """For each extra of this package, its distributions and their versions, "" if missing.
 
-    A requirement that does not hold for this Python (a marker) is left out.
+    Requirements whose marker excludes this version of Python are omitted.
     """
     found: dict[str, dict[str, str]] = {}
     for line in requires("actionpose") or ():
@@ -44,19 +44,19 @@ def extras() -> dict[str, dict[str, str]]:
         if match is None or not _holds(line):
             continue
         package, extra = match.groups()
-        if package != "actionpose":  # an extra that is a sum of others
+        if package != "actionpose":  # an extra that combines others
             found.setdefault(extra, {})[package] = installed(package)
     return found
 
 
 def _holds(requirement: str) -> bool:
-    """Whether the marker on the version of Python in a requirement holds, if there is one."""
+    """Whether the Python version marker of a requirement holds, or there is none."""
     limit = re.search(r"python_version < ['\"](\d+)\.(\d+)['\"]", requirement)
     return limit is None or sys.version_info[:2] < (int(limit[1]), int(limit[2]))
 
 
 def problems() -> list[str]:
-    """What is wrong or dangerous with this installation, a sentence each."""
+    """The problems of this installation, one sentence each."""
     wrong = []
     for module, packages in _SHARED_FILES.items():
         there = [package for package in packages if installed(package)]
@@ -75,7 +75,7 @@ def problems() -> list[str]:
 
 
 def report() -> str:
-    """Everything, as text."""
+    """The complete report as text."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use"
@@ -103,7 +103,7 @@ def _table(head: str, rows: Iterable[tuple[str, str]]) -> list[str]:
 
 def _extra_lines() -> Iterable[tuple[str, str]]:
     for extra, packages in extras().items():
-        if extra == "dev":  # of those who work on this package
+        if extra == "dev":  # for developers of this package
             continue
         there = ", ".join(f"{name} {number}" for name, number in packages.items() if number)
         missing = [name for name, number in packages.items() if not number]

@@ -1,4 +1,4 @@
-"""Commands that score a model: `actionpose evaluate BENCHMARK`."""
+"""Commands that evaluate a model: `actionpose evaluate BENCHMARK`."""
 
 import sys
 from pathlib import Path
@@ -82,7 +82,7 @@ def open_benchmark(
         try:
             known = recognition.recognize(model, corpora, split, progress)
             joined = segmentation.segment(model, corpora, split, progress)
-        except UserError as error:  # no labels, or none that the model can embed
+        except UserError as error:  # there are no labels, or none that the model can embed
             if confusion:
                 raise
             print(f"actions are not scored: {error}", file=sys.stderr)

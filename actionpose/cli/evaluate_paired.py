@@ -1,4 +1,4 @@
-"""Commands that evaluate by standard protocols: `actionpose evaluate h36m`, `evaluate 3dhp`."""
+"""Commands that evaluate by standard protocols: `actionpose evaluate h36m` and `evaluate 3dhp`."""
 
 import math
 import tempfile
@@ -174,7 +174,7 @@ def mpi_inf_3dhp(
 def _opened(
     data: Path, kinds: tuple[str, ...], prepare: Callable[[Path, Path], Path]
 ) -> Iterator[Any]:
-    """The test split of a prepared folder; original files are prepared in a temporary folder."""
+    """Open the test split of a prepared folder; original files are prepared temporarily."""
     from actionpose.datasets.paired import open_paired
 
     with tempfile.TemporaryDirectory() as folder:
@@ -191,7 +191,7 @@ def _opened(
 def _model(
     checkpoint: str | None, predictions: Path | None, pairs: Any, device: str
 ) -> tuple[Any, Any]:
-    """The model of a checkpoint, and the protocol of its backbone's authors; else None."""
+    """The model of a checkpoint and the protocol of its authors; None without a checkpoint."""
     from actionpose.evaluation.paired_models import authors_protocol, load_model
 
     if (checkpoint is None) == (predictions is None):
@@ -211,7 +211,7 @@ def _score(
     batch_size: int,
     quiet: bool,
 ) -> None:
-    """Score a model with its inputs, or predictions; print, and write what is asked for."""
+    """Score a model with its inputs, or predictions; print the scores and write the outputs."""
     from actionpose.evaluation import paired as datasets
     from actionpose.evaluation.error_analysis import write_error_analysis
     from actionpose.evaluation.paired_models import check_window, model_predict
@@ -220,7 +220,7 @@ def _score(
 
     model, predictions, inputs = source
     json_out, errors_dir = out
-    if json_out and not json_out.absolute().parent.is_dir():  # before the work, not after it
+    if json_out and not json_out.absolute().parent.is_dir():  # before the computation
         raise UserError(f"cannot write {json_out}: there is no folder {json_out.parent}")
     if errors_dir and errors_dir.exists():
         raise UserError(f"{errors_dir} exists already: remove it, or choose another name")
@@ -260,14 +260,14 @@ def _score(
 
 
 def _known(value: Any) -> Any:
-    """Replace NaN, which JSON does not have, by None."""
+    """Replace NaN, which JSON does not support, by None."""
     if isinstance(value, dict):
         return {key: _known(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _print(report: dict[str, Any]) -> None:
-    """Print the scores by group and in total, and the protocol below them."""
+    """Print the scores by group and in total, followed by the protocol."""
     groups = report.get("per_sequence") or report["per_action"]
     names = [name for name in next(iter(groups.values())) if name != "frames"]
     width = max(len("all"), *map(len, groups))

@@ -1,4 +1,4 @@
-"""Commands that work on a result: other formats, the viewer, joint angles."""
+"""Commands for results: conversion to other formats, the 3D viewer and joint angles."""
 
 import webbrowser
 from pathlib import Path
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 Outputs = Annotated[UseAppendAction[tuple[Path, ...]], arg(aliases=["-o"])]
 Motion = Annotated[MotionOptions, arg(name="")]
 Raw = Annotated[bool, arg(help="Do not place people on the ground in bvh and glb files.")]
-_STANDING = (".bvh", ".glb")  # formats that stand on the ground, with constant bone lengths
+_STANDING = (".bvh", ".glb")  # formats with people on the ground and constant bone lengths
 
 
 def _prepared(path: Path, part: Part, motion: Motion) -> "Result":
-    """A part of a result after the steps that were asked for; prints what they cost."""
+    """Load a part of a result and apply the postprocessing options; print a line for each step."""
     from actionpose.postprocessing.common import steps
     from actionpose.postprocessing.selection import select
     from actionpose.result import Result

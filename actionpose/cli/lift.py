@@ -1,4 +1,4 @@
-"""Commands that lift, and write results in other formats."""
+"""Commands for lifting: `actionpose demo` and `actionpose lift`."""
 
 import re
 import sys
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from actionpose.inference.jobs import LiftJob
     from actionpose.inference.predictor import ActionPose
 
-SOME_FAILED = 3  # exit code
-_USUAL = "npz,html,bvh,csv"  # files of a video for which no output is named
+SOME_FAILED = 3  # exit code if some inputs failed
+_USUAL = "npz,html,bvh,csv"  # default formats for a video without named outputs
 
 
 def demo(
@@ -197,7 +197,7 @@ def lift(
 def _check_single(
     out: tuple[Path, ...], save: str | None, jobs: int | None, executor: str, recursive: bool
 ) -> None:
-    """Refuse options that do nothing without a folder for the outputs."""
+    """Check that options for an output folder are not used without one."""
     options = {
         "--jobs": jobs is not None,
         "--executor": executor != "local",
@@ -211,16 +211,16 @@ def _check_single(
 
 
 def _check_checkpoint(name: str) -> None:
-    """Find what is neither bundled nor here, before an input is read."""
+    """Find a checkpoint that is neither bundled nor a local path, before reading inputs."""
     bundled = Path(str(resources.files("actionpose"))) / "weights" / name
     if not bundled.exists() and not Path(name).exists():
-        from actionpose.model_hub import find  # which imports PyTorch
+        from actionpose.model_hub import find  # imports PyTorch
 
         find(name)
 
 
 def _files_beside(inputs: tuple[Path, ...], save: str | None) -> tuple[Path, ...]:
-    """The usual files of a video, in a folder beside it."""
+    """The default output files of a video, in a folder beside it."""
     from actionpose.inference.jobs import LIFTED
     from actionpose.video.source import is_keypoint_file
 
@@ -232,7 +232,7 @@ def _files_beside(inputs: tuple[Path, ...], save: str | None) -> tuple[Path, ...
 
 
 def _suffixes(save: str) -> list[str]:
-    """The suffixes of "npz,csv"."""
+    """The suffixes in a list such as "npz,csv"."""
     from actionpose.utils.writers import WRITERS, check_packages
 
     suffixes = [f".{word.strip().lower().removeprefix('.')}" for word in save.split(",")]
@@ -244,7 +244,7 @@ def _suffixes(save: str) -> list[str]:
 
 
 def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
-    """Before the work, not after it."""
+    """Check the outputs before the computation."""
     from actionpose.inference.jobs import holds_inputs
     from actionpose.utils.writers import WRITERS
 
@@ -257,7 +257,7 @@ def _check_outputs(inputs: tuple[Path, ...], out: tuple[Path, ...]) -> None:
 
 
 def _lift_one(job: "LiftJob", options: "batch.LiftOptions", quiet: bool) -> None:
-    """One input, with a bar over its frames; its error ends the program."""
+    """Lift one input with a progress bar over its frames. An error ends the program."""
     from actionpose.inference.batch import lift_file
     from actionpose.utils.background import Background
 
@@ -266,7 +266,7 @@ def _lift_one(job: "LiftJob", options: "batch.LiftOptions", quiet: bool) -> None
 
         return ActionPose.from_pretrained(options.checkpoint, options.device, options.engine)
 
-    model = Background(load)  # PyTorch is imported while people are looked for
+    model = Background(load)  # PyTorch is imported during the detection
     with progress_bar(quiet=quiet, unit="frame") as bar:
         shown = ""
 
@@ -301,7 +301,7 @@ def _lift_many(
     skip_existing: bool,
     quiet: bool,
 ) -> None:
-    """Many inputs, with a bar over them and a table of what became of each."""
+    """Lift many inputs with a progress bar over them, and print a table of outcomes."""
     from actionpose.inference import batch
     from actionpose.inference.jobs import has_outputs
 
@@ -344,7 +344,7 @@ def _print_table(outcomes: "list[batch.LiftOutcome]") -> None:
 
 
 def _shares(seconds: dict[str, float]) -> str:
-    """What each stage takes of the work; decoding goes on beside detection."""
+    """Fraction of the total time of each stage; decoding and detection run in parallel."""
     total = sum(seconds.values())
     return ", ".join(f"{stage} {value / total:.0%}" for stage, value in seconds.items())
 

@@ -1,4 +1,4 @@
-"""The command that lifts while the pictures come."""
+"""The command for real-time lifting: `actionpose live`."""
 
 import signal
 import sys
@@ -112,7 +112,7 @@ def live(
         people = stack.enter_context(closing(make_detector(detector, max_people)))
         if not quiet and engine != "torch":
             print("engine  starting; the first start on a machine may compile it", flush=True)
-        model.engine(MANY_FRAMES)  # before pictures come, which do not wait for it
+        model.engine(MANY_FRAMES)  # before the start of the session, because frames do not wait
         session = LiveSession(
             *(model, people, Newest(frames)),
             delay_frames=delay,
@@ -152,9 +152,9 @@ def live(
 
 @contextmanager
 def _at_the_end(save: Callable[[], None]) -> Iterator[None]:
-    """Save whatever ends the block.
+    """Save at the end of the block, also if it raises an exception.
 
-    If the block raises, a problem of saving is a `UserNotice`, and the error of the block goes on.
+    In that case, an error of saving is a `UserNotice`, and the exception of the block is raised.
     """
     try:
         yield
@@ -168,10 +168,10 @@ def _at_the_end(save: Callable[[], None]) -> Iterator[None]:
 
 
 def _save(result: "Result", motion: MotionOptions, out: tuple[Path, ...], *, raw: bool) -> None:
-    """Write a recording after the steps that were asked for, or as it was lifted if one fails.
+    """Write a recording after postprocessing, or without it if a step fails.
 
     Raises:
-        UserError: a step cannot be done, or a file cannot be written.
+        UserError: If a step fails, or a file cannot be written.
     """
     from actionpose.export.save import save_files
 
@@ -188,7 +188,7 @@ def _save(result: "Result", motion: MotionOptions, out: tuple[Path, ...], *, raw
 def _run(
     session: "LiveSession", listeners: "list[Listener]", stop_s: float | None, quiet: bool
 ) -> None:
-    """Until the end, or Ctrl-C, which is one: give everybody the poses, and say how it goes."""
+    """Send poses to all listeners and print the status, until the end or Ctrl-C, which ends it."""
     handler = signal.signal(signal.SIGINT, lambda *_: session.end())
     shown_s = time.monotonic()
     try:

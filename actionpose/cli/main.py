@@ -1,7 +1,7 @@
-"""The command line: finds a command in one table, runs it, and reports errors in one sentence.
+"""The command line: finds a command in a table, runs it, and reports errors in one sentence.
 
-Exit codes: 0 success; 2 wrong input; 3 some of several inputs failed; 130 interrupted; 141 the
-reader of the output closed it.
+Exit codes: 0 success; 2 invalid input; 3 some of several inputs failed; 130 interrupted; 141 the
+reader of the output has closed it.
 """
 
 import ast
@@ -17,7 +17,7 @@ from typing import Any
 
 from actionpose.utils.errors import UserError, exit_codes
 
-# heading: command: MODULE.FUNCTION in this folder; researchers' commands come last
+# heading: command: MODULE.FUNCTION in this folder; commands for research are last
 GROUPS: dict[str, dict[str, str]] = {
     "Use": {
         "demo": "lift.demo",
@@ -70,10 +70,10 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 COMMANDS = {name: target for group in GROUPS.values() for name, target in group.items()}
-# These parse their own arguments: a recipe gives the defaults of their options.
+# These commands parse their own arguments: a recipe defines the defaults of their options.
 WITH_RECIPE = ("pretrain", "finetune")
 
-# Parameters of the library that options of another name set; errors name the option.
+# Parameters of the library that are set by options of other names; errors show the option.
 FLAGS = {
     "fov_deg": "--fov",
     "focal_px": "--focal-px",
@@ -92,19 +92,20 @@ FLAGS = {
 
 _QUOTED = r"""(?<!\w)(?:'[^']*'|"[^"]*")"""
 _END = r"(?=[,;:)]*(?:\s|$))"
-# a whole word: in a path, such names are the user's
+# a whole word, so that names in paths are not changed
 _VALUE = rf"(?:(True){_END}|(?=(?:[A-Z]+|\d+){_END}))"
 _PARAMETER = rf"(?<![^\s(])(?:({'|'.join(FLAGS)}){_END}|([a-z_]+)={_VALUE})"
 
 
 def with_flags(message: str, given: Iterable[str | Path] = ()) -> str:
-    """A message of the library in the words of the command line.
+    """Convert an error message of the library to the terms of the command line.
 
     `regressor=FILE` becomes `--regressor FILE`, and `approximate=True` becomes `--approximate`.
-    Quoted text and paths stay as they are.
+    Quoted text and paths are not changed.
 
     Args:
-        given: texts and paths of the user, which stay where the message has them.
+        message: Error message.
+        given: Texts and paths from the user, which are not changed.
     """
     own = {text for each in given for text in (str(each), Path(each).name)}
     own = {text for text in own if re.search(_PARAMETER, text)}
@@ -119,7 +120,7 @@ def with_flags(message: str, given: Iterable[str | Path] = ()) -> str:
 
 
 def _summary(target: str) -> str:
-    """The first line of a command's docstring, without importing its module."""
+    """The first line of the docstring of a command, without importing its module."""
     module, function = target.split(".")
     source = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
     for node in ast.parse(source).body:
@@ -149,10 +150,10 @@ def _load(target: str) -> Callable[..., Any]:
 
 
 def run(arguments: list[str]) -> None:
-    """Find the command and run it.
+    """Find a command and run it.
 
     Raises:
-        UserError: no such command, or what the command raises.
+        UserError: If the command does not exist; also raised by the command.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
@@ -192,6 +193,6 @@ def _run(name: str, arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """The entry point `actionpose`."""
+    """Entry point of `actionpose`."""
     with exit_codes("actionpose"):
         run(sys.argv[1:])

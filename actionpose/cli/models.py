@@ -1,4 +1,4 @@
-"""Commands about checkpoints: `actionpose models`."""
+"""Commands for checkpoints: `actionpose models`."""
 
 import json
 from pathlib import Path
@@ -96,7 +96,7 @@ def models_export(
     check_outputs((out,), [*SUFFIXES, ".bin"], "model.onnx")
     if out.suffix.lower() == ".bin":
         meta = export_motionbert(find(checkpoint), out)
-        names = {"dim": "dim_feat", "max_frames": "maxlen"}  # of MotionBERT's settings
+        names = {"dim": "dim_feat", "max_frames": "maxlen"}  # names of the settings in MotionBERT
         sizes = ("dim", "dim_rep", "depth", "num_heads", "mlp_ratio", "max_frames")
         facts = ", ".join(f"{names.get(size, size)} {meta['model'][size]:g}" for size in sizes)
         print(f"wrote   {out}: {facts}; input in units of the {meta['normalization']}")

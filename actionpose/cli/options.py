@@ -1,4 +1,4 @@
-"""What commands share: options that mean the same everywhere, and small checks."""
+"""Options and checks shared by several commands."""
 
 import functools
 import inspect
@@ -38,7 +38,7 @@ class PartOptions:
     """Stop time of the part to use."""
 
     def chosen(self) -> dict[str, Any]:
-        """As arguments of `read_source` and `select`."""
+        """The options as arguments of `read_source` and `select`."""
         return {"person": self.person, "start_s": self.start, "stop_s": self.stop}
 
 
@@ -62,10 +62,10 @@ class ReadingOptions:
     """Ignore the identities in a keypoint file and track people again."""
 
     def chosen(self) -> dict[str, Any]:
-        """As arguments of `read_source`.
+        """The options as arguments of `read_source`.
 
         Raises:
-            UserError: a value that no input takes.
+            UserError: If a value is invalid.
         """
         from actionpose.keypoints.formats import NAMES
         from actionpose.keypoints.layout import skeleton_by_name
@@ -85,17 +85,17 @@ Device = Annotated[str, arg(help="Device of the model: auto, cpu or cuda.")]
 Engine = Annotated[
     str, arg(help="Inference engine of the model: auto, torch, fused, openvino or onnx.")
 ]
-# those of the library, whose modules import PyTorch
+# copies of constants in library modules that import PyTorch
 ENGINES = ("auto", "torch", "fused", "openvino", "onnx")
 QUALITIES = ("fast", "best")
 HEIGHT_M = (0.3, 2.8)
-WHOLE = "0*([1-9][0-9]{0,8})"  # a whole number from 1
+WHOLE = "0*([1-9][0-9]{0,8})"  # a positive integer
 
-# arguments of `read_source` that do nothing with other inputs, and defaults that are not None
+# arguments of `read_source` that apply only to some inputs, and defaults that are not None
 _OF_VIDEOS = ("detector", "max_people")
 _OF_KEYPOINT_FILES = ("format", "skeleton", "image_size", "y_up", "retrack")
 _DEFAULTS = {"detector": "mediapipe", "max_people": 4, "format": "auto"}
-_OUTPUTS = ("out", "json_out", "confusion")  # parameters of commands; other paths are inputs
+_OUTPUTS = ("out", "json_out", "confusion")  # output parameters of commands; other paths are inputs
 
 
 def parse(
@@ -104,24 +104,28 @@ def parse(
     """Parse the arguments of a command by its signature, and call it.
 
     Args:
-        flag_pairs: every flag has both forms, --flag and --no-flag, whatever its default.
+        function: Function of the command.
+        name: Name of the command.
+        arguments: Arguments of the command line.
+        flag_pairs: Whether every flag has both forms, --flag and --no-flag, regardless of its
+            default.
 
     Raises:
-        UserError: an output is an input, or what the command raises.
+        UserError: If an output is an input; also raised by the command.
     """
 
     @functools.wraps(function)
     def checked(*values: Any, **named: Any) -> Any:
         given = inspect.signature(function).bind(*values, **named).arguments
         paths: dict[bool, list[Path]] = {True: [], False: []}
-        given.pop("where", None)  # folders to look for inputs in
+        given.pop("where", None)  # folders that are searched for inputs
         for parameter, value in given.items():
             some = value if isinstance(value, tuple) else (value,)
             paths[parameter in _OUTPUTS] += [path for path in some if isinstance(path, Path)]
         check_not_inputs(paths[True], paths[False])
         return function(*values, **named)
 
-    # tyro keeps the line breaks within the description of an argument
+    # tyro preserves the line breaks in the description of an argument
     function.__doc__ = re.sub(r"\n {8}(?=\S)", " ", inspect.getdoc(function) or "")
     return tyro.cli(
         checked,
@@ -132,7 +136,7 @@ def parse(
 
 
 def take_option(arguments: list[str], name: str) -> tuple[str | None, list[str]]:
-    """The value of one option, and the other arguments."""
+    """The value of an option, and the remaining arguments."""
     rest = list(arguments)
     for index, argument in enumerate(arguments):
         if argument == name:
@@ -145,7 +149,7 @@ def take_option(arguments: list[str], name: str) -> tuple[str | None, list[str]]
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """WIDTHxHEIGHT in pixels."""
+    """Parse WIDTHxHEIGHT in pixels."""
     found = re.fullmatch(f"{WHOLE}x{WHOLE}", text.lower())
     if found is None:
         raise UserError(f"--image-size is WIDTHxHEIGHT in pixels, such as 1920x1080, not {text}")
@@ -153,7 +157,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_height(text: str) -> float:
-    """Meters of "1.75", "1.75m" or "175cm"."""
+    """Parse "1.75", "1.75m" or "175cm" to meters."""
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(m|cm)?", text.strip().lower())
     if found is None:
         raise UserError(f"--height is a length such as 1.75 or 175cm, not {text}")
@@ -166,23 +170,25 @@ def parse_height(text: str) -> float:
 
 
 def check_choice(option: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a value that is none of those known."""
+    """Check that a value is one of the known values."""
     if value not in known:
         raise UserError(f"{option} is {', '.join(known)}, not {value!r}")
 
 
 def check_number(option: str, value: float | None, least: float, most: float = math.inf) -> None:
-    """Refuse a number outside of a range, NaN and infinity; None is not given."""
+    """Check that a number is finite and in a range. None is allowed."""
     if value is not None and not (least <= value <= most and value < math.inf):
         span = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
         raise UserError(f"{option} is {span}, not {value}")
 
 
 def check_belongs(reading: Mapping[str, Any], path: Path, *, result: bool = False) -> None:
-    """Refuse arguments of `read_source` that do nothing with this input.
+    """Check that arguments of `read_source` apply to an input.
 
     Args:
-        result: whether the input is a result that is taken as it is.
+        reading: Arguments of `read_source`.
+        path: Input.
+        result: Whether the input is a result, to which no arguments apply.
     """
     from actionpose.video.source import is_keypoint_file
 
@@ -198,13 +204,13 @@ def check_belongs(reading: Mapping[str, Any], path: Path, *, result: bool = Fals
 
 
 def check_input(path: Path) -> None:
-    """Refuse what is not there before PyTorch is imported."""
+    """Check that an input exists, before PyTorch is imported."""
     if not path.exists():
         raise UserError(f"no such file or folder: {path}")
 
 
 def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> None:
-    """Refuse what cannot be written before the work, not after it."""
+    """Check that outputs can be written, before the computation."""
     if not out:
         raise UserError(f"say where to write: -o {example}")
     for path in out:
@@ -217,10 +223,10 @@ def check_outputs(out: tuple[Path, ...], suffixes: list[str], example: str) -> N
 
 @contextmanager
 def notices_printed(worded: Callable[[str], str]) -> Iterator[None]:
-    """While inside, a `UserNotice` is one line on stderr; other warnings are as they were.
+    """Print each `UserNotice` as a line on stderr in the block. Other warnings are not changed.
 
     Args:
-        worded: the message in the words of the command line.
+        worded: Function that converts a message to the terms of the command line.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserNotice)
@@ -244,7 +250,7 @@ def notices_printed(worded: Callable[[str], str]) -> Iterator[None]:
 
 
 def progress_bar(items: Iterable[Any] | None = None, *, quiet: bool, **settings: Any) -> Any:
-    """A tqdm bar on stderr, off with `quiet` and where stderr is no terminal."""
+    """A tqdm progress bar on stderr, disabled by `quiet` or if stderr is not a terminal."""
     from tqdm import tqdm
 
     return tqdm(items, disable=True if quiet else None, **settings)

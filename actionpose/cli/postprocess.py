@@ -1,4 +1,4 @@
-"""Options that make motion fit for use: the same for every command that gives a result."""
+"""Postprocessing options, shared by all commands that output a result."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,14 +48,14 @@ class MotionOptions:
     def check_new(
         self, *, fps: float | None = None, image_size: Sequence[int] | None = None
     ) -> None:
-        """Refuse what cannot be done with a new result, before the work for it.
+        """Check the options for a new result, before the computation.
 
         Args:
-            fps: frames a second of the result, if they are known.
-            image_size: width and height in pixels, if they are known.
+            fps: Frame rate in Hz of the result, if known.
+            image_size: Width and height in pixels, if known.
 
         Raises:
-            UserError: an option lacks another one, or its value cannot be used.
+            UserError: If an option requires another one, or its value is invalid.
         """
         from actionpose.postprocessing.root_trajectory import check_camera
         from actionpose.postprocessing.smoothing import checked_cutoff
@@ -67,10 +67,10 @@ class MotionOptions:
             checked_cutoff(self.smooth, self.cutoff, fps)
 
     def apply(self, result: "Result") -> "Result":
-        """The result after the steps that were asked for.
+        """Apply the requested postprocessing steps.
 
         Raises:
-            UserError: a step cannot be done with this result; see `postprocessing`.
+            UserError: If a step does not support the result; see `postprocessing`.
         """
         from actionpose.postprocessing.bone_lengths import fix_bone_lengths
         from actionpose.postprocessing.common import has_path
@@ -104,7 +104,7 @@ _FLOOR_METHODS = {
 
 
 def described(processing: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each step, with what it cost."""
+    """Yield a line for each postprocessing step, with its effect on the motion."""
     assumes = "assumes that the camera does not move, and the floor is flat"
     for step in processing:
         match step:

@@ -26,7 +26,7 @@ Force = Annotated[
 ]
 Paired = Annotated[Positional[Path], arg(metavar="OUT", help="Folder of the prepared data.")]
 
-SHOWN = 10  # files named on the screen; the corpus names them all
+SHOWN = 10  # maximum number of files to print; the corpus lists all of them
 
 
 def amass_babel(
@@ -71,7 +71,7 @@ def amass_babel(
     if out_dir is None:
         raise UserError("name the folder of the new corpus after the annotations")
     if workers is None:
-        # not every core of the machine may be this process's
+        # the process may be restricted to some of the cores
         here = getattr(os, "sched_getaffinity", None)
         workers = len(here(0)) if here else os.cpu_count() or 1
     if workers < 1:
@@ -81,7 +81,7 @@ def amass_babel(
         def progress(done: int, total: int) -> None:
             if bar.total is None:
                 bar.reset(total)
-                bar.initial = done  # so that the rate is of this run
+                bar.initial = done  # so that the rate is that of this run
             bar.update(done - bar.n)
 
         report = prepare(
@@ -186,7 +186,7 @@ def _write_corpus(
     about: dict[str, str] | None = None,
     **settings: Any,
 ) -> None:
-    """Write the corpus, print what is in it and what is not; exit code 3 if a file failed."""
+    """Write a corpus, and print its content and skipped files. Exit code 3 if a file failed."""
     from actionpose.datasets.corpus import open_corpus
     from actionpose.prepare.mocap.common import SourceFolder, write_sequences
 
@@ -294,7 +294,7 @@ def mpi_inf_3dhp(
 
 
 def _report(folder: Path) -> None:
-    """What was found, from the folder itself."""
+    """Print the content of a prepared folder."""
     from actionpose.datasets.paired import verify_paired
     from actionpose.evaluation.protocols import SYNTHETIC
 

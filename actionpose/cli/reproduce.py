@@ -1,4 +1,4 @@
-"""Commands that make the paper's tables and figures: `actionpose reproduce`."""
+"""Commands that reproduce the tables and figures of the paper: `actionpose reproduce`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class TableOptions:
     def write(
         self, name: str, data: dict[str, Path | None], checkpoints: tuple[str, ...] = ()
     ) -> None:
-        """Train and score what is missing, and write the table."""
+        """Train and score the missing runs, and write the table."""
         from actionpose.experiments.plan import check_plan, collect, describe, make_plan, run_plan
         from actionpose.experiments.tables import write_table
 
@@ -92,7 +92,7 @@ class TableOptions:
 
 
 def _words(options: str) -> list[str]:
-    """The words of --options, as a shell splits them."""
+    """Split --options into words as a shell does."""
     import shlex
 
     try:
@@ -102,7 +102,7 @@ def _words(options: str) -> list[str]:
 
 
 def _settings(arguments: list[str]) -> Any:
-    """The configuration that `actionpose finetune` trains with."""
+    """The configuration of `actionpose finetune` for these arguments."""
     from actionpose.cli.train import parse_training
     from actionpose.config import FinetuneConfig
 
@@ -140,7 +140,7 @@ def table3(
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
-    """NAME=PATH, as often as given."""
+    """Parse repeated NAME=PATH options."""
     result = {}
     for text in texts:
         name, equals, path = text.partition("=")

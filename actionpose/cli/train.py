@@ -1,4 +1,4 @@
-"""Commands that train: both take a recipe and any setting of it."""
+"""Training commands: both accept a recipe and options for all of its settings."""
 
 import textwrap
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def _train(
 
 
 class ParsedTraining(NamedTuple, Generic[Config]):
-    """What the arguments of a command that trains mean."""
+    """The parsed arguments of a training command."""
 
     config: Config
     run: Path
@@ -63,17 +63,17 @@ class ParsedTraining(NamedTuple, Generic[Config]):
 
 
 def parse_training(name: str, cls: type[Config], arguments: list[str]) -> ParsedTraining[Config]:
-    """The recipe of --config, or the defaults, as other options change it.
+    """The recipe of --config or the defaults, with the changes of other options.
 
     Raises:
-        UserError: the recipe cannot be read or has stages, or the checkpoint of --init is none.
+        UserError: If the recipe cannot be read or has stages, or --init is not a checkpoint.
     """
     path, arguments = take_option(arguments, "--config")
     values = read_yaml(path) if path else {}
     if isinstance(values, dict) and "stages" in values:
         raise UserError(f"{path} has stages: train it by actionpose train {path} --run FOLDER")
     recipe = _with_model_of_init(load_recipe(cls, path) if path else cls(), arguments)
-    # tyro makes options of the keys of a default; new corpora replace those of the recipe
+    # tyro creates options from the keys of a default; --data.corpora replaces those of the recipe
     default: Any = replace(recipe, data=replace(recipe.data, corpora={}))
 
     def command(
@@ -89,10 +89,10 @@ def parse_training(name: str, cls: type[Config], arguments: list[str]) -> Parsed
 
 
 def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
-    """The recipe; if it leaves the model open, with that of the checkpoint it starts from.
+    """Set the model of a recipe that does not define one to that of the checkpoint of `init`.
 
-    Heads are left out, unless the recipe trains the embedding alone: what they have learned of the
-    weights is lost when these change.
+    Heads are removed, unless only the embedding is trained, because they depend on the weights
+    that change in training.
     """
     given, _ = take_option(arguments, "--init")
     init = recipe.init if given is None else Path(given)
@@ -101,7 +101,7 @@ def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
     from actionpose import checkpoint, model_hub
 
     if not (init.is_dir() or str(init) in model_hub.bundled()):
-        return recipe  # MotionBERT's file, or nothing that is there yet
+        return recipe  # an official MotionBERT file, or a path that does not exist
     meta = checkpoint.load(model_hub.find(init))[1]
     try:
         whole = replace(recipe, init=init, model=ModelConfig(**meta["model"]))
@@ -113,7 +113,7 @@ def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
 
 
 def _help(cls: type[Config], name: str) -> str:
-    """What each setting means, in one line or two; docs/config.md has the rest."""
+    """Help text with the settings in one or two lines each; docs/config.md has more details."""
     lines = [
         f"usage: actionpose {name} [--config RECIPE.yaml] --run FOLDER [-q] [--SETTING VALUE ...]",
         "",

@@ -1,4 +1,4 @@
-"""The command that trains a released model: `actionpose train`."""
+"""The command that trains all stages of a recipe: `actionpose train`."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def train(recipe: Positional[Path], run: Path, dry_run: bool = False, quiet: Qui
     if dry_run:
         print("\n".join(stages.plan(stages.read_stages(recipe, run))))
         return
-    main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    main = os.environ.get("RANK", "0") == "0"  # rank 0 of the processes started by torchrun
     outcome = stages.train(
         recipe, run, quiet=quiet, report=lambda line: print(line, flush=True) if main else None
     )
