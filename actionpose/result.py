@@ -86,7 +86,7 @@ class Header(TypedDict, total=False):
     versions: dict[str, str]
     uncertainty: dict[str, Any]  # of `uncertainty_mm`: coverage, factor_to_95, calibrated_on
     actions: list[dict[str, Any]]
-    embedding_windows_s: list[list[float]]  # (W, 2) start and stop, on the clock of time_s
+    embedding_windows_s: list[list[float]]  # (W, 2) start and stop times
     processing: list[dict[str, Any]]
     foot_contacts: list[dict[str, Any]]
 
@@ -96,7 +96,7 @@ class _Action(TypedDict):
     stop_s: float
     label: str
     score: float
-    person: NotRequired[int]  # index along P; missing if the action applies to everybody
+    person: NotRequired[int]  # index along P; missing if the action applies to all persons
 
 
 class _Step(TypedDict):

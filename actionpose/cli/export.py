@@ -21,7 +21,7 @@ _STANDING = (".bvh", ".glb")  # formats with people on the ground and constant b
 
 
 def _prepared(path: Path, part: Part, motion: Motion) -> "Result":
-    """Load a part of a result and apply the postprocessing options; print a line for each step."""
+    """Load a part of a result and apply the post-processing options; print a line for each step."""
     from actionpose.postprocessing.common import steps
     from actionpose.postprocessing.selection import select
     from actionpose.result import Result

@@ -168,7 +168,7 @@ def _at_the_end(save: Callable[[], None]) -> Iterator[None]:
 
 
 def _save(result: "Result", motion: MotionOptions, out: tuple[Path, ...], *, raw: bool) -> None:
-    """Write a recording after postprocessing, or without it if a step fails.
+    """Write a recording after post-processing, or without it if a step fails.
 
     Raises:
         UserError: If a step fails, or a file cannot be written.

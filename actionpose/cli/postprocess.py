@@ -1,4 +1,4 @@
-"""Postprocessing options, shared by all commands that output a result."""
+"""Post-processing options, shared by all commands that output a result."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class MotionOptions:
             checked_cutoff(self.smooth, self.cutoff, fps)
 
     def apply(self, result: "Result") -> "Result":
-        """Apply the requested postprocessing steps.
+        """Apply the requested post-processing steps.
 
         Raises:
             UserError: If a step does not support the result; see `postprocessing`.
@@ -104,7 +104,7 @@ _FLOOR_METHODS = {
 
 
 def described(processing: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield a line for each postprocessing step, with its effect on the motion."""
+    """Yield a line for each post-processing step, with its effect on the motion."""
     assumes = "assumes that the camera does not move, and the floor is flat"
     for step in processing:
         match step:

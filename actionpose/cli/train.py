@@ -91,8 +91,8 @@ def parse_training(name: str, cls: type[Config], arguments: list[str]) -> Parsed
 def _with_model_of_init(recipe: Config, arguments: list[str]) -> Config:
     """Set the model of a recipe that does not define one to that of the checkpoint of `init`.
 
-    Heads are removed, unless only the embedding is trained, because they depend on the weights
-    that change in training.
+    Heads are removed, unless only the embedding is trained, because they depend on the weights that
+    change in training.
     """
     given, _ = take_option(arguments, "--init")
     init = recipe.init if given is None else Path(given)

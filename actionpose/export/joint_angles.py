@@ -41,7 +41,7 @@ def save(table: JointAngles, path: str | os.PathLike[str]) -> None:
     """Write angles as `.csv` with one row per person and frame, or as a plot (`.png`).
 
     Raises:
-        UserError: If the suffix is unknown, there is nobody to draw, or the file cannot be written.
+        UserError: If the suffix is unknown, there is no one to draw, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:

@@ -39,7 +39,7 @@ class LiftOptions:
     reading: dict[str, Any] = field(default_factory=dict)  # arguments of `read_source`
     lifting: dict[str, Any] = field(default_factory=dict)  # arguments of `ActionPose.lift`
     saving: dict[str, Any] = field(default_factory=dict)  # arguments of `save_files`
-    # postprocessing steps in order; module-level functions, so that they can be pickled
+    # post-processing steps in order; module-level functions, so that they can be pickled
     steps: tuple[Callable[[Result], Result], ...] = ()
 
 

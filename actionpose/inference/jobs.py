@@ -82,10 +82,8 @@ def find_jobs(
 
     In a folder, video and keypoint files are inputs by their suffix, except hidden files, files in
     the output folder, and files in the folder X_lifted of a video X. A folder is a single input if
-    it
-    contains a file per frame written by OpenPose or MMPose, or if it contains numbered images and
-    no
-    such file. In other folders without such files, each image is an input. If `recursive`,
+    it contains a file per frame written by OpenPose or MMPose, or if it contains numbered images
+    and no such file. In other folders without such files, each image is an input. If `recursive`,
     subfolders are searched, and their outputs are in the same subfolders of `folder`. Outputs have
     the name of their input without its suffix, or with it if two names would be the same.
 

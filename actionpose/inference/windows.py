@@ -23,7 +23,7 @@ from actionpose.utils.typing import Array
 Progress = Callable[[int], object]
 
 _BATCH = 8  # windows per batch; larger batches do not fit the cache of a CPU
-_SHORTEST = 1e-6  # minimum bone length from ankle to head in pixels; zero weights give 0
+_SHORTEST = 1e-6  # minimum length from ankles to head in pixels; zero weights give less
 
 
 @dataclass(frozen=True)

@@ -149,8 +149,7 @@ def _rows_of_joints(points: Sequence[Any], first_frame: int) -> NDArray[np.float
     channels = 3
     if count % 2 == 0 and count // 2 in NUMBERS_OF_JOINTS:
         joints = count // 3 if count % 3 == 0 else 0
-        # 66 numbers would be 22 joints, which no layout has, if every third number can be a
-        # confidence
+        # 66 numbers are 22 joints, which no layout has, if every third can be a confidence
         sure = joints and (values[:, 2::3] <= 1).all() and np.abs(values).max() > NORMALIZED
         channels = 3 if joints in NUMBERS_OF_JOINTS or sure else 2
     if count % channels or not count:

@@ -54,8 +54,7 @@ class Format(Protocol):
 
 _TABLES: tuple[Format, ...] = (deeplabcut, trc, csv_joints, csv_columns)
 _JSON: tuple[Format, ...] = (
-    # the results of COCO are those of AlphaPose without its distinctive keys; the last accepts any
-    # list
+    # results of COCO lack the distinctive keys of AlphaPose; the last format accepts any list
     *(openpose, mmpose, alphapose, coco, ultralytics, mediapipe, movenet, kinetics),
     *(tracked_people, openpifpaf),
 )

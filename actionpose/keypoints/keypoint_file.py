@@ -70,8 +70,7 @@ class KeypointFile:
         """The non-empty rows of a table separated by commas, semicolons or tabs.
 
         With semicolons or tabs, a comma in a number is the decimal separator. Empty if the file is
-        not
-        a table.
+        not a table.
         """
         if self.is_folder or self.start.lstrip()[:1] in b"{[":
             return []

@@ -40,7 +40,7 @@ def without_side_swaps(
     The motion of arms and legs is extrapolated from frame to frame with constant velocity. Each
     frame is swapped or not; the Viterbi algorithm finds the sequence with the smallest sum of
     residuals, with a penalty for changes. Arms and legs are corrected independently, except that
-    hips and shoulders in the same direction are not turned against each other.
+    hips and shoulders that have the same direction are not turned against each other.
 
     Args:
         keypoints: (T, J, 3) x and y in pixels, and confidence, of one person.

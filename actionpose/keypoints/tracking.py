@@ -1,7 +1,7 @@
 """Tracking of people between frames, their order, and the filling of gaps.
 
-Only positions are compared, not appearance: people who meet and turn back, or occlude each other
-for long, may be exchanged.
+Only positions are compared, not appearance: the identities of people who meet and turn back, or
+occlude each other for long, may be swapped.
 """
 
 import numpy as np

@@ -17,7 +17,7 @@ class LiveFrame:
     """The poses of all people in one frame, at the frame rate of the model.
 
     Attributes:
-        time_s: Time in seconds, on the clock of the input.
+        time_s: Time of the frame in seconds, as in the input.
         track_id: (P,) Identities of the people with a pose. P may be 0.
         pose_m: (P, J, 3) Poses in meters with the pelvis at the origin, as in `Result`.
         keypoints_px: (P, J, 3) x and y in pixels, and confidence.

@@ -207,10 +207,9 @@ def _rotation(moments: Array) -> tuple[Array, Array]:
             0.
 
     Returns:
-        rotation: (F, 3, 3) R to apply as sum_a x_a R_ab, which maximizes tr(R^T B) for the moments
-        B.
-        gain: (F,) That trace. Divided by the sum of squares of x, it is the optimal scale (Umeyama
-        1991).
+        rotation: (F, 3, 3) R to apply as sum_a x_a R_ab; it maximizes tr(R^T B) for moments B.
+        gain: (F,) That trace. Divided by the sum of squares of x, it is the optimal scale
+            (Umeyama 1991).
     """
     u, extents, vt = np.linalg.svd(np.where(np.isfinite(moments), moments, 0.0))
     reflected = np.linalg.det(u @ vt) < 0  # then flip the axis of the smallest singular value

@@ -21,7 +21,7 @@ def processed(
     root_m: Array | None = None,
     **header: Any,
 ) -> Result:
-    """Create the result of a postprocessing step.
+    """Create the result of a post-processing step.
 
     Args:
         result: Input of the step.

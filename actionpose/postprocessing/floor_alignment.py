@@ -58,7 +58,7 @@ def align_to_floor(result: Result) -> Result:
         A new, aligned result.
 
     Raises:
-        UserError: If nobody is visible, or the skeleton is neither h36m17 nor h36m17_feet.
+        UserError: If no person is visible, or the skeleton is neither h36m17 nor h36m17_feet.
     """
     require_h36m17(result, "the floor")
     if "floor" in steps(result):

@@ -105,7 +105,7 @@ def _ramped(offsets: Array, stands: BoolArray, time_s: Array) -> Array:
             weight = np.clip(1 - np.abs(time_s[frames] - time_s[edge]) / _RAMP_S, 0, 1)
             ramped[frames] += weight[:, None] * offsets[edge]
             weights[frames] += weight
-    ramped /= np.maximum(weights, 1)[:, None]  # for transitions between two contacts that overlap
+    ramped /= np.maximum(weights, 1)[:, None]  # where the transitions of two contacts overlap
     ramped[stands] = offsets[stands]
     return ramped
 

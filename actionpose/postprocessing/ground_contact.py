@@ -61,7 +61,7 @@ def foot_contact_mask(result: Result) -> BoolArray:
     """Detect which feet are in contact with the ground.
 
     Returns:
-        (P, T, 2) True where a foot stands, for the left and right foot.
+        (P, T, 2) True where the left and right foot are in contact with the ground.
 
     Raises:
         UserError: If the trajectory of the root is unknown, or the skeleton is neither h36m17 nor

@@ -1,7 +1,7 @@
 """Joint angles over time, in degrees, as defined in docs/joint_angles.md.
 
-Joints are points. They determine how far a hinge is bent and the direction of a limb, but not the
-rotation of a limb about its own axis, the hands, or the tilt of the pelvis.
+Joints are points. They determine the flexion of hinge joints and the directions of limbs, but not
+the rotation of a limb about its own axis, the hands, or the tilt of the pelvis.
 """
 
 from dataclasses import dataclass

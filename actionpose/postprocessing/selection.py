@@ -24,9 +24,9 @@ def select(
 
     Args:
         result: Result to select from.
-        person: `track_id` of a person. By default everybody who is visible in the part.
-        start_s: Start time in seconds, on the clock of `time_s`.
-        stop_s: Stop time in seconds, on the clock of `time_s`.
+        person: `track_id` of a person. By default all people who are visible in the part.
+        start_s: Start time in seconds, relative to the same origin as `time_s`.
+        stop_s: Stop time in seconds, relative to the same origin as `time_s`.
 
     Raises:
         UserError: If the person does not exist, or the part has no frames or no people.

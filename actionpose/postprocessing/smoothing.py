@@ -26,7 +26,7 @@ ONE_EURO_BETA, _ONE_EURO_SPEED_HZ = 3.0, 1.0
 def butterworth(values: Array, time_s: Array, cutoff_hz: float) -> Array:
     """Zero-phase low-pass filter: a Butterworth filter of order 2, applied forward and backward.
 
-    Unevenly spaced frames are resampled to even times for filtering, and back afterwards.
+    Unevenly spaced frames are resampled to even times for filtering, and back afterward.
 
     Args:
         values: (T, ...) Values without gaps.

@@ -1,4 +1,4 @@
-"""Joints that are never or hardly ever visible, whose poses are guesses of the model."""
+"""Joints that are rarely visible, whose positions are guessed by the model."""
 
 import numpy as np
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from actionpose.utils.errors import UserError
 
 MAX_BYTES = 4 << 30
-# reject archives with extreme compression, which are made to exhaust memory
+# maximum compression ratio of archives that unpack to more than this size, against zip bombs;
+# smaller archives may contain constant arrays, which compress best
 _MAX_RATIO, _MIN_BOMB_BYTES = 100, 256 << 20
 
 

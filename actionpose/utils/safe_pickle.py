@@ -171,8 +171,8 @@ def _unpickle(file: Any, path: Path, allowed: Mapping[str, Any]) -> Any:
 def _check_lengths(file: Any) -> None:
     """Check that lengths and memo indices do not exceed the file, to limit the allocated memory.
 
-    Iterating over the operations reads each argument, so an argument longer than the file raises
-    an exception.
+    Iterating over the operations reads each argument, so an argument longer than the file raises an
+    exception.
     """
     operations = 0
     for code, argument, _ in pickletools.genops(file):

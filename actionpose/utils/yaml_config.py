@@ -157,7 +157,7 @@ def _sentence(cls: type, error: Any) -> str:
 
 
 class Setting(NamedTuple):
-    """A leaf of a configuration."""
+    """A setting of a configuration that is not a group."""
 
     name: str  # with the names of its groups, such as data.camera.focal_px
     type: str

@@ -184,9 +184,8 @@ class VideoReader:
         """Check the declared duration, to detect a file that is truncated between two frames.
 
         The duration is ignored if the index confirms that all frames were read, because the last
-        frame
-        may have a long duration. The index is not sufficient either, because an edit list may omit
-        frames.
+        frame may have a long duration. The index is not sufficient either, because an edit list may
+        omit frames.
         """
         promised = self._container.duration
         alone = len(self._container.streams) == 1  # audio may be longer than the video

@@ -110,9 +110,8 @@ class OnnxPose:
 
     The input of the model is (N, 3, H, W) RGB, normalized by mean and standard deviation of
     ImageNet. The output is SimCC: distributions (N, K, W') for x and (N, K, H') for y, as in
-    RTMPose
-    models exported by MMPose. The box is that of the joints in the previous frame, enlarged by a
-    quarter. MediaPipe detects the person in the first frame and whenever the model loses them.
+    RTMPose models exported by MMPose. The box is that of the joints in the previous frame, enlarged
+    by a quarter. MediaPipe detects the person in the first frame and whenever the model loses them.
 
     Args:
         path: ONNX model. K = 17 joints are those of COCO, 26 of Halpe and 133 of COCO-WholeBody.

@@ -43,9 +43,8 @@ class MediaPipe:
     """MediaPipe Pose: each person is detected in the region of the previous frame.
 
     For the first person this is the same as in MediaPipe. Other people are searched at intervals,
-    in
-    the whole image and in square crops, in which people are larger. People detected in this way are
-    also tracked backward, see `earlier`.
+    in the whole image and in square crops, in which people are larger. People detected in this way
+    are also tracked backward, see `earlier`.
 
     Args:
         max_people: Maximum number of people per frame.

@@ -1,8 +1,7 @@
 """Pose estimation in videos: detection of people in each frame, and tracking.
 
 Frames are decoded in a separate thread, a few frames ahead of the detector. Only keypoints are
-kept,
-so that memory usage does not grow with the images.
+kept, so that memory usage does not grow with the images.
 """
 
 import math

@@ -1,7 +1,7 @@
 """The two networks of MediaPipe Pose, in the same way as in MediaPipe for videos.
 
 The first network detects people in an image, and the second the joints of one person in a square
-crop. Preprocessing and postprocessing follow the graphs `pose_detection` and `pose_landmark` of
+crop. Pre- and post-processing follow the graphs `pose_detection` and `pose_landmark` of
 MediaPipe (https://github.com/google/mediapipe, version 0.10.14). The networks are files of this
 package.
 """
@@ -48,7 +48,7 @@ class Region(NamedTuple):
 
     @classmethod
     def around(cls, middle: Array, end: Array) -> "Region":
-        """The region of a person, from the center of the hips and a point on the body's circle."""
+        """The region of a person from the center of the hips and a point on the outer circle."""
         across, down = end - middle
         angle = atan2(down, across) + pi / 2
         return cls(middle[0], middle[1], 2 * _MARGIN * hypot(across, down), angle)

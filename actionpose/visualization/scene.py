@@ -1,7 +1,6 @@
 """Positions of people in the scene of pictures, pages and videos.
 
-Coordinates are in meters, x right, y up, z toward the viewer (`Axes.Y_UP`), with the floor at
-y = 0.
+Coordinates are in meters, x right, y up, z toward the viewer (`Axes.Y_UP`). The floor is at y = 0.
 """
 
 import math
@@ -25,11 +24,9 @@ def scene_positions(result: Result) -> tuple[Array, Array]:
     """Positions of all people in the scene.
 
     With `root_m`, the relative positions are kept, the scene is moved to the origin, and there is
-    one
-    floor. Otherwise positions are unknown: each person is on the floor, side by side in the order
-    of
-    the image. More than `MAX_ROW` persons are placed in rows, with those lower in the image in
-    front.
+    one floor. Otherwise positions are unknown: each person is on the floor, side by side in the
+    order of the image. More than `MAX_ROW` persons are placed in rows, with those lower in the
+    image in front.
 
     Returns:
         (P, T, J, 3) positions in meters, NaN where a person is not visible, and (P, 3) offsets that
