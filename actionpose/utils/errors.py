@@ -1,4 +1,4 @@
-"""The exception for errors of the user, and the exit codes of programs."""
+"""The exception for invalid user input, and the exit codes of programs."""
 
 import errno
 import os
@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 _LONGEST_WORD, _LONGEST_MESSAGE = 200, 2000  # characters; files may contain names of any length
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # line breaks, unprintable
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # unprintable characters
 
 _OF_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)  # stdout is on a full disk or closed
 
 
 class UserError(ValueError):
-    """An error of the user: the message says what is wrong, where, and how to correct it.
+    """Raised for invalid user input: the message says what is wrong, where, and how to correct it.
 
     The command line prints the message as one sentence and exits with code 2. In Python it is a
     ValueError. The message is a single line of limited length, whatever text it quotes.

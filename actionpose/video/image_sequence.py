@@ -68,7 +68,7 @@ class ImageSequence:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """There is no open file."""
+        """No file is open between frames."""
 
     def __iter__(self) -> Iterator[Frame]:
         for time_s, path in zip(self._times, self._files, strict=True):

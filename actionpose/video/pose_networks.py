@@ -48,7 +48,7 @@ class Region(NamedTuple):
 
     @classmethod
     def around(cls, middle: Array, end: Array) -> "Region":
-        """The region of a person from the center of the hips and a point on the outer circle."""
+        """Region of a person from the hip center and a point on the circle around the person."""
         across, down = end - middle
         angle = atan2(down, across) + pi / 2
         return cls(middle[0], middle[1], 2 * _MARGIN * hypot(across, down), angle)
