@@ -16,8 +16,8 @@ _GROUPS = (  # joints that are swapped together
 _MAX_STEP_S = 0.25  # maximum time between frames; motion across longer steps is not predictable
 _MAX_RUN_S = 1.0  # longer runs may be correct
 _MAX_RESIDUAL = 0.4  # limit of a joint's residual in person sizes, for misdetections
-_CHANGE = 1.0  # minimum decrease of the residual, summed over joints, for a change of state
-_EXCHANGED = 0.002  # minimum decrease per swapped frame, so that the minority of frames is swapped
+_CHANGE = 1.0  # penalty for a change between swapped and not swapped, as a sum of residuals
+_EXCHANGED = 0.002  # penalty for a swapped frame, so that the minority of frames is swapped
 
 
 def put_sides_back(keypoints: Keypoints) -> Keypoints:
