@@ -187,7 +187,7 @@ def evaluate(
         seed: Seed for the stretching of videos that are shorter than a window.
         batch_size: Number of windows per batch.
         max_windows: Maximum number of windows, which are evenly spaced; by default all.
-        in_units: Whether predictions are in units of a network, of which there are 1024 mm for
+        in_units: Whether predictions were converted from units of a network, which are 1024 mm for
             MPI-INF-3DHP. The report then has scores in both scales (`Protocol`).
         progress: Function that wraps the list of batches.
 

@@ -148,9 +148,7 @@ def _embed_clips(
 
 @torch.no_grad()
 def _embed(encoder: PoseEncoder, batch: dict[str, Any]) -> tuple[Tensor | None, Tensor]:
-    """Normalized embeddings, and normalized means of the last features over valid frames and
-    joints.
-    """
+    """Unit embeddings, and unit means of the last features over valid frames and joints."""
     valid = batch["valid"]
     features: list[Tensor] = []
     hook = encoder.norm.register_forward_hook(lambda module, args, out: features.append(out))

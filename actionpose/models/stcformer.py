@@ -26,7 +26,7 @@ class Variant(NamedTuple):
     convolutions: tuple[str, str]  # of the temporal and the spatial channels
     head: str
     num_heads: int
-    scale_width: float  # logits are divided by the root of this times `dim`
+    scale_width: float  # logits are divided by the root of this * dim / head width
     part_weights: tuple[float, float]  # of the body parts in the spatial and temporal channels
     parts: tuple[int, ...]  # part of each joint
     num_parts: int
