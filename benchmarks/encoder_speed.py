@@ -87,8 +87,7 @@ class PlainBlock(nn.Module):
 
 
 class PlainDSTformer(nn.Module):
-    """MotionBERT's DSTformer, implemented from its description; parameter names of
-    `PoseEncoder`."""
+    """MotionBERT's DSTformer, implemented from its description, with our parameter names."""
 
     def __init__(self, dim: int, depth: int, num_heads: int, mlp_ratio: float, dim_rep: int):
         super().__init__()

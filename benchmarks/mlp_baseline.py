@@ -111,8 +111,7 @@ Poses = Callable[[Tensor], Tensor]  # (N, 17, 2) in box units to root-relative (
 
 
 def predictor(poses: Poses, flip: bool) -> Predict:
-    """Prediction as in `ActionPose.predict`: each window is normalized by its box and converted
-    back.
+    """Prediction as in `ActionPose.predict`, with each window normalized by its box.
 
     Args:
         poses: Function that lifts keypoints.

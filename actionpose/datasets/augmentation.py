@@ -41,8 +41,7 @@ def _unit(vectors: Array) -> Array:
 
 
 def _face(joint: dict[str, Array], up_fraction: float, ahead_fraction: float) -> Array:
-    """A point on the face, in fractions of the length from the base of the neck to the top of
-    head."""
+    """A point on the face, relative to the length from the neck base to the head top."""
     up = joint["head"] - joint["thorax"]
     length_m = np.linalg.norm(up, axis=-1, keepdims=True)
     up = up / np.maximum(length_m, 1e-6)
@@ -63,8 +62,7 @@ def _shoulders(joint: dict[str, Array]) -> Array:
 
 
 def from_coco(joints_m: Array) -> Array:
-    """Move the joints that COCO detectors do not output to the positions derived from COCO
-    keypoints.
+    """Move joints that COCO detectors do not output to positions derived from COCO.
 
     Nose and head are then on the face (nose, eyes), the thorax is between the shoulders, and the
     spine is between thorax and pelvis; see `skeletons.convert`. Limbs are not changed. The
@@ -140,8 +138,7 @@ def random_body(joints_m: Array, config: SamplingConfig, rng: Generator) -> Arra
 
 
 def straighten(joints_m: Array, knee_deg: float) -> Array:
-    """Shorten the leg bones until the straightest knee has the given angle; hips and feet are
-    fixed.
+    """Shorten the leg bones until the straightest knee has `knee_deg`; hips and feet are fixed.
 
     Skeletons fitted to markers often have legs that are slightly too long, so that the knees are
     bent in standing, by 145 to 165 degrees in the open corpora. Three percent of the leg length

@@ -56,8 +56,7 @@ def feet_of(corpus: Corpus, motion: Segment, rows: IntArray, *, derived: bool = 
 
 
 def resized_feet(feet_m: Array, before_m: Array, after_m: Array) -> Array:
-    """Adapt feet (T, 4, 3) to a body with other bones: same directions, lengths scaled by the
-    shins.
+    """Adapt feet (T, 4, 3) to other bones: same directions, lengths scaled like the shins.
 
     Args:
         feet_m: (T, 4, 3) Feet of the original body, NaN where joints are missing.

@@ -149,8 +149,7 @@ class MotionTextBatches(Batches):
         return {number: np.array(sorted(rows)) for number, rows in alike.items()}
 
     def _no_negatives(self, positives: IntArray) -> IntArray:
-        """The labels that are true in a clip, and those that share the categories of one of
-        them."""
+        """The true labels of a clip, and those that share the categories of one of them."""
         alike = [self._same_categories[own] for own in positives if own in self._same_categories]
         return np.unique(np.concatenate([positives, *alike]))
 
@@ -174,8 +173,7 @@ class MotionTextBatches(Batches):
         return possible
 
     def with_config(self, config: PretrainDataConfig) -> "MotionTextBatches":
-        """The same spans and labels with other clips; corpora, label kinds and texts must not
-        differ."""
+        """The same spans and labels in other clips; keep corpora, label kinds and texts."""
         other = copy.copy(self)
         other.config = config
         return other

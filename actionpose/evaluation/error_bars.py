@@ -91,8 +91,7 @@ def heads_errors(
 def _add(
     errors: PersonErrors, pose_mm: Array, target_mm: Array, log_error: Array, present: BoolArray
 ) -> None:
-    """Add a clip: poses (T, J, 3), log of expected errors (T, J), and the mask of present
-    joints."""
+    """Add a clip: poses (T, J, 3), log of expected errors (T, J), and present joints."""
     chain = chain_length(target_mm)
     scaled_mm = pose_mm * (chain / chain_length(pose_mm))
     distance = np.linalg.norm(scaled_mm - target_mm, axis=-1) / (chain * STATURE_PER_CHAIN)

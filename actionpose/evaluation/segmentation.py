@@ -60,8 +60,7 @@ def join(spans: Sequence[LabeledSpan], name: str) -> Track:
 
 
 def make_tracks(corpora: Sequence[Corpus], split: str) -> tuple[list[Track], list[str]]:
-    """Join spans to tracks of `TRACK_SPANS` spans in a seeded random order, without repeated
-    labels.
+    """Join `TRACK_SPANS` spans per track in a seeded random order, without repeated labels.
 
     Returns:
         Tracks, in which each span is used once, and the labels of all spans.

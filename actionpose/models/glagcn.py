@@ -28,8 +28,7 @@ def bone_adjacency() -> Tensor:
 
 
 class AdaptiveGraph(nn.Module):
-    """Graph convolution of (B, C, T, J) over bones, a learned graph, and similarities in the
-    clip."""
+    """Graph convolution of (B, C, T, J) with bones, a learned graph, and clip similarities."""
 
     adjacency: Tensor
 

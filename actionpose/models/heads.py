@@ -153,8 +153,7 @@ class Heads(nn.Module):
     def forward(
         self, representation: Tensor, pose: Tensor, keypoints: Tensor, valid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The poses (B, T, J, 3), with feet if the keypoints have them, and the log errors (B, T,
-        J).
+        """Poses (B, T, J, 3), with feet if the keypoints have them, and log errors (B, T, J).
 
         Args:
             representation: (B, T, 17, R) Motion representation.

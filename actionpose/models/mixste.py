@@ -60,8 +60,7 @@ class MixSTE(Backbone):
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 3))
 
     def _add_embedding(self, num_heads: int, mlp_ratio: float, drop_path: float) -> list[float]:
-        """Add the modules before the blocks, and return the stochastic depth rates of the
-        blocks."""
+        """Add the modules before the blocks, and return the stochastic depth rates."""
         self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, self.num_joints, self.width))
         self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, self.frames, self.width))
         self.Spatial_patch_to_embedding = nn.Linear(2, self.width)

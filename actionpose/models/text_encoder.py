@@ -255,8 +255,7 @@ class TextEncoder(nn.Module):
         (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor, int]:
-        """Token ids (U, N) int64, a mask (U, N) that is False for padding, and the truncated
-        count."""
+        """Token ids (U, N) int64, a mask (U, N), False for padding, and the truncated count."""
         # truncated and padded here: the tokenizer stores such settings, which is not thread-safe
         found = self.tokenizer(texts)["input_ids"]
         num_cut = sum(len(ids) > self.max_tokens for ids in found)

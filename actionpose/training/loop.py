@@ -235,8 +235,7 @@ class _Clock:
         return limit is not None and self.minutes() >= limit
 
     def row(self, step: int) -> dict[str, float]:
-        """Clips per second since the last row, minutes until the last step or the time limit, and
-        the CPU time of this process."""
+        """Clips per second since the last row, minutes until the end or limit, and CPU time."""
         seconds, self._last = time.monotonic() - self._last, time.monotonic()
         minutes = self.minutes()
         left = minutes / (step - self._first_step) * (self._total - step)

@@ -113,8 +113,7 @@ def paired_validation(
 
 
 class MotionTextValidation:
-    """The validation of pretraining: retrieval in both directions, and errors with masks and
-    without.
+    """The validation of pretraining: bidirectional retrieval, and errors with and without masks.
 
     Retrieval uses whole clips with detector noise, and all labels of the held-out spans. The masks
     are those of training, and their error is that of the hidden joints only. A model that does not

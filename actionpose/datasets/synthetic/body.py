@@ -68,8 +68,7 @@ _CLEARANCE = {
 
 @dataclass(frozen=True)
 class Body:
-    """Lengths in meters. Offsets are (forward, left, up) in the axes of the part they start
-    from."""
+    """Lengths in meters. Offsets are (forward, left, up) relative to the part they start on."""
 
     stature_m: float
     thigh_m: float

@@ -179,8 +179,7 @@ def _pose_somewhere(
 
 
 def _with_style(posture: Posture, rng: np.random.Generator, fps: float) -> Posture:
-    """Add the posture and the movement noise of a person. Foot placement is not changed over
-    time."""
+    """Add the posture and the movement noise of a person, with a constant foot placement."""
     time_s = np.arange(len(posture["z"]))[:, None] / fps
     liveliness = rng.uniform(0.4, 1.6)
     styled = dict(posture)

@@ -13,8 +13,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Keyed:
-    """A sequence of key poses. One-sided movements are for the left side, mirrored for the
-    right."""
+    """A sequence of key poses, for the left side if one-sided, and mirrored for the right side."""
 
     text: str  # {side} is the moving side, {other} the other side
     # items "pose:seconds from the previous pose", with "(...)" around the repeated part; the first

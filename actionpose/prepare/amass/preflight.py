@@ -1,5 +1,4 @@
-"""Check of all inputs of `prepare amass-babel` before the conversion: existing inputs, missing
-inputs, and their sources."""
+"""Check of the inputs of `prepare amass-babel`, which reports missing ones and their sources."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -67,8 +66,7 @@ def check(
 def _by_data_set(
     folder: AmassFolder, annotations: Annotations, bodies: dict[str, BodyModel] | None
 ) -> list[Finding]:
-    """The available fraction of each dataset, and whether the body model can pose one of its
-    files."""
+    """The available fraction of each dataset, and whether the body model supports its files."""
     kind = "smplh" if bodies is None else next(iter(bodies.values())).kind
     wanted: dict[str, list[Path | None]] = defaultdict(list)
     for sequence in annotations.sequences:
