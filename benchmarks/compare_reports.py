@@ -1,11 +1,12 @@
-"""Is one model better than another, window by window?
+"""Compare two models window by window on the open benchmark.
 
     actionpose evaluate open --data CORPUS --checkpoint A --json a.json
     actionpose evaluate open --data CORPUS --checkpoint B --json b.json
     python benchmarks/compare_reports.py a.json b.json
 
-Prints the mean of a minus b over the windows of the open benchmark, with its 95 % bootstrap
-interval over windows; usually much narrower than those of two models that lift the same windows.
+Prints the mean difference a - b over the windows of the open benchmark with its 95 % bootstrap
+interval over windows. This interval is usually much narrower than those of the two scores, because
+both models lift the same windows.
 """
 
 import json
@@ -22,7 +23,7 @@ METRICS = ("mpjpe_mm", "mpjpe_height_mm", "p_mpjpe_mm", "mpjve_mm")
 
 
 def windows_of(report: Path) -> dict[str, dict[str, float]]:
-    """The scores of every window, by its name."""
+    """The scores of each window by its name."""
     try:
         windows: dict[str, dict[str, float]] = json.loads(report.read_text())["windows"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -34,8 +35,8 @@ def main(a: Positional[Path], b: Positional[Path], /) -> None:
     """Print the differences.
 
     Args:
-        a: A report of `actionpose evaluate open --json`.
-        b: Another one, of the same corpora and split.
+        a: Report of `actionpose evaluate open --json`.
+        b: Another report for the same corpora and split.
     """
     first, second = windows_of(a), windows_of(b)
     if first.keys() != second.keys():

@@ -1,11 +1,11 @@
-"""What detectors and phones do to the 3D error: each corruption alone, on held-out people.
+"""Effect of detector and camera variations on the 3D error, one at a time, for held-out people.
 
     python benchmarks/detector_robustness.py --checkpoint tiny --checkpoint runs/other
 
-Clips of 81 frames of held-out motion, the same for every checkpoint, seen from anywhere around by
-cameras at the distances and heights of the open benchmark, with its detector-like noise. A row
-adds one corruption to every clip. MPJPE / P-MPJPE in mm with the 95 % bootstrap interval of the
-first over clips.
+All checkpoints use the same clips of 81 frames of held-out motion, seen from random azimuths by
+cameras at the distances and heights of the open benchmark, with its detector noise. A row adds one
+corruption to every clip. Scores are MPJPE / P-MPJPE in mm, with the 95 % bootstrap interval of
+MPJPE over clips.
 """
 
 from dataclasses import replace
@@ -51,7 +51,7 @@ CORRUPTIONS = {
 def errors_mm(
     model: ActionPose, corpora: list[Corpus], config: FinetuneDataConfig, split: str, clips: int
 ) -> list[dict[str, float]]:
-    """Of each clip. A model that works at a lower rate has every so many frames of it."""
+    """The errors of each clip. For a model with a lower frame rate, clips are subsampled."""
     step = round(corpora[0].fps / model.fps)
     config = replace(config, frames=config.frames // step, temporal_stride=step)
     batches = LiftingBatches(
@@ -87,9 +87,9 @@ def main(
     """Print the table.
 
     Args:
-        checkpoint: One or more; by default tiny.
+        checkpoint: One or more checkpoints; by default tiny.
         data: Corpora; by default CMU and HDM05 in data/open.
-        split: Of the corpora, val or val-ood.
+        split: Split of the corpora, val or val-ood.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

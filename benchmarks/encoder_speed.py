@@ -1,13 +1,13 @@
-"""How fast `PoseEncoder` is against a plain transcription of MotionBERT's DSTformer.
+"""Speed of `PoseEncoder` compared with a plain implementation of MotionBERT's DSTformer.
 
     python benchmarks/encoder_speed.py            # about 10 minutes on one quiet core
     python benchmarks/encoder_speed.py --quick    # one small size, to see that it runs
 
-The plain one has matmul-softmax attention, a concatenation and a softmax for the mix, and permutes
-between joints and frames, in float32 with torch's defaults; it is checked to be the same function
-first. One thread. Times are CPU time, which is the wall time of a quiet machine, and both run in
-turns, so that a busy machine slows both: trust the ratios (the median over the pairs of runs) more
-than the frames a second.
+The plain network uses matmul-softmax attention, concatenation and softmax for the fusion, and
+permutations between joints and frames, in float32 with the defaults of PyTorch. Its equivalence is
+verified first. All runs use one thread. Times are CPU time, which is the wall time of an idle
+machine. Both networks run alternately, so that load on the machine affects both: the ratios
+(medians over pairs of runs) are more reliable than the frames per second.
 
 Prints two Markdown tables: inference of one clip, and training steps (forward, backward, AdamW).
 """
@@ -30,7 +30,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "Lite": {"dim": 256, "mlp_ratio": 4},
     "bundled": {"dim": 64, "depth": 4, "num_heads": 2, "dim_rep": 64},
 }
-# dim, frames, clips of a step
+# dim, frames, clips per step
 STEPS = [(64, 81, 8), (64, 243, 4), (128, 81, 8), (128, 243, 4)]
 TOLERANCE = 1e-5
 
@@ -87,7 +87,7 @@ class PlainBlock(nn.Module):
 
 
 class PlainDSTformer(nn.Module):
-    """MotionBERT's DSTformer, written down as its description reads; names as `PoseEncoder`."""
+    """MotionBERT's DSTformer, implemented from its description, with our parameter names."""
 
     def __init__(self, dim: int, depth: int, num_heads: int, mlp_ratio: float, dim_rep: int):
         super().__init__()
@@ -122,11 +122,11 @@ class PlainDSTformer(nn.Module):
 
 
 def make_pair(**size: Any) -> tuple[PlainDSTformer, PoseEncoder]:
-    """The two with the same weights, which are shown to give the same poses."""
+    """Both networks with the same weights; checks that they predict the same poses."""
     torch.manual_seed(0)
     values = {"dim": 512, "depth": 5, "num_heads": 8, "mlp_ratio": 2, "dim_rep": 512, **size}
     ours = PoseEncoder(**values, class_token=False)
-    with torch.no_grad():  # the mix at its start hides which stream is which
+    with torch.no_grad():  # the initial fusion weights are the same for both streams
         for fuse in ours.ts_attn.parameters():
             fuse.add_(torch.randn_like(fuse) * 0.1)
     plain = PlainDSTformer(**values)
@@ -141,11 +141,16 @@ def make_pair(**size: Any) -> tuple[PlainDSTformer, PoseEncoder]:
 def in_turns(
     baseline: Callable[[], object], others: dict[str, Callable[[], object]], seconds: float
 ) -> tuple[float, dict[str, tuple[float, float]]]:
-    """Time runs in turns, at least three of each, for about `seconds` of CPU time.
+    """Time functions alternately, at least three runs of each, for about `seconds` of CPU time.
+
+    Args:
+        baseline: Function to compare with.
+        others: Functions to time, by name.
+        seconds: Total CPU time in seconds.
 
     Returns:
-        Median seconds of the baseline, and of each other: its own, and the median of the ratios
-        baseline over other.
+        Median seconds of the baseline; and for each other function its median seconds, and the
+        median ratio of the baseline's time to its time.
     """
 
     def timed(run: Callable[[], object]) -> float:
@@ -211,8 +216,8 @@ def main(quick: bool = False, seconds: float = 15) -> None:
     """Print both tables.
 
     Args:
-        quick: The bundled size and dim 64 only, short.
-        seconds: CPU time of a row, about.
+        quick: Run only the bundled size and dim 64, for a short time.
+        seconds: Approximate CPU time per row.
     """
     torch.set_num_threads(1)
     sizes = {"bundled": SIZES["bundled"]} if quick else SIZES
@@ -223,7 +228,7 @@ def main(quick: bool = False, seconds: float = 15) -> None:
     for name, size in sizes.items():
         for frames in (27, 81) if quick else (27, 81, 243):
             print(inference_row(name, size, frames, seconds), flush=True)
-    tune_malloc()  # as `actionpose finetune` does; it is process-wide, so it helps both here
+    tune_malloc()  # as in `actionpose finetune`; affects both, because it is process-wide
     print("\nTraining steps, clips a second\n")
     print("| dim | frames | clips | plain float32 | ours bf16 |\n|---|---|---|---|---|")
     for dim, frames, clips in STEPS[:1] if quick else STEPS:

@@ -1,10 +1,11 @@
-"""How fast the engines compute a network, against a plain transcription of MotionBERT's DSTformer.
+"""Speed of the inference engines compared with a plain implementation of MotionBERT's DSTformer.
 
     python benchmarks/engine_speed.py           # about four minutes on one quiet core
     python benchmarks/engine_speed.py --quick   # one small size, to see that it runs
 
-All in float32, with one thread, one clip at a time; `encoder_speed.py` has the plain network and
-how it is timed: in turns, so trust the ratios. Engines that cannot be used here are said.
+All engines run in float32, with one thread, one clip at a time. `encoder_speed.py` contains the
+plain network and the timing: runs alternate, so that ratios are reliable. Engines that are not
+available are listed.
 """
 
 import sys
@@ -28,11 +29,11 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
 
 
 def main(quick: bool = False, seconds: float = 20) -> None:
-    """Print a table: frames a second, and the ratio to the plain network.
+    """Print a table of frames per second, with ratios to the plain network.
 
     Args:
-        quick: Little frames and time.
-        seconds: CPU time of a row, about.
+        quick: Use fewer frames and less time.
+        seconds: Approximate CPU time per row.
     """
     torch.set_num_threads(1)
     names = [name for name in ENGINES if name != "auto"]

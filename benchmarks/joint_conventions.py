@@ -1,16 +1,16 @@
-"""Measure where a detector and a model put the joints of the limbs, relative to anatomical centers.
+"""Measure the limb joint offsets of a detector and a model from anatomical joint centers.
 
     python benchmarks/joint_conventions.py TRUTH.npz --checkpoint tiny
 
-TRUTH.npz holds videos of one person each with marker-based ground truth. Of each video V: `V_kp3d`
-(T, 17, 3) joint centers in meters, `V_K`, `V_R`, `V_t` of a camera (x_cam = R x + t), `V_fps`, and
-`V_mediapipe33` (T, 33, 3) the detector's keypoints in pixels with their confidence.
+TRUTH.npz contains videos of one person each with marker-based ground truth. The arrays of a video V
+are `V_kp3d` (T, 17, 3) joint centers in meters, `V_K`, `V_R` and `V_t` of a camera (x_cam = R x +
+t), `V_fps`, and `V_mediapipe33` (T, 33, 3) keypoints of the detector in pixels with confidence.
 
-Offsets are those of `geometry.joint_conventions`, in mm of a trunk of the mean length: outwards,
-up along the trunk, ahead. Those of the detector are fitted to its keypoints in the image, those of
-the model to its poses from the ground truth's projection. Each is fitted to every video. A video
-lifted with the offsets of the others has the error to believe; those of the package are fitted to
-both videos of `docs/experiments/2026-11-28-joint-conventions.md`.
+Offsets are those of `geometry.joint_conventions`, in mm for a trunk of mean length: outward, up
+along the trunk, and forward. Those of the detector are fitted to its keypoints in the image, and
+those of the model to its poses for the projected ground truth. They are fitted to each video. The
+error of a video lifted with the offsets of the other videos is the unbiased one; the offsets of the
+package are fitted to both videos of `docs/experiments/2026-11-28-joint-conventions.md`.
 """
 
 from dataclasses import dataclass
@@ -38,15 +38,15 @@ from actionpose.utils.errors import exit_codes
 from actionpose.utils.typing import Array
 
 LIMBS = [H36M17.indices(f"left_{j}", f"right_{j}") for j in LIMB_JOINTS]  # (6, 2)
-MEASURED = [0, *np.ravel(LIMBS)]  # joints that have ground truth
-FRAMES = 80  # of each video, for the fit
-HUBER, RIDGE = 0.04, 0.03  # lengths of the trunk; weight of each squared offset, per frame
+MEASURED = [0, *np.ravel(LIMBS)]  # joints with ground truth
+FRAMES = 80  # per video, for the fit
+HUBER, RIDGE = 0.04, 0.03  # relative to the trunk length; weight of each squared offset, per frame
 ROUNDS = 5  # of fitting offsets to aligned poses
 
 
 @dataclass
 class Video:
-    """One person's motion in camera axes, and a detector's keypoints of it."""
+    """Motion of one person in camera axes, with keypoints of a detector."""
 
     target_m: Array  # (T, 17, 3)
     keypoints: Keypoints  # of the detector
@@ -61,16 +61,16 @@ class Video:
 
     @property
     def detected_px(self) -> Array:
-        """(T, 17, 3)"""
+        """(T, 17, 3) Detected keypoints in the layout of H36M17."""
         return self.keypoints.to_skeleton(H36M17).keypoints_px[0]
 
     def project(self, joints_m: Array) -> Array:
-        """(T, 17, 3) in camera axes to (T, 17, 3) pixels and a confidence of 1."""
+        """Project (T, 17, 3) in camera axes to (T, 17, 3) pixels with a confidence of 1."""
         points = joints_m @ self.camera.T
         return points / points[..., 2:]
 
     def pose(self, model: ActionPose, points_px: Array) -> Array:
-        """(T, 17, 3) as the model places the joints, camera axes."""
+        """(T, 17, 3) Pose of the model in its own joint convention, camera axes."""
         keypoints = Keypoints.from_array(points_px, skeleton=H36M17, fps=self.keypoints.fps)
         result = model.lift(keypoints, joint_convention=model.joint_convention)
         return result.pose_m[0].astype(np.float64)
@@ -80,9 +80,10 @@ class Video:
 
 
 def detector_offsets(videos: list[Video]) -> Array:
-    """(6, 3) offsets of the detector's joints, from their places in the image.
+    """(6, 3) Joint offsets of the detector, from its 2D positions.
 
-    A shift of each frame and a scale of each video are free; the offsets' mean ahead and up is 0.
+    A translation per frame and a scale per video are free parameters. The mean of the offsets
+    forward and up is 0.
     """
     factors, values = [], []
     for number, video in enumerate(videos):
@@ -92,7 +93,7 @@ def detector_offsets(videos: list[Video]) -> Array:
         unit_px = np.mean(video.camera[0, 0] * trunk_axes(target_m)[1] / target_m[:, 0, 2])
 
         def seen(pixels: Array, unit_px: float = unit_px) -> Array:
-            """Of the limbs, in lengths of the trunk, without the shift of each frame."""
+            """Positions of the limbs in trunk lengths, without the translation of each frame."""
             limbs = pixels[:, np.ravel(LIMBS)] / unit_px
             flat: Array = (limbs - limbs.mean(axis=1, keepdims=True)).ravel()
             return flat
@@ -115,7 +116,7 @@ def detector_offsets(videos: list[Video]) -> Array:
 
 
 def pose_offsets(videos: list[Video], poses: list[Array]) -> Array:
-    """(6, 3) offsets of a model's joints from the ground truth, after the alignment of P-MPJPE."""
+    """(6, 3) Joint offsets of a model from the ground truth, after the alignment of P-MPJPE."""
     offsets = np.zeros((6, 3))
     for _ in range(ROUNDS):
         for video, pose in zip(videos, poses, strict=True):
@@ -133,7 +134,7 @@ def pose_offsets(videos: list[Video], poses: list[Array]) -> Array:
 
 
 def align(poses: Array, targets: Array) -> Array:
-    """Poses (T, J, 3), turned, scaled and moved onto their targets frame by frame."""
+    """Align poses (T, J, 3) to their targets by rotation, scale and translation per frame."""
     result = np.empty_like(targets)
     for number, (pose, target) in enumerate(zip(poses, targets, strict=True)):
         centered, wanted = pose - pose.mean(axis=0), target - target.mean(axis=0)
@@ -152,11 +153,11 @@ def table(title: str, offsets: dict[str, Array], trunk_mm: float) -> None:
 
 
 def main(truth: Positional[Path], checkpoint: str = "tiny") -> None:
-    """Print the tables, and P-MPJPE of the measured joints before and after.
+    """Print the tables, and P-MPJPE of the measured joints before and after correction.
 
     Args:
-        truth: npz file, see above.
-        checkpoint: The model whose joints are measured.
+        truth: File of the ground truth (npz), see above.
+        checkpoint: Model whose joints are measured.
     """
     file = np.load(truth)
     names = [key.removesuffix("_kp3d") for key in file if key.endswith("_kp3d")]

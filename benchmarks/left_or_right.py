@@ -1,10 +1,10 @@
-"""Can a checkpoint tell a label from the one that differs by its side, or by its direction?
+"""Accuracy of a checkpoint in distinguishing labels that differ in side or direction.
 
     python benchmarks/left_or_right.py tiny
 
-Procedural motions of another seed than the training's, each in the open benchmark's four views,
-are given one of two labels: their own, or the one with left and right exchanged (forward and
-backward, where the label has no side). Chance is 50 %.
+Procedural motions with another seed than in training, each in the four views of the open benchmark,
+are classified as one of two labels: their own, and that with left and right exchanged (or forward
+and backward, if the label has no side). Chance is 50 %.
 """
 
 from typing import Annotated
@@ -22,7 +22,7 @@ from actionpose.models.text_encoder import mirror_text
 from actionpose.utils.errors import UserError, exit_codes
 
 FPS = 30.0
-LONGEST = 150  # frames of a motion
+LONGEST = 150  # frames per motion
 LABELS = (
     "wave with the left hand",
     "reach up high with the left hand",
@@ -40,7 +40,7 @@ LABELS = (
 
 
 def opposite(label: str) -> str:
-    """The label with its side, or its direction, exchanged."""
+    """The label with side or direction exchanged."""
     mirrored = mirror_text(label)
     if mirrored != label:
         return mirrored
@@ -53,7 +53,12 @@ def main(
     of_each: Annotated[int, arg(help="motions of a label and of its opposite")] = 8,
     seed: int = 77,
 ) -> None:
-    """Print a Markdown table: percent right, and over all labels with a 95 % interval."""
+    """Print a Markdown table of accuracies in percent, with a 95 % interval over all labels.
+
+    Args:
+        checkpoints: Checkpoints to evaluate.
+        seed: Seed of the motions.
+    """
     if of_each < 1:
         raise UserError(f"--of-each is a number of motions, 1 or more, not {of_each}")
     torch.set_num_threads(1)

@@ -1,12 +1,12 @@
-"""What overlapping windows and mirroring are worth when long motions are lifted.
+"""Effect of overlapping windows and of flip averaging on the lifting of long motions.
 
     python benchmarks/lifting_quality.py --data data/open/cmu --data data/open/hdm05
 
-Whole motions of a split, two views each, as `lift` does it: windows brought to one stature and
-blended, the whole scaled to the person's height. "mirrored" is each window and its mirror image,
-every other window instead of itself ("in turns"), or none. Passes are frames that go through the
-network for each frame of motion. Errors in mm, MPJVE and the poses' acceleration per frame. About
-five minutes of one core.
+Whole motions of a split are lifted in two views each, as in `lift`: windows are scaled to the same
+body height and blended, and the result is scaled to the person's height. The options of "mirrored"
+are each window and its mirror image, the mirror image instead of every second window ("in turns"),
+or none. Passes are the frames processed by the network per frame of motion. Errors are in mm, and
+MPJVE and the acceleration of poses are per frame. The run takes about five minutes on one core.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ from actionpose.utils.typing import Array
 
 STRIDES = {"T/3": 1 / 3, "T/2": 1 / 2, "2T/3": 2 / 3, "T": 1.0}
 MIRRORED = ("each", "in turns", "none")
-LONGEST, SHORTEST = 1215, 40  # frames of a motion
+LONGEST, SHORTEST = 1215, 40  # frames per motion
 _BATCH = 8
 
 
@@ -48,7 +48,7 @@ class Windows:
         return [*range(0, last, int(stride * self.lifter.frames)), last]
 
     def lift(self, stride: float, kind: str) -> tuple[Array, int]:
-        """The blended motion, and the frames that it takes."""
+        """The blended motion, and the number of processed frames."""
         starts = self.starts(stride)
         new = [start for start in starts if start not in self.poses]
         for first in range(0, len(new), _BATCH):
@@ -72,7 +72,12 @@ def main(
     checkpoint: str = "tiny",
     split: str = "val",
 ) -> None:
-    """Print the table."""
+    """Print the table.
+
+    Args:
+        checkpoint: Checkpoint to evaluate.
+        split: Split of the corpora.
+    """
     model = ActionPose.from_pretrained(checkpoint, "cpu")
     lifter = WindowLifter(model.engine(10**6), model.frames, model.normalization, checkpoint)
     kinds = [(stride, kind) for stride in STRIDES for kind in MIRRORED]

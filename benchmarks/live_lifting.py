@@ -1,11 +1,11 @@
-"""What live lifting costs: in accuracy, by its delay, and in time, for each frame.
+"""Accuracy of live lifting as a function of its delay, and its time per frame.
 
     python benchmarks/live_lifting.py data/open/cmu data/open/hdm05
     python benchmarks/live_lifting.py
 
-With corpora: windows of the val split, one of the four views each; the errors of the pose so many
-frames before the window's end, without mirroring and averaged over mirror images. Without: the time
-of `push` at 30 frames a second, the process on one core.
+With corpora, the errors of windows of the val split in one of the four views are printed, for the
+pose at each delay before the end of the window, without and with flip averaging. Without corpora,
+the time of `push` at 30 frames per second is printed, for a process on one core.
 """
 
 import os
@@ -42,9 +42,10 @@ def main(
     """Print the errors for each delay, or the times for each interval.
 
     Args:
-        data: corpora with a split val.
-        engine: of the times; the errors are those of torch.
-        seconds: of pushing, for each interval.
+        data: Corpora with a split val; if none, times are measured.
+        checkpoint: Checkpoint to evaluate.
+        engine: Inference engine for the times; errors are computed with PyTorch.
+        seconds: Measured duration for each interval.
     """
     torch.set_num_threads(1)
     model = ActionPose.from_pretrained(checkpoint, "cpu", engine)
@@ -64,7 +65,7 @@ def errors(model: ActionPose, data: tuple[Path, ...]) -> None:
         clip = project_clip(joints_m, name, number % NUM_VIEWS)
         points, scale_m = image.denormalize(clip["keypoints"]), np.array([clip["scale_m"]])
         for flip in (False, True):
-            # the two windows that end at the last frames
+            # the two windows that end at the last two frames
             before, now = (_predict(model, points[i:][:length], flip) for i in (0, 1))
             for delay in DELAYS:
                 pose = np.stack([before[-1 - delay], now[-1 - delay]]) / image.unit_px
@@ -87,7 +88,7 @@ def _predict(model: ActionPose, points: Array, flip: bool) -> Array:
 
 
 def times(model: ActionPose, seconds: int) -> None:
-    """Print how long `push` takes for each of some intervals."""
+    """Print the time of `push` for each interval."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     demo = Keypoints.read(Path(__file__).parents[1] / "actionpose/assets/demo_keypoints.npz")
@@ -97,7 +98,7 @@ def times(model: ActionPose, seconds: int) -> None:
         with LiveLifter(
             model, skeleton=demo.skeleton, image_size=demo.image_size, interval=interval
         ) as lifter:
-            first = 2 * model.frames  # until then windows grow
+            first = 2 * model.frames  # windows grow until this frame
             took, started, cpu = [], 0.0, 0.0
             for number in range(first + 30 * seconds):
                 if number == first:

@@ -1,10 +1,10 @@
-"""Make the bundled demo's keypoint file: run MediaPipe Pose over part of the Sports2D demo video.
+"""Create the keypoint file of the bundled demo: run MediaPipe Pose on a part of the Sports2D video.
 
     pip install mediapipe==0.10.14 av
     python benchmarks/make_demo_keypoints.py demo.mp4 actionpose/assets/demo_keypoints.npz
 
-It needs nothing of actionpose, so that the detector can live in an environment of its own. The
-joint order is MediaPipe's, which is `actionpose.skeletons.MEDIAPIPE33`.
+The script does not import actionpose, so that the detector can be installed in a separate
+environment. The joint order is that of MediaPipe, `actionpose.skeletons.MEDIAPIPE33`.
 """
 
 import argparse
@@ -16,10 +16,10 @@ import av
 import numpy as np
 from mediapipe.python.solutions.pose import Pose
 
-# Nearly two jumping jacks of the man on the roof, and no more, for in frames 68 to 72 the detector
-# takes his front for his back and swaps left and right.
+# Almost two jumping jacks of the man on the roof. Later frames are omitted, because in frames 68 to
+# 72 the detector confuses front and back and swaps left and right.
 FRAMES = 66
-# The window that the detector sees: MediaPipe follows one person, and here only he is in sight.
+# image region for the detector: MediaPipe tracks one person, and only this person is inside
 LEFT, TOP, RIGHT, BOTTOM = 300, 0, 1100, 480
 
 
@@ -52,7 +52,7 @@ def main() -> None:
             "BSD 3-Clause, Copyright 2022 perfanalytics",
         }
 
-    # numpy dates the members of its archives 1980-01-01, so the same arrays give the same bytes
+    # NumPy dates the members of archives 1980-01-01, so that the same arrays give the same bytes
     np.savez_compressed(
         args.out,
         keypoints_px=keypoints_px,

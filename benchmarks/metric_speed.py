@@ -1,10 +1,11 @@
-"""The whole metric suites of Human3.6M and MPI-INF-3DHP against a loop over single frames.
+"""Speed of the metrics of Human3.6M and MPI-INF-3DHP compared with a loop over single frames.
 
     python benchmarks/metric_speed.py
 
-Poses are random, person-sized, in float32; both sides get the same ones and must agree. The loop
-is what circulates: NumPy, one frame at a time, an SVD for Procrustes. It runs on a part of the
-frames, in turns with the suite, since machines drift; a ratio is the median over the turns.
+Poses are random, with the size of a person, in float32, and the same for both implementations,
+whose results must agree. The loop is a common implementation: NumPy, one frame at a time, with an
+SVD for Procrustes alignment. It processes a part of the frames and alternates with the suite,
+because the speed of a machine varies; a ratio is the median over repetitions.
 """
 
 import resource
@@ -22,7 +23,7 @@ WINDOW = 243
 
 
 def loop(pred, truth, with_pck):
-    """Sums over frames of every metric, one frame after the other."""
+    """Sums of all metrics over frames, computed frame by frame."""
     counted = h36m_indices(PAPER14)
     sums = np.zeros(6)
     before = None
@@ -48,7 +49,7 @@ def loop(pred, truth, with_pck):
 
 
 def suite(pred, truth, with_pck):
-    """The same sums by the library, fed with windows as an evaluation is."""
+    """The same sums computed by the library, with windows as in an evaluation."""
     rows = np.arange(len(pred))
     chunks = ((rows[i : i + 16 * WINDOW], pred[i : i + 16 * WINDOW])
               for i in range(0, len(pred), 16 * WINDOW))  # fmt: skip
@@ -69,9 +70,9 @@ def main(frames: int = 500_000, loop_frames: int = 4_000, turns: int = 3) -> Non
     """Print speeds, their ratio and the memory.
 
     Args:
-        frames: of a turn of the suite.
-        loop_frames: of a turn of the loop.
-        turns: of both.
+        frames: Number of frames per repetition of the suite.
+        loop_frames: Number of frames per repetition of the loop.
+        turns: Number of repetitions of both.
     """
     rng = np.random.default_rng(0)
     truth = (rng.normal(size=(frames, 17, 3)) * [150, 450, 80]).astype(np.float32)

@@ -1,20 +1,21 @@
-"""Two rows to compare with on the open benchmark: a per-frame MLP and the mean training pose.
+"""Two baselines for the open benchmark: a per-frame MLP and the mean training pose.
 
     python benchmarks/mlp_baseline.py --cpu-minutes 40
 
-The MLP is the "simple yet effective baseline" of Martinez et al. 2017 (4.3 M parameters; x and y
-in, no confidence; max-norm omitted). It sees the motion, cameras, noise and augmentation of the
-first stage of recipes/tiny.yaml, in clips of 27 frames in a row, and is evaluated in the same
-units. Its budget and learning rate count the CPU time of training steps, so that a busy
-machine does not change the result.
+The MLP is the "simple yet effective baseline" of Martinez et al. 2017 (4.3 M parameters; x and y as
+input, without confidence; max-norm omitted). It is trained with the motions, cameras, noise and
+augmentation of the first stage of recipes/tiny.yaml, in clips of 27 consecutive frames, and is
+evaluated in the same units. Its budget and learning rate are based on the CPU time of training
+steps, so that load on the machine does not change the result.
 
-Where the paper's settings (1e-3, dropout 0.5, squared error) do worse in this budget, the defaults
-differ. After one minute, MPJPE / P-MPJPE in mm on the printed motions:
+If the settings of the paper (1e-3, dropout 0.5, squared error) are worse for this budget, the
+defaults differ. MPJPE / P-MPJPE in mm on the printed motions after one minute:
 
     rate 1e-3, distance: dropout 0.5 110 / 84, 0.25 96 / 75, 0 93 / 73
     dropout 0: squared error 122 / 99; rate 3e-3 and distance 88 / 69
 
-Prints MPJPE and P-MPJPE on every eighth val motion while it trains, then both rows on all of val.
+Prints MPJPE and P-MPJPE on every eighth val motion during training, then both baselines on all of
+val.
 Writes OUT/mlp/{weights.pt,open_val.json,open_val_no_flip.json} and OUT/mean_pose/open_val.json.
 """
 
@@ -46,16 +47,16 @@ from actionpose.utils.files import make_folder, write_json
 
 RECIPE = Path("recipes/tiny.yaml")
 VAL = [Path("data/open/cmu"), Path("data/open/hdm05")]
-CLIPS = 40  # new clips for each step
-POOL = 400  # clips that a step's frames are drawn from: a clip's own frames are nearly equal
-FRAMES = 1024  # of a step
+CLIPS = 40  # new clips per step
+POOL = 400  # number of clips that frames are drawn from, because the frames of a clip are similar
+FRAMES = 1024  # frames per step
 MEAN_POSE_BATCHES = 50
 
 Array = NDArray[np.floating]
 
 
 class Residual(nn.Module):
-    """Two layers and a short cut."""
+    """Two layers with a residual connection."""
 
     def __init__(self, width: int, dropout: float):
         super().__init__()
@@ -73,7 +74,7 @@ def layer(width_in: int, width: int, dropout: float) -> nn.Sequential:
 
 
 def make_mlp(width: int, dropout: float) -> nn.Sequential:
-    """(N, 34) to (N, 51): x and y of the joints to x, y, z."""
+    """Network from x and y of the joints (N, 34) to x, y and z (N, 51)."""
     joints = len(H36M17)
     return nn.Sequential(
         layer(2 * joints, width, dropout),
@@ -84,19 +85,19 @@ def make_mlp(width: int, dropout: float) -> nn.Sequential:
 
 
 def lift(mlp: nn.Module, xy: Tensor) -> Tensor:
-    """(N, 17, 2) in box units to root-relative (N, 17, 3)."""
+    """Lift keypoints (N, 17, 2) in box units to root-relative poses (N, 17, 3)."""
     pose: Tensor = mlp(xy.flatten(1)).float().unflatten(1, (-1, 3))
     return pose - pose[:, :1]
 
 
 def frames_of(batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """The frames of a batch that are real and seen: x, y (N, 17, 2) and pose (N, 17, 3)."""
+    """Valid frames with detected keypoints of a batch: x, y (N, 17, 2) and pose (N, 17, 3)."""
     seen = batch["valid"] & (batch["keypoints"][..., 2] > 0).any(dim=-1)
     return batch["keypoints"][..., :2][seen], batch["pose"][seen]
 
 
 def shuffled(batches: LiftingBatches) -> Iterator[tuple[Tensor, Tensor]]:
-    """Random frames from a pool whose oldest clips give way to new ones at every step."""
+    """Random frames from a pool, in which new clips replace the oldest at each step."""
     size = POOL // CLIPS
     pool = [frames_of(batches.batch(step)) for step in range(size)]
     for step in itertools.count():
@@ -106,14 +107,15 @@ def shuffled(batches: LiftingBatches) -> Iterator[tuple[Tensor, Tensor]]:
         yield xy[chosen], pose[chosen]
 
 
-Poses = Callable[[Tensor], Tensor]  # (N, 17, 2) box units to root-relative (N, 17, 3)
+Poses = Callable[[Tensor], Tensor]  # (N, 17, 2) in box units to root-relative (N, 17, 3)
 
 
 def predictor(poses: Poses, flip: bool) -> Predict:
-    """As `ActionPose.predict`: each window in units of its own box, then back.
+    """Prediction as in `ActionPose.predict`, with each window normalized by its box.
 
     Args:
-        flip: average with the mirror image of the mirrored window's poses.
+        poses: Function that lifts keypoints.
+        flip: Whether to average with the mirrored poses of the mirrored window.
     """
 
     @torch.inference_mode()
@@ -133,13 +135,13 @@ def predictor(poses: Poses, flip: bool) -> Predict:
 
 
 def mean_pose(batches: LiftingBatches) -> Tensor:
-    """(17, 3) in box units."""
+    """The mean training pose (17, 3) in box units."""
     parts = [frames_of(batches.batch(step))[1] for step in range(MEAN_POSE_BATCHES)]
     return torch.cat(parts).mean(dim=0)
 
 
 def write(path: Path, report: dict[str, Any], **about: Any) -> None:
-    """As `actionpose evaluate open --json` does."""
+    """Write a report like `actionpose evaluate open --json`."""
     scores = {name: vars(score) for name, score in report["scores"].items()}
     for name, score in report["scores"].items():
         print(f"  {name:16} {score}")
@@ -157,12 +159,17 @@ def main(
     seed: int = 0,
     out: Path = Path("runs"),
 ) -> None:
-    """Train, evaluate, write.
+    """Train, evaluate, and write the results.
 
     Args:
-        cpu_minutes: Of training steps, data included; evaluation comes on top.
-        loss: Mean distance of the joints, as our models have it, or the paper's squared error.
-        evaluate_every: CPU minutes.
+        cpu_minutes: CPU time of training steps including data, without evaluation.
+        learning_rate: Initial learning rate.
+        dropout: Dropout rate.
+        width: Number of hidden units.
+        loss: Mean joint distance, as for our models, or the squared error of the paper.
+        evaluate_every: Interval between evaluations in CPU minutes.
+        seed: Random seed.
+        out: Folder of the results.
     """
     make_folder(out)  # before an hour of training
     torch.set_num_threads(1)

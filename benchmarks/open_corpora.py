@@ -1,11 +1,11 @@
-"""Turn the converted open motion sets into corpora.
+"""Convert the converted open motion datasets to corpora.
 
     ACTIONPOSE_OPEN_DATA=FOLDER python benchmarks/open_corpora.py OUT
 
-FOLDER holds NAME.npz (int16 differences in millimeters) and NAME.jsonl (a line per sequence), and
-may hold the same of the joints of the feet, NAME_feet.npz and NAME_feet.jsonl. Toes that are absent
-beside a toe base are computed from it, and marked as derived.
-OUT/NAME becomes a corpus each; existing ones are kept. docs/datasets.md has sources and licenses.
+FOLDER contains NAME.npz (int16 differences in millimeters) and NAME.jsonl (a line per sequence).
+NAME_feet.npz and NAME_feet.jsonl with the joints of the feet are optional. Toes that are missing
+next to a toe base are computed from it and marked as derived.
+Each OUT/NAME is a corpus; existing ones are kept. docs/datasets.md lists sources and licenses.
 """
 
 import json
@@ -39,19 +39,19 @@ SOURCES = {
     "kard": ("KARD, Kinect skeletons, Mendeley data k28dtm7tr6", "not stated"),
     "utd": ("UTD-MHAD, Kinect skeletons", "public domain, by its paper"),
 }
-# Of these, sequences that companies may not use, or perhaps not, are left out.
+# From these datasets, sequences without a clear permission of commercial use are omitted.
 COMMERCIAL = ("cmu_extra", "cc0anim", "cc0kaykit")
 
 
 def source_folder() -> Path:
-    """Where the environment says that the converted sets are."""
+    """The folder of the converted datasets, from the environment variable."""
     if "ACTIONPOSE_OPEN_DATA" not in os.environ:
         raise UserError("set ACTIONPOSE_OPEN_DATA to the folder with cmu.npz, cmu.jsonl and so on")
     return Path(os.environ["ACTIONPOSE_OPEN_DATA"])
 
 
 def read(folder: Path, name: str) -> Iterator[Motion]:
-    """The sequences of one set."""
+    """The sequences of a dataset."""
     for suffix in (".npz", ".jsonl"):
         if not (folder / f"{name}{suffix}").exists():
             raise UserError(f"ACTIONPOSE_OPEN_DATA={folder} has no {name}{suffix}")
@@ -78,7 +78,7 @@ def read(folder: Path, name: str) -> Iterator[Motion]:
 
 
 def _differences(path: Path, joints: int) -> NDArray[np.int16]:
-    """(F, J, 3) in millimeters."""
+    """(F, J, 3) Differences in millimeters."""
     with np.load(path) as file:
         delta_mm: NDArray[np.int16] = file["delta_mm"].T.reshape(-1, joints, 3)
     return delta_mm
@@ -108,7 +108,7 @@ def main(out: Positional[Path]) -> None:
     """Write the corpora.
 
     Args:
-        out: Folder for them, such as data/open.
+        out: Folder of the corpora, such as data/open.
     """
     folder = source_folder()
     for name, (source, license) in SOURCES.items():

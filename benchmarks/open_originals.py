@@ -1,10 +1,10 @@
-"""Prepare original files of the open sets, and compare with the converted sets, joint by joint.
+"""Prepare original files of open datasets, and compare them with the converted datasets by joint.
 
     ACTIONPOSE_OPEN_DATA=FOLDER python benchmarks/open_originals.py
 
-FOLDER is that of `open_corpora.py`, with a folder `raw/NAME` of original files and CMU's index
-`cmu_index.json` in it. What is prepared is what `actionpose prepare NAME` writes. Exit code 1 if a
-joint whose place is no choice is off by more than LIMIT_MM.
+FOLDER is that of `open_corpora.py`, with a folder `raw/NAME` of original files and the index of
+CMU, `cmu_index.json`. The preparation is that of `actionpose prepare NAME`. The exit code is 1 if a
+joint with a unique definition differs by more than LIMIT_MM.
 """
 
 import sys
@@ -22,18 +22,18 @@ from actionpose.skeletons import H36M17
 from actionpose.utils.errors import exit_codes
 
 LIMIT_MM = 3.0
-FREE = ("spine", "nose", "head")  # each converter's own choice
+FREE = ("spine", "nose", "head")  # joints whose definition depends on the converter
 
 
 def list_sequences(folder: Path, name: str, source: SourceFolder) -> list[SourceSequence]:
-    """The original files of a set."""
+    """The original files of a dataset."""
     if name == "cmu":
         return cmu.list_sequences(source, folder / "cmu_index.json")
     return {"hdm05": hdm05, "bandai": bandai}[name].list_sequences(source)
 
 
 def differences_mm(folder: Path, name: str, out: Path) -> dict[str, np.ndarray]:
-    """(T, 17) for each motion: how far each joint is from the converted set's."""
+    """(T, 17) Distance of each joint from that of the converted dataset, for each motion."""
     source = SourceFolder(folder / "raw" / name)
     sequences = list_sequences(folder, name, source)
     write_sequences(sequences, source, out / name, title="originals", license="theirs")

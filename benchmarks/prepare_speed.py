@@ -1,13 +1,13 @@
-"""How fast `actionpose prepare amass-babel` is, and that its memory does not grow with the files.
+"""Speed of `actionpose prepare amass-babel`, and its memory for increasing numbers of files.
 
     PYTHONPATH=tests python benchmarks/prepare_speed.py            # 2,000 files, 2 processes
     PYTHONPATH=tests python benchmarks/prepare_speed.py --quick    # 100 files, to see that it runs
 
-The tree is made up (`tests/helpers/amass.py`: files of 1 to 4 seconds, all defects among them)
-with a body of SMPL-H's size. It is prepared in parts of growing size, each by a new process. A
-second is of wall time, which another load on the machine stretches, or of CPU time of all processes
-(main, fork server, workers, their start included). Memory is the highest of the main process and of
-the largest worker, read from /proc: Linux only.
+The data are synthetic (`tests/helpers/amass.py`: files of 1 to 4 seconds, including all defects),
+with a body model of the size of SMPL-H. Subsets of increasing size are prepared, each in a new
+process. Seconds are wall time, which depends on the load of the machine, or CPU time of all
+processes (main process, fork server and workers, including their start). Memory is the maximum of
+the main process and of the largest worker, read from /proc, and therefore Linux only.
 """
 
 import json
@@ -28,7 +28,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Watch(threading.Thread):
-    """CPU seconds and highest memory of this process and all below it."""
+    """CPU seconds and peak memory of this process and its descendants."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -60,7 +60,7 @@ class Watch(threading.Thread):
 
 
 def run(folder: Path, texts: Path, workers: int, queue: Any) -> None:
-    """Prepare in this process, and tell wall and CPU seconds, frames and memory."""
+    """Prepare in this process, and report wall and CPU seconds, frames and memory."""
     from actionpose.prepare.amass.build import prepare
 
     watch = Watch()
@@ -97,9 +97,9 @@ def main(num_files: int = 2000, workers: int = 2, quick: bool = False) -> None:
     """Print a row for each number of files.
 
     Args:
-        num_files: In the largest part.
-        workers: Processes.
-        quick: 100 files.
+        num_files: Number of files in the largest subset.
+        workers: Number of processes.
+        quick: Use 100 files.
     """
     num_files = 100 if quick else num_files
     with tempfile.TemporaryDirectory() as name:

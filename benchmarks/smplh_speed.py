@@ -1,15 +1,17 @@
-"""Joints of SMPL-H bodies a second: by the reduced body, against posing the whole mesh.
+"""SMPL-H joints per second with the reduced body, compared with posing the full mesh.
 
     PYTHONPATH=tests python benchmarks/smplh_speed.py          # about 2 minutes on one quiet core
     PYTHONPATH=tests python benchmarks/smplh_speed.py --quick  # a few seconds, to see that it runs
 
-The body is made up, of SMPL-H's size: 6,890 vertices, 52 joints, 16 shape coefficients. The mesh is
-posed in batches with torch in float32, all sums as matrix products, and regressed to 17 joints
-afterwards. Where the package smplx is installed, its SMPLH class does the same on the same body.
-One thread. Times are CPU time, and the ways take turns, so that a busy machine slows all of them:
-trust the ratios (medians over the rounds) more than the frames a second.
+The body model is synthetic, with the size of SMPL-H: 6,890 vertices, 52 joints, 16 shape
+coefficients. The mesh is posed in batches with PyTorch in float32, with all sums as matrix
+products, and then regressed to 17 joints. If the package smplx is installed, its SMPLH class is
+also timed with the same body model. All runs use one thread. Times are CPU time, and the methods
+alternate, so that load on the machine affects all of them: ratios (medians over rounds) are more
+reliable than frames per second.
 
-The regressor is local (12 vertices a joint, as real ones are) or dense (all vertices in each).
+The regressor is local (12 vertices per joint, as in actual regressors) or dense (all vertices for
+each joint).
 """
 
 import contextlib
@@ -34,7 +36,7 @@ VERTICES = 6890
 
 
 class FullMesh:
-    """Linear blend skinning of every vertex, in batches."""
+    """Linear blend skinning of all vertices in batches."""
 
     def __init__(self, body: BodyModel, matrix: np.ndarray, dtype: torch.dtype) -> None:
         def tensor(value: np.ndarray) -> Tensor:
@@ -57,7 +59,7 @@ class FullMesh:
         cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1)
         cross = cross.view(frames, -1, 3, 3)
         sine, cosine = angle.sin()[..., None], angle.cos()[..., None]
-        turned = sine * cross + (1 - cosine) * (cross @ cross)  # (T, J, 3, 3), less the identity
+        turned = sine * cross + (1 - cosine) * (cross @ cross)  # (T, J, 3, 3), minus the identity
         offsets = (turned[:, 1:].reshape(frames, -1) @ self.pose_dirs).view(frames, -1, 3)
         rotation = turned + torch.eye(3, dtype=poses.dtype)
         world, place = [rotation[:, 0]], [rest[0].expand(frames, 3)]
@@ -74,12 +76,12 @@ class FullMesh:
 
 
 def smplx_mesh(folder: Path, matrix: np.ndarray, batch: int) -> Callable[..., Tensor] | None:
-    """The same with the package smplx, if it is installed and takes the body."""
+    """The same computation with the package smplx, if it is installed."""
     try:
         import smplx
     except ImportError:
         return None
-    with contextlib.redirect_stdout(io.StringIO()):  # it warns of 16 shape coefficients
+    with contextlib.redirect_stdout(io.StringIO()):  # it warns about 16 shape coefficients
         model = smplx.SMPLH(
             str(folder),
             gender="female",
@@ -93,7 +95,7 @@ def smplx_mesh(folder: Path, matrix: np.ndarray, batch: int) -> Callable[..., Te
 
     def run(poses: Tensor, betas: Tensor, trans_m: Tensor) -> Tensor:
         posed = model(
-            betas=betas[:10].expand(len(poses), -1),  # it cuts bodies of 16 to 10
+            betas=betas[:10].expand(len(poses), -1),  # it truncates 16 coefficients to 10
             global_orient=poses[:, :3],
             body_pose=poses[:, 3:66],
             left_hand_pose=poses[:, 66:111],
@@ -106,7 +108,7 @@ def smplx_mesh(folder: Path, matrix: np.ndarray, batch: int) -> Callable[..., Te
 
 
 def for_smplx(folder: Path) -> Path:
-    """A copy of the body with the keys that smplx also wants."""
+    """A copy of the body model with the additional keys that smplx requires."""
     arrays = dict(np.load(folder / "smplh" / "female" / "model.npz"))
     for side in "lr":
         arrays |= {f"hands_mean{side}": np.zeros(45), f"hands_components{side}": np.eye(45)}
@@ -189,8 +191,8 @@ def main(quick: bool = False, rounds: int = 7) -> None:
     """Print a table for each regressor.
 
     Args:
-        quick: One round.
-        rounds: In each, every way runs once.
+        quick: Run one round only.
+        rounds: Number of rounds; each method runs once per round.
     """
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread, float32 unless said")

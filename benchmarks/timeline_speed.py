@@ -1,9 +1,10 @@
-"""How long a minute of one person's motion takes to label and to lift.
+"""Time to label and to lift one minute of motion of one person.
 
     python benchmarks/timeline_speed.py
 
-The demo's keypoints, forwards and backwards, 1,800 frames; wall time, the median of three, with one
-thread and with two. "Other labels" are asked of the same result, when the text encoder is read.
+The input is the keypoints of the demo, played forward and backward, 1,800 frames. Times are the
+median wall time of three runs, with one thread and with two. "Other labels" are computed from the
+same result, with a loaded text encoder.
 """
 
 import time
@@ -24,7 +25,7 @@ LABELS = ("walk", "run", "wave with both hands", "squat")
 
 
 def minute() -> Keypoints:
-    """The demo's person, there and back, for a minute."""
+    """One minute of the person in the demo, played forward and backward."""
     demo = Keypoints.read(Path(str(resources.files("actionpose"))) / "assets/demo_keypoints.npz")
     frames = demo.keypoints_px.shape[1]
     there_and_back = np.concatenate([np.arange(frames), np.arange(frames)[::-1]])
@@ -40,7 +41,7 @@ def minute() -> Keypoints:
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Wall time, the median of three."""
+    """Median wall time of three runs."""
     times = []
     for _ in range(3):
         start = time.perf_counter()
@@ -50,9 +51,13 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def main(checkpoint: str = "tiny") -> None:
-    """Print a row for each number of threads."""
+    """Print a row for each number of threads.
+
+    Args:
+        checkpoint: Checkpoint to time.
+    """
     model, keypoints = ActionPose.from_pretrained(checkpoint, "cpu"), minute()
-    model.embed_text(["a text"])  # reads the text encoder
+    model.embed_text(["a text"])  # loads the text encoder
     result = model.lift(keypoints)
     print("| threads | label, s | other labels, s | lift, s |\n|---|---|---|---|")
     for threads in (1, 2):

@@ -1,16 +1,18 @@
-"""How fast a training step and its batches are, against a plain transcription of the reference.
+"""Speed of training steps and of batches compared with a plain implementation of DSTformer.
 
     python benchmarks/training_speed.py    # about 5 minutes on one quiet core
 
-Plain: `encoder_speed.PlainDSTformer`, float32, torch's and the C library's defaults. Ours:
-`PoseEncoder` as `actionpose pretrain` and `finetune` run it, freed memory kept: in float32, with
-training.precision bf16, with training.fused, and with both. Heads are 32 wide, as MotionBERT
-Lite's. Each has a process of its own, one thread, the same weights and the same batches; they step
-in turns, so that a busy machine slows all. Times are CPU time, ratios the median over pairs of
-steps. Beside them, the largest relative differences of the loss curves of fused and of fused bf16
-from plain, and the memory of a step.
+The plain network is `encoder_speed.PlainDSTformer` in float32 with the defaults of PyTorch and the
+C library. It is compared with `PoseEncoder` as in `actionpose pretrain` and `finetune`, which keep
+freed memory: in float32, with training.precision bf16, with training.fused, and with both.
+Attention heads have 32 channels, as in MotionBERT Lite. Each network runs in a separate process,
+with one thread, the same weights and the same batches. Steps alternate, so that load on the machine
+affects all networks. Times are CPU time, and ratios are the median over pairs of steps. The table
+also has the largest relative differences of the loss curves of fused and fused bf16 from plain, and
+the memory of a step.
 
-The second table has batches: clips a second of one worker, over those that our fastest step takes.
+The second table has the clips per second of batches by one worker, with the ratio to those of the
+fastest training step.
 """
 
 import resource
@@ -40,7 +42,7 @@ IN_BF16 = ["bf16", "fused bf16"]
 
 
 class Stepper:
-    """A process that trains one kind of model, a step at a time."""
+    """A process that trains one kind of model step by step."""
 
     def __init__(self, kind: str, width: int, frames: int, clips: int):
         command = [sys.executable, __file__, "--child", kind]
@@ -49,7 +51,7 @@ class Stepper:
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
 
     def step(self) -> tuple[float, float, float]:
-        """CPU seconds of one step, its loss, and the most memory so far that steps took, GiB."""
+        """CPU seconds of a step, its loss, and the peak memory of steps so far in GiB."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write("step\n")
         seconds, loss, memory = map(float, self.process.stdout.readline().split())
@@ -62,7 +64,7 @@ class Stepper:
 
 
 def child(kind: str, width: int, frames: int, clips: int) -> None:
-    """Step once for every line that comes in."""
+    """Run a training step for each line of the input."""
     torch.set_num_threads(1)
     if kind != "plain":
         tune_malloc()
@@ -74,7 +76,7 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
     generator = torch.Generator().manual_seed(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in sys.stdin:
-        # the target follows from the input, so that the losses fall
+        # the target is a function of the input, so that the losses decrease
         keypoints = torch.rand(clips, frames, 17, 3, generator=generator) - 0.5
         target = keypoints - keypoints.roll(1, dims=2)
         started = time.process_time()
@@ -91,7 +93,7 @@ def child(kind: str, width: int, frames: int, clips: int) -> None:
 
 
 def row(width: int, frames: int, clips: int, seconds: float) -> tuple[str, float]:
-    """One line of the first table, and the most clips a second."""
+    """A line of the first table, and the maximum of clips per second."""
     kinds = ["plain", "float32", "bf16", *FUSED]
     steppers = {kind: Stepper(kind, width, frames, clips) for kind in kinds}
     rounds: list[dict[str, tuple[float, float, float]]] = []
@@ -101,7 +103,7 @@ def row(width: int, frames: int, clips: int, seconds: float) -> tuple[str, float
         spent += sum(time_s for time_s, _, _ in rounds[-1].values())
     for stepper in steppers.values():
         stepper.close()
-    timed = rounds[2:]  # the first ones warm up
+    timed = rounds[2:]  # without warm-up
     rates = {kind: clips / median(each[kind][0] for each in timed) for kind in kinds}
     cells = [f"{rates['plain']:.2f}"]
     for kind in kinds[1:]:
@@ -116,7 +118,7 @@ def row(width: int, frames: int, clips: int, seconds: float) -> tuple[str, float
 
 
 def batch_rate(frames: int, config: dict[str, Any], seconds: float) -> float:
-    """Clips a second of CPU time that one worker makes."""
+    """Clips per second of CPU time that one worker creates."""
     with tempfile.TemporaryDirectory() as folder:
         made = (m for m in dataset(60, seed=0))
         motions = (
@@ -141,8 +143,8 @@ def main(
     """Print both tables.
 
     Args:
-        quick: Only the smallest size, short.
-        seconds: CPU time of a row, about.
+        quick: Run only the smallest size, for a short time.
+        seconds: Approximate CPU time per row.
     """
     torch.set_num_threads(1)
     seconds = 3 if quick else seconds

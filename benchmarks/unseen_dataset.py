@@ -1,17 +1,18 @@
-"""Recognition on datasets that a checkpoint never saw, under labels of their own.
+"""Recognition on datasets that are not in the training data, with their own labels.
 
     python benchmarks/unseen_dataset.py tiny --data data/open/bandai --data data/open/utd \
         --train data/open/cmu --train data/open/hdm05 --train data/open/synthetic
 
-What follows a comma in a label is dropped: with Bandai-Namco the style ("run, elderly style").
-Spans of both splits count, at most so many of a label, each in the open benchmark's four views.
-Spans get the most similar label of their dataset; intervals are over spans, 95 %. Labels in
-training are those that the checkpoint was trained with, letter by letter: the others are zero-shot.
-The last rows pool the spans of all datasets; the difference is to the first checkpoint.
+The part of a label after a comma is removed; for Bandai-Namco, this is the style ("run, elderly
+style"). Spans of both splits are used, with a maximum number per label, each in the four views of
+the open benchmark. A span is classified as the most similar label of its dataset. Intervals are
+95 % intervals over spans. Labels in training are those with the same spelling as in the training of
+the checkpoint; the others are zero-shot. The last rows combine the spans of all datasets;
+differences are to the first checkpoint.
 
-The baseline has no motion encoder: a span's five nearest neighbors by joint statistics among the
-`--train` spans stand for it, by the mean of their labels' embeddings in the last checkpoint's text
-space.
+The baseline has no motion encoder: a span is represented by its five nearest neighbors among the
+`--train` spans by joint statistics, as the mean of the text embeddings of their labels in the last
+checkpoint.
 """
 
 from dataclasses import replace
@@ -39,7 +40,7 @@ from actionpose.utils.errors import UserError, exit_codes
 
 
 def subsample(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: int = 0) -> Corpus:
-    """Actions of the splits as one split "all", labels up to a comma, a few of each."""
+    """Actions of the splits as one split "all", with labels up to a comma, a few per label."""
     spans = [
         s
         for s in corpus.segments
@@ -58,7 +59,7 @@ def subsample(corpus: Corpus, per_label: int, splits: tuple[str, ...], seed: int
 def by_neighbors(
     model: ActionPose, train: list[Corpus], corpus: Corpus, labels: list[str]
 ) -> NDArray[np.int64]:
-    """(N, 4) rows of `labels` that the baseline finds."""
+    """(N, 4) Indices of `labels` predicted by the baseline."""
     examples, spans = labeled_spans(train, "all"), labeled_spans([corpus], "all")
     near = nearest(span_statistics(examples), span_statistics(spans)) // NUM_VIEWS
     texts = model.embed_text([span.label for span in examples])
@@ -67,12 +68,12 @@ def by_neighbors(
 
 
 def percent_correct(found: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N,) of the views of each span."""
+    """(N,) Percentage of correct views of each span."""
     return 100.0 * (found == target[:, None]).mean(axis=1)
 
 
 def row(name: str, dataset: str, correct: NDArray[Any], seen: NDArray[Any], *others: object) -> str:
-    """Of the table: top-1 of all spans, of labels in training, and of the others."""
+    """A row of the table: top-1 of all spans, of labels in training, and of other labels."""
     parts = [bootstrap(part) if len(part) else "" for part in (correct[seen], correct[~seen])]
     cells = [name, dataset, len(correct), int(seen.sum()), bootstrap(correct), *parts, *others]
     return f"| {' | '.join(map(str, cells))} |"
@@ -88,8 +89,9 @@ def main(
     """Print a Markdown table.
 
     Args:
-        per_label: Spans of a label at most.
-        picture: Where the confusion of the last checkpoint on the last corpus goes, a png.
+        checkpoints: Checkpoints to evaluate.
+        per_label: Maximum number of spans per label.
+        picture: File (png) of the confusion matrix of the last checkpoint on the last corpus.
     """
     torch.set_num_threads(1)
     corpora = [subsample(open_corpus(folder), per_label, ("train", "val")) for folder in data]

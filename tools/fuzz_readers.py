@@ -1,8 +1,9 @@
-"""Count what changed files do to the readers: read, refused in a sentence, or another exception.
+"""Count the outcomes of readers for modified files: read, refused with a message, other exception.
 
     python tools/fuzz_readers.py --inputs 1000 --only result corpus
 
-Inputs are numbered: the same number gives the same input. An exception is named with its place.
+Inputs are numbered, and the same number gives the same input. Exceptions are listed with their
+location.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import actionpose
 from actionpose.utils.errors import UserError
 
 PACKAGE = str(Path(actionpose.__file__).parent)
-MAX_BYTES, MAX_SECONDS = 12 << 30, 10  # of CPU
+MAX_BYTES, MAX_SECONDS = 12 << 30, 10  # of CPU time
 
 
 class TookTooLong(Exception):
@@ -37,7 +38,7 @@ def _stop(number: int, frame: object) -> None:
 
 
 def place(error: BaseException) -> str:
-    """The exception and the innermost line of the package."""
+    """The exception, and the innermost line of the package in its traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if frame.filename.startswith(PACKAGE)] or frames[-1:]
     file = inside[-1].filename.removeprefix(f"{PACKAGE}/")

@@ -1,8 +1,9 @@
-"""The least versions that pyproject.toml allows, a requirement a line, for `make test-minimums`.
+"""Minimum versions allowed by pyproject.toml, one requirement per line, for `make test-minimums`.
 
     python tools/minimum_versions.py video text > minimums.txt
 
-Without names of extras, those of the extra `all`. PyTorch is left out: it is tested as pinned.
+Without names of extras, those of the extra `all` are printed. PyTorch is omitted, because it is
+tested in its pinned version.
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 
 def minimums(extras: list[str]) -> dict[str, str]:
-    """Name: version."""
+    """The minimum version by package name."""
     content = Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8")
     project = tomllib.loads(content)["project"]
     wanted = list(project["dependencies"])

@@ -1,4 +1,4 @@
-"""Official weights of other authors to checkpoints, and a checkpoint to MotionBERT's file."""
+"""Conversion of official weights to checkpoints, and of a checkpoint to MotionBERT's format."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,18 @@ from actionpose.utils.files import atomic_folder, atomic_write, sha256
 def convert_peer(
     name: str, path: Path, folder: Path, *, num_heads: int | None = None, frames: int | None = None
 ) -> Path:
-    """Write official weights as a checkpoint, which `load_encoder` reads; nothing is rounded.
+    """Convert official weights to a checkpoint for `load_encoder`, without rounding.
 
     Args:
-        name, path, num_heads, frames: as for `load_peer`.
+        name: See `load_peer`.
+        path: See `load_peer`.
+        folder: Folder of the checkpoint.
+        num_heads: See `load_peer`.
+        frames: See `load_peer`.
 
     Raises:
-        UserError: as for `load_peer`; the folder exists; or the network takes other keypoints.
+        UserError: See `load_peer`; or if the folder exists, or the network requires other
+            keypoints.
     """
     if name in PEERS and PEERS[name].input_skeleton != PEERS[name].skeleton:
         raise UserError(
@@ -33,7 +38,7 @@ def convert_peer(
     weights, peer = network.state_dict(), PEERS[name]
     model: dict[str, Any] = {"backbone": name, "class_token": False, "max_frames": network.frames}
     model |= sizes_of(name, weights, str(path)) | ({"num_heads": num_heads} if num_heads else {})
-    model.pop("num_joints", None)  # 17, which is no setting
+    model.pop("num_joints", None)  # 17, which is not a setting
     encoder = build_encoder(**model)
     encoder.load_state_dict({f"backbone.{key}": v for key, v in weights.items()}, strict=False)
     license = f"{peer.license}; research only, as the data it was trained on"
@@ -56,16 +61,20 @@ def convert_peer(
 
 
 def export_motionbert(checkpoint: Path, out: Path) -> dict[str, Any]:
-    """Write the weights of lifting as a file that MotionBERT's own code loads (`model_pos`).
+    """Write the weights of the lifting model as a file for MotionBERT's code (`model_pos`).
 
-    Embedding branch, pooling and heads are left out: MotionBERT does not compute them.
+    Embedding branch, pooling and heads are omitted, because MotionBERT does not compute them.
+
+    Args:
+        checkpoint: Checkpoint to convert.
+        out: File to write.
 
     Returns:
         The metadata of the checkpoint.
 
     Raises:
-        UserError: the file exists, or lifting is not the function of MotionBERT's DSTformer:
-            another backbone, bones as inputs, or frames that attend to the <POSE> token.
+        UserError: If the file exists, or the lifting model differs from MotionBERT's DSTformer by
+            its backbone, bone features, or frames that attend to the <POSE> token.
     """
     encoder, meta = load_encoder(checkpoint)
     if not isinstance(encoder, PoseEncoder):

@@ -1,11 +1,12 @@
 """Checkpoints: a folder with `weights.safetensors`, `meta.json`, and `training.pt` for resuming.
 
-After pretraining with text it has `labels.safetensors` too, the embeddings of the training labels,
-and may have its text encoder in `text/` (`models.text_encoder`), for other labels.
+After pretraining with text, the folder also has `labels.safetensors` with the embeddings of the
+training labels. It may have the text encoder in `text/` (`models.text_encoder`) for other labels.
 
-All but `training.pt` is published. Reading it runs no pickle, and the model is built from the
-configuration in `meta.json`, without further settings. MotionBERT's official files take the place
-of a folder everywhere: they are read by name with `weights_only`, and their metadata is inferred.
+All files except `training.pt` are published. Loading them uses no pickle, and the model is built
+from the configuration in `meta.json` without further settings. Official files of MotionBERT are
+accepted instead of a folder: they are loaded by name with `weights_only`, and their metadata is
+inferred.
 """
 
 import json
@@ -20,7 +21,7 @@ import torch
 from annotated_types import Ge, Interval
 from safetensors import safe_open
 from safetensors.torch import load_file
-from safetensors.torch import save as as_bytes  # `save_file` makes files that only the owner reads
+from safetensors.torch import save as as_bytes  # `save_file` restricts files to their owner
 from torch import Tensor, nn
 
 from actionpose.checkpoint.official import (
@@ -39,11 +40,11 @@ from actionpose.utils.files import atomic_folder
 from actionpose.utils.json_files import Checked, parse_json, read_json, typed
 from actionpose.utils.legacy import RENAMED, RENAMED_MODEL, current_names, without_feet
 
-FORMAT = 1  # raised when code that reads the old format would misread the new one
+FORMAT = 1  # increased if older code would misread a new format
 WEIGHTS, META = "weights.safetensors", "meta.json"
-PEER_FPS = 50.0  # of Human3.6M, and of the frames that MPI-INF-3DHP is scored on
+PEER_FPS = 50.0  # of Human3.6M, and of the evaluated frames of MPI-INF-3DHP
 LABELS, TEXT = "labels.safetensors", "text"
-_MAX_WEIGHT = 1e6  # trained ones are below 100
+_MAX_WEIGHT = 1e6  # trained weights are below 100
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class _Embedding(Checked):
 
 @dataclass(frozen=True)
 class _Meta(Checked):
-    """What `meta.json` says of the use of a model, as far as it says it."""
+    """The entries of `meta.json` that affect the use of a model, with their defaults."""
 
     model: dict[str, Any] = field(default_factory=dict)
     step: Annotated[int, Ge(0)] = 0
@@ -87,13 +88,18 @@ def save(
     *,
     write_extras: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Write `run/checkpoints/STEP`. The folder appears whole or, if interrupted, not at all.
+    """Write `run/checkpoints/STEP`. The folder is created atomically.
 
     Args:
-        write_extras: writes into the folder what else belongs there: labels, a text encoder.
+        run: Folder of the run.
+        step: Training step.
+        model: Model whose weights are stored.
+        meta: Metadata.
+        training: State for resuming.
+        write_extras: Function that writes further content to the folder: labels, a text encoder.
 
     Raises:
-        UserError: the disk is full or not writable; earlier checkpoints stay as they are.
+        UserError: If the disk is full or not writable. Earlier checkpoints are not changed.
     """
     folder = run / "checkpoints" / f"{step:07d}"
     try:
@@ -102,7 +108,7 @@ def save(
             torch.save(training, unfinished / "training.pt")
             if write_extras:
                 write_extras(unfinished)
-    except (UserError, RuntimeError, safetensors.SafetensorError) as error:  # RuntimeError: torch's
+    except (UserError, RuntimeError, safetensors.SafetensorError) as error:  # RuntimeError of torch
         raise UserError(
             f"cannot save {folder}: {error.__cause__ or error}; "
             "free some space and run the same command again"
@@ -118,13 +124,15 @@ def write_checkpoint(folder: Path, weights: Mapping[str, Tensor], meta: dict[str
 
 
 def publish(checkpoint: Path, folder: Path, *, text: bool = False) -> Path:
-    """Write a checkpoint for others: half-precision weights, metadata, known labels.
+    """Write a checkpoint for publication: half-precision weights, metadata and labels.
 
     Args:
-        text: the trained text encoder too, for other labels; it is much larger.
+        checkpoint: Checkpoint to publish.
+        folder: Folder to create.
+        text: Whether to include the trained text encoder for other labels, which is much larger.
 
     Raises:
-        UserError: the folder exists, or the checkpoint has no text encoder.
+        UserError: If the folder exists, or the checkpoint has no text encoder.
     """
     weights, meta = load(checkpoint)
     labels = load_labels(checkpoint)
@@ -146,7 +154,7 @@ def _half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_labels(folder: Path, labels: list[str], embeddings: Tensor) -> None:
-    """Write the table of known labels: normalized texts and their unit vectors (L, E)."""
+    """Write the label table: normalized texts and their embeddings (L, E), unit vectors."""
     assert embeddings.ndim == 2 and len(labels) == len(embeddings), embeddings.shape
     table = {"embeddings": embeddings.detach().cpu().contiguous()}
     metadata = {"labels": json.dumps(labels, ensure_ascii=False)}
@@ -175,12 +183,12 @@ def load_labels(folder: Path) -> tuple[list[str], Tensor] | None:
             f"the label table {path} is damaged: it has {len(labels)} labels for rows "
             f"of shape {tuple(embeddings.shape)}"
         )
-    # half precision rounds a unit vector's length by up to a thousandth
+    # half precision changes the norm of a unit vector by up to a thousandth
     return labels, nn.functional.normalize(embeddings, dim=-1)
 
 
 def copy_text(source: Path, folder: Path) -> None:
-    """Copy the known labels and the text encoder of a checkpoint, as far as it has them."""
+    """Copy the labels and the text encoder of a checkpoint, if it has them."""
     if (source / LABELS).is_file():
         shutil.copy(source / LABELS, folder / LABELS)
     if (source / TEXT).is_dir():
@@ -188,13 +196,13 @@ def copy_text(source: Path, folder: Path) -> None:
 
 
 def keep_best(checkpoint: Path, run: Path, score: str) -> dict[str, Any]:
-    """Copy a checkpoint to `run/best`, unless the one there has a lower score.
+    """Copy a checkpoint to `run/best`, unless the checkpoint there has a lower score.
 
     Returns:
-        Step and score of the best.
+        Step and score of the best checkpoint.
 
     Raises:
-        UserError: the disk is full or not writable.
+        UserError: If the disk is full or not writable.
     """
     best = run / "best"
     _, meta = load(checkpoint)
@@ -218,18 +226,18 @@ def saved_steps(run: Path) -> list[Path]:
 
 
 def weights_file(folder: Path) -> Path:
-    """The file of the weights, by whose hash a checkpoint is known."""
+    """The weights file of a checkpoint, whose hash identifies it."""
     return folder if folder.is_file() else folder / WEIGHTS
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the weights, in float32, and the metadata.
+    """Load the weights, in float32, and the metadata.
 
     Args:
-        folder: of a checkpoint, or an official file of MotionBERT.
+        folder: Checkpoint, or an official file of MotionBERT.
 
     Raises:
-        UserError: not a checkpoint, a damaged one, or one of another format.
+        UserError: If this is not a checkpoint, or it is damaged or has another format.
     """
     if folder.is_file():
         weights = motionbert_weights(folder)
@@ -270,16 +278,16 @@ def _check_weights(
     weights: Mapping[str, Tensor], path: Path, largest: float = torch.finfo(torch.float32).max
 ) -> None:
     for name, value in weights.items():
-        real = value.is_floating_point() and (value.abs() <= largest).all()  # not NaN
+        real = value.is_floating_point() and (value.abs() <= largest).all()  # False for NaN
         if not real and (value.is_floating_point() or value.is_complex()):
             raise UserError(f"{path} is damaged: {name} has numbers that are no weights")
 
 
 def load_training(folder: Path) -> dict[str, Any]:
-    """The state of the optimizer, for resuming; on the CPU, whatever device it was on.
+    """Load the state of the optimizer for resuming, on the CPU.
 
     Raises:
-        UserError: there is none, it is damaged, or it holds code.
+        UserError: If there is none, it is damaged, or it contains code.
     """
     path = folder / "training.pt"
     try:
@@ -290,14 +298,14 @@ def load_training(folder: Path) -> dict[str, Any]:
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, dict[str, Any]]:
-    """Build the encoder of a checkpoint, in eval mode, and return it with the metadata."""
+    """Build the encoder of a checkpoint in eval mode, and return it with the metadata."""
     weights, meta = load(folder)
     _check_weights(weights, folder, _MAX_WEIGHT)
     settings: dict[str, Any] = meta.get("model", {})
     try:
         if settings.get("depth", 0) + settings.get("embedding_depth", 0) > len(weights):
             raise ValueError(f"its depth needs more than {len(weights)} weights")
-        with torch.device("meta"):  # which takes no memory: the sizes may be anything
+        with torch.device("meta"):  # needs no memory for any sizes
             load_by_name(build_encoder(**settings), weights, str(folder), only_check=True)
         encoder = build_encoder(**settings)
     except UserError:

@@ -1,4 +1,4 @@
-"""Networks from official weights of MotionBERT and other authors, matched name by name."""
+"""Networks from official weights of MotionBERT and other authors, matched by name."""
 
 from collections.abc import Mapping
 from math import prod
@@ -22,15 +22,18 @@ def load_by_name(
     ignore: tuple[str, ...] = (),
     only_check: bool = False,
 ) -> None:
-    """Load weights whose names and shapes must all fit.
+    """Load weights whose names and shapes must all match.
 
     Args:
-        may_miss: prefixes of names that the weights need not have.
-        ignore: prefixes of names that are not loaded, whether they fit or not.
-        only_check: whether they would fit.
+        model: Model to load the weights into.
+        weights: State dict.
+        where: Name of the source, for the error message.
+        may_miss: Prefixes of names that may be missing in the weights.
+        ignore: Prefixes of names that are not loaded.
+        only_check: Whether to check the weights without loading them.
 
     Raises:
-        UserError: lists every name that is only on one side, or has another shape.
+        UserError: If names exist on one side only, or shapes differ; lists them.
     """
     own = model.state_dict()
     weights = {key: value for key, value in weights.items() if not key.startswith(ignore)}
@@ -50,13 +53,13 @@ def load_by_name(
 
 
 def motionbert_weights(source: Path | str | Mapping[str, Any]) -> dict[str, Tensor]:
-    """MotionBERT's weights by their own names, without the `module.` of DataParallel.
+    """MotionBERT's weights with their original names, without the `module.` of DataParallel.
 
     Args:
-        source: an official `.bin` file, its content, or the state dict inside.
+        source: Official `.bin` file, its content, or its state dict.
 
     Raises:
-        UserError: no such file, not such a file, or one that needs code to be unpickled.
+        UserError: If the file does not exist, is not such a file, or requires code to be unpickled.
     """
     if isinstance(source, (str, Path)):
         source = read_file(source, "MotionBERT's weights")
@@ -86,7 +89,7 @@ def load_motionbert(source: Path | str | Mapping[str, Any], *, num_heads: int = 
 
 
 def motionbert_sizes(weights: Mapping[str, Tensor], num_heads: int) -> dict[str, Any]:
-    """The settings of `PoseEncoder`, from the shapes of MotionBERT's weights."""
+    """The arguments of `PoseEncoder`, from the shapes of MotionBERT's weights."""
     if weights["temp_embed"].ndim != 4:
         raise UserError("these weights are not MotionBERT's: temp_embed is not (1, T, 1, dim)")
     try:

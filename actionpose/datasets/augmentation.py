@@ -1,6 +1,6 @@
 """Augmentation of motions: other bodies, other joint conventions, occlusion and truncation.
 
-Each is off by default, and then draws nothing. T frames, J = 17 joints.
+Each augmentation is off by default and then draws no random numbers. T frames, J = 17 joints.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from actionpose.geometry.joint_conventions import LIMB_JOINTS, OFFSETS, move_lim
 from actionpose.skeletons import H36M17
 from actionpose.utils.typing import Array, BoolArray
 
-_CUT_FRACTION = (0.15, 0.6)  # of the person's box, beyond the edge of the image
-_FEWEST_VISIBLE = 4  # joints that an edge leaves in most frames
-_OCCLUDED_FRACTION = (0.2, 1.0)  # of the clip for which a limb is occluded
-_TOO_LONG = 0.05  # fraction of a leg's length
-_STRAIGHT_DEG = (168, 178)  # of knees that people stand on
-_MEDIAPIPE_FRACTION = 0.5  # of random joint conventions
-_CONVENTION_SPREAD = 0.02  # lengths of the trunk: from motion to motion, and from view to view
+_CUT_FRACTION = (0.15, 0.6)  # fraction of the person's box that is cut off by the image border
+_FEWEST_VISIBLE = 4  # minimum number of joints in the image, median over frames
+_OCCLUDED_FRACTION = (0.2, 1.0)  # fraction of the clip in which a limb is occluded
+_TOO_LONG = 0.05  # fraction of the leg length
+_STRAIGHT_DEG = (168, 178)  # knee angles of standing people
+_MEDIAPIPE_FRACTION = 0.5  # fraction of random joint conventions
+_CONVENTION_SPREAD = 0.02  # relative to the trunk length, between motions and between views
 LIMBS = (
     *(("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"), ("left_wrist",)),
     *(("right_wrist",), ("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
@@ -37,11 +37,11 @@ def _unit(vectors: Array) -> Array:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
 
 
-# --- where detectors place the joints that H36M17 has and they have not ---
+# --- detector positions of H36M17 joints that detectors do not output ---
 
 
 def _face(joint: dict[str, Array], up_fraction: float, ahead_fraction: float) -> Array:
-    """A point of the face, in fractions of the length from the neck's base to the head's top."""
+    """A point on the face, relative to the length from the neck base to the head top."""
     up = joint["head"] - joint["thorax"]
     length_m = np.linalg.norm(up, axis=-1, keepdims=True)
     up = up / np.maximum(length_m, 1e-6)
@@ -62,14 +62,14 @@ def _shoulders(joint: dict[str, Array]) -> Array:
 
 
 def from_coco(joints_m: Array) -> Array:
-    """Move the joints that a COCO detector does not give to where its keypoints put them.
+    """Move joints that COCO detectors do not output to positions derived from COCO.
 
-    Nose and head then lie on the face (nose, eyes), the thorax between the shoulders and the
-    spine between it and the pelvis: see `skeletons.convert`. Limbs stay. MediaPipe's and BODY_25's
-    keypoints come to the same.
+    Nose and head are then on the face (nose, eyes), the thorax is between the shoulders, and the
+    spine is between thorax and pelvis; see `skeletons.convert`. Limbs are not changed. The
+    keypoints of MediaPipe and BODY_25 give the same positions.
 
     Args:
-        joints_m: (T, 17, 3) world.
+        joints_m: (T, 17, 3) Joints in world coordinates.
     """
     joint = _named(joints_m)
     thorax = _shoulders(joint)
@@ -80,19 +80,19 @@ def from_coco(joints_m: Array) -> Array:
 
 
 def from_halpe(joints_m: Array) -> Array:
-    """Halpe-26: spine between neck and pelvis, the nose on the face; the head's top is its own."""
+    """Halpe-26: spine between neck and pelvis, nose on the face; it has the top of the head."""
     joint = _named(joints_m)
     spine = (joint["pelvis"] + joint["thorax"]) / 2
     return _moved(joints_m, {"spine": spine, "nose": _face(joint, 0.50, 0.40)})
 
 
 def from_ears(joints_m: Array) -> Array:
-    """COCO's layout with the head between the ears, as some conversions have it."""
+    """COCO layout with the head between the ears, as in some conversions."""
     return _moved(from_coco(joints_m), {"head": _face(_named(joints_m), 0.60, 0.08)})
 
 
 def from_mpii(joints_m: Array) -> Array:
-    """MPII: the spine between hips and shoulders, the nose where the upper neck is."""
+    """MPII: spine between hips and shoulders, nose at the upper neck."""
     joint = _named(joints_m)
     neck = joint["thorax"] + 0.35 * (joint["head"] - joint["thorax"])
     spine = (joint["pelvis"] + _shoulders(joint)) / 2
@@ -108,13 +108,14 @@ JOINT_CONVENTIONS: tuple[Callable[[Array], Array], ...] = (
 
 
 def random_joint_convention(joints_m: Array, rng: Generator) -> Array:
-    """The joints where a random detector places them: MediaPipe in half of the draws.
+    """Move joints to the positions of a random detector, which is MediaPipe in half of the cases.
 
-    MediaPipe's limbs are displaced as measured (`geometry.joint_conventions`); of other detectors
-    only that they differ is known. Each draw has random displacements of its own, too.
+    The limb offsets of MediaPipe are measured (`geometry.joint_conventions`); those of other
+    detectors are unknown. Random offsets are added in each case.
 
     Args:
-        joints_m: (T, 17, 3) world.
+        joints_m: (T, 17, 3) Joints in world coordinates.
+        rng: Random generator.
     """
     spread = _CONVENTION_SPREAD * rng.standard_normal((2, len(LIMB_JOINTS), 3))
     if rng.random() < _MEDIAPIPE_FRACTION:
@@ -127,7 +128,7 @@ def random_joint_convention(joints_m: Array, rng: Generator) -> Array:
 
 
 def random_body(joints_m: Array, config: SamplingConfig, rng: Generator) -> Array:
-    """The motion of a random other body: straight knees and bone lengths, as the settings ask."""
+    """The motion with a random body: straight knees and bone lengths according to the settings."""
     if config.straighten_knees and rng.random() < config.straighten_knees:
         joints_m = straighten(joints_m, rng.uniform(*_STRAIGHT_DEG))
     if config.bone_length_jitter:
@@ -137,15 +138,16 @@ def random_body(joints_m: Array, config: SamplingConfig, rng: Generator) -> Arra
 
 
 def straighten(joints_m: Array, knee_deg: float) -> Array:
-    """Shorten the bones of the legs until the straightest knee has an angle; hips and feet stay.
+    """Shorten the leg bones until the straightest knee has `knee_deg`; hips and feet are fixed.
 
-    Skeletons that were fitted to markers often have legs a little too long, and so stand on bent
-    knees: at 145 to 165 degrees in the open corpora. Three percent of a leg are 28 degrees. Clips
-    in which no leg is within `_TOO_LONG` of straight, such as of people who sit, stay as they are.
+    Skeletons fitted to markers often have legs that are slightly too long, so that the knees are
+    bent in standing, by 145 to 165 degrees in the open corpora. Three percent of the leg length
+    correspond to 28 degrees. Clips in which no leg is straight within `_TOO_LONG`, such as sitting,
+    are not changed.
 
     Args:
-        joints_m: (T, 17, 3) world.
-        knee_deg: between thigh and shin, 180 for straight.
+        joints_m: (T, 17, 3) Joints in world coordinates.
+        knee_deg: Angle between thigh and shin, 180 for a straight knee.
     """
     result = joints_m.copy()
     legs = [
@@ -162,7 +164,7 @@ def straighten(joints_m: Array, knee_deg: float) -> Array:
     for leg, upper, lower, length in zip(legs, shorter * thigh, shorter * shin, reach, strict=True):
         root, middle, end = (joints_m[:, joint] for joint in leg)
         axis = _unit(end - root)
-        # the law of cosines: the knee's foot on the line from hip to ankle, and its height over it
+        # law of cosines: position of the knee along the line from hip to ankle, and distance to it
         along = (upper**2 - lower**2 + length**2) / (2 * np.maximum(length, 1e-6))
         height = np.sqrt(np.maximum(upper**2 - along**2, 0))
         aside = middle - root - ((middle - root) * axis).sum(axis=-1, keepdims=True) * axis
@@ -170,11 +172,11 @@ def straighten(joints_m: Array, knee_deg: float) -> Array:
     return result
 
 
-# --- what cameras do not show ---
+# --- occlusion and truncation ---
 
 
 def occluded(detected_m: Array, camera: Camera, config: NoiseConfig, rng: Generator) -> BoolArray:
-    """(T, 17) True where a limb is occluded, or the image ends before the joint."""
+    """(T, 17) True where a limb is occluded or a joint is outside the image."""
     hidden = np.zeros(detected_m.shape[:2], dtype=bool)
     if config.limb_occlusion and rng.random() < config.limb_occlusion:
         limb = H36M17.indices(*LIMBS[int(rng.integers(len(LIMBS)))])

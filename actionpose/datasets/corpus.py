@@ -1,18 +1,18 @@
-"""The prepared motion format: flat arrays, one readable table, a version, and hashes.
+"""The corpus format: flat arrays, a readable table, a version, and hashes.
 
 A corpus is a folder of three files, and of a fourth if it has feet:
 
-- `joints.npy`: (F, 17, 3) float32, all motions one after another; meters, world, z up, in the
-  order of H36M17. It is memory-mapped.
+- `joints.npy`: (F, 17, 3) float32, the joints of all motions in sequence, in meters in world
+  coordinates with z up, in the order of H36M17. It is memory-mapped.
 - `segments.jsonl`: a line per labeled segment of a motion. `start` and `stop` are rows of
-  `joints.npy`. Every motion has at least one line of kind "sequence" that spans it whole; its
-  text is empty where the motion has no text of its own. Segments may overlap. `categories`, where
-  a line has them, are the source's classes of the action (BABEL's `act_cat`).
-- `corpus.json`: format version, skeleton, rate, source, license, what was skipped and why, and
-  the hashes of the others.
-- `feet.npy`: (F, 4, 3) float32, the joints of H36M17_FEET that H36M17 has not, of the same frames.
-  A joint that a motion does not have is NaN; the line of kind "sequence" names under `derived`
-  those that were computed from other joints.
+  `joints.npy`. Every motion has at least one line of kind "sequence" for the whole motion; its
+  text is empty if the motion has no text of its own. Segments may overlap. `categories`, if a line
+  has them, are the action classes of the source (`act_cat` of BABEL).
+- `corpus.json`: format version, skeleton, frame rate, source, license, skipped files with reasons,
+  and the hashes of the other files.
+- `feet.npy`: (F, 4, 3) float32, the joints of H36M17_FEET that are not in H36M17, of the same
+  frames. Joints that a motion does not have are NaN. The line of kind "sequence" lists under
+  `derived` the joints that were computed from other joints.
 
 The same input gives the same bytes.
 """
@@ -50,7 +50,7 @@ FEET = H36M17_FEET.joints[len(H36M17) :]
 
 @dataclass(frozen=True)
 class _Info(Checked):
-    """What `corpus.json` must have."""
+    """The required content of `corpus.json`."""
 
     fps: Annotated[float, Interval(ge=1, le=1000)]
     frames: Annotated[int, Ge(1)]
@@ -68,10 +68,10 @@ class Segment(Checked):
     subject: str
     split: str
     start: int  # first row of joints.npy
-    stop: int  # one past the last
+    stop: int  # one past the last row
     text: str
     kind: Kind
-    derived: tuple[str, ...] = ()  # joints of the feet, of a "sequence"
+    derived: tuple[str, ...] = ()  # joints of the feet, for a "sequence"
     categories: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class Segment(Checked):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it spans its motion."""
+        """Whether the segment is the whole motion."""
         return self.kind == "sequence"
 
 
@@ -93,9 +93,9 @@ class Motion:
     joints_m: Array  # (T, 17, 3) world, z up
     text: str = ""  # of the whole motion
     labels: list[tuple[int, int, str, Kind]] = field(default_factory=list)  # start, stop in frames
-    feet_m: Array | None = None  # (T, 4, 3) as `FEET`; NaN throughout for a joint that is absent
-    derived: tuple[str, ...] = ()  # those of `FEET` that were computed from other joints
-    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of texts
+    feet_m: Array | None = None  # (T, 4, 3) as `FEET`; all NaN for a missing joint
+    derived: tuple[str, ...] = ()  # joints of `FEET` that were computed from others
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by text
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Corpus:
     feet_m: NDArray[np.float32] | None = None  # (F, 4, 3), memory-mapped
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return open_corpus, (self.folder,)  # processes open the files again
+        return open_corpus, (self.folder,)  # other processes open the files again
 
     @property
     def name(self) -> str:
@@ -120,7 +120,7 @@ class Corpus:
         return float(self.info["fps"])
 
     def motions(self, split: str | None = None) -> dict[str, Segment]:
-        """The whole segment of each motion, by id, in the order of the file."""
+        """The segment of each whole motion by id, in the order of the file."""
         return {
             segment.motion: segment
             for segment in self.segments
@@ -178,7 +178,7 @@ def write_corpus(
                     known = motion.categories.get(text, ()) if kind != "transition" else ()
                     values = asdict(replace(row, derived=derived, categories=known))
                     typed(Segment, values, f"motion {motion.id}")
-                    for name in ("derived", "categories"):  # few lines have them
+                    for name in ("derived", "categories"):  # most lines do not have them
                         if not values[name]:
                             del values[name]
                     table.write(json.dumps(values, ensure_ascii=False) + "\n")
@@ -207,7 +207,7 @@ def write_corpus(
 
 
 def _check(motion: Motion) -> int:
-    """Refuse what would poison a training later; return the number of frames."""
+    """Check that a motion is valid for training, and return its number of frames."""
     shape = motion.joints_m.shape
     if len(shape) != 3 or shape[0] == 0 or shape[1:] != (len(H36M17), 3):
         raise UserError(f"motion {motion.id} has shape {shape}, not (T >= 1, {len(H36M17)}, 3)")
@@ -224,7 +224,7 @@ def _check(motion: Motion) -> int:
 
 
 def _spans(motion: Motion, length: int) -> Iterator[tuple[int, int, str, Kind]]:
-    """The whole motion and its labels, in frames as Python's integers."""
+    """The whole motion and its labels, with frames as Python integers."""
     yield 0, length, motion.text, "sequence"
     for start, stop, text, kind in motion.labels:
         where = f'motion {motion.id}: label "{text}" spans frames {start} to {stop}'

@@ -1,14 +1,14 @@
-"""Errors and confidences like those of a 2D detector."""
+"""Noise model of a 2D detector: errors and confidences."""
 
 import numpy as np
 from numpy.random import Generator
 
 from actionpose.utils.typing import Array
 
-# Errors of Stacked Hourglass detections against Human3.6M's ground truth, measured by MotionBERT:
-# mean x, y and deviation x, y in thousandths of half the image width, and the fraction of ordinary
-# errors (the others are gross). One row per joint of H36M17; then four for the joints of the feet,
-# for which there are no such data: as the ankles', without their bias.
+# Errors of Stacked Hourglass detections on Human3.6M, measured by MotionBERT: mean of x and y and
+# standard deviation of x and y in thousandths of half the image width, and the fraction of ordinary
+# errors (the others are gross). One row per joint of H36M17, then four rows for joints of the feet,
+# for which there are no such data: those of the ankles without their mean.
 _ERRORS = np.array([
     [0.81, 0.21, 3.66, 3.57, 0.9988],
     [-0.15, 2.00, 7.13, 5.11, 0.9670],
@@ -30,10 +30,10 @@ _ERRORS = np.array([
     *4 * [[0.00, 0.00, 9.23, 5.46, 0.8574]],
 ])  # fmt: skip
 _MEAN, _STD, _ORDINARY = _ERRORS[:, :2] / 1000, _ERRORS[:, 2:4] / 1000, _ERRORS[:, 4]
-_KEY_SPACING = 9  # frames between which errors drift: 27 key frames for MotionBERT's 243
+_KEY_SPACING = 9  # frames between key errors: MotionBERT has 27 for 243 frames
 _GROSS_RANGE = 0.06
-_JITTER_STD = 0.002  # from frame to frame
-# confidence from displacement d: a / (d + a) + b d + N(m, s)
+_JITTER_STD = 0.002  # between frames
+# confidence for a displacement d: a / (d + a) + b d + N(m, s)
 _CONFIDENCE_A, _CONFIDENCE_B = 0.028, 1.1
 _CONFIDENCE_MEAN, _CONFIDENCE_STD = -0.0045857, 0.1431057
 
@@ -41,13 +41,13 @@ _CONFIDENCE_MEAN, _CONFIDENCE_STD = -0.0045857, 0.1431057
 def detector_noise(num_frames: int, rng: Generator, *, num_joints: int = 17) -> tuple[Array, Array]:
     """Errors and confidences like those of a 2D detector (MotionBERT's noise model).
 
-    Errors drift smoothly: each joint has one, ordinary or gross, at every ninth frame, and they
-    are interpolated between. MotionBERT has 27 key frames whatever the clip's length, which makes
-    a short clip's errors jump from frame to frame, and one jitter for a whole batch.
+    Errors vary smoothly: each joint has an ordinary or gross error at every ninth frame, which is
+    interpolated in between. MotionBERT uses 27 key frames for any clip length, so that the errors
+    of a short clip jump between frames, and the same jitter for a whole batch.
 
     Returns:
-        (T, J, 2) displacements in units of half the image width, of a person as large as
-        Human3.6M's; and (T, J) confidences in [0, 1].
+        (T, J, 2) displacements in units of half the image width, for a person as large as in
+        Human3.6M, and (T, J) confidences in [0, 1].
     """
     num_keys = max(2, round(num_frames / _KEY_SPACING))
     mean, std, probability = (values[:num_joints] for values in (_MEAN, _STD, _ORDINARY))

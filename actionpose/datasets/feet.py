@@ -1,6 +1,7 @@
-"""Feet in training: the four joints that H36M17_FEET has beyond H36M17, where a corpus has them.
+"""Feet in training: the four joints of H36M17_FEET that are not in H36M17, if a corpus has them.
 
-Bodies are augmented as 17 joints; their feet follow, in the order of `corpus.FEET`. T frames.
+Bodies are augmented with 17 joints, and their feet are adapted. Feet are in the order of
+`corpus.FEET`. T frames.
 """
 
 import numpy as np
@@ -11,18 +12,18 @@ from actionpose.utils.typing import Array, BoolArray, IntArray
 
 _ANKLES = H36M17.indices(*(f"{joint.partition('_')[0]}_ankle" for joint in FEET))
 _KNEES = H36M17.indices(*(f"{joint.partition('_')[0]}_knee" for joint in FEET))
-HIDDEN = 0.25  # probability that no joint of the feet is detected, as by a detector without them
-# Of the vector from toe base to toe, in lengths of that from ankle to toe base: along this one, and
-# along the shin, made perpendicular to it. Fitted to CMU (median error 12 mm) and HDM05 (22 mm).
+HIDDEN = 0.25  # probability that no foot joint is detected, as by a detector without them
+# The vector from toe base to toe relative to the length from ankle to toe base: along the latter,
+# and along the shin perpendicular to it. Fitted to CMU (median error 12 mm) and HDM05 (22 mm).
 _TOE_AHEAD, _TOE_UP = 0.44, 0.16
 
 
 def toes_from_bases(joints_m: Array, feet_m: Array) -> Array:
-    """Feet (T, 4, 3) whose toes, where they are absent, continue from the toe base.
+    """Feet (T, 4, 3) in which missing toes are extrapolated from the toe base.
 
     Args:
-        joints_m: (T, 17, 3), in the axes of `feet_m`.
-        feet_m: (T, 4, 3), NaN where a joint is absent.
+        joints_m: (T, 17, 3) Joints in the axes of `feet_m`.
+        feet_m: (T, 4, 3) Feet, NaN where a joint is missing.
     """
     result = feet_m.copy()
     for base in (0, 2):
@@ -38,10 +39,13 @@ def toes_from_bases(joints_m: Array, feet_m: Array) -> Array:
 
 
 def feet_of(corpus: Corpus, motion: Segment, rows: IntArray, *, derived: bool = True) -> Array:
-    """Feet (T, 4, 3) of rows of a corpus, NaN where they are absent.
+    """Feet (T, 4, 3) of rows of a corpus, NaN where joints are missing.
 
     Args:
-        derived: whether joints that were computed from others count as present.
+        corpus: Corpus.
+        motion: Whole motion that contains the rows.
+        rows: Rows of the corpus.
+        derived: Whether to include joints that were computed from others.
     """
     if corpus.feet_m is None:
         return np.full((len(rows), len(FEET), 3), np.nan)
@@ -52,11 +56,12 @@ def feet_of(corpus: Corpus, motion: Segment, rows: IntArray, *, derived: bool = 
 
 
 def resized_feet(feet_m: Array, before_m: Array, after_m: Array) -> Array:
-    """Feet (T, 4, 3) of a body with other bones: directions stay, lengths change as the shins'.
+    """Adapt feet (T, 4, 3) to other bones: same directions, lengths scaled like the shins.
 
     Args:
-        feet_m: (T, 4, 3) of the body before, NaN where absent.
-        before_m, after_m: (T, 17, 3).
+        feet_m: (T, 4, 3) Feet of the original body, NaN where joints are missing.
+        before_m: (T, 17, 3) Joints of the original body.
+        after_m: (T, 17, 3) Joints of the other body.
     """
     shins = (
         np.median(np.linalg.norm(body[:, _ANKLES] - body[:, _KNEES], axis=-1), axis=0)
@@ -68,12 +73,12 @@ def resized_feet(feet_m: Array, before_m: Array, after_m: Array) -> Array:
 
 
 def present_joints(joints_m: Array) -> tuple[Array, BoolArray]:
-    """Joints (T, 21, 3) with absent feet at the ankles, and which are present (T, 21)."""
+    """Joints (T, 21, 3) with missing feet at the ankles, and a mask of present joints (T, 21)."""
     present: BoolArray = np.asarray(np.isfinite(joints_m).all(axis=-1))
     ankles = np.concatenate([joints_m[:, : len(H36M17)], joints_m[:, _ANKLES]], axis=1)
     return np.where(present[..., None], joints_m, ankles), present
 
 
 def hidden_with_feet(hidden: BoolArray) -> BoolArray:
-    """(T, 17) hidden joints to (T, 21): feet are hidden with their ankles."""
+    """Extend a mask of hidden joints (T, 17) to (T, 21): feet are hidden with their ankles."""
     return np.concatenate([hidden, hidden[:, _ANKLES]], axis=1)

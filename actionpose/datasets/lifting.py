@@ -1,12 +1,12 @@
-"""Corpora to batches of fine-tuning: perspective views, and no text.
+"""Fine-tuning batches from corpora: perspective views without text.
 
-One clip is a dict:
+A clip is a dict:
 
-- keypoints: (T, J, 3) float32 normalized x, y, confidence; (0, 0, 0) where hidden or padding
-- pose: (T, J, 3) float32, root-relative, camera axes, in the same units
-- valid: (T,) bool, False on padding
+- keypoints: (T, J, 3) float32 normalized x, y and confidence; (0, 0, 0) if hidden or padding
+- pose: (T, J, 3) float32, root-relative in camera axes, in the same units
+- valid: (T,) bool, False for padding
 - scale_m: float32, meters per unit of `pose`
-- present: (T, J) bool, which joints have a target; only with feet
+- present: (T, J) bool, True for joints with a target; only with feet
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,10 @@ class LiftingBatches(Batches):
     """Batches of random windows of the motions of a split.
 
     Args:
-        feet: clips have the joints of H36M17_FEET.
+        corpora: Corpora with weights.
+        config: Data settings.
+        split: Split of the corpora.
+        feet: Whether clips have the joints of H36M17_FEET.
     """
 
     corpora: WeightedCorpora
@@ -45,12 +48,12 @@ class LiftingBatches(Batches):
         self._motions = [motions_of(corpus, self.split) for corpus, _ in self.corpora]
         self._by_length = [cumulative(list(map(len, motions))) for motions in self._motions]
         self._by_weight = cumulative([weight for _, weight in self.corpora])
-        # frames of the corpora that a clip is taken from
+        # number of corpus frames per clip
         self._length = self.config.frames * self.config.temporal_stride
 
     @property
     def windows(self) -> int:
-        """Windows at the configured stride: what an epoch counts."""
+        """Number of windows at the configured stride, which defines an epoch."""
         return sum(
             max(1, (len(motion) - self._length) // self.config.stride + 1)
             for motions in self._motions

@@ -1,7 +1,7 @@
-"""What pretraining and fine-tuning share: opening corpora, batches of processes, collating.
+"""Data loading for pretraining and fine-tuning: corpora, distributed batches, collation.
 
-A clip is a function of (seed, step, place in the batch) and of nothing else. So training resumes
-exactly, a failure can be made again, and any number of processes makes the same global batch.
+A clip is a function of (seed, step, index in the batch) only. Therefore training resumes exactly,
+failures are reproducible, and any number of processes creates the same global batch.
 """
 
 import copy
@@ -26,14 +26,17 @@ WeightedCorpora = list[tuple[Corpus, float]]  # with the relative frequencies of
 
 @dataclass(kw_only=True)
 class Batches(IterableDataset[dict[str, Any]], ABC):
-    """Training batches from `first_step` on, without end.
+    """Infinite training batches, starting at `first_step`.
 
     Args:
-        batch_size: of the global batch, over all processes.
-        rank, world_size: which part of each global batch this process makes.
+        batch_size: Size of the global batch over all processes.
+        seed: Seed of the random generator.
+        first_step: Step of the first batch.
+        rank: Index of this process, which selects its part of the global batch.
+        world_size: Number of processes.
 
     Raises:
-        UserError: processes that cannot share a batch evenly.
+        UserError: If the batch cannot be divided evenly among the processes.
     """
 
     batch_size: int
@@ -50,7 +53,7 @@ class Batches(IterableDataset[dict[str, Any]], ABC):
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What it is made from: workers that start anew open the files and index them again."""
+        """Pickle only the arguments: spawned workers open and index the files again."""
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
         return _made_again, (type(self), settings)
 
@@ -60,17 +63,17 @@ class Batches(IterableDataset[dict[str, Any]], ABC):
         return other
 
     def starting_at(self, step: int) -> Self:
-        """The same batches from another step on."""
+        """The same batches, starting at another step."""
         other = copy.copy(self)
         other.first_step = step
         return other
 
     @abstractmethod
     def clip(self, step: int, index: int) -> Clip:
-        """The clip at one place of one global batch."""
+        """The clip at an index of the global batch of a step."""
 
     def batch(self, step: int) -> dict[str, Any]:
-        """This process's part of the global batch of a step, as tensors (B, ...)."""
+        """The part of the global batch of a step for this process, as tensors (B, ...)."""
         size = self.batch_size // self.world_size
         return collate([self.clip(step, self.rank * size + row) for row in range(size)])
 
@@ -85,10 +88,10 @@ def _made_again(cls: type[Batches], settings: dict[str, Any]) -> Batches:
 
 
 def open_corpora(weights: Mapping[str, float]) -> WeightedCorpora:
-    """Open the corpora of a configuration, each with its weight.
+    """Open the corpora of a configuration with their weights.
 
     Raises:
-        UserError: not a corpus, corpora of different rates, or no weight above 0.
+        UserError: If a folder is not a corpus, the frame rates differ, or no weight is above 0.
     """
     corpora = [(open_corpus(folder), weight) for folder, weight in weights.items()]
     if len(rates := {corpus.fps for corpus, _ in corpora}) > 1:
@@ -102,7 +105,7 @@ def motions_of(corpus: Corpus, split: str) -> list[Segment]:
     """The motions of a split.
 
     Raises:
-        UserError: there is none.
+        UserError: If there are none.
     """
     motions = list(corpus.motions(split).values())
     if not motions:
@@ -111,18 +114,18 @@ def motions_of(corpus: Corpus, split: str) -> list[Segment]:
 
 
 def cumulative(weights: Sequence[float] | Array) -> Array:
-    """Cumulative probabilities of relative frequencies, for `draw`."""
+    """Cumulative probabilities from relative frequencies, for `draw`."""
     values = np.asarray(weights, dtype=np.float64)
     return np.cumsum(values) / values.sum()
 
 
 def draw(cumulative: Array, rng: Generator) -> int:
-    """The index of one of several, by their cumulative probabilities."""
+    """Draw a random index from cumulative probabilities."""
     return int(np.searchsorted(cumulative, rng.random(), side="right"))
 
 
 def collate(clips: list[Clip]) -> dict[str, Any]:
-    """Clips of one length as tensors (B, ...); names stay a list."""
+    """Stack clips of equal length as tensors (B, ...); names remain a list."""
     batch: dict[str, Any] = {
         key: torch.from_numpy(np.stack([clip[key] for clip in clips]))
         for key in clips[0]

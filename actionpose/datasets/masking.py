@@ -1,7 +1,7 @@
-"""Masks: joints and frames that are hidden from the model while it is trained.
+"""Masks of joints and frames that are hidden from the model in training.
 
-All randomness comes from the generator passed in. One clip at a time; T frames, J = 17 joints.
-Masks are True where the input is hidden.
+All randomness comes from the given generator. Masks are for one clip of T frames and J = 17 joints,
+and True where the input is hidden.
 """
 
 import numpy as np
@@ -15,14 +15,14 @@ from actionpose.utils.typing import BoolArray
 def random_mask(
     num_frames: int, joint_ratio: float, frame_ratio: float, rng: Generator
 ) -> BoolArray:
-    """Single joints and whole frames at random: (T, 17)."""
+    """Hide joints and whole frames at random: (T, 17)."""
     joints = rng.random((num_frames, len(H36M17))) < joint_ratio
     frames = rng.random((num_frames, 1)) < frame_ratio
     return joints | frames
 
 
 def part_mask(num_frames: int, rng: Generator) -> BoolArray:
-    """One of the six body parts, hidden throughout: (T, 17)."""
+    """Hide one of the six body parts in all frames: (T, 17)."""
     parts = list(BODY_PARTS.values())
     hidden = np.zeros((num_frames, len(H36M17)), dtype=bool)
     hidden[:, H36M17.indices(*parts[rng.integers(len(parts))])] = True
@@ -30,11 +30,11 @@ def part_mask(num_frames: int, rng: Generator) -> BoolArray:
 
 
 def window_mask(num_frames: int, shortest: int, longest: int, rng: Generator) -> BoolArray:
-    """A window of time, all joints: (T, 17).
+    """Hide all joints in a time window: (T, 17).
 
-    Its length is uniform in [shortest, min(longest, T - 1)], but T / 2 at most for T < 60; its
-    start is uniform among those that keep it inside, so that the ends are hidden much more rarely
-    than the middle.
+    Its length is uniform in [shortest, min(longest, T - 1)], with a maximum of T / 2 for T < 60.
+    Its start is uniform over the positions inside the clip, so that frames at the ends are hidden
+    much less often than those in the middle.
     """
     hidden = np.zeros((num_frames, len(H36M17)), dtype=bool)
     most = min(longest, num_frames - 1 if num_frames >= 60 else num_frames // 2)
@@ -47,7 +47,7 @@ def window_mask(num_frames: int, shortest: int, longest: int, rng: Generator) ->
 
 
 def draw_mask(num_frames: int, config: PretrainDataConfig, rng: Generator) -> BoolArray:
-    """One mask of the mixture `config.masks`: (T, 17)."""
+    """Draw a mask from the mixture `config.masks`: (T, 17)."""
     draw, (random, part, window) = (
         rng.random(),
         (config.masks.get(kind, 0.0) for kind in ("random", "part", "window")),

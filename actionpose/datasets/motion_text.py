@@ -1,11 +1,12 @@
-"""Annotated spans to batches of pretraining: views, masks, texts, and texts that are not true.
+"""Pretraining batches from annotated spans: views, masks, texts and negative texts.
 
-To what a clip of `lifting` has, a clip adds
-
+In addition to the entries of `lifting`, a clip has
 - hidden: (T, J) bool, True where the input is masked
-- candidates: (K + 1,) int64, rows of the vocabulary; the first is the clip's label, no other is
-  true anywhere in it, or has the categories of one that is
-- positives: (M,) int64, every row of the vocabulary that is true somewhere in the clip, then -1
+- candidates: (K + 1,) int64, indices of labels in the vocabulary; the first is the label of the
+  clip, and the others are negatives, which are not true in the clip and do not share the categories
+  of a true label
+- positives: (M,) int64, indices of all labels that are true for some part of the clip, padded
+  with -1
 """
 
 import copy
@@ -49,15 +50,19 @@ class MotionTextBatches(Batches):
     """Batches of windows of annotated spans.
 
     Args:
-        negatives: K; lowered with a warning if the vocabulary is too small.
-        need_texts: without, motions that have none are taken whole, with the empty text.
+        corpora: Corpora with weights.
+        config: Data settings.
+        negatives: Number of negatives (K), reduced with a warning if the vocabulary is too small.
+        split: Split of the corpora.
+        need_texts: Whether texts are required; if not, unlabeled motions are used as a whole with
+            an empty text.
 
     Attributes:
-        spans: what clips are drawn from.
-        labels: the vocabulary: every text a clip may have, mirrored ones included.
+        spans: Spans from which clips are drawn.
+        labels: Vocabulary of all possible texts, including mirrored ones.
 
     Raises:
-        UserError: no motion in the split, no text, or a single label.
+        UserError: If the split has no motions or no texts, or there is only one label.
     """
 
     corpora: WeightedCorpora
@@ -99,7 +104,7 @@ class MotionTextBatches(Batches):
         return [AnnotatedSpan(number, motion, motion.start, motion.stop, "") for motion in motions]
 
     def _index_labels(self) -> None:
-        """The vocabulary, its mirror, and what is true when in each motion."""
+        """Index the vocabulary, its mirrored labels, and the labels of each motion over time."""
         texts = {span.text for span in self.spans}
         if self.config.mirror > 0:
             texts |= {mirror_text(text) for text in texts}
@@ -112,7 +117,7 @@ class MotionTextBatches(Batches):
         for span in self.spans:
             key = (span.corpus, span.motion.motion)
             annotations.setdefault(key, set()).add((span.start, span.stop, row[span.text]))
-        if not self.config.shuffle_texts:  # what the spans leave out, as the whole motion's text
+        if not self.config.shuffle_texts:  # texts of whole motions that are not spans
             for number, (corpus, _) in enumerate(self.corpora):
                 for segment in corpus.segments:
                     text, key = normalize_text(segment.text), (number, segment.motion)
@@ -124,10 +129,10 @@ class MotionTextBatches(Batches):
         )
 
     def _rows_of_one_category(self, row: dict[str, int]) -> dict[int, IntArray]:
-        """For rows of the vocabulary, all rows that have the same categories of the source.
+        """For indices of the vocabulary, all indices with the same categories of the source.
 
-        A text and its mirror have the same. So do texts that differ by words without a meaning of
-        their own: two sources may name one action "jumping jacks" and "do jumping jacks".
+        A text and its mirrored text have the same categories, as do texts that differ only in
+        function words: two sources may name an action "jumping jacks" and "do jumping jacks".
         """
         rows_of: dict[frozenset[str] | str, set[int]] = {}
         for text, at in row.items():
@@ -144,12 +149,12 @@ class MotionTextBatches(Batches):
         return {number: np.array(sorted(rows)) for number, rows in alike.items()}
 
     def _no_negatives(self, positives: IntArray) -> IntArray:
-        """The rows that are true in a clip, and those that have the categories of one of them."""
+        """The true labels of a clip, and those that share the categories of one of them."""
         alike = [self._same_categories[own] for own in positives if own in self._same_categories]
         return np.unique(np.concatenate([positives, *alike]))
 
     def _possible_negatives(self) -> int:
-        """K, unless the vocabulary is too small for a motion that has many of its labels."""
+        """K, or less if the vocabulary is too small for a motion with many labels."""
         most = max(len(self._no_negatives(spans[:, 2])) for spans in self._annotations.values())
         wanted, possible = self.negatives, len(self.labels) - most
         if wanted == 0 or possible >= wanted:
@@ -168,7 +173,7 @@ class MotionTextBatches(Batches):
         return possible
 
     def with_config(self, config: PretrainDataConfig) -> "MotionTextBatches":
-        """The same spans and labels in other clips; corpora, label kinds and texts must be kept."""
+        """The same spans and labels in other clips; keep corpora, label kinds and texts."""
         other = copy.copy(self)
         other.config = config
         return other
@@ -178,7 +183,7 @@ class MotionTextBatches(Batches):
         return self.clip_of(draw(self._by_weight, rng), rng)
 
     def clip_of(self, number: int, rng: Generator, *, middle: bool = False) -> Clip:
-        """A clip of one span; in its middle, or at random."""
+        """A clip of a span, from its middle or at random."""
         config, span = self.config, self.spans[number]
         longest = config.frames * config.temporal_stride
         crop = 0.0 if middle or longest == 1 else config.temporal_crop
@@ -205,7 +210,7 @@ class MotionTextBatches(Batches):
         return clip
 
     def _view(self, recorded_m: Array, rng: Generator) -> Clip:
-        """A clip of all frames, with its mask."""
+        """A clip of all frames with its mask."""
         config = self.config
         joints_m = augmentation.random_body(recorded_m, config, rng)
         as_coco = rng.random() < config.noise.coco_joint_convention
@@ -220,9 +225,9 @@ class MotionTextBatches(Batches):
             )
         else:
             yaw_rad = np.pi / 2 * rng.integers(2)
-            if config.view == "heading":  # at yaw 0 the camera looks at a person who faces -y
+            if config.view == "heading":  # at yaw 0, the camera looks at a person who faces -y
                 yaw_rad += heading_rad(joints_m[0]) + np.pi / 2
-            rng.normal()  # version 0.1 drew a scale here: its clips stay the same
+            rng.normal()  # version 0.1 drew a scale here; this keeps its clips
             clip = orthographic_clip(
                 *(joints_m, yaw_rad, config.normalization, rng),
                 detected_m=detected_m,

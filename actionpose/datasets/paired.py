@@ -1,16 +1,16 @@
 """The prepared form of Human3.6M and MPI-INF-3DHP: 2D keypoints and the 3D pose of each frame.
 
-Such data are recorded by the dataset's own cameras, so they are no corpus (`corpus.py`), whose
-motion is in the world. A folder holds:
+These data depend on the cameras of the dataset, whereas the motions of a corpus (`corpus.py`) are
+in world coordinates. A folder contains:
 
-- `data.json`: format version, kind, units, what was found while preparing, license, hashes.
+- `data.json`: format version, kind, units, results of the preparation, license, hashes.
 - `train/` and `test/`, each with
-    - `keypoints_px.npy`: (F, 17, 3) float32; x, y in pixels, confidence.
-    - `pose.npy`: (F, 17, 3) in the source's precision, camera axes, in `pose_unit` (px or mm).
+    - `keypoints_px.npy`: (F, 17, 3) float32; x and y in pixels, and confidence.
+    - `pose.npy`: (F, 17, 3) in the precision of the source, camera axes, in `pose_unit` (px or mm).
     - `videos.jsonl`: a line per video; `start` and `stop` are rows of the arrays.
-    - `truth_mm.npy` (F, 17, 3) and `mm_per_px.npy` (F,), where `pose_unit` is px and the source
-      has them: what a prediction in pixels is scored against, after it is multiplied.
-    - `scored.npy`: (F,) bool, where the source says which frames count.
+    - `truth_mm.npy` (F, 17, 3) and `mm_per_px.npy` (F,), if `pose_unit` is px and the source has
+      them: the ground truth for predictions in pixels, and the factor that converts these to mm.
+    - `scored.npy`: (F,) bool, True for frames that are evaluated, if the source has it.
 
 Arrays are memory-mapped. The same input gives the same bytes.
 """
@@ -46,7 +46,7 @@ _OPTIONAL = _ARRAYS[2:]
 
 @dataclass(frozen=True)
 class _Info(Checked):
-    """What `data.json` must have."""
+    """The required content of `data.json`."""
 
     kind: Literal["h36m-sh", "h36m-cpn", "3dhp"]
     pose_unit: Literal["px", "mm"]
@@ -55,18 +55,18 @@ class _Info(Checked):
     keypoints: str
     sha256: dict[str, str]
     synthetic: bool = False
-    forced: tuple[str, ...] = ()  # checks that failed
+    forced: tuple[str, ...] = ()  # failed checks
 
 
 @dataclass(frozen=True)
 class VideoInfo(Checked):
-    """A video of one camera; `start` and `stop` are rows of the split's arrays."""
+    """A video of one camera; `start` and `stop` are rows of the arrays of the split."""
 
     name: str
     subject: str
     action: str
     camera: str
-    width: Annotated[int, Ge(1)]  # of the image, pixels
+    width: Annotated[int, Ge(1)]  # of the image in pixels
     height: Annotated[int, Ge(1)]
     fps: Annotated[float, Interval(ge=1, le=1000)]
     start: int
@@ -78,7 +78,7 @@ class VideoInfo(Checked):
 
 @dataclass(frozen=True)
 class VideoData:
-    """One video on its way into a dataset. Joints are in the order of H36M17."""
+    """A video to write to a dataset, with joints in the order of H36M17."""
 
     name: str
     subject: str
@@ -95,7 +95,7 @@ class VideoData:
 
 @dataclass(frozen=True)
 class PairedDataset:
-    """An opened split. Arrays as the module says; those the source has not are None."""
+    """An opened split, with the arrays of the module docstring; missing arrays are None."""
 
     folder: Path
     split: str
@@ -108,7 +108,7 @@ class PairedDataset:
     scored: BoolArray | None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return open_paired, (self.folder, self.split)  # processes open the files again
+        return open_paired, (self.folder, self.split)  # other processes open the files again
 
     @property
     def kind(self) -> str:
@@ -120,28 +120,28 @@ class PairedDataset:
 
     @property
     def has_true_keypoints(self) -> bool:
-        """Whether `keypoints_px` are the poses as the camera sees them, and no detections."""
+        """Whether `keypoints_px` are projections of the poses instead of detections."""
         name = self.info["keypoints"]
         return name == "ground truth" or (self.kind == "h36m-cpn" and "_gt" in name)
 
     @property
     def unit_mm(self) -> float | None:
-        """Millimeters in one unit of the model; None where that is half an image's width."""
+        """Millimeters per unit of the model; None if the unit is half the width of the image."""
         return self.info["unit_mm"]
 
     def unit(self, video: VideoInfo) -> float:
-        """One unit of the model, in the unit of `pose`."""
+        """The unit of the model, in the unit of `pose`."""
         return video.width / 2 if self.unit_mm is None else self.unit_mm
 
     def video_of_rows(self) -> IntArray:
-        """(F,) the place in `videos` of each row."""
+        """(F,) Index in `videos` of each row."""
         return np.repeat(np.arange(len(self.videos)), [len(video) for video in self.videos])
 
 
 def normalize(keypoints_px: Array, video: VideoInfo) -> Array:
-    """Pixels (..., 3) to the model's units: 1 is half the image's width, (0, 0) its center.
+    """Convert pixels (..., 3) to units of the model: half the image width, origin at its center.
 
-    Unlike `geometry.Frame2D`, a keypoint without confidence stays where it is: so do the peers.
+    Unlike `geometry.Frame2D`, keypoints without confidence are also converted, as in other methods.
     """
     half = video.width / 2
     result = np.array(keypoints_px, dtype=np.float64)
@@ -150,14 +150,14 @@ def normalize(keypoints_px: Array, video: VideoInfo) -> Array:
     return result
 
 
-# ---- which frames make a clip
+# ---- selection of the frames of clips
 
 
 def clip_rows(videos: Iterable[VideoInfo], frames: int, stride: int, seed: int = 0) -> IntArray:
-    """IntArray (C, frames) of the full windows of each video, every `stride` frames (MotionBERT).
+    """Rows (C, frames) of the full windows of each video, every `stride` frames (MotionBERT).
 
-    What is left at a video's end is in no window. A shorter video is stretched once to a window:
-    even positions, each rounded up or down at random.
+    Remaining frames at the end of a video are not used. A shorter video is stretched to one window:
+    evenly spaced positions, rounded up or down at random.
     """
     rng = np.random.default_rng(seed)
     clips = [np.empty((0, frames), np.int64)]
@@ -174,10 +174,10 @@ def clip_rows(videos: Iterable[VideoInfo], frames: int, stride: int, seed: int =
 
 
 def covering_rows(videos: Iterable[VideoInfo], frames: int) -> tuple[IntArray, BoolArray]:
-    """IntArray (C, frames) that cover every frame, and which of them are scored: each frame once.
+    """Rows (C, frames) that cover each frame, and a mask in which each frame is scored once.
 
-    The last window of a video ends at its end and only its new frames are scored; a shorter video
-    is continued with its last frame, which is not scored again.
+    The last window of a video ends at its last frame, and only its new frames are scored. A shorter
+    video is padded with its last frame, which is not scored again.
     """
     clips, fresh = [], []
     for video in videos:
@@ -190,10 +190,10 @@ def covering_rows(videos: Iterable[VideoInfo], frames: int) -> tuple[IntArray, B
 
 
 def surrounding_rows(videos: list[VideoInfo], rows: IntArray, offsets: IntArray) -> IntArray:
-    """(len(rows), len(offsets)) at these places after each row, its video's ends repeated."""
+    """Rows at offsets from each row (len(rows), len(offsets)), clamped to the ends of its video."""
     starts, stops = np.array([(video.start, video.stop) for video in videos], dtype=np.int32).T
     video = np.searchsorted(stops, rows, side="right")
-    window = rows[:, None].astype(np.int32) + offsets.astype(np.int32)  # half of the memory
+    window = rows[:, None].astype(np.int32) + offsets.astype(np.int32)  # halves the memory
     return np.clip(window, starts[video, None], stops[video, None] - 1)
 
 
@@ -203,15 +203,15 @@ def surrounding_rows(videos: list[VideoInfo], rows: IntArray, offsets: IntArray)
 def write_paired(
     folder: Path | str, splits: Mapping[str, Iterable[VideoData]], info: dict[str, Any]
 ) -> Path:
-    """Write a paired dataset; the folder appears whole or not at all.
+    """Write a paired dataset. The folder is created atomically.
 
     Args:
-        splits: consumed one by one.
-        info: goes into `data.json`; it needs `kind`, `pose_unit` and `unit_mm`.
+        folder: Folder to create.
+        splits: Videos of each split, which are consumed one by one.
+        info: Content of `data.json`, with `kind`, `pose_unit` and `unit_mm`.
 
     Raises:
-        UserError: the folder exists, or a video has another shape or a number that is not
-            finite.
+        UserError: If the folder exists, or a video has a wrong shape or values that are not finite.
     """
     with atomic_folder(folder) as unfinished:
         counts = {split: _write_split(unfinished / split, data) for split, data in splits.items()}
@@ -246,7 +246,7 @@ def _write_split(folder: Path, videos: Iterable[VideoData]) -> dict[str, int]:
 
 
 def _check(video: VideoData) -> int:
-    """Refuse what would poison training or a score; return the number of frames."""
+    """Check that a video is valid for training and evaluation, and return its number of frames."""
     length = len(video.pose)
     shapes: dict[str, tuple[int, ...]] = {name: (length, len(H36M17), 3) for name in _ARRAYS[:3]}
     shapes |= {"mm_per_px": (length,), "scored": (length,)}
@@ -275,8 +275,8 @@ def open_paired(folder: Path | str, split: str) -> PairedDataset:
     """Open a split without reading its arrays.
 
     Raises:
-        UserError: not such a folder, another format version, no such split, or files that do not
-            fit together.
+        UserError: If the folder is not a paired dataset, has another format version, does not have
+            the split, or is inconsistent.
     """
     folder = Path(folder)
     advice = "make one with actionpose prepare h36m, or prepare 3dhp"
@@ -311,15 +311,15 @@ def open_paired(folder: Path | str, split: str) -> PairedDataset:
     if info["pose_unit"] == "mm":
         arrays["truth_mm"] = arrays["pose"]
     elif arrays["truth_mm"] is None or arrays["mm_per_px"] is None:
-        arrays["truth_mm"] = np.empty((0, len(H36M17), 3))  # a split that is only trained on
+        arrays["truth_mm"] = np.empty((0, len(H36M17), 3))  # a split that is used only for training
     return PairedDataset(folder, split, info, videos, **arrays)
 
 
 def verify_paired(folder: Path | str) -> dict[str, Any]:
-    """Compare every hash of `data.json`; return what it says.
+    """Verify all hashes of `data.json`, and return its content.
 
     Raises:
-        UserError: as `open_paired`, or names the first file that was changed.
+        UserError: See `open_paired`; or if a file was changed, which is named.
     """
     folder = Path(folder)
     info: dict[str, Any] = {}

@@ -1,7 +1,6 @@
-"""Paired datasets to batches of fine-tuning: windows of each video, in an order drawn per epoch.
+"""Fine-tuning batches from paired datasets: windows of each video in a random order per epoch.
 
-A clip's keypoints, pose and valid mask are those of `lifting`: the model cannot tell the two kinds
-apart.
+The keypoints, pose and valid mask of a clip are in the format of `lifting`.
 """
 
 from dataclasses import dataclass
@@ -23,14 +22,17 @@ KeypointSource = Literal["detected", "truth"]
 def input_of(
     dataset: PairedDataset, rows: IntArray, video: VideoInfo, source: KeypointSource
 ) -> Array:
-    """The model's input for rows (...,) of one video: (..., 17, 3) float32, normalized.
+    """The input of the model (..., 17, 3), float32 and normalized, for rows (...,) of one video.
 
     Args:
-        source: of the keypoints; "truth" is x and y of the pose, with confidence 1, or the
-            dataset's keypoints where these are the ground truth.
+        dataset: Split of a paired dataset.
+        rows: Rows of its arrays.
+        video: Video of these rows.
+        source: Source of the keypoints. "truth" is x and y of the pose with confidence 1, or the
+            keypoints of the dataset if these are the ground truth.
 
     Raises:
-        UserError: the ground truth of poses whose pixels are unknown.
+        UserError: If the ground truth is requested, but the pixels of the poses are unknown.
     """
     if source == "detected" or dataset.has_true_keypoints:
         return normalize(dataset.keypoints_px[rows], video).astype(np.float32)
@@ -45,14 +47,14 @@ def input_of(
 
 
 def target_of(dataset: PairedDataset, rows: IntArray, video: VideoInfo) -> Array:
-    """Root-relative poses (..., 17, 3) float32 in the model's units."""
+    """Root-relative poses (..., 17, 3), float32, in units of the model."""
     pose = np.asarray(dataset.pose[rows], dtype=np.float64)
     return ((pose - pose[..., :1, :]) / dataset.unit(video)).astype(np.float32)
 
 
 @dataclass
 class PairedBatches(Batches):
-    """Batches of detected keypoints and their poses. Every clip comes once an epoch."""
+    """Batches of detected keypoints and their poses, with each clip once per epoch."""
 
     dataset: PairedDataset
     config: FinetuneDataConfig
@@ -71,11 +73,11 @@ class PairedBatches(Batches):
 
     @property
     def windows(self) -> int:
-        """Clips of an epoch."""
+        """Number of clips per epoch."""
         return len(self._clips)
 
     def clip(self, step: int, index: int) -> Clip:
-        """The clip at one place of one global batch; the rest of an epoch is left out."""
+        """The clip at an index of the global batch; incomplete batches of an epoch are omitted."""
         epoch, place = divmod(step, self.windows // self.batch_size)
         if epoch != self._epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.windows)

@@ -1,4 +1,4 @@
-"""Motions in the world to clips: cameras, projections, and what a detector makes of them."""
+"""Clips from motions in world coordinates: cameras, projections and simulated detections."""
 
 from typing import Any
 
@@ -25,13 +25,13 @@ from actionpose.utils.typing import Array, BoolArray
 Clip = dict[str, Any]
 
 IMAGE_SIZE = (1000, 1000)
-UNITS_PER_M = 0.298  # of orthographic views: MotionBERT's
-# Half the box of a 1.7 m person in Human3.6M, about 4 mm a pixel, in units of half the image
-# width: the size of person for which the noise was measured. In the open benchmark it grows with
-# the person.
+UNITS_PER_M = 0.298  # of orthographic views (MotionBERT)
+# Half the box of a person of 1.7 m in Human3.6M, at about 4 mm per pixel, in units of half the
+# image width: the size of a person for which the noise was measured. In the open benchmark, the
+# noise is proportional to the size of the person.
 NOISE_PERSON_SIZE = 0.42
-TILT_DEG = (-20.0, 30.0)  # of a tilted camera, downwards
-_NEAREST_M = 1.0  # no joint comes nearer to the camera
+TILT_DEG = (-20.0, 30.0)  # of a tilted camera, positive downward
+_NEAREST_M = 1.0  # minimum distance of joints from the camera
 
 
 def place_camera(
@@ -41,14 +41,17 @@ def place_camera(
     height_m: float,
     focal_px: float = 1145.0,
 ) -> Camera:
-    """A camera that looks at the middle of the person's path.
+    """A camera that looks at the center of the person's path.
 
-    It stands in direction `azimuth_rad` (from +x, about z) and moves back if the person would
-    come nearer than a meter.
+    The camera is in the direction `azimuth_rad` (from +x, about z). Its distance is increased if
+    the person would be closer than one meter.
 
     Args:
-        joints_m: (T, 17, 3) world.
-        distance_m: along the ground.
+        joints_m: (T, 17, 3) Joints in world coordinates.
+        azimuth_rad: Direction of the camera from the person.
+        distance_m: Horizontal distance.
+        height_m: Height of the camera.
+        focal_px: Focal length in pixels.
     """
     target = _middle_of_path(joints_m)
     direction = np.array([np.cos(azimuth_rad), np.sin(azimuth_rad), 0.0])
@@ -60,13 +63,13 @@ def place_camera(
 def random_camera(
     joints_m: Array, azimuth_rad: float, config: CameraConfig, rng: Generator
 ) -> Camera:
-    """A camera in a direction, with distance, height and focal length drawn from their ranges."""
+    """A camera in the given direction with random distance, height and focal length."""
     ranges = (config.distance_m, config.height_m, config.focal_px)
     return place_camera(joints_m, azimuth_rad, *(rng.uniform(*each) for each in ranges))
 
 
 def tilted(camera: Camera, joints_m: Array, pitch_rad: float) -> Camera:
-    """The camera at its distance and in its direction, but looking down by `pitch_rad`."""
+    """The camera with its distance and azimuth, looking down by `pitch_rad`."""
     target = _middle_of_path(joints_m)
     level = (camera.position_m - target) * [1, 1, 0]
     distance_m = float(np.linalg.norm(level))
@@ -76,9 +79,9 @@ def tilted(camera: Camera, joints_m: Array, pitch_rad: float) -> Camera:
 
 
 def rotated(camera: Camera, joints_m: Array, rng: Generator) -> Camera:
-    """The camera at its distance, but in a random direction of the sphere and with a random roll.
+    """The camera with its distance, but with a random direction on the sphere and a random roll.
 
-    To it, bodies lie, fall and stand on their heads as often as they stand.
+    For such cameras, bodies are lying, falling or upside down as often as they are upright.
     """
     target = _middle_of_path(joints_m)
     distance_m = float(np.linalg.norm(camera.position_m - target))
@@ -94,7 +97,7 @@ def _middle_of_path(joints_m: Array) -> Array:
 
 
 def _far_enough(joints_m: Array, target: Array, direction: Array, distance_m: float) -> Array:
-    """A place in a direction from the target, and a meter or more beyond every joint."""
+    """A position in a direction from the target, at least one meter beyond all joints."""
     reach_m = float(((joints_m - target) @ direction).max()) + _NEAREST_M
     place: Array = target + max(distance_m, reach_m) * direction
     return place
@@ -110,19 +113,20 @@ def perspective_clip(
     hidden: BoolArray | None = None,
     person_size: float | None = NOISE_PERSON_SIZE,
 ) -> Clip:
-    """Project a motion as a camera and a detector do.
+    """Simulate the projection of a motion by a camera and its detection.
 
     Args:
-        joints_m: (T, 17, 3) world.
+        joints_m: (T, 17, 3) Joints in world coordinates.
+        camera: Camera.
         normalization: "image" or "box", as in `SamplingConfig`.
-        rng: draws the detector's errors; None means none, and confidence 1.
-        detected_m: (T, 17, 3) where the detector places the joints, if not at `joints_m`.
+        rng: Random generator of detection errors; None for no errors and a confidence of 1.
+        detected_m: (T, 17, 3) Joint positions of the detector, by default `joints_m`.
         hidden: (T, 17) True where the input is missing.
-        person_size: of the detector's errors, as in `NoiseConfig`.
+        person_size: Scale of the detection errors, as in `NoiseConfig`.
     """
     in_camera_m = camera.from_world(joints_m)
     points_m = in_camera_m if detected_m is None else camera.from_world(detected_m)
-    # one scale for the clip, as bones keep their length: that of the mean depth
+    # one scale for the clip, that of the mean depth, so that bone lengths are constant
     depth_m = float(in_camera_m[:, 0, 2].mean())
     image = image_frame(IMAGE_SIZE)
     return _clip(
@@ -141,7 +145,7 @@ def orthographic_clip(
     hidden: BoolArray | None = None,
     person_size: float | None = NOISE_PERSON_SIZE,
 ) -> Clip:
-    """Project a motion without perspective, the first pelvis to (0, 0); see `perspective_clip`."""
+    """Orthographic projection of a motion, first pelvis at (0, 0); see `perspective_clip`."""
     turned_m = orthographic_view(joints_m, yaw_rad)
     points_m = turned_m if detected_m is None else orthographic_view(detected_m, yaw_rad)
     xy = (points_m[..., :2] - turned_m[0, 0, :2]) * UNITS_PER_M
@@ -162,7 +166,7 @@ def _clip(
 ) -> Clip:
     """A clip from projected joints `xy` (T, 17, 2) and the joints in the axes of the view."""
     keypoints = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
-    body = np.s_[:, : len(H36M17)]  # feet do not change the box, so that models see the same body
+    body = np.s_[:, : len(H36M17)]  # feet do not affect the box, so that the body is the same
     if rng is not None:
         noise, keypoints[..., 2] = detector_noise(len(xy), rng, num_joints=xy.shape[1])
         unit = image.unit_px
@@ -197,13 +201,18 @@ def detected_clip(
     """`perspective_clip` with tilt and rotation of `config.camera`, and all of `config.noise`.
 
     Args:
-        joints_m: (T, 17, 3) world.
-        feet_m: (T, 4, 3) world, NaN where a joint is absent; the clip then has 21 joints, and
-            `present` (T, 21), where they have a target. Absent feet are hidden, with `hide_feet`
-            all of them.
+        joints_m: (T, 17, 3) Joints in world coordinates.
+        camera: Camera before tilt and rotation.
+        config: Settings of sampling, camera and noise.
+        rng: Random generator.
+        detected_m: (T, 17, 3) Joint positions of the detector, or None for `joints_m`.
+        hidden: (T, 17) True where the input is missing.
+        feet_m: (T, 4, 3) Feet in world coordinates, NaN for missing joints. The clip then has 21
+            joints, and `present` (T, 21), True for joints with a target. Missing feet are hidden.
+        hide_feet: Whether to hide all joints of the feet.
 
     Returns:
-        The clip, and which of its keypoints are hidden now.
+        The clip, and the final mask of its hidden keypoints.
     """
     noise = config.noise
     if (tilt := config.camera.tilt) and rng.random() >= 1 - tilt:
@@ -243,7 +252,7 @@ def mirrored(clip: Clip) -> Clip:
 
 
 def subsample(clip: Clip, step: int, frames: int) -> Clip:
-    """Every `step`-th frame of a clip, lengthened to `frames` with invalid zero frames."""
+    """Every `step`-th frame of a clip, padded to `frames` with zeros that are not valid."""
     return {
         key: np.pad(
             value[::step],

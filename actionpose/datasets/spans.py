@@ -1,4 +1,4 @@
-"""Annotated spans of corpora, windows of them, and texts that are not theirs."""
+"""Annotated spans of corpora, their windows, and negative texts."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ from actionpose.utils.typing import IntArray
 
 @dataclass(frozen=True)
 class AnnotatedSpan:
-    """Frames of one motion with one text: what a clip of pretraining is drawn for."""
+    """Frames of one motion with one text, the basis of a pretraining clip."""
 
     corpus: int
     motion: Segment  # all frames of the motion
     start: int  # rows of joints.npy
     stop: int
     text: str  # normalized
-    center: float | None = None  # of the window, where the span is too long for one
-    categories: tuple[str, ...] = ()  # the source's, such as BABEL's
+    center: float | None = None  # of the window, if the span is longer than a clip
+    categories: tuple[str, ...] = ()  # those of the source, such as BABEL
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -39,10 +39,12 @@ def pair_transition(
 ) -> Segment | None:
     """The segment from the start of A to the end of B, as "transit from A to B".
 
-    A and B are the actions of `transition_neighbors`. None where either is missing.
+    A and B are the actions of `transition_neighbors`. None if one of them is missing.
 
     Args:
-        fps: of the corpus.
+        transition: Segment of the transition.
+        others: Segments of the same motion.
+        fps: Frame rate of the corpus in Hz.
     """
     actions = [s for s in others if s.kind == "action" and s.text]
     before, after = transition_neighbors(
@@ -58,12 +60,15 @@ def pair_transition(
 
 
 def spans_of(corpora: list[Corpus], kinds: Collection[str], split: str) -> list[AnnotatedSpan]:
-    """Every annotated span of a split, in the order of the corpora.
+    """All annotated spans of a split, in the order of the corpora.
 
-    Spans of one motion may overlap, and each is an example of its own. Empty texts are left out.
+    Spans of a motion may overlap; each is a separate example. Empty texts are omitted.
 
     Args:
-        kinds: of the segments that are used. A motion without these is used with its own text.
+        corpora: Corpora.
+        kinds: Kinds of segments that are used. A motion without such segments is used with its own
+            text.
+        split: Split of the corpora.
     """
     spans: list[AnnotatedSpan] = []
     for number, corpus in enumerate(corpora):
@@ -94,7 +99,7 @@ def _span(
     number: int, corpus: Corpus, motion: Segment, segment: Segment, others: list[Segment]
 ) -> AnnotatedSpan | None:
     center = None
-    # transitions of other texts were paired when the corpus was made
+    # transitions with other texts were paired when the corpus was created
     if segment.kind == "transition" and normalize_text(segment.text) == TRANSITION:
         center = (segment.start + segment.stop) / 2
         paired = pair_transition(segment, others, corpus.fps)
@@ -108,10 +113,10 @@ def _span(
 
 
 def place_window(span: AnnotatedSpan, frames: int, rng: Generator | None = None) -> tuple[int, int]:
-    """Rows of `joints.npy` that a clip of a span has, `frames` at most.
+    """The rows of `joints.npy` for a clip of a span, at most `frames` rows.
 
-    A span that is too long is cropped at random, around its transition if it has one, or in the
-    middle if there is no `rng`. A shorter one has its motion around it.
+    A longer span is cropped at random, around its transition if it has one, or in the middle
+    without `rng`. A shorter span is extended by surrounding frames of its motion.
     """
     if len(span) >= frames:
         first, last = span.start, span.stop - frames
@@ -127,12 +132,12 @@ def place_window(span: AnnotatedSpan, frames: int, rng: Generator | None = None)
 
 
 def draw_negatives(size: int, positives: IntArray, count: int, rng: Generator) -> IntArray:
-    """`count` different rows of a vocabulary of `size`, none in `positives`, uniformly."""
+    """Draw `count` different indices of a vocabulary of `size` uniformly, except `positives`."""
     drawn = rng.choice(size, min(size, count + len(positives)), replace=False)
     return drawn[~np.isin(drawn, positives)][:count]
 
 
 def shuffled(spans: list[AnnotatedSpan], seed: int) -> list[AnnotatedSpan]:
-    """Every span with the text of another: the control that has all but the meaning."""
+    """Assign each span the text of another span, as a control without the meaning of texts."""
     order = np.random.default_rng([seed, len(spans)]).permutation(len(spans))
     return [replace(span, text=spans[other].text) for span, other in zip(spans, order, strict=True)]

@@ -1,6 +1,7 @@
-"""What is in a corpus, in numbers: hours, labels, and how its poses are distributed.
+"""Statistics of a corpus: hours, labels, and the distribution of poses.
 
-Poses are counted, not motions: a long motion weighs more. Left and right are the person's own.
+Poses are counted per frame, so that longer motions have more weight. Left and right are those of
+the person.
 """
 
 from collections import Counter
@@ -15,12 +16,12 @@ from actionpose.datasets.corpus import Corpus
 from actionpose.skeletons import H36M17
 from actionpose.utils.typing import Array
 
-BLOCK_FRAMES = 20_000  # measured at a time, so that memory does not grow with the corpus
+BLOCK_FRAMES = 20_000  # frames per block, which bounds the memory
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Fractions of frames. Values beyond the edges are in the first and the last bin."""
+    """Fractions of frames. The first and the last bin include values beyond the edges."""
 
     title: str
     bins: tuple[str, ...]
@@ -29,7 +30,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """One split of a corpus."""
+    """Statistics of a split of a corpus."""
 
     name: str
     motions: int
@@ -47,8 +48,8 @@ class CorpusStatistics:
     fps: float
     splits: tuple[SplitStatistics, ...]
     labels: tuple[tuple[str, int, float], ...]  # text, segments, hours; most segments first
-    transitions: tuple[tuple[str, int, float], ...]  # the same
-    unlabeled_hours: float  # of motions without any text
+    transitions: tuple[tuple[str, int, float], ...]  # as for labels
+    unlabeled_hours: float  # of motions without text
     skipped: int
     poses: tuple[Histogram, ...]
 
@@ -58,7 +59,7 @@ class CorpusStatistics:
 
 
 def corpus_statistics(corpus: Corpus) -> CorpusStatistics:
-    """Count and measure a corpus, whose joints are read once, block by block."""
+    """Compute the statistics of a corpus; its joints are read once, block by block."""
     per_hour = 3600 * corpus.fps
     motions = list(corpus.motions().values())
     splits = []
@@ -67,7 +68,7 @@ def corpus_statistics(corpus: Corpus) -> CorpusStatistics:
         subjects = len({segment.subject for segment in own})
         splits.append(SplitStatistics(name, len(own), subjects, sum(map(len, own)) / per_hour))
     labeled = [segment for segment in corpus.segments if segment.text]
-    # a motion's own text is often written twice, as the motion's and as a label of the same frames
+    # the text of a motion is often also a label of the same frames
     spans = {(segment.motion, segment.start, segment.stop, segment.text) for segment in labeled}
     transitions = {
         (segment.motion, segment.start, segment.stop, segment.text)
@@ -118,7 +119,7 @@ def _at(joints_m: Array, *joints: str) -> Array:
 
 
 def trunk_tilt_deg(joints_m: Array) -> Array:
-    """(T,) the angle of pelvis to thorax from upright: 0 stands, 90 lies, 180 is upside down."""
+    """(T,) Angle between pelvis-thorax and vertical: 0 standing, 90 lying, 180 upside down."""
     pelvis, thorax = np.moveaxis(_at(joints_m, "pelvis", "thorax"), 1, 0)
     trunk = thorax - pelvis
     level = np.linalg.norm(trunk[:, :2], axis=-1)
@@ -126,9 +127,10 @@ def trunk_tilt_deg(joints_m: Array) -> Array:
 
 
 def pelvis_height_legs(joints_m: Array) -> Array:
-    """(T,) how high the pelvis is over the lower ankle, in leg lengths (hip to knee to ankle).
+    """(T,) Height of the pelvis above the lower ankle, in leg lengths (hip to knee to ankle).
 
-    About 0.95 stands, 0.4 sits on a chair, 0 and less lies or sits on the floor.
+    About 0.95 in standing, 0.4 in sitting on a chair, and 0 or less in lying or sitting on the
+    floor.
     """
     hips, knees, ankles = (
         _at(joints_m, f"left_{part}", f"right_{part}") for part in ("hip", "knee", "ankle")
@@ -140,7 +142,7 @@ def pelvis_height_legs(joints_m: Array) -> Array:
 
 
 def hands_above_head(joints_m: Array) -> NDArray[np.int_]:
-    """(T,) how many wrists are higher than the top of the head."""
+    """(T,) Number of wrists above the top of the head."""
     wrists = _at(joints_m, "left_wrist", "right_wrist")[..., 2]
     return (wrists > _at(joints_m, "head")[..., 2]).sum(axis=1)
 
@@ -166,15 +168,16 @@ _MEASURES: tuple[
 
 
 def counted(count: int, what: str) -> str:
-    """A number with its noun, in the plural where that is due."""
+    """A count with its noun, in the plural if necessary."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def format_statistics(corpus: CorpusStatistics, *, num_labels: int = 20) -> str:
-    """The statistics for a terminal.
+    """Format the statistics for a terminal.
 
     Args:
-        num_labels: of labels and of transitions, the most frequent.
+        corpus: Statistics of a corpus.
+        num_labels: Number of labels and of transitions to list, the most frequent first.
     """
     lines = [f"corpus  {corpus.name}: {corpus.hours:.2f} hours at {corpus.fps:g} Hz"]
     lines += [f"source  {corpus.source}", f"license {corpus.license}"]

@@ -1,4 +1,4 @@
-"""What corpora and paired datasets share as folders: growing arrays, errors, hashes."""
+"""Folder storage of corpora and paired datasets: growing arrays, errors, hashes."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 
-FORMAT = 1  # raised when code that reads the old format would misread the new one
+FORMAT = 1  # increased if older code would misread a new format
 
 
 class GrowingArray:
     """An npy file that grows along its first axis.
 
     Args:
-        shape: of a row.
+        path: File to create.
+        shape: Shape of a row.
+        dtype: Data type.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any):
         self._file, self._shape, self._dtype = path.open("wb"), shape, np.dtype(dtype)
         self._length = 0
-        self._write_header()  # NumPy leaves room in it for the length to grow
+        self._write_header()  # NumPy reserves space in it for a growing length
 
     def _write_header(self) -> None:
         shape = (self._length, *self._shape)
@@ -43,11 +45,12 @@ class GrowingArray:
 
 @contextmanager
 def opening(folder: Path, kind: str, advice: str) -> Iterator[None]:
-    """While inside, what goes wrong in reading a folder is said in one sentence.
+    """Context that reports errors in reading a folder in one sentence.
 
     Args:
-        kind: of the folder, with its article.
-        advice: for a folder that lacks a file.
+        folder: Folder that is read.
+        kind: Kind of the folder, with an article.
+        advice: Advice if the folder lacks a file.
     """
     try:
         yield
@@ -63,7 +66,7 @@ def opening(folder: Path, kind: str, advice: str) -> Iterator[None]:
 
 
 def check_format(folder: Path, info: Mapping[str, Any]) -> None:
-    """Refuse the format of another version."""
+    """Check that the format version is supported."""
     if info.get("format") != FORMAT:
         raise UserError(
             f"{folder} is of format {info.get('format')}; this version reads {FORMAT}: "
@@ -72,7 +75,7 @@ def check_format(folder: Path, info: Mapping[str, Any]) -> None:
 
 
 def check_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Refuse a folder with a file that is not as it was written."""
+    """Check that no file was changed after it was written."""
     for name, expected in hashes.items():
         if not (folder / name).is_file():
             raise UserError(f"{folder / name} is missing")

@@ -1,27 +1,28 @@
-"""Which actions a transition of BABEL leads from and to: one rule for corpora and clips."""
+"""The actions before and after a transition of BABEL, for corpora and clips."""
 
 from collections.abc import Sequence
 
-TRANSITION = "transition"  # the text of a change of action that does not say of which
-MAX_GAP_S = 1.0  # between an action and the transition from or to it
+TRANSITION = "transition"  # text of a transition that does not name actions
+MAX_GAP_S = 1.0  # maximum gap between an action and the transition
 
 
 def transition_neighbors(
     transition: tuple[float, float], actions: Sequence[tuple[float, float, str]], *, max_gap: float
 ) -> tuple[int | None, int | None]:
-    """The places of the actions before and after a transition.
+    """The indices of the actions before and after a transition.
 
-    The action before starts and ends before the transition does, and ends nearest to its start; the
-    one after ends and starts later, and starts nearest to its end. Overlap is allowed: annotators
-    let labels overlap, and TEACH pairs them so. Of equally near actions the longest counts.
+    The action before starts and ends before the transition, and its end is nearest to the start of
+    the transition. The action after starts and ends later, and its start is nearest to the end.
+    Overlap is allowed: annotated labels overlap, and TEACH pairs them in this way. Of equally near
+    actions, the longest is used.
 
     Args:
-        transition: start and stop, in seconds or frames.
-        actions: start, stop and text of each; other transitions are no actions.
-        max_gap: farthest end or start that still counts, in the same unit.
+        transition: Start and stop, in seconds or frames.
+        actions: Start, stop and text of each action; transitions among them are ignored.
+        max_gap: Maximum gap in the same unit.
 
     Returns:
-        Places in `actions`, None where there is none.
+        Indices of `actions`, or None if there is no such action.
     """
     start, stop = transition
     named = [(a, b, place) for place, (a, b, text) in enumerate(actions) if text != TRANSITION]
@@ -39,5 +40,5 @@ def transition_neighbors(
 
 
 def transition_text(before: str, after: str) -> str:
-    """The paper's text of a transition."""
+    """The text of a transition in the paper."""
     return f"transit from {before} to {after}"

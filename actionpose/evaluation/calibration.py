@@ -1,4 +1,4 @@
-"""The threshold of "other" and the confidence of labels, calibrated on joined spans."""
+"""Calibration of the threshold of "other" and of the confidence of labels, on joined spans."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +14,9 @@ from actionpose.evaluation.views import NUM_VIEWS, project
 from actionpose.inference.predictor import ActionPose
 from actionpose.utils.typing import Array
 
-NUM_OFFERED = 5  # labels of a timeline, about as many as users name
-MANY_OFFERED = 30  # about as many as `timeline.DEFAULT_LABELS`
-NUM_BINS = 5  # of confidence, for its reliability
+NUM_OFFERED = 5  # number of labels of a timeline, a typical number of user labels
+MANY_OFFERED = 30  # number of labels similar to that of `timeline.DEFAULT_LABELS`
+NUM_BINS = 5  # number of confidence bins for reliability
 
 
 def calibrate(
@@ -25,38 +25,47 @@ def calibrate(
     split: str = "val",
     progress: Progress = lambda items: items,
 ) -> dict[str, Any]:
-    """The cosine that best separates time steps whose label is offered from those whose is not.
+    """Calibrate the rejection threshold and the confidence weights.
 
-    And the weights of `timeline.confidence_of`: a logistic regression of whether the best label is
-    the right one, on time steps with `NUM_OFFERED` and `MANY_OFFERED` labels, the right one among
-    them in half of the cases.
+    The threshold is the cosine similarity that best separates time steps whose label is offered
+    from those whose label is not. Time steps are those of timelines of joined spans, in four views.
+    `NUM_OFFERED` labels of the split are drawn for each time step, once with its own label and once
+    without; with more labels, the maximum similarity of wrong labels increases. The threshold
+    maximizes the balanced accuracy.
 
-    Time steps are those of timelines of joined spans, in four views. `NUM_OFFERED` labels of the
-    split are drawn for each, once with its own among them and once without: the more are offered,
-    the higher the best of wrong ones. The threshold maximizes the balanced accuracy.
+    The weights of `timeline.confidence_of` are a logistic regression of whether the best label is
+    correct, on time steps with `NUM_OFFERED` and `MANY_OFFERED` labels, which include the correct
+    label in half of the cases.
+
+    Args:
+        model: Model to calibrate.
+        corpora: Corpora.
+        split: Split of the corpora.
+        progress: Function that wraps the iterable of tracks.
 
     Returns:
-        `rejection_threshold`, and at it `accepted` and `rejected`, percent of the time steps with
-        and without their own label; `confidence_weights`; `reliability`, for `NUM_BINS` bins of
-        confidence the mean confidence, the accuracy (both percent) and the number of labels; and
-        `calibration_error`, the mean difference of the two (ECE). Labels of each half of the tracks
-        have the confidence by weights that were fitted to the other half.
+        `rejection_threshold`; `accepted` and `rejected`, the percentages of time steps with and
+        without their own label at this threshold; `confidence_weights`; `reliability`, for
+        `NUM_BINS` confidence bins the mean confidence and the accuracy, in percent, and the number
+        of labels; and `calibration_error`, the mean difference of both (ECE). Reliability uses
+        cross-validation: the labels of each half of the tracks have confidences with weights fitted
+        to the other half.
 
     Raises:
-        UserError: see `make_tracks`; or the model knows no text.
+        UserError: See `make_tracks`; or if the model has no text embedding.
     """
     tracks, labels = make_tracks(corpora, split)
     texts = model.embed_text(labels)
     rng = np.random.default_rng(0)
-    offered, missing = [], []  # the best score with the own label offered, and without
-    cases = []  # half of the tracks, score, margin, right
+    offered, missing = [], []  # best scores with the own label offered, and without
+    cases = []  # half of the tracks, score, margin, correct
     for number, track in enumerate(progress(tracks)):
         for view in range(NUM_VIEWS):
             keypoints = project(track.joints_m, track.id, view, track.fps)
             embeddings, spans_s = model.embed_windows(keypoints)
             edges_s, scores, valid = scores_over_time(embeddings[0], spans_s, texts)
             frames = ((edges_s[:-1] + edges_s[1:]) / 2 * track.fps).astype(int)
-            frames = frames.clip(max=len(track.labels) - 1)  # the model's rate is another
+            frames = frames.clip(max=len(track.labels) - 1)  # the rate of the model may differ
             for row in np.flatnonzero(valid):
                 own = labels.index(track.labels[frames[row]])
                 wrong = rng.permutation(np.delete(scores[row], own))
@@ -81,7 +90,7 @@ def calibrate(
 
 
 def _confidence(cases: Array) -> dict[str, Any]:
-    """The last three of `calibrate`, from rows of half, score, margin and right."""
+    """The last three entries of `calibrate`, from rows of half, score, margin and correct."""
     half, score, margin, right = cases.T
     probability = np.empty(len(cases))
     for each in (0, 1):
@@ -103,7 +112,7 @@ def _confidence(cases: Array) -> dict[str, Any]:
 
 
 def _fitted(score: Array, margin: Array, right: Array) -> list[float]:
-    """The weights of `confidence_of` with the greatest likelihood, and a little weight decay."""
+    """Maximum likelihood weights of `confidence_of`, with a small weight decay."""
     sign = 1 - 2 * right
 
     def loss(weights: Array) -> float:

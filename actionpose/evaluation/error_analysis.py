@@ -1,6 +1,6 @@
-"""What goes wrong where: errors by joint, action and occlusion, and the worst clips.
+"""Error analysis: errors by joint, action and occlusion, and the worst clips.
 
-A score says how much, not why. The tables are CSV, the picture shows them beside the worst frames.
+The tables are CSV files; a figure shows them together with the worst frames.
 """
 
 import csv
@@ -26,22 +26,22 @@ from actionpose.visualization.drawing import (
     turned,
 )
 
-# Half the thickness of what can hide a joint, millimeters
+# half the thickness of body parts that can occlude a joint, millimeters
 _LIMB_MM, _TORSO_MM = 50.0, 110.0
-_SAMPLE = 20_000  # frames are enough to tell how occlusion matters
+_SAMPLE = 20_000  # number of frames sufficient for the effect of occlusion
 _CONFIDENCE_EDGES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 _NUM_WORST = 10
 _NUM_DRAWN = 4
 
 
 def self_occluded(pose_mm: Array) -> BoolArray:
-    """Which joints (N, 17) lie behind the person's own body, along z.
+    """Joints (N, 17) that are occluded by the person's own body, along z.
 
-    A joint is hidden where a bone that does not end in it passes nearer to the camera and within
-    the thickness of a limb (or of the trunk) in the image.
+    A joint is occluded if a bone that does not end in it is closer to the camera and within the
+    thickness of a limb (or of the trunk) in the image.
 
     Args:
-        pose_mm: (N, 17, 3), x right, y down, z away.
+        pose_mm: (N, 17, 3) Poses, x right, y down, z away from the camera.
     """
     torso = set(H36M17.indices("pelvis", "spine", "thorax", "left_hip", "right_hip"))
     hidden = np.zeros(pose_mm.shape[:2], dtype=bool)
@@ -52,7 +52,7 @@ def self_occluded(pose_mm: Array) -> BoolArray:
         thickness = _TORSO_MM if {child, parent} <= torso else _LIMB_MM
         offset = pose_mm - near[:, None]
         along = np.clip((offset[..., :2] * bone[:, None, :2]).sum(axis=-1) / length[:, None], 0, 1)
-        gap = offset - along[..., None] * bone[:, None]  # from the bone's nearest point
+        gap = offset - along[..., None] * bone[:, None]  # from the nearest point of the bone
         behind = (np.linalg.norm(gap[..., :2], axis=-1) < thickness) & (gap[..., 2] > thickness)
         behind[:, [child, parent]] = False
         hidden |= behind
@@ -60,7 +60,7 @@ def self_occluded(pose_mm: Array) -> BoolArray:
 
 
 def tables_of(evaluation: Evaluation, dataset: PairedDataset) -> dict[str, list[dict[str, Any]]]:
-    """The tables by name; each is a list of rows."""
+    """The tables by name, each a list of rows."""
     errors, groups = evaluation.errors, evaluation.groups
     joints = [
         {
@@ -89,7 +89,7 @@ def tables_of(evaluation: Evaluation, dataset: PairedDataset) -> dict[str, list[
 
 
 def _by_occlusion(evaluation: Evaluation, dataset: PairedDataset) -> list[dict[str, Any]]:
-    """Errors of joints (pelvis left out) by what hides them."""
+    """Errors of joints (except the pelvis) by occlusion."""
     errors = evaluation.errors
     places = np.arange(0, len(errors), max(1, len(errors) // _SAMPLE))
     rows, limbs = errors.rows[places], slice(1, None)
@@ -109,7 +109,7 @@ def _by_occlusion(evaluation: Evaluation, dataset: PairedDataset) -> list[dict[s
 
 
 def worst_clips(evaluation: Evaluation, dataset: PairedDataset) -> list[dict[str, Any]]:
-    """The stretches of a window's length with the largest mean error, no two overlapping."""
+    """The non-overlapping intervals of the length of a window with the largest mean errors."""
     errors, length = evaluation.errors, evaluation.windows.rows.shape[1]
     video = dataset.video_of_rows()[errors.rows]
     starts = np.array([v.start for v in dataset.videos])[video]
@@ -140,10 +140,10 @@ def worst_clips(evaluation: Evaluation, dataset: PairedDataset) -> list[dict[str
 def write_error_analysis(
     folder: Path, evaluation: Evaluation, predict: Predict, dataset: PairedDataset
 ) -> Path:
-    """Write `by_joint.csv`, `by_group.csv`, `by_occlusion.csv`, `worst_clips.csv`, and a picture.
+    """Write `by_joint.csv`, `by_group.csv`, `by_occlusion.csv`, `worst_clips.csv`, and a figure.
 
     Raises:
-        UserError: the folder exists, or matplotlib is missing.
+        UserError: If the folder exists, or matplotlib is not installed.
     """
     tables = tables_of(evaluation, dataset)
     with atomic_folder(folder) as unfinished:
@@ -197,7 +197,7 @@ def _draw_bars(axes: Any, title: str, rows: Sequence[dict[str, Any]], key: str) 
     values = [row["mean_mm"] for row in rows]
     axes.barh(names, values, color=SIDE_COLORS["left"], height=0.7)
     axes.bar_label(axes.containers[0], fmt=" %.0f", fontsize=7)
-    axes.set_ylim(max(len(rows), 8) - 0.5, -0.5)  # first on top; few bars are not fat ones
+    axes.set_ylim(max(len(rows), 8) - 0.5, -0.5)  # first on top; limits the thickness of bars
     axes.set_title(title, fontsize=9, loc="left")
     axes.tick_params(labelsize=7, length=0)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
@@ -206,7 +206,7 @@ def _draw_bars(axes: Any, title: str, rows: Sequence[dict[str, Any]], key: str) 
 
 
 def draw_against_target(axes: Sequence[Any], pred: Array, target: Array, reach: float) -> None:
-    """Draw a pose (17, 3) before its target, from the camera and turned, into two axes."""
+    """Draw a pose (17, 3) over its target, from the camera and rotated, in two axes."""
     for view, angle_rad in zip(axes, (0.0, TURN_RAD), strict=True):
         draw_bones(view, turned(target, angle_rad), color=TARGET_COLOR, width=4)
         draw_bones(view, turned(pred, angle_rad), width=2, reach=reach)

@@ -1,6 +1,6 @@
-"""Heads on held-out people: how often error bars hold the true joint, and the errors of feet.
+"""Evaluation of the heads on held-out people: coverage of error bars, and errors of feet.
 
-Motion is cut and seen as in the open benchmark, with feet where a corpus has them.
+Windows and views are those of the open benchmark, with feet if a corpus has them.
 """
 
 from collections import defaultdict
@@ -27,13 +27,13 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 @dataclass
 class PersonErrors:
-    """Of all windows of a person, as lists of arrays.
+    """Errors of all windows of a person, as lists of arrays.
 
     Attributes:
-        ratios: errors over expected errors, of all present joints but the pelvis.
-        expected: (N,) expected errors, in fractions of the stature.
-        feet_mm, from_ankle_mm: distances of present feet, relative to the pelvis and the ankle, at
-            true scale.
+        ratios: Ratios of errors to expected errors of all present joints except the pelvis.
+        expected: (N,) Expected errors relative to the body height.
+        feet_mm: Errors of present feet relative to the pelvis, at true scale.
+        from_ankle_mm: Errors of present feet relative to the ankle, at true scale.
     """
 
     ratios: list[Array] = field(default_factory=list)
@@ -48,13 +48,19 @@ def heads_errors(
     split: str,
     progress: Progress = lambda windows: windows,
 ) -> dict[str, PersonErrors]:
-    """Errors of each person of a split, in four views.
+    """The errors of each person of a split, in four views.
 
     Errors are those of `ErrorBars`: relative to the pelvis, after a clip is scaled to the person's
     height.
 
+    Args:
+        model: Model with heads.
+        corpora: Corpora at 30 Hz.
+        split: Split of the corpora.
+        progress: Function that wraps the iterable of windows.
+
     Raises:
-        UserError: the model has no heads, no corpus has the split, or one is not at 30 Hz.
+        UserError: If the model has no heads, no corpus has the split, or a corpus is not at 30 Hz.
     """
     if model.encoder.heads is None:
         raise UserError(f"{model.checkpoint['name']} has no heads for feet and error bars")
@@ -85,7 +91,7 @@ def heads_errors(
 def _add(
     errors: PersonErrors, pose_mm: Array, target_mm: Array, log_error: Array, present: BoolArray
 ) -> None:
-    """One clip: poses (T, J, 3), the logarithm of expected errors (T, J), and what is present."""
+    """Add a clip: poses (T, J, 3), log of expected errors (T, J), and present joints."""
     chain = chain_length(target_mm)
     scaled_mm = pose_mm * (chain / chain_length(pose_mm))
     distance = np.linalg.norm(scaled_mm - target_mm, axis=-1) / (chain * STATURE_PER_CHAIN)
@@ -101,7 +107,7 @@ def _add(
 
 
 def coverage(people: Iterable[PersonErrors], bars: ErrorBars) -> tuple[float, float]:
-    """Percent of the joints that lie within the radii of 68 and of 95 %."""
+    """Percentages of joints within the radii of 68 and 95 %."""
     ratios = np.concatenate([each for person in people for each in person.ratios])
     within = [100 * float((ratios < f).mean()) for f in (bars.factor_68, bars.factor_95)]
     return within[0], within[1]
@@ -115,10 +121,10 @@ def fitted_bars(people: Iterable[PersonErrors], calibrated_on: str = "") -> Erro
 
 
 def coverage_of_others(people: dict[str, PersonErrors]) -> tuple[float, float]:
-    """`coverage` of each person by the factors of all others, over all joints.
+    """`coverage` of each person with factors fitted to all others, averaged over all joints.
 
     Raises:
-        UserError: there is one person only.
+        UserError: If there is only one person.
     """
     if len(people) < 2:
         raise UserError("error bars are calibrated on two people or more, to test them on others")
@@ -131,7 +137,7 @@ def coverage_of_others(people: dict[str, PersonErrors]) -> tuple[float, float]:
 
 
 def report(people: dict[str, PersonErrors], bars: ErrorBars) -> dict[str, float]:
-    """Named scores: coverage in percent, the mean radius of 68 %, and the errors of feet."""
+    """Scores by name: coverage in percent, the mean radius of 68 %, and the errors of feet."""
     all_people = list(people.values())
     scores = dict(zip(("coverage_68", "coverage_95"), coverage(all_people, bars), strict=True))
     expected = np.concatenate([each for person in all_people for each in person.expected])

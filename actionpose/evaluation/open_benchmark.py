@@ -1,6 +1,6 @@
-"""The open benchmark: errors on subjects never seen in training, on openly licensed motion.
+"""The open benchmark: errors on unseen subjects, on motion with open licenses.
 
-Every number is a mean over the frames of a window's four views and then over windows, with a
+Every score is a mean over the frames of the four views of a window and then over windows, with a
 bootstrap interval over windows.
 """
 
@@ -26,7 +26,7 @@ Predict = Callable[[Array], Array]
 
 WINDOW_FRAMES = 81
 FPS = 30.0  # of all corpora
-UNUSUAL = "val-ood"  # the split of motion that is unlike that of train
+UNUSUAL = "val-ood"  # split of motions that differ from those of train
 METRICS = {
     "mpjpe_mm": "MPJPE at true scale: meters per image unit of the clip are given",
     "mpjpe_height_mm": "MPJPE at height scale: the pose is scaled to the person's height",
@@ -40,7 +40,7 @@ METRICS = {
 def benchmark_windows(
     corpus: Corpus, split: str, frames: int = WINDOW_FRAMES
 ) -> Iterator[tuple[str, Array]]:
-    """The ids and the joints (T, 17, 3) of the windows of `benchmark_rows`."""
+    """The ids and joints (T, 17, 3) of the windows of `benchmark_rows`."""
     for _, name, rows in benchmark_rows(corpus, split, frames):
         yield name, np.asarray(corpus.joints_m[rows], dtype=np.float64)
 
@@ -48,9 +48,9 @@ def benchmark_windows(
 def benchmark_rows(
     corpus: Corpus, split: str, frames: int = WINDOW_FRAMES
 ) -> Iterator[tuple[Segment, str, IntArray]]:
-    """Motion, id and rows (T,) of the windows that every motion of a split is cut into.
+    """Motion, id and rows (T,) of the windows into which the motions of a split are divided.
 
-    A rest shorter than a third of `frames` is dropped, unless it is the whole motion.
+    A remainder shorter than a third of `frames` is dropped, unless it is the whole motion.
     """
     for motion in corpus.motions(split).values():
         for start in range(0, len(motion), frames):
@@ -62,10 +62,10 @@ def benchmark_rows(
 
 
 def check_rates(corpora: Iterable[Corpus]) -> None:
-    """Refuse corpora that are not at 30 Hz.
+    """Check that corpora are at 30 Hz.
 
     Raises:
-        UserError: names the first.
+        UserError: If a corpus is not; names the first one.
     """
     for corpus in corpora:
         if corpus.fps != FPS:
@@ -76,12 +76,12 @@ def check_rates(corpora: Iterable[Corpus]) -> None:
 
 
 def window_errors(pose: Array, target: Array, scale_m: Array) -> dict[str, float]:
-    """The metrics of one window's views.
+    """The metrics of the views of one window.
 
     Args:
-        pose: (V, T, 17, 3) predicted, image units, root-relative.
-        target: (V, T, 17, 3) the same of the ground truth.
-        scale_m: (V,) meters per image unit.
+        pose: (V, T, 17, 3) Predicted root-relative poses in image units.
+        target: (V, T, 17, 3) True root-relative poses in image units.
+        scale_m: (V,) Meters per image unit.
     """
     to_mm = scale_m[:, None, None, None] * 1000
     pose_mm, target_mm = pose * to_mm, target * to_mm
@@ -100,7 +100,7 @@ def window_errors(pose: Array, target: Array, scale_m: Array) -> dict[str, float
 
 
 def model_predict(model: ActionPose) -> Predict:
-    """A model as the function that `evaluate_open` scores."""
+    """The prediction function of a model, for `evaluate_open`."""
     image = image_frame(IMAGE_SIZE)
     return lambda keypoints: model.predict(image.denormalize(keypoints), IMAGE_SIZE) / image.unit_px
 
@@ -116,15 +116,19 @@ def evaluate_open(
     """Score a predictor on the open benchmark.
 
     Args:
-        every: of so many windows of a corpus only the first, for a quick look.
+        predict: Prediction function.
+        corpora: Corpora at 30 Hz with different names.
+        split: Split of the corpora.
+        progress: Function that wraps the iterable of windows.
+        every: Use only every n-th window of a corpus, for a faster evaluation.
 
     Returns:
-        `scores`, a `Score` by metric; `windows`, the errors of each by corpus and id; and the
-        counts.
+        `scores`, a `Score` by metric; `windows`, the errors of each window by corpus and id; and
+        the counts.
 
     Raises:
-        UserError: no corpus was given, two have the same name, or one has not that split or is
-            not at 30 Hz.
+        UserError: If there are no corpora, two have the same name, or one does not have the split
+            or is not at 30 Hz.
     """
     corpora = list(corpora)
     check_rates(corpora)

@@ -1,8 +1,8 @@
-"""Human3.6M and MPI-INF-3DHP scored by the field's protocols: a checkpoint, or anybody's file.
+"""Evaluation of checkpoints and of prediction files on Human3.6M and MPI-INF-3DHP.
 
-Both become one function from windows to millimeters, in `paired_models` and `predictions`;
-`protocols` does the arithmetic. What makes a score another than the peers' is written into its
-protocol line.
+Both are converted to a function from windows to millimeters, in `paired_models` and `predictions`;
+`protocols` computes the errors. The protocol line states all differences from the protocols of
+other papers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -45,21 +45,21 @@ _SCALES: dict[Scale, str] = {
 
 @dataclass(frozen=True)
 class Windows:
-    """Which frames are predicted together, and which of these are scored."""
+    """Windows of frames that are predicted together, and their scored frames."""
 
     rows: IntArray  # (C, T)
     scored: BoolArray  # (C, T)
-    num_stretched: int  # videos shorter than a window, stretched to one
+    num_stretched: int  # videos shorter than a window, which are stretched
 
 
-# The poses of the windows with these places: (n,) -> (n, T, 17, 3) millimeters, or pixels times
-# the frame's factor, which is the same
+# Poses of the windows with these indices: (n,) -> (n, T, 17, 3) in millimeters, which are also
+# pixels times the factor of the frame
 Predict = Callable[[Windows, IntArray], Array]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A scored dataset: what is printed and written, and what error analysis needs."""
+    """A scored dataset: the report, and the errors for error analysis."""
 
     report: dict[str, Any]
     errors: FrameErrors
@@ -67,7 +67,7 @@ class Evaluation:
     groups: NDArray[np.str_]  # (N,) action or sequence of each scored frame
 
 
-# ---- which protocol, which windows
+# ---- protocol and windows
 
 
 def protocol_for(
@@ -78,15 +78,17 @@ def protocol_for(
     notes: tuple[str, ...] = (),
     **changes: Any,
 ) -> Protocol:
-    """The dataset's protocol with what the user changes, which its notes then say.
+    """The protocol of a dataset with changes by the user, which are stated in its notes.
 
     Args:
-        base: in place of `PROTOCOLS`; its notes stay.
-        all_frames: score the rest of each video too.
-        changes: of the fields of `Protocol`; None changes nothing.
+        dataset: Paired dataset.
+        base: Protocol to use instead of that in `PROTOCOLS`; its notes are kept.
+        all_frames: Whether to score also the remaining frames of each video.
+        notes: Further notes.
+        changes: Values of fields of `Protocol`; None for no change.
 
     Raises:
-        UserError: `all_frames` of a protocol that scores its frames anyway.
+        UserError: If `all_frames` is given for a protocol that scores all frames anyway.
     """
     notes = (*(base.notes if base else ()), *notes)
     if dataset.info.get("annotation") == "annot3":
@@ -113,10 +115,10 @@ def protocol_for(
 
 
 def windows_of(dataset: PairedDataset, protocol: Protocol, seed: int = 0) -> Windows:
-    """The windows that a protocol predicts.
+    """The windows of a protocol.
 
     Raises:
-        UserError: all videos are left out.
+        UserError: If all videos are excluded.
     """
     videos = [video for video in dataset.videos if not video.name.startswith(protocol.blocked)]
     if not videos:
@@ -146,7 +148,7 @@ def windows_of(dataset: PairedDataset, protocol: Protocol, seed: int = 0) -> Win
 
 
 def to_mm(pose: Array, dataset: PairedDataset, rows: IntArray, videos: list[VideoInfo]) -> Array:
-    """(n, T, 17, 3) in the model's units to millimeters."""
+    """Convert poses (n, T, 17, 3) from units of the model to millimeters."""
     units = np.array([dataset.unit(video) for video in videos])[:, None, None, None]
     if dataset.info["pose_unit"] == "mm":
         return pose * units
@@ -156,13 +158,13 @@ def to_mm(pose: Array, dataset: PairedDataset, rows: IntArray, videos: list[Vide
 
 
 def predict_row(predict: Predict, windows: Windows, row: int) -> Array:
-    """The root-relative pose (17, 3) of one row, from the window that scores it."""
+    """The root-relative pose (17, 3) of one row, from the window in which it is scored."""
     window, frame = np.argwhere((windows.rows == row) & windows.scored)[0]
     pose = predict(windows, np.array([window]))[0, frame]
     return pose - pose[:1]
 
 
-# ---- the score
+# ---- scores
 
 
 def evaluate(
@@ -179,16 +181,19 @@ def evaluate(
     """Score a predictor.
 
     Args:
-        seed: of the stretching of videos that are shorter than a window.
-        batch_size: windows at a time.
-        max_windows: score so many, evenly spread, instead of all.
-        in_units: the predictions were in a network's units, which the millimeters of
-            MPI-INF-3DHP are 1024 of; the report then has the scores of both scales (`Protocol`).
-        progress: wraps the list of batches.
+        predict: Prediction function.
+        dataset: Paired dataset.
+        protocol: Evaluation protocol.
+        seed: Seed for the stretching of videos that are shorter than a window.
+        batch_size: Number of windows per batch.
+        max_windows: Maximum number of windows, which are evenly spaced; by default all.
+        in_units: Whether predictions were converted from units of a network, which are 1024 mm for
+            MPI-INF-3DHP. The report then has scores in both scales (`Protocol`).
+        progress: Function that wraps the list of batches.
 
     Raises:
-        UserError: see `windows_of` and `frame_errors`; or another scale than "constant" for
-            predictions that are not `in_units`.
+        UserError: See `windows_of` and `frame_errors`; or if the scale is not "constant" and
+            predictions are not `in_units`.
     """
     if dataset.kind == "3dhp" and protocol.scale != "constant" and not in_units:
         raise UserError(
@@ -256,7 +261,7 @@ def _report(
 ) -> dict[str, Any]:
     metrics = METRICS_OF[dataset.kind]
     names, order = H36M17.joints, list(range(len(H36M17)))
-    if dataset.kind == "3dhp":  # under their own names, in their own order
+    if dataset.kind == "3dhp":  # with the names and order of the dataset
         names, order = MPI_INF_3DHP17.joints, h36m_indices(MPI_INF_3DHP17.joints)
     blocked = [video for video in dataset.videos if video.name.startswith(protocol.blocked)]
     countable = len(dataset.pose) if dataset.scored is None else int(np.sum(dataset.scored))

@@ -1,4 +1,4 @@
-"""A checkpoint as the function from windows to millimeters that `paired` scores."""
+"""Checkpoints as functions from windows to millimeters, which `paired` scores."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,29 +24,31 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import sha256
 from actionpose.utils.typing import Array, IntArray
 
-# The pixels of MotionAGFormer's targets; taken for official files, which do not say their unit.
+# Unit of MotionAGFormer's targets in mm; assumed for official files, which do not state their unit.
 _ASSUMED_UNIT_MM = 1024.0
 
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint, ours or MotionBERT's, and what it says of itself."""
+    """A checkpoint of actionpose or MotionBERT, with its metadata."""
 
     encoder: Encoder
-    frames: int | None  # of the clips it was trained with; None: not known, up to its table
+    frames: int | None  # of the training clips; None if unknown
     normalization: str
     unit_mm: float | None
     identity: dict[str, Any]
     notes: tuple[str, ...] = ()
     backbone: str = "dstformer"
-    frame_step: int = 1  # frames of a video from one frame of a clip to the next
+    frame_step: int = 1  # interval between frames of a clip, in frames of the video
 
     def lift(self, keypoints: torch.Tensor, *, embed: bool, margins: bool) -> PoseOutput:
-        """The encoder's poses (B, T, 17, 3), or fewer (`BackboneEncoder.forward`), of H36M17.
+        """Predict poses (B, T, 17, 3) of H36M17, or fewer frames, see `BackboneEncoder.forward`.
 
         Args:
-            keypoints: (B, T, 17, 3) of H36M17; networks that were trained on the joints of
-                MPI-INF-3DHP get them in that order.
+            keypoints: (B, T, 17, 3) Keypoints of H36M17, which are reordered for networks trained
+                on the joints of MPI-INF-3DHP.
+            embed: See `BackboneEncoder.forward`.
+            margins: See `BackboneEncoder.forward`.
         """
         modes = {"embed": embed} | ({"margins": True} if margins else {})
         if self.backbone not in PEERS or PEERS[self.backbone].skeleton == H36M17.name:
@@ -58,10 +60,10 @@ class Model:
 
 
 def load_model(name: str, kind: str, device: str = "auto") -> Model:
-    """Load a checkpoint for a dataset of some kind.
+    """Load a checkpoint for a kind of dataset.
 
     Raises:
-        UserError: no such checkpoint; one of another skeleton, or whose unit is not the data's.
+        UserError: If the checkpoint does not exist, or its skeleton or unit differs from the data.
     """
     device = choose_device(device)
     metric = kind != "h36m-sh"
@@ -70,7 +72,7 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
     encoder, meta = checkpoint.load_encoder(path)
     skeleton = meta.get("skeleton", H36M17.name)
     identity |= {"sha256": sha256(checkpoint.weights_file(path))}
-    if path.is_file():  # an official file says neither its unit nor its frames
+    if path.is_file():  # official files do not state their unit and frames
         if kind == "h36m-cpn":
             raise UserError(
                 f"{name}: official files predict pixels, but this dataset is scored in "
@@ -83,7 +85,7 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
         identity |= {"step": meta.get("step")}
         normalization = meta.get("normalization", "image")
         backbone, unit_mm = meta["model"].get("backbone", "dstformer"), meta.get("unit_mm")
-        if skeleton == MPI_INF_3DHP17.name and unit_mm is None:  # 1024 where the image is 2048 wide
+        if skeleton == MPI_INF_3DHP17.name and unit_mm is None:  # 1024 for an image width of 2048
             unit_mm = _ASSUMED_UNIT_MM
         model = Model(
             *(encoder, meta.get("frames"), normalization, unit_mm, identity),
@@ -92,7 +94,7 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
         )
         if sees_windows(encoder):
             model = replace(model, frames=encoder.max_frames)
-    # a model with heads for feet takes keypoints without
+    # a model with heads for feet also accepts keypoints without feet
     known = (H36M17.name, H36M17_FEET.name, *([MPI_INF_3DHP17.name] if kind == "3dhp" else []))
     if skeleton not in known or encoder.num_joints != len(H36M17):
         raise UserError(
@@ -110,17 +112,17 @@ def load_model(name: str, kind: str, device: str = "auto") -> Model:
 
 
 def sees_windows(encoder: Encoder) -> bool:
-    """Whether a pose is that of one frame of a whole window."""
+    """Whether the model predicts one frame from a whole window."""
     if not isinstance(encoder, BackboneEncoder):
         return False
     return encoder.backbone.center_only or encoder.backbone.length == "at_least"
 
 
 def authors_protocol(model: Model, dataset: PairedDataset) -> Protocol | None:
-    """How the authors of a model's backbone score it; None for DSTformer: as the dataset is scored.
+    """The protocol of the authors of the backbone; None for DSTformer, which uses the default.
 
-    On MPI-INF-3DHP and MotionBERT's file, the protocol is the dataset's, and the authors' are the
-    windows.
+    On MPI-INF-3DHP and on MotionBERT's file, the protocol is that of the dataset, with the windows
+    of the authors.
     """
     if model.backbone not in PEERS:
         return None
@@ -131,7 +133,7 @@ def authors_protocol(model: Model, dataset: PairedDataset) -> Protocol | None:
         image = peer.skeleton == MPI_INF_3DHP17.name and peer.units == "image"
         return replace(base, scale="image_width" if image else base.scale)
     if dataset.kind == "h36m-cpn":
-        # those who only use the other file predict all frames of a window
+        # authors who only use the other file predict all frames of a window
         windows = "covering" if peer.windows == "full" else peer.windows
         name = f"{base.name.rpartition(', ')[0]}, {windows} windows, pelvis: {peer.root}"
         return replace(base, name=name, windows=windows, root=peer.root, flip=peer.flip)
@@ -142,10 +144,10 @@ def authors_protocol(model: Model, dataset: PairedDataset) -> Protocol | None:
 
 
 def check_window(model: Model, protocol: Protocol) -> None:
-    """Refuse windows that the model was not trained for.
+    """Check that the model was trained for the length of the windows.
 
     Raises:
-        UserError: says which `frames` to give.
+        UserError: If it was not; names the required `frames`.
     """
     fitting = model.frames or min(protocol.frames, model.encoder.max_frames)
     if fitting != protocol.frames:
@@ -164,14 +166,18 @@ def model_predict(
     keypoints: KeypointSource = "detected",
     overwrite_xy: bool = False,
 ) -> Predict:
-    """A model as a function of windows.
+    """The prediction function of a model.
 
     Args:
-        overwrite_xy: take x and y from the input, as MotionBERT does for ground-truth 2D: only
-            depth can then be wrong.
+        model: Model.
+        dataset: Paired dataset.
+        protocol: Evaluation protocol.
+        keypoints: Source of the keypoints.
+        overwrite_xy: Whether to copy x and y from the input, as in MotionBERT for ground-truth 2D,
+            so that only the depth can be wrong.
 
     Raises:
-        UserError: `overwrite_xy` of a dataset whose poses are not in pixels.
+        UserError: If `overwrite_xy` is given for a dataset whose poses are not in pixels.
     """
     if overwrite_xy and dataset.info["pose_unit"] != "px":
         raise UserError(
@@ -195,7 +201,7 @@ def model_predict(
         batch = torch.from_numpy(np.stack(normalized)).to(device)
         pose = flip_averaging.predict(lift, batch, flip=protocol.flip, root=protocol.root)
         result = pose.cpu().numpy().astype(np.float64)
-        margin = (rows.shape[1] - result.shape[1]) // 2  # which is in no window's middle
+        margin = (rows.shape[1] - result.shape[1]) // 2  # frames that are not predicted
         sides = ((0, 0), (margin, margin), (0, 0), (0, 0))
         result = np.pad(result, sides, constant_values=np.nan)
         result *= np.array([box.unit_px if box else 1.0 for box in boxes])[:, None, None, None]

@@ -1,19 +1,20 @@
-"""Predictions of other methods, read from an npz and scored under the same protocols.
+"""Predictions of other methods, read from an npz file and scored with the same protocols.
 
-One array is needed:
+One of these arrays is required:
 
-- `pose`: what a network predicts, root-relative, in its units: half the image's width, or what the
-  prepared dataset calls `unit_mm`;
-- `pose_mm`: the same in millimeters; of both the predicted pelvis is treated as the protocol says;
-- `pose_absolute_mm`: places in camera axes, from which the pelvis is subtracted.
+- `pose`: root-relative predictions of a network in its units: half the width of the image, or the
+  `unit_mm` of the prepared dataset;
+- `pose_mm`: the same in millimeters; for both, the protocol defines how the predicted pelvis is
+  used;
+- `pose_absolute_mm`: positions in camera axes, from which the pelvis is subtracted.
 
-Its shape says what its rows are:
+The shape determines the meaning of the rows:
 
-- (F, 17, 3): every frame of the test split, in the order of the original file;
-- (S, 17, 3): the frames that the protocol scores, in that order (MPI-INF-3DHP's valid frames);
-- (C, T, 17, 3): the protocol's windows.
+- (F, 17, 3): all frames of the test split, in the order of the original file;
+- (S, 17, 3): the frames that the protocol scores, in this order (the valid frames of MPI-INF-3DHP);
+- (C, T, 17, 3): the windows of the protocol.
 
-`skeleton` (a string) names the joints' order, where it is not the dataset's own.
+`skeleton` (a string) is the joint layout, if it is not that of the dataset.
 """
 
 from pathlib import Path
@@ -30,21 +31,25 @@ from actionpose.utils.numpy_files import NpzReader
 from actionpose.utils.typing import Array, IntArray
 
 _ARRAYS = ("pose_mm", "pose_absolute_mm", "pose")
-_FARTHEST_ROOT_MM = 500.0  # of a root-relative prediction
-_LARGEST_POSE = 20.0  # in a model's units; a person is below 2
+_FARTHEST_ROOT_MM = 500.0  # of root-relative predictions
+_LARGEST_POSE = 20.0  # in units of a model; people are below 2
 _SMALLEST_MM, _LARGEST_MM = 300.0, 5000.0  # extent of a person
 
 
 def load_predictions(
     path: Path, dataset: PairedDataset, windows: Windows, root: str = "zero"
 ) -> tuple[Predict, dict[str, Any]]:
-    """Read a file as a function of windows, and what identifies it.
+    """Read a file as a prediction function, and return it with its identification.
 
     Args:
-        root: of the protocol.
+        path: File to read.
+        dataset: Paired dataset.
+        windows: Windows of the protocol.
+        root: `root` of the protocol.
 
     Raises:
-        UserError: no such file, not such a file, another length, other units, or swapped sides.
+        UserError: If the file does not exist or is not such a file, or length, units or sides are
+            wrong.
     """
     poses, key = _read(path, dataset)
     scored = np.unique(windows.rows[windows.scored])
@@ -125,7 +130,7 @@ def _check_unit(poses: Array, key: str, path: Path) -> None:
 
 
 def _check_sides(predict: Predict, dataset: PairedDataset, windows: Windows, path: Path) -> None:
-    """Refuse predictions that fit far better with left and right exchanged."""
+    """Check that the error is not much smaller with left and right exchanged."""
     places = np.unique(np.linspace(0, len(windows.rows) - 1, 64).astype(np.int64))
     chosen = windows.scored[places]
     pred_mm = predict(windows, places)[chosen]

@@ -1,9 +1,9 @@
-"""Evaluation protocols of Human3.6M and MPI-INF-3DHP as named constants, and their arithmetic.
+"""Evaluation protocols of Human3.6M and MPI-INF-3DHP as named constants, and their computation.
 
-A protocol says which frames are predicted from which windows, which frames count and how often,
-what becomes of the predicted pelvis, and over what the mean is taken. `docs/evaluation.md` says who
-uses which, and who is comparable with whom. Nothing here knows of models or files: predictions come
-in as millimeters.
+A protocol defines the windows from which frames are predicted, which frames are scored and how
+often, the treatment of the predicted pelvis, and the averaging. `docs/evaluation.md` lists the
+users of each protocol and which results are comparable. This module is independent of models and
+files: predictions are in millimeters.
 """
 
 from collections.abc import Iterable
@@ -18,16 +18,16 @@ from actionpose.skeletons import H36M17, MPI_INF_3DHP17, convert
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array, IntArray
 
-# ---- the protocols
+# ---- protocols
 
-# Bad ground truth: MotionBERT and its successors leave these out, of all four cameras.
+# Wrong ground truth: MotionBERT and its successors exclude these videos of all four cameras.
 H36M_BLOCKED = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_subact_01")
-# Missing in VideoPose3D's archive; skipped where another archive has it.
+# Missing in VideoPose3D's archive; excluded if another archive has it.
 H36M_CPN_BLOCKED = ("S11 Directions/",)  # not "S11 Directions 1"
 PCK_THRESHOLD_MM = 150.0
-SYNTHETIC = "SYNTHETIC FIXTURES, numbers mean nothing"  # of files that tests made
-# The data set's own tool counts 14 joints: without pelvis, spine and head. An aligned root is
-# always right, so that counting all 17, as one circulated script does, lifts PCK and AUC.
+SYNTHETIC = "SYNTHETIC FIXTURES, numbers mean nothing"  # for files created by tests
+# The official tool of the dataset uses 14 joints, without pelvis, spine and head. An aligned root
+# is always correct, so that using all 17 joints, as in a common script, increases PCK and AUC.
 PAPER14 = MPI_INF_3DHP17.joints[:14]
 ALL17 = MPI_INF_3DHP17.joints
 
@@ -37,33 +37,34 @@ Scale = Literal["constant", "image_width"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How predictions are made and counted."""
+    """How predictions are computed and scored."""
 
     name: str
     frames: int  # of a window
     windows: Literal["full", "covering", "padded", "context", "centered"]
-    """full: one after another, a video's rest is unscored. covering: every frame once, the last
-    window pushed back. padded: the same windows, but every frame of each counts, as often as it
-    comes; a video that is shorter than a window is padded with its last frame, which counts too.
-    context: every frame once, each as the middle of a window of convolutions; the ends of a video
-    are repeated. centered: one window a frame, of which the middle is taken, ends repeated too."""
+    """full: consecutive windows; remaining frames of a video are not scored. covering: each frame
+    once; the last window ends at the last frame. padded: the same windows, but all frames of each
+    window are scored, some repeatedly; a video shorter than a window is padded with its last frame,
+    which is also scored. context: each frame once, as the middle of a convolution window, with
+    repeated frames at the ends of a video. centered: one window per frame, of which the middle is
+    used, also with repeated frames."""
     average: Literal["actions", "frames", "sequences"]
     """actions: mean over the frames of an action, then over actions."""
-    step: int = 1  # frames of the video from one frame of a window to the next
+    step: int = 1  # interval between frames of a window, in frames of the video
     flip: bool = True  # average with the prediction of the mirrored input
-    blocked: tuple[str, ...] = ()  # beginnings of the names of videos that are left out
+    blocked: tuple[str, ...] = ()  # prefixes of the names of excluded videos
     root: Literal["zero", "keep", "subtract"] = "zero"
-    """Of the predicted pelvis: set to 0, the other joints staying where they are, left where it was
-    predicted, or subtracted from all joints. The target's is always 0."""
+    """Treatment of the predicted pelvis: set to 0 without moving the other joints, kept as
+    predicted, or subtracted from all joints. That of the target is always 0."""
     scale: Scale = "constant"
-    """What a unit of a network on MPI-INF-3DHP is: 1024 mm, or 1 mm for each pixel of half the test
-    image's width, 960 mm in TS5 and TS6 (MotionAGFormer)."""
-    joints: tuple[str, ...] = ALL17  # that PCK and AUC count
-    notes: tuple[str, ...] = field(default=())  # what makes it another than the peers' protocol
+    """Unit of a network on MPI-INF-3DHP: 1024 mm, or 1 mm per pixel of half the width of the test
+    image, 960 mm in TS5 and TS6 (MotionAGFormer)."""
+    joints: tuple[str, ...] = ALL17  # joints of PCK and AUC
+    notes: tuple[str, ...] = field(default=())  # differences from the protocols of other papers
 
     @property
     def title(self) -> str:
-        """One line that belongs under every number."""
+        """One line that should accompany every number."""
         parts = [self.name, f"T = {self.frames}", "flip averaged" if self.flip else "no flip"]
         if self.step > 1:
             parts.insert(2, f"one of {self.step} frames")
@@ -77,7 +78,7 @@ H36M_SH = Protocol(
     average="actions",
     blocked=H36M_BLOCKED,
 )
-# VideoPose3D's files are scored in two ways that differ by half a millimeter or more
+# VideoPose3D's files are scored in two ways, which differ by half a millimeter or more
 H36M_CPN_PSTMO = Protocol(
     name="h36m-cpn (VideoPose3D's files, perspective millimeters), P-STMO",
     frames=243,
@@ -103,22 +104,22 @@ MPI_INF_3DHP = Protocol(
 PROTOCOLS = {"h36m-sh": H36M_SH, "h36m-cpn": H36M_CPN_PSTMO, "3dhp": MPI_INF_3DHP}
 
 
-# ---- from predictions to the errors of frames
+# ---- from predictions to errors per frame
 
 
 @dataclass(frozen=True)
 class FrameErrors:
-    """Errors of the scored frames, millimeters; a frame of several windows has their mean."""
+    """Errors of the scored frames in millimeters, averaged if a frame is in several windows."""
 
     rows: IntArray  # (N,) ascending
     mpjpe_mm: Array  # (N,)
     p_mpjpe_mm: Array
     n_mpjpe_mm: Array
-    mpjve_mm: Array  # NaN where the frame before was not scored
-    pck: Array  # fractions of the protocol's joints
+    mpjve_mm: Array  # NaN if the previous frame was not scored
+    pck: Array  # fractions of the joints of the protocol
     auc: Array
     joints_mm: Array  # (N, 17)
-    counts: NDArray[np.integer]  # (N,) how often a frame counts in a mean
+    counts: NDArray[np.integer]  # (N,) weight of a frame in a mean
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -143,28 +144,29 @@ def frame_errors(
     keep_root: bool = False,
     count_each: bool = False,
 ) -> FrameErrors:
-    """The errors of every frame that was predicted.
+    """The errors of all predicted frames.
 
     Args:
-        predictions: batches of rows (n,) and poses (n, 17, 3) in millimeters. Rows of one video
-            come in their order, so that velocities are those of the stitched motion, across the
-            borders of windows too.
-        target_mm: (F, 17, 3), memory-mapped or not.
-        video_of_rows: (F,) which video a row belongs to; no velocity crosses two.
-        joints: names (of MPI-INF-3DHP) that PCK and AUC count.
-        with_pck: whether they are wanted; else they are NaN.
-        keep_root: leave the predicted pelvis where it is; else it is subtracted. It is always
-            subtracted from the target.
-        count_each: a frame counts as often as it was predicted, and not once.
+        predictions: Batches of rows (n,) and poses (n, 17, 3) in millimeters. Rows of a video are
+            in ascending order, so that velocities are those of the whole motion, also across
+            windows.
+        target_mm: (F, 17, 3) True poses, memory-mapped or not.
+        video_of_rows: (F,) Index of the video of each row; there is no velocity between videos.
+        joints: Names of the joints (of MPI-INF-3DHP) for PCK and AUC.
+        with_pck: Whether to compute PCK and AUC; else they are NaN.
+        keep_root: Whether to keep the predicted pelvis; else it is subtracted. That of the target
+            is always subtracted.
+        count_each: Whether a frame is weighted by the number of its predictions; else each frame
+            has weight 1.
 
     Raises:
-        UserError: a prediction that is not finite, or no prediction.
+        UserError: If a prediction is not finite, or there are none.
     """
     counted = h36m_indices(joints)
     sums = {name: np.zeros(len(target_mm)) for name in _METRICS}
     joint_sums = np.zeros((len(target_mm), len(H36M17)))
     counts, velocity_counts = (np.zeros(len(target_mm), np.int32) for _ in range(2))
-    before = np.array([-2]), np.zeros((1, len(H36M17), 3))  # the frame before the batch: none yet
+    before = np.array([-2]), np.zeros((1, len(H36M17), 3))  # the frame before the batch; none yet
     for rows, pred_mm in predictions:
         if not len(rows):
             continue
@@ -191,7 +193,7 @@ def frame_errors(
             np.add.at(sums[name], rows, value)
         np.add.at(joint_sums, rows, distances)
         np.add.at(counts, rows, 1)
-        # the error of a velocity is the difference of two frames' offsets
+        # the error of a velocity is the difference of the offsets of two frames
         steps = np.linalg.norm(np.diff(offsets, axis=0, prepend=before[1]), axis=-1).mean(axis=-1)
         from_rows = np.concatenate([before[0], rows[:-1]])
         follows = (rows - from_rows == 1) & (video_of_rows[rows] == video_of_rows[from_rows])
@@ -215,17 +217,17 @@ def frame_errors(
 
 
 def h36m_indices(joints: tuple[str, ...]) -> list[int]:
-    """Where joints of MPI-INF-3DHP lie in poses that `convert` brought into H36M17's order."""
+    """Indices of joints of MPI-INF-3DHP in poses that `convert` reordered to H36M17."""
     numbers = np.arange(len(MPI_INF_3DHP17), dtype=np.float64)[:, None]
     source = convert(numbers, MPI_INF_3DHP17, confidence=False)[:, 0].astype(int).tolist()
     return [source.index(MPI_INF_3DHP17.joints.index(joint)) for joint in joints]
 
 
-# ---- from frames to a table's numbers
+# ---- from frames to the numbers of a table
 
 
 def _mean(values: Array, counts: NDArray[np.integer] | None = None) -> float:
-    """NaN left out."""
+    """Mean without NaN."""
     known = ~np.isnan(values)
     if not known.any():
         return float("nan")
@@ -235,10 +237,12 @@ def _mean(values: Array, counts: NDArray[np.integer] | None = None) -> float:
 def group_means(
     values: Array, groups: NDArray[np.str_], counts: NDArray[np.integer] | None = None
 ) -> dict[str, float]:
-    """Mean of `values` (N,) in each group (N,), NaN left out; sorted by name.
+    """Mean of `values` (N,) in each group (N,) without NaN, sorted by name.
 
     Args:
-        counts: (N,) how often each counts; once by default.
+        values: (N,) Values.
+        groups: (N,) Names of their groups.
+        counts: (N,) Weights of the values; 1 by default.
     """
     weights = np.ones(len(values), np.int64) if counts is None else counts
     members = {str(name): groups == name for name in np.unique(groups)}
@@ -248,7 +252,7 @@ def group_means(
 def overall(
     values: Array, groups: NDArray[np.str_], average: str, counts: NDArray[np.integer] | None = None
 ) -> float:
-    """The number that a table prints: over frames, or over the means of groups."""
+    """The number in a table: mean over frames, or over the means of groups."""
     if average == "frames":
         return _mean(values, counts)
     return _mean(np.array(list(group_means(values, groups, counts).values())))
@@ -257,10 +261,13 @@ def overall(
 def scores(
     errors: FrameErrors, groups: NDArray[np.str_], protocol: Protocol, metrics: tuple[str, ...]
 ) -> dict[str, float]:
-    """Every metric by name, as its table prints it: PCK and AUC in percent.
+    """All metrics by name as in tables, with PCK and AUC in percent.
 
     Args:
-        groups: (N,) the action or sequence of each scored frame.
+        errors: Errors of the scored frames.
+        groups: (N,) Action or sequence of each scored frame.
+        protocol: Evaluation protocol.
+        metrics: Names of the metrics.
     """
     return {
         name: _SCALE.get(name, 1)
@@ -272,7 +279,7 @@ def scores(
 def scores_by_group(
     errors: FrameErrors, groups: NDArray[np.str_], metrics: tuple[str, ...]
 ) -> dict[str, dict[str, float]]:
-    """As `scores`, for the frames of each group alone; with their number."""
+    """The `scores` of each group, with its number of frames."""
     table: dict[str, dict[str, float]] = {}
     for name in metrics:
         for group, mean in group_means(getattr(errors, name), groups, errors.counts).items():

@@ -1,7 +1,8 @@
-"""Recognition of actions on unseen subjects, and zero-shot recognition of unseen labels.
+"""Action recognition on unseen subjects, and zero-shot recognition of unseen labels.
 
-Every labeled span of a split, in the four views of the open benchmark, is given the most similar
-of all labels of the split. The baseline knows no text: nearest neighbors by statistics of joints.
+Each labeled span of a split, in the four views of the open benchmark, is classified as the most
+similar of all labels of the split. The baseline without text is a nearest-neighbor classifier of
+joint statistics.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -45,7 +46,7 @@ TERMS = {
 def embed_spans(
     model: ActionPose, spans: Sequence[LabeledSpan], progress: Progress = lambda items: items
 ) -> NDArray[np.float32]:
-    """(N, 4, E) unit vectors of the views of spans."""
+    """(N, 4, E) Unit vectors of the views of spans."""
     rows = []
     for span in progress(spans):
         views = [project(span.joints_m, span.id, view, span.fps) for view in range(NUM_VIEWS)]
@@ -54,9 +55,10 @@ def embed_spans(
 
 
 def joint_statistics(points_px: Array) -> Array:
-    """(102,) what a baseline without a model knows of keypoints (T, 17, 3).
+    """(102,) Features of keypoints (T, 17, 3) for a baseline without a model.
 
-    Mean, deviation and mean speed of each joint's x and y in units of the person's box.
+    Mean, standard deviation and mean speed of x and y of each joint, normalized by the person's
+    box.
     """
     box = box_frame(points_px)
     assert box is not None
@@ -66,16 +68,19 @@ def joint_statistics(points_px: Array) -> Array:
 
 
 def span_statistics(spans: Sequence[LabeledSpan]) -> Array:
-    """(4 N, 102) statistics of the views of spans, those of a span in a row."""
+    """(4 N, 102) Statistics of the views of spans; the views of a span are consecutive."""
     views = ((span, view) for span in spans for view in range(NUM_VIEWS))
     return np.stack([joint_statistics(project_points(s.joints_m, s.id, v)) for s, v in views])
 
 
 def nearest(train: Array, queries: Array, k: int = NEIGHBORS) -> IntArray:
-    """(M, k) rows of `train` that are nearest to each query, nearest first.
+    """(M, k) Indices of the rows of `train` that are nearest to each query, in order of distance.
 
     Args:
-        train, queries: (N, D) and (M, D); each column is scaled by its deviation over `train`.
+        train: (N, D) Features, which are scaled by the standard deviation of each column of
+            `train`.
+        queries: (M, D) Features, with the same scale.
+        k: Number of neighbors.
     """
     scale = train.std(axis=0)
     scale[scale == 0] = 1
@@ -85,7 +90,7 @@ def nearest(train: Array, queries: Array, k: int = NEIGHBORS) -> IntArray:
 def nearest_labels(
     train: Array, train_labels: Sequence[str], queries: Array, k: int = NEIGHBORS
 ) -> list[str]:
-    """The label that most of the `nearest` rows have, the nearest deciding a tie."""
+    """The most frequent label of the `nearest` rows; ties are resolved by the nearest row."""
     near_labels = [[train_labels[i] for i in rows] for rows in nearest(train, queries, k)]
     return [max(near, key=near.count) for near in near_labels]
 
@@ -96,15 +101,21 @@ def recognize(
     split: str = "val",
     progress: Progress = lambda items: items,
 ) -> dict[str, Any]:
-    """Recognition on the subjects of a split, and its baseline.
+    """Evaluate recognition on the subjects of a split, with the baseline.
+
+    Args:
+        model: Model with a text embedding.
+        corpora: Corpora.
+        split: Split of the corpora.
+        progress: Function that wraps the iterable of spans.
 
     Returns:
         `scores` by the names of `TERMS`, with intervals over spans; `labels`; `target` (N,) and
-        `predicted` (N, 4), rows of `labels`; `num_spans`, and `num_unseen` of them with labels that
-        were not in training.
+        `predicted` (N, 4), indices of `labels`; `num_spans`; and `num_unseen`, the number of spans
+        whose labels are not in the training data.
 
     Raises:
-        UserError: the split has fewer than two labels, or the model knows no text.
+        UserError: If the split has fewer than two labels, or the model has no text embedding.
     """
     spans = labeled_spans(corpora, split)
     labels = sorted({span.label for span in spans})
@@ -142,7 +153,7 @@ def recognize(
 
 
 def _correct_by_neighbors(train: Sequence[LabeledSpan], spans: Sequence[LabeledSpan]) -> Array:
-    """(N,) percent of a span's views that the baseline labels rightly."""
+    """(N,) Percentage of the views of a span that the baseline classifies correctly."""
     train_labels = [span.label for span in train for _ in range(NUM_VIEWS)]
     found = nearest_labels(span_statistics(train), train_labels, span_statistics(spans))
     views = np.reshape(found, (len(spans), NUM_VIEWS))
@@ -155,13 +166,14 @@ def _by_class(values: Array, classes: IntArray) -> list[Array]:
 
 
 def draw_confusion(report: dict[str, Any], path: Path) -> None:
-    """Write a picture: which labels are taken for which, in percent of each true label's views.
+    """Write a confusion matrix in percent of the views of each true label.
 
     Args:
-        report: of `recognize`.
+        report: Result of `recognize`.
+        path: Image file to write.
 
     Raises:
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: If matplotlib is not installed, or the file cannot be written.
     """
     labels, target = report["labels"], report["target"]
     counts = np.zeros((len(labels), len(labels)))

@@ -1,7 +1,7 @@
-"""Segmentation of motion: are the borders of a timeline where they belong?
+"""Temporal segmentation: accuracy of the borders of timelines.
 
-The labeled spans of a split are joined, in a seeded order, to tracks with known borders. The
-timeline of each is compared with the ground truth, frame by frame and segment by segment.
+The labeled spans of a split are joined in a seeded random order to tracks with known borders. The
+timeline of each track is compared with the ground truth by frames and by segments.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from actionpose.metrics.bootstrap import bootstrap
 from actionpose.utils.errors import UserError
 from actionpose.utils.typing import Array
 
-TRACK_SPANS = 6  # that are joined to a track
-TRACK_SPAN_S = 6.0  # longer spans are cut to their middle
+TRACK_SPANS = 6  # spans per track
+TRACK_SPAN_S = 6.0  # longer spans are cropped to their middle
 OVERLAPS = (0.10, 0.25, 0.50)  # of segmental F1
 TERMS = {
     "frames": "segmentation: frames with the right label, percent",
@@ -33,16 +33,16 @@ TERMS = {
 
 @dataclass(frozen=True)
 class Track:
-    """Spans one after another, as one motion."""
+    """A sequence of spans as one motion."""
 
     id: str
     joints_m: Array  # (T, 17, 3)
-    labels: list[str]  # of each frame
+    labels: list[str]  # label of each frame
     fps: float
 
 
 def join(spans: Sequence[LabeledSpan], name: str) -> Track:
-    """Let each span begin where the one before ended, facing the same way."""
+    """Join spans: each starts at the final position and heading of the previous one."""
     parts: list[Array] = []
     labels: list[str] = []
     for span in spans:
@@ -60,13 +60,13 @@ def join(spans: Sequence[LabeledSpan], name: str) -> Track:
 
 
 def make_tracks(corpora: Sequence[Corpus], split: str) -> tuple[list[Track], list[str]]:
-    """Tracks of `TRACK_SPANS` spans in a seeded order; no label follows itself.
+    """Join `TRACK_SPANS` spans per track in a seeded random order, without repeated labels.
 
     Returns:
-        As many as use each span once, and the labels of all spans.
+        Tracks, in which each span is used once, and the labels of all spans.
 
     Raises:
-        UserError: the split has too few labeled spans.
+        UserError: If the split has too few labeled spans.
     """
     spans = labeled_spans(corpora, split)
     order = [spans[i] for i in np.random.default_rng(0).permutation(len(spans))]
@@ -87,7 +87,7 @@ def make_tracks(corpora: Sequence[Corpus], split: str) -> tuple[list[Track], lis
 
 
 def segments_of(labels: Sequence[str]) -> list[tuple[int, int, str]]:
-    """Runs of equal labels of frames: first, one past the last, label."""
+    """Runs of equal frame labels: first frame, one past the last frame, label."""
     segments, stop = [], 0
     for label, frames in groupby(labels):
         start, stop = stop, stop + len(list(frames))
@@ -102,8 +102,8 @@ def segmental_counts(
 ) -> tuple[int, int, int]:
     """True positives, false positives and false negatives of segments (Lea et al. 2017).
 
-    A predicted segment is right if its intersection over union with a target segment of its label,
-    that no other has taken, is at least `overlap`.
+    A predicted segment is correct if its intersection over union with a target segment of its label
+    is at least `overlap`, and no other prediction is matched with this target.
     """
     taken: set[int] = set()
     for start, stop, label in predicted:
@@ -124,7 +124,7 @@ def f1_percent(counts: Sequence[float] | Array) -> float:
 
 
 def frame_labels(actions: Sequence[Action], num_frames: int, fps: float) -> list[str]:
-    """The label of each frame of a timeline; "" where there is none."""
+    """The label of each frame of a timeline, "" if there is none."""
     labels = [""] * num_frames
     for action in actions:
         frames = slice(round(action.start_s * fps), min(round(action.stop_s * fps), num_frames))
@@ -139,17 +139,21 @@ def segment(
     progress: Progress = lambda items: items,
     threshold: float = -1.0,
 ) -> dict[str, Any]:
-    """Timelines of joined spans against the ground truth. There is no "other" in them.
+    """Compare timelines of joined spans with the ground truth, without "other" segments.
 
     Args:
-        threshold: of `ActionPose.actions`; this one leaves "other" out.
+        model: Model with a text embedding.
+        corpora: Corpora.
+        split: Split of the corpora.
+        progress: Function that wraps the iterable of tracks.
+        threshold: See `ActionPose.actions`; the default disables "other".
 
     Returns:
-        `scores` by the names of `TERMS`, frame-wise with an interval over tracks; `tracks`, for
-        each the `target` and the `predicted` labels of its frames.
+        `scores` by the names of `TERMS`, frame-wise with an interval over tracks; and `tracks` with
+        the `target` and `predicted` labels of the frames of each track.
 
     Raises:
-        UserError: see `make_tracks`; or the model knows no text.
+        UserError: See `make_tracks`; or if the model has no text embedding.
     """
     tracks, labels = make_tracks(corpora, split)
     pairs: list[tuple[list[str], list[str]]] = []

@@ -1,6 +1,6 @@
-"""Fixed views of motion: four cameras and a detector's noise, drawn from the name of what is seen.
+"""Fixed views of motions: four cameras and detector noise, seeded by the name of the motion.
 
-The open benchmark and the evaluation of actions project all motion by these.
+The open benchmark and the evaluation of actions use these views for all motions.
 """
 
 from collections.abc import Iterable
@@ -20,15 +20,15 @@ NUM_VIEWS = 4
 
 
 def project_clip(joints_m: Array, name: str, view: int) -> Clip:
-    """A motion in one of its views, in units of the image.
+    """Project a motion to one of its views, in units of the image.
 
-    The cameras are like Human3.6M's: 0, 90, 180 and 270 degrees from the heading of the first
-    frame plus a jitter, 3 to 6 m away, 1.2 to 2.2 m high.
+    The cameras are similar to those of Human3.6M: 0, 90, 180 and 270 degrees from the heading of
+    the first frame with a jitter, at a distance of 3 to 6 m and a height of 1.2 to 2.2 m.
 
     Args:
-        joints_m: (T, 17, 3), world.
-        name: seeds the camera and the noise, together with `view`.
-        view: below `NUM_VIEWS`.
+        joints_m: (T, 17, 3) Joints in world coordinates.
+        name: Seed of the camera and the noise, together with `view`.
+        view: Index of the view, below `NUM_VIEWS`.
     """
     rng = np.random.default_rng([*name.encode(), view])
     azimuth = heading_rad(joints_m[0]) + view * np.pi / 2 + rng.normal(0, 0.2)
@@ -37,12 +37,12 @@ def project_clip(joints_m: Array, name: str, view: int) -> Clip:
 
 
 def project_points(joints_m: Array, name: str, view: int) -> Array:
-    """(T, 17, 3) x, y in pixels and confidence of `project_clip`."""
+    """(T, 17, 3) x and y in pixels, and confidence, of `project_clip`."""
     return image_frame(IMAGE_SIZE).denormalize(project_clip(joints_m, name, view)["keypoints"])
 
 
 def project(joints_m: Array, name: str, view: int, fps: float) -> Keypoints:
-    """The keypoints of `project_clip`: one person, who is always visible."""
+    """The keypoints of `project_clip`, with one person who is visible in all frames."""
     points_px = project_points(joints_m, name, view)
     visible = np.greater(points_px[..., 2:], 0)
     return Keypoints(
@@ -57,7 +57,7 @@ def project(joints_m: Array, name: str, view: int, fps: float) -> Keypoints:
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class LabeledSpan:
-    """A labeled span of a corpus's motion."""
+    """A labeled span of a motion of a corpus."""
 
     id: str
     label: str  # normalized
@@ -66,7 +66,7 @@ class LabeledSpan:
 
 
 def labeled_spans(corpora: Iterable[Corpus], split: str) -> list[LabeledSpan]:
-    """All spans of a split that have a text: actions and transitions, else whole motions."""
+    """All spans of a split with a text: actions and transitions, else whole motions."""
     spans = []
     for corpus in corpora:
         own = [s for s in corpus.segments if s.split == split and normalize_text(s.text)]

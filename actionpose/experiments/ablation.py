@@ -1,9 +1,9 @@
-"""The ablation on open data: what masks and alignment give, with equal budgets and intervals.
+"""Ablation of masks and alignment on open data, with equal budgets and confidence intervals.
 
-Every row of the ablation and every seed is a trial: pretraining as the row says, fine-tuning, which
-is the same for all, and the scores of the open benchmark. Trials lie in one folder and go on where
-they stopped; the table is made of those that are done. A budget is a number of steps, so that
-neither the machine nor its other work changes it.
+A trial is a row of the ablation with a seed: pretraining with the settings of the row, the same
+fine-tuning for all rows, and the scores of the open benchmark. The trials are stored in one folder
+and can be resumed; the table contains the finished trials. The budget is a number of steps, so that
+it does not depend on the machine or its load.
 """
 
 import json
@@ -42,13 +42,14 @@ class Row:
     """A row of the ablation.
 
     Args:
-        title: in the table.
-        pretrained: whether there is pretraining.
-        masks: of pretraining: the random kind for all clips, or the recipe's mixture with masked
-            body parts and windows.
-        aligned: with text.
-        shuffled: every span has the text of another: what alignment gives without the meaning.
-        long: fine-tuning has the budget of both.
+        title: Title in the table.
+        pretrained: Whether there is pretraining.
+        masks: Whether pretraining uses the mixture of masks of the recipe, with masked body parts
+            and windows, instead of random masks for all clips.
+        aligned: Whether pretraining is aligned with text.
+        shuffled: Whether each span has the text of another span, as a control without the meaning
+            of texts.
+        long: Whether fine-tuning has the budget of both stages.
     """
 
     title: str
@@ -68,7 +69,7 @@ ROWS: dict[str, Row] = {
     "mmm_map": Row("+ both", masks=True, aligned=True),
     "shuffled": Row("+ both, texts shuffled", masks=True, aligned=True, shuffled=True),
 }
-REFERENCES = ("alone_long", "baseline", "shuffled")  # that differences are taken to
+REFERENCES = ("alone_long", "baseline", "shuffled")  # baselines of the differences
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,18 @@ def plan_trials(
     seeds: Sequence[int],
     steps: tuple[int, int],
 ) -> list[Trial]:
-    """The trials, seed by seed, so that an early stop leaves whole comparisons.
+    """The trials, seed by seed, so that an early stop leaves complete comparisons.
+
+    Args:
+        folder: Folder of the trials.
+        pretraining: Recipe of pretraining.
+        finetuning: Recipe of fine-tuning.
+        rows: Keys of `ROWS`.
+        seeds: Random seeds.
+        steps: Number of steps of pretraining and of fine-tuning.
 
     Raises:
-        UserError: a row that is not known, no seed, or no step.
+        UserError: If a row is unknown, or there are no seeds or steps.
     """
     if unknown := [row for row in rows if row not in ROWS]:
         raise UserError(f"there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
@@ -133,10 +142,10 @@ def _steps_of(row: Row, steps: tuple[int, int]) -> tuple[int, int]:
 
 
 def recipes_of(pretraining: PretrainConfig, finetuning: FinetuneConfig) -> dict[str, Any]:
-    """What all trials of a folder share, as plain values.
+    """The settings that all trials of a folder share, as plain values.
 
-    The seed and the epochs, which each trial has of its own, are left out, and so are the settings
-    of the machine.
+    The seed and the epochs, which differ between trials, and the settings of the machine are
+    omitted.
     """
     own = {"seed", "epochs", "max_minutes", "save_every", "workers", "device"}
     recipes = {"pretraining": to_dict(pretraining), "finetuning": to_dict(finetuning)}
@@ -176,14 +185,20 @@ def _steps_per_epoch(config: PretrainConfig | FinetuneConfig) -> int:
 def run_trial(
     trial: Trial, corpora: Sequence[Corpus], split: str, *, quiet: bool = False
 ) -> Scores:
-    """Train and score a trial, or go on with it; one that is done is read.
+    """Train and score a trial, or resume it. The scores of a finished trial are read.
+
+    Args:
+        trial: Trial to run.
+        corpora: Corpora for the evaluation.
+        split: Split of the corpora.
+        quiet: Whether to hide progress bars.
 
     Returns:
-        What is stored in its folder as `scores.json`.
+        The content of `scores.json` in its folder.
 
     Raises:
-        KeyboardInterrupt: a training was asked to stop; it is saved.
-        UserError: the trial was done with other steps, recipes, corpora or another split; or see
+        KeyboardInterrupt: If a training was requested to stop; it is saved.
+        UserError: If the trial was run with other steps, recipes, corpora or another split; or see
             `pretrain`, `finetune` and `evaluate_open`.
     """
     planned = {
@@ -219,16 +234,16 @@ def _require_finished(outcome: Any) -> None:
 
 
 def action_scores(model: ActionPose, corpora: Sequence[Corpus], split: str) -> dict[str, float]:
-    """Recognition and segmentation, the means alone."""
+    """Mean scores of recognition and segmentation."""
     scores = recognize(model, corpora, split)["scores"] | segment(model, corpora, split)["scores"]
     return {name: float(getattr(value, "mean", value)) for name, value in scores.items()}
 
 
 def read_scores(path: Path) -> Scores:
-    """The scores of a trial.
+    """Read the scores of a trial.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: If the file is damaged.
     """
     try:
         scores: Scores = json.loads(path.read_text(encoding="utf-8"))
@@ -240,7 +255,7 @@ def read_scores(path: Path) -> Scores:
 
 
 def _read_planned(path: Path, planned: Mapping[str, Any]) -> Scores:
-    """The scores of a trial; refused where one of these entries differs."""
+    """Read the scores of a trial, and check that the given entries do not differ."""
     scores = read_scores(path)
     for key, value in planned.items():
         if scores.get(key) != value:
@@ -255,14 +270,15 @@ def _read_planned(path: Path, planned: Mapping[str, Any]) -> Scores:
 def read_all(
     folder: Path, steps: tuple[int, int], planned: Mapping[str, Any] = MappingProxyType({})
 ) -> list[Scores]:
-    """The scores of all trials in a folder that are done, rows in the order of `ROWS`.
+    """Read the scores of all finished trials in a folder, with rows in the order of `ROWS`.
 
     Args:
-        steps: of pretraining and of fine-tuning.
-        planned: further entries that all scores must have, such as the split.
+        folder: Folder of the trials.
+        steps: Number of steps of pretraining and of fine-tuning.
+        planned: Further entries that all scores must have, such as the split.
 
     Raises:
-        UserError: one is damaged, or of other steps or another plan.
+        UserError: If a file is damaged, or has other steps or another plan.
     """
     found = []
     for name, row in ROWS.items():
@@ -274,36 +290,38 @@ def read_all(
 
 
 def check_metric(metric: str) -> None:
-    """Refuse what is none of `open_benchmark.METRICS`."""
+    """Check that a metric is in `open_benchmark.METRICS`."""
     if metric not in METRICS:
         raise UserError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: a row's mean and its difference to others, each with an interval."""
+    """A line of the table: mean of a row and differences to others, with confidence intervals."""
 
     row: str
     seeds: tuple[int, ...]
     steps: tuple[int, int]
     score: Score
-    deviation: float | None  # of the means of the seeds
+    deviation: float | None  # standard deviation of the means of the seeds
     differences: Mapping[str, Score]  # to other rows
     actions: Mapping[str, float]
 
 
 def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
-    """The table of what is done.
+    """Summarize the finished trials in a table.
 
-    Intervals are 95 % bootstrap intervals over windows and seeds, resampled together. A difference
-    is taken window by window between trials of the same seed, of the seeds that both rows have.
+    Intervals are 95 % bootstrap intervals over windows and seeds, which are resampled together.
+    Differences are computed per window between trials of the same seed, for seeds that both rows
+    have.
 
     Args:
-        metric: one of `open_benchmark.METRICS`.
+        found: Scores of trials.
+        metric: One of `open_benchmark.METRICS`.
 
     Raises:
-        UserError: no such metric, trials that were scored on other windows or made with other
-            recipes, or seeds of a row with other steps.
+        UserError: If the metric does not exist, trials have other windows or recipes, or the seeds
+            of a row have other steps.
     """
     check_metric(metric)
     tables: dict[str, dict[int, Array]] = {}
@@ -351,7 +369,7 @@ def summarize(found: Sequence[Scores], metric: str = "mpjpe_mm") -> list[Line]:
 
 
 def markdown(lines: Sequence[Line], metric: str = "mpjpe_mm") -> str:
-    """The lines as a Markdown table."""
+    """Format the lines as a Markdown table."""
     terms = ("top1", "per_class", "top1_unseen", "knn_top1", "chance", "frames", "f1_50")
     shown = [term for term in terms if any(term in line.actions for line in lines)]
     head = ["row", "steps", "seeds", metric, "sd of seeds"]

@@ -1,9 +1,9 @@
-"""Backbones side by side: what they cost and, trained with equal CPU time, how they err.
+"""Comparison of backbones: their cost, and their errors after training with equal CPU time.
 
-A backbone is trained twice with the same budget: by fine-tuning alone, and by action pretraining
-for half of it. The budget becomes a number of steps by timing short trainings, in CPU time, so that
-other work on the machine changes nothing and the learning rate falls to its end. What is done lies
-in a folder and is not done again.
+Each backbone is trained twice with the same budget: by fine-tuning only, and with action
+pretraining for half of the budget. The budget is converted to a number of steps by timing short
+trainings in CPU time, so that the load of the machine has no effect and the learning rate schedule
+is completed. Finished trials are stored in a folder and not repeated.
 """
 
 import json
@@ -36,16 +36,16 @@ REFERENCE = "dstformer"
 SCORES, PLAN, COSTS = "scores.json", "plan.json", "costs.json"
 SPLITS = ("val", UNUSUAL)
 CONDITIONS = {"alone": "fine-tuning alone", "pretrained": "half of the time action pretraining"}
-PROBE_STEPS, WARM_STEPS = 40, 5  # of the training that times a step; the first are slower
+PROBE_STEPS, WARM_STEPS = 40, 5  # of the training that times a step; its first steps are slower
 TIMED_FRAMES, ROUNDS = 81, 7
-SCORED_OF = 8  # windows of a split, the first; as many networks are scored as are trained
+SCORED_OF = 8  # every 8th window is scored, because there are as many networks as trainings
 
 Config = PretrainConfig | FinetuneConfig
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A backbone in one condition with one seed; `configs` are its trainings, in order."""
+    """A backbone in one condition with one seed; `configs` are its trainings in order."""
 
     backbone: str
     condition: str
@@ -66,11 +66,18 @@ class Trial:
 def plan_trials(
     out: Path, recipes: Path, *, names: Sequence[str], seeds: Sequence[int], minutes: float
 ) -> list[Trial]:
-    """The trials, both conditions of a backbone and seed together, DSTformer's first.
+    """The trials with both conditions of a backbone and seed in sequence, DSTformer first.
+
+    Args:
+        out: Folder of the trials.
+        recipes: Folder of the recipes.
+        names: Names of the backbones; by default those of all recipes.
+        seeds: Random seeds.
+        minutes: CPU minutes per trial.
 
     Raises:
-        UserError: no such recipe, one that is not pretraining and then fine-tuning, no seed, or no
-            time.
+        UserError: If a recipe does not exist or is not pretraining followed by fine-tuning, there
+            are no seeds, or `minutes` is not above 0.
     """
     known = sorted(path.stem for path in recipes.glob("*.yaml") if path.stem != "base")
     if not known or REFERENCE not in known:
@@ -104,14 +111,15 @@ def _seeded(config: Any, seed: int) -> Any:
 
 
 def costs(out: Path, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
-    """Parameters, multiply-adds a frame and frames a second of each backbone, and of DSTformer.
+    """Parameters, multiply-adds per frame and frames per second of each backbone and of DSTformer.
 
-    Measured once for each model configuration, for lifting alone on one thread: clips of 81 frames,
-    in as many pieces as the network takes. Speed is in CPU time, in turns; `ratio` is the median
-    over the rounds of DSTformer's time over the network's.
+    They are measured once per model configuration, for lifting only, on one thread, with clips of
+    81 frames divided into as many pieces as the network requires. Speeds are in CPU time, measured
+    alternately; `ratio` is the median over rounds of DSTformer's time divided by that of the
+    network.
 
     Raises:
-        UserError: DSTformer is neither measured nor among the trials.
+        UserError: If DSTformer is neither measured nor in the trials.
     """
     path = out / COSTS
     models = {trial.backbone: asdict(trial.configs[0].model) for trial in trials}
@@ -120,7 +128,7 @@ def costs(out: Path, trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
     if reference is None:
         raise UserError(f"measure {REFERENCE} first, or leave out names")
     if known.get(REFERENCE, {}).get("model") != reference:
-        known = {}  # all ratios are to another network
+        known = {}  # all ratios refer to another network
     new = {name: own for name, own in models.items() if known.get(name, {}).get("model") != own}
     if new:
         threads = torch.get_num_threads()
@@ -145,7 +153,7 @@ def _measured(settings: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, flo
         pieces = -(-TIMED_FRAMES // own["max_frames"])
         clips = torch.rand(pieces, own["max_frames"], encoder.num_joints, 3)
         runs[name] = _lifting(encoder, clips)
-        # the products of attention are only counted where they are written out
+        # attention products are only counted if they are computed explicitly
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             runs[name]()
         frames = clips.shape[0] * clips.shape[1]
@@ -179,11 +187,11 @@ def _cpu_seconds(run: Callable[[], object]) -> float:
 
 
 def run_trial(trial: Trial, corpora: Sequence[Corpus], *, quiet: bool = False) -> None:
-    """Train and score a trial, or go on with it; one that is done stays as it is.
+    """Train and score a trial, or resume it. A finished trial is not changed.
 
     Raises:
-        KeyboardInterrupt: a training was asked to stop; it is saved.
-        UserError: see `pretrain`, `finetune` and `evaluate_open`.
+        KeyboardInterrupt: If a training was requested to stop; it is saved.
+        UserError: See `pretrain`, `finetune` and `evaluate_open`.
     """
     if trial.done:
         return
@@ -203,7 +211,7 @@ def run_trial(trial: Trial, corpora: Sequence[Corpus], *, quiet: bool = False) -
 
 
 def _steps(trial: Trial) -> list[int]:
-    """Of each training, so that all together take the minutes; the first call's are kept."""
+    """Steps of each training for the total time; those of the first call are stored."""
     path = trial.folder / PLAN
     if not path.is_file():
         share = 60 * trial.minutes / len(trial.configs)
@@ -220,10 +228,10 @@ def _steps(trial: Trial) -> list[int]:
 
 
 def seconds_per_step(config: Config, folder: Path) -> float:
-    """CPU seconds of a step of training, from a short one in a folder that is removed.
+    """CPU seconds per training step, from a short training in a temporary folder.
 
     Raises:
-        KeyboardInterrupt: the training was asked to stop.
+        KeyboardInterrupt: If the training was requested to stop.
     """
     try:
         _require_finished(_train(_of_steps(replace(config, init=None), PROBE_STEPS), folder, True))
@@ -238,7 +246,7 @@ def _require_finished(outcome: Any) -> None:
 
 
 def _logged_seconds_per_step(run: Path, after: int = 0) -> float:
-    """CPU seconds of a step in the log of a training; a process that resumes it starts anew."""
+    """CPU seconds per step in the log of a training, whose CPU time restarts on resuming."""
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
     times = np.array([[row["step"], row["cpu_s"]] for row in rows if "cpu_s" in row])[after:]
     steps, seconds = np.diff(times, axis=0).T
@@ -257,17 +265,17 @@ def _train(config: Config, folder: Path, quiet: bool) -> Any:
     return finetune.finetune(config, folder, quiet=quiet)
 
 
-# ---- the table
+# ---- table
 
 
 def read_all(out: Path, minutes: float) -> list[dict[str, Any]]:
-    """The scores of all trials in a folder that are done, of this budget alone.
+    """Read the scores of all finished trials in a folder, which must have the same budget.
 
-    `cpu_minutes` is what their trainings took, by their logs: other work on the machine, and the
-    timing before, make it another than the budget.
+    `cpu_minutes` is the CPU time of the trainings from their logs, which differs from the budget by
+    the load of the machine and by the accuracy of the timing.
 
     Raises:
-        UserError: one is damaged, or of another budget.
+        UserError: If a file is damaged or has another budget.
     """
     found = []
     for path in sorted(out.glob(f"*/*/seed_*/{SCORES}")):
@@ -282,8 +290,8 @@ def read_all(out: Path, minutes: float) -> list[dict[str, Any]]:
 
 
 def markdown(cost: Mapping[str, Mapping[str, float]], found: Sequence[dict[str, Any]]) -> str:
-    """A line for each backbone, millimeters of MPJPE / P-MPJPE; the difference that pretraining
-    makes to MPJPE is taken window by window of the same seed, with a 95 % bootstrap interval."""
+    """Format a line per backbone with MPJPE / P-MPJPE in millimeters; the effect of pretraining on
+    MPJPE is computed per window for the same seed, with a 95 % bootstrap interval."""
     head = ["backbone", "parameters", "M MACs a frame", "frames/s", "× DSTformer"]
     head += ["steps", "CPU minutes"]
     for split in SPLITS:
@@ -304,7 +312,7 @@ def markdown(cost: Mapping[str, Mapping[str, float]], found: Sequence[dict[str, 
 
 
 def _cells(own: Sequence[dict[str, Any]], split: str) -> list[str]:
-    """Both conditions of a backbone, and their difference."""
+    """Cells of both conditions of a backbone, and of their difference."""
     values: dict[str, dict[int, Any]] = {name: {} for name in CONDITIONS}
     for scores in own:
         if split in scores["windows"]:

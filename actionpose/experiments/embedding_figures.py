@@ -1,7 +1,7 @@
-"""The paper's pictures of the embedding, with numbers beside them: Figures 5 and 8.
+"""The figures of the embedding in the paper with scores: Figures 5 and 8.
 
-Clips are held-out spans of corpora, projected as in the checkpoint's training, without masks; or
-windows of Human3.6M's test videos.
+Clips are held-out spans of corpora, projected as in the training of the checkpoint, without masks,
+or windows of test videos of Human3.6M.
 """
 
 from collections import Counter
@@ -35,22 +35,22 @@ from actionpose.visualization.drawing import LABEL_COLORS, SIDE_COLORS, draw_bon
 
 NEIGHBORS = 5
 LabelKind = Literal["action", "transition", "sequence"]  # of `PretrainDataConfig.label_kinds`
-TEMPERATURE = 0.1  # tau of Eq. 1: of the probabilities in Figure 8
-POSES = 6  # drawn of a clip in Figure 8
+TEMPERATURE = 0.1  # tau of Eq. 1, for the probabilities in Figure 8
+POSES = 6  # number of poses per clip in Figure 8
 _BATCH = 32
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Clips of labeled spans, and their features by one encoder."""
+    """Clips of labeled spans with their features by one encoder."""
 
-    labels: list[str]  # of each clip: its text, or its action in Human3.6M
-    verbs: list[str]  # likewise: BABEL's category, else the first word of the text
-    names: list[str]  # motion[first frame:one past the last]
+    labels: list[str]  # text of each clip, or its action in Human3.6M
+    verbs: list[str]  # BABEL category of each clip, else the first word of its text
+    names: list[str]  # motion[first frame:one past the last frame]
     keypoints: NDArray[np.float32]  # (N, T, 17, 3)
     embedding: Tensor | None  # (N, E) unit vectors; None without a <POSE> token
-    pooled: Tensor  # (N, D) unit vectors: the backbone's features, averaged over frames and joints
-    label_kinds: tuple[LabelKind, ...] = ()  # of the spans; none of Human3.6M's windows
+    pooled: Tensor  # (N, D) unit vectors: backbone features, averaged over frames and joints
+    label_kinds: tuple[LabelKind, ...] = ()  # of the spans; empty for Human3.6M
 
 
 def embed_spans(
@@ -60,18 +60,22 @@ def embed_spans(
     *,
     label_kinds: tuple[LabelKind, ...] | None = None,
 ) -> Embedded:
-    """Embed every labeled span of a split with the encoder of a checkpoint.
+    """Embed all labeled spans of a split with the encoder of a checkpoint.
 
-    A pretrained one gets clips like those it was trained on, without masks; MotionBERT's official
-    weights the paper's orthographic views; a fine-tuned one, or one of version 0.1, perspective
-    views.
+    Pretrained checkpoints use clips as in their training, without masks. Official weights of
+    MotionBERT use the orthographic views of the paper. Fine-tuned checkpoints, and those of version
+    0.1, use perspective views.
 
     Args:
-        label_kinds: the kinds of labels whose spans are embedded; by default those of the
-            checkpoint's training.
+        folder: Checkpoint.
+        corpora: Corpora.
+        split: Split of the corpora.
+        label_kinds: Kinds of labels whose spans are embedded; by default those of the training of
+            the checkpoint.
 
     Raises:
-        UserError: a corpus without texts in that split, not a checkpoint, or another backbone.
+        UserError: If a corpus has no texts in the split, or the checkpoint does not exist or has
+            another backbone.
     """
     encoder, meta = checkpoint.load_encoder(folder)
     if not isinstance(encoder, PoseEncoder):
@@ -106,10 +110,10 @@ def embed_spans(
 
 
 def embed_videos(folder: Path, dataset: PairedDataset) -> Embedded:
-    """Embed the videos of a prepared dataset in windows of the checkpoint's length.
+    """Embed the videos of a paired dataset in windows of the length of the checkpoint.
 
     Raises:
-        UserError: not a checkpoint.
+        UserError: If the checkpoint does not exist or has another backbone.
     """
     encoder, meta = checkpoint.load_encoder(folder)
     if not isinstance(encoder, PoseEncoder):
@@ -159,14 +163,14 @@ def _embed(encoder: PoseEncoder, batch: dict[str, Any]) -> tuple[Tensor | None, 
 
 
 def separation(features: Tensor, labels: list[str]) -> dict[str, float]:
-    """How well labels lie apart in unit features (N, D), by cosine distance.
+    """Separation of labels in normalized features (N, D), by cosine distance.
 
     Returns:
-        `silhouette`, -1 to 1; `knn`, the fraction of clips whose label most of their five nearest
-        others have; and `knn_chance`, the fraction of the most frequent label.
+        `silhouette`, -1 to 1; `knn`, the fraction of clips whose label is the most frequent one of
+        their five nearest neighbors; and `knn_chance`, the fraction of the most frequent label.
 
     Raises:
-        UserError: scikit-learn is missing.
+        UserError: If scikit-learn is not installed.
     """
     try:
         from sklearn.metrics import silhouette_score
@@ -194,26 +198,33 @@ def draw_figure5(
     by: Literal["verb", "label"] = "verb",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Draw t-SNE maps of both embeddings, colored by action, and score how they separate actions.
+    """Draw t-SNE maps of two embeddings, colored by action, and score their separation of actions.
 
-    Left, as in the paper, a checkpoint trained without text, whose features are averaged over
-    frames and joints; right, the <POSE> embedding of ours.
+    As in the paper, the left map is for a checkpoint trained without text, whose features are
+    averaged over frames and joints. The right map is for the <POSE> embedding of `ours`.
 
     Args:
-        num_labels: the most frequent verbs or labels of the split; clips of others are left out.
-        by: what counts as one action: a verb (BABEL's category, else the text's first word), or
+        ours: Checkpoint with a motion embedding.
+        baseline: Checkpoint trained without text.
+        corpora: Corpora.
+        picture: Image file to write.
+        split: Split of the corpora.
+        num_labels: Number of the most frequent verbs or labels of the split to include.
+        by: Definition of an action: a verb (BABEL category, else the first word of the text), or
             the whole text.
+        seed: Seed of t-SNE.
 
     Returns:
-        The scores of both, in the whole feature space, and the number of clips and labels.
+        The scores of both in the original feature space, and the numbers of clips and labels.
 
     Raises:
-        UserError: see `embed_spans`; `ours` has no embedding; or too few labels or clips.
+        UserError: See `embed_spans`; or if `ours` has no embedding, or there are too few labels or
+            clips.
     """
     found = embed_spans(ours, corpora, split)
     if found.embedding is None:
         raise UserError(f"{ours} has no motion embedding: it was made without a class token")
-    # the same spans in the same order, whatever labels the baseline was trained with
+    # the same spans in the same order, independent of the training labels of the baseline
     other = embed_spans(baseline, corpora, split, label_kinds=found.label_kinds)
     actions = found.verbs if by == "verb" else found.labels
     kept = [action for action, count in Counter(actions).most_common(num_labels) if count > 1]
@@ -265,20 +276,23 @@ def draw_figure8(
     *,
     motions: list[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Draw clips with the probability of each chosen label: softmax of cosine over tau.
+    """Draw clips with the probabilities of chosen labels: softmax of cosine similarity over tau.
 
     Args:
-        folder: the checkpoint, with which the clips were embedded.
-        found: clips of corpora (`embed_spans`) or of Human3.6M (`embed_videos`).
-        labels: two or more; any text if the checkpoint carries its text encoder.
-        motions: names of clips, or of the motions they are from; left out, one clip of each label,
-            or, where no clip has one of these labels, the one most like each.
+        folder: Checkpoint with which the clips were embedded.
+        found: Clips of corpora (`embed_spans`) or of Human3.6M (`embed_videos`).
+        labels: Two or more labels; any texts if the checkpoint has its text encoder.
+        picture: Image file to write.
+        motions: Names of clips or of their motions. By default one clip per label or, if no clip
+            has one of the labels, the most similar clip for each label.
 
     Returns:
-        For each clip its name, its label, and the probability and cosine of each chosen label.
+        Name and label of each clip, with the probability and cosine similarity of each chosen
+        label.
 
     Raises:
-        UserError: fewer than two labels, no such clip, or other labels without a text encoder.
+        UserError: If there are fewer than two labels, a clip does not exist, or a label requires a
+            text encoder that the checkpoint does not have.
     """
     labels = [normalize_text(label) for label in labels]
     if len(set(labels)) < 2:
@@ -326,7 +340,7 @@ def draw_figure8(
 
 
 def _draw_clip(axes: list[Any], keypoints: NDArray[np.float32]) -> None:
-    """Some frames of a clip's 2D input, in one scale."""
+    """Draw some frames of the 2D input of a clip with the same scale."""
     visible = keypoints[keypoints[..., 2].any(axis=1)]
     low, high = np.quantile(visible[..., :2], [0.01, 0.99], axis=(0, 1))
     middle, reach = (low + high) / 2, float((high - low).max()) / 2 + 0.1

@@ -1,9 +1,8 @@
-"""The paper's tables, from prepared data to rows: what has to run, how long, and running it.
+"""Reproduction of the tables of the paper from prepared data: steps, their cost, and execution.
 
-A plan is a list of the very commands that a user would type, each with the file that it makes and
-the arithmetic it costs. A step whose file is there, made from the same checkpoint and data with the
-same settings, is not run again, so that a plan goes on where it stopped, and rows can be added one
-by one.
+A plan is a list of actionpose commands, each with its output file and its number of operations. A
+step is not repeated if its output exists and was created from the same checkpoint and data with the
+same settings. Plans can therefore be resumed, and rows can be added one by one.
 """
 
 import contextlib
@@ -31,10 +30,10 @@ from actionpose.utils.json_files import read_json
 from actionpose.utils.legacy import current_names
 from actionpose.utils.yaml_config import load_recipe, to_dict
 
-# the arguments of `actionpose finetune` to its configuration
+# converts arguments of `actionpose finetune` to its configuration
 Settings = Callable[[list[str]], FinetuneConfig]
 
-# the pretrained encoders that rows start from, by the name of the row's variant
+# rows of pretrained encoders by the name of their variant
 VARIANTS = {
     "baseline": "Baseline (MotionBERT)",
     "mmm": "+ MMM",
@@ -43,18 +42,18 @@ VARIANTS = {
 }
 _VARIANTS_OF = {"table1": ("full",), "table2": ("full",), "table3": tuple(VARIANTS)}
 _DATA_OF = {"table1": ("h36m",), "table2": ("3dhp",), "table3": ("h36m", "3dhp")}
-_LABELS, _PRETRAIN_EPOCHS = 63_000, 300  # of BABEL's frames; the paper's pretraining
-_FLIPPED = 2  # a prediction and that of the mirror image
+_LABELS, _PRETRAIN_EPOCHS = 63_000, 300  # number of BABEL labels; epochs in the paper
+_FLIPPED = 2  # predictions of the input and of its mirror image
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command, its cost in operations, and whether what it writes is there.
+    """A command, its number of operations, and a check of whether its output exists.
 
-    `is_done` raises `UserError` where the output has to be removed first.
+    `is_done` raises `UserError` if the output must be removed first.
     """
 
-    command: list[str]  # after `actionpose`
+    command: list[str]  # without `actionpose`
     flop: float
     why: str
     is_done: Callable[[], bool]
@@ -62,11 +61,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a table, and the rows that come out: name, data set, file of scores."""
+    """The steps of a table, and its rows: name, dataset, file of scores."""
 
     steps: list[Step]
     rows: list[tuple[str, str, Path]]
-    missing: list[str]  # what nobody gave, in sentences
+    missing: list[str]  # missing inputs, as sentences
 
 
 def make_plan(
@@ -80,20 +79,22 @@ def make_plan(
     settings: Settings,
     options: Sequence[str] = (),
 ) -> Plan:
-    """What a table needs.
+    """Plan the steps of a table.
 
     Args:
-        work: folder of runs and scores.
-        data: prepared folders of "h36m" and "3dhp".
-        pretrained: weights to fine-tune from, by variant (`VARIANTS`).
-        checkpoints: fine-tuned ones that are only scored, by the name of their row.
-        recipes: folder of `h36m.yaml`, `3dhp.yaml` and their `_baseline`.
-        settings: what arguments of `actionpose finetune` mean; finished runs are compared with it.
-        options: passed on to every fine-tuning, such as `--training.device cuda`.
+        table: Name of the table.
+        work: Folder of runs and scores.
+        data: Prepared folders of "h36m" and "3dhp".
+        pretrained: Initial weights of fine-tuning, by variant (`VARIANTS`).
+        checkpoints: Fine-tuned checkpoints that are only evaluated, by the name of their row.
+        recipes: Folder of `h36m.yaml`, `3dhp.yaml` and their `_baseline`.
+        settings: Function that converts arguments of `actionpose finetune` to its configuration,
+            for comparison with finished runs.
+        options: Further arguments for all fine-tuning steps, such as `--training.device cuda`.
 
     Raises:
-        UserError: an unknown variant, a recipe that cannot be read, or two rows whose scores would
-            be one file.
+        UserError: If a variant is unknown, a recipe cannot be read, or two rows would have the same
+            file of scores.
     """
     if unknown := sorted(pretrained.keys() - VARIANTS.keys()):
         raise UserError(f"no variant {unknown[0]}; there are {', '.join(VARIANTS)}")
@@ -109,7 +110,7 @@ def make_plan(
     for kind in _DATA_OF[table]:
         if kind not in data:
             plan.missing.append(f"--{kind} FOLDER: make it with actionpose prepare {kind}")
-    # who only scores has nothing to train; the ablation is about all four
+    # with given checkpoints, nothing needs to be trained; the ablation requires all four variants
     needed = () if checkpoints else _VARIANTS_OF[table]
     variants = dict.fromkeys((*needed, *pretrained))
     for variant in variants:
@@ -141,7 +142,7 @@ def make_plan(
             cost = 2 * macs(config.model, config.data.frames) * TRAINING
             why = f"fine-tune {VARIANTS[variant]} on {kind}"
             done = partial(_is_trained, run, train[1:], folder, settings)
-            known = variant in pretrained  # else nothing can be compared with
+            known = variant in pretrained  # else there is nothing to compare with
             step = Step(
                 train, cost * clips * config.training.epochs, why, done if known else lambda: False
             )
@@ -161,7 +162,7 @@ def _is_trained(run: Path, arguments: list[str], folder: Path, settings: Setting
     """Whether a fine-tuning is finished.
 
     Raises:
-        UserError: the run has another configuration, or was trained on other data.
+        UserError: If the run has another configuration, or was trained on other data.
     """
     steps = checkpoint.saved_steps(run)
     if not steps:
@@ -175,12 +176,12 @@ def _is_trained(run: Path, arguments: list[str], folder: Path, settings: Setting
         raise UserError(
             f"{run} was trained on other data than {folder}: remove it, or use another --out-dir"
         )
-    report = run / "report.json"  # a run that was interrupted has one, too
+    report = run / "report.json"  # interrupted runs also have one
     return report.is_file() and read_json(report).get("status") == "finished"
 
 
 def _is_scored(scores: Path, train: Step | None, given: str, folder: Path, window: int) -> bool:
-    """Whether there are scores of this checkpoint, on these data, in windows of this length."""
+    """Whether there are scores of this checkpoint on these data in windows of this length."""
     if not scores.exists() or (train and not train.is_done()):
         return False
     report = read_json(scores)
@@ -194,7 +195,7 @@ def _is_scored(scores: Path, train: Step | None, given: str, folder: Path, windo
 
 
 def _digest(folder: Path, split: str) -> str | None:
-    """The SHA-256 of a split's poses; None where nothing is prepared."""
+    """The SHA-256 of the poses of a split, or None if the data are not prepared."""
     if not (folder / "data.json").exists():
         return None
     digest: str = open_paired(folder, split).info["sha256"][f"{split}/pose.npy"]
@@ -202,7 +203,7 @@ def _digest(folder: Path, split: str) -> str | None:
 
 
 def _window_of(given: str, otherwise: int) -> int:
-    """Frames of the clips that a checkpoint was trained with; official files do not say."""
+    """Number of frames of the training clips of a checkpoint; official files do not state it."""
     if Path(given).is_file():
         return otherwise
     _, meta = checkpoint.load(model_hub.find(given))
@@ -219,12 +220,12 @@ def _how_to_pretrain(variant: str) -> str:
     )
 
 
-# Frames of the files, for plans made before the data are there; 3DHP's is a rough figure
+# number of frames of the files, for plans before the data exist; that of 3DHP is approximate
 _FRAMES = {("h36m", "train"): 1_559_752, ("h36m", "test"): 566_920, ("3dhp", "test"): 3_000}
 
 
 def _clips(folder: Path, split: str, frames: int, stride: int) -> float:
-    """Windows of a split: counted, or from the size of the original files."""
+    """Number of windows of a split, counted or estimated from the size of the original files."""
     if (folder / "data.json").exists():
         pairs = open_paired(folder, split)
         if pairs.scored is not None:
@@ -235,7 +236,7 @@ def _clips(folder: Path, split: str, frames: int, stride: int) -> float:
 
 
 def describe(plan: Plan, teraflops: float) -> str:
-    """The plan as text: what is done, what is to do, with hours at a given speed."""
+    """Describe the plan: finished and remaining steps, with hours at a given speed."""
     lines, total = [], 0.0
     for step in plan.steps:
         done = step.is_done()
@@ -254,11 +255,11 @@ def _duration(hours: float) -> str:
 
 
 def run_plan(plan: Plan) -> None:
-    """Run what is not done yet, each step as a process of its own.
+    """Run the remaining steps of a plan, each in a separate process.
 
     Raises:
-        UserError: a step failed, and has said why; or a run was made from something else.
-        KeyboardInterrupt: a step was interrupted; the same command goes on.
+        UserError: If a step fails, or a run was created from other inputs.
+        KeyboardInterrupt: If a step is interrupted; the same command resumes it.
     """
     for step in [step for step in plan.steps if not step.is_done()]:
         print(f"-- {step.why}", flush=True)
@@ -270,13 +271,13 @@ def run_plan(plan: Plan) -> None:
 
 
 def run_process(command: list[str]) -> tuple[int, bool]:
-    """Run a process; a signal goes to it, and it may save before it ends."""
+    """Run a process. Stop signals are forwarded, so that it can save before it ends."""
     with stop_requests() as requested:
         process = subprocess.Popen(command)
         forwarded = False
         while (status := process.poll()) is None:
             if requested() and not forwarded:
-                process.send_signal(signal.SIGINT)  # as Ctrl-C did; a SIGTERM reached only us
+                process.send_signal(signal.SIGINT)  # like Ctrl-C; SIGTERM only reaches this process
                 forwarded = True
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.5)
@@ -284,10 +285,12 @@ def run_process(command: list[str]) -> tuple[int, bool]:
 
 
 def collect(plan: Plan, *, both_scales: bool = False) -> list[OurRow]:
-    """Our rows, from the scores that are there.
+    """The rows of this project, from existing scores.
 
     Args:
-        both_scales: rows of MPI-INF-3DHP a second time, in the other scale (`Protocol.scale`).
+        plan: Plan of a table.
+        both_scales: Whether to list rows of MPI-INF-3DHP again in the other scale
+            (`Protocol.scale`).
     """
     rows: dict[str, OurRow] = {}
     for name, kind, path in plan.rows:
@@ -302,10 +305,10 @@ def collect(plan: Plan, *, both_scales: bool = False) -> list[OurRow]:
 
 
 def check_plan(plan: Plan, pretrained: dict[str, Path]) -> None:
-    """Look for everything that is needed before hours are spent.
+    """Check that all inputs exist before the computation.
 
     Raises:
-        UserError: something was not given, or is not there.
+        UserError: If an input is not given or does not exist.
     """
     if plan.missing:
         raise UserError(f"this needs {'; '.join(plan.missing)}; --dry-run shows the whole plan")

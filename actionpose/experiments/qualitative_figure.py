@@ -1,4 +1,4 @@
-"""Figure 7: input 2D, our 3D and the baseline's 3D of chosen frames of Human3.6M, side by side.
+"""Figure 7: input 2D, and 3D of this model and the baseline, for selected frames of Human3.6M.
 
 A frame is given by its row in the arrays of the dataset.
 """
@@ -15,14 +15,14 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import atomic_write
 from actionpose.visualization.drawing import draw_bones, new_figure
 
-NUM_CHOSEN = 3  # rows of the paper's figure
+NUM_CHOSEN = 3  # rows of the figure in the paper
 
 
 def choose_frames(dataset: PairedDataset, number: int = NUM_CHOSEN) -> list[int]:
-    """The least confident frames of different actions, and in second place the most confident.
+    """The least confident frames of different actions, with the most confident frame second.
 
-    As in the paper's figure, whose first and third rows have occluded keypoints and whose second
-    is clear. Videos with bad ground truth are left out.
+    This corresponds to the figure in the paper, in which the first and third rows have occluded
+    keypoints and the second row has not. Videos with wrong ground truth are excluded.
     """
     confidence = np.asarray(dataset.keypoints_px[..., 2], dtype=np.float64).mean(axis=1)
     usable = [v for v in dataset.videos if not v.name.startswith(PROTOCOLS[dataset.kind].blocked)]
@@ -36,10 +36,10 @@ def choose_frames(dataset: PairedDataset, number: int = NUM_CHOSEN) -> list[int]
 
 
 def parse_frames(texts: tuple[str, ...], dataset: PairedDataset) -> list[int]:
-    """Rows of VIDEO:FRAME.
+    """Rows of frames given as VIDEO:FRAME.
 
     Raises:
-        UserError: no such video or frame.
+        UserError: If a video or frame does not exist.
     """
     videos = {video.name: video for video in dataset.videos}
     rows = []
@@ -63,17 +63,18 @@ def draw_figure7(
     """Draw the figure.
 
     Args:
-        rows: of the frames, a line each.
-        columns: a name to a predictor and the length of its windows; ours first.
-        path: the picture; its suffix is the format.
+        dataset: Paired dataset.
+        rows: Rows of the frames, one line each.
+        columns: Predictor and window length by name, this model first.
+        path: Image file to write; its suffix determines the format.
 
     Returns:
         The frames as VIDEO:FRAME.
 
     Raises:
-        UserError: matplotlib is missing, or the file cannot be written.
+        UserError: If matplotlib is not installed, or the file cannot be written.
     """
-    width = 1 + 2 * len(columns)  # each 3D from the camera, and turned
+    width = 1 + 2 * len(columns)  # each 3D pose from the camera and rotated
     figure = new_figure(2.6 * width, 2.8 * len(rows) + 0.6, dpi=130, layout="constrained")
     names = []
     for row, axes in zip(rows, figure.subplots(len(rows), width, squeeze=False), strict=True):

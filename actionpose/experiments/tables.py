@@ -1,8 +1,8 @@
-"""The paper's tables with our rows under theirs: as text, CSV and LaTeX.
+"""The tables of the paper with the rows of this project, as text, CSV and LaTeX.
 
-The paper's rows are data (`assets/table1.json` and its like), each with its source and protocol.
-What is only known from memory is not among them. Our rows come from the JSON that
-`actionpose evaluate` writes, and carry its protocol line.
+The rows of the paper are data (`assets/table1.json` and others), each with its source and protocol.
+Results without a verified source are not included. The rows of this project are read from the JSON
+of `actionpose evaluate`, with its protocol line.
 """
 
 import csv
@@ -24,22 +24,22 @@ TABLES = ("table1", "table2", "table3")
 
 @dataclass
 class OurRow:
-    """One of our models: its evaluations by data set ("h36m", "3dhp")."""
+    """A model of this project with its evaluations by dataset ("h36m", "3dhp")."""
 
     name: str
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def value(self, column: str) -> float | None:
-        """A number by the column's name, such as "h36m.mpjpe_mm"."""
+        """A value by the name of its column, such as "h36m.mpjpe_mm"."""
         data, _, metric = column.partition(".")
         return self.reports[data].get(metric) if data in self.reports else None
 
 
 def load_table(name: str) -> dict[str, Any]:
-    """The paper's table as data.
+    """Load a table of the paper as data.
 
     Raises:
-        UserError: there is no such table.
+        UserError: If the table does not exist.
     """
     if name not in TABLES:
         raise UserError(f"there is no {name}; there are {', '.join(TABLES)}")
@@ -49,7 +49,7 @@ def load_table(name: str) -> dict[str, Any]:
 
 
 def as_rows(table: dict[str, Any], ours: Sequence[OurRow]) -> list[dict[str, Any]]:
-    """Every row with the same keys, ours last; numbers are None where there are none."""
+    """All rows with the same keys, this project last; missing numbers are None."""
     columns = list(table["columns"])
 
     def row(group: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def as_rows(table: dict[str, Any], ours: Sequence[OurRow]) -> list[dict[str, Any
 
 
 def _notes(table: dict[str, Any], ours: Sequence[OurRow]) -> list[str]:
-    """The protocol legend, the marks, and under which protocol each of our rows was scored."""
+    """The protocol legend, the marks, and the protocol of each row of this project."""
     reports = [report for model in ours for report in model.reports.values()]
     lines = [SYNTHETIC] if any(report.get("synthetic") for report in reports) else []
     lines += [f"{key}: {text}." for key, text in table["legend"].items()]
@@ -90,7 +90,7 @@ def _notes(table: dict[str, Any], ours: Sequence[OurRow]) -> list[str]:
 
 
 def as_text(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
-    """For a terminal."""
+    """Format for a terminal."""
     columns: dict[str, str] = table["columns"]
     rows = as_rows(table, ours)
     width = max(len(row["method"]) for row in rows)
@@ -115,7 +115,7 @@ def as_text(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
 
 
 def as_csv(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
-    """For a spreadsheet; the protocol lines of our rows follow as comments."""
+    """Format as CSV, with the protocol lines of this project as comments at the end."""
     rows = as_rows(table, ours)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
@@ -125,7 +125,7 @@ def as_csv(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
 
 
 def as_latex(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
-    """A tabular that needs no package."""
+    """Format as a LaTeX tabular that requires no packages."""
     columns: dict[str, str] = table["columns"]
     lines = [
         f"% {table['title']}",
@@ -149,7 +149,7 @@ def as_latex(table: dict[str, Any], ours: Sequence[OurRow]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """One digit after the point, or two where the second is not 0."""
+    """One decimal, or two if the second is not 0."""
     return "--" if value is None else f"{value:.2f}".removesuffix("0")
 
 
@@ -158,7 +158,7 @@ def _tex(text: str) -> str:
 
 
 def write_table(name: str, ours: Sequence[OurRow], folder: Path) -> str:
-    """Write `NAME.txt`, `.csv` and `.tex` into a folder; return the text."""
+    """Write `NAME.txt`, `.csv` and `.tex` to a folder, and return the text."""
     table = load_table(name)
     for suffix, render in (("csv", as_csv), ("tex", as_latex), ("txt", as_text)):
         text = render(table, ours)

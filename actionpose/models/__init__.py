@@ -1,4 +1,4 @@
-"""The networks: the pose encoders and the text encoder."""
+"""Networks: the pose encoders and the text encoder."""
 
 from actionpose.models.dstformer import PoseEncoder
 from actionpose.models.encoder import Encoder, build_encoder

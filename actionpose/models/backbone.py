@@ -1,7 +1,7 @@
-"""What pretraining, fine-tuning and lifting ask of a network that lifts 2D keypoints.
+"""Interface of networks that lift 2D keypoints, for pretraining, fine-tuning and inference.
 
-A backbone embeds a clip, transforms the state in `depth` stages, and reads poses from the last one.
-Letters in shapes: B clips, T frames, J joints, D channels.
+A backbone embeds a clip, transforms its state in `depth` stages, and predicts poses from the last
+state. Letters in shapes: B clips, T frames, J joints, D channels.
 """
 
 from abc import ABC, abstractmethod
@@ -16,28 +16,29 @@ from actionpose.utils.errors import UserError
 Length = Literal["fixed", "at_most", "at_least", "any"]
 Token = Literal["row", "proxy", "read"]
 State = Any
-"""A tensor of tokens (B, T', J', D), or a tuple whose first entry these are."""
+"""Tokens (B, T', J', D), or a tuple that starts with them."""
 
 
 class Backbone(nn.Module, ABC):
-    """A lifting network in stages.
+    """A lifting network with stages.
 
     Attributes:
-        width: channels of a token (D).
-        depth: number of stages.
-        frames: of a clip, as `length` says.
-        num_joints: J.
-        length: clips have exactly `frames` frames; at most or at least as many (then T - frames + 1
-            poses are lifted); or any number.
-        channels: of keypoints that count: x and y, or the confidence too.
-        joints_as_tokens: a frame has a token for each joint; else it is one token.
-        center_only: a clip has one pose, that of its middle frame.
-        masks_padding: whether padding, where `valid` is False, changes nothing in other frames. The
-            other networks need the last frame repeated there.
-        unused: parts of names of parameters that official weights have and `lift` does not use.
-        token: how an embedding of the whole motion may be carried: by a row of tokens before the
-            frames, by a further proxy, or by a query that reads the frames (`models.encoder`).
-        carries_token: it is, by a row or a proxy (`carry_token`).
+        width: Number of channels per token (D).
+        depth: Number of stages.
+        frames: Number of frames per clip, subject to `length`.
+        num_joints: Number of joints (J).
+        length: Whether clips have exactly `frames` frames, at most or at least as many, or any
+            number. With at least as many frames, T - frames + 1 poses are lifted.
+        channels: Channels of the keypoints that are used: x and y, or also the confidence.
+        joints_as_tokens: Whether each joint of a frame is a token; else a frame is a token.
+        center_only: Whether a clip has only one pose, that of its middle frame.
+        masks_padding: Whether padding, where `valid` is False, does not affect other frames. The
+            other networks require padding with the last frame.
+        unused: Parts of the names of parameters that are in official weights but are not used by
+            `lift`.
+        token: How an embedding of the whole motion can be computed: by a row of tokens before the
+            frames, by an additional proxy, or by a query that reads the frames (`models.encoder`).
+        carries_token: Whether a row or a proxy is used (`carry_token`).
     """
 
     length: ClassVar[Length] = "at_most"
@@ -56,30 +57,30 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def embed(self, keypoints: Tensor, valid: Tensor | None = None) -> State:
-        """The state that enters the first stage.
+        """Compute the input state of the first stage.
 
         Args:
-            keypoints: (B, T, J, 3) normalized x (right), y (down) and confidence; networks of two
-                channels also take (B, T, J, 2).
-            valid: (B, T) bool, False on padding.
+            keypoints: (B, T, J, 3) Normalized x (right), y (down) and confidence. Networks with two
+                channels also accept (B, T, J, 2).
+            valid: (B, T) bool, False for padding.
         """
 
     @abstractmethod
     def stage(self, i: int, state: State, valid: Tensor | None = None) -> State:
-        """The state after stage `i`, from 0."""
+        """Compute the state after stage `i`, counted from 0."""
 
     @abstractmethod
     def lift(self, state: State) -> Tensor:
-        """Poses (B, T, J, 3) of the last state, in the units that the weights were trained in."""
+        """Predict poses (B, T, J, 3) from the last state, in the units of the training data."""
 
     def token_readers(self) -> Sequence[nn.Module]:
-        """The attention of each stage through which frames may read the token."""
+        """The attention modules, one per stage, through which frames can attend to the token."""
         return ()
 
     def carry_token(self) -> None:
-        """Let the stages carry a token, which frames read by gates that start at zero.
+        """Add a token to the stages, to which frames attend with gates that are initially zero.
 
-        What is lifted stays what it is without the token until the gates are trained.
+        The poses are those without the token until the gates are trained.
         """
         self.carries_token = True
         for attention in self.token_readers():
@@ -87,24 +88,24 @@ class Backbone(nn.Module, ABC):
             attention.token_gate = nn.Parameter(torch.zeros(num_heads, 1, 1))
 
     def with_token(self, state: State, token: Tensor) -> State:
-        """The state before the first stage with a token (1, J', D)."""
+        """Add a token (1, J', D) to the state before the first stage."""
         x = state[0] if isinstance(state, tuple) else state
         x = torch.cat([token.to(x.dtype).expand(len(x), 1, -1, -1), x], dim=1)
         return (x, *state[1:]) if isinstance(state, tuple) else x
 
     def token_of(self, state: State) -> Tensor:
-        """The token (B, J', D) in a state."""
+        """The token (B, J', D) of a state."""
         return (state[0] if isinstance(state, tuple) else state)[:, 0]
 
     def without_token(self, state: State) -> State:
-        """The state after the last stage, as `lift` takes it."""
+        """Remove the token from the last state, for `lift`."""
         return state[:, 1:]
 
     def poses(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
-        """All of it: (B, T, J, 3), or fewer frames as `length` and `center_only` say.
+        """Lift keypoints to poses (B, T, J, 3), or fewer frames, see `length` and `center_only`.
 
         Raises:
-            UserError: another number of frames, joints or channels.
+            UserError: If the number of frames, joints or channels is wrong.
         """
         self.check(keypoints)
         state = self.embed(keypoints, valid)
@@ -113,10 +114,10 @@ class Backbone(nn.Module, ABC):
         return self.lift(state)
 
     def check(self, keypoints: Tensor) -> None:
-        """Refuse clips that the network does not take.
+        """Check that the network accepts clips.
 
         Raises:
-            UserError: says which ones it takes.
+            UserError: If it does not; names the accepted shape.
         """
         frames, joints, channels = keypoints.shape[1:]
         name = type(self).__name__
@@ -145,18 +146,18 @@ class Backbone(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments that fit a state dict, but for those that shapes do not tell.
+        """The constructor arguments that a state dict determines by its shapes.
 
         Raises:
-            KeyError, IndexError, ValueError: the weights are of another network.
+            KeyError, IndexError, ValueError: If the weights are those of another network.
         """
 
 
 def num_layers(weights: Mapping[str, Tensor], prefix: str) -> int:
-    """How many entries the list `prefix` of a state dict has.
+    """Number of entries of the list `prefix` in a state dict.
 
     Raises:
-        KeyError: none.
+        KeyError: If there are none.
     """
     layers = [key.removeprefix(f"{prefix}.") for key in weights if key.startswith(f"{prefix}.")]
     if not layers:

@@ -1,6 +1,7 @@
-"""Parts of several networks: attention, MLP, the block of both, and how they run over an axis.
+"""Common modules: attention, MLP, transformer blocks, and their application along an axis.
 
-Letters in shapes: N sequences, L tokens of each, B clips, T frames, J joints, D channels, H heads.
+Letters in shapes: N sequences, L tokens per sequence, B clips, T frames, J joints, D channels, H
+heads.
 """
 
 from collections.abc import Callable
@@ -17,12 +18,11 @@ def attend(
 ) -> Tensor:
     """Scaled dot-product attention of (..., H, L, D/H).
 
-    With a gate (H, 1, 1), the first of the L is a token that attends to all; the others attend to
-    each other and add its value times the gate. At zero they are what they are without the token
-    (zero-initialized attention, Zhang et al., LLaMA-Adapter, 2023).
-
-    While training in bf16 on CPU it is written out: torch's fused backward pass is ten times
-    slower in bf16 there, and took three quarters of a step.
+    With a gate (H, 1, 1), the first token attends to all tokens. The other tokens attend to each
+    other, and the value of the first token times the gate is added. With a zero gate, they do not
+    depend on the first token (zero-initialized attention, Zhang et al., LLaMA-Adapter, 2023).
+    For training in bf16 on a CPU, attention is computed explicitly: the fused backward pass of
+    PyTorch is ten times slower there, and took three quarters of a step.
     """
     if token_gate is not None:
         rest = None if mask is None else mask[..., 1:]
@@ -43,7 +43,7 @@ def autocast_disabled(x: Tensor) -> torch.autocast:
 
 
 def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Stochastic depth: while training, each entry of the first axis is dropped whole."""
+    """Stochastic depth: during training, entries of the first axis are dropped at random."""
     if not rate or not training:
         return x
     kept = x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(1 - rate)
@@ -69,13 +69,13 @@ class Attention(nn.Module):
         return q, k, v
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`mask` is bool, broadcastable to (N, H, L, L): True where a key may be attended."""
+        """`mask` is bool and broadcastable to (N, H, L, L), True for keys that are attended to."""
         mixed = attend(*self.heads(x), mask, self.token_gate)
         return self.proj(mixed.transpose(1, 2).flatten(-2))
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax of scaled dot products, (N, H, L, M), where values are not needed alone."""
+    """Softmax of the scaled dot products (N, H, L, M), if the weights themselves are needed."""
     logits = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
     if mask is not None:
         logits = logits.masked_fill(~mask, -torch.inf)
@@ -83,10 +83,10 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class CrossAttention(nn.Module):
-    """Attention of one sequence (N, L, D) to another (N, M, D); returns the weights, too.
+    """Attention of a sequence (N, L, D) to another (N, M, D); also returns the weights.
 
-    With a gate (H, 1, 1), the last of the M is a token: it has no weight, and its value times the
-    gate is added, as in `attend`.
+    With a gate (H, 1, 1), the last of the M entries is a token without a weight. Its value times
+    the gate is added, as in `attend`.
     """
 
     token_gate: nn.Parameter | None
@@ -112,7 +112,7 @@ class CrossAttention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers with a GELU between."""
+    """Two linear layers with a GELU in between."""
 
     def __init__(self, dim: int, ratio: float, bias: bool = True, dropout: float = 0.0):
         super().__init__()
@@ -126,11 +126,14 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP of (N, L, D), both after a LayerNorm and beside a residual.
+    """Attention and MLP of (N, L, D), both with pre-LayerNorm and a residual connection.
 
     Args:
-        eps: of both LayerNorms.
-        drop_path: probability that a sequence skips a half, while training.
+        dim: Number of channels (D).
+        num_heads: Number of attention heads.
+        mlp_ratio: Ratio of the hidden size of the MLP to `dim`.
+        eps: Epsilon of both LayerNorms.
+        drop_path: Probability that a sequence skips the attention or the MLP during training.
     """
 
     def __init__(
@@ -149,7 +152,7 @@ class Block(nn.Module):
 
 
 class StdNorm(nn.Module):
-    """Normalization by the unbiased standard deviation of channels, epsilon outside the root."""
+    """Normalization by the unbiased standard deviation of the channels plus epsilon."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -161,7 +164,7 @@ class StdNorm(nn.Module):
 
 
 class SeparateAttention(nn.Module):
-    """`Attention` with a linear layer each for queries, keys, values and the result."""
+    """`Attention` with separate linear layers for queries, keys, values and output."""
 
     token_gate: nn.Parameter | None
 
@@ -179,10 +182,14 @@ class SeparateAttention(nn.Module):
 
 
 class StdNormBlock(nn.Module):
-    """`SeparateAttention` and a further layer of (N, L, D), both after a `StdNorm`.
+    """`SeparateAttention` and a feed-forward layer of (N, L, D), both with a preceding `StdNorm`.
 
     Args:
-        stride: of the further layer; its residual has every `stride`-th token.
+        dim: Number of channels (D).
+        num_heads: Number of attention heads.
+        feed_forward: Feed-forward layer.
+        dropout: Dropout rate.
+        stride: Stride of the feed-forward layer, which also applies to its residual.
     """
 
     def __init__(
@@ -203,15 +210,18 @@ class StdNormBlock(nn.Module):
 
 
 def over_joints(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A layer of (B * T, J, D) on (B, T, J, D)."""
+    """Apply a layer for (B * T, J, D) to (B, T, J, D)."""
     return layer(x.flatten(0, 1)).view(x.shape)
 
 
 def over_frames(layer: Callable[..., Tensor], x: Tensor, valid: Tensor | None = None) -> Tensor:
-    """A layer of (B * J, T, D) on (B, T, J, D).
+    """Apply a layer for (B * J, T, D) to (B, T, J, D).
 
     Args:
-        valid: (B, T) bool, False on frames that none may attend to; the layer then takes a mask.
+        layer: Layer to apply.
+        x: (B, T, J, D) Tokens.
+        valid: (B, T) bool, False for frames that are not attended to. If given, the layer must
+            accept a mask.
     """
     clips, frames, joints, dim = x.shape
     sequences = x.transpose(1, 2).flatten(0, 1)
@@ -223,15 +233,15 @@ def over_frames(layer: Callable[..., Tensor], x: Tensor, valid: Tensor | None = 
 
 
 def frame_mask(valid: Tensor, joints: int) -> Tensor:
-    """The mask of `Attention` over (B * J, T, D) for valid frames (B, T): (B * J, 1, 1, T)."""
+    """The mask (B * J, 1, 1, T) for `Attention` over (B * J, T, D) from valid frames (B, T)."""
     return valid.repeat_interleave(joints, dim=0)[:, None, None, :]
 
 
 def odd_factors(frames: int) -> list[int]:
-    """Odd prime factors, smallest first: the widths of convolutions that see so many frames.
+    """Odd prime factors in ascending order: kernel widths for a receptive field of `frames`.
 
     Raises:
-        UserError: the number is even, or below 3.
+        UserError: If the number is even or below 3.
     """
     rest, found = frames, []
     for factor in range(3, frames + 1, 2):

@@ -1,7 +1,8 @@
-"""The bones of 2D keypoints as features of the joints at their ends.
+"""Bone vectors of 2D keypoints as features of joints.
 
-How far a bone is foreshortened tells its slope in depth, up to the sign. The length of a 2D vector
-is not linear in the keypoints: a small encoder that reads only these spends layers on it.
+The foreshortening of a bone determines its slope in depth up to the sign. The length of a 2D vector
+is not linear in the keypoints, so that a small encoder without these features spends layers on
+computing it.
 """
 
 from functools import cache
@@ -13,17 +14,17 @@ from actionpose.skeletons import H36M17
 
 
 def bone_features(keypoints: Tensor) -> Tensor:
-    """2D vectors of two bones of each joint, and their lengths.
+    """2D vectors and lengths of two bones per joint.
 
-    The bones lead to the joint's parent and to its child: of the pelvis the spine, of the thorax
-    the nose. A bone with a missing end, which has confidence 0, is 0, and so is one that the
-    skeleton lacks.
+    The bones connect the joint to its parent and to a child: the spine for the pelvis, and the nose
+    for the thorax. Features are 0 if an end of the bone is missing (confidence 0), or if the
+    skeleton does not have the bone.
 
     Args:
         keypoints: (..., 17, 3) x, y and confidence in the order of H36M17.
 
     Returns:
-        (..., 17, 6): x, y and length of the vector from the parent, then from the child, in the
+        (..., 17, 6) x, y and length of the vector from the parent, then from the child, in the
         units of the keypoints.
     """
     features = []
@@ -37,9 +38,9 @@ def bone_features(keypoints: Tensor) -> Tensor:
 
 @cache
 def _bone_ends() -> tuple[list[int], list[int]]:
-    """The parent and the child of each joint; the joint itself where there is none.
+    """The parent and the child of each joint, or the joint itself if there is none.
 
-    Of several children it is the one on the midline of the body.
+    If there are several children, the one on the midline of the body is used.
     """
     parents, children = list(range(len(H36M17))), list(range(len(H36M17)))
     for child, parent in H36M17.bones:

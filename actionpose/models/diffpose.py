@@ -1,6 +1,6 @@
-"""DiffPose (Gong et al., CVPR 2023): a graph network of a frame, and one that refines its poses.
+"""DiffPose (Gong et al., CVPR 2023): a graph network per frame, and one that refines its poses.
 
-Parameter names are those of its `GCNpose` and `GCNdiff`, so that official weights load by name.
+The parameter names are those of `GCNpose` and `GCNdiff`, so that official weights load by name.
 """
 
 import math
@@ -17,13 +17,13 @@ from actionpose.models.blocks import StdNormBlock
 from actionpose.skeletons import H36M17
 
 NUM_HEADS = 4
-BETAS = (1e-4, 1e-3, 51)  # first, last and number of the steps of the diffusion
+BETAS = (1e-4, 1e-3, 51)  # first and last value and number of steps of the diffusion
 VIDEO_STEPS = (0,)  # of the official evaluations with detected keypoints
 FRAME_STEPS = (12, 0)
 
 
 def bone_adjacency() -> Tensor:
-    """(J, J): bones and self-loops; rows sum to 1."""
+    """(J, J) Adjacency of bones with self-loops, normalized by row."""
     adjacency = torch.eye(len(H36M17))
     for child, parent in H36M17.bones:
         adjacency[child, parent] = adjacency[parent, child] = 1
@@ -31,7 +31,7 @@ def bone_adjacency() -> Tensor:
 
 
 class ChebConv(nn.Module):
-    """A Chebyshev graph convolution of order 2 over the joints of (N, J, D)."""
+    """Chebyshev graph convolution of order 2 over the joints of (N, J, D)."""
 
     adjacency: Tensor
 
@@ -52,7 +52,7 @@ class ChebConv(nn.Module):
 
 
 class LearnedGraph(nn.Module):
-    """Two linear layers, each after a mix of the joints by a learned adjacency."""
+    """Two linear layers, each preceded by a learned adjacency over joints."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -67,7 +67,7 @@ class LearnedGraph(nn.Module):
 
 
 class GraphLayer(nn.Module):
-    """Two graph convolutions of (N, J, D) beside a residual; of a refiner, with the time."""
+    """Two graph convolutions of (N, J, D) with a residual; the refiner adds a time embedding."""
 
     def __init__(self, dim: int, timed: bool, dropout: float):
         super().__init__()
@@ -88,16 +88,18 @@ class DiffPose(Backbone):
     """(B, T, J, 2) keypoints to (B, T, J, 3) poses, frame by frame.
 
     Args:
-        dim: channels of a joint; divisible by 4.
-        depth: pairs of an attention layer and a graph layer.
-        dropout: while training.
+        dim: Number of channels per joint, divisible by 4.
+        depth: Number of pairs of attention and graph layer.
+        max_frames: Number of frames; any number can be lifted.
+        num_joints: Number of joints.
+        dropout: Dropout rate.
     """
 
     length = "any"
     channels = "xy"
     token = "read"
     unused: tuple[str, ...] = ("temb.",)
-    coordinates: ClassVar[tuple[int, int]] = (2, 3)  # in and out
+    coordinates: ClassVar[tuple[int, int]] = (2, 3)  # input and output
 
     def __init__(
         self,
@@ -142,10 +144,10 @@ class DiffPose(Backbone):
 
 
 class DiffPoseRefiner(DiffPose):
-    """Refines poses of another network, as steps of a diffusion without noise.
+    """Refinement of the poses of another network by a diffusion without noise.
 
-    Keypoints and poses of a joint are one vector, u, v, x, y, z; x, y and z are relative to the
-    pelvis, in meters.
+    The keypoint and pose of a joint are a vector of u, v, x, y, z, where x, y and z are relative to
+    the pelvis in meters.
     """
 
     coordinates = (5, 5)
@@ -153,7 +155,7 @@ class DiffPoseRefiner(DiffPose):
     steps: Sequence[int] = VIDEO_STEPS
 
     def noise(self, x: Tensor, t: Tensor) -> Tensor:
-        """The noise in joints (B, T, J, 5) at steps t (B * T,) of the diffusion."""
+        """Predict the noise of joints (B, T, J, 5) at diffusion steps t (B * T,)."""
         half = self.width // 2
         rates = torch.arange(half, dtype=x.dtype, device=x.device) / (half - 1)
         angles = t.to(x.dtype)[:, None] * torch.exp(-math.log(10000) * rates)
@@ -165,8 +167,8 @@ class DiffPoseRefiner(DiffPose):
         return self.lift(state)
 
     def denoised(self, x: Tensor, steps: Sequence[int]) -> Tensor:
-        """Joints (B, T, J, 5) after the steps, from the highest to 0."""
-        betas = torch.from_numpy(np.linspace(*BETAS)).float()  # rounded, as the authors have them
+        """Denoise joints (B, T, J, 5) by the given steps, in descending order to 0."""
+        betas = torch.from_numpy(np.linspace(*BETAS)).float()  # rounded as in the official code
         kept = (1 - betas.to(x)).cumprod(dim=0)
         for t, following in zip(steps, [*steps[1:], -1], strict=True):
             noise = self.noise(x, torch.full((x.shape[0] * x.shape[1],), t, device=x.device))
@@ -176,6 +178,6 @@ class DiffPoseRefiner(DiffPose):
         return x
 
     def poses(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Refined poses (B, T, J, 3) of keypoints and poses (B, T, J, 5)."""
+        """Refined poses (B, T, J, 3) from keypoints and poses (B, T, J, 5)."""
         pose = self.denoised(keypoints, self.steps)[..., 2:]
         return pose - pose[:, :, :1]

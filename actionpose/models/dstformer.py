@@ -1,15 +1,17 @@
 """The pose encoder: MotionBERT's DSTformer with a <POSE> token, its pooling, and the 3D head.
 
-Five pairs of transformer blocks look at joints and frames: one block of a pair attends over the
-joints of a frame and then over the frames of a joint, the other the other way round, and a
-learned weight per token mixes the two. Parameter names follow MotionBERT's DSTformer, so that
-its weights load by name; without class token and bone features the function is MotionBERT's.
+The encoder has five pairs of transformer blocks. One block of a pair attends over the joints of a
+frame and then over the frames of a joint; the other uses the reverse order. A learned weight per
+token combines both. The parameter names are those of MotionBERT's DSTformer, so that its weights
+load by name. Without class token and bone features, the encoder computes the same function.
 
-The paper's <POSE> token goes through all pairs with the frames. With `embedding_depth` above 0, the
-embedding has a branch of its own: further pairs, in which the token attends to the frames of the
-middle layer, while the backbone does not contain the token. Lifting is then MotionBERT's too.
+The <POSE> token of the paper passes through all pairs with the frames. With `embedding_depth` above
+0, the embedding has a separate branch: additional pairs, in which the token attends to the frames
+of the middle layer, while the backbone does not contain the token. Lifting is then also that of
+MotionBERT.
 
-Letters in shapes: B clips, T frames, J joints, D channels, H heads, R representation, E embedding.
+Letters in shapes: B clips, T frames, J joints, D channels, H heads, R representation channels, E
+embedding dimension.
 """
 
 from collections.abc import Mapping
@@ -28,40 +30,41 @@ from actionpose.models.ops.fused_block import simd_width
 from actionpose.models.pose_embedding import FrameVelocity, PosePooling
 from actionpose.utils.errors import UserError
 
-PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # the lists that hold a pair's parts
+PAIR = ("blocks_st", "blocks_ts", "ts_attn")  # module lists of the parts of a pair
 
 
 class PoseOutput(NamedTuple):
-    """What the encoder returns."""
+    """The outputs of the encoder."""
 
     pose: Tensor  # (B, T, J, 3) x, y, z in the units of the input's x and y
-    embedding: Tensor | None  # (B, E) global motion, not normalized; None if there is none
-    log_error: Tensor | None = None  # (B, T, J) as `heads.ErrorHead`; None without heads
+    embedding: Tensor | None  # (B, E) motion embedding, not normalized; None if not computed
+    log_error: Tensor | None = None  # (B, T, J) of `heads.ErrorHead`; None without heads
 
 
 class PoseEncoder(Backbone):
-    """2D keypoints over time to 3D poses and one embedding of the motion.
+    """Encoder of 2D keypoint sequences that predicts 3D poses and a motion embedding.
 
     Args:
-        dim: channels of every token (D).
-        depth: number of block pairs.
-        num_heads: attention heads; divides `dim`.
-        mlp_ratio: hidden size of the MLPs over `dim`.
-        dim_rep: of the motion representation under the 3D head (R).
-        max_frames: longest clip; the temporal embedding has a row for each.
-        num_joints: J.
-        bone_features: read the bones beside the keypoints (`bone_features`); for 17 joints.
-        heads: lift the joints of the feet, where clips have those of H36M17_FEET, and return error
-            bars (`models.heads`); for 17 joints.
-        class_token: prepend the learned <POSE> token and return its embedding.
-        middle_layer: the pair after which the embedding is taken (l1 of the paper), from 1.
-        embedding_depth: pairs of the embedding's own above the middle layer. 0 is the paper.
-        embedding_dim: E.
-        directional_embedding: see `PosePooling` and, for an embedding branch, `FrameVelocity`.
-        pooling_dropout: in the pooling of the embedding, while training.
+        dim: Number of channels per token (D).
+        depth: Number of block pairs.
+        num_heads: Number of attention heads, a divisor of `dim`.
+        mlp_ratio: Ratio of the hidden size of the MLPs to `dim`.
+        dim_rep: Number of channels of the motion representation before the 3D head (R).
+        max_frames: Maximum number of frames per clip, the length of the temporal embedding.
+        num_joints: Number of joints (J).
+        bone_features: Whether to add bone vectors to the input (`bone_features`); for 17 joints.
+        heads: Whether to add heads that lift the joints of the feet, if clips have those of
+            H36M17_FEET, and return error bars (`models.heads`); for 17 joints.
+        class_token: Whether to prepend the learned <POSE> token and return its embedding.
+        middle_layer: Pair after which the embedding is taken (l1 in the paper), counted from 1.
+        embedding_depth: Number of additional pairs for the embedding above the middle layer; 0 in
+            the paper.
+        embedding_dim: Dimension of the embedding (E).
+        directional_embedding: See `PosePooling` and, for an embedding branch, `FrameVelocity`.
+        pooling_dropout: Dropout rate in the pooling of the embedding.
 
     Raises:
-        UserError: sizes that do not fit together.
+        UserError: If sizes are inconsistent.
     """
 
     def __init__(
@@ -114,13 +117,13 @@ class PoseEncoder(Backbone):
         branch = class_token and not self.token_in_backbone
         self.velocity = FrameVelocity(dim) if branch and directional_embedding else None
         self.class_token = class_token
-        self.embedding_stride = 1  # the embedding reads every so many frames
+        self.embedding_stride = 1  # the embedding uses every n-th frame
         self.init_weights()
         self.heads = Heads(dim_rep) if heads else None
 
     @torch.no_grad()
     def init_weights(self) -> None:
-        """Truncated normal 0.02, zero biases, and an equal mix of the two blocks of a pair."""
+        """Truncated normal of 0.02, zero biases, and equal weights of the two blocks of a pair."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -136,10 +139,10 @@ class PoseEncoder(Backbone):
             self.velocity.init_weights()
 
     def fuse(self) -> None:
-        """Compute half blocks with `ops.fused_block`: the same function, faster in CPU training.
+        """Use the kernels of `ops.fused_block`, which are equivalent and faster in CPU training.
 
         Raises:
-            UserError: the widths do not fit, or the kernels cannot be compiled.
+            UserError: If the widths are not supported, or the kernels cannot be compiled.
         """
         for module in (*self.blocks_st, *self.blocks_ts):
             block = cast(Block, module)
@@ -152,20 +155,21 @@ class PoseEncoder(Backbone):
             block.fused = True
 
     def freeze_body(self) -> None:
-        """Train the heads alone."""
+        """Train only the heads."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith("heads."))
 
     def freeze_lifting(self, frames: int, temporal_stride: int) -> None:
-        """Train the embedding alone, with a stride that becomes its own.
+        """Train only the embedding, with a stride that it keeps.
 
         Args:
-            frames, temporal_stride: of the clips to come.
+            frames: Number of frames of the training clips.
+            temporal_stride: Stride of these frames.
 
         Raises:
-            UserError: the clips are too long.
+            UserError: If the clips are too long.
         """
-        assert not self.token_in_backbone  # lifting would depend on it
+        assert not self.token_in_backbone  # else lifting would depend on the embedding
         if (length := (frames - 1) * temporal_stride + 1) > self.max_frames:
             raise UserError(
                 f"to train the embedding alone, clips must not extend over more than "
@@ -177,14 +181,14 @@ class PoseEncoder(Backbone):
             parameter.requires_grad_(name.startswith(self.embedding_parameter_prefixes()))
 
     def freeze_embedding(self) -> None:
-        """Exclude from training what only the embedding uses, if no loss uses the embedding."""
+        """Exclude parameters from training that only the embedding uses, if no loss uses it."""
         for name, parameter in self.named_parameters():
             if name.startswith(self.embedding_parameter_prefixes()):
                 parameter.requires_grad_(name == "pose_token" and self.token_in_backbone)
 
     @classmethod
     def sizes(cls, weights: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Those of MotionBERT's weights, which have no <POSE> token."""
+        """The sizes of MotionBERT's weights, which have no <POSE> token."""
         _, max_frames, _, dim = weights["temp_embed"].shape
         return {
             "dim": dim,
@@ -197,7 +201,7 @@ class PoseEncoder(Backbone):
         }
 
     def embedding_parameter_prefixes(self) -> tuple[str, ...]:
-        """Prefixes of the names that an encoder without an embedding does not have."""
+        """Name prefixes of parameters that an encoder without an embedding does not have."""
         branch = range(self.depth, len(self.ts_attn))
         return (
             "pose_token",
@@ -207,7 +211,7 @@ class PoseEncoder(Backbone):
         )
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Parameters under the embedding, which alignment and lifting both train."""
+        """Parameters below the embedding, which alignment and lifting both train."""
         names = ["temp_embed", "pos_embed", "joints_embed."]
         names += ["pose_token"] * self.token_in_backbone
         names += [f"{part}.{layer}." for part in PAIR for layer in range(self.middle_layer)]
@@ -218,9 +222,10 @@ class PoseEncoder(Backbone):
         ]
 
     def branch_init_map(self) -> dict[str, str]:
-        """Parameters of the embedding branch, each with the one of the backbone it starts as.
+        """Names of the embedding branch parameters, mapped to the backbone parameters they copy.
 
-        That one lies as far above the middle layer; further pairs of the branch start as drawn.
+        These are at the same distance above the middle layer. Further pairs of the branch keep
+        their random initialization.
         """
         shift = self.depth - self.middle_layer
         layers = range(self.depth, min(len(self.ts_attn), self.depth + shift))
@@ -233,10 +238,9 @@ class PoseEncoder(Backbone):
         }
 
     def embed(self, keypoints: Tensor, valid: Tensor | None = None, *, stride: int = 1) -> Tensor:
-        """Tokens that enter the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first.
+        """Input tokens of the first pair: (B, T, J, D), or (B, 1 + T, J, D) with <POSE> first.
 
-        Frames of clips with a stride have the rows of the temporal embedding of frames that lie so
-        far apart.
+        With a stride, the temporal embedding is subsampled by the same stride.
         """
         with autocast_disabled(keypoints):
             rows = self.temp_embed[:, ::stride][:, : keypoints.shape[1]]
@@ -246,38 +250,38 @@ class PoseEncoder(Backbone):
         return self._prepend_token(x) if self.token_in_backbone else x
 
     def _prepend_token(self, x: Tensor) -> Tensor:
-        """<POSE> has no row in the temporal embedding, which stays MotionBERT's."""
+        """<POSE> has no row in the temporal embedding, which is that of MotionBERT."""
         token = (self.pose_token + self.pos_embed).to(x.dtype)
         return torch.cat([token.expand(x.shape[0], -1, -1, -1), x], dim=1)
 
     def pair(self, layer: int, x: Tensor, mask: Tensor | None) -> Tensor:
-        """One pair of blocks and the learned mix of the two, both (B, T, J, D)."""
+        """One pair of blocks with the learned weighting of both; input and output (B, T, J, D)."""
         first, second = cast(Block, self.blocks_st[layer]), cast(Block, self.blocks_ts[layer])
         st = first.over_frames(first.over_joints(x), mask)
         ts = second.over_joints(second.over_frames(x, mask))
         fuse = cast(nn.Linear, self.ts_attn[layer])
-        # softmax over two logits is a sigmoid of their difference; MotionBERT's order: st, then ts
+        # softmax over two logits is a sigmoid of their difference; order of MotionBERT: st, then ts
         w_st, w_ts = (fuse.weight[0] - fuse.weight[1]).chunk(2)
         alpha = torch.sigmoid(st @ w_st + ts @ w_ts + (fuse.bias[0] - fuse.bias[1]))
         return torch.lerp(ts, st, alpha[..., None].to(ts.dtype))
 
     def stage(self, i: int, state: Tensor, valid: Tensor | None = None) -> Tensor:
-        """One pair, which no frame leaves padding into."""
+        """One pair, in which no frame attends to padding."""
         return self.pair(i, state, self._mask(valid, token=self.token_in_backbone))
 
     def lift(self, state: Tensor) -> Tensor:
-        """Poses (B, T, J, 3) of the body, without <POSE>."""
+        """Predict poses (B, T, J, 3) of the body, without <POSE>."""
         return self._lift(state)[1]
 
     def _lift(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """The motion representation, and the poses."""
+        """The motion representation and the poses."""
         x = state[:, 1:] if self.token_in_backbone else state
         with autocast_disabled(x):
             representation = self.representation(x)
             return representation, self.head(representation)
 
     def representation(self, x: Tensor) -> Tensor:
-        """The motion representation that the head reads, (B, T, J, R)."""
+        """The motion representation (B, T, J, R), the input of the head."""
         return torch.tanh(self.pre_logits["fc"](self.norm(x)))
 
     def forward(
@@ -286,14 +290,15 @@ class PoseEncoder(Backbone):
         """Lift clips of keypoints.
 
         Args:
-            keypoints: (B, T, J, 3) normalized x (right), y (down) and confidence; a masked or
-                missing joint is (0, 0, 0). T is at most `max_frames`. With heads, J may be that of
-                H36M17_FEET; feet do not change the pose of the body or the embedding.
-            valid: (B, T) bool, False on padding, which no frame then attends to.
-            embed: return the embedding; False skips the layers that only it needs.
+            keypoints: (B, T, J, 3) Normalized x (right), y (down) and confidence. Masked or missing
+                joints are (0, 0, 0). T is at most `max_frames`. With heads, the joints may be those
+                of H36M17_FEET; the feet do not affect the pose of the body or the embedding.
+            valid: (B, T) bool, False for padding, which is not attended to.
+            embed: Whether to return the embedding; False skips the layers that only it requires.
 
         Raises:
-            UserError: another number of joints or channels, or more frames than `max_frames`.
+            UserError: If the number of joints or channels is wrong, or there are more than
+                `max_frames` frames.
         """
         embed = embed and self.class_token
         apart = embed and self.embedding_stride > 1
@@ -308,14 +313,14 @@ class PoseEncoder(Backbone):
         return PoseOutput(pose, embedding, log_error)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
-        """The embedding of `forward`, without the layers that only lifting needs."""
+        """The embedding of `forward`, without the layers that only lifting requires."""
         if not self.class_token:
             return None
         valid = None if valid is None else valid[:, :: self.embedding_stride]
         return self.embed_subsampled(keypoints[:, :: self.embedding_stride], valid)
 
     def embed_subsampled(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
-        """The embedding (B, E) of clips that have only the frames it reads."""
+        """The embedding (B, E) of clips that are already subsampled by the embedding stride."""
         stride = self.embedding_stride
         embedding = self._backbone(keypoints, valid, self.middle_layer, True, stride)[1]
         assert embedding is not None
@@ -348,7 +353,7 @@ class PoseEncoder(Backbone):
         return x, embedding
 
     def _mask(self, valid: Tensor | None, *, token: bool = False) -> Tensor | None:
-        """Mask of the frames, and of <POSE>, for `Attention` over (B * J, L, D)."""
+        """The mask of the frames and of <POSE> for `Attention` over (B * J, L, D)."""
         if valid is None:
             return None
         if token:

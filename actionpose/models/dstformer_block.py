@@ -1,4 +1,4 @@
-"""One of the two blocks of a pair of DSTformer: over joints and over frames, in either order.
+"""One of the two blocks of a DSTformer pair: over joints and over frames, in either order.
 
 Letters in shapes: B clips, T frames, J joints, D channels.
 """
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from actionpose.models.blocks import MLP, Attention
 from actionpose.models.ops.fused_block import half_block
 
-NORM_EPS = 1e-6  # of every LayerNorm in MotionBERT's released models; torch's default is 1e-5
+NORM_EPS = 1e-6  # of all LayerNorms in MotionBERT's models; the default of PyTorch is 1e-5
 
 
 class Block(nn.Module):
@@ -49,7 +49,7 @@ class Block(nn.Module):
         return x.view(clips, joints, frames, dim).transpose(1, 2)
 
     def _parameters_of(self, half: str) -> list[Tensor]:
-        """In the order that `half_block` takes them."""
+        """The parameters in the order of `half_block`."""
         layers = [f"norm1_{half}", f"attn_{half}.qkv", f"attn_{half}.proj"]
         layers += [f"norm2_{half}", f"mlp_{half}.fc1", f"mlp_{half}.fc2"]
         return [self.get_parameter(f"{at}.{name}") for at in layers for name in ("weight", "bias")]

@@ -1,6 +1,6 @@
-"""Any backbone as an encoder: missing joints, clips of any length, and an embedding of the motion.
+"""Encoder for any backbone: missing joints, clips of any length, and a motion embedding.
 
-Letters in shapes: B clips, T frames, J joints, D channels, E embedding.
+Letters in shapes: B clips, T frames, J joints, D channels, E embedding dimension.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from actionpose.utils.errors import UserError
 
 
 class FrameReader(nn.Module):
-    """A query (N, 1, D) attends to frames (N, T, D), which do not see it; then an MLP."""
+    """Attention of a query (N, 1, D) to frames (N, T, D), which do not attend to it, and an MLP."""
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float):
         super().__init__()
@@ -35,29 +35,30 @@ class FrameReader(nn.Module):
 
 
 class BackboneEncoder(nn.Module):
-    """A backbone with the methods of `PoseEncoder`.
+    """A backbone with the interface of `PoseEncoder`.
 
-    Where a backbone takes x and y only, `mask_token` is added to the coordinates of a joint by what
-    its confidence lacks to 1. It starts at zero, so that official weights compute what they did.
-    Where `backbone.token` allows it, the embedding is a token that goes through the stages with the
-    frames, which read it by gates that start at zero, as well; else, and with `embedding_depth`,
-    a query reads the frames after `middle_layer` and is not seen by them.
-
-    Short clips, and padding that the backbone cannot mask, repeat their first and last frames.
-    Networks with one pose per clip see a window around each frame.
+    If a backbone uses only x and y, `mask_token` times (1 - confidence) is added to the coordinates
+    of a joint. It is initially zero, so that official weights compute the same function.
+    If `backbone.token` allows it, the embedding is a token that passes through the stages with the
+    frames, which attend to it with gates that are initially zero. Otherwise, or with
+    `embedding_depth`, a query attends to the frames after `middle_layer` without affecting them.
+    Short clips, and padding that the backbone cannot mask, are filled with copies of the first and
+    last frames. Networks with one pose per clip are applied to a window around each frame.
 
     Args:
-        num_heads, mlp_ratio: of the reader of the embedding.
-        class_token: return an embedding of the motion.
-        middle_layer: the stage after which it is taken, from 1.
-        embedding_depth: times that a query reads the frames; 0 is a token of the backbone's own, or
-            once if it has none.
-        embedding_dim: E.
-        directional_embedding: see `PosePooling` and `FrameVelocity`.
-        pooling_dropout: in the pooling of the embedding, while training.
+        backbone: Lifting network.
+        num_heads: Number of attention heads of the query.
+        mlp_ratio: Ratio of the hidden size of its MLP to the width of the backbone.
+        class_token: Whether to return an embedding of the motion.
+        middle_layer: Stage after which the embedding is taken, counted from 1.
+        embedding_depth: Number of layers in which a query attends to the frames. With 0, a token of
+            the backbone is used, or one such layer if the backbone has none.
+        embedding_dim: Dimension of the embedding (E).
+        directional_embedding: See `PosePooling` and `FrameVelocity`.
+        pooling_dropout: Dropout rate in the pooling of the embedding.
 
     Raises:
-        UserError: sizes that do not fit together.
+        UserError: If sizes are inconsistent.
     """
 
     def __init__(
@@ -81,9 +82,9 @@ class BackboneEncoder(nn.Module):
             raise UserError(f"middle_layer ({middle_layer}) must be from 1 to the {stages} {what}")
         self.backbone = backbone
         self.depth, self.max_frames = backbone.depth, backbone.frames
-        self.num_joints, self.heads = backbone.num_joints, None  # heads read a DSTformer
+        self.num_joints, self.heads = backbone.num_joints, None  # heads require a DSTformer
         self.class_token, self.middle_layer = class_token, middle_layer
-        self.embedding_stride = 1  # the embedding reads every so many frames
+        self.embedding_stride = 1  # the embedding uses every n-th frame
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(not any(part in name for part in backbone.unused))
         self.velocity: FrameVelocity | None = None
@@ -107,36 +108,36 @@ class BackboneEncoder(nn.Module):
             nn.init.constant_(self.pooling.joint_weight.weight, 1 / joints)
 
     def fuse(self) -> None:
-        """There are no kernels for other backbones than DSTformer.
+        """Only DSTformer has fused kernels.
 
         Raises:
-            UserError: always.
+            UserError: Always.
         """
         raise UserError("the fused kernels are DSTformer's: change training.device to cpu")
 
     def freeze_body(self) -> None:
-        """There are no heads; `build_encoder` refuses them.
+        """Only DSTformer has heads; `build_encoder` checks this.
 
         Raises:
-            UserError: always.
+            UserError: Always.
         """
         raise UserError("model.heads needs model.backbone dstformer")
 
     def freeze_lifting(self, frames: int, temporal_stride: int) -> None:
-        """Train the embedding alone; see `PoseEncoder.freeze_lifting`."""
-        assert not self.token_in_backbone  # lifting would depend on it
+        """Train only the embedding; see `PoseEncoder.freeze_lifting`."""
+        assert not self.token_in_backbone  # else lifting would depend on the embedding
         self.embedding_stride = temporal_stride
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(self.embedding_parameter_prefixes()))
 
     def freeze_embedding(self) -> None:
-        """Exclude from training what only the embedding uses, if no loss uses the embedding."""
+        """Exclude parameters from training that only the embedding uses, if no loss uses it."""
         for name, parameter in self.named_parameters():
             if name.startswith(("pose_token", "readers.", "velocity.", "pooling.")):
                 parameter.requires_grad_(name == "pose_token" and self.token_in_backbone)
 
     def embedding_parameter_prefixes(self) -> tuple[str, ...]:
-        """Prefixes of the names that an encoder without an embedding does not have."""
+        """Name prefixes of parameters that an encoder without an embedding does not have."""
         gates = (name for name, _ in self.named_parameters() if name.endswith(".token_gate"))
         return ("pose_token", "readers.", "velocity.", "pooling.", *gates)
 
@@ -145,7 +146,7 @@ class BackboneEncoder(nn.Module):
         return [p for p in self.backbone.parameters() if p.requires_grad]
 
     def branch_init_map(self) -> dict[str, str]:
-        """No parameter of the embedding starts as another."""
+        """No parameter of the embedding is copied from another one."""
         return {}
 
     def forward(
@@ -159,15 +160,15 @@ class BackboneEncoder(nn.Module):
         """Lift clips of keypoints.
 
         Args:
-            keypoints: (B, T, J, 3) as for `PoseEncoder`; T is at most that of the backbone, if that
-                is fixed.
-            valid: (B, T) bool, False on padding.
-            embed: return the embedding.
-            margins: repeat no frames: of a backbone that sees windows, only the frames in the
-                middle of a whole one are lifted, and there is no embedding.
+            keypoints: (B, T, J, 3) Keypoints, as for `PoseEncoder`. T is at most that of the
+                backbone, if it is fixed.
+            valid: (B, T) bool, False for padding.
+            embed: Whether to return the embedding.
+            margins: Whether to skip the repetition of frames. If the backbone uses windows, only
+                frames in the middle of a complete window are lifted, and there is no embedding.
 
         Raises:
-            UserError: see `Backbone.check`.
+            UserError: See `Backbone.check`.
         """
         given = valid
         clips, valid = self._without_gaps(keypoints, valid)
@@ -188,14 +189,14 @@ class BackboneEncoder(nn.Module):
         return PoseOutput(self._lift(state).view(*clips.shape[:3], 3), embedding)
 
     def embed_motion(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor | None:
-        """The embedding of `forward`, without the stages that only lifting needs."""
+        """The embedding of `forward`, without the stages that only lifting requires."""
         if not self.class_token:
             return None
         valid = None if valid is None else valid[:, :: self.embedding_stride]
         return self.embed_subsampled(keypoints[:, :: self.embedding_stride], valid)
 
     def embed_subsampled(self, keypoints: Tensor, valid: Tensor | None = None) -> Tensor:
-        """The embedding (B, E) of clips that have only the frames it reads."""
+        """The embedding (B, E) of clips that are already subsampled by the embedding stride."""
         clips = self._fitting(*self._without_gaps(keypoints, valid))
         embedding = self._run(*clips, self.middle_layer, True)[1]
         assert embedding is not None
@@ -204,7 +205,7 @@ class BackboneEncoder(nn.Module):
     def _without_gaps(
         self, keypoints: Tensor, valid: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Clips without missing joints and, if the backbone cannot mask it, without padding."""
+        """Replace missing joints and, if the backbone cannot mask it, padding."""
         if self.backbone.channels == "xy" and keypoints.shape[-1] == 3:
             keypoints = keypoints[..., :2] + (1 - keypoints[..., 2:]) * self.mask_token
         if valid is None or self.backbone.masks_padding:
@@ -216,7 +217,7 @@ class BackboneEncoder(nn.Module):
         return keypoints[torch.arange(len(valid), device=valid.device)[:, None], nearest], None
 
     def _fitting(self, clips: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Clips of a length that the backbone takes, which yields poses for the first T frames."""
+        """Extend clips to a length that the backbone accepts; its first T poses are the result."""
         frames, needed = clips.shape[1], self.backbone.frames
         if self.backbone.length == "at_least":
             past = needed - 1 if getattr(self.backbone, "causal", False) else needed // 2
@@ -249,7 +250,7 @@ class BackboneEncoder(nn.Module):
         return self.backbone.without_token(state) if self.token_in_backbone else state, embedding
 
     def _embedding_of(self, state: State, valid: Tensor | None) -> Tensor:
-        """The embedding (B, E)."""
+        """The embedding (B, E) of a state."""
         if self.token_in_backbone:
             return self.pooling(self.backbone.token_of(state))
         tokens = state[0] if isinstance(state, tuple) else state  # (B, T', J', D)
@@ -273,20 +274,21 @@ Encoder = PoseEncoder | BackboneEncoder
 
 
 def repeat_edges(clips: Tensor, before: int, after: int) -> Tensor:
-    """Clips (B, T, ...) with the first frame repeated before them, and the last after."""
+    """Extend clips (B, T, ...) by copies of the first frame before and of the last frame after."""
     last = clips.shape[1] - 1
     return clips[:, torch.arange(-before, last + after + 1, device=clips.device).clamp(0, last)]
 
 
 def build_encoder(backbone: str = "dstformer", **settings: Any) -> Encoder:
-    """The encoder of a configuration.
+    """Build the encoder of a configuration.
 
     Args:
-        backbone: dstformer, or a key of `models.peers.PEERS` but diffpose-refiner, which refines.
-        settings: of `PoseEncoder`; another backbone takes those that it has, and sizes of its own.
+        backbone: dstformer, or a key of `models.peers.PEERS` except diffpose-refiner.
+        settings: Arguments of `PoseEncoder`. For other backbones, those that they have, and their
+            own sizes.
 
     Raises:
-        UserError: no such backbone, or sizes that do not fit together.
+        UserError: If the backbone is unknown, or sizes are inconsistent.
     """
     if backbone == "dstformer":
         return PoseEncoder(**settings)

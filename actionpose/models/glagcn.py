@@ -1,6 +1,6 @@
 """GLA-GCN (Yu et al., ICCV 2023): adaptive graph convolutions with strides over frames.
 
-Parameter names are those of its `S_AGCN`, so that official weights load by name.
+The parameter names are those of `S_AGCN`, so that official weights load by name.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from actionpose.models.backbone import Backbone, num_layers
 from actionpose.models.blocks import odd_factors
 from actionpose.skeletons import H36M17
 
-GRAPHS = 3  # a joint itself, its children, its parent
-SMALL = 1e-6  # learned adjacency and scale at first
+GRAPHS = 3  # the joint itself, its children, its parent
+SMALL = 1e-6  # initial value of the learned adjacency and scale
 
 
 def bone_adjacency() -> Tensor:
-    """(3, J, J): the joint itself, parent to child, child to parent; columns sum to 1 or 0."""
+    """(3, J, J) Self-loops, parent to child, child to parent; columns sum to 1 or 0."""
     adjacency = torch.zeros(GRAPHS, len(H36M17), len(H36M17))
     adjacency[0] = torch.eye(len(H36M17))
     for child, parent in H36M17.bones:
@@ -28,7 +28,7 @@ def bone_adjacency() -> Tensor:
 
 
 class AdaptiveGraph(nn.Module):
-    """(B, C, T, J) over bones, a learned graph, and one of each clip's own similarities."""
+    """Graph convolution of (B, C, T, J) with bones, a learned graph, and clip similarities."""
 
     adjacency: Tensor
 
@@ -60,7 +60,7 @@ class AdaptiveGraph(nn.Module):
 
 
 class FrameConvolution(nn.Module):
-    """A convolution over frames of (B, C, T, J), and batch normalization."""
+    """Convolution over the frames of (B, C, T, J), and batch normalization."""
 
     def __init__(self, dim_in: int, dim_out: int, kernel: int, stride: int = 1):
         super().__init__()
@@ -73,7 +73,7 @@ class FrameConvolution(nn.Module):
 
 
 class Unit(nn.Module):
-    """A graph convolution, then one over frames; strided units have no residual."""
+    """A graph convolution and a convolution over frames; without a residual if strided."""
 
     def __init__(self, dim_in: int, dim_out: int, stride: int, dropout: float):
         super().__init__()
@@ -94,12 +94,13 @@ class GLAGCN(Backbone):
     """(B, T, J, 2) keypoints to the pose (B, 1, J, 3) of the middle frame.
 
     Args:
-        dim: channels of a token; divisible by 4.
-        max_frames: T, a product of odd numbers, which are the strides.
-        dropout: while training.
+        dim: Number of channels per token, divisible by 4.
+        max_frames: Number of frames per clip (T), a product of odd numbers, which are the strides.
+        num_joints: Number of joints (J).
+        dropout: Dropout rate.
 
     Raises:
-        UserError: `max_frames` is even.
+        UserError: If `max_frames` is even.
     """
 
     length = "fixed"
@@ -135,7 +136,7 @@ class GLAGCN(Backbone):
         stride = self.strides[i]
         x = state.permute(0, 3, 1, 2)
         reduced = self.layers_tcngcn[2 * i + 1](self.layers_tcngcn[2 * i](x))
-        # the convolution is centered one frame before these, with stride 3: as the authors have it
+        # with stride 3, the convolution is centered one frame earlier, as in the official code
         return (x[:, :, stride // 2 :: stride] + reduced).permute(0, 2, 3, 1)
 
     def lift(self, state: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Heads on the motion representation of a trained encoder: joints of the feet, and error bars.
 
-They are trained on the frozen encoder, whose poses of the body stay the same to the bit. Letters in
-shapes: B clips, T frames, J joints (17, or 21 with feet), R representation, C hidden channels.
+The heads are trained with a frozen encoder, so that its poses of the body are bitwise identical.
+Letters in shapes: B clips, T frames, J joints (17, or 21 with feet), R representation channels, C
+hidden channels.
 """
 
 import math
@@ -21,19 +22,20 @@ NUM_FEET = len(H36M17_FEET) - BODY
 ANKLES = H36M17.indices(*(f"{j.partition('_')[0]}_ankle" for j in H36M17_FEET.joints[BODY:]))
 _SHINS = H36M17.indices("right_knee", "right_ankle", "left_knee", "left_ankle")
 _LEGS = H36M17.indices("pelvis", "right_hip", "left_hip") + _SHINS
-_INITIAL_ERROR = 0.025  # of the stature: 44 mm of an adult
-_WIDEST = 20.0  # exp(20) of the stature is no number to fear
+_INITIAL_ERROR = 0.025  # relative to the body height: 44 mm for an adult
+_WIDEST = 20.0  # bounds of the log error, so that its exponential is finite
 
 
 @dataclass(frozen=True)
 class ErrorBars(Checked):
-    """What multiplies the expected error of a joint to a radius that holds the true joint.
+    """Factors by which the expected error of a joint is multiplied to give an error radius.
 
     The defaults are those of an exponential distribution.
 
     Args:
-        factor_68, factor_95: of the radii that hold 68 and 95 % of the joints.
-        calibrated_on: the motion; empty if they are not calibrated.
+        factor_68: Factor of the radius that contains 68 % of the true joints.
+        factor_95: Factor of the radius that contains 95 % of the true joints.
+        calibrated_on: Calibration data; empty if the factors are not calibrated.
     """
 
     factor_68: Annotated[float, Interval(gt=0, le=1e6)] = 1.139
@@ -42,18 +44,18 @@ class ErrorBars(Checked):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For headers of results."""
+        """The entries in headers of results."""
         more = {"calibrated_on": self.calibrated_on} if self.calibrated_on else {}
         return {"coverage": 0.68, "factor_to_95": round(self.factor_95 / self.factor_68, 3)} | more
 
 
 class FeetHead(nn.Module):
-    """Joints of the feet relative to their ankles, of the legs and of where feet are in the image.
+    """Joints of the feet relative to the ankles, from features of the legs and 2D positions.
 
     Args:
-        dim_rep: R.
-        hidden: C.
-        kernel: frames that a hidden channel sees.
+        dim_rep: Number of channels of the representation (R).
+        hidden: Number of hidden channels (C).
+        kernel: Width of the temporal convolution in frames.
     """
 
     def __init__(self, dim_rep: int, hidden: int = 128, kernel: int = 9):
@@ -70,38 +72,38 @@ class FeetHead(nn.Module):
     def forward(
         self, representation: Tensor, keypoints: Tensor, valid: Tensor | None = None
     ) -> Tensor:
-        """Offsets (B, T, 4, 3) in the units of the keypoints.
+        """Predict the offsets (B, T, 4, 3) in the units of the keypoints.
 
         Args:
-            representation: (B, T, 17, R).
-            keypoints: (B, T, 21, 3) as for the encoder, of H36M17_FEET.
-            valid: (B, T) bool, False on the padding at the end of a clip.
+            representation: (B, T, 17, R) Motion representation.
+            keypoints: (B, T, 21, 3) Keypoints of H36M17_FEET, as for the encoder.
+            valid: (B, T) bool, False for padding at the end of a clip.
         """
         ankles, feet = keypoints[:, :, ANKLES], keypoints[:, :, BODY:]
         seen = (ankles[..., 2:] > 0) & (feet[..., 2:] > 0)
         offsets = torch.where(seen, feet[..., :2] - ankles[..., :2], 0)
         parts = (
             representation[:, :, _LEGS],
-            torch.cat([5 * offsets, feet[..., 2:] * seen], dim=-1),  # feet are a fifth of a unit
+            torch.cat([5 * offsets, feet[..., 2:] * seen], dim=-1),  # feet are 0.2 units long
             keypoints[:, :, _SHINS],
         )
         x = F.gelu(self.embed(torch.cat([part.flatten(2) for part in parts], dim=-1)))
-        if valid is not None:  # padding is as where a clip ends: the last frame again
+        if valid is not None:  # pad with the last frame, as at the end of a clip
             frames = torch.arange(x.shape[1], device=x.device)
             rows = torch.minimum(frames, valid.sum(dim=1, keepdim=True) - 1)
             x = x.gather(1, rows[..., None].expand_as(x))
         x = x + F.gelu(self.over_frames(x.transpose(-2, -1)).transpose(-2, -1))
         x = x + F.gelu(self.fc(x))
-        # where they are in the image they were detected: what is left to learn is small
+        # the 2D offset is added, so that only a small correction is learned
         return self.out(x).unflatten(-1, (NUM_FEET, 3)) + F.pad(offsets, (0, 1))
 
 
 class ErrorHead(nn.Module):
-    """How far each joint may be off: the logarithm of the expected error.
+    """The log of the expected error of each joint.
 
     Args:
-        dim_rep: R.
-        hidden: C.
+        dim_rep: Number of channels of the representation (R).
+        hidden: Number of hidden channels (C).
     """
 
     def __init__(self, dim_rep: int, hidden: int = 48):
@@ -117,18 +119,18 @@ class ErrorHead(nn.Module):
         nn.init.constant_(self.out.bias, math.log(_INITIAL_ERROR))
 
     def forward(self, representation: Tensor, keypoints: Tensor) -> Tensor:
-        """(B, T, J): the logarithm of the error relative to the pelvis, in fractions of stature.
+        """(B, T, J) Log of the error relative to the pelvis, in units of the body height.
 
         Args:
-            representation: (B, T, 17, R).
-            keypoints: (B, T, J, 3) as for the encoder; of the feet or without.
+            representation: (B, T, 17, R) Motion representation.
+            keypoints: (B, T, J, 3) Keypoints with or without feet, as for the encoder.
         """
         joints = keypoints.shape[2]
         confidence = keypoints[..., 2:]
         of_frame = confidence[:, :, :BODY].mean(dim=2, keepdim=True).expand_as(confidence)
         seen = torch.cat([confidence, (confidence > 0).to(confidence), of_frame], dim=-1)
         own = representation
-        if joints > BODY:  # feet are as sure as their ankles, and by their own confidence
+        if joints > BODY:  # feet use the features of their ankles and their own confidence
             own = torch.cat([own, own[:, :, ANKLES]], dim=2)
         x = self.own(own) + self.mean(representation.mean(dim=2, keepdim=True))
         x = F.gelu(x + self.confidence(seen) + self.joint_embed[:joints])
@@ -138,10 +140,10 @@ class ErrorHead(nn.Module):
 
 
 class Heads(nn.Module):
-    """Both heads; a checkpoint has their weights under `heads.`.
+    """Both heads; their weights have the prefix `heads.` in a checkpoint.
 
     Args:
-        dim_rep: R.
+        dim_rep: Number of channels of the representation (R).
     """
 
     def __init__(self, dim_rep: int):
@@ -151,13 +153,13 @@ class Heads(nn.Module):
     def forward(
         self, representation: Tensor, pose: Tensor, keypoints: Tensor, valid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Poses (B, T, J, 3), with feet where the keypoints have them, and `ErrorHead`'s (B, T, J).
+        """Poses (B, T, J, 3), with feet if the keypoints have them, and log errors (B, T, J).
 
         Args:
-            representation: (B, T, 17, R).
-            pose: (B, T, 17, 3) of the body, which is returned as it is.
-            keypoints: (B, T, J, 3).
-            valid: (B, T) bool, False on the padding at the end of a clip.
+            representation: (B, T, 17, R) Motion representation.
+            pose: (B, T, 17, 3) Pose of the body, which is returned unchanged.
+            keypoints: (B, T, J, 3) Keypoints with or without feet.
+            valid: (B, T) bool, False for padding at the end of a clip.
         """
         log_error = self.error(representation, keypoints)
         if keypoints.shape[2] > BODY:

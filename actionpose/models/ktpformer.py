@@ -1,6 +1,6 @@
 """KTPFormer (Peng et al., CVPR 2024): MixSTE after two blocks with learned graphs.
 
-Parameter names are those of its `KTPFormer`, so that official weights load by name.
+The parameter names are those of `KTPFormer`, so that official weights load by name.
 """
 
 import numpy as np
@@ -13,10 +13,12 @@ from actionpose.skeletons import H36M17
 
 
 class GraphConvolution(nn.Module):
-    """(N, L, D) over a graph whose edges are learned; a node weighs itself and others differently.
+    """Graph convolution of (N, L, D) with learned edges, and separate weights for self-loops.
 
     Args:
-        adjacency: (L, L) that the learned one is added to.
+        dim_in: Number of input channels.
+        dim_out: Number of output channels.
+        adjacency: (L, L) Fixed adjacency, to which the learned one is added.
     """
 
     adjacency: Tensor
@@ -42,7 +44,7 @@ class GraphConvolution(nn.Module):
 
 
 class Prior(nn.Module):
-    """A graph convolution, batch normalization of channels, and ReLU."""
+    """A graph convolution, batch normalization over channels, and ReLU."""
 
     def __init__(self, dim_in: int, dim_out: int, adjacency: Tensor):
         super().__init__()
@@ -56,7 +58,7 @@ class Prior(nn.Module):
 class PriorAttention(Attention):
     """Self-attention of (N, L, D) after the prior and an embedding of the nodes.
 
-    The residual starts after these.
+    The residual connection starts after both.
     """
 
     def __init__(self, dim: int, num_heads: int, adjacency: Tensor, frames: bool):
@@ -91,7 +93,7 @@ class PriorBlock(nn.Module):
 
 
 def chain_adjacency(edges: list[tuple[int, int]], nodes: int) -> Tensor:
-    """(L, L): a node's neighbors share 1, and the node itself has 1."""
+    """(L, L) Adjacency of a graph: neighbors sum to 1 per row, and the diagonal is 1."""
     adjacency = torch.zeros(nodes, nodes)
     for a, b in edges:
         adjacency[a, b] = adjacency[b, a] = 1
@@ -102,7 +104,7 @@ class KTPFormer(MixSTE):
     """(B, T, J, 2) keypoints to (B, T, J, 3) poses; arguments as for `MixSTE`.
 
     The state before the first stage is that after the two blocks with priors. Their graph over
-    frames does not know padding.
+    frames does not mask padding.
     """
 
     masks_padding = False

@@ -1,6 +1,6 @@
-"""MixSTE (Zhang et al., CVPR 2022): attention over joints and over frames in turn.
+"""MixSTE (Zhang et al., CVPR 2022): alternating attention over joints and over frames.
 
-Parameter names are those of its `MixSTE2`, so that official weights load by name.
+The parameter names are those of `MixSTE2`, so that official weights load by name.
 """
 
 from collections.abc import Mapping
@@ -13,26 +13,27 @@ from torch import Tensor, nn
 from actionpose.models.backbone import Backbone, num_layers
 from actionpose.models.blocks import Block, over_frames, over_joints
 
-EPS = 1e-6  # of all LayerNorms but the head's
+EPS = 1e-6  # of all LayerNorms except that of the head
 
 
 class MixSTE(Backbone):
     """(B, T, J, 2) keypoints to (B, T, J, 3) poses.
 
-    The two norms after the blocks are shared by all depths: they normalize the residual stream.
+    The two norms after the blocks are shared by all stages; they normalize the residual stream.
 
     Args:
-        dim: channels of a token.
-        depth: pairs of blocks.
-        num_heads: attention heads; divides `dim`.
-        mlp_ratio: hidden size of the MLPs over `dim`.
-        max_frames: T, rows of the temporal embedding.
-        drop_path: rate at the last depth while training; it rises linearly from 0.
+        dim: Number of channels per token.
+        depth: Number of pairs of blocks.
+        num_heads: Number of attention heads, a divisor of `dim`.
+        mlp_ratio: Ratio of the hidden size of the MLPs to `dim`.
+        max_frames: Number of frames per clip (T), the length of the temporal embedding.
+        num_joints: Number of joints.
+        drop_path: Stochastic depth rate at the last stage, increasing linearly from 0.
     """
 
     length = "fixed"
     channels = "xy"
-    prefixes = ("", "")  # of the spatial and of the temporal embedding
+    prefixes = ("", "")  # prefixes of the spatial and the temporal embedding
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class MixSTE(Backbone):
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 3))
 
     def _add_embedding(self, num_heads: int, mlp_ratio: float, drop_path: float) -> list[float]:
-        """Add what is before the blocks; returns their rates of dropped paths."""
+        """Add the modules before the blocks, and return the stochastic depth rates."""
         self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, self.num_joints, self.width))
         self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, self.frames, self.width))
         self.Spatial_patch_to_embedding = nn.Linear(2, self.width)
@@ -78,7 +79,7 @@ class MixSTE(Backbone):
         return [block.get_submodule("attn") for block in self.TTEblocks]
 
     def _with_time(self, x: Tensor) -> Tensor:
-        first = int(self.carries_token)  # the token has no time
+        first = int(self.carries_token)  # the token has no temporal embedding
         time = self.Temporal_pos_embed[0, : x.shape[1] - first, None]
         return x + nn.functional.pad(time, (0, 0, 0, 0, first, 0))
 

@@ -1,7 +1,7 @@
-"""MotionAGFormer (Mehraban et al., WACV 2024): attention and graph convolutions side by side.
+"""MotionAGFormer (Mehraban et al., WACV 2024): parallel attention and graph convolutions.
 
-Parameter names are those of its `MotionAGFormer`, so that official weights load by name. `Mixing`
-and `TwoStreams` are TCPFormer's, too.
+The parameter names are those of `MotionAGFormer`, so that official weights load by name. TCPFormer
+also uses `Mixing` and `TwoStreams`.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from actionpose.models.backbone import Backbone, Length, Token, num_layers
 from actionpose.models.blocks import MLP, Attention, autocast_disabled, over_frames, over_joints
 from actionpose.skeletons import H36M17
 
-NEIGHBORS = 2  # of a frame in the temporal graph, itself included
-SCALE = 1e-5  # of each half of a block at first
-UNSEEN = H36M17.indices("left_hip", "left_shoulder", "right_shoulder")  # by their parents
+NEIGHBORS = 2  # of a frame in the temporal graph, including itself
+SCALE = 1e-5  # initial scale of each half of a block
+UNSEEN = H36M17.indices("left_hip", "left_shoulder", "right_shoulder")  # not visible to parents
 
 
 class Mixing(nn.Module):
-    """A mixer of tokens (N, L, D) and an MLP, each after a LayerNorm and scaled by channel."""
+    """A token mixer of (N, L, D) and an MLP, both with pre-LayerNorm and a scale per channel."""
 
     def __init__(self, dim: int, mixer: nn.Module, mlp_ratio: float):
         super().__init__()
@@ -38,12 +38,14 @@ class Mixing(nn.Module):
 
 
 class GraphMixer(nn.Module):
-    """Graph convolution of (N, L, D), whose batch normalization is by node.
+    """Graph convolution of (N, L, D) with batch normalization per node.
 
     Args:
-        nodes: L.
-        adjacency: (L, L) of 0 and 1; None: each frame with its nearest neighbors by dot product.
-            These change abruptly with the input, so that rounding may choose others.
+        dim: Number of channels (D).
+        nodes: Number of nodes (L).
+        adjacency: (L, L) Adjacency of 0 and 1. With None, each frame is connected to its nearest
+            neighbors by dot product; these are discontinuous in the input, so that rounding may
+            change them.
     """
 
     adjacency: Tensor | None
@@ -70,11 +72,15 @@ class GraphMixer(nn.Module):
 
 
 class TwoStreams(nn.Module):
-    """Two streams of two blocks from the same tokens (B, T, J, D), mixed by a softmax.
+    """Two parallel streams of two blocks on tokens (B, T, J, D), weighted by a softmax.
 
     Args:
-        graph_spatial, graph_temporal: mixers of the second stream, in this order.
-        frames_first: the second stream mixes frames, then joints.
+        dim: Number of channels (D).
+        num_heads: Number of attention heads.
+        mlp_ratio: Ratio of the hidden size of the MLPs to `dim`.
+        graph_spatial: First mixer of the second stream.
+        graph_temporal: Second mixer of the second stream.
+        frames_first: Whether the second stream mixes frames before joints.
     """
 
     def __init__(
@@ -108,7 +114,7 @@ class TwoStreams(nn.Module):
 
 
 def limited_adjacency() -> Tensor:
-    """(17, 17) of the bones, without self-loops. Pelvis and thorax do not see three children."""
+    """(17, 17) Adjacency of bones without self-loops; pelvis and thorax lack three children."""
     adjacency = torch.zeros(len(H36M17), len(H36M17))
     for child, parent in H36M17.bones:
         adjacency[child, parent] = 1
@@ -120,12 +126,13 @@ class MotionAGFormer(Backbone):
     """(B, T, J, 3) keypoints with confidence to (B, T, J, 3) poses.
 
     Args:
-        dim: channels of a token.
-        depth: layers of two streams.
-        num_heads: attention heads; divides `dim`.
-        mlp_ratio: hidden size of the MLPs over `dim`.
-        dim_rep: channels under the head.
-        max_frames: T, the channels of the temporal batch normalization.
+        dim: Number of channels per token.
+        depth: Number of layers with two streams.
+        num_heads: Number of attention heads, a divisor of `dim`.
+        mlp_ratio: Ratio of the hidden size of the MLPs to `dim`.
+        dim_rep: Number of channels before the head.
+        max_frames: Number of frames per clip (T), the channels of the temporal batch normalization.
+        num_joints: Number of joints.
     """
 
     length: ClassVar[Length] = "fixed"
@@ -180,7 +187,7 @@ class MotionAGFormer(Backbone):
 
 
 def layer_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What `sizes` of a network with these layers says of all but frames."""
+    """The `sizes` of networks with these layers, except the number of frames."""
     _, num_joints, dim = weights["pos_embed"].shape
     return {
         "dim": dim,

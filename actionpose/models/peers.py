@@ -1,7 +1,7 @@
-"""Official weights of other authors: what each file needs to be used, and how it is read.
+"""Official weights of other authors: properties of each file, and loading.
 
-A file is a pickle. It is read with torch's `weights_only`, which makes tensors and plain containers
-and runs nothing; NumPy objects beside the weights become `Inert`, which has no state.
+A file is a pickle. It is loaded with `weights_only` of PyTorch, which creates tensors and plain
+containers and executes no code. NumPy objects next to the weights become `Inert`, without state.
 """
 
 import pickle
@@ -27,7 +27,7 @@ from actionpose.models.videopose3d import VideoPose3D
 from actionpose.skeletons import COCO17, H36M17, MPI_INF_3DHP17
 from actionpose.utils.errors import UserError
 
-# what torch raises for a file that is damaged, or no pickle at all
+# exceptions of PyTorch for a file that is damaged or not a pickle
 UNREADABLE = (
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
     *(KeyError, IndexError, ValueError, AttributeError, TypeError),
@@ -36,18 +36,20 @@ UNREADABLE = (
 
 @dataclass(frozen=True)
 class Peer:
-    """A family of official files.
+    """A kind of official weights.
 
     Args:
-        units: of poses: meters, millimeters, or half the width of the image.
-        frame_step: frames of the video from one frame of a clip to the next, at 50 Hz.
-        skeleton: of poses.
-        frames: of a clip, where the weights do not tell.
-        license: of the weights.
-        keypoints: the skeleton of keypoints, if it is another one.
-        windows: which the authors score on Human3.6M, as in `evaluation.protocols.Protocol`.
-        root: what they do with the predicted pelvis.
-        flip: they average with the mirrored input.
+        cls: Class of the network.
+        units: Units of poses: meters, millimeters, or half the width of the image.
+        frame_step: Interval between the frames of a clip, in frames of a video at 50 Hz.
+        skeleton: Joint layout of poses.
+        frames: Number of frames per clip, if the weights do not determine it.
+        license: License of the weights.
+        keypoints: Joint layout of keypoints, if it differs from `skeleton`.
+        windows: Windows that the authors evaluate on Human3.6M, see
+            `evaluation.protocols.Protocol`.
+        root: How the authors process the predicted pelvis.
+        flip: Whether the authors average with the mirrored input.
     """
 
     cls: type[Backbone]
@@ -63,7 +65,7 @@ class Peer:
 
     @property
     def input_skeleton(self) -> str:
-        """That of the keypoints."""
+        """The joint layout of keypoints."""
         return self.keypoints or self.skeleton
 
 
@@ -91,7 +93,7 @@ PEERS = {
 
 
 class Inert:
-    """Stands in for an object beside the weights: made of anything, and keeps nothing."""
+    """Replacement for an object next to the weights, with any arguments and without state."""
 
     def __init__(self, *arguments: Any) -> None:
         pass
@@ -112,13 +114,14 @@ _INERT += ["numpy.random.mtrand.__RandomState_ctor"]
 
 
 def read_file(path: Path | str, what: str) -> Any:
-    """The content of a file of weights.
+    """Load the content of a file of weights.
 
     Args:
-        what: the file should be, for the error.
+        path: File to load.
+        what: Description of the expected file, for the error message.
 
     Raises:
-        UserError: no such file, not such a file, or one that needs code to be unpickled.
+        UserError: If the file does not exist, is not such a file, or requires code to be unpickled.
     """
     try:
         with torch.serialization.safe_globals([(Inert, name) for name in _INERT]):
@@ -130,7 +133,7 @@ def read_file(path: Path | str, what: str) -> Any:
 
 
 def refusal(error: Exception) -> str:
-    """Why torch did not read a file, in one line that names what it refused."""
+    """The reason why PyTorch did not load a file, in one line that names what was refused."""
     refused = re.search(r"GLOBAL (\S+)", str(error))  # in the middle of a long message
     if refused:
         return f"it holds {refused[1]}, which could run code"
@@ -138,15 +141,16 @@ def refusal(error: Exception) -> str:
 
 
 def state_dict(content: Any, where: str, *, ema: bool = False) -> dict[str, Tensor]:
-    """The weights in the content of a file, without the `module.` of DataParallel.
+    """The weights in the content of a file, without the `module.` prefix of DataParallel.
 
     Args:
-        content: a state dict; a dict with one under `model_pos` or `model`; or a list whose first
-            entry is one, and whose fifth are averages of it.
-        ema: take the averages; the official scores are without.
+        content: A state dict, a dict with one under `model_pos` or `model`, or a list whose first
+            entry is one and whose fifth entry has averages of it.
+        where: Name of the file, for the error message.
+        ema: Whether to use the averages; the official scores are without them.
 
     Raises:
-        UserError: there are none.
+        UserError: If there are no weights.
     """
     if ema:
         if not isinstance(content, list) or len(content) < 5:
@@ -167,10 +171,10 @@ def state_dict(content: Any, where: str, *, ema: bool = False) -> dict[str, Tens
 
 
 def sizes_of(name: str, weights: Mapping[str, Tensor], where: str) -> dict[str, Any]:
-    """The arguments of a peer's class that fit weights.
+    """The constructor arguments of a network that weights determine.
 
     Raises:
-        UserError: the weights are of another network (the error names it), or of other joints.
+        UserError: If the weights are those of another network, which is named, or of other joints.
     """
     try:
         sizes = PEERS[name].cls.sizes(weights)

@@ -1,6 +1,6 @@
-"""The layers before and after those in which <POSE> reads a motion.
+"""Layers before and after those in which <POSE> attends to a motion.
 
-Letters in shapes: B clips, T frames, J joints, D channels, E embedding.
+Letters in shapes: B clips, T frames, J joints, D channels, E embedding dimension.
 """
 
 import torch.nn.functional as F
@@ -10,10 +10,10 @@ from actionpose.models.dstformer_block import NORM_EPS
 
 
 class PosePooling(nn.Module):
-    """The <POSE> token's features to one global embedding (Figure 6a).
+    """Pooling of the features of the <POSE> token to one motion embedding (Figure 6a).
 
-    Its sum over joints does the same to each of them. For a directional embedding, a linear layer
-    over all joints is added, in which the left hand has weights of its own.
+    The weighted sum over joints uses the same layer for all joints. For a directional embedding, a
+    linear layer over all joints is added, which has separate weights for left and right joints.
     """
 
     def __init__(
@@ -42,10 +42,11 @@ class PosePooling(nn.Module):
 
 
 class FrameVelocity(nn.Module):
-    """Adds to the tokens of each frame a linear layer of their change since the frame before.
+    """Add a linear layer of the difference to the previous frame to the tokens of each frame.
 
-    Attention compares frames without regard to their order but for the temporal embedding, of which
-    little is left in the middle layer. The velocity tells a turn to the left from one to the right.
+    Attention is invariant to the order of frames, except for the temporal embedding, of which
+    little is left in the middle layer. The velocity distinguishes a turn to the left from one to
+    the right.
     """
 
     def __init__(self, dim: int):
@@ -54,11 +55,11 @@ class FrameVelocity(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """A rotation, which keeps the size of the velocity."""
+        """Initialize with a rotation, which preserves the norm of the velocity."""
         nn.init.orthogonal_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Tokens (B, T, J, D); the first frame stays as it is."""
+        """Add the velocity to tokens (B, T, J, D); the first frame is not changed."""
         velocity = self.linear(frames[:, 1:] - frames[:, :-1])
         return frames + F.pad(velocity, (0, 0, 0, 0, 1, 0))

@@ -1,6 +1,6 @@
-"""P-STMO (Shan et al., ECCV 2022): a frame is a token; strided layers leave the middle frame.
+"""P-STMO (Shan et al., ECCV 2022): one token per frame; strided layers reduce to the middle frame.
 
-Parameter names are those of its `Model`, so that official weights load by name. Its pretraining is
+The parameter names are those of `Model`, so that official weights load by name. The pretraining is
 in `models.pstmo_pretraining`. Letters in shapes: B clips, T frames, J joints, D channels.
 """
 
@@ -16,11 +16,11 @@ from actionpose.models.blocks import StdNorm, StdNormBlock, frame_mask, odd_fact
 from actionpose.utils.errors import UserError
 
 NUM_HEADS = 8
-STRIDES = {351: [3, 9, 13]}  # where they are not the odd factors of the frames
+STRIDES = {351: [3, 9, 13]}  # if they are not the odd factors of the number of frames
 
 
 class FrameEncoder(nn.Module):
-    """Keypoints of each frame (B, 2 J, T) to a token (B, D, T)."""
+    """Encode the keypoints of each frame (B, 2 J, T) as a token (B, D, T)."""
 
     def __init__(self, channels: int, dim: int, dropout: float):
         super().__init__()
@@ -45,7 +45,7 @@ class FrameEncoder(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with a ReLU between; with a stride, a convolution of three tokens."""
+    """Two linear layers with a ReLU in between; with a stride, a convolution over three tokens."""
 
     def __init__(self, dim: int, hidden: int, stride: int | None = None):
         super().__init__()
@@ -62,7 +62,7 @@ class FeedForward(nn.Module):
 
 
 class Layers(nn.Module):
-    """A list of blocks, and a norm that is in the weights and not used."""
+    """A list of blocks, and a norm that exists in the weights but is not used."""
 
     def __init__(self, dim: int, blocks: Sequence[nn.Module]):
         super().__init__()
@@ -70,7 +70,7 @@ class Layers(nn.Module):
 
 
 class FrameTransformer(nn.Module):
-    """Self-attention of frames; `frames` 0 leaves out the embedding of their positions."""
+    """Self-attention over frames; with `frames` 0, there is no position embedding."""
 
     def __init__(self, dim: int, depth: int, hidden: int, frames: int, dropout: float):
         super().__init__()
@@ -85,18 +85,19 @@ class FrameTransformer(nn.Module):
 class PSTMO(Backbone):
     """(B, T, J, 2) keypoints to the pose (B, 1, J, 3) of the middle frame.
 
-    The state is the tokens (B, T', 1, D), and those of all frames before the strided layers.
+    The state contains the tokens (B, T', 1, D), and those of all frames before the strided layers.
 
     Args:
-        dim: channels of a token; divisible by 8.
-        depth: layers without stride; those with one are further stages.
-        mlp_ratio: hidden size of the layers over `dim`.
-        max_frames: T, the product of the strides.
-        strides: of the strided layers; by default the odd factors of T.
-        dropout: while training.
+        dim: Number of channels per token, divisible by 8.
+        depth: Number of layers without stride; strided layers are further stages.
+        mlp_ratio: Ratio of the hidden size of the layers to `dim`.
+        max_frames: Number of frames per clip (T), the product of the strides.
+        num_joints: Number of joints (J).
+        strides: Strides of the strided layers; by default the odd factors of T.
+        dropout: Dropout rate.
 
     Raises:
-        UserError: `dim` or `max_frames` do not fit.
+        UserError: If `dim` or `max_frames` is invalid.
     """
 
     length = "fixed"
@@ -166,13 +167,13 @@ class PSTMO(Backbone):
         return [layer.get_submodule("self_attn") for layer in self.Transformer.model.layers]
 
     def without_token(self, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        return state  # the strided layers have none
+        return state  # the strided layers have no token
 
     def lift(self, state: tuple[Tensor, Tensor]) -> Tensor:
         return self._head(self.fcn, state[0])
 
     def lift_all(self, state: tuple[Tensor, Tensor]) -> Tensor:
-        """The auxiliary poses of all frames (B, T, J, 3), which only training needs."""
+        """The auxiliary poses (B, T, J, 3) of all frames, which only training requires."""
         return self._head(self.fcn_1, state[1])
 
     def _head(self, head: nn.Module, tokens: Tensor) -> Tensor:

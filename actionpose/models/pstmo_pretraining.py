@@ -1,6 +1,6 @@
 """The masked pretraining of P-STMO, and the refinement of its poses in published tables.
 
-Parameter names are those of its `Model_MAE` and `refine`, so that official weights load by name.
+The parameter names are those of `Model_MAE` and `refine`, so that official weights load by name.
 Letters in shapes: B clips, T frames, J joints, D channels.
 """
 
@@ -12,12 +12,10 @@ from actionpose.models.pstmo import FrameEncoder, FrameTransformer
 
 
 class PSTMOPretraining(nn.Module):
-    """The masked pretraining of `PSTMO`: 2D restored from visible frames and joints.
+    """The masked pretraining of `PSTMO`: reconstruct 2D from visible frames and joints.
 
-    `encoder` and `Transformer` are those of `PSTMO`, which start from these by name.
-
-    Args:
-        as for `PSTMO`.
+    `encoder` and `Transformer` are those of `PSTMO`, which is initialized from them by name.
+    The arguments are those of `PSTMO`.
     """
 
     def __init__(
@@ -44,12 +42,12 @@ class PSTMOPretraining(nn.Module):
         self.fcn_dec = nn.Sequential(nn.BatchNorm1d(half), nn.Conv1d(half, 2 * num_joints, 1))
 
     def forward(self, keypoints: Tensor, hidden_frames: Tensor, hidden_joints: Tensor) -> Tensor:
-        """Restored keypoints (B, T, J, 2), the visible frames first, then the hidden ones.
+        """Reconstruct the keypoints (B, T, J, 2), first visible frames, then hidden frames.
 
         Args:
-            keypoints: (B, T, J, 2).
-            hidden_frames: (T,) bool.
-            hidden_joints: (T, J) bool.
+            keypoints: (B, T, J, 2) Keypoints.
+            hidden_frames: (T,) bool, True for hidden frames.
+            hidden_joints: (T, J) bool, True for hidden joints.
         """
         shown = torch.where(hidden_joints[..., None], self.spatial_mask_token, keypoints)
         x = self.encoder(shown.flatten(2).mT).mT + self.Transformer.pos_embedding
@@ -65,7 +63,7 @@ class PSTMOPretraining(nn.Module):
         return self.fcn_dec(x.mT).mT.unflatten(-1, (self.num_joints, 2))
 
     def loss(self, keypoints: Tensor, hidden_frames: Tensor, hidden_joints: Tensor) -> Tensor:
-        """Mean distance of the restored keypoints of hidden frames and hidden joints."""
+        """Mean distance of the reconstructed keypoints of hidden frames and hidden joints."""
         order = torch.cat([(~hidden_frames).nonzero()[:, 0], hidden_frames.nonzero()[:, 0]])
         restored = self(keypoints, hidden_frames, hidden_joints)
         hidden = (hidden_joints | hidden_frames[:, None])[order]
@@ -73,9 +71,10 @@ class PSTMOPretraining(nn.Module):
 
 
 class PSTMORefinement(nn.Module):
-    """Mixes x and y of two poses of a frame: that of the network, and its depth on the 2D rays.
+    """Combine x and y of two poses per frame: of the network, and of its depth on the 2D rays.
 
-    The second needs the true root and camera, so that this only serves to repeat published tables.
+    The second pose requires the true root and camera, so that the refinement only serves to
+    reproduce published tables.
     """
 
     def __init__(self, num_joints: int = 17, hidden: int = 1024):
@@ -86,7 +85,7 @@ class PSTMORefinement(nn.Module):
         )
 
     def forward(self, pose: Tensor, projected: Tensor) -> Tensor:
-        """Two poses (B, T, J, 3) to one."""
+        """Combine two poses (B, T, J, 3)."""
         score = self.post_refine(torch.cat([pose, projected], dim=-1).flatten(2))
         score = score.unflatten(-1, (-1, 2))
         mixed = score * pose[..., :2] + (1 - score) * projected[..., :2]

@@ -1,6 +1,6 @@
-"""STCFormer (Tang et al., CVPR 2023): half of the channels attend to joints, half to frames.
+"""STCFormer (Tang et al., CVPR 2023): half of the channels attend over joints, half over frames.
 
-Parameter names are those of its `Model` for Human3.6M and of the one for MPI-INF-3DHP, which has
+The parameter names are those of `Model` for Human3.6M and of the model for MPI-INF-3DHP, which has
 other names and constants, so that official weights load by name.
 """
 
@@ -17,18 +17,18 @@ from actionpose.skeletons import H36M17, MPI_INF_3DHP17, Skeleton
 
 
 class Variant(NamedTuple):
-    """What differs between the two datasets."""
+    """The differences between the models for the two datasets."""
 
     blocks: str  # name of the list of blocks
     attention: str
     norm: str
     mlp: str
-    convolutions: tuple[str, str]  # of the temporal and of the spatial channels
+    convolutions: tuple[str, str]  # of the temporal and the spatial channels
     head: str
     num_heads: int
-    scale_width: float  # channels over `dim` whose root divides the logits
+    scale_width: float  # logits are divided by the root of this * dim / head width
     part_weights: tuple[float, float]  # of the body parts in the spatial and temporal channels
-    parts: tuple[int, ...]  # of each joint
+    parts: tuple[int, ...]  # part of each joint
     num_parts: int
 
 
@@ -36,7 +36,7 @@ LEG, ARM = ("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")
 
 
 def _parts(skeleton: Skeleton, *limbs: tuple[str, tuple[str, ...]]) -> tuple[int, ...]:
-    """The limb of each joint, from 1; 0 is the trunk."""
+    """The limb of each joint, counted from 1; 0 is the trunk."""
     names = [[f"{side}_{joint}" for joint in joints] for side, joints in limbs]
     return tuple(
         next((i for i, limb in enumerate(names, 1) if joint in limb), 0)
@@ -74,10 +74,10 @@ PART_DROPOUT = 0.5
 
 
 class CrissCrossAttention(nn.Module):
-    """Attention of (B, T, J, D): the first half of the channels over joints, the rest over frames.
+    """Attention of (B, T, J, D): half of the channels over joints, the other half over frames.
 
     A convolution of the values over neighboring frames and joints is added, and an embedding of the
-    joint's body part.
+    body part of the joint.
     """
 
     token_gate: nn.Parameter | None
@@ -105,7 +105,7 @@ class CrissCrossAttention(nn.Module):
         return x + self.proj(torch.cat([s + s_part, t + t_part], dim=-1).flatten(-2))
 
     def _mix(self, qkv: Tensor, convolution: str) -> Tensor:
-        """(3, B, *, L, D/2) to (B, *, L, H, D/2/H), mixed over L and by the convolution."""
+        """Mix (3, B, *, L, D/2) over L by attention and convolution to (B, *, L, H, D/2/H)."""
         q, k, v = qkv.view(*qkv.shape[:-1], -1, self.head_width).transpose(-2, -3)
         over_time = convolution == self.variant.convolutions[0]
         gate = self.token_gate if over_time else None
@@ -119,14 +119,14 @@ class CrissCrossAttention(nn.Module):
         return mixed + near.permute(0, 2, 3, 1).view(mixed.shape)
 
     def _near(self, plane: Tensor, convolution: str) -> Tensor:
-        """The convolution of (B, D/2, T, J), whose kernel is (frames, joints); 0 for the token."""
+        """The convolution of (B, D/2, T, J) over (frames, joints); 0 for the token."""
         near = self.get_submodule(convolution)
         if self.token_gate is None:
             return near(plane)
         return F.pad(near(plane[:, :, 1:]), (0, 0, 1, 0))
 
     def _parts(self, group: int) -> Tensor:
-        """The embedding of each joint's part (1, J, 1, D/2/H); on or off for a whole batch."""
+        """The embedding (1, J, 1, D/2/H) of the part of each joint, dropped for whole batches."""
         part = drop_path(self.emb(self.parts)[None], PART_DROPOUT, self.training)
         return self.variant.part_weights[group] * part[:, :, None]
 
@@ -138,7 +138,7 @@ class CrissCrossBlock(nn.Module):
         self.add_module(variant.attention, CrissCrossAttention(dim, variant))
         self.add_module(variant.norm, nn.LayerNorm(dim))
         if variant is MPI3DHP:
-            self.layer_norm2 = nn.LayerNorm(dim)  # in the weights, and not used
+            self.layer_norm2 = nn.LayerNorm(dim)  # in the weights, but not used
         self.add_module(variant.mlp, MLP(dim, 4, bias=False, dropout=dropout))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -148,12 +148,14 @@ class CrissCrossBlock(nn.Module):
 
 
 class STCFormer(Backbone):
-    """(B, T, J, 2) keypoints to (B, T, J, 3) poses; no temporal embedding, so T is free.
+    """(B, T, J, 2) keypoints to (B, T, J, 3) poses, for any T: there is no temporal embedding.
 
     Args:
-        dim: channels of a token; divisible by 16.
-        depth: blocks.
-        dropout: of the MLPs while training.
+        dim: Number of channels per token, divisible by 16.
+        depth: Number of blocks.
+        max_frames: Number of frames per clip; any number can be lifted.
+        num_joints: Number of joints.
+        dropout: Dropout rate of the MLPs.
     """
 
     length = "any"

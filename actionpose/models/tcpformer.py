@@ -1,6 +1,6 @@
-"""TCPFormer (Liu et al., AAAI 2025): learned proxies of time, which frames read and write.
+"""TCPFormer (Liu et al., AAAI 2025): learned temporal proxies, which exchange data with frames.
 
-Parameter names are those of its `MemoryInducedTransformer`, so that official weights load by name.
+The parameter names are those of `MemoryInducedTransformer`, so that official weights load by name.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from actionpose.models.blocks import MLP, Attention, CrossAttention, attention_weights, frame_mask
 from actionpose.models.motionagformer import SCALE, MotionAGFormer, TwoStreams, layer_sizes
 
-THIRDS = 3  # pieces of a clip that attend to themselves
-LOCAL_SCALE = float(torch.tensor(1e-5))  # of this attention; never trained
+THIRDS = 3  # segments of a clip with local attention
+LOCAL_SCALE = float(torch.tensor(1e-5))  # of the local attention; not trained
 State = tuple[Tensor, Tensor]  # frames (B, T, J, D), proxies (B, P, J, D)
 
 
 class SummedAttention(Attention):
-    """Self-attention whose weights are mixed with others (N, H, L, L)."""
+    """Self-attention whose weights are averaged with others (N, H, L, L)."""
 
     def forward(  # type: ignore[override]
         self, x: Tensor, others: Tensor, gate: Tensor, mask: Tensor | None = None
@@ -29,7 +29,7 @@ class SummedAttention(Attention):
 
 
 class ProxyAttention(nn.Module):
-    """Proxies read the frames, frames read the proxies, and frames read frames through both."""
+    """Attention of proxies to frames, of frames to proxies, and of frames to frames via both."""
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float):
         super().__init__()
@@ -50,7 +50,7 @@ class ProxyAttention(nn.Module):
         return x + self.get_parameter(f"layer_scale_{i}") * change
 
     def forward(self, x: Tensor, q: Tensor, mask: Tensor | None) -> State:
-        """Frames (N, T, D) and proxies (N, P, D)."""
+        """Update frames (N, T, D) and proxies (N, P, D)."""
         to_frames, change = self.center_full(self.norm_center(q), self.norm_full(x), mask)
         q = self._half(1, q, change)
         q = self._half(2, q, self.mlp_1(self.norm_1(q)))
@@ -71,16 +71,16 @@ class ProxyLayer(nn.Module):
         super().__init__()
         attention = (Attention(dim, num_heads, qkv_bias=False) for _ in range(THIRDS))
         self.local_attention_list = nn.ModuleList(attention)
-        self.loacl_mlps = nn.ModuleList(MLP(dim, mlp_ratio) for _ in range(THIRDS))  # as they spell
+        self.loacl_mlps = nn.ModuleList(MLP(dim, mlp_ratio) for _ in range(THIRDS))  # official name
         self.local_norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2 * THIRDS))
         self.cross_temporal = ProxyAttention(dim, num_heads, mlp_ratio)
 
     def forward(self, x: Tensor, q: Tensor, mask: Tensor | None) -> State:
-        """Frames (N, T, D) and proxies (N, P, D)."""
+        """Update frames (N, T, D) and proxies (N, P, D)."""
         pieces = list(x.chunk(THIRDS, dim=1))
         masks = [None] * THIRDS if mask is None else mask.chunk(THIRDS, dim=-1)
         for j, (piece, own) in enumerate(zip(pieces, masks, strict=False)):
-            if own is not None:  # a piece without a valid frame attends to all of itself
+            if own is not None:  # a segment without valid frames attends to all of its frames
                 own = own | ~own.any(dim=-1, keepdim=True)
             change = self.local_attention_list[j](self.local_norms[j](piece), own)
             piece = piece + LOCAL_SCALE * change
@@ -92,9 +92,9 @@ class ProxyLayer(nn.Module):
 class TCPFormer(MotionAGFormer):
     """(B, T, J, 3) keypoints with confidence to (B, T, J, 3) poses.
 
-    Arguments as for `MotionAGFormer`; there are `max_frames` // 3 proxies. Clips may have any
-    number of frames; those of 1, 2 and 4, which the authors' code refuses, have fewer than three
-    pieces.
+    The arguments are those of `MotionAGFormer`; there are `max_frames` // 3 proxies. Clips may have
+    any number of frames. Clips of 1, 2 and 4 frames, which the official code does not support, have
+    fewer than three segments.
     """
 
     length = "any"
@@ -138,7 +138,7 @@ class TCPFormer(MotionAGFormer):
         return state[1][:, -1]
 
     def without_token(self, state: State) -> State:
-        return state  # `lift` reads the frames alone
+        return state  # `lift` uses only the frames
 
     def lift(self, state: State) -> Tensor:
         return super().lift(state[0])

@@ -1,9 +1,10 @@
-"""The text encoder: the first layers of a BERT, and its pooling to one embedding (Figure 6b).
+"""The text encoder: the first layers of a BERT, pooled to one embedding (Figure 6b).
 
-BERT and its tokenizer are Hugging Face's (the extra `text`), imported only when an encoder is built
-or read. Known labels need neither: their embeddings lie in the checkpoint.
+BERT and its tokenizer are those of Hugging Face (the extra `text`), imported only when an encoder
+is created or loaded. Known labels do not need them, because the checkpoint contains their
+embeddings.
 
-Letters in shapes: U texts, N tokens, D width of BERT, E embedding.
+Letters in shapes: U texts, N tokens, D width of BERT, E embedding dimension.
 """
 
 import importlib.util
@@ -26,10 +27,10 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.json_files import Checked, read_json, typed
 from actionpose.utils.legacy import RENAMED_MODEL, current_names
 
-FORMAT = 1  # raised when code that reads the old format would misread the new one
+FORMAT = 1  # increased if older code would misread a new format
 Pooling = Literal["cls", "mean"]
-COLLAPSED = 0.99  # mean cosine between labels above which a table tells them apart no more
-_BATCH = 256  # texts encoded at once
+COLLAPSED = 0.99  # mean cosine similarity above which labels cannot be distinguished
+_BATCH = 256  # number of texts per batch
 _WEIGHTS, _META = "weights.safetensors", "meta.json"
 _SIDES = {"left": "right", "right": "left", "clockwise": "counterclockwise"}
 _SIDES |= {"counterclockwise": "clockwise", "anticlockwise": "clockwise"}
@@ -49,32 +50,33 @@ _SETTINGS = _Settings.__dataclass_fields__
 
 
 def normalize_text(text: str) -> str:
-    """The form in which two labels are compared: NFKC, case-folded, with single spaces.
+    """Normalize a label for comparison: NFKC, case folding and single spaces.
 
-    Punctuation at the ends is removed; within, it may carry meaning ("sit-to-stand") and stays.
+    Punctuation at the ends is removed. Punctuation inside is kept, because it may be meaningful
+    ("sit-to-stand").
     """
     text = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(text.split()).strip(" .,;:!?\"'")
 
 
 def mirror_text(text: str) -> str:
-    """The normalized text of the mirrored motion: left and right are swapped."""
+    """The normalized text of the mirrored motion, with left and right exchanged."""
     words = r"(?:counter|anti)[ -](clockwise)\b|[a-z]+"
     return re.sub(words, lambda word: word[1] or _SIDES.get(word[0], word[0]), text)
 
 
 class TextEncoder(nn.Module):
-    """Texts to embeddings in the space of `PoseOutput.embedding`.
+    """Encoder of texts to embeddings in the space of `PoseOutput.embedding`.
 
-    Built by `from_pretrained` or `from_checkpoint`.
+    Use `from_pretrained` or `from_checkpoint` to create one.
 
     Args:
-        bert: Hugging Face's model without its pooler.
-        tokenizer: that of the model.
-        pooling: the <CLS> token's features, or the mean over all tokens.
-        embedding_dim: E.
-        dropout: in the pooling, while training; BERT's own is in its configuration.
-        max_tokens: longer texts are cut.
+        bert: Hugging Face model without its pooler.
+        tokenizer: Tokenizer of the model.
+        pooling: "cls" for the features of the <CLS> token, "mean" for the mean over all tokens.
+        embedding_dim: Dimension of the embedding (E).
+        dropout: Dropout rate in the pooling; that of BERT is in its configuration.
+        max_tokens: Maximum number of tokens; longer texts are truncated.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class TextEncoder(nn.Module):
         self.bert = bert
         self.tokenizer = tokenizer
         self.pooling = pooling
-        self.origin: str | None = None  # what `from_pretrained` read BERT from
+        self.origin: str | None = None  # source of BERT in `from_pretrained`
         self.frozen = False
         config: Any = bert.config
         self.max_tokens = min(max_tokens, config.max_position_embeddings)
@@ -105,20 +107,23 @@ class TextEncoder(nn.Module):
     def from_pretrained(
         cls, source: Path | str, *, layers: int = 3, dropout: float = 0.1, **settings: Any
     ) -> "TextEncoder":
-        """Take the first layers of a BERT; the pooling starts as drawn.
+        """Use the first layers of a BERT, with a randomly initialized pooling.
 
         Args:
-            source: a folder, a Hugging Face Hub id, or "package:NAME/FOLDER" for a folder inside
-                an installed Python package.
-            settings: as for the constructor.
+            source: Folder, Hugging Face Hub id, or "package:NAME/FOLDER" for a folder in an
+                installed Python package.
+            layers: Number of layers.
+            dropout: Dropout rate of BERT and the pooling.
+            settings: Further arguments of the constructor.
 
         Raises:
-            UserError: the extra is missing; no such model; not a BERT; or fewer layers.
+            UserError: If the extra `text` is not installed, the model does not exist, is not a
+                BERT, or has fewer layers.
         """
         transformers, origin = _transformers(), str(source)
         if str(source).startswith("package:"):
             source = _in_package(str(source).removeprefix("package:"))
-        # a name that may be a folder is one: the Hub is asked only for what looks like its ids
+        # names that look like a folder are not requested from the Hub
         if not Path(source).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(source)):
             raise UserError(f"no text model {source}: give a folder of a BERT, or a Hub id")
         try:
@@ -142,7 +147,7 @@ class TextEncoder(nn.Module):
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-            # texts are short: the fused attention would gain nothing, and is slow in bf16 on CPU
+            # texts are short: fused attention would not be faster, and is slow in bf16 on a CPU
             bert = transformers.BertModel.from_pretrained(
                 source,
                 config=config,
@@ -150,28 +155,29 @@ class TextEncoder(nn.Module):
                 attn_implementation="eager",
                 dtype=torch.float32,
             )
-        except Exception as error:  # files of three libraries; each has errors of its own
+        except Exception as error:  # files of three libraries, each with its own exceptions
             raise UserError(f"cannot read the text model {source}: {_first_line(error)}") from error
         encoder = cls(bert, tokenizer, dropout=dropout, **settings)
         encoder.origin = origin
         return encoder
 
     def freeze(self) -> None:
-        """Train the pooling alone, not BERT; `save` then writes BERT's origin, if it has one."""
+        """Train only the pooling; `save` then stores the source of BERT instead, if it is known."""
         self.bert.requires_grad_(False)
         self.frozen = True
 
     def unfreeze(self) -> None:
-        """Train BERT, too; `save` then writes its weights."""
+        """Train BERT as well; `save` then stores its weights."""
         self.bert.requires_grad_(True)
         self.frozen = False
 
     @classmethod
     def from_checkpoint(cls, folder: Path | str) -> "TextEncoder":
-        """Read the text encoder of a checkpoint (`CHECKPOINT/text`), in eval mode.
+        """Load the text encoder of a checkpoint (`CHECKPOINT/text`) in eval mode.
 
         Raises:
-            UserError: the extra is missing, the checkpoint has none, or it is damaged.
+            UserError: If the extra `text` is not installed, or the checkpoint has no text encoder
+                or is damaged.
         """
         folder = Path(folder)
         if not (folder / _META).is_file():
@@ -207,18 +213,18 @@ class TextEncoder(nn.Module):
             )
             if strange or any(not (encoder.frozen and key.startswith("bert.")) for key in missing):
                 raise UserError(f"{folder} does not fit: {[*missing, *strange][:3]}")
-            encoder.tokenizer(["walk"])  # settings of a damaged tokenizer fail when it is used
+            encoder.tokenizer(["walk"])  # a damaged tokenizer fails only when it is used
         except UserError:
             raise
-        except Exception as error:  # files of three libraries; each has errors of its own
+        except Exception as error:  # files of three libraries, each with its own exceptions
             raise UserError(f"{folder} is damaged: {_first_line(error)}") from error
         return encoder.eval()
 
     def save(self, folder: Path) -> None:
-        """Write weights, settings and tokenizer into a folder.
+        """Write weights, settings and tokenizer to a folder.
 
-        Of a frozen BERT that `from_pretrained` read only the origin is written, from which it is
-        read again.
+        For a frozen BERT loaded by `from_pretrained`, only its source is stored, from which it is
+        loaded again.
         """
         folder.mkdir(parents=True, exist_ok=True)
         by_origin = self.frozen and self.origin is not None
@@ -240,17 +246,17 @@ class TextEncoder(nn.Module):
             meta |= {"bert": self.origin, "layers": bert.config.num_hidden_layers}
         else:
             bert.config.save_pretrained(folder)
-            for where_from in ("is_local", "local_files_only"):  # other after a resume
+            for where_from in ("is_local", "local_files_only"):  # these change after resuming
                 self.tokenizer.init_kwargs.pop(where_from, None)
             try:
                 self.tokenizer.save_pretrained(folder)
-            except Exception as error:  # the tokenizer's own library raises nothing more specific
+            except Exception as error:  # the tokenizer library raises nothing more specific
                 raise OSError(str(error)) from error
         (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor, int]:
-        """Token ids (U, N) int64, a mask (U, N) that is False on padding, and how many are cut."""
-        # cut and padded here: the tokenizer keeps such settings, which threads would mix
+        """Token ids (U, N) int64, a mask (U, N), False for padding, and the truncated count."""
+        # truncated and padded here: the tokenizer stores such settings, which is not thread-safe
         found = self.tokenizer(texts)["input_ids"]
         num_cut = sum(len(ids) > self.max_tokens for ids in found)
         rows = [torch.tensor(ids[:-1][: self.max_tokens - 1] + ids[-1:]) for ids in found]
@@ -259,7 +265,7 @@ class TextEncoder(nn.Module):
         return token_ids, torch.arange(token_ids.shape[1]) < lengths[:, None], num_cut
 
     def features(self, token_ids: Tensor, token_valid: Tensor) -> Tensor:
-        """BERT's pooled features (U, D) of tokens (U, N)."""
+        """The pooled BERT features (U, D) of tokens (U, N)."""
         hidden = self.bert(token_ids, attention_mask=token_valid.long()).last_hidden_state
         if self.pooling == "cls":
             return hidden[:, 0]
@@ -267,16 +273,16 @@ class TextEncoder(nn.Module):
         return (hidden * weight).sum(dim=1) / weight.sum(dim=1)
 
     def project(self, features: Tensor) -> Tensor:
-        """Embeddings (U, E) of features (U, D), not normalized."""
+        """The embeddings (U, E) of features (U, D), not normalized."""
         return self.dropout(self.norm(F.gelu(self.fc(features))))
 
     def forward(self, token_ids: Tensor, token_valid: Tensor) -> Tensor:
-        """Embeddings (U, E) of tokens (U, N), not normalized."""
+        """The embeddings (U, E) of tokens (U, N), not normalized."""
         return self.project(self.features(token_ids, token_valid))
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:
-        """Unit vectors (U, E) float32, on the CPU, of texts, which are normalized as labels are."""
+        """Encode texts, normalized like labels, as unit vectors (U, E) float32 on the CPU."""
         training, device = self.training, self.fc.weight.device
         self.eval()
         rows = [torch.zeros(0, self.fc.out_features)]
@@ -289,7 +295,7 @@ class TextEncoder(nn.Module):
 
 
 def spread(embeddings: Tensor) -> dict[str, float]:
-    """Mean and largest cosine between different rows of (L, E) unit vectors."""
+    """Mean and maximum cosine similarity of different rows of unit vectors (L, E)."""
     cosines = (embeddings @ embeddings.T)[~torch.eye(len(embeddings), dtype=torch.bool)]
     if not len(cosines):
         cosines = torch.ones(1)
@@ -297,7 +303,7 @@ def spread(embeddings: Tensor) -> dict[str, float]:
 
 
 def _in_package(place: str) -> Path:
-    """The folder NAME/FOLDER inside the installed package NAME, which is not imported."""
+    """The folder NAME/FOLDER in the installed package NAME, which is not imported."""
     name, _, folder = place.partition("/")
     found = importlib.util.find_spec(name) if name.isidentifier() else None
     if found is None or not found.submodule_search_locations:
@@ -315,7 +321,7 @@ def _transformers() -> Any:
     except ModuleNotFoundError as error:
         raise UserError("encoding text needs: pip install 'actionpose[text]'") from error
     quiet: Any = logging
-    quiet.set_verbosity_error()  # it reports the layers that are left out
+    quiet.set_verbosity_error()  # it reports the unused layers
     quiet.disable_progress_bar()
     return transformers
 

@@ -1,6 +1,6 @@
 """VideoPose3D (Pavllo et al., CVPR 2019): dilated convolutions over frames, without padding.
 
-Parameter names are those of its `TemporalModel`, so that official weights load by name.
+The parameter names are those of `TemporalModel`, so that official weights load by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,19 +17,21 @@ from actionpose.models.blocks import odd_factors
 class VideoPose3D(Backbone):
     """(B, T, J, 2) keypoints to (B, T - frames + 1, J, 3) poses.
 
-    Tokens are whole frames: the state is (B, T', 1, D).
+    A token is a frame: the state is (B, T', 1, D).
 
     Args:
-        dim: channels.
-        max_frames: of the receptive field, a product of odd numbers, which are the widths of the
+        dim: Number of channels.
+        max_frames: Receptive field, a product of odd numbers, which are the widths of the
             convolutions.
-        widths: in another order.
-        causal: a pose is that of the last frame of the receptive field, not of the middle one.
-        strided: for clips of one receptive field: the same pose, in fewer operations.
-        dropout: while training.
+        num_joints: Number of joints (J).
+        widths: Widths of the convolutions, if their order differs.
+        causal: Whether a pose is that of the last frame of the receptive field, instead of the
+            middle frame.
+        strided: For clips of one receptive field: compute the same pose with fewer operations.
+        dropout: Dropout rate.
 
     Raises:
-        UserError: `max_frames` is even.
+        UserError: If `max_frames` is even.
     """
 
     length = "at_least"

@@ -1,7 +1,7 @@
-"""Alignment of motions and texts (Equation 2): which texts a motion is compared with.
+"""Contrastive alignment of motions and texts (Equation 2), with the selection of negatives.
 
-Letters in shapes: B clips of this process, G clips of all processes, K negatives, E embedding, M
-labels of a clip.
+Letters in shapes: B clips of this process, G clips of all processes, K negatives, E embedding
+dimension, M labels of a clip.
 """
 
 from typing import Any
@@ -15,9 +15,10 @@ from actionpose.training.losses import alignment_loss, soft_target
 
 
 class _GatherRows(torch.autograd.Function):
-    """All-gather whose gradients return to the process of the row.
+    """All-gather that returns the gradients to the process of each row.
 
-    Of torch's own two, one is deprecated in its newest version and the other missing in older ones.
+    PyTorch has two such functions: one is deprecated in its newest version, and the other is
+    missing in older versions.
     """
 
     @staticmethod
@@ -34,7 +35,7 @@ class _GatherRows(torch.autograd.Function):
 
 
 def rows_of_all_processes(rows: Tensor) -> Tensor:
-    """The rows (B, ...) of every process, one process after another: (G, ...), differentiable."""
+    """Gather the rows (B, ...) of all processes in the order of ranks: (G, ...), differentiable."""
     gathered: Tensor = _GatherRows.apply(rows)  # type: ignore[no-untyped-call]
     return gathered
 
@@ -42,16 +43,18 @@ def rows_of_all_processes(rows: Tensor) -> Tensor:
 def alignment(
     motion: Tensor, text: Tensor, candidates: Tensor, positives: Tensor, config: AlignmentConfig
 ) -> Tensor:
-    """Equation 2 with the negatives that the configuration names.
+    """The alignment loss of Equation 2 with the configured negatives.
 
-    With one-hot targets, a clip's own label is compared with all that do not hold in the clip;
-    with soft targets, every label that holds counts.
+    With one-hot targets, the label of a clip is compared with all labels that are false for the
+    clip. With soft targets, all true labels are positives.
 
     Args:
-        motion: (B, E) unit vectors.
-        text: (B, K + 1, E) unit vectors; the first is the clip's own label.
-        candidates: (B, K + 1) the labels' rows of the vocabulary.
-        positives: (B, M) rows of the labels that hold somewhere in each clip; -1 is none.
+        motion: (B, E) Motion embeddings, unit vectors.
+        text: (B, K + 1, E) Text embeddings, unit vectors, the label of the clip first.
+        candidates: (B, K + 1) Indices of these labels in the vocabulary.
+        positives: (B, M) Indices of the labels that are true for some part of each clip, -1 for
+            none.
+        config: Negatives, temperatures and focal gamma.
 
     Returns:
         The mean over the clips of this process.

@@ -1,4 +1,4 @@
-"""What a training costs: multiply-adds, steps, hours and memory, before anything is run."""
+"""Estimated cost of a training run: multiply-adds, steps, hours and memory."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,15 +10,15 @@ from actionpose.config import FinetuneConfig, ModelConfig, PretrainConfig
 from actionpose.models import Encoder, build_encoder
 from actionpose.skeletons import H36M17
 
-TRAINING = 3  # forward and backward cost three forward passes
-TERAFLOPS = 50.0  # a second, that hours are for where nobody says another speed
+TRAINING = 3  # forward and backward pass cost three forward passes
+TERAFLOPS = 50.0  # teraFLOP per second assumed in the estimate of hours
 _GIB = 2**30
 
 
 def macs(model: ModelConfig, frames: int) -> float:
-    """Multiply-adds of one clip, the attention's own products included.
+    """Multiply-adds of one clip, including the attention products.
 
-    Those of an embedding branch are counted as if it read every frame.
+    The embedding branch is counted as if it processed all frames.
     """
     dim, rep = model.dim, model.dim_rep
     length = frames + (model.class_token and not model.embedding_depth)
@@ -29,10 +29,10 @@ def macs(model: ModelConfig, frames: int) -> float:
 
 
 def activation_bytes(model: ModelConfig, frames: int, *, bf16: bool = False) -> int:
-    """Bytes that one clip keeps for the backward pass, about.
+    """Approximate bytes of activations that are stored per clip for the backward pass.
 
-    They are counted in two short clips and grow evenly with the frames from there, as they do where
-    attention keeps no matrix of weights.
+    They are measured on two short clips and extrapolated linearly to the number of frames, which is
+    valid if the attention matrices are not stored.
     """
     encoder = build_encoder(**asdict(model))
     short, long = (_kept(encoder, length, bf16) for length in (3, 6))
@@ -41,7 +41,7 @@ def activation_bytes(model: ModelConfig, frames: int, *, bf16: bool = False) -> 
 
 def _kept(encoder: Encoder, frames: int, bf16: bool) -> int:
     own = {value.untyped_storage().data_ptr() for value in encoder.parameters()}
-    kept: dict[int, int] = {}  # by storage: views share one
+    kept: dict[int, int] = {}  # by storage, which views share
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -59,10 +59,11 @@ def _kept(encoder: Encoder, frames: int, bf16: bool) -> int:
 
 
 def estimate(config: FinetuneConfig | PretrainConfig, clips: int) -> Iterator[str]:
-    """Lines about the steps, and about hours and memory of training a whole dstformer on one GPU.
+    """Describe the number of steps, and the hours and memory to train a DSTformer on one GPU.
 
     Args:
-        clips: of an epoch.
+        config: Configuration of the training.
+        clips: Number of clips per epoch.
     """
     training = config.training
     steps = max(1, round(training.epochs * max(1, clips // training.batch_size)))

@@ -22,7 +22,7 @@ from actionpose.utils.yaml_config import checked
 
 
 def compute_losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Equations 3 and 4, and MotionBERT's loss after the best scale; with heads, theirs."""
+    """The losses of Equations 3 and 4 and MotionBERT's scale loss, or the losses of the heads."""
     valid = batch["valid"]
     mask = None if bool(valid.all()) else valid
     output = model(batch["keypoints"], mask, embed=False)
@@ -32,10 +32,10 @@ def compute_losses(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tens
 
 
 def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.Outcome:
-    """Train, or resume a training, in the folder `run`.
+    """Train in the folder `run`, or resume its training.
 
     Raises:
-        UserError: see `start_encoder`, `loop.fit`, `Batches` and `open_corpora`.
+        UserError: See `start_encoder`, `loop.fit`, `Batches` and `open_corpora`.
     """
     config = checked(config)
     corpora, paired = _open_data(config.data)
@@ -54,7 +54,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
         if paired is not None or not source:
             raise UserError("model.heads need a trained model, --init, and data.corpora with feet")
         encoder.freeze_body()
-        weights |= {"error": 1.0}  # nothing else trains its head
+        weights |= {"error": 1.0}  # no other loss trains the error head
         metadata["heads"] = {key: metadata[key] for key in ("config", "data")}
         kept = run_folder.kept_metadata(source, {"skeleton", "error_bars", "heads"})
     metadata["data"] = run_folder.with_data_of(source, metadata["data"])
@@ -62,7 +62,7 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
     batches = _make_batches(config, corpora, paired, *ranks)
 
     def copy_text(folder: Path) -> None:
-        # from the last checkpoint: the one that training started from may be gone by then
+        # from the last checkpoint, because the initial one may have been deleted
         if source := _text_source(config, next(reversed(checkpoint.saved_steps(run)), None)):
             checkpoint.copy_text(source, folder)
 
@@ -84,10 +84,10 @@ def finetune(config: FinetuneConfig, run: Path, *, quiet: bool = False) -> loop.
 
 
 def clips_per_epoch(config: FinetuneConfig) -> int:
-    """Clips of an epoch.
+    """Number of clips per epoch.
 
     Raises:
-        UserError: see `finetune`.
+        UserError: See `finetune`.
     """
     corpora, paired = _open_data(config.data)
     return _make_batches(config, corpora, paired).windows
@@ -111,10 +111,10 @@ def _make_batches(
 
 
 def _open_data(config: FinetuneDataConfig) -> tuple[WeightedCorpora, PairedDataset | None]:
-    """Corpora with their weights, or a paired dataset.
+    """Open the corpora with their weights, or the paired dataset.
 
     Raises:
-        UserError: neither or both are named, or they cannot be read together.
+        UserError: If neither or both are given, or they cannot be used together.
     """
     if config.paired is None:
         return open_corpora(config.corpora), None
@@ -126,19 +126,19 @@ def _open_data(config: FinetuneDataConfig) -> tuple[WeightedCorpora, PairedDatas
 
 
 def _paired_meta(dataset: PairedDataset) -> dict[str, Any]:
-    """What a checkpoint states about the paired dataset that it was trained on."""
+    """Metadata of a checkpoint about the paired dataset that it was trained on."""
     known = ("kind", "keypoints", "annotation", "source", "license", "synthetic")
     source = {key: dataset.info[key] for key in known if key in dataset.info}
     name, digest = dataset.folder.name, dataset.info["sha256"]["train/pose.npy"]
     return {
         "fps": dataset.fps,
-        "unit_mm": dataset.unit_mm,  # millimeters in a unit of the pose; None: of the keypoints
+        "unit_mm": dataset.unit_mm,  # millimeters per pose unit; None: units of the keypoints
         "data": [{"name": name, **source, "sha256": digest}],
     }
 
 
 def _text_source(config: FinetuneConfig, resume: Path | None) -> Path | None:
-    """The checkpoint with the known labels: that of the run, else the one to start from."""
+    """The checkpoint with the labels: that of the run, else the initial one."""
     kept = keeps_embedding(config.init, config.init_ignore)
     if not config.init or not kept or not config.model.class_token:
         return None
@@ -147,7 +147,7 @@ def _text_source(config: FinetuneConfig, resume: Path | None) -> Path | None:
 
 
 def _text_meta(config: FinetuneConfig, source: Path) -> dict[str, Any]:
-    """Fine-tuning leaves labels and text encoder alone; the metadata name where they are from."""
+    """The origin of labels and text encoder, which fine-tuning does not change."""
     _, meta = checkpoint.load(source)
     started = {"checkpoint": str(config.init), "sha256": sha256(source / checkpoint.WEIGHTS)}
     return {"text_from": meta.get("text_from", started)}

@@ -1,4 +1,4 @@
-"""The encoder of a training, and the weights that it starts from."""
+"""Construction of the encoder of a training run, and its initial weights."""
 
 import warnings
 from dataclasses import asdict
@@ -21,13 +21,13 @@ from actionpose.utils.yaml_config import to_dict
 def start_encoder(
     config: FinetuneConfig | PretrainConfig, run: Path
 ) -> tuple[Encoder, Path | None]:
-    """The encoder with the weights that it starts from, and the checkpoint that the run resumes.
+    """Build the encoder with its initial weights, and find the checkpoint to resume from.
 
-    `loop.fit` loads the weights of the latter.
+    If there is a checkpoint, `loop.fit` loads its weights.
 
     Raises:
-        UserError: see `run_folder.last_checkpoint`, `apply_fusion` and `initialize`; or clips that
-            are too long for the model.
+        UserError: See `run_folder.last_checkpoint`, `apply_fusion` and `initialize`; or if the
+            clips are too long for the model.
     """
     if config.data.frames > config.model.max_frames:
         raise UserError(
@@ -48,10 +48,10 @@ def start_encoder(
 
 
 def apply_fusion(encoder: Encoder, config: TrainingConfig) -> None:
-    """Use the C++ kernels, if `training.device` is cpu_fused.
+    """Use the C++ kernels if `training.device` is cpu_fused.
 
     Raises:
-        UserError: see `PoseEncoder.fuse`.
+        UserError: See `PoseEncoder.fuse`.
     """
     if config.device != "cpu_fused":
         return
@@ -68,20 +68,23 @@ def apply_fusion(encoder: Encoder, config: TrainingConfig) -> None:
 def initialize(
     encoder: Encoder, source: Path, ignore: tuple[str, ...] = (), *, frames: int | None = None
 ) -> None:
-    """Load weights to start from: one of our checkpoints, or an official MotionBERT file.
+    """Load initial weights from a checkpoint of actionpose or an official MotionBERT file.
 
-    The <POSE> token and its pooling may be missing; they then start as drawn, as does what
-    `ignore` names. Missing pairs of the embedding branch start as the backbone's above the middle
-    layer; further ones as drawn. So do missing heads; heads that the encoder has not are left out.
-    Everything else must fit.
+    The <POSE> token and its pooling may be missing, as may the heads; they keep their random
+    initialization, as do the parameters in `ignore`. Missing layer pairs of the embedding branch
+    are copied from those of the backbone above the middle layer, and further pairs keep their
+    random initialization. Heads that the encoder does not have are ignored. All other weights must
+    match.
 
     Args:
-        ignore: prefixes of names.
-        frames: of the clips to come. Where the checkpoint was trained on shorter ones, the trained
-            rows of its temporal embedding are stretched over as many.
+        encoder: Encoder to initialize.
+        source: Checkpoint, or name of a model.
+        ignore: Prefixes of the names of parameters that are not loaded.
+        frames: Number of frames of the training clips. If the checkpoint was trained on shorter
+            clips, the trained rows of its temporal embedding are interpolated to this number.
 
     Raises:
-        UserError: no such weights, or names or shapes that do not fit.
+        UserError: If the weights do not exist, or names or shapes do not match.
     """
     weights, meta = load(model_hub.find(source))
     encoder.embedding_stride = meta.get("embedding_stride", 1)
@@ -104,14 +107,14 @@ def initialize(
 
 
 def keeps_embedding(source: Path | None, ignore: tuple[str, ...]) -> bool:
-    """Whether an encoder that starts from `source` has its embedding of motions, too."""
+    """Whether an encoder that is initialized from `source` also gets its motion embedding."""
     if source is None or source.is_file():
         return False
     return not any("pooling.fc.".startswith(ignored) for ignored in ignore)
 
 
 def stretch(table: Tensor, trained: int, frames: int) -> Tensor:
-    """A temporal embedding (1, T, 1, D) whose first `trained` rows are spread over `frames`."""
+    """Interpolate the first `trained` rows of a temporal embedding (1, T, 1, D) to `frames`."""
     rows = table[0, :trained, 0].T[None]  # (1, D, trained)
     spread = F.interpolate(rows, frames, mode="linear", align_corners=True)
     return torch.cat([spread[0].T[None, :, None], table[:, frames:]], dim=1)

@@ -1,7 +1,8 @@
-"""The loop of pretraining and fine-tuning, which pass in the model, batches and `compute_losses`.
+"""Training loop of pretraining and fine-tuning.
 
-`run_folder` documents what a run leaves. The same command resumes a run. Several processes under
-torchrun need no other code: accelerate wraps the model.
+The model, the batches and `compute_losses` are arguments. `run_folder` documents the files of a
+run. The same command resumes a run. Training with several processes under torchrun uses the same
+code, because accelerate wraps the model.
 """
 
 import contextlib
@@ -29,10 +30,10 @@ from actionpose.training.process import leave_stop_requests_to_the_trainer, stop
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import write_json
 
-EPOCH_DECAY = 0.99  # of the exponential schedule: MotionBERT's
-KEPT_CHECKPOINTS = 2  # of those to resume from; the oldest goes first
-LOG_EVERY = 50  # steps between two rows of the log; each of the first steps has a row
-LOG_GRAD_NORMS_EVERY = 500  # steps between two logs of each loss's gradient on the backbone
+EPOCH_DECAY = 0.99  # per epoch, of the exponential schedule (MotionBERT)
+KEPT_CHECKPOINTS = 2  # number of checkpoints to resume from; the oldest is deleted first
+LOG_EVERY = 50  # steps between log rows; each of the first 50 steps has a row
+LOG_GRAD_NORMS_EVERY = 500  # steps between logs of the gradient norms of each loss
 
 Batch = dict[str, Any]
 Losses = dict[str, Tensor]
@@ -40,7 +41,7 @@ Losses = dict[str, Tensor]
 
 @dataclass
 class Outcome:
-    """How a call of `fit` ended."""
+    """The outcome of a call of `fit`."""
 
     step: int
     status: str  # "finished", "out of time" or "interrupted"
@@ -48,9 +49,10 @@ class Outcome:
 
 
 def learning_rate(step: int, config: TrainingConfig, *, total: int, steps_per_epoch: int) -> float:
-    """The learning rate of one step: linear warm-up, then the schedule.
+    """The learning rate of a step: linear warm-up, then the schedule.
 
-    Exponential multiplies by 0.99 after each epoch (MotionBERT); cosine falls to zero.
+    The exponential schedule multiplies by 0.99 after each epoch (MotionBERT). The cosine schedule
+    decays to zero.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
@@ -62,24 +64,26 @@ def learning_rate(step: int, config: TrainingConfig, *, total: int, steps_per_ep
 
 @dataclass(frozen=True)
 class Task:
-    """What differs between pretraining and fine-tuning.
+    """The parts of the training loop that differ between pretraining and fine-tuning.
 
     Args:
-        model: moved to the device and wrapped by `fit`.
-        encoder: the part of the model whose weights the checkpoint holds, and resumes from.
-        batches: this process's, with a method `starting_at` a step.
-        steps_per_epoch: optimizer steps.
-        compute_losses: the named losses of a batch; their weighted sum is minimized (Equation 5).
-        loss_weights: by name.
-        metadata: of the checkpoints; see `run_folder.metadata`.
-        kept: entries of the metadata that stay those of the checkpoint that training started from.
-        validate: named scores of the model, taken with every checkpoint. The first is the one that
-            `RUN/best` has the lowest of.
-        write_extras: writes the other parts of the model into the folder of a checkpoint; the
-            caller reads them again.
-        rate_factor: of the learning rate, by the name of a parameter.
-        shared_parameters: those that all losses train; the norms of their gradients are logged.
-        report: further entries of `report.json`.
+        model: Model to train, which `fit` moves to the device and wraps.
+        encoder: Part of the model whose weights are stored in the checkpoint and resumed.
+        batches: Batches of this process, with a method `starting_at` a step.
+        steps_per_epoch: Number of optimizer steps per epoch.
+        compute_losses: Function that returns the losses of a batch by name. Their weighted sum is
+            minimized (Equation 5).
+        loss_weights: Weights of the losses by name.
+        metadata: Metadata of the checkpoints; see `run_folder.metadata`.
+        kept: Entries of the metadata that are copied from the initial checkpoint.
+        validate: Function that returns validation scores by name, called at every checkpoint.
+            `RUN/best` is the checkpoint with the lowest first score.
+        write_extras: Function that writes the other parts of the model to the folder of a
+            checkpoint. The caller loads them on resuming.
+        rate_factor: Factor of the learning rate by the name of a parameter.
+        shared_parameters: Parameters that all losses train; the norms of their gradients are
+            logged.
+        report: Further entries of `report.json`.
     """
 
     model: nn.Module
@@ -106,14 +110,20 @@ def fit(
     resume: Path | None,
     quiet: bool = False,
 ) -> Outcome:
-    """Train until the epochs or the minutes are over, or a signal asks to stop.
+    """Train until the epochs or the time limit end, or a signal requests a stop.
 
     Args:
-        resume: the checkpoint to resume from; bit for bit as if the run had never stopped.
+        task: Model, batches and losses.
+        config: Training settings.
+        accelerator: Accelerator of this process.
+        run: Folder of the run.
+        resume: Checkpoint to resume from. The result is bitwise identical to that of an
+            uninterrupted run.
+        quiet: Whether to hide the progress bar.
 
     Raises:
-        UserError: the run cannot be written; a loss or gradient is not finite (the message names
-            the batch).
+        UserError: If the run cannot be written, or a loss or gradient is not finite (names the
+            clips of the batch).
     """
     total = max(1, round(config.epochs * task.steps_per_epoch))
     optimizer = make_optimizer(task.model, config, task.rate_factor)
@@ -147,7 +157,7 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             batch = next(drawn)
-            # dropout, too, is a function of seed, step and rank
+            # dropout is also a function of seed, step and rank
             torch.manual_seed(config.seed + 1_000_003 * step + 7919 * accelerator.process_index)
             losses, norm, shared = _step(task, model, optimizer, batch, config, accelerator, step)
             step += 1
@@ -182,7 +192,7 @@ def fit(
                 status = "interrupted" if stop_asked() else "out of time"
                 break
     if main:
-        if task.validate and not scores:  # the run was complete already
+        if task.validate and not scores:  # the run was already complete
             scores = task.validate()
             best = checkpoint.keep_best(folder or run, run, next(iter(scores)))
         end = {"status": status, "step": step, "of": total}
@@ -192,7 +202,7 @@ def fit(
 
 
 def _drawn(batches: Any, workers: int) -> Iterator[Batch]:
-    """The batches, made by so many other processes, or by this one."""
+    """Iterate over the batches, created by this number of worker processes or by this process."""
     if workers:
         batches = DataLoader(
             batches,
@@ -204,13 +214,13 @@ def _drawn(batches: Any, workers: int) -> Iterator[Batch]:
 
 
 def _stride_of(encoder: Encoder) -> dict[str, int]:
-    """That of the embedding, for the metadata; empty without one."""
+    """The stride of the embedding as metadata, empty if it is 1."""
     stride = encoder.embedding_stride
     return {"embedding_stride": stride} if stride > 1 else {}
 
 
 class _Clock:
-    """The time of a call of `fit`: its speed, and what is left."""
+    """The elapsed time, speed and remaining time of a call of `fit`."""
 
     def __init__(self, step: int, total: int, config: TrainingConfig):
         self._first_step, self._total, self._config = step, total, config
@@ -225,8 +235,7 @@ class _Clock:
         return limit is not None and self.minutes() >= limit
 
     def row(self, step: int) -> dict[str, float]:
-        """Speed since the last row, minutes until the last step or the limit of this call, and the
-        CPU time of this process."""
+        """Clips per second since the last row, minutes until the end or limit, and CPU time."""
         seconds, self._last = time.monotonic() - self._last, time.monotonic()
         minutes = self.minutes()
         left = minutes / (step - self._first_step) * (self._total - step)
@@ -247,10 +256,10 @@ def _step(
     accelerator: Any,
     step: int,
 ) -> tuple[Losses, float, dict[str, float]]:
-    """One step of the optimizer; refused if the loss or the gradient is not finite.
+    """Run one optimizer step, unless the loss or the gradient is not finite.
 
     Returns:
-        The losses, the norm of the gradient and, every `LOG_GRAD_NORMS_EVERY` steps, those of
+        The losses, the norm of the gradient and, every `LOG_GRAD_NORMS_EVERY` steps, the norms of
         `_shared_norms`.
     """
     model.train()
@@ -281,9 +290,9 @@ def _step(
 
 
 def _shared_norms(task: Task, losses: Losses, accelerator: Any) -> dict[str, float]:
-    """Norm of each weighted loss's gradient on the parameters that all of them train.
+    """Gradient norm of each weighted loss with respect to the shared parameters.
 
-    With gradient accumulation, of the last part of the batch.
+    With gradient accumulation, the last part of the batch is used.
     """
     norms = {}
     for name, weight in task.loss_weights.items():
@@ -298,7 +307,7 @@ def _shared_norms(task: Task, losses: Losses, accelerator: Any) -> dict[str, flo
 
 
 def _split(batch: Batch, parts: int) -> list[Batch]:
-    """A batch in equal parts, each of them a batch."""
+    """Split a batch into equal parts, which are batches."""
     size = len(batch["name"])
     if size % parts:
         raise UserError(
@@ -322,13 +331,13 @@ def _not_finite(what: str, losses: Losses, step: int, names: list[str]) -> str:
 
 
 def _global_mean(losses: Losses, accelerator: Any) -> dict[str, float]:
-    """The losses of the global batch; each process has those of its part."""
+    """The mean losses of the global batch, from those of each process."""
     stacked = torch.stack(list(losses.values())).to(accelerator.device)
     mean = accelerator.reduce(stacked, reduction="mean")
     return dict(zip(losses, mean.tolist(), strict=True))
 
 
 def _any_process(flag: bool, accelerator: Any) -> bool:
-    """Whether the flag is set in any process, so that all stop after the same step."""
+    """Whether the flag is set in any process, so that all processes stop after the same step."""
     votes = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device))
     return bool(votes > 0)

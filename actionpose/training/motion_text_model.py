@@ -1,6 +1,6 @@
-"""The model of pretraining: the pose encoder and the text encoder with its vocabulary.
+"""Pretraining model: the pose encoder, and the text encoder with its vocabulary.
 
-Letters in shapes: B clips, T frames, J joints, K negatives, E embedding.
+Letters in shapes: B clips, T frames, J joints, K negatives, E embedding dimension.
 """
 
 from typing import NamedTuple
@@ -12,24 +12,26 @@ from torch import Tensor, nn
 from actionpose.models import Encoder
 from actionpose.models.text_encoder import TextEncoder
 
-_BATCH = 256  # labels whose features are computed at once
+_BATCH = 256  # number of labels per batch in the computation of features
 
 
 class MotionTextOutput(NamedTuple):
-    """What both encoders return for a batch."""
+    """The outputs of both encoders for a batch."""
 
-    pose: Tensor | None  # (B, T, J, 3); None where the model does not lift
+    pose: Tensor | None  # (B, T, J, 3); None if lifting is disabled
     motion: Tensor | None  # (B, E) unit vectors; None without a text encoder
-    text: Tensor | None  # (B, K + 1, E) unit vectors, of each clip's candidates
+    text: Tensor | None  # (B, K + 1, E) unit vectors of the candidates of each clip
 
 
 class MotionTextModel(nn.Module):
-    """The pose encoder and the text encoder, which reads labels of a vocabulary.
+    """The pose encoder and the text encoder, which encodes labels of a vocabulary.
 
     Args:
-        labels: the vocabulary, whose rows a batch's `candidates` are. Each that occurs in a batch
-            is encoded once.
-        lift: compute the poses, which the embedding alone does without.
+        pose: Pose encoder.
+        text: Text encoder, or None to train without text.
+        labels: Vocabulary; `candidates` of a batch are its indices. Each label of a batch is
+            encoded once.
+        lift: Whether to compute the poses, which the embedding does not require.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class MotionTextModel(nn.Module):
 
     @torch.no_grad()
     def freeze_text(self) -> None:
-        """Exclude BERT from training; its features of the vocabulary are computed here, once."""
+        """Exclude BERT from training, and compute its features of the vocabulary once."""
         assert self.text is not None
         self.text.freeze()
         self.text.eval()
@@ -62,7 +64,7 @@ class MotionTextModel(nn.Module):
         )
 
     def encode(self, rows: Tensor) -> Tensor:
-        """Unit vectors (..., E) of rows of the vocabulary."""
+        """Encode indices of the vocabulary as unit vectors (..., E)."""
         assert self.text is not None
         distinct, inverse = torch.unique(rows, return_inverse=True)
         if self._features is not None:
@@ -78,12 +80,12 @@ class MotionTextModel(nn.Module):
     def forward(
         self, keypoints: Tensor, valid: Tensor | None, candidates: Tensor
     ) -> MotionTextOutput:
-        """Lift and embed clips, and embed their candidates.
+        """Lift and embed clips, and embed their candidate labels.
 
         Args:
-            keypoints: (B, T, J, 3), as for `PoseEncoder`.
-            valid: (B, T) bool, False on padding.
-            candidates: (B, K + 1) rows of the vocabulary.
+            keypoints: (B, T, J, 3) Keypoints, as for `PoseEncoder`.
+            valid: (B, T) bool, False for padding.
+            candidates: (B, K + 1) Indices of labels in the vocabulary.
         """
         if self.lift:
             pose, embedding, _ = self.pose(keypoints, valid, embed=self.text is not None)

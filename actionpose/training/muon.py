@@ -1,11 +1,11 @@
-"""AdamW, and Muon for the matrices of the encoder's layers.
+"""AdamW, and Muon for the weight matrices of the encoder layers.
 
-Muon (Jordan et al. 2024) replaces the momentum of a matrix's gradient by the nearest matrix whose
-singular values are all about 1, so that a step changes every direction of the weights by the same
-amount. A small encoder then needs a fraction of AdamW's steps (docs/experiments). Other parameters
-(embeddings, norms, biases, the mix of the two blocks, the head) stay with AdamW. `torch.optim.Muon`
-processes matrices one by one in bf16, which is slow on a CPU; here all matrices of a shape are
-orthogonalized at once.
+Muon (Jordan et al. 2024) replaces the momentum of the gradient of a matrix by the nearest matrix
+whose singular values are all about 1, so that a step changes all directions of the weights by the
+same amount. A small encoder then needs a fraction of the steps of AdamW (docs/experiments). Other
+parameters (embeddings, norms, biases, the fusion of the two blocks, the head) use AdamW.
+`torch.optim.Muon` processes matrices one by one in bf16, which is slow on a CPU; this module
+orthogonalizes all matrices of the same shape at once.
 """
 
 import re
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from actionpose.config import TrainingConfig
 
-MUON_RATE_FACTOR = 20.0  # Muon's learning rate over AdamW's
+MUON_RATE_FACTOR = 20.0  # learning rate of Muon relative to that of AdamW
 _MOMENTUM = 0.95
 _ITERATIONS = 5
-# A quintic that moves singular values in (0, 1] towards 1 fast, and ends within 0.7 to 1.2.
+# quintic polynomial that quickly maps singular values in (0, 1] to between 0.7 and 1.2
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 
@@ -31,10 +31,12 @@ def make_optimizer(
     config: TrainingConfig,
     rate_factor: Callable[[str], float] = lambda name: 1.0,
 ) -> torch.optim.Optimizer:
-    """The optimizer of a run; each of its groups carries its `factor` of the learning rate.
+    """Create the optimizer of a run, whose groups have a `factor` of the learning rate.
 
     Args:
-        rate_factor: by the name of a parameter.
+        model: Model to train.
+        config: Training settings.
+        rate_factor: Factor of the learning rate by the name of a parameter.
     """
     groups: dict[tuple[float, int], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
@@ -54,10 +56,11 @@ def make_optimizer(
 
 
 def _matrices_in(name: str, parameter: nn.Parameter) -> int:
-    """Matrices that a parameter of the encoder consists of for Muon; 0 leaves it to AdamW.
+    """Number of matrices in a parameter of the encoder that Muon trains; 0 for AdamW.
 
-    Those of DSTformer's blocks, and of the numbered layers of another backbone; of its convolutions
-    a matrix has a row for each output. Depthwise ones, mixes of two streams and heads are no such.
+    Muon trains the matrices of DSTformer's blocks and of the numbered layers of other backbones. A
+    convolution is a matrix with one row per output channel. Depthwise convolutions, fusions of two
+    streams, and heads are excluded.
     """
     if not name.endswith("weight") or "norm" in name:
         return 0
@@ -67,14 +70,17 @@ def _matrices_in(name: str, parameter: nn.Parameter) -> int:
             return 0
         if parameter.ndim < 2 or min(parameter.shape[:2]) < 4:
             return 0
-    return 3 if "qkv" in name and "_att.qkv" not in name else 1  # STCFormer's are interleaved
+    return 3 if "qkv" in name and "_att.qkv" not in name else 1  # STCFormer interleaves them
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for groups whose `parts` is above 0, AdamW for those where it is 0.
+    """Muon for parameter groups with `parts` above 0, and AdamW for others.
 
     Args:
-        groups: with `params`, `parts` (matrices stacked in each parameter) and what they override.
+        groups: Parameter groups with `params`, `parts` (number of matrices stacked in each
+            parameter) and overridden settings.
+        lr: Learning rate.
+        weight_decay: Weight decay.
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float):
@@ -123,7 +129,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Move all singular values of (N, rows, columns) near 1, by Newton-Schulz iterations."""
+    """Map all singular values of (N, rows, columns) to about 1 by Newton-Schulz iterations."""
     a, b, c = _QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices

@@ -1,7 +1,7 @@
-"""Pretraining: the encoder restores 3D from masked and noisy 2D, and learns the action's text.
+"""Pretraining: the encoder reconstructs 3D from masked and noisy 2D, aligned with action labels.
 
-The embedding of a clip is drawn to that of its label and away from other labels (Equations 1
-and 2), while the 3D head is trained as in fine-tuning (Equations 3 to 5).
+The embedding of a clip is aligned with that of its label and separated from other labels (Equations
+1 and 2), while the 3D head is trained as in fine-tuning (Equations 3 to 5).
 """
 
 import warnings
@@ -25,7 +25,7 @@ from actionpose.training.validation import MotionTextValidation
 from actionpose.utils.errors import UserError, UserNotice
 from actionpose.utils.yaml_config import checked
 
-SAMPLED_LABELS = 2048  # compared with each other: a matrix of all has gigabytes
+SAMPLED_LABELS = 2048  # maximum number of compared labels; all would take gigabytes
 _OF_EMBEDDING = (  # entries of the metadata
     "embedding",
     "embedding_stride",
@@ -34,13 +34,13 @@ _OF_EMBEDDING = (  # entries of the metadata
     "rejection_calibrated_on",
     "confidence_weights",
 )
-TEXT_RATE_FACTOR = 0.1  # of the text encoder's learning rate
+TEXT_RATE_FACTOR = 0.1  # learning rate of the text encoder relative to that of the pose encoder
 
 
 def compute_losses(
     model: nn.Module, batch: dict[str, Tensor], config: AlignmentConfig
 ) -> dict[str, Tensor]:
-    """Equations 2 to 4, and MotionBERT's loss after the best scale."""
+    """The losses of Equations 2 to 4, and MotionBERT's scale loss."""
     valid = batch["valid"]
     mask = None if bool(valid.all()) else valid
     out: MotionTextOutput = model(batch["keypoints"], mask, batch["candidates"])
@@ -53,10 +53,10 @@ def compute_losses(
 
 
 def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.Outcome:
-    """Train, or resume a training, in the folder `run`.
+    """Train in the folder `run`, or resume its training.
 
     Raises:
-        UserError: see `start_encoder`, `loop.fit`, `MotionTextBatches`, `TextEncoder` and
+        UserError: See `start_encoder`, `loop.fit`, `MotionTextBatches`, `TextEncoder` and
             `open_corpora`.
     """
     config = checked(config)
@@ -123,7 +123,7 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> loop.
 
 
 def _check_other_clips(config: PretrainConfig, num_processes: int) -> None:
-    """Refuse negatives from the other clips of a part where there is no other clip."""
+    """Check that each part of a batch has at least two clips if negatives are other clips."""
     if isinstance(config.alignment.negatives, int):
         return
     parts = config.training.gradient_accumulation_steps
@@ -138,16 +138,16 @@ def _check_other_clips(config: PretrainConfig, num_processes: int) -> None:
 
 
 def clips_per_epoch(config: PretrainConfig) -> int:
-    """Clips of an epoch: spans.
+    """Number of clips per epoch, which is that of labeled spans.
 
     Raises:
-        UserError: see `pretrain`.
+        UserError: See `pretrain`.
     """
     return len(_batches(config, open_corpora(config.data.corpora)).spans)
 
 
 def _kept_metadata(config: PretrainConfig, resume: Path | None) -> dict[str, Any]:
-    """The metadata that stay as lifting does."""
+    """The metadata that do not change because the lifting is frozen."""
     assert config.init is not None
     changed = {"data", *_OF_EMBEDDING}
     kept = run_folder.kept_metadata(resume or model_hub.find(config.init), changed)
@@ -166,7 +166,7 @@ def _is_aligned(config: PretrainConfig) -> bool:
 def _batches(
     config: PretrainConfig, corpora: WeightedCorpora, rank: int = 0, world_size: int = 1
 ) -> MotionTextBatches:
-    """This process's batches; their `negatives` is 0 where no negatives are drawn."""
+    """The batches of this process; their `negatives` is 0 if no negatives are sampled."""
     negatives = config.alignment.negatives if _is_aligned(config) else 0
     return MotionTextBatches(
         corpora,
@@ -181,7 +181,7 @@ def _batches(
 
 
 def _text_encoder(config: PretrainConfig, resume: Path | None) -> TextEncoder:
-    """That of the run, else of the checkpoint to start from, else BERT with a new pooling."""
+    """The text encoder of the run, of the initial checkpoint, or BERT with a new pooling."""
     start = resume
     if not start and config.init and keeps_embedding(config.init, config.init_ignore):
         start = model_hub.find(config.init)
@@ -198,9 +198,10 @@ def _text_encoder(config: PretrainConfig, resume: Path | None) -> TextEncoder:
 def _check_vocabulary(
     model: MotionTextModel, text: TextEncoder, config: TextConfig
 ) -> dict[str, Any]:
-    """Facts about the labels for `report.json`, with a warning if they are hard to tell apart.
+    """Statistics of the labels for `report.json`, with a warning if they are hard to distinguish.
 
-    Of many labels, `SAMPLED_LABELS` that are evenly spread over the alphabet are compared.
+    If there are more than `SAMPLED_LABELS` labels, evenly spaced ones in alphabetical order are
+    compared.
     """
     every = -(-len(model.labels) // SAMPLED_LABELS)
     cosines = spread(text.encode(model.labels[::every]))

@@ -1,4 +1,4 @@
-"""The process of a training: its memory, the signals that stop it, and its accelerator."""
+"""Process settings of training: memory allocation, stop signals and the accelerator."""
 
 import atexit
 import contextlib
@@ -19,8 +19,8 @@ from actionpose.utils.errors import UserError
 def tune_malloc() -> None:
     """Make glibc keep freed memory, because every step allocates the same activations.
 
-    Returning them to the system and faulting them in again costs up to two fifths of a step on
-    CPU. Does nothing with another C library.
+    Returning the memory to the system and page-faulting it again takes up to 40 % of the time of a
+    step on a CPU. With another C library, this function has no effect.
     """
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
     with contextlib.suppress(OSError, AttributeError):
@@ -31,9 +31,9 @@ def tune_malloc() -> None:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Inside, Ctrl-C and SIGTERM request a stop after the step instead of ending the process.
+    """Context in which Ctrl-C and SIGTERM request a stop after the step.
 
-    Not in a thread other than the main one, where Python lets nobody listen to signals.
+    It has no effect outside the main thread, because Python allows signal handlers only there.
     """
     asked = False
 
@@ -52,9 +52,9 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
 
 def leave_stop_requests_to_the_trainer(worker: int) -> None:
-    """In a process that makes batches: Ctrl-C and SIGTERM go to the whole group of processes.
+    """Ignore Ctrl-C and SIGTERM in a worker process, which the process group also receives.
 
-    The training process still needs the batches of its last step; its end ends the workers.
+    The training process needs the batches of its last step, and terminates the workers at its end.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -66,10 +66,10 @@ def _leave_process_group() -> None:
 
 
 def start_accelerator(config: TrainingConfig) -> Any:
-    """The accelerator of this process, with its rank, device and precision.
+    """Create the accelerator of this process, with its rank, device and precision.
 
     Raises:
-        UserError: the extra is missing, or there is no GPU where one was asked for.
+        UserError: If the extra `train` is not installed, or a requested GPU does not exist.
     """
     try:
         from accelerate import Accelerator
@@ -79,15 +79,15 @@ def start_accelerator(config: TrainingConfig) -> Any:
     device = "cpu" if config.device == "cpu_fused" else config.device
     choose_device(device)
     tune_malloc()
-    torch.set_flush_denormal(True)  # saturated attention is full of denormals, which are slow
-    AcceleratorState._reset_state()  # else a process keeps the precision of its first run
+    torch.set_flush_denormal(True)  # saturated attention has many denormals, which are slow
+    AcceleratorState._reset_state()  # else a process would keep the precision of its first run
     accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision="bf16" if config.precision == "bf16" else "no",
     )
-    # several processes: one whose connections are open when Python ends may abort
+    # a process of several may abort if its connections are open when Python ends
     atexit.unregister(_leave_process_group)
     atexit.register(_leave_process_group)
     if accelerator.device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32; environment.json says so
+        torch.set_float32_matmul_precision("high")  # TF32, recorded in environment.json
     return accelerator

@@ -1,7 +1,7 @@
-"""The folder of a run, with the record of its configuration, environment and scores.
+"""The folder of a training run, with its configuration, environment, logs and scores.
 
-`config.yaml`, `environment.json`, `log.jsonl`, TensorBoard events, `checkpoints/STEP/`, `best/`
-where scores are taken, and, at the end, `report.json`.
+It contains `config.yaml`, `environment.json`, `log.jsonl`, TensorBoard events, `checkpoints/STEP/`,
+`best/` if there are validation scores, and, at the end, `report.json`.
 """
 
 import json
@@ -30,10 +30,10 @@ from actionpose.utils.yaml_config import read_yaml, to_dict
 
 
 def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
-    """The checkpoint that a run resumes from, if it has one.
+    """The checkpoint to resume a run from, or None.
 
     Raises:
-        UserError: the run was made with another configuration.
+        UserError: If the run has another configuration.
     """
     saved = run / "config.yaml"
     steps = checkpoint.saved_steps(run)
@@ -52,13 +52,13 @@ def last_checkpoint(run: Path, config: dict[str, Any]) -> Path | None:
 def open_run(
     run: Path, config: dict[str, Any], accelerator: Any, step: int
 ) -> Iterator["Log | None"]:
-    """Make the folder of a run, record its configuration and environment, and open its log.
+    """Create the folder of a run, write its configuration and environment, and open its log.
 
     Yields:
-        The log from `step` on; None in processes other than the main one.
+        The log from `step` on, or None in processes other than the main one.
 
     Raises:
-        UserError: another training is writing to the folder.
+        UserError: If another training is writing to the folder.
     """
     if not accelerator.is_main_process:
         yield None
@@ -72,7 +72,7 @@ def open_run(
             yield log
 
 
-# Settings that may differ between two calls that belong to one run.
+# Settings that may change when a run is resumed.
 _FREE = {
     f"training.{name}"
     for name in ("max_minutes", "save_every", "keep_checkpoints", "workers", "device")
@@ -87,14 +87,14 @@ def _differences(a: Any, b: Any, prefix: str = "") -> set[str]:
             for key in a.keys() | b.keys()
             for name in _differences(a.get(key), b.get(key), f"{prefix}.{key}".lstrip("."))
         }
-    # a setting that only one of two versions has is off in the other
+    # a setting that exists in only one of two versions is off in the other
     return set() if a == b or prefix in _FREE or (None in (a, b) and not (a or b)) else {prefix}
 
 
 def metadata(
     stage: str, config: FinetuneConfig | PretrainConfig, corpora: list[tuple[Corpus, float]]
 ) -> dict[str, Any]:
-    """The `meta.json` of a run's checkpoints, without step and scores."""
+    """The content of `meta.json` in the checkpoints of a run, without step and scores."""
     return {
         "stage": stage,
         "model": to_dict(config.model),
@@ -117,10 +117,11 @@ def metadata(
 
 
 def kept_metadata(source: Path, changed: Collection[str]) -> dict[str, Any]:
-    """What the metadata of a checkpoint say of the parts that training leaves as they are.
+    """The metadata of a checkpoint about the parts that training does not change.
 
     Args:
-        changed: the entries that training a part of the model changes.
+        source: Checkpoint.
+        changed: Entries of the metadata that the training changes.
     """
     _, meta = checkpoint.load(source)
     changed = {"format", "step", "model", *changed}
@@ -128,17 +129,17 @@ def kept_metadata(source: Path, changed: Collection[str]) -> dict[str, Any]:
 
 
 def with_data_of(source: Path | None, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The data that weights were trained on: that of the checkpoint they start from, and `data`."""
+    """The training data of the weights: that of the initial checkpoint, and `data`."""
     known: list[dict[str, Any]] = checkpoint.load(source)[1].get("data", []) if source else []
     return known + [corpus for corpus in data if corpus not in known]
 
 
 def environment(accelerator: Any) -> dict[str, Any]:
-    """Versions, device and commit, for the record of a run."""
+    """Versions, device and commit, for `environment.json`."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    except OSError:  # no git
+    except OSError:  # git is not installed
         commit = ""
     return {
         "command": sys.argv,
@@ -163,7 +164,7 @@ def _step_of(row: str, log: Path) -> int:
 
 
 class Log:
-    """`log.jsonl` and TensorBoard; rows of steps after the one resumed from are dropped."""
+    """`log.jsonl` and TensorBoard; rows of steps after the resumed one are removed."""
 
     def __init__(self, run: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter

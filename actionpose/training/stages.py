@@ -1,14 +1,17 @@
-"""The training of a released model: one recipe with stages, each starting from the one before.
+"""Training of a released model by a recipe with stages, each initialized from the previous one.
 
 A recipe is a YAML file with a list `stages`. A stage has a `name`, a `command` (pretrain or
-finetune), the settings of that command that differ, and may have `based_on`, `expected_minutes` and
-`expected_score`. Settings beside `stages` hold for every stage; those of the stage `based_on` hold
-where a stage has none of its own. Dictionaries such as `data.corpora` are replaced as a whole.
+finetune) and the settings of that command that differ from the defaults. `based_on`,
+`expected_minutes` and `expected_score` are optional. Settings outside `stages` apply to all stages.
+Settings of the stage `based_on` apply unless a stage overrides them. Dictionaries such as
+`data.corpora` are replaced as a whole.
 
-`base` names another recipe, beside this one, whose settings and stages hold where this one has
-none; entries of `stages` then change the stages of that name. What the base expects is left out.
+`base` is the name of another recipe in the same folder, whose settings and stages apply unless
+overridden; entries of `stages` then change the stages with the same names. Expected minutes and
+scores of the base are ignored.
 
-Stage N of the run FOLDER lies in FOLDER/N-NAME and starts from the last checkpoint of stage N - 1.
+Stage N of the run FOLDER is stored in FOLDER/N-NAME and starts from the last checkpoint of stage
+N - 1.
 """
 
 import re
@@ -40,14 +43,14 @@ _WHOLE = ("corpora", "masks", "loss_weights")  # settings that are dictionaries
 
 @dataclass(frozen=True)
 class StageInfo(Settings):
-    """What a recipe states about a stage besides its settings."""
+    """The properties of a stage in a recipe other than its settings."""
 
     name: str = ""
     command: str = ""
     based_on: str = ""
     expected_minutes: float = 0.0
     expected_score: dict[str, float] = field(default_factory=dict)
-    """By name: those of training's validation, or of `actionpose evaluate open`."""
+    """Expected scores by name, from the validation of training or `actionpose evaluate open`."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +63,20 @@ class Stage:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The `report.json` of the stage; empty if no call of it has ended.
+        """The `report.json` of the stage, empty if no call has ended.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: If the file is damaged.
         """
         path = self.folder / "report.json"
         return typed(dict[str, Any], read_json(path), str(path)) if path.exists() else {}
 
     @property
     def state(self) -> str:
-        """What is left to train: "finished", "resumes at step N" or "to do".
+        """The state of the training: "finished", "resumes at step N" or "to do".
 
         Raises:
-            UserError: the stage was trained with another configuration, or its report is damaged.
+            UserError: If the stage has another configuration, or its report is damaged.
         """
         last = run_folder.last_checkpoint(self.folder, to_dict(self.config))
         if last is None:
@@ -83,10 +86,10 @@ class Stage:
 
 
 def read_stages(path: Path, run: Path) -> list[Stage]:
-    """The stages of a recipe, for a run in the folder `run`.
+    """Read the stages of a recipe, for a run in the folder `run`.
 
     Raises:
-        UserError: not a recipe with stages, or a stage that is not well defined.
+        UserError: If the file is not a recipe with stages, or a stage is invalid.
     """
     recipe = _with_base(read_yaml(path), path)
     listed = recipe.pop("stages", None) if isinstance(recipe, dict) else None
@@ -178,7 +181,7 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def _with_recorded_init(stage: Stage) -> Stage:
-    """With the folder before as the run recorded it: it may have been moved since."""
+    """Use the recorded folder of the previous stage, which may have been moved."""
     saved = stage.folder / "config.yaml"
     if not stage.config.init or not saved.is_file():
         return stage
@@ -198,14 +201,18 @@ def train(
     """Train the stages of a recipe, or resume at the stage and step where a call stopped.
 
     Args:
-        report: called with a line before and after each stage.
+        recipe: Recipe with stages.
+        run: Folder of the run.
+        quiet: Whether to hide the progress bar.
+        report: Function that is called with a line before and after each stage.
 
     Returns:
-        How the last stage that was trained ended; those after one that was stopped are not begun.
+        The outcome of the last stage that was trained. If a stage is stopped, later ones are not
+        started.
 
     Raises:
-        UserError: see `read_stages`, `pretrain` and `finetune`; or `run` is that of other stages,
-            or of another configuration.
+        UserError: See `read_stages`, `pretrain` and `finetune`; or if `run` contains other stages
+            or has another configuration.
     """
     stages = read_stages(recipe, run)
     _check_folder(run, recipe, stages)
@@ -228,7 +235,7 @@ def train(
 
 
 def _check_folder(run: Path, recipe: Path, stages: Sequence[Stage]) -> None:
-    """Refuse the folder of another training."""
+    """Check that the folder does not contain another training run."""
     for folder in [*stage_folders(run), run / "checkpoints"]:
         if folder.is_dir() and folder not in [stage.folder for stage in stages]:
             raise UserError(
@@ -238,7 +245,7 @@ def _check_folder(run: Path, recipe: Path, stages: Sequence[Stage]) -> None:
 
 
 def _scores(stage: Stage) -> str:
-    """The scores of a trained stage that have an expected value, beside it."""
+    """The scores of a trained stage that have an expected value, with that value."""
     scores = stage.report.get("scores", {})
     found = [
         f"{name} {scores[name]:.1f} (expected {value:g})"
@@ -249,10 +256,10 @@ def _scores(stage: Stage) -> str:
 
 
 def plan(stages: Sequence[Stage]) -> list[str]:
-    """A line for each stage, with its expected minutes and scores and what is done, and the sum.
+    """A line per stage with its expected minutes and scores and its state, and a line with the sum.
 
     Raises:
-        UserError: see `Stage.state`.
+        UserError: See `Stage.state`.
     """
     lines = []
     for stage in stages:

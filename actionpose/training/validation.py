@@ -1,7 +1,7 @@
-"""Scores of held-out clips, taken with every checkpoint of a training.
+"""Validation scores of held-out clips, computed at every checkpoint of a training run.
 
-The clips are the same for every seed and every checkpoint. Errors are in millimeters at true
-scale, relative to the pelvis.
+The clips are the same for every seed and every checkpoint. Errors are in millimeters at true scale,
+relative to the pelvis.
 """
 
 from collections.abc import Callable
@@ -26,13 +26,13 @@ from actionpose.models import Encoder
 from actionpose.training.losses import heads_losses
 from actionpose.training.motion_text_model import MotionTextModel
 
-TEST_WINDOWS = 1024  # of a paired dataset, scored in fine-tuning
-VAL_STEPS, VAL_BATCH = 4, 32  # batches scored in fine-tuning, and clips in each
-VAL_CLIPS = 512  # spans scored in pretraining, at most
+TEST_WINDOWS = 1024  # number of windows of a paired dataset scored in fine-tuning
+VAL_STEPS, VAL_BATCH = 4, 32  # number of batches scored in fine-tuning, and of clips per batch
+VAL_CLIPS = 512  # maximum number of spans scored in pretraining
 
 
 def held_out(corpora: WeightedCorpora) -> WeightedCorpora:
-    """Those of the corpora that have motion of the split "val"."""
+    """The corpora that have motions of the split "val"."""
     return [(corpus, weight) for corpus, weight in corpora if corpus.motions("val")]
 
 
@@ -46,13 +46,13 @@ def poses_mm(pose: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
 def lifting_validation(
     encoder: Encoder, corpora: WeightedCorpora, config: FinetuneDataConfig
 ) -> Callable[[], dict[str, float]] | None:
-    """The scores of fine-tuning: errors on clips without augmentation or hidden keypoints.
+    """The validation of fine-tuning: errors on clips without augmentation or hidden keypoints.
 
-    With heads they are those of the heads alone: the error of the feet relative to their ankles, at
-    the mean scale of a batch, and the loss of the error bars.
+    With heads, only the heads are scored: by the error of the feet relative to their ankles, at the
+    mean scale of a batch, and by the loss of the error bars.
 
     Returns:
-        None if no corpus has held-out motion.
+        The function that computes the scores, or None if no corpus has held-out motions.
     """
     if not (corpora := held_out(corpora)):
         return None
@@ -91,9 +91,9 @@ def lifting_validation(
 def paired_validation(
     encoder: Encoder, config: FinetuneDataConfig
 ) -> Callable[[], dict[str, float]] | None:
-    """The scores of fine-tuning on a paired dataset: its protocol, on windows of its test split.
+    """The validation of fine-tuning on a paired dataset: its protocol, on its test split.
 
-    They are evenly spread, `TEST_WINDOWS` at most. None if the dataset has no test split.
+    At most `TEST_WINDOWS` evenly spaced windows are scored. None if there is no test split.
     """
     assert config.paired is not None
     if not (config.paired / "test").is_dir():
@@ -113,11 +113,11 @@ def paired_validation(
 
 
 class MotionTextValidation:
-    """The scores of pretraining: retrieval both ways, and errors with and without masks.
+    """The validation of pretraining: bidirectional retrieval, and errors with and without masks.
 
-    Retrieval reads whole clips with detector noise; its labels are all that the held-out spans
-    have. Masks are those of training; their error is that of the hidden joints alone. A model that
-    does not lift has no errors, and `val_alignment` first: the cross-entropy of the true labels.
+    Retrieval uses whole clips with detector noise, and all labels of the held-out spans. The masks
+    are those of training, and their error is that of the hidden joints only. A model that does not
+    lift has no errors; its first score is `val_alignment`, the cross-entropy of the true labels.
     """
 
     def __init__(self, batches: MotionTextBatches, temperature: float):
@@ -126,7 +126,7 @@ class MotionTextValidation:
         self.clean = self._draw(batches.with_config(replace(batches.config, masks={})), numbers)
         self.masked = self._draw(batches, numbers)
         positives = torch.cat([batch["positives"] for batch in self.clean])
-        named = [row for row, label in enumerate(batches.labels) if label]  # "" is no label
+        named = [row for row, label in enumerate(batches.labels) if label]  # "" means no label
         self.labels = [batches.labels[row] for row in named]
         self.holds = (positives[:, :, None] == torch.tensor(named)).any(dim=1)
         chance = chance_recalls(self.holds) if named else {}
@@ -136,7 +136,7 @@ class MotionTextValidation:
     def from_corpora(
         cls, corpora: WeightedCorpora, config: PretrainConfig
     ) -> "MotionTextValidation | None":
-        """None if no corpus has held-out motion."""
+        """The validation, or None if no corpus has held-out motions."""
         if not (corpora := held_out(corpora)):
             return None
         data = replace(config.data.without_augmentation(), mirror=0.0, shuffle_texts=False)
@@ -155,7 +155,7 @@ class MotionTextValidation:
 
     @torch.no_grad()
     def scores(self, model: MotionTextModel) -> dict[str, float]:
-        """Named scores of a model."""
+        """The scores of a model by name."""
         model.eval()
         device = next(model.pose.parameters()).device
         found, motions = {}, []

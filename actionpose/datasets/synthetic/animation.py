@@ -1,6 +1,6 @@
-"""Movements of `movements.py` to channels over time, as `body.py` takes them.
+"""Channels over time, as required by `body.py`, from the movements of `movements.py`.
 
-Speed, amplitude, side and timing are drawn anew for each; T frames.
+Speed, amplitude, side and timing are drawn for each motion. T frames.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from actionpose.utils.typing import Array
 
 MIRRORED_SIGN = ("y", "yaw", "roll", "side", "twist", "tilt", "turn")
 
-Posture = dict[str, Array]  # (T,) of each channel
+Posture = dict[str, Array]  # (T,) for each channel
 
 
 def play(
@@ -28,11 +28,15 @@ def play(
     fps: float,
     duration_s: float | None,
 ) -> Posture:
-    """The channels of a movement, (T,) each.
+    """The channels of a movement, each (T,).
 
     Args:
-        mirrored: whether it is for the right side.
-        duration_s: to the frame; None is as long as the movement takes.
+        move: Movement.
+        mirrored: Whether the movement is for the right side.
+        body: Body, whose sizes affect gaits.
+        rng: Random generator.
+        fps: Frame rate in Hz.
+        duration_s: Exact duration in seconds, or None for that of the movement.
     """
     if isinstance(move, Keyed):
         return _play_keyed(move, mirrored, rng, fps, duration_s)
@@ -48,18 +52,18 @@ def _mirror(key: KeyPose) -> KeyPose:
 
 
 def _frames(duration_s: float, fps: float) -> Array:
-    """(T,) seconds."""
+    """(T,) Times of frames in seconds."""
     return np.arange(max(2, round(duration_s * fps))) / fps
 
 
 def _ease(x: Array) -> Array:
-    """0 to 1, at rest at both ends."""
+    """Ease from 0 to 1 with zero velocity at both ends."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
 
 
 def interpolate(key_times_s: Array, keys: list[KeyPose], time_s: Array) -> Posture:
-    """Smooth channels through key poses. A foot that has to move between two of them steps."""
+    """Interpolate key poses smoothly. A foot that moves between two of them makes a step."""
     names = list(STAND)
     values = np.array([[key[name] for name in names] for key in keys])
     tracks = dict(zip(names, PchipInterpolator(key_times_s, values)(time_s).T, strict=True))
@@ -85,7 +89,7 @@ def interpolate(key_times_s: Array, keys: list[KeyPose], time_s: Array) -> Postu
 
 
 def _script(keys: str) -> list[tuple[str, float]]:
-    """Names of poses, and the seconds that lead to each."""
+    """Names of key poses, with the seconds before each."""
     return [(name, float(seconds)) for name, seconds in (key.split(":") for key in keys.split())]
 
 
@@ -123,12 +127,12 @@ def _play_keyed(
 
     seconds = np.array([s for _, s in script]) * tempo * rng.uniform(0.85, 1.15, size=len(script))
     if duration_s is not None:
-        # what is too long is played faster, within reason, and then cut; the rest is waiting
+        # motions that are too long are accelerated within limits and then cut; short ones are held
         seconds *= np.clip((duration_s - 0.1) / seconds.sum(), 0.75, 1.0)
         hold_s *= max(0.0, duration_s - seconds.sum()) / hold_s.sum()
     key_times_s = hold_s[0] + np.concatenate([[0], np.cumsum(seconds)])
     total_s = duration_s or key_times_s[-1] + hold_s[1]
-    # a key beyond each end, for the waiting
+    # additional keys beyond both ends, to hold the pose
     key_times_s = np.concatenate([[-1.0], key_times_s, [max(total_s, key_times_s[-1]) + 1.0]])
     return interpolate(key_times_s, [keys[0], *keys, keys[-1]], _frames(total_s, fps))
 
@@ -149,7 +153,7 @@ def _play_gesture(
             if rng.random() < move.moving:
                 arm = arm if arms_alike else rng.uniform(move.low, move.high)
                 key |= {f"{side}_{c}": v for c, v in zip(ARM, arm, strict=True)}
-            # a foot moves only while the other one stands
+            # a foot moves only while the other foot stands
             stands = key[f"{other}_foot_x"] == before[f"{other}_foot_x"]
             if stands and rng.random() < move.step:
                 key[f"{side}_foot_x"] = rest[f"{side}_foot_x"] + rng.uniform(-0.16, 0.16)
@@ -157,7 +161,7 @@ def _play_gesture(
         for channel, factor in torso.items():
             key[channel] = rest[channel] + factor * rng.normal(0, move.torso_deg)
         key["z"] = rest["z"] - move.sink * abs(rng.normal())
-        if move.rest == "stand":  # between the feet, more or less
+        if move.rest == "stand":  # approximately between the feet
             key["y"] = 0.25 * (key["left_foot_out"] - key["right_foot_out"]) + rng.normal(0, 0.025)
         keys.append(key)
     return interpolate(np.array(key_times_s), keys, _frames(duration_s, fps))
@@ -165,7 +169,7 @@ def _play_gesture(
 
 @dataclass(frozen=True)
 class _Path:
-    """Where a walker is and heads, in leg lengths and radians, over time."""
+    """Position and heading of a walker over time, in leg lengths and radians."""
 
     time_s: Array
     x: Array
@@ -189,7 +193,7 @@ def _plan_path(
 ) -> _Path:
     """A path at a speed in leg lengths (degrees) per second that may begin and end at rest."""
     step_s = 0.01
-    time_s = np.arange(-2, duration_s + 2, step_s)  # beyond both ends: feet are planted ahead
+    time_s = np.arange(-2, duration_s + 2, step_s)  # beyond both ends, to plan steps ahead
     pace = np.ones_like(time_s)
     ramp_s = min(0.9, 0.35 * duration_s)
     if rng.random() < move.ramp:
@@ -205,25 +209,29 @@ def _plan_path(
 def _step_foot(
     move: Gait, path: _Path, phase: Array, hz: float, out: float, sign: float
 ) -> Posture:
-    """Channels of one foot that goes along a path.
+    """The channels of a foot that moves along a path.
 
     Args:
-        phase: (T,) strides since a touch-down; the fraction is 0 at touch-down, `duty` at toe-off.
-        hz: strides per second; the first frame is at 0 s.
-        out: of the foot from the path, leg lengths.
+        move: Gait.
+        path: Path of the walker.
+        phase: (T,) Strides since a touch-down; the fraction is 0 at touch-down and `duty` at
+            toe-off.
+        hz: Strides per second; the first frame is at 0 s.
+        out: Lateral distance of the foot from the path in leg lengths.
+        sign: 1 for the left foot, -1 for the right foot.
     """
     stride = np.floor(phase)
     plants = []
     for count in (0, 1):
-        # a leg trails farther behind than it reached ahead, so not in the middle of the stance
+        # the body is over the foot before mid-stance: a leg trails farther than it reached ahead
         x, y, yaw = path.at((stride + count + 0.37 * move.duty - phase[0]) / hz)
         plants.append(np.stack([x - sign * out * np.sin(yaw), y + sign * out * np.cos(yaw), yaw]))
     step = plants[1] - plants[0]
     swing = np.clip((phase - stride - move.duty) / (1 - move.duty), 0, 1)
-    # the foot leaves the floor in motion, and comes to rest on it
+    # the foot leaves the floor with a velocity, and comes to rest on it
     x, y, yaw = plants[0] + (_ease(swing) + swing * (1 - swing) ** 2) * step
     push = np.clip((phase - stride - 0.45 * move.duty) / (0.55 * move.duty), 0, 1) ** 2
-    # a short step lifts the foot less, and none at all leaves it where it is
+    # shorter steps lift the foot less, and a step of length 0 does not lift it
     effort = np.clip(np.hypot(step[0], step[1]) / 0.3 + np.abs(step[2]) / 0.5, 0, 1)
     effort = np.ones_like(effort) if move.in_place else effort
     return {
@@ -246,12 +254,12 @@ def _play_gait(
 ) -> Posture:
     duration_s = duration_s or rng.uniform(2.0, 3.5 if move.ramp == 1 else 6.0)
     leg = body.leg_m
-    size = np.sqrt(leg / 0.84)  # of people who move alike, the taller are faster (Froude's number)
+    size = np.sqrt(leg / 0.84)  # for similar gaits, taller people are faster (Froude number)
     speed, sideways = size * rng.uniform(*move.speed), size * rng.uniform(*move.sideways)
     turn = rng.uniform(*move.turn)
     if mirrored:
         sideways, turn = -sideways, -turn
-    # a step's length over the steps per minute is 0.0065 m in adults (Sekiya et al. 1996)
+    # step length divided by steps per minute is 0.0065 m in adults (Sekiya et al. 1996)
     walking_hz = np.sqrt(60 * max(abs(speed), 0.3) / 0.0065) / 120 * rng.uniform(0.92, 1.08)
     hz = (rng.uniform(*move.strides_hz) if move.strides_hz else walking_hz) / size
     path = _plan_path(move, speed / leg, sideways / leg, turn, duration_s, rng)
@@ -262,19 +270,19 @@ def _play_gait(
     posture = {name: np.full_like(time_s, value) for name, value in STAND.items()}
     strides = hz * time_s + rng.random()  # since a touch-down of the left foot
     out = (0.03 + 0.7 * body.hip_half_width_m) / leg * rng.uniform(0.8, 1.2)
-    out += 0.5 * abs(sideways) / hz / leg  # feet that go sideways must not meet
+    out += 0.5 * abs(sideways) / hz / leg  # avoids collisions of the feet in side steps
     for side, sign in SIDES.items():
         phase = strides if side == "left" else strides + 0.5
         foot = _step_foot(move, path, phase, hz, out, sign)
         posture |= {f"{side}_{part}": values for part, values in foot.items()}
-        # an arm swings against its leg, the elbow bends on the way forward
+        # arms swing opposite to the legs; the elbow flexes in the forward swing
         swing = pace * move.arm_swing * np.cos(2 * np.pi * (phase - 0.04)) * rng.uniform(0.7, 1.3)
         posture[f"{side}_arm_fwd"] = 4 - swing * (1 if speed >= 0 else -1)
         posture[f"{side}_elbow"] = move.elbow * rng.uniform(0.8, 1.2) - 0.35 * swing
 
     cycle = 2 * np.pi * strides
     on_left = pace * np.cos(cycle - np.pi * move.duty)  # 1 in the middle of the left foot's stance
-    left_ahead = pace * np.cos(cycle) * np.clip(speed, -1.5, 1.5)  # most at its touch-down
+    left_ahead = pace * np.cos(cycle) * np.clip(speed, -1.5, 1.5)  # maximum at its touch-down
     sway = (0.010 if move.bob < 0 else 0.022) * rng.uniform(0.6, 1.4) * on_left
     bob = move.bob * rng.uniform(0.7, 1.3) * pace * np.cos(2 * cycle - 2 * np.pi * move.duty)
     hip_deg, chest_deg = rng.uniform(2.5, 5.5), rng.uniform(6, 12)
@@ -285,7 +293,7 @@ def _play_gait(
         "yaw": np.rad2deg(yaw) - hip_deg * left_ahead,
         "twist": chest_deg * left_ahead,
         "turn": 0.6 * (hip_deg - chest_deg) * left_ahead + 0.2 * turn * pace,
-        # the free side of the pelvis drops; who runs in a circle leans into it
+        # the pelvis drops on the swing side; runners lean into curves
         "roll": rng.uniform(2, 5) * on_left - 0.004 * turn * speed * pace,
         "pitch": posture["pitch"] + move.pitch * rng.uniform(0.5, 1.5),
         "bend": posture["bend"] + move.bend * rng.uniform(0.5, 1.5),

@@ -1,25 +1,27 @@
-"""A jointed human body: sampled sizes, joint limits, and from joint angles to 17 joint positions.
+"""Articulated human body: sampled sizes, joint limits, and joint angles to 17 joint positions.
 
 A posture is a dict of channels, each (T,) over the frames. World axes are x forward, y left, z up.
-Angles are degrees, lengths are leg lengths (thigh plus shin), so that one posture suits every body:
+Angles are in degrees. Lengths are in leg lengths (thigh plus shin), so that a posture applies to
+all bodies:
 
-    x, y, z                   pelvis; z = 1 stands on straight legs
-    yaw, pitch, roll          pelvis; positive to the left, forward, onto the right side
+    x, y, z                   pelvis; z = 1 in standing with straight legs
+    yaw, pitch, roll          pelvis; positive left, forward, to the right side
     bend, side, twist         chest relative to the pelvis; positive forward, right, left
-    nod, tilt, turn           head relative to the chest; likewise
-    {left,right}_arm_fwd      upper arm's swing from hanging, as a rotation vector: 90 is level in
-    {left,right}_arm_out      front, 90 is level at the side, (170, 0) is overhead
+    nod, tilt, turn           head relative to the chest; positive forward, right, left
+    {left,right}_arm_fwd      swing of the upper arm from hanging, as a rotation vector: 90 is level
+    {left,right}_arm_out      in front, 90 is level at the side, (170, 0) is overhead
     {left,right}_arm_twist    outward rotation about the upper arm
     {left,right}_elbow        flexion
-    {left,right}_foot_x       the flat foot's ankle: forward, outward from the middle line,
-    {left,right}_foot_out     above its height when the sole is on the floor
+    {left,right}_foot_x       ankle of the flat foot: forward, outward from the midline, and above
+    {left,right}_foot_out     its height when the sole is on the floor
     {left,right}_foot_lift
-    {left,right}_toe_out      the foot's heading, outward
-    {left,right}_heel         lift of the heel: the foot turns about its ball, which stays
-    {left,right}_knee_out     how far the knee points outward from the pelvis' forward
-    {left,right}_free         0 where the foot carries weight, 1 where it is in the air
+    {left,right}_toe_out      outward heading of the foot
+    {left,right}_heel         heel lift: rotation of the foot about its ball, which is fixed
+    {left,right}_knee_out     outward angle of the knee from the forward axis of the pelvis
+    {left,right}_free         0 if the foot carries weight, 1 if it is in the air
 
-Legs follow from pelvis and feet by two-bone inverse kinematics, all else by forward kinematics.
+Legs are computed from pelvis and feet by two-bone inverse kinematics, all other joints by forward
+kinematics.
 """
 
 from collections.abc import Mapping
@@ -34,10 +36,10 @@ from actionpose.utils.typing import Array
 
 Posture = Mapping[str, Array]
 
-SIDES = {"left": 1.0, "right": -1.0}  # the sign of y on that side
+SIDES = {"left": 1.0, "right": -1.0}  # sign of y on that side
 
-# (lowest, highest) angle, after Norkin and White, "Measurement of Joint Motion"; the knee and elbow
-# keep off straight, where the plane they bend in is undefined
+# (minimum, maximum) angle, after Norkin and White, "Measurement of Joint Motion"; knee and elbow
+# are never straight, because the plane of flexion would be undefined
 LIMITS_DEG: dict[str, tuple[float, float]] = {
     "bend": (-30, 75),
     "side": (-40, 40),
@@ -52,10 +54,10 @@ LIMITS_DEG: dict[str, tuple[float, float]] = {
     "heel": (-20, 80),
     "knee_out": (-30, 60),
 }
-MAX_ARM_DEG = 178.0  # the whole swing of the upper arm, whatever its direction
+MAX_ARM_DEG = 178.0  # total swing of the upper arm in any direction
 KNEE_DEG = (3.0, 155.0)
 
-# Where a joint's center rests when the body part lies on the floor, as a fraction of stature.
+# Height of a joint center when the body part lies on the floor, as a fraction of body height.
 _CLEARANCE = {
     **dict.fromkeys(("pelvis", "left_hip", "right_hip", "spine", "thorax"), 0.055),
     **dict.fromkeys(("nose", "head", "left_shoulder", "right_shoulder"), 0.05),
@@ -66,19 +68,19 @@ _CLEARANCE = {
 
 @dataclass(frozen=True)
 class Body:
-    """Lengths in meters. Offsets are (forward, left, up) in the frame of the part they start on."""
+    """Lengths in meters. Offsets are (forward, left, up) relative to the part they start on."""
 
     stature_m: float
     thigh_m: float
     shin_m: float
     hip_half_width_m: float
     ankle_height_m: float
-    ball_m: float  # from the ankle forward to where the foot rolls off, by the ball and the toes
+    ball_m: float  # forward from the ankle to the point of roll-off, near ball and toes
     spine_m: Array  # from the pelvis
     thorax_m: Array  # from the spine
     nose_m: Array  # from the thorax
     head_m: Array  # from the nose
-    shoulder_m: Array  # from the thorax to the left one
+    shoulder_m: Array  # from the thorax to the left shoulder
     upper_arm_m: float
     forearm_m: float
 
@@ -90,9 +92,9 @@ class Body:
 def sample_body(rng: np.random.Generator) -> Body:
     """A random adult or adolescent of 1.45 to 2.0 m.
 
-    Means are segment lengths over stature (Drillis and Contini 1966), the torso and head as
-    Human3.6M-like joint sets place their joints. Where such sets disagree on a joint (the width of
-    the hips and shoulders, the height of the neck), the spread covers them.
+    Means are segment lengths relative to body height (Drillis and Contini 1966); torso and head are
+    those of joint sets like Human3.6M. Where such sets differ (width of hips and shoulders, height
+    of the neck), the spread includes them.
     """
     stature = float(np.clip(rng.normal(1.70, 0.11), 1.45, 2.0))
 
@@ -100,7 +102,7 @@ def sample_body(rng: np.random.Generator) -> Body:
         factor = float(np.clip(rng.normal(1, spread), 1 - 2 * spread, 1 + 2 * spread))
         return stature * fraction * factor
 
-    limbs = float(rng.normal(1, 0.025))  # long limbs go together
+    limbs = float(rng.normal(1, 0.025))  # limb lengths are correlated
     return Body(
         stature_m=stature,
         thigh_m=limbs * length(0.246, 0.035),
@@ -121,7 +123,7 @@ def sample_body(rng: np.random.Generator) -> Body:
 
 
 def clamp(posture: Posture) -> dict[str, Array]:
-    """The posture with every angle inside its joint's limits."""
+    """The posture with all angles within the joint limits."""
     clamped = dict(posture)
     for channel, values in posture.items():
         limits = LIMITS_DEG.get(channel.removeprefix("left_").removeprefix("right_"))
@@ -138,16 +140,19 @@ def clamp(posture: Posture) -> dict[str, Array]:
 def two_bone(
     root: Array, target: Array, pole: Array, upper: float, lower: float
 ) -> tuple[Array, Array]:
-    """Middle and end of a two-bone limb that reaches for a target.
+    """Middle and end joint of a two-bone limb that reaches for a target.
 
     Args:
-        root, target: (T, 3). A target out of reach is replaced by one within reach in the same
-            direction, gradually, because a limb that snaps straight does so at any speed.
-        pole: (T, 3) direction into which the middle joint points.
-        upper, lower: bone lengths.
+        root: (T, 3) Root joint.
+        target: (T, 3) Target. A target out of reach is replaced by a reachable one in the same
+            direction, with a smooth transition, because a limb that becomes straight suddenly has
+            an infinite velocity.
+        pole: (T, 3) Direction in which the middle joint points.
+        upper: Length of the first bone.
+        lower: Length of the second bone.
 
     Returns:
-        (T, 3) middle joint, (T, 3) end joint.
+        (T, 3) middle joint and (T, 3) end joint.
     """
     bend = np.deg2rad(KNEE_DEG)
     farthest, nearest = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(bend))
@@ -157,7 +162,7 @@ def two_bone(
     slack = 0.004 * farthest
     beyond = np.maximum(wanted - (farthest - slack), 0)
     distance = np.maximum(wanted - beyond + slack * -np.expm1(-beyond / slack), nearest)
-    # the law of cosines: the middle joint's foot on the axis, and its height over it
+    # law of cosines: position of the middle joint along the axis, and distance from it
     along = (upper**2 - lower**2 + distance**2) / (2 * distance)
     height = np.sqrt(np.maximum(upper**2 - along**2, 0))
     pole = pole - axis * (pole * axis).sum(-1, keepdims=True)
@@ -166,12 +171,12 @@ def two_bone(
 
 
 def _ankle(body: Body, posture: Posture, side: str) -> Array:
-    """(T, 3) meters: the ankle, on a foot that turns about its ball by the heel's lift."""
+    """(T, 3) Ankle in meters, of a foot rotated about its ball by the heel lift."""
     sign, leg = SIDES[side], body.leg_m
     heading = sign * np.deg2rad(posture[f"{side}_toe_out"])
     heel = np.deg2rad(posture[f"{side}_heel"])
-    height = 0.8 * body.ankle_height_m  # of the ankle over the ball
-    # how a turn by the heel's angle moves the ankle; toes up, the foot turns about the heel instead
+    height = 0.8 * body.ankle_height_m  # of the ankle above the ball
+    # ankle displacement by heel lift; with toes up, the foot rotates about the heel instead
     forward = body.ball_m * (1 - np.cos(heel)) + height * np.sin(np.maximum(heel, 0))
     up = body.ball_m * np.sin(np.maximum(heel, 0)) + height * (np.cos(heel) - 1)
     return np.stack(
@@ -185,17 +190,17 @@ def _ankle(body: Body, posture: Posture, side: str) -> Array:
 
 
 def _euler(posture: Posture, *channels: str, factor: float = 1.0) -> Rotation:
-    """Turn about z, then forward about y, then sideways about x, of the frame that turns along."""
+    """Intrinsic rotation about z, then y (forward), then x (sideways)."""
     angles = np.stack([posture[channel] for channel in channels], axis=-1)
     return Rotation.from_euler("ZYX", factor * angles, degrees=True)
 
 
 def _arm(body: Body, posture: Posture, chest: Rotation, side: str) -> tuple[Array, Array, Array]:
-    """Shoulder relative to the thorax, elbow to the shoulder, wrist to the elbow: (T, 3) each."""
+    """Shoulder relative to thorax, elbow to shoulder, and wrist to elbow: each (T, 3)."""
     sign = SIDES[side]
     forward, out = posture[f"{side}_arm_fwd"], posture[f"{side}_arm_out"]
     zero = np.zeros_like(forward)
-    # the shoulder blade goes along: up when the arm is raised, forward when it reaches forward
+    # the shoulder blade moves up when the arm is raised, and forward when it reaches forward
     raised = 25 * np.clip((np.hypot(forward, out) - 30) / 150, 0, 1)
     reached = 10 * np.clip(forward / 90, -0.5, 1)
     blade = chest * Rotation.from_rotvec(
@@ -215,24 +220,24 @@ def _arm(body: Body, posture: Posture, chest: Rotation, side: str) -> tuple[Arra
 
 
 def _highest_pelvis(body: Body, hips: Mapping[str, Array], posture: Posture) -> Array:
-    """(T,) meters: how high the pelvis may be for both loaded feet to stay on the floor."""
+    """(T,) Maximum height of the pelvis, in meters, for both loaded feet to stay on the floor."""
     heights = []
     leg = body.leg_m
     for side, hip in hips.items():
         reach = _ankle(body, posture, side) - hip
         straight = 0.9985 * leg
         over = np.sqrt(np.maximum(straight**2 - (reach[:, :2] ** 2).sum(-1), 1e-4))
-        # a foot in the air sets no limit; its weight comes and goes smoothly
+        # a foot in the air is no constraint; its weight changes smoothly
         heights.append(reach[:, 2] + over + 0.4 * leg * posture[f"{side}_free"])
     softness = 0.002 * leg
     return -softness * np.logaddexp(-heights[0] / softness, -heights[1] / softness)
 
 
 def pose_body(body: Body, posture: Posture) -> Array:
-    """Positions of the joints of a posture: (T, 17, 3) meters, world, z up, floor at z = 0.
+    """Joint positions of a posture: (T, 17, 3) in meters in world coordinates, floor at z = 0.
 
-    The pelvis comes lower where the legs could not reach their feet, and higher where a part of
-    the body would sink into the floor; feet that carry weight stay exactly where they are.
+    The pelvis is lowered if the legs would not reach their feet, and raised if a body part would be
+    below the floor. Feet that carry weight are not moved.
     """
     posture = clamp(posture)
     leg = body.leg_m
@@ -261,11 +266,11 @@ def pose_body(body: Body, posture: Posture) -> Array:
     softness = 0.002 * leg
     pelvis[:, 2] = -softness * np.logaddexp(-pelvis[:, 2] / softness, -highest / softness)
 
-    for _ in range(2):  # the second round raises the pelvis out of the floor, if that is needed
+    for _ in range(2):  # the second iteration raises the pelvis if a part is below the floor
         joints: dict[str, Array] = {name: pelvis + offset for name, offset in offsets.items()}
         for side, sign in SIDES.items():
             out = sign * np.deg2rad(posture[f"{side}_knee_out"])
-            # forward of the pelvis, and a little up, for a leg that is raised straight forward
+            # forward from the pelvis and slightly up, for a leg that is raised straight forward
             pole = pelvis_turn.apply(np.stack([np.cos(out), np.sin(out), 0 * out + 0.3], axis=-1))
             joints[f"{side}_knee"], joints[f"{side}_ankle"] = two_bone(
                 joints[f"{side}_hip"],

@@ -1,8 +1,7 @@
-"""Procedural human motion with labels: 17 joints, any amount, under no license but ours.
+"""Procedural human motion with labels: 17 joints, in any amount, without third-party licenses.
 
-The movements are tables in `movements.py`, the body is `body.py`; here the one moves the other.
-Speed, amplitude, side, posture, body and a slow noise on every joint are drawn anew for each
-motion, so that no two are alike.
+The movements are tables in `movements.py`, and the body is `body.py`. Speed, amplitude, side,
+posture, body and a slow noise of all joints are drawn for each motion, so that all motions differ.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,15 +19,16 @@ from actionpose.utils.typing import Array
 
 ACTIONS: tuple[str, ...] = tuple(MOVEMENTS)
 NUM_SUBJECTS = 1000
-TRANSITION = "transition"  # the `action` of two movements one after the other
+TRANSITION = "transition"  # the `action` of two movements in sequence
 
-_SUBJECT_SEED = 17  # a subject's number alone decides the body
-# A data set has more of what real motion has most of, and of what is most varied.
+_SUBJECT_SEED = 17  # the number of a subject determines the body
+# Common and varied actions are more frequent in a dataset.
 _COMMON = ("walk", "run", "dance", "free", "walk", "run", "jump", "dance", "walk", "sit")
 _SCHEDULE = (*ACTIONS, *_COMMON, *[TRANSITION] * 8)
 
-# Standard deviations, in degrees or leg lengths: slow random drift of a channel, which comes with a
-# constant offset 1.5 times that (the person's posture), and how the feet are put once and for all.
+# Standard deviations in degrees or leg lengths: of the slow random drift of a channel, which has a
+# constant offset of 1.5 times this value (the person's posture), and of the foot placement, which
+# is constant.
 _DRIFT = {
     **{"x": 0.010, "y": 0.010, "z": 0.005, "pitch": 1.5, "roll": 1.0, "yaw": 1.5},
     **{"bend": 2.5, "side": 1.5, "twist": 2.0, "nod": 4.5, "tilt": 2.5, "turn": 6.0},
@@ -37,8 +37,8 @@ _DRIFT = {
 _STANCE = {"foot_x": 0.02, "foot_out": 0.012, "toe_out": 6.0, "knee_out": 4.0}
 
 
-# What a pose rests on: changing it needs a movement of its own. Others of name sit are on a chair,
-# all others stand.
+# The support of a key pose: changing it requires a separate movement. Other poses named sit are on
+# a chair, and all others are standing.
 _STATIONS = {
     "stand": ("sit_back",),  # squatting down to the floor
     "floor": ("floor_sit", "floor_knees", "floor_long", "side_sit"),
@@ -72,16 +72,17 @@ def motion(
     fps: float = 30.0,
     duration_s: float | None = None,
 ) -> SyntheticMotion:
-    """A random motion of an action, by a random person, somewhere, in a random direction.
+    """A random motion of an action, by a random person at a random place in a random direction.
 
     Args:
-        action: one of `ACTIONS`.
-        rng: where all randomness comes from.
-        duration_s: as long as that, to the frame; by default as long as the movement takes, 1.5 to
-            6 s mostly. What is much too long for it is cut off at the end.
+        action: One of `ACTIONS`.
+        rng: Random generator.
+        fps: Frame rate in Hz.
+        duration_s: Exact duration in seconds. By default that of the movement, mostly 1.5 to 6 s.
+            Movements that are much longer are cut at the end.
 
     Raises:
-        UserError: there is no such action.
+        UserError: If the action does not exist.
     """
     if action not in MOVEMENTS:
         raise UserError(f"there is no synthetic action {action!r}; there are {', '.join(ACTIONS)}")
@@ -97,13 +98,14 @@ def motion(
 
 
 def transition(rng: np.random.Generator, *, fps: float = 30.0) -> SyntheticMotion:
-    """Two movements of one person, one after the other, and the change between them.
+    """Two movements of one person in sequence, with the transition between them.
 
-    The second begins in the station (standing, on a chair, on the floor, ...) in which the first
-    ends. Its labels are both actions, and the whole as "transit from A to B".
+    The second movement begins with the support (standing, chair, floor, ...) with which the first
+    ends. The labels are both actions, and the whole motion as "transit from A to B".
 
     Args:
-        rng: where all randomness comes from.
+        rng: Random generator.
+        fps: Frame rate in Hz.
     """
     subject, body = _draw_person(rng)
     movements = [(move, *_ends(move)) for moves in MOVEMENTS.values() for move in moves]
@@ -118,7 +120,7 @@ def transition(rng: np.random.Generator, *, fps: float = 30.0) -> SyntheticMotio
     for move in (a, b):
         mirrored = bool(rng.integers(2))
         if isinstance(move, Gait):
-            move = replace(move, ramp=1.0)  # at rest where it meets the other
+            move = replace(move, ramp=1.0)  # at rest at the transition
         postures.append(play(move, mirrored, body, rng, fps, None))
         texts.append(_text(move, mirrored))
     joined, frames_a, frames_between = join(postures[0], postures[1], rng, fps)
@@ -138,7 +140,7 @@ def transition(rng: np.random.Generator, *, fps: float = 30.0) -> SyntheticMotio
 
 
 def _draw_person(rng: np.random.Generator) -> tuple[str, Body]:
-    """A subject's id and body."""
+    """The id and body of a random subject."""
     subject = int(rng.integers(NUM_SUBJECTS))
     return f"synthetic_{subject:03d}", sample_body(np.random.default_rng([_SUBJECT_SEED, subject]))
 
@@ -149,7 +151,7 @@ def _text(move: Movement, mirrored: bool) -> str:
 
 
 def _ends(move: Movement) -> tuple[str, str]:
-    """The stations in which a movement begins and ends."""
+    """The supports with which a movement begins and ends."""
     if isinstance(move, Gait):
         return "stand", "stand"
     if isinstance(move, Gesture):
@@ -167,7 +169,7 @@ def _station(pose: str) -> str:
 def _pose_somewhere(
     body: Body, posture: Posture, rng: np.random.Generator, fps: float
 ) -> NDArray[np.float32]:
-    """Joints in a style of their own, in a random direction, at a random place."""
+    """Joints with a random style, direction and place."""
     joints_m = pose_body(body, _with_style(posture, rng, fps))
     heading = rng.uniform(0, 2 * np.pi)
     cos, sin = np.cos(heading), np.sin(heading)
@@ -177,7 +179,7 @@ def _pose_somewhere(
 
 
 def _with_style(posture: Posture, rng: np.random.Generator, fps: float) -> Posture:
-    """The person's own posture and restlessness. Where the feet are put stays as it is."""
+    """Add the posture and the movement noise of a person, with a constant foot placement."""
     time_s = np.arange(len(posture["z"]))[:, None] / fps
     liveliness = rng.uniform(0.4, 1.6)
     styled = dict(posture)
@@ -195,10 +197,10 @@ def _with_style(posture: Posture, rng: np.random.Generator, fps: float) -> Postu
 def join(
     first: Posture, second: Posture, rng: np.random.Generator, fps: float
 ) -> tuple[Posture, int, int]:
-    """Let one posture track go over into another, at the feet and in the direction it ends with.
+    """Join two posture tracks, aligned in foot position and direction.
 
     Returns:
-        The channels, and the frames of the first and of the change.
+        The channels, and the number of frames of the first track and of the transition.
     """
     turn = np.deg2rad(first["yaw"][-1] - second["yaw"][0])
     ends = [_feet(first)[:, -1].mean(axis=0), _feet(second)[:, 0].mean(axis=0)]
@@ -214,7 +216,7 @@ def join(
 
 
 def _feet(posture: Posture) -> Array:
-    """(2, T, 2) where the feet are, x and y in leg lengths."""
+    """(2, T, 2) Feet positions x and y in leg lengths."""
     feet = [
         np.stack([posture[f"{side}_foot_x"], sign * posture[f"{side}_foot_out"]], axis=-1)
         for side, sign in SIDES.items()
@@ -223,7 +225,7 @@ def _feet(posture: Posture) -> Array:
 
 
 def _placed(posture: Posture, turn: float, ends: list[Array]) -> Posture:
-    """A track turned by an angle, with what was at `ends[1]` at `ends[0]`."""
+    """Rotate a track by an angle, and move the point `ends[1]` to `ends[0]`."""
     rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
 
     def at(points: Array) -> Array:
@@ -241,14 +243,17 @@ def _placed(posture: Posture, turn: float, ends: list[Array]) -> Posture:
 def dataset(
     num_motions: int, seed: int, fps: float = 30.0, *, actions: Sequence[str] = ()
 ) -> Iterator[SyntheticMotion]:
-    """Motions of the actions in turn. Motion i follows from seed, i and the actions.
+    """Generate motions of the actions in turn. Motion i is a function of seed, i and the actions.
 
     Args:
-        actions: of `ACTIONS`, and `TRANSITION` between any of them; by default all, common ones
-            more often.
+        num_motions: Number of motions.
+        seed: Random seed.
+        fps: Frame rate in Hz.
+        actions: Elements of `ACTIONS`, and `TRANSITION` for transitions between any of them. By
+            default all, with common ones more often.
 
     Raises:
-        UserError: there is no such action.
+        UserError: If an action does not exist.
     """
     schedule = actions or _SCHEDULE
     for i in range(num_motions):

@@ -1,8 +1,8 @@
-"""Key poses of procedural motions, from the table `key_poses.txt`; a new pose is a line there."""
+"""Key poses of procedural motions, from the table `key_poses.txt`, one per line."""
 
 from importlib import resources
 
-KeyPose = dict[str, float]  # a value for every channel, or for some
+KeyPose = dict[str, float]  # values of all or some channels
 
 ARM = ("arm_fwd", "arm_out", "arm_twist", "elbow")
 _SIDES = ("left", "right")

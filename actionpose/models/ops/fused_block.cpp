@@ -1,13 +1,13 @@
-// Half a block of the pose encoder on the CPU: attention and MLP over one axis, each pre-norm with
-// a residual, forward and backward. In float32; factors of products in bf16, if asked for.
+// Half a block of the pose encoder on the CPU: attention and MLP over one axis, each with pre-norm
+// and a residual, forward and backward, in float32. Factors of products are optionally bf16.
 //
-// Step by step, as torch does it, every step reads and writes the whole batch; at the widths of
-// small encoders that takes longer than the arithmetic. Here a thread takes a few sequences through
-// all steps while they stay in its cache. Only the input is kept for the backward pass, which
-// computes the rest again: cheaper than fetching it from memory.
+// In PyTorch, each step reads and writes the whole batch, which takes longer than the arithmetic
+// for the widths of small encoders. Here, a thread processes a few sequences in all steps, with
+// intermediate results in its cache. Only the input is stored for the backward pass, which
+// recomputes intermediate results, because this is faster than reading them from memory.
 //
-// Letters: L tokens of a sequence, D width, H heads, S = D / H, F hidden width of the MLP, R rows
-// of a tile. D and F are multiples of kSimdWidth. Matrices are row-major.
+// Letters: L tokens per sequence, D width, H heads, S = D / H, F hidden width of the MLP, R rows of
+// a tile. D and F are multiples of kSimdWidth. Matrices are row-major.
 
 #include <algorithm>
 #include <cmath>
@@ -32,7 +32,7 @@ typedef std::vector<float> Floats;
 
 constexpr float kEps = 1e-6f;  // of the layer norms, as in dstformer.py
 constexpr long kTileRows = 96;
-constexpr float kHidden = -1e30f;  // the logit of a key that may not be attended to
+constexpr float kHidden = -1e30f;  // logit of masked keys
 
 inline Vec load(const float* p) {
   Vec v;
@@ -63,7 +63,7 @@ inline float largest_of(Vec v) {
   return top;
 }
 
-// 1 / x for x >= 1; division would take half the time of an activation.
+// 1 / x for x >= 1; a division would take half the time of an activation.
 inline Vec inverse_of(Vec x) {
 #ifdef __AVX512F__
   const Vec guess = (Vec)_mm512_rcp14_ps((__m512)x);
@@ -73,7 +73,7 @@ inline Vec inverse_of(Vec x) {
 #endif
 }
 
-// exp(x) for x <= 0 to float precision (Cephes' polynomial); below -87 it is 0.
+// exp(x) for x <= 0 with float precision (polynomial of Cephes); 0 below -87.
 inline Vec exp_of(Vec x) {
   const Vec low = larger(x, all(-87.f));
   const Ints n = __builtin_convertvector(low * 1.44269504f - 0.5f, Ints);
@@ -91,7 +91,7 @@ inline Vec exp_of(Vec x) {
 
 // ---- Matrix products -------------------------------------------------------------------------
 
-// Products run over steps of k: one number of each row in float32, two in bf16, as a Pair.
+// Products are computed in steps of k: one value of each row in float32, two in bf16, as a Pair.
 typedef int32_t Pair;
 typedef std::vector<Pair> Pairs;
 
@@ -103,12 +103,12 @@ struct Matrix {  // element (i, p) is data[i * rows + p * columns]
 
 Matrix<float> transposed(Matrix<float> m) { return {m.data, m.columns, m.rows}; }
 
-// Where a product goes: C = scale * A B + row + base, each of the last two only if there.
+// Target of a product: C = scale * A B + row + base; row and base are optional.
 struct Target {
   float* data;
   long rows;
   const float* row = nullptr;
-  const float* base = nullptr;  // laid out as C; may be C
+  const float* base = nullptr;  // with the layout of C; may be C
   float scale = 1;
 };
 
@@ -122,7 +122,7 @@ inline void multiply_add(Pair a, const Pair* b, Vec& sum) {
                               (__m512bh)_mm512_loadu_si512(b));
 }
 
-// kSimdWidth numbers of two rows, taken in turns.
+// Interleave kSimdWidth values of two rows.
 inline void store_pairs(Pair* to, __m512 first, __m512 second) {
   const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
   const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
@@ -134,7 +134,7 @@ inline __m512 load_some(const float* from, long some) {
   return _mm512_maskz_loadu_ps(mask, from);
 }
 
-// Rows p and p + 1 of a (k, n) matrix beside each other: (k / 2 up, n padded to `ld`).
+// Interleave rows p and p + 1 of a (k, n) matrix: (k / 2 rounded up, n padded to `ld`).
 Matrix<Pair> pair_rows(long k, long n, const float* from, long rows, Pairs& to) {
   const long ld = (n + kSimdWidth - 1) / kSimdWidth * kSimdWidth;
   to.resize(std::max<size_t>(to.size(), (k + 1) / 2 * ld));
@@ -148,7 +148,7 @@ Matrix<Pair> pair_rows(long k, long n, const float* from, long rows, Pairs& to) 
   return {to.data(), ld};
 }
 
-// Columns p and p + 1 of an (m, k) matrix in one: (m, k / 2, padded).
+// Pair columns p and p + 1 of an (m, k) matrix: (m, k / 2, padded).
 Matrix<Pair> pair_columns(long m, long k, const float* from, long rows, Pairs& to) {
   const long ld = (k + kSimdWidth - 1) / kSimdWidth * (kSimdWidth / 2);
   to.resize(std::max<size_t>(to.size(), m * ld));
@@ -164,8 +164,8 @@ Matrix<Pair> pair_columns(long m, long k, const float* from, long rows, Pairs& t
 constexpr bool kHasPairs = false;
 #endif
 
-// M rows and V vectors of C, whose sums stay in registers. The first `used` numbers of the last
-// vector belong to C.
+// Compute M rows and V vectors of C, with sums in registers. Only the first `used` values of the
+// last vector are in C.
 template <int M, int V, typename T>
 inline void block(long steps, Matrix<T> a, const T* b, long b_rows, Target c, long i0, long j0,
                   long used) {
@@ -196,7 +196,7 @@ inline void block(long steps, Matrix<T> a, const T* b, long b_rows, Target c, lo
   }
 }
 
-// Rows i to m, M at a time, then what is left.
+// Compute rows i to m, M rows at a time, and the remaining rows.
 template <int M, int V, typename T>
 inline void strip(long m, long steps, Matrix<T> a, Matrix<T> b, Target c, long i, long j,
                   long used = kSimdWidth) {
@@ -206,8 +206,8 @@ inline void strip(long m, long steps, Matrix<T> a, Matrix<T> b, Target c, long i
   }
 }
 
-// C (m, n) of A (m, steps) and B (steps, n). B has unit columns; where n is no multiple of
-// kSimdWidth, up to kSimdWidth - 1 numbers behind the end of B, and of the row of C, are read.
+// C (m, n) from A (m, steps) and B (steps, n). B has unit column stride. If n is not a multiple of
+// kSimdWidth, up to kSimdWidth - 1 values after the end of B, and of the row of C, are read.
 template <typename T>
 void multiply(long m, long n, long steps, Matrix<T> a, Matrix<T> b, Target c) {
   constexpr int wide = kSimdWidth == 16 ? 4 : 2, tall = kSimdWidth == 16 ? 12 : 6;
@@ -221,7 +221,7 @@ void multiply(long m, long n, long steps, Matrix<T> a, Matrix<T> b, Target c) {
   }
 }
 
-// Products in float32, or with the factors rounded to bf16 and sums in float32.
+// Products in float32, or with factors rounded to bf16 and sums in float32.
 struct Products {
   bool bf16;
   Pairs left = {}, right = {};
@@ -238,7 +238,7 @@ struct Products {
   }
 };
 
-// out (n, m padded to `ld` with zeros) = in (m, n) transposed.
+// out (n, m padded to `ld` with zeros) = transpose of in (m, n).
 void transpose(long m, long n, const float* in, long ld_in, float* out, long ld) {
   for (long j = 0; j < n; ++j) {
     for (long i = 0; i < m; ++i) out[j * ld + i] = in[i * ld_in + j];
@@ -248,7 +248,7 @@ void transpose(long m, long n, const float* in, long ld_in, float* out, long ld)
 
 // ---- Rows ------------------------------------------------------------------------------------
 
-// Rows to mean 0 and deviation 1, and 1 / deviation of each.
+// Standardize rows to mean 0 and standard deviation 1, and compute 1 / deviation of each row.
 void standardize(const float* x, long rows, long D, float* out, float* inverse) {
   for (long r = 0; r < rows; ++r, x += D, out += D) {
     Vec sum{}, squares{};
@@ -263,7 +263,7 @@ void standardize(const float* x, long rows, long D, float* out, float* inverse) 
   }
 }
 
-// Add to `d_x` what flows back through standardized rows whose gradient is `d_norm`.
+// Add the gradient of the input to `d_x`, from the gradient `d_norm` of standardized rows.
 void add_standardize_backward(const float* d_norm, const float* norm, const float* inverse,
                               long rows, long D, float* d_x) {
   for (long r = 0; r < rows; ++r, d_norm += D, norm += D, d_x += D) {
@@ -287,7 +287,7 @@ void add_column_sums(const float* x, long rows, long n, float* out) {
   }
 }
 
-// Exact GELU and, if asked for, its slope. erf is Abramowitz and Stegun 7.1.26, error below 1.5e-7.
+// Exact GELU and, optionally, its derivative. erf is Abramowitz and Stegun 7.1.26, error < 1.5e-7.
 void gelu(const float* x, long n, float* out, float* slope) {
   for (long i = 0; i < n; i += kSimdWidth) {
     const Vec h = load(x + i), size = h < 0.f ? -h : h;
@@ -304,7 +304,7 @@ void gelu(const float* x, long n, float* out, float* slope) {
   }
 }
 
-// Rows of logits to probabilities, in place.
+// Softmax of rows of logits, in place.
 void softmax(float* x, long rows, long n) {
   for (long r = 0; r < rows; ++r, x += n) {
     Vec top = load(x), sum{};
@@ -319,7 +319,7 @@ void softmax(float* x, long rows, long n) {
   }
 }
 
-// d_p to the gradient of the logits, in place.
+// Convert d_p to the gradient of the logits, in place.
 void softmax_backward(const float* p, float* d_p, long rows, long n) {
   for (long r = 0; r < rows; ++r, p += n, d_p += n) {
     Vec along{};
@@ -339,7 +339,7 @@ struct Sizes {
   bool bf16;
   long head() const { return D / H; }
   long padded() const { return (L + kSimdWidth - 1) / kSimdWidth * kSimdWidth; }
-  long offset(int parameter) const {  // of its gradient in one flat buffer
+  long offset(int parameter) const {  // of its gradient in the flat buffer
     const long sizes[] = {D, D, 3 * D * D, 3 * D, D * D, D, D, D, F * D, F, D * F, D};
     long sum = 0;
     for (int i = 0; i < parameter; ++i) sum += sizes[i];
@@ -347,7 +347,7 @@ struct Sizes {
   }
 };
 
-// A linear layer with the scale and shift of the layer norm before it folded in:
+// A linear layer that includes the scale and shift of the preceding layer norm:
 // (n * scale + shift) W^T + c = n (W diag(scale))^T + (W shift + c).
 struct Folded {
   Floats weight, flipped, bias;  // weight (out, in), flipped (in, out)
@@ -363,7 +363,7 @@ struct Folded {
   }
 };
 
-// From the gradients of a folded layer to those of its parts; d_weight is changed in place.
+// Convert gradients of a folded layer to those of its parts; d_weight is changed in place.
 void unfold(const float* scale, const float* shift, const float* W, long out, long in,
             const float* d_bias, float* d_weight, float* d_scale, float* d_shift) {
   for (long o = 0; o < out; ++o) {
@@ -391,7 +391,7 @@ struct Weights {
 
 // ---- A tile ----------------------------------------------------------------------------------
 
-// What one thread needs for the sequences it works on.
+// Buffers of one thread for its sequences.
 struct Tile {
   Sizes n;
   Floats x, norm1, inverse1, qkv, p, mixed, mid, norm2, inverse2, hidden, active, slope;
@@ -447,8 +447,8 @@ struct Tile {
             {out, n.D, w.p[kFc2B], mid.data()});
   }
 
-  // After forward: from d_y (rows, D) to the input's gradient in d_mid; adds to `grad`, which is
-  // laid out as Sizes::offset says, with the gradients of the folded matrices.
+  // After forward: convert d_y (rows, D) to the gradient of the input in d_mid, and add the
+  // gradients of the parameters, for folded matrices, to `grad` with the layout of Sizes::offset.
   void backward(long rows, const Weights& w, const float* d_y, float* grad) {
     const long D = n.D, F = n.F, L = n.L, S = n.head(), P = n.padded();
     const auto of = [&](int parameter) { return grad + n.offset(parameter); };
@@ -490,7 +490,7 @@ struct Tile {
 
 // ---- A batch ---------------------------------------------------------------------------------
 
-// Where the sequences lie in (B, T, J, D): over the joints of a frame, or the frames of a joint.
+// Sequences in (B, T, J, D): over the joints of a frame, or over the frames of a joint.
 struct Batch {
   long clips, frames, joints, D;
   bool over_frames;
@@ -516,13 +516,13 @@ struct Batch {
   }
 };
 
-// work(thread, tile, first sequence, sequences, biases) for all sequences, on so many threads.
+// Call work(thread, tile, first sequence, sequences, biases) for all sequences, with threads.
 template <typename Work>
 void for_tiles(const Batch& batch, const Sizes& n, const uint8_t* valid, long threads,
                bool backward, const Work& work) {
   const long P = n.padded(), per_tile = std::max(1L, kTileRows / n.L);
   const long tiles = (batch.sequences() + per_tile - 1) / per_tile;
-  Floats bias(batch.clips * P, kHidden);  // of each clip's logits
+  Floats bias(batch.clips * P, kHidden);  // of the logits of each clip
   for (long b = 0; b < batch.clips; ++b) {
     for (long i = 0; i < n.L; ++i) bias[b * P + i] = !valid || valid[b * n.L + i] ? 0 : kHidden;
   }
@@ -548,7 +548,7 @@ extern "C" {
 
 int simd_width() { return kSimdWidth; }
 
-// Whether products can be in bf16.
+// Whether products in bf16 are supported.
 int has_bf16() { return kHasPairs; }
 
 // x, y: (B, T, J, D). parameters: in the order of the enum. valid: (B, T), only over frames, or
@@ -567,7 +567,7 @@ void forward(const long* sizes, int over_frames, const float* x, const float* co
             });
 }
 
-// d_y, d_x: (B, T, J, D). d_parameters: all gradients, one after the other.
+// d_y, d_x: (B, T, J, D). d_parameters: all gradients, concatenated.
 void backward(const long* sizes, int over_frames, const float* x, const float* const* parameters,
               const uint8_t* valid, long threads, const float* d_y, float* d_x,
               float* d_parameters) {

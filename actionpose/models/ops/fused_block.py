@@ -1,10 +1,10 @@
-"""Half a block of the encoder at once, for training on a CPU.
+"""Fused attention and MLP of the encoder (half a block) for training on a CPU.
 
-At the widths of small encoders, most of a training step goes into writing every intermediate
-result to memory and reading it back. `fused_block.cpp` computes attention and MLP of a few
-sequences at a time while they stay in the cache, and computes them again for the gradient. It is
-compiled on first use, for the processor it runs on, and kept in the user's cache folder. The
-environment variables CXX and CXXFLAGS name another compiler and further flags, such as
+With the widths of small encoders, a training step spends most of its time on writing intermediate
+results to memory and reading them. `fused_block.cpp` computes attention and MLP for a few sequences
+at a time, with intermediate results in the cache, and recomputes them for the gradient. It is
+compiled for the local processor on first use and stored in the cache folder of the user. The
+environment variables CXX and CXXFLAGS select another compiler and further flags, such as
 -mno-avx512bf16.
 """
 
@@ -32,12 +32,12 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 
 
 def simd_width() -> int:
-    """Floats in a vector register; widths have to be multiples of it."""
+    """Number of floats per vector register; widths must be multiples of it."""
     return int(library().simd_width())
 
 
 def has_bf16() -> bool:
-    """Whether this processor multiplies bf16, and the compiler knows how."""
+    """Whether the processor and the compiler support products in bf16."""
     return bool(library().has_bf16())
 
 
@@ -49,13 +49,15 @@ def half_block(
     *,
     over_frames: bool,
 ) -> Tensor:
-    """x + attention(norm(x)), and of that the same with the MLP, over joints or over frames.
+    """y = x + attention(norm(x)), then y + MLP(norm(y)), over joints or over frames.
 
     Args:
-        x: (B, T, J, D) float32 on the CPU. Under autocast to bf16, the factors of products are
-            rounded to bf16 where the processor multiplies those (avx512_bf16); nothing else is.
-        parameters: weight and bias of the first norm, qkv, proj, the second norm, fc1 and fc2.
-        valid: (B, T) bool, frames that may be attended to; only over frames.
+        x: (B, T, J, D) float32 on the CPU. Under autocast to bf16, only the factors of products are
+            rounded to bf16, if the processor supports such products (avx512_bf16).
+        parameters: Weight and bias of the first norm, qkv, proj, the second norm, fc1 and fc2.
+        num_heads: Number of attention heads.
+        valid: (B, T) bool, True for frames that are attended to; only over frames.
+        over_frames: Whether attention is over frames; else over joints.
     """
     apply: Any = _HalfBlock.apply
     result: Tensor = apply(x, num_heads, valid, over_frames, *parameters)
@@ -118,7 +120,8 @@ def library() -> ctypes.CDLL:
     """The compiled `fused_block.cpp`; the first call on a machine takes a few seconds.
 
     Raises:
-        UserError: there is no C++ compiler, or it fails, or the cache folder cannot be used.
+        UserError: If there is no C++ compiler, the compilation fails, or the cache folder cannot be
+            used.
     """
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if not compiler:
@@ -156,7 +159,7 @@ def _compile(command: list[str], target: Path) -> None:
 
 
 def _fingerprint(command: list[str]) -> str:
-    """Of the source, the compiler, its flags and the processor, on which -march=native depends."""
+    """A hash of the source, compiler, flags and processor, on which -march=native depends."""
     facts = [SOURCE.read_bytes(), *map(str.encode, command)]
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

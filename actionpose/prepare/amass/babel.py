@@ -1,8 +1,8 @@
-"""BABEL's annotations: labels of sequences and of parts of them, and the transitions between.
+"""BABEL annotations: labels of sequences and of segments, and transitions between them.
 
-`train.json`, `val.json` and `test.json` have one annotator a sequence (`seq_ann`, `frame_ann`);
-`extra_train.json` and `extra_val.json` several (`seq_anns`, `frame_anns`). All are merged, by the
-sequence. Where no part is labeled, the labels of the whole are its actions.
+`train.json`, `val.json` and `test.json` have one annotator per sequence (`seq_ann`, `frame_ann`);
+`extra_train.json` and `extra_val.json` have several (`seq_anns`, `frame_anns`). All are merged by
+sequence. If no segments are labeled, the labels of the sequence are its actions.
 """
 
 import math
@@ -40,7 +40,7 @@ FILES = {
     "extra_val.json": "val",
     "test.json": "test",
 }
-_CLIP_S = 243 / 30  # of the paper; a crop of a longer span could miss the change of action
+_CLIP_S = 243 / 30  # of the paper; a crop of a longer span could miss the transition
 WHERE = (
     "get BABEL from its web site, after registering: a folder with train.json and val.json "
     "(extra_train.json and extra_val.json are optional)"
@@ -49,24 +49,25 @@ WHERE = (
 
 @dataclass
 class _Merged:
-    """A sequence over all files and annotators."""
+    """A sequence merged over all files and annotators."""
 
     path: str
     duration_s: float
     splits: set[str] = field(default_factory=set)
     wholes: list[str] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
-    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of texts
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by text
 
 
 def read_babel(folder: Path, text: str = "proc_label") -> Annotations:
-    """Read all of BABEL's files that are there.
+    """Read all existing files of BABEL.
 
     Args:
-        text: "proc_label" (cleaned by BABEL) or "raw_label" (as typed).
+        folder: Folder of BABEL.
+        text: "proc_label" (processed by BABEL) or "raw_label" (as entered by annotators).
 
     Raises:
-        UserError: no file of BABEL there, or one that is something else.
+        UserError: If there are no files of BABEL, or a file has another format.
     """
     names = [name for name in FILES if (folder / name).is_file()]
     if not names:
@@ -106,7 +107,7 @@ def _merge(
     if duration_s is None or duration_s <= 0:
         left_out["recordings: no duration"] += 1
         return
-    # the first part is the archive it was downloaded in
+    # the first part is the name of the downloaded archive
     path = "/".join(entry["feat_p"].replace("\\", "/").split("/")[-3:])
     new = _Merged(path.removesuffix(".npz"), duration_s)
     sequence = merged.setdefault(sequence_key(path), new)
@@ -135,7 +136,7 @@ def _text(label: dict[str, Any], name: str, left_out: Counter[str]) -> str:
 def _add_categories(
     known: dict[str, tuple[str, ...]], labels: list[dict[str, Any]], name: str
 ) -> None:
-    """Keep `act_cat` of each text; of several annotators the first's."""
+    """Store `act_cat` of each text, by the first annotator if there are several."""
     for label in labels:
         text = clean_text(label.get(name)) or clean_text(label.get("raw_label"))
         if text and (categories := tuple(filter(None, map(clean_text, label["act_cat"] or ())))):
@@ -150,7 +151,7 @@ def _seconds(value: Any) -> float | None:
 def _timeline(
     labels: list[dict[str, Any]], name: str, read: Counter[str], left_out: Counter[str]
 ) -> Iterator[Label]:
-    """The labels of parts by one annotator: actions, and transitions from one to the next."""
+    """The segment labels of one annotator: actions, and transitions between them."""
     actions: list[Label] = []
     transitions: list[Label] = []
     for label in labels:
@@ -179,7 +180,7 @@ def _timeline(
 
 
 def _joined(before: Label, between: Label, after: Label) -> Label:
-    """From the start of A to the end of B; what is longer than a clip, a clip around the change."""
+    """Span from the start of A to the end of B, cropped around the transition to a clip length."""
     start_s, stop_s = before.start_s, after.stop_s
     longest_s = max(_CLIP_S, between.stop_s - between.start_s)
     if stop_s - start_s > longest_s:
@@ -194,7 +195,7 @@ def _sequences(
 ) -> Iterator[AnnotatedSequence]:
     for sequence in merged.values():
         split = max(sequence.splits, key=SPLITS.index)
-        if len(sequence.splits) > 1:  # what is scored is not trained on
+        if len(sequence.splits) > 1:  # no training on test data
             left_out[f"recordings: in several splits, kept in {split}"] += 1
         wholes = list(dict.fromkeys(sequence.wholes))
         labels = sequence.labels or [Label(0, math.inf, whole) for whole in wholes]

@@ -1,6 +1,6 @@
-"""Body models (SMPL, SMPL-H, SMPL-X) and joint regressors, read from the files in circulation.
+"""Body models (SMPL, SMPL-H, SMPL-X) and joint regressors, read from their common file formats.
 
-Neither is part of this project: both need a registration of one's own.
+Neither is part of this project: users must register for them.
 """
 
 import re
@@ -19,7 +19,7 @@ from actionpose.utils.numpy_files import NpzReader, load_npy
 from actionpose.utils.safe_pickle import NUMPY, Kept, load_pickle
 from actionpose.utils.typing import Array
 
-# the arrays that are read, and their axes
+# required arrays with their number of axes
 _KEYS = {
     **{"v_template": 2, "shapedirs": 3, "posedirs": 3},
     **{"J_regressor": 2, "kintree_table": 2, "weights": 2},
@@ -28,7 +28,7 @@ GENDERS = ("female", "male", "neutral")
 KINDS = {24: "smpl", 52: "smplh", 55: "smplx"}  # by the number of joints
 NAMES = {"smpl": "SMPL", "smplh": "SMPL-H", "smplx": "SMPL-X"}
 _MAX_BYTES = 2 << 30
-_MAX_SHAPES = 300  # SMPL-X keeps expressions behind them
+_MAX_SHAPES = 300  # expressions follow in SMPL-X
 WHERE_BODY = (
     "get the extended SMPL+H model (16 shape coefficients) from the MANO web site, after "
     "registering, and give the folder with male/model.npz and female/model.npz"
@@ -38,7 +38,7 @@ WHERE_REGRESSOR = (
     "(17 x 6890, in the order of Human3.6M)"
 )
 
-# The joints that SMPL, SMPL-H and SMPL-X share, in their order
+# joints that SMPL, SMPL-H and SMPL-X share, in their order
 SMPL_BODY = (
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2"),
     *("left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck"),
@@ -49,23 +49,23 @@ SMPL_BODY = (
 
 @dataclass(frozen=True)
 class BodyModel:
-    """A parametric body: V vertices, J joints, S shape coefficients; meters, y up, left is +x."""
+    """A body model with V vertices, J joints and S shape coefficients; meters, y up, left is +x."""
 
     name: str
     kind: str  # smpl, smplh, smplx
     template_m: Array  # (V, 3)
     shape_dirs: Array  # (V, 3, S)
-    pose_dirs: Array  # (V, 3, 9 (J - 1)) the last axis: joint, then entry of its R - 1
+    pose_dirs: Array  # (V, 3, 9 (J - 1)) last axis: joint, then entry of R - 1
     joint_regressor: Array  # (J, V)
     weights: Array  # (V, J)
-    parents: NDArray[np.intp]  # (J,) before their children; the root's is -1
+    parents: NDArray[np.intp]  # (J,) parents precede children; -1 for the root
 
 
 def load_bodies(path: Path | str) -> dict[str, BodyModel]:
-    """The body models of a folder, by gender; a single file serves all genders.
+    """Load the body models of a folder by gender; a single file is used for all genders.
 
     Raises:
-        UserError: there is none, several kinds lie together, or a file is not what it should be.
+        UserError: If there are none, they are of several kinds, or a file is invalid.
     """
     path = Path(path)
     if path.is_file():
@@ -110,10 +110,10 @@ def _is_dmpl(file: Path) -> bool:
 
 
 def load_body(path: Path | str) -> BodyModel:
-    """Read one body model: `model.npz` of SMPL-H, `SMPLX_*.npz`, or a pickle of any of them.
+    """Load a body model: `model.npz` of SMPL-H, `SMPLX_*.npz`, or a pickle of any of them.
 
     Raises:
-        UserError: what is missing or does not fit.
+        UserError: If an array is missing or invalid; names it.
     """
     path = Path(path)
     if not path.is_file():
@@ -142,7 +142,7 @@ def load_body(path: Path | str) -> BodyModel:
             raise UserError(f"{path}: {name} has shape {arrays[name].shape}, not {shape}")
         if not np.isfinite(arrays[name]).all():
             raise UserError(f"{path}: {name} is not finite; get the file again")
-    # the root's parent is 2^32 - 1, which is -1 in the type it was written from
+    # the parent of the root is 2^32 - 1, which is -1 in the original type
     parents = np.array([-1, *arrays["kintree_table"][0, 1:].astype(np.int64)], dtype=np.intp)
     if not all(0 <= parent < child for child, parent in enumerate(parents) if child):
         raise UserError(f"{path}: kintree_table does not list parents before their children")
@@ -165,7 +165,7 @@ _SPARSE = {
     for cls in ("csc_matrix", "csr_matrix")
     for module in ("", "csc.", "csr.", "_csc.", "_csr.")
 }
-# SMPL's own pickles need chumpy, which no longer installs; its arrays are all that matters
+# pickles of SMPL need chumpy, which can no longer be installed; only its arrays are needed
 _CHUMPY = {
     "chumpy.ch.Ch": Kept,
     "chumpy.reordering.Select": Kept,
@@ -204,7 +204,7 @@ def _read_arrays(path: Path) -> dict[str, Array]:
 
 
 def _unwrap(value: Any) -> Any:
-    """The array in what stood for a sparse matrix or a chumpy object."""
+    """The array of a replaced sparse matrix or chumpy object."""
     if not isinstance(value, Kept):
         return value
     state = value.state
@@ -221,14 +221,14 @@ def _unwrap(value: Any) -> Any:
 
 
 def load_regressor(path: Path | str, body: BodyModel) -> Array:
-    """Read a regressor of Human3.6M's 17 joints and check its order on the body's template.
+    """Load a regressor of the 17 joints of Human3.6M, and check its order on the body template.
 
     Returns:
-        (17, V).
+        (17, V) Regressor.
 
     Raises:
-        UserError: another shape, rows that do not sum to 1, or joints in another order: SPIN's
-            file, whose left and right legs are swapped, is named.
+        UserError: If the shape is wrong, rows do not sum to 1, or joints have another order, such
+            as in SPIN's file, in which left and right legs are swapped.
     """
     path = Path(path)
     if not path.is_file():
@@ -254,7 +254,7 @@ def load_regressor(path: Path | str, body: BodyModel) -> Array:
 
 
 def _check_order(path: Path, rest_m: Array) -> None:
-    """Left is +x and up is +y on a template; the person looks along +z."""
+    """Check the order of joints on a template, with left +x, up +y and forward +z."""
     at = dict(zip(H36M17.joints, rest_m, strict=True))
 
     def swapped(*parts: str) -> bool:
@@ -278,13 +278,13 @@ def _check_order(path: Path, rest_m: Array) -> None:
 
 
 def approximate_regressor(body: BodyModel) -> tuple[Array, Array]:
-    """Joints like Human3.6M's without a regressor: some centimeters off.
+    """Approximate the joints of Human3.6M without a regressor, with errors of some centimeters.
 
-    Limbs are the model's own joints, the thorax its neck, the spine the middle of pelvis and
-    thorax. Nose and head are the vertices farthest ahead and highest on the head of the template.
+    Limbs are joints of the model, the thorax is its neck, and the spine is the midpoint of pelvis
+    and thorax. Nose and head are the foremost and the highest vertex of the head of the template.
 
     Returns:
-        Regressor (17, V) and joint mix (17, J): see `smplh.reduce_body`.
+        Regressor (17, V) and joint mix (17, J), see `smplh.reduce_body`.
     """
     regressor = np.zeros((len(H36M17), len(body.template_m)))
     mix = np.zeros((len(H36M17), len(body.parents)))

@@ -1,8 +1,9 @@
-"""AMASS and its annotations into a corpus: many processes, flat memory, and nothing done twice.
+"""Conversion of AMASS to a corpus with several processes, bounded memory, and resuming.
 
-Each sequence becomes a part, a file of its own beside the corpus, named after all that it depends
-on. When all are there, they are written into the corpus in the order of their ids, and removed. So
-a run that was killed goes on where it was, and the corpus is the same for any number of processes.
+Each sequence is converted to a part, a separate file next to the corpus that is named by a hash of
+everything it depends on. The finished parts are written to the corpus in the order of their ids and
+removed. Interrupted conversions can therefore be resumed, and the corpus is the same for any number
+of processes.
 """
 
 import hashlib
@@ -44,14 +45,14 @@ LICENSE = (
 
 @dataclass
 class Report:
-    """What was used and what was not, by reason; it is also kept in `corpus.json`."""
+    """Counts of used and unused data by reason, which are also stored in `corpus.json`."""
 
     texts: str
     keypoints: str
     read: dict[str, int]
     recordings: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)  # by split
-    lost_s: float = 0.0  # of sequences that were left out, by the annotations
+    lost_s: float = 0.0  # of omitted sequences, from the annotations
     labels: Counter[str] = field(default_factory=Counter)  # by kind
     distinct: set[str] = field(default_factory=set)  # texts
     left_out: Counter[str] = field(default_factory=Counter)
@@ -104,10 +105,10 @@ class Report:
 
 
 def read_annotations(path: Path, text: str = "proc_label") -> Annotations:
-    """Annotations of any kind that is known: a folder of BABEL or HumanML3D, or a json.
+    """Read annotations of any supported format: a folder of BABEL or HumanML3D, or a json.
 
     Raises:
-        UserError: it is none of them.
+        UserError: If the format is unknown.
     """
     if path.is_dir():
         for index in (path / "index.csv", path.parent / "index.csv"):
@@ -127,10 +128,10 @@ def read_annotations(path: Path, text: str = "proc_label") -> Annotations:
 def reduce_bodies(
     bodies: dict[str, BodyModel], regressor: Path | None, approximate: bool
 ) -> tuple[Bodies, str]:
-    """Each body reduced to its joints, and in words where these come from.
+    """Reduce each body model to its joints, and describe the source of the joints.
 
     Raises:
-        UserError: no regressor and no consent to do without.
+        UserError: If there is no regressor and `approximate` is False.
     """
     if regressor is not None:
         reduced = {
@@ -156,10 +157,10 @@ def reduce_bodies(
 def match_files(
     annotations: Annotations, folder: AmassFolder, kind: str, parts: Path, fingerprint: str
 ) -> tuple[list[PartTask], list[str]]:
-    """The file of each sequence, and the ids of those that have none, both in order.
+    """The file of each sequence, and the ids of sequences without a file, both in order.
 
     Raises:
-        UserError: not one is there.
+        UserError: If there are no files.
     """
     tasks, missing = [], []
     for sequence in sorted(annotations.sequences, key=lambda sequence: sequence.id):
@@ -206,14 +207,21 @@ def prepare(
     workers: int = 1,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Report:
-    """Make a corpus.
+    """Create a corpus.
 
     Args:
-        workers: processes. 1 is this one.
-        progress: called with the number of sequences that are done, and of all.
+        amass: Folder of AMASS.
+        annotations: Annotations, see `read_annotations`.
+        out_dir: Folder to create.
+        body_model: Body models, see `load_bodies`.
+        regressor: Regressor of the joints of Human3.6M.
+        approximate: Whether to approximate the joints without a regressor.
+        text: Text of BABEL labels, see `read_babel`.
+        workers: Number of processes; 1 is this process.
+        progress: Function that is called with the number of finished sequences and of all.
 
     Raises:
-        UserError: something is missing or wrong; parts that are finished stay for the next run.
+        UserError: If an input is missing or invalid. Finished parts are kept for the next run.
     """
     if out_dir.exists():
         raise UserError(f"{out_dir} exists already: remove it, or choose another name")

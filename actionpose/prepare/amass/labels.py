@@ -1,4 +1,4 @@
-"""Annotations of sequences: labels in seconds, whatever the format of their source."""
+"""Annotations of sequences: labels in seconds, independent of the source format."""
 
 import re
 import unicodedata
@@ -10,15 +10,15 @@ from pathlib import PurePosixPath
 from actionpose.datasets.corpus import Kind
 
 SPLITS = ("train", "val", "test")
-MAX_JSON_BYTES = 1 << 30  # larger than any file of annotations
+MAX_JSON_BYTES = 1 << 30  # above the size of all annotation files
 _SLACK_S = 1e-4  # seconds are rounded to milliseconds: 0.1 * 30 must not become frame 2
 
-# reasons for leaving something out
+# reasons for omission
 NO_TEXT = "labels: without text (hidden in the test set)"
 NO_LABEL = "recordings: without any label (as in the test set)"
 NO_SPLIT = "recordings: in no split file"
 
-# AMASS has had several names for a data set: of its archives, its folders, and its newer release.
+# Alternative names of AMASS datasets, in archives, folders and the newer release.
 _ALIASES = {
     "BMLrub": ("BioMotionLab_NTroje",),
     "DFaust": ("DFaust67", "DFaust_67"),
@@ -34,12 +34,12 @@ _CANONICAL = {
     alias.lower(): name.lower() for name, aliases in _ALIASES.items() for alias in (name, *aliases)
 }
 
-SequenceKey = tuple[str, str, str]  # data set, subject, sequence
+SequenceKey = tuple[str, str, str]  # dataset, subject, sequence
 
 
 @dataclass(frozen=True)
 class Label:
-    """A text of a span in seconds of the sequence."""
+    """A text for a time span of a sequence, in seconds."""
 
     start_s: float
     stop_s: float
@@ -49,17 +49,17 @@ class Label:
 
 @dataclass(frozen=True)
 class AnnotatedSequence:
-    """A sequence of AMASS, or a cut of one, with its labels."""
+    """A sequence of AMASS, or a segment of one, with its labels."""
 
     id: str
-    path: str  # data set/subject/sequence, as the source spells it
+    path: str  # dataset/subject/sequence, as in the source
     split: str
-    text: str = ""  # of the whole
+    text: str = ""  # of the whole sequence
     duration_s: float | None = None  # in the source
     labels: tuple[Label, ...] = ()
-    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of texts
-    # HumanML3D counts frames of sequences thinned to about 20 Hz: a first and last one, and how
-    # many seconds were cut off before
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by text
+    # HumanML3D uses frames of sequences subsampled to about 20 Hz: first and last frame, and the
+    # number of seconds removed before them
     cut: tuple[int, int, float] | None = None
 
     @property
@@ -78,10 +78,10 @@ class Annotations:
 
 
 def sequence_key(path: str) -> SequenceKey:
-    """The same for every spelling of a sequence's path.
+    """A key that is the same for all spellings of the path of a sequence.
 
-    The last three parts count; data sets have aliases, spaces may be underscores, and the newer
-    release calls `_poses` `_stageii`.
+    The last three parts of the path are used. Datasets have aliases, spaces may be underscores, and
+    `_poses` is `_stageii` in the newer release.
     """
     parts = PurePosixPath(path.replace("\\", "/")).parts
     dataset, subject, name = ("", "", *parts)[-3:]
@@ -95,7 +95,7 @@ def _plain(name: str) -> str:
 
 
 def clean_text(text: object) -> str:
-    """Lower case, single spaces, no stray punctuation around it; empty if there is nothing."""
+    """Lower case, single spaces, and no surrounding punctuation; empty if there is no text."""
     if not isinstance(text, str):
         return ""
     plain = unicodedata.normalize("NFKC", text).replace("_", " ").lower()
@@ -106,9 +106,9 @@ def clean_text(text: object) -> str:
 def frame_spans(
     labels: Iterable[Label], num_frames: int, fps: float, left_out: Counter[str]
 ) -> list[tuple[int, int, str, Kind]]:
-    """Labels in frames of the motion, in the order of time; what cannot be used is counted.
+    """Labels in frames of the motion in temporal order; unusable labels are counted.
 
-    A label may end after the motion, by rounding or at infinity: it is clipped.
+    A label that ends after the motion, by rounding or at infinity, is clipped.
     """
     spans: set[tuple[int, int, str, Kind]] = set()
     for label in labels:

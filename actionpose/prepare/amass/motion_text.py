@@ -1,10 +1,10 @@
 """Annotations of AMASS in other formats: HumanML3D and KIT-ML, AMASS-Annotation-Unifier.
 
-HumanML3D: `index.csv` names for each clip the sequence and its first and last frame, and
+HumanML3D: `index.csv` contains for each clip the sequence and its first and last frame.
 `texts/CLIP.txt` has a line per caption: `caption#words and their kinds#from#to`, in seconds of the
-clip, 0 and 0 (or nan) for the whole. KIT-ML texts have the same lines. The unifier's json has
-seconds of the sequence. `train.txt`, `val.txt` and `test.txt` beside them name the splits; what
-none of them names is left out.
+clip, where 0 and 0 (or nan) mean the whole clip. KIT-ML texts have the same format. The json of the
+unifier has seconds of the sequence. `train.txt`, `val.txt` and `test.txt` in the same folder define
+the splits; other clips are omitted.
 """
 
 import csv
@@ -28,7 +28,7 @@ from actionpose.prepare.amass.labels import (
 from actionpose.utils.errors import UserError
 from actionpose.utils.json_files import read_json
 
-# HumanML3D cuts these seconds off the start of some data sets (calibration poses)
+# seconds that HumanML3D removes from the start of some datasets (calibration poses)
 _CUT_OFF_S = {
     **{"eyesjapandataset": 3.0, "hdm05": 3.0, "totalcapture": 1.0, "poseprior": 1.0},
     "transitions": 0.5,
@@ -36,10 +36,10 @@ _CUT_OFF_S = {
 
 
 def read_humanml3d(index: Path) -> Annotations:
-    """Read an `index.csv` with the texts beside it; each clip becomes a sequence of its own.
+    """Read an `index.csv` with the texts in the same folder; each clip becomes a sequence.
 
     Raises:
-        UserError: no texts or no split files beside it, or other columns.
+        UserError: If texts or split files are missing, or the columns differ.
     """
     folders = (index.parent / "texts", index.parent / "HumanML3D" / "texts")
     texts = next((path for path in folders if path.is_dir()), None)
@@ -49,7 +49,7 @@ def read_humanml3d(index: Path) -> Annotations:
     left_out: Counter[str] = Counter()
     try:
         with index.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, restval="")  # of a line that is cut off
+            rows = csv.DictReader(file, restval="")  # of a truncated line
             clips = [_clip(row, texts, splits, left_out) for row in rows]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
@@ -87,7 +87,7 @@ def _clip(
 
 
 def _caption(line: str, left_out: Counter[str]) -> Label | None:
-    """A line; a stop at infinity is the end of the clip."""
+    """Parse a line; a stop at infinity is the end of the clip."""
     fields = line.split("#")
     text = clean_text(fields[0])
     if not text:
@@ -103,13 +103,13 @@ def _caption(line: str, left_out: Counter[str]) -> Label | None:
 
 
 def _read_splits(*folders: Path) -> dict[str, str]:
-    """The split of each name in the split files of some folders.
+    """The split of each name, from split files in some folders.
 
     Raises:
-        UserError: there is no such file.
+        UserError: If there is no such file.
     """
     splits, found = {}, False
-    for split in SPLITS:  # what is scored is not trained on: later ones win
+    for split in SPLITS:  # no training on test data: later splits override
         for path in (folder / f"{split}.txt" for folder in folders):
             if path.is_file():
                 found = True
@@ -127,7 +127,7 @@ def read_unified(path: Path) -> Annotations:
     """Read a json of AMASS-Annotation-Unifier, of one source or merged.
 
     Raises:
-        UserError: it is something else, or no split files are beside it.
+        UserError: If the format is wrong, or split files are missing.
     """
     splits = _read_splits(path.parent)
     left_out: Counter[str] = Counter()

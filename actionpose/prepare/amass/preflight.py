@@ -1,5 +1,4 @@
-"""A check of everything `prepare amass-babel` needs, before hours are spent: what is there, what is
-missing, and where to get it."""
+"""Check of the inputs of `prepare amass-babel`, which reports missing ones and their sources."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from actionpose.prepare.amass.sequences import AmassFolder, poses_for, read_sequ
 from actionpose.utils.errors import UserError
 
 T = TypeVar("T")
-_TRIES = 5  # files of a data set
+_TRIES = 5  # number of files per dataset
 WHERE_AMASS = (
     "download its archive from the AMASS web site, after registering, and unpack it there "
     "(the release must be the body model's: SMPL+H G for SMPL-H)"
@@ -23,7 +22,7 @@ WHERE_AMASS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one check. `ok` is None where something optional is missing."""
+    """Result of a check. `ok` is None if an optional input is missing."""
 
     ok: bool | None
     subject: str
@@ -37,7 +36,7 @@ def check(
     regressor: Path | None,
     approximate: bool,
 ) -> list[Finding]:
-    """Check every input; nothing is written."""
+    """Check all inputs without writing files."""
     findings: list[Finding] = []
 
     def attempt(subject: str, function: Callable[[], T]) -> T | None:
@@ -67,7 +66,7 @@ def check(
 def _by_data_set(
     folder: AmassFolder, annotations: Annotations, bodies: dict[str, BodyModel] | None
 ) -> list[Finding]:
-    """How much of each data set is there, and whether the body model can pose a file of it."""
+    """The available fraction of each dataset, and whether the body model supports its files."""
     kind = "smplh" if bodies is None else next(iter(bodies.values())).kind
     wanted: dict[str, list[Path | None]] = defaultdict(list)
     for sequence in annotations.sequences:
@@ -90,7 +89,7 @@ def _by_data_set(
 
 
 def _try(files: list[Path], kind: str, bodies: dict[str, BodyModel]) -> tuple[bool | None, str]:
-    """Read until a file is whole: some always are not, and `prepare` leaves them out by name."""
+    """Read files until one is valid: some are damaged, and `prepare` omits and lists them."""
     error: UserError | None = None
     for file in files[:_TRIES]:
         try:

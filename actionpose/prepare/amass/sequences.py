@@ -1,9 +1,9 @@
-"""AMASS files: found under any name they have had, read key by key, brought to 30 Hz by time.
+"""AMASS files: search by all known names, reading, and resampling to 30 Hz.
 
-Resampling turns rotations (slerp between the two neighboring frames) and then poses the body,
-rather than posing every frame and mixing joints: bones keep their length, each frame is a pose
-that a body can take, and 100 Hz needs less than a third of the posing. Where the rate is a
-multiple of 30 Hz, both are the same: whole frames are taken.
+Rotations are interpolated (slerp between the two neighboring frames) before the body is posed,
+instead of interpolating the joints of posed frames. Bone lengths are therefore constant, each frame
+is a valid pose, and 100 Hz requires less than a third of the posing. If the frame rate is a
+multiple of 30 Hz, both are equivalent: frames are selected.
 """
 
 import os
@@ -23,34 +23,34 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.numpy_files import NpzReader
 from actionpose.utils.typing import Array
 
-_MAX_BYTES = 1 << 30  # of an array; the longest sequence of AMASS has a tenth of that
+_MAX_BYTES = 1 << 30  # of an array; ten times the longest sequence of AMASS
 _AMASS_FPS = (60.0, 100.0, 120.0, 150.0, 240.0, 250.0)
-_WHOLE_FRAME = 0.02  # nearer to a frame than this is that frame: 59.99999 Hz, 120.00005 Hz
+_WHOLE_FRAME = 0.02  # tolerance in frames for 59.99999 Hz, 120.00005 Hz
 _WIDTHS = {156: "smplh", 165: "smplx", 72: "smpl"}
-_BODY = 66  # values of the root and the 21 joints that all models share
+_BODY = 66  # values of the root and of the 21 joints that all models share
 
 
 @dataclass(frozen=True)
 class AmassSequence:
-    """A sequence as AMASS has it: world axes, z up, meters; rotations as axis-angle."""
+    """A sequence of AMASS: world axes with z up, meters; rotations as axis-angle."""
 
     poses: Array  # (N, 156) of SMPL-H, (N, 165) of SMPL-X
     trans_m: Array  # (N, 3)
     betas: Array
     gender: str
-    fps: float | None  # in its header; None if that is not usable
+    fps: float | None  # of its header; None if invalid
 
 
 @dataclass(frozen=True)
 class AmassFolder:
-    """The files of a local AMASS, by sequence."""
+    """The files of a local copy of AMASS by sequence."""
 
     path: Path
     files: dict[SequenceKey, list[Path]]
     num_others: int  # shape.npz, stage-one files, licenses
 
     def find(self, key: SequenceKey, kind: str) -> Path | None:
-        """The file of a sequence; of several the one of the body model's release."""
+        """The file of a sequence, preferably of the release that matches the body model."""
         is_newer = kind == "smplx"
         return min(
             self.files.get(key, []),
@@ -63,7 +63,7 @@ def scan_folder(folder: Path) -> AmassFolder:
     """Find all sequences in a folder.
 
     Raises:
-        UserError: it is not there.
+        UserError: If the folder does not exist.
     """
     if not folder.is_dir():
         raise UserError(
@@ -81,7 +81,7 @@ def scan_folder(folder: Path) -> AmassFolder:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    visited = set()  # data sets may be links, and links may lead back
+    visited = set()  # datasets may be links, which may be circular
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in visited:
@@ -93,10 +93,11 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def read_sequence(path: Path) -> AmassSequence:
-    """Read one file of either release.
+    """Read a file of either release.
 
     Raises:
-        UserError: damaged, a key is missing, pickled objects, shapes that do not fit, not finite.
+        UserError: If the file is damaged, lacks a key, contains pickled objects, or has invalid
+            shapes or values that are not finite.
     """
     with NpzReader(path, _MAX_BYTES) as archive:
         for name in ("poses", "trans", "betas", "gender"):
@@ -129,11 +130,11 @@ def _numbers(path: Path, name: str, array: NDArray[Any]) -> Array:
 
 
 def _gender(path: Path, array: NDArray[Any]) -> str:
-    """It is bytes, text, or an array of either, by release and data set."""
+    """Parse the gender: bytes, text, or an array of either, depending on release and dataset."""
     value = array.ravel()[0] if array.size else ""
     text = value.decode("latin1") if isinstance(value, bytes) else str(value)
     text = text.strip().lower()
-    # a text of a text, as Python 2 left it
+    # the repr of bytes, written by Python 2
     text = text.removeprefix("b'").removesuffix("'")
     for gender in GENDERS:
         if text and gender.startswith(text):
@@ -149,13 +150,13 @@ def _rate(array: NDArray[Any]) -> float | None:
 
 
 def true_fps(sequence: AmassSequence, duration_s: float | None) -> float:
-    """The rate at which the sequence has the duration of the annotations.
+    """The frame rate at which the sequence has the duration of the annotations.
 
-    Headers are wrong by a factor of two in places, so the duration decides between the header's
-    rate, its double and half, and the rates that AMASS has.
+    Some headers are wrong by a factor of two. The duration therefore selects from the rate of the
+    header, its double and half, and the rates in AMASS.
 
     Raises:
-        UserError: there is no rate and no duration, or no such rate fits.
+        UserError: If both rate and duration are missing, or no rate matches.
     """
     num_frames, header = len(sequence.poses), sequence.fps
     if duration_s is None:
@@ -181,15 +182,16 @@ def true_fps(sequence: AmassSequence, duration_s: float | None) -> float:
 def resample(
     sequence: AmassSequence, fps: float, start: float = 0, stop: float | None = None
 ) -> tuple[Array, Array]:
-    """Poses and translations at 30 Hz.
+    """Resample poses and translations to 30 Hz.
 
     Args:
-        fps: of the sequence.
-        start, stop: in frames of the sequence; the result begins at `start` and ends before
-            `stop`.
+        sequence: Sequence.
+        fps: Frame rate of the sequence.
+        start: Start in frames of the sequence, included.
+        stop: Stop in frames of the sequence, excluded.
 
     Returns:
-        (T, 3 J) and (T, 3); empty if nothing lies between.
+        (T, 3 J) poses and (T, 3) translations; empty if there are no frames in between.
     """
     last = len(sequence.poses) - 1
     last = last if stop is None else min(last, int(np.ceil(stop)) - 1)
@@ -214,10 +216,10 @@ def resample(
 
 
 def poses_for(kind: str, poses: Array) -> Array:
-    """The poses that a body model takes: its own, or of SMPL-H those of SMPL, without fingers.
+    """The poses for a body model: unchanged, or for SMPL those of SMPL-H without fingers.
 
     Raises:
-        UserError: the file is of a release that the model cannot pose.
+        UserError: If the model does not support the release of the file.
     """
     given = _WIDTHS[poses.shape[1]]
     if given == kind:

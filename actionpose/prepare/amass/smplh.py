@@ -1,12 +1,13 @@
-"""The 17 joints of a posed SMPL-H body, exactly, without its 6,890 vertices.
+"""The 17 joints of a posed SMPL-H body, computed exactly without its 6,890 vertices.
 
-Linear blend skinning moves vertex v to sum_k w_vk (R_k x_v + o_k), where k runs over the bones,
-(R_k, o_k) is the bone's motion and x_v = template + shape + pose offsets, linear in their
-coefficients. A regressed joint is sum_v r_jv of that, so it only needs, for each pair of joint and
-bone, the sums over the vertices of r_jv w_vk times template, shape and pose directions. They are
-computed once for a body and a regressor (`reduce_body`); posing (`pose_joints`) needs no vertex.
+Linear blend skinning moves vertex v to sum_k w_vk (R_k x_v + o_k), where k are the bones, (R_k,
+o_k) is the motion of bone k, and x_v = template + shape + pose offsets, which are linear in their
+coefficients. A regressed joint is the sum over v of r_jv times this. It only requires, for each
+pair of joint and bone, the sums over the vertices of r_jv w_vk times template, shape and pose
+directions. These are computed once per body and regressor (`reduce_body`), so that posing
+(`pose_joints`) requires no vertices.
 
-DMPL, the soft tissue of AMASS, is left out: it moves joints by less than millimeters.
+DMPL, the soft tissue of AMASS, is omitted: it moves joints by less than millimeters.
 """
 
 from dataclasses import dataclass
@@ -21,28 +22,29 @@ from torch import Tensor
 from actionpose.prepare.amass.body_models import BodyModel
 from actionpose.utils.typing import Array
 
-_CHUNK = 1024  # frames at a time: their arrays stay in the cache
+_CHUNK = 1024  # frames per chunk, so that arrays fit into the cache
 
 
 @dataclass(frozen=True)
 class ReducedBody:
-    """All that posing needs of a body and a regressor. J bones: first the M that move a joint, or
-    a bone that does, in the order of the tree's depth; then the others, fingers mostly, which only
-    bend the surface. P pairs of a regressed joint and a bone that has a part in it, S shapes."""
+    """The parameters of a body and a regressor for posing. J bones: first the M bones that move a
+    joint, or an ancestor bone of one, in the order of tree depth; then the others, mainly fingers,
+    which only deform the surface. P pairs of a regressed joint and a contributing bone, S
+    shapes."""
 
     kind: str  # of the body model: smpl, smplh, smplx
-    order: NDArray[np.intp]  # (J,) the model's joint at each place
-    parents: NDArray[np.intp]  # (M,) places; the root's is -1
-    levels: tuple[tuple[int, int], ...]  # spans of places at the same depth
-    rest_m: Array  # (3, M) the template's own joints
+    order: NDArray[np.intp]  # (J,) joint of the model at each index
+    parents: NDArray[np.intp]  # (M,) indices; -1 for the root
+    levels: tuple[tuple[int, int], ...]  # ranges of indices at the same depth
+    rest_m: Array  # (3, M) joints of the template
     rest_shape: Array  # (3, M, S)
     joint: NDArray[np.intp]  # (P,) regressed joint of each pair
-    bone: NDArray[np.intp]  # (P,) place of its bone
+    bone: NDArray[np.intp]  # (P,) index of its bone
     template: Array  # (3, P)
     shape: Array  # (3, P, S)
-    pose: Array  # (3, P, 9 J) the last axis: entry of R - 1, then place
-    weights: Array  # (17, M) part of each bone in each joint
-    translation: Array  # (17,) how much of it a joint follows: 1, if its row sums to 1
+    pose: Array  # (3, P, 9 J) last axis: entry of R - 1, then bone index
+    weights: Array  # (17, M) weight of each bone in each joint
+    translation: Array  # (17,) weight of the translation: 1 if a row sums to 1
 
     @property
     def num_shapes(self) -> int:
@@ -50,18 +52,19 @@ class ReducedBody:
 
 
 def reduce_body(body: BodyModel, regressor: Array, joint_mix: Array | None = None) -> ReducedBody:
-    """Sum a body over its vertices.
+    """Sum a body model over its vertices.
 
     Args:
-        regressor: (17, V) joints as sums of vertices.
-        joint_mix: (17, J) joints as sums of the model's own joints, in addition.
+        body: Body model.
+        regressor: (17, V) Joints as weighted sums of vertices.
+        joint_mix: (17, J) Joints as weighted sums of joints of the model, in addition.
     """
     parents = body.parents
     mix = np.zeros((len(regressor), len(parents))) if joint_mix is None else joint_mix
     touches = (np.abs(regressor) @ (body.weights != 0) > 0) | (mix != 0)
     moving = touches.any(axis=0)
     depth = np.zeros(len(parents), dtype=int)
-    for child, parent in enumerate(parents):  # parents come before their children
+    for child, parent in enumerate(parents):  # parents precede their children
         depth[child] = 0 if parent < 0 else depth[parent] + 1
     for child in range(len(parents) - 1, 0, -1):
         moving[parents[child]] |= moving[child]
@@ -71,14 +74,14 @@ def reduce_body(body: BodyModel, regressor: Array, joint_mix: Array | None = Non
     place = np.argsort(order)
 
     joint, bone = np.nonzero(touches)
-    # (P, V), summed by one thread and in one order: the same bits everywhere
+    # (P, V), summed in one thread in a fixed order, so that results are bitwise reproducible
     rows = scipy.sparse.csr_matrix(regressor[joint] * body.weights.T[bone])
     rest = body.joint_regressor @ body.template_m
     rest_shape = np.einsum("jv,vcs->jcs", body.joint_regressor, body.shape_dirs)
     mixed = mix[joint, bone]
     template = _sums(rows, body.template_m) + mixed[:, None] * rest[bone]
     shape = _sums(rows, body.shape_dirs) + mixed[:, None, None] * rest_shape[bone]
-    # (P, 3, J, 9): the root has no pose direction
+    # (P, 3, J, 9): the root has no pose directions
     pose = np.zeros((len(joint), 3, len(parents), 9))
     pose[:, :, 1:] = _sums(rows, body.pose_dirs).reshape(len(joint), 3, -1, 9)
     pose = pose[:, :, order].transpose(1, 0, 3, 2)
@@ -102,7 +105,7 @@ def reduce_body(body: BodyModel, regressor: Array, joint_mix: Array | None = Non
 
 
 def _sums(rows: Any, directions: Array) -> Array:
-    """(P, V) times (V, ...)."""
+    """Product of (P, V) and (V, ...)."""
     flat = np.ascontiguousarray(directions.reshape(len(directions), -1))
     return np.asarray(rows @ flat).reshape(-1, *directions.shape[1:])
 
@@ -117,13 +120,14 @@ def pose_joints(
     """The regressed joints of a body in motion.
 
     Args:
-        poses: (T, 3 J) axis-angle in radians, in the model's own order.
-        betas: (S,) shape of the body. Fewer than the model's: the rest is 0; more: cut.
-        trans_m: (T, 3).
-        dtype: of the sums. The error is about 1e-15 m in float64, 3e-7 m in float32.
+        body: Reduced body.
+        poses: (T, 3 J) Axis-angle in radians, in the order of the model.
+        betas: (S,) Shape coefficients, padded with 0 or truncated to the number of the model.
+        trans_m: (T, 3) Translations.
+        dtype: Data type of the sums. The error is about 1e-15 m in float64 and 3e-7 m in float32.
 
     Returns:
-        (T, 17, 3) meters, in the axes of the input.
+        (T, 17, 3) joints in meters, in the axes of the input.
     """
     given = np.zeros(body.num_shapes)
     used = min(len(betas), body.num_shapes)
@@ -135,7 +139,7 @@ def pose_joints(
     def tensor(value: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(value)).to(dtype)
 
-    rows = torch.from_numpy((3 * body.order + np.arange(3)[:, None]).ravel())  # axis, then place
+    rows = torch.from_numpy((3 * body.order + np.arange(3)[:, None]).ravel())  # axis, then bone
     tensors = _Fixed(
         rest=tensor(rest),
         fixed=tensor(fixed.reshape(-1, 1)),
@@ -145,7 +149,7 @@ def pose_joints(
         bone=torch.from_numpy(body.bone),
         parents=torch.from_numpy(body.parents),
     )
-    # the path is added in float64: far from the origin, float32 would lose the pose in it
+    # the translation is added in float64: far from the origin, float32 would lose precision
     path = torch.from_numpy(np.ascontiguousarray(trans_m, dtype=np.float64))
     out = path[:, None] * torch.from_numpy(body.translation)[:, None]
     for start in range(0, len(poses), _CHUNK):
@@ -158,19 +162,19 @@ def pose_joints(
 
 @dataclass(frozen=True)
 class _Fixed:
-    """What stays the same from frame to frame."""
+    """The parameters that are constant over frames."""
 
     rest: Tensor  # (3, M)
-    fixed: Tensor  # (3 P, 1) template and shape, less what rotates about the bone's rest place
+    fixed: Tensor  # (3 P, 1) template and shape minus the weighted rest position of the bone
     pose: Tensor  # (3 P, 9 J)
     weights: Tensor  # (17, M)
-    gather: Tensor  # (17, P) of ones: sums pairs into joints
+    gather: Tensor  # (17, P) of ones: sums pairs to joints
     bone: Tensor  # (P,)
     parents: Tensor  # (M,)
 
 
 def _pose_chunk(body: ReducedBody, given: _Fixed, poses: Tensor) -> Tensor:
-    """(3, J, T) axis-angle to (3, 17, T) joints. Frames are last, so that each sum is long."""
+    """(3, J, T) axis-angle to (3, 17, T) joints. Frames are last, for long inner loops."""
     rotation = _rotation_less_one(poses)  # (3, 3, J, T)
     frames, moved = poses.shape[-1], len(given.parents)
     local = torch.addmm(given.fixed, given.pose, rotation.view(-1, frames)).view(3, -1, frames)
@@ -196,9 +200,9 @@ def _pose_chunk(body: ReducedBody, given: _Fixed, poses: Tensor) -> Tensor:
 
 
 def _rotation_less_one(poses: Tensor) -> Tensor:
-    """(3, ...) axis-angle to (3, 3, ...) rotation matrices less the identity (Rodrigues).
+    """(3, ...) axis-angle to (3, 3, ...) rotation matrices minus the identity (Rodrigues).
 
-    Taking the identity away first keeps small turns exact.
+    Subtracting the identity first preserves the precision of small rotations.
     """
     x, y, z = poses
     square = x * x + y * y + z * z
@@ -217,7 +221,7 @@ def _rotation_less_one(poses: Tensor) -> Tensor:
 
 
 def _matmul(left: Tensor, right: Tensor) -> Tensor:
-    """(3, 3, ...) times (3, 3, ...), matrix by matrix."""
+    """Matrix product of (3, 3, ...) and (3, 3, ...)."""
     out = left[:, 0, None] * right[None, 0]
     for inner in (1, 2):
         out.addcmul_(left[:, inner, None], right[None, inner])
@@ -225,7 +229,7 @@ def _matmul(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
-    """(3, 3, ...) times (3, ...)."""
+    """Product of matrices (3, 3, ...) and vectors (3, ...)."""
     out = matrix[:, 0] * vector[0]
     for inner in (1, 2):
         out.addcmul_(matrix[:, inner], vector[inner])

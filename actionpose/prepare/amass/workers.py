@@ -1,7 +1,8 @@
-"""The joints and labels of each sequence in a file of its own, made by many processes.
+"""Conversion of sequences to parts, files with their joints and labels, by several processes.
 
-A part is named after all that it depends on, so that one that is there need not be made again. Each
-sequence is posed by one thread: the bits are the same for any number of processes.
+A part is named by a hash of everything it depends on, so that an existing part is not created
+again. Each sequence is posed in one thread, so that results are bitwise identical for any number of
+processes.
 """
 
 import json
@@ -28,34 +29,34 @@ from actionpose.utils.files import atomic_write
 from actionpose.utils.processes import end_with_parent
 
 T = TypeVar("T")
-PART_FORMAT = 1  # raised when the same input gives other parts
-_TEXTS_FPS = 20  # what HumanML3D counts frames in
+PART_FORMAT = 1  # increased if the same input gives other parts
+_TEXTS_FPS = 20  # frame rate of HumanML3D
 
 Bodies = dict[str, ReducedBody]  # by gender
 
 
 @dataclass(frozen=True)
 class PartTask:
-    """A sequence, the file it is in, and where its part goes."""
+    """A sequence, its file, and the path of its part."""
 
     sequence: AnnotatedSequence
     file: Path
     part: Path
 
 
-# One sequence, in whichever process
+# one sequence, in any process
 
 
 def make_part(task: PartTask, bodies: Bodies) -> str | None:
-    """Write the part of one sequence; return why not, if its file cannot be used.
+    """Write the part of a sequence, or return the reason if its file cannot be used.
 
     Raises:
-        UserError: the part cannot be written.
+        UserError: If the part cannot be written.
     """
     try:
         joints_m, about = _pose(task.sequence, task.file, bodies)
     except UserError as error:
-        # the corpus lists sequences by id: where the file lay does not belong in it
+        # the corpus lists sequences by id, without local paths
         return str(error).replace(f"{task.file}: ", "").replace(f"{task.file} ", "it ")
     except OSError as error:
         return f"the file cannot be used ({error.strerror or error})"
@@ -68,10 +69,10 @@ def make_part(task: PartTask, bodies: Bodies) -> str | None:
 
 
 def _pose(annotated: AnnotatedSequence, file: Path, bodies: Bodies) -> tuple[Any, dict[str, Any]]:
-    """Joints, labels and what was left out, as the part keeps them.
+    """Joints, labels and omitted labels, as stored in a part.
 
     Raises:
-        UserError: a reason with its details in brackets.
+        UserError: A reason with details in brackets.
     """
     sequence = _with_reason("the file cannot be used", read_sequence, file)
     if sequence.gender not in bodies:
@@ -90,11 +91,11 @@ def _pose(annotated: AnnotatedSequence, file: Path, bodies: Bodies) -> tuple[Any
     first, last, stretch = 0.0, None, 1.0
     if annotated.cut is not None:
         start, stop, cut_off_s = annotated.cut
-        # HumanML3D takes every so many frames, by the header, and calls what comes out 20 Hz
+        # HumanML3D subsamples by the rate of the header, and treats the result as 20 Hz
         stride = max(1, int((sequence.fps or fps) / _TEXTS_FPS))
         before = int(cut_off_s * _TEXTS_FPS)
         first, last = (before + start) * stride, None if stop < 0 else (before + stop) * stride
-        stretch = stride * _TEXTS_FPS / fps  # its seconds are this long
+        stretch = stride * _TEXTS_FPS / fps  # duration of its seconds
     poses, trans_m = resample(sequence, fps, first, last)
     if len(poses) == 0:
         raise UserError(f"its cut lies after the end (frame {first} of {len(sequence.poses)})")
@@ -106,14 +107,14 @@ def _pose(annotated: AnnotatedSequence, file: Path, bodies: Bodies) -> tuple[Any
 
 
 def _with_reason(reason: str, function: Callable[..., T], *arguments: Any) -> T:
-    """Put a reason that can be counted before the details."""
+    """Call a function, and precede the details of an error with a reason that can be counted."""
     try:
         return function(*arguments)
     except UserError as error:
         raise UserError(f"{reason} ({error})") from error
 
 
-# Many processes
+# several processes
 
 
 def make_parts(
@@ -123,12 +124,12 @@ def make_parts(
     skipped: dict[str, str],
     progress: Callable[[int, int], object],
 ) -> None:
-    """Make all parts that are not there; fill `skipped`."""
+    """Create all missing parts, and fill `skipped`."""
     waiting = [task for task in tasks if not task.part.exists()]
     done = len(tasks) - len(waiting)
     progress(done, len(tasks))
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so that sums have the same order, and so bits, everywhere
+    torch.set_num_threads(1)  # so that sums have the same order, and are bitwise identical
     try:
         with closing(_results(waiting, bodies, workers)) as results:
             for task, reason in results:
@@ -147,7 +148,7 @@ def _results(
         for task in tasks:
             yield task, make_part(task, bodies)
         return
-    # forkserver imports once and forks before there are threads; elsewhere each starts anew
+    # forkserver imports once and forks before threads exist; with spawn, each process imports
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
@@ -169,7 +170,7 @@ def _results(
 def _in_pool(
     pool: Executor, tasks: list[PartTask], ahead: int
 ) -> Iterator[tuple[PartTask, str | None]]:
-    """Keep a few tasks under way, so that memory does not grow with their number."""
+    """Limit the number of submitted tasks, so that memory is bounded."""
     rest = iter(tasks)
     running: dict[Future[str | None], PartTask] = {}
     while True:
@@ -187,7 +188,7 @@ _bodies: Bodies = {}  # of this worker process
 
 
 def _start_worker(bodies: Bodies) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles it
     torch.set_num_threads(1)
     _bodies.update(bodies)
     end_with_parent()

@@ -1,7 +1,7 @@
-"""Motion capture files into a corpus.
+"""Conversion of motion capture files to a corpus.
 
-- `bvh.py`, `asfamc.py`: file formats, into the kinematic trees of `tree.py`
-- `joint_map.py`, `joint_maps/`: which points of a file are the 17 joints, its unit and axes
-- `cmu.py`, `hdm05.py`, `bandai.py`, `folder.py`: a source each, with its texts and splits
-- `common.py`: finding files, resampling, and writing the corpus
+- `bvh.py`, `asfamc.py`: file formats, to the kinematic trees of `tree.py`
+- `joint_map.py`, `joint_maps/`: the points of a file that are the 17 joints, its unit and axes
+- `cmu.py`, `hdm05.py`, `bandai.py`, `folder.py`: sources with their texts and splits
+- `common.py`: search of files, resampling, and writing of the corpus
 """

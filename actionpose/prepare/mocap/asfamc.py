@@ -1,9 +1,9 @@
-"""Acclaim skeletons and motions (.asf, .amc), as Vicon's programs and CMU's database write them.
+"""Acclaim skeletons and motions (.asf, .amc), as in the CMU database and Vicon software.
 
-A bone turns about axes of its own, which the skeleton gives as a rotation C: its rotation in its
-parent's axes is C R inverse(C). The first axis listed (`axis ... XYZ`, `dof rx ry rz`) turns first.
-Directions are in the axes of the world at rest. Limits, masses and skins are ignored: limits are
-what the capturing program aimed at, and real motions exceed them.
+A bone rotates about its own axes, given by a rotation C: its rotation in the axes of its parent is
+C R inverse(C). The first listed axis (`axis ... XYZ`, `dof rx ry rz`) is applied first. Directions
+are in the world axes of the rest pose. Limits, masses and skins are ignored: real motions exceed
+the limits of the capturing software.
 """
 
 import math
@@ -28,20 +28,20 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.files import reading
 from actionpose.utils.typing import Array
 
-INCH_M = 0.0254  # CMU: a length in the file, over its unit `length`, is inches
+INCH_M = 0.0254  # CMU: a length in the file divided by its unit `length` is in inches
 
-Lines = list[tuple[str, list[str]]]  # where each is, for errors, and its words
+Lines = list[tuple[str, list[str]]]  # location of each line, for errors, and its words
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Content of an ASF: joints, and which values each has in a frame of an AMC."""
+    """Content of an ASF file: joints, and their values in a frame of an AMC file."""
 
     path: Path
     tree: KinematicTree
-    columns: dict[str, tuple[int, ...]]  # of each bone that moves, in the order of its AMC line
+    columns: dict[str, tuple[int, ...]]  # of each moving bone, in the order of its AMC line
     in_radians: bool
-    angles: tuple[int, ...]  # the columns that are angles
+    angles: tuple[int, ...]  # columns of angles
 
 
 @dataclass
@@ -57,7 +57,7 @@ def read_asf(path: Path) -> Skeleton:
     """Read a skeleton.
 
     Raises:
-        UserError: not an ASF, or with what is not supported, naming the line.
+        UserError: If the file is not an ASF, or a feature is not supported; names the line.
     """
     sections = _sections(path)
     units = {words[0]: words[-1] for _, words in sections["units"]}
@@ -84,7 +84,7 @@ def read_asf(path: Path) -> Skeleton:
 
 
 def _sections(path: Path) -> dict[str, Lines]:
-    """Lines of each section, without comments; a keyword's own line may hold its first value."""
+    """Lines of each section without comments; the line of a keyword may contain its first value."""
     with reading(path):
         text = path.read_text(encoding="latin-1")
     sections: dict[str, Lines] = {}
@@ -145,7 +145,7 @@ def _bones(lines: Lines, in_radians: bool) -> dict[str, _Bone]:
                 if bone.length and not any(bone.direction):
                     raise UserError(f"{where}: bone {bone.name} has a length but no direction")
                 bones[bone.name] = bone
-            case _:  # id, limits and the lines that go on with them, masses
+            case _:  # id, limits with their continuation lines, masses
                 continue
     return bones
 
@@ -205,7 +205,7 @@ def _joint(
         parent,
         offset,
         positions=tuple(channel for kind, channel in channels if kind == "t"),
-        # the one that turns first is innermost
+        # the rotation applied first is innermost
         rotations=tuple(channel for kind, channel in reversed(channels) if kind == "r"),
         rest=rest,
         end=end,
@@ -213,16 +213,16 @@ def _joint(
 
 
 def read_amc(path: Path, skeleton: Skeleton, fps: float) -> MocapFile:
-    """Open a motion of a skeleton. The format has no rate.
+    """Open a motion of a skeleton. The format does not contain the frame rate.
 
     Raises:
-        UserError: when the blocks are read: what is no AMC of this skeleton, naming the line.
+        UserError: When blocks are read, if the file is not an AMC of this skeleton; names the line.
     """
     return MocapFile(path, skeleton.tree, fps, lambda: in_blocks(_rows(path, skeleton)))
 
 
 def _rows(path: Path, skeleton: Skeleton) -> Iterator[list[float]]:
-    """One row of values a frame. A bone that the first frame lacks stays at rest throughout."""
+    """One row of values per frame. A bone missing in the first frame remains in its rest pose."""
     in_radians = skeleton.in_radians
     expected: set[str] | None = None
     row, seen, frame, number = [0.0] * skeleton.tree.num_values, set[str](), 0, 0

@@ -20,15 +20,15 @@ SOURCE = "Bandai-Namco-Research-Motiondataset"
 LICENSE = "CC BY-NC 4.0"
 
 NAME = re.compile(r"dataset-(\d+)_([a-z-]+)_([a-z-]+)_(\d+)", re.IGNORECASE)
-# Val is the last 5 percent of the sequences of a content and style, where there are 5 or more.
-# The source names no subjects, so this val has the actors of train in it.
+# Val contains the last 5 percent of the sequences of a content and style, if there are 5 or more.
+# The source does not identify subjects, so that val and train have the same actors.
 VAL_FRACTION, VAL_FROM = 0.05, 5
 
 TEXTS = read_texts("bandai")
 
 
 def text_of(content: str, style: str) -> str:
-    """A content in words, and its style where it has one."""
+    """Describe a content, with its style if it is not normal."""
     text = TEXTS.get(content, content.replace("-", " "))
     return text if style == "normal" else f"{text}, {style} style"
 
@@ -37,7 +37,7 @@ def list_sequences(source: SourceFolder) -> list[SourceSequence]:
     """The sequences in a folder.
 
     Raises:
-        UserError: there is no BVH file.
+        UserError: If there are no BVH files.
     """
     found = []
     for path in source.find(".bvh"):

@@ -1,10 +1,9 @@
-"""Biovision hierarchies (.bvh), of any channel order, position channels on any joint.
+"""Biovision hierarchies (.bvh), with any channel order and position channels of any joint.
 
-The format has no standard and its dialects differ in one point that matters: what a position
-channel means on a joint that has an OFFSET. Here the channel replaces that coordinate of the
-offset, as in the files of MotionBuilder, Maya and Unreal; where a channel is missing the
-coordinate stays. A BVH names neither its unit nor its upward axis: a joint map does
-(`joint_map.py`).
+The format has no standard. Its variants differ in the meaning of a position channel of a joint that
+has an OFFSET. Here, the channel replaces this coordinate of the offset, as in files of
+MotionBuilder, Maya and Unreal; a coordinate without a channel is kept. A BVH file contains neither
+its unit nor its vertical axis, which are defined by a joint map (`joint_map.py`).
 """
 
 import re
@@ -24,18 +23,18 @@ from actionpose.prepare.mocap.tree import (
 from actionpose.utils.errors import UserError
 from actionpose.utils.files import reading
 
-RATE_SNAP = 2.5e-4  # ".0083333" means 120 Hz; 29.97 Hz, a thousandth off, stays
+RATE_SNAP = 2.5e-4  # ".0083333" means 120 Hz; 29.97 Hz, which differs by a thousandth, is kept
 
 Lines = Iterator[tuple[int, str]]
 
 
 def read_bvh(path: Path) -> MocapFile:
-    """Read the header of a file: its joints, and how many frames of what rate it claims.
+    """Read the header of a file: its joints, and the stated number of frames and frame rate.
 
     Raises:
-        UserError: not a BVH, naming the line. Reading the blocks raises it too: for a value that
-            is no number, a line with too many or too few, and another number of frames than the
-            header claims, which is how a file that was cut off shows.
+        UserError: If the file is not a BVH; names the line. Reading the blocks also raises it for a
+            value that is not a number, a line with the wrong number of values, and a number of
+            frames that differs from the header, as in truncated files.
     """
     with reading(path), path.open(encoding="latin-1") as file:
         lines = _lines(file)
@@ -45,7 +44,7 @@ def read_bvh(path: Path) -> MocapFile:
 
 
 def _lines(file: Iterable[str]) -> Lines:
-    """Lines that are not empty, with their numbers; a brace is a line of its own."""
+    """Lines that are not empty, with their numbers; a brace is a separate line."""
     for number, line in enumerate(file, 1):
         line = line.removeprefix("\xef\xbb\xbf")  # a byte order mark, decoded as latin-1
         for part in re.split(r"([{}])", line):
@@ -54,12 +53,12 @@ def _lines(file: Iterable[str]) -> Lines:
 
 
 def _hierarchy(path: Path, lines: Lines) -> KinematicTree:
-    """Everything up to the word MOTION."""
+    """Parse everything up to the word MOTION."""
     number, line = next(lines, (1, ""))
     if line.upper() != "HIERARCHY":
         raise UserError(f"{path} is no BVH: line {number} is not HIERARCHY")
     joints: list[Joint] = []
-    above: list[int] = []  # the joints whose braces are open
+    above: list[int] = []  # joints with open braces
     num_values, is_end, num_open = 0, False, 0
     for number, line in lines:
         word, rest = (*line.split(maxsplit=1), "")[:2]
@@ -116,7 +115,7 @@ def _with_channels(where: str, joint: Joint, names: list[str], first_column: int
 
 
 def _motion_header(path: Path, lines: Lines) -> tuple[int, float, int]:
-    """The number of frames, the rate, and the last line of the header."""
+    """The number of frames, the frame rate, and the last line of the header."""
     found = []
     for label in ("Frames:", "Frame Time:"):
         number, line = next(lines, (0, ""))

@@ -1,8 +1,8 @@
 """The CMU Graphics Lab Motion Capture Database: ASF and AMC files, or their BVH conversions.
 
-Neither format says how fast a trial was recorded (every BVH in circulation claims 120 Hz, also of
-the trials at 60), nor what is done in it. Both stand in the database's index, which the user
-brings: see `read_index`.
+Neither format contains the frame rate of a trial (all available BVH files state 120 Hz, also for
+trials at 60 Hz) or its description. Both are in the index of the database, which the user provides:
+see `read_index`.
 """
 
 import csv
@@ -26,14 +26,14 @@ SOURCE = (
     "with funding from NSF EIA-0196217."
 )
 LICENSE = "free for all uses; the data itself may not be resold"
-# The open benchmark's; all other subjects are train. Those of val-ood move as nobody in train does:
-# salsa (60, 61), Indian dance (94), karate (135), flips and cartwheels (88, 90).
+# Splits of the open benchmark; other subjects are train. The motions of val-ood do not occur in
+# train: salsa (60, 61), Indian dance (94), karate (135), flips and cartwheels (88, 90).
 SPLITS = {
     **dict.fromkeys((13, 14, 86), "val"),
     **dict.fromkeys((2, 5, 49), "test"),
     **dict.fromkeys((60, 61, 88, 90, 94, 135), "val-ood"),
 }
-CLAIMED_FPS = 120.0  # by every BVH of the conversions, whatever the trial's rate
+CLAIMED_FPS = 120.0  # in all BVH conversions, for any rate of the trial
 
 TRIAL = re.compile(r"(\d{1,3})_(\d{1,3})")
 HEADING = re.compile(r"Subject\s*#\s*(\d+)\s*\(([^)]*)\)")
@@ -46,23 +46,24 @@ class Entry:
     """A trial in the index."""
 
     text: str
-    fps: float | None = None  # None: not in this index
+    fps: float | None = None  # None: not in the index
 
 
 def list_sequences(
     source: SourceFolder, index: Path, fps: float | None = None
 ) -> list[SourceSequence]:
-    """The trials in a folder that the index has.
+    """The trials in a folder that are in the index.
 
     Args:
-        index: see `read_index`.
-        fps: of trials whose rate the index does not give; None leaves them out.
+        source: Folder of original files.
+        index: Index of the database, see `read_index`.
+        fps: Frame rate of trials without one in the index; with None they are omitted.
 
     Raises:
-        UserError: no trial, or an index that cannot be read.
+        UserError: If there are no trials, or the index cannot be read.
     """
     entries = read_index(index)
-    # the subject's own skeleton before a conversion of it
+    # original skeletons take precedence over conversions
     paths = sorted(source.find(".amc", ".bvh"), key=lambda p: (p.suffix.lower() != ".amc", p))
     skeletons = source.find_skeletons()
     found = []
@@ -98,22 +99,22 @@ def _read_amc(path: Path, asf: Path, fps: float) -> Joints:
 
 def _read_bvh(path: Path, index_fps: float) -> Joints:
     file = read_bvh(path)
-    # a rate that not all conversions claim was set by someone who resampled or corrected it
+    # a rate other than that of all conversions was set by resampling or correction
     return read_joints(file, "cmu_bvh", index_fps if file.fps == CLAIMED_FPS else file.fps)
 
 
 def read_index(path: Path) -> dict[Trial, Entry]:
-    """The database's index, in one of the forms in which people have it, by its suffix.
+    """Read the index of the database, in one of these formats, by suffix.
 
-    - `.html`, `.htm`: a saved page of the database's own search. Its rows have rates.
-    - `.txt`: the list that circulates with the BVH conversions: trial, tab, description. No rates.
+    - `.html`, `.htm`: a saved page of the search of the database, with frame rates.
+    - `.txt`: the list distributed with the BVH conversions: trial, tab, description; without rates.
     - `.csv`: a table with the columns trial, description and fps.
     - `.json`: `{"01_02": ["playground - climb", 120]}`.
 
-    A trial without a description has the subject's, where a heading gives it.
+    A trial without a description has that of its subject, if a heading contains it.
 
     Raises:
-        UserError: the file cannot be read, or no trial is found in it.
+        UserError: If the file cannot be read, or contains no trials.
     """
     readers: dict[str, Callable[[str], dict[Trial, Entry]]] = {
         ".html": _html_index,
@@ -146,7 +147,7 @@ def _entry(description: str | None, fps: object = None) -> Entry:
     text = str(description or "").strip()
     if fps is None or fps == "":
         return Entry(text)
-    number = float(fps)  # type: ignore[arg-type]  # what is no number raises ValueError
+    number = float(fps)  # raises ValueError if not a number
     if not 1 <= number <= 1000:
         raise ValueError(f"{fps!r} is no rate in Hz")
     return Entry(text, number)
@@ -191,7 +192,7 @@ def _html_index(text: str) -> dict[Trial, Entry]:
         texts = [" ".join(html.unescape(text).split()) for text in texts]
         links = [re.search(r"""(?i)<a\b[^>]*href=["']?([^"'\s>]+)""", cell) for cell in cells]
         names = [Path(link[1]).stem for link in links if link]
-        # ..., number of the trial, description, links, rate, link
+        # columns: ..., number of the trial, description, links, rate, link
         found = next((name for name in names if TRIAL.fullmatch(name)), None)
         number = next((i for i, text in enumerate(texts) if text.isdigit()), len(texts))
         if found is None or number + 1 >= len(texts):

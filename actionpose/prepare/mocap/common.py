@@ -1,4 +1,4 @@
-"""Shared by the readers of motion capture files: finding, resampling and writing sequences."""
+"""Common functions of motion capture readers: search, resampling and writing of sequences."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
@@ -15,38 +15,38 @@ from actionpose.prepare.mocap.joint_map import JointMap, load_joint_map
 from actionpose.prepare.mocap.tree import MocapFile
 from actionpose.utils.errors import UserError
 
-MIN_LABEL_S = 0.1  # after it was cut to its motion
+MIN_LABEL_S = 0.1  # after cropping to the motion
 
-Joints = NDArray[np.float32]  # (T, 17, 3) meters, z up
+Joints = NDArray[np.float32]  # (T, 17, 3) in meters, z up
 TimedLabel = tuple[float, float, str]  # start and stop in seconds, text
 
 
 @dataclass(frozen=True)
 class SourceSequence:
-    """One file on its way into a corpus."""
+    """A source file to add to a corpus."""
 
     path: Path
     id: str
     subject: str
     split: str
-    text: str  # empty: not annotated
+    text: str  # empty if not annotated
     read: Callable[[], Joints]  # at 30 Hz
-    labels: tuple[TimedLabel, ...] = ()  # of parts of it
+    labels: tuple[TimedLabel, ...] = ()  # of parts of the sequence
 
 
 @dataclass
 class SourceFolder:
-    """A folder of original files, and those left out of the corpus, by name, with the reason."""
+    """A folder of original files, with the files omitted from the corpus and the reasons."""
 
     path: Path
-    excluded: dict[str, str] = field(default_factory=dict)  # on purpose
+    excluded: dict[str, str] = field(default_factory=dict)  # intentionally
     failed: dict[str, str] = field(default_factory=dict)  # files that cannot be used
 
     def find(self, *suffixes: str) -> list[Path]:
-        """All files below with one of the suffixes, in any case, sorted; hidden ones not.
+        """All files in the folder tree with one of the suffixes, sorted; hidden files are ignored.
 
         Raises:
-            UserError: no such folder, or no such file in it.
+            UserError: If the folder does not exist, or contains no such files.
         """
         if not self.path.is_dir():
             raise UserError(f"{self.path} is not a folder: give the one of the original files")
@@ -64,19 +64,19 @@ class SourceFolder:
         return found
 
     def find_skeletons(self) -> dict[str, Path]:
-        """ASF files by stem in lower case; of several the first."""
+        """ASF files by lower-case stem; the first of several."""
         paths = sorted(path for path in self.path.rglob("*") if path.suffix.lower() == ".asf")
         return {path.stem.lower(): path for path in reversed(paths)}
 
     def name(self, path: Path) -> str:
-        """The path below the folder, the same on every system."""
+        """The path relative to the folder, which is the same on all systems."""
         return path.relative_to(self.path).as_posix()
 
     def exclude(self, path: Path, reason: str) -> None:
         self.excluded[self.name(path)] = reason
 
     def drop_duplicates(self, sequences: Iterable[SourceSequence]) -> list[SourceSequence]:
-        """Sequences of different ids: of copies of a file, the first in order stays."""
+        """Remove sequences with duplicate ids; the first copy of a file is kept."""
         kept: dict[str, SourceSequence] = {}
         for sequence in sequences:
             first = kept.setdefault(sequence.id, sequence)
@@ -87,14 +87,14 @@ class SourceFolder:
 
 
 def resample(joints_m: NDArray[np.floating], fps: float) -> Joints:
-    """Joints (T, 17, 3) at the times 0, 1/30, 2/30, ... s, up to the last frame.
+    """Resample joints (T, 17, 3) to the times 0, 1/30, 2/30, ... s, up to the last frame.
 
-    Where no frame has that time, the two beside it are mixed by distance: positions, not angles,
-    so that a bone between two frames that turn it by an angle a is short by 1 - cos(a / 2) at most.
-    Rates that 30 divides need no mixing.
+    Positions are interpolated linearly between the two neighboring frames. A bone that rotates by
+    an angle a between these is therefore shortened by a fraction of at most 1 - cos(a / 2).
+    Multiples of 30 Hz require no interpolation.
     """
     step = fps / CORPUS_FPS
-    tolerance = 1e-6  # of a frame: 120 / 30 may be 4.0000000001
+    tolerance = 1e-6  # in frames: 120 / 30 may be 4.0000000001
     times = np.arange(int((len(joints_m) - 1) / step + tolerance) + 1) * step
     before = np.minimum((times + tolerance).astype(int), len(joints_m) - 1)
     after = np.minimum(before + 1, len(joints_m) - 1)
@@ -108,18 +108,19 @@ def read_joints(file: MocapFile, joint_map: JointMap | str, fps: float | None = 
     """The joints of a file at 30 Hz.
 
     Args:
-        joint_map: itself, its name or its path.
-        fps: of the file, if not what it claims.
+        file: Motion file.
+        joint_map: Joint map, its name or its path.
+        fps: Frame rate of the file, if it differs from the stated one.
 
     Raises:
-        UserError: as for `JointMap.read`.
+        UserError: See `JointMap.read`.
     """
     joint_map = load_joint_map(joint_map) if isinstance(joint_map, str) else joint_map
     return resample(joint_map.read(file), fps or file.fps)
 
 
 def read_texts(name: str) -> dict[str, str]:
-    """The words for each class of a source, from a table in the folder `texts/`."""
+    """The text of each class of a source, from a table in the folder `texts/`."""
     table = resources.files("actionpose.prepare.mocap") / "texts" / f"{name}.csv"
     _, *rows = csv.reader(table.read_text("utf-8").splitlines())
     return dict(rows)
@@ -134,15 +135,18 @@ def write_sequences(
     license: str,
     progress: Callable[[], object] = lambda: None,
 ) -> Path:
-    """Read all sequences into a new corpus. A file that cannot be read is left out and named.
+    """Write all sequences to a new corpus. A file that cannot be read is omitted and listed.
 
     Args:
-        source: where they are from; files that fail are added to it.
-        title: the source, as the corpus names it.
-        progress: called after each sequence.
+        sequences: Sequences to write.
+        source: Folder of the files, to which failed files are added.
+        out_dir: Folder to create.
+        title: Source in the metadata of the corpus.
+        license: License of the data.
+        progress: Function that is called after each sequence.
 
     Raises:
-        UserError: no sequence can be read, or the corpus cannot be written.
+        UserError: If no sequence can be read, or the corpus cannot be written.
     """
     skipped = dict(source.excluded)
 
@@ -171,8 +175,8 @@ def _read_motion(sequence: SourceSequence, source: SourceFolder) -> Motion | Non
         joints_m = sequence.read()
     except UserError as error:
         message = str(error).replace(f"{sequence.path}, line", "line")
-        message = message.replace(f"{sequence.path}: ", "")  # the name stands before it
-        # names only: where somebody's files lie is not part of a corpus
+        message = message.replace(f"{sequence.path}: ", "")  # the name precedes the message
+        # names only: local paths should not be stored in a corpus
         message = message.replace(str(sequence.path), sequence.path.name)
         source.failed[name] = message.replace(f"{source.path}/", "")
         return None

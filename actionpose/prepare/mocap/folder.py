@@ -1,4 +1,4 @@
-"""Any folder of BVH files: joint maps locate the joints, a table has the labels."""
+"""Folders of BVH files: joint maps locate the joints, and a table contains the labels."""
 
 import csv
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ COLUMNS = ("file", "text", "subject", "split", "start_s", "stop_s")
 
 @dataclass
 class FileLabels:
-    """A file in the table of labels."""
+    """The labels of a file in the table."""
 
     text: str = ""  # of the whole file
     subject: str = ""
@@ -37,12 +37,13 @@ def list_sequences(
     """All BVH files in a folder. The id of a motion is its path without the suffix.
 
     Args:
-        source: files that the table has and the folder lacks are added to its failures.
-        joint_maps: names or paths; the first that fits a file reads it.
-        labels: see `read_labels`. A file that it lacks has no text and the split train.
+        source: Folder of the files. Missing files of the table are added to its failures.
+        joint_maps: Names or paths of joint maps; a file is read with the first that fits.
+        labels: Table of labels, see `read_labels`. A file that is not in it has no text and is in
+            the split train.
 
     Raises:
-        UserError: no joint map, no BVH, or a table that cannot be read.
+        UserError: If there is no joint map or no BVH file, or the table cannot be read.
     """
     if not joint_maps:
         raise UserError(
@@ -84,14 +85,14 @@ def _read(path: Path, joint_maps: list[JointMap]) -> Joints:
 
 
 def read_labels(path: Path) -> dict[str, FileLabels]:
-    """A table of labels (CSV), by file.
+    """Read a table of labels (CSV), by file.
 
-    Columns: file (its path under the folder, or its name), text, and perhaps subject, split, and
-    start_s with stop_s. A row with the latter two labels that part of the file, and a file may
-    have many of them; a row without them labels the whole.
+    The columns are file (its name or path in the folder), text, and optionally subject, split, and
+    start_s with stop_s. A row with start_s and stop_s labels a part of the file; a file may have
+    several such rows. A row without them labels the whole file.
 
     Raises:
-        UserError: naming the line.
+        UserError: If the table is invalid; names the line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -1,4 +1,4 @@
-"""HDM05: the cut sequences (HDM_SUBJECT_CLASS_NUMBER_RATE.amc), a class of motion each."""
+"""HDM05: the cut sequences (HDM_SUBJECT_CLASS_NUMBER_RATE.amc), with one motion class each."""
 
 import re
 from functools import partial
@@ -16,27 +16,27 @@ from actionpose.utils.errors import UserError
 
 SOURCE = "HDM05, M. Mueller et al., Universitaet Bonn, 2007"
 LICENSE = "CC BY-SA 3.0"
-SPLITS = {"bd": "val", "tr": "test"}  # the open benchmark's; the other subjects are train
+SPLITS = {"bd": "val", "tr": "test"}  # of the open benchmark; other subjects are train
 
 NAME = re.compile(r"HDM_([a-z]+)_([A-Za-z]\w*?)_(\d+)_(\d+)", re.IGNORECASE)
 UNCUT = re.compile(r"HDM_[a-z]+_\d+-\d+.*", re.IGNORECASE)
 
-# What the classes are in words. Counts, and the side that begins, are left out of their names.
+# Descriptions of the classes, without counts and the starting side.
 TEXTS = read_texts("hdm05")
 
 
 def text_of(class_name: str) -> str:
-    """A class of motion in words; of one that the table lacks, the words of its name."""
+    """Describe a motion class; a class that is not in the table is described by its name."""
     stem = re.sub(r"([LR]HandStart|StartAir|StartFloor)?\d.*$", "", class_name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", stem).lower()
     return TEXTS.get(stem, words)
 
 
 def list_sequences(source: SourceFolder) -> list[SourceSequence]:
-    """The cut sequences in a folder; skeletons (HDM_SUBJECT.asf) lie anywhere in it.
+    """The cut sequences in a folder, which may contain skeletons (HDM_SUBJECT.asf) anywhere.
 
     Raises:
-        UserError: there is no AMC file.
+        UserError: If there are no AMC files.
     """
     paths, skeletons = source.find(".amc"), source.find_skeletons()
     found = []

@@ -1,8 +1,8 @@
-"""Joint maps: which points of a motion file are the 17 joints, and its unit and axes.
+"""Joint maps: the points of a motion file that are the 17 joints, its unit and axes.
 
-A joint map is a small YAML file; those of the package are in the folder `joint_maps/`, where
-`example.yaml` explains every key. A file that lacks a joint that its joint map names does not fit,
-and nothing is guessed.
+A joint map is a small YAML file. Those of the package are in the folder `joint_maps/`, where
+`example.yaml` explains all keys. A file does not fit if it lacks a joint that is named in its joint
+map; nothing is guessed.
 """
 
 import math
@@ -29,9 +29,9 @@ from actionpose.utils.typing import Array
 from actionpose.utils.yaml_config import parse_yaml
 
 KEYS = ("about", "unit_m", "up", "skip_frames", "strip", "offsets", "joints")
-# (x, y, z) of the file as (x, y, z) with z up; both are rotations, so that left stays left
+# (x, y, z) of the file to (x, y, z) with z up; both are rotations, so that sides are preserved
 Z_UP = {"y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)), "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1))}
-LEG_M = (0.25, 1.4)  # hip to ankle: from a small child to the tallest adult
+LEG_M = (0.25, 1.4)  # hip to ankle: from a small child to a very tall adult
 
 
 @dataclass(frozen=True)
@@ -39,32 +39,32 @@ class JointPoint:
     """A point that moves with a joint."""
 
     joint: str
-    is_end: bool = False  # of the joint's bone
-    offset_m: Vector = (0.0, 0.0, 0.0)  # in the joint's axes
+    is_end: bool = False  # end of the bone of the joint
+    offset_m: Vector = (0.0, 0.0, 0.0)  # in the axes of the joint
 
 
 @dataclass(frozen=True)
 class JointMap:
-    """How to read a kind of file. Each of the 17 joints is the mean of its points."""
+    """The mapping of a kind of file. Each of the 17 joints is the mean of its points."""
 
     name: str
     joints: dict[str, tuple[JointPoint, ...]]
-    about: str = ""  # where such files come from
+    about: str = ""  # source of such files
     up: str = "y"
-    unit_m: float | None = None  # meters in a unit of the file; None: the file has it
-    skip_frames: int = 0  # at the start: a pose of reference that is no motion
-    strip: str = ""  # pattern of what is cut off the front of the file's names
-    offsets: tuple[tuple[str, str, float], ...] = ()  # (of joint, is that of joint, times)
+    unit_m: float | None = None  # meters per unit of the file; None: stated in the file
+    skip_frames: int = 0  # at the start: a reference pose that is not motion
+    strip: str = ""  # pattern of a prefix to remove from names in the file
+    offsets: tuple[tuple[str, str, float], ...] = ()  # (joint, joint of the offset, factor)
 
     def _plain(self, tree: KinematicTree) -> KinematicTree:
-        """The tree with names as they are in the joint map."""
+        """The tree with the names of the joint map."""
         prefix = re.compile(f"^(?:{self.strip})")
         return replace(
             tree, joints=tuple(replace(j, name=prefix.sub("", j.name)) for j in tree.joints)
         )
 
     def missing(self, tree: KinematicTree) -> list[str]:
-        """The joints that the joint map names and a file lacks."""
+        """The joints in the joint map that a file lacks."""
         joints = self._plain(tree).joints
         names = {joint.name for joint in joints}
         ends = {joint.name for joint in joints if joint.end is not None}
@@ -74,13 +74,13 @@ class JointMap:
         return sorted((wanted - names) | {f"{name}.end" for name in bones - ends})
 
     def read(self, file: MocapFile) -> Array:
-        """The joints of every frame, at the file's rate.
+        """The joints of all frames at the frame rate of the file.
 
         Returns:
-            (T, 17, 3) meters, z up, the pelvis of the first frame over x = y = 0.
+            (T, 17, 3) joints in meters, z up, with the pelvis of the first frame at x = y = 0.
 
         Raises:
-            UserError: the file does not fit, has no frame left, or a body of impossible size.
+            UserError: If the file does not fit, no frames remain, or the body size is implausible.
         """
         if lacks := self.missing(file.tree):
             raise UserError(
@@ -96,7 +96,7 @@ class JointMap:
         if not len(joints_m):
             raise UserError(f"{file.path} has no frame after the {self.skip_frames} skipped")
         leg_m = _leg_length(joints_m)
-        if not LEG_M[0] <= leg_m <= LEG_M[1]:  # a wrong unit
+        if not LEG_M[0] <= leg_m <= LEG_M[1]:  # wrong unit
             raise UserError(
                 f"{file.path}: the legs are {leg_m:.3g} m long by the joint map {self.name}; "
                 "set its unit_m to the meters in a unit of this file"
@@ -105,7 +105,7 @@ class JointMap:
         return joints_m
 
     def _with_offsets(self, file: MocapFile) -> KinematicTree:
-        """The tree with plain names, and with the offsets that the joint map changes."""
+        """The tree with the names of the joint map and with its modified offsets."""
         tree = self._plain(file.tree)
         joints = {joint.name: joint for joint in tree.joints}
         changed = {}
@@ -138,7 +138,7 @@ class JointMap:
 
 
 def _leg_length(joints_m: Array) -> float:
-    """Median of hip to knee to ankle, over frames and sides."""
+    """Median length of hip to knee to ankle over frames and sides."""
     hip, knee, ankle = (
         joints_m[:, H36M17.indices(f"left_{part}", f"right_{part}")]
         for part in ("hip", "knee", "ankle")
@@ -159,7 +159,7 @@ def shipped_text(name: str) -> str:
     """The YAML of a joint map of the package.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: If it does not exist.
     """
     if name not in shipped():
         raise UserError(f"the package has no joint map {name}; it has {', '.join(shipped())}")
@@ -168,10 +168,10 @@ def shipped_text(name: str) -> str:
 
 
 def load_joint_map(name_or_path: str | os.PathLike[str]) -> JointMap:
-    """A joint map of the package by name, or one of the user's by path.
+    """Load a joint map of the package by name, or of the user by path.
 
     Raises:
-        UserError: no such joint map, or its file is not as `example.yaml` explains.
+        UserError: If it does not exist, or is invalid; `example.yaml` explains the format.
     """
     name = os.fspath(name_or_path)
     if name in shipped():
@@ -188,10 +188,10 @@ def load_joint_map(name_or_path: str | os.PathLike[str]) -> JointMap:
 
 @cache
 def parse_joint_map(text: str, name: str) -> JointMap:
-    """Read a joint map from YAML; the keys are those of `joint_maps/example.yaml`.
+    """Parse a joint map from YAML; `joint_maps/example.yaml` explains the keys.
 
     Raises:
-        UserError: naming the key.
+        UserError: If a key is invalid; names it.
     """
     where = f"joint map {name}"
     given = _mapping(parse_yaml(text, where), where, KEYS)

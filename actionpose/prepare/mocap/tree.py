@@ -1,6 +1,7 @@
-"""Kinematic trees and their forward kinematics, which BVH and ASF/AMC share.
+"""Kinematic trees and their forward kinematics, for BVH and ASF/AMC.
 
-Letters: T frames, C values of a frame. Lengths are in the file's own unit, angles in degrees.
+Letters in shapes: T frames, C values per frame. Lengths are in the unit of the file, angles in
+degrees.
 """
 
 import math
@@ -16,12 +17,12 @@ from actionpose.utils.typing import Array
 
 Vector = tuple[float, float, float]
 
-BLOCK_FRAMES = 1024  # read and posed at a time, so that memory does not grow with a file's values
+BLOCK_FRAMES = 1024  # frames read and posed at a time, which bounds the memory
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One of the values of a frame, and the axis that it moves along or turns about."""
+    """A value of a frame, and the axis of its translation or rotation."""
 
     column: int
     axis: int  # 0 x, 1 y, 2 z
@@ -29,29 +30,29 @@ class Channel:
 
 @dataclass(frozen=True, eq=False)
 class Joint:
-    """A joint and the bone that starts there."""
+    """A joint, and the bone that starts at it."""
 
     name: str
     parent: int | None
-    offset: Vector  # of its origin from its parent's, in the parent's axes
+    offset: Vector  # from the parent, in the axes of the parent
     positions: tuple[Channel, ...] = ()  # replace coordinates of the offset
     rotations: tuple[Channel, ...] = ()  # the first is the outermost
-    rest: Array | None = None  # (3, 3) axes of the rotations; None: the parent's
+    rest: Array | None = None  # (3, 3) axes of the rotations; None: those of the parent
     end: Vector | None = None  # of its bone, in its own axes
 
 
 @dataclass(frozen=True)
 class KinematicTree:
-    """Joints, parents before children."""
+    """Joints with parents before children."""
 
     joints: tuple[Joint, ...]
     num_values: int  # C
-    unit_m: float | None = None  # meters in a unit; None: not in the file
+    unit_m: float | None = None  # meters per unit; None: not in the file
 
 
 @dataclass(frozen=True)
 class MocapFile:
-    """A motion file whose header was read; `blocks` reads the frames, anew at each call."""
+    """A motion file with its header; each call of `blocks` reads the frames again."""
 
     path: Path
     tree: KinematicTree
@@ -60,19 +61,21 @@ class MocapFile:
 
 
 def in_blocks(rows: Iterator[list[float]]) -> Iterator[Array]:
-    """Rows of C values as arrays of up to `BLOCK_FRAMES` of them."""
+    """Group rows of C values into arrays of up to `BLOCK_FRAMES` rows."""
     while block := list(islice(rows, BLOCK_FRAMES)):
         yield np.array(block)
 
 
 def parse_numbers(where: str, words: list[str], count: int) -> list[float]:
-    """Finite numbers.
+    """Parse finite numbers.
 
     Args:
-        where: file and line, for errors.
+        where: File and line, for errors.
+        words: Words to parse.
+        count: Expected number of words.
 
     Raises:
-        UserError: a word is no number, a number is not finite, or there are more or fewer.
+        UserError: If a word is not a number, a number is not finite, or the count is wrong.
     """
     try:
         numbers = [float(word) for word in words]
@@ -86,7 +89,7 @@ def parse_numbers(where: str, words: list[str], count: int) -> list[float]:
 
 
 def parse_vector(where: str, words: list[str]) -> Vector:
-    """Three finite numbers; raises as `parse_numbers` does."""
+    """Parse three finite numbers, see `parse_numbers`."""
     x, y, z = parse_numbers(where, words, 3)
     return x, y, z
 
@@ -97,11 +100,12 @@ def forward_kinematics(
     """Positions and orientations of joints.
 
     Args:
-        values: (T, C).
-        wanted: joints; these and their ancestors are computed, the others are not.
+        tree: Kinematic tree.
+        values: (T, C) Values.
+        wanted: Indices of joints, which are computed together with their ancestors only.
 
     Returns:
-        For each joint its origin (T, 3) and axes (T, 3, 3), columns in the axes of the world.
+        The origin (T, 3) and axes (T, 3, 3) of each joint, with columns in world axes.
     """
     needed: set[int] = set()
     for index in wanted:
@@ -129,7 +133,7 @@ def forward_kinematics(
 
 
 def axis_rotation(axis: int, angle_deg: Array) -> Array:
-    """(T, 3, 3) rotations about one axis, right-handed, acting on column vectors."""
+    """(T, 3, 3) Right-handed rotations about an axis, for column vectors."""
     cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
     second, third = (axis + 1) % 3, (axis + 2) % 3
     rotation = np.zeros((*angle_deg.shape, 3, 3))

@@ -1,5 +1,5 @@
-"""Data sets of 2D keypoints paired with 3D poses, into the format of `datasets/paired.py`.
+"""Conversion of datasets with 2D keypoints and 3D poses to the format of `datasets/paired.py`.
 
-- `h36m.py`, `mpi_inf_3dhp.py`: a data set each, from the files in circulation
+- `h36m.py`, `mpi_inf_3dhp.py`: one dataset each, from commonly used files
 - `validation.py`: checks of units, sides and body sizes
 """

@@ -1,12 +1,13 @@
-"""Human3.6M, from the two forms in which the field passes it on.
+"""Human3.6M, from one of two commonly used forms.
 
-- MotionBERT's `h36m_sh_conf_cam_source_final.pkl`: Stacked Hourglass keypoints with confidence,
-  poses in pixels, and the factors and millimeters that MotionBERT's numbers are scored with.
-- VideoPose3D's pair: `data_3d_h36m.npz` (world, meters) and a `data_2d_h36m_*.npz`, such as CPN's.
-  World to camera needs the calibration, which neither file holds: a JSON in the widespread form
-  {"extrinsics": {"S1": {"54138969": {"R": 3x3, "t": 3 mm}}}}, x_camera = R x_world + t.
+- `h36m_sh_conf_cam_source_final.pkl` of MotionBERT: Stacked Hourglass keypoints with confidence,
+  poses in pixels, and the factors and millimeters for MotionBERT's evaluation.
+- Two files of VideoPose3D: `data_3d_h36m.npz` (world coordinates in meters) and
+  `data_2d_h36m_*.npz`, such as that of CPN. The conversion from world to camera coordinates
+  requires the calibration, which neither file contains: a JSON in the common form {"extrinsics":
+  {"S1": {"54138969": {"R": 3x3, "t": 3 mm}}}}, x_camera = R x_world + t.
 
-Both are licensed by the makers of Human3.6M, and neither is part of this project.
+Both are licensed by the authors of Human3.6M, and neither is part of this project.
 """
 
 import re
@@ -46,7 +47,7 @@ IMAGE_SIZES = {
 }
 LICENSE = "Human3.6M: registration needed, academic use only; not to be passed on"
 
-# MotionBERT's arrays by key, with the shape of a frame; and its lists
+# arrays of MotionBERT's file with the shape of a frame, and its lists
 _SHAPES: dict[str, tuple[int, ...]] = {
     "joint_2d": (17, 2),
     "confidence": (17,),
@@ -55,10 +56,10 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 _TEST_SHAPES: dict[str, tuple[int, ...]] = {"joints_2.5d_image": (17, 3), "2.5d_factor": ()}
 _LISTS = ("source", "action", "camera_name")
 _SOURCE = re.compile(r"s_(\d\d)_act_(\d\d)_subact_(\d\d)")
-_LARGEST_RESIDUAL_MM = 100.0  # between factor x pixels and millimeters; beyond, files are mixed up
+_LARGEST_RESIDUAL_MM = 100.0  # between factor x pixels and mm; larger if files do not match
 _MAX_CAMERAS_BYTES = 1 << 24
 
-# Human3.6M's 32 joints hold 17 that differ; the rest are copies and finger or toe ends
+# 17 of the 32 joints of Human3.6M are distinct; the others are copies and ends of fingers or toes
 _OF_32 = {
     **{"pelvis": 0, "right_hip": 1, "right_knee": 2, "right_ankle": 3},
     **{"left_hip": 6, "left_knee": 7, "left_ankle": 8},
@@ -76,15 +77,18 @@ def prepare_h36m(
     cameras: Path | None = None,
     force: bool = False,
 ) -> Path:
-    """Write the prepared data set (`datasets/paired.py`).
+    """Write the prepared dataset (`datasets/paired.py`).
 
     Args:
         source: MotionBERT's pkl, or VideoPose3D's `data_3d_h36m.npz`.
-        keypoints, cameras: with the latter, the 2D file and the calibration.
-        force: prepare what fails the check of sides, too; `data.json` and every score then say so.
+        out_dir: Folder to create.
+        keypoints: 2D file of VideoPose3D.
+        cameras: Calibration for the files of VideoPose3D.
+        force: Whether to accept data that fail the check of sides; `data.json` and all scores then
+            state this.
 
     Raises:
-        UserError: a file that is missing, damaged, of another version, or not what it seems.
+        UserError: If a file is missing, damaged, of another version, or invalid.
     """
     if source.suffix != ".npz":
         if keypoints or cameras:
@@ -100,7 +104,7 @@ def prepare_h36m(
     return _prepare_videopose3d(source, keypoints, cameras, out_dir, Checks(force))
 
 
-# ---- MotionBERT's file
+# ---- file of MotionBERT
 
 
 def _prepare_motionbert(path: Path, out_dir: Path, checked: Checks) -> Path:
@@ -123,7 +127,7 @@ def _prepare_motionbert(path: Path, out_dir: Path, checked: Checks) -> Path:
         "license": LICENSE,
         "synthetic": is_synthetic(content),
         "forced": checked.failed,
-        # the least-squares factors of the file against its own millimeters
+        # residual of the least-squares factors of the file for its own millimeters
         "factor_residual_mm": round(_factor_residual_mm(splits["test"], path.name), 6),
     }
     return write_paired(out_dir, dict(splits), info)
@@ -132,7 +136,7 @@ def _prepare_motionbert(path: Path, out_dir: Path, checked: Checks) -> Path:
 def _motionbert_recordings(
     table: Any, split: str, where: str, checked: Checks
 ) -> Iterator[VideoData]:
-    """The videos of one half of the file: runs of frames with one `source`."""
+    """The videos of a split of the file: runs of frames with the same `source`."""
     arrays = _motionbert_arrays(table, split, where)
     sources, actions, cameras = (np.asarray(table[key]).astype(str) for key in _LISTS)
     check_pixels(arrays["joint_2d"], where)
@@ -169,7 +173,7 @@ def _motionbert_recordings(
 
 
 def _motionbert_arrays(table: Any, split: str, where: str) -> dict[str, Array]:
-    """The numbers of one half of the file, with their shapes checked."""
+    """The numeric arrays of a split of the file, with checked shapes."""
     shapes = _SHAPES | (_TEST_SHAPES if split == "test" else {})
     if missing := missing_keys(table, (*shapes, *_LISTS)):
         raise UserError(
@@ -192,7 +196,7 @@ def _motionbert_arrays(table: Any, split: str, where: str) -> dict[str, Array]:
 
 
 def _is_list(names: Any, length: int | None) -> bool:
-    """Whether these are so many texts or numbers."""
+    """Whether this is a list of texts or numbers with the given length."""
     if isinstance(names, np.ndarray):
         return names.shape == (length,)
     plain = isinstance(names, list) and not any(isinstance(n, list | dict) for n in names)
@@ -200,9 +204,9 @@ def _is_list(names: Any, length: int | None) -> bool:
 
 
 def _factor_residual_mm(recordings: list[VideoData], where: str) -> float:
-    """Mean distance between `factor x pixels` and the file's millimeters, roots removed.
+    """Mean distance between `factor x pixels` and the millimeters of the file, root-relative.
 
-    A perfect prediction has this error. It is small but nowhere stated, so it is measured.
+    A perfect prediction has this error. It is small but not documented, and therefore measured.
     """
     residuals = []
     for recording in recordings:
@@ -220,7 +224,7 @@ def _factor_residual_mm(recordings: list[VideoData], where: str) -> float:
     return mean
 
 
-# ---- VideoPose3D's files
+# ---- files of VideoPose3D
 
 
 def _prepare_videopose3d(
@@ -247,7 +251,7 @@ def _prepare_videopose3d(
     info = {
         "kind": "h36m-cpn",
         "pose_unit": "mm",
-        "unit_mm": 1000.0,  # the family predicts meters
+        "unit_mm": 1000.0,  # networks for these files predict meters
         "keypoints": keypoints.name,
         "source": f"{poses.name}, {keypoints.name}",
         "license": LICENSE,
@@ -278,7 +282,7 @@ def _videopose3d_recordings(
             rotation, translation_mm = _camera(extrinsics, subject, camera)
             pose_mm = world_mm @ rotation.T + translation_mm
             keypoints = float_array(view, f"{where}: the 2D", (None, 17, 2))
-            keypoints = keypoints[: len(pose_mm)]  # detections run on for a while
+            keypoints = keypoints[: len(pose_mm)]  # there may be more detections than poses
             if len(keypoints) != len(pose_mm):
                 raise UserError(
                     f"{where}: the 2D has {len(keypoints)} frames, the 3D {len(pose_mm)}"
@@ -304,7 +308,7 @@ def _videopose3d_recordings(
 
 
 def _camera(extrinsics: Any, subject: str, camera: str) -> tuple[Array, Array]:
-    """Rotation and translation in millimeters, world to camera."""
+    """Rotation and translation in millimeters from world to camera."""
     try:
         entry = extrinsics[subject][camera]
         rotation = np.array(entry["R"], dtype=np.float64).reshape(3, 3)

@@ -1,8 +1,8 @@
-"""MPI-INF-3DHP, from the files that P-STMO made and its successors share.
+"""MPI-INF-3DHP, from the files that P-STMO created and later methods use.
 
-`data_train_3dhp.npz` and `data_test_3dhp.npz` hold pixels and millimeters in camera axes. Two
-kinds of millimeters are in circulation: `univ_annot3`, where every actor is scaled to one size
-(the field's tables), and `annot3`, the true size. The files look alike; body sizes tell them apart.
+`data_train_3dhp.npz` and `data_test_3dhp.npz` contain pixels and millimeters in camera axes. Two
+kinds of millimeters are in use: `univ_annot3`, in which all actors are scaled to the same size (as
+in published tables), and `annot3` with the true size. They are distinguished by the body sizes.
 """
 
 from collections.abc import Iterator
@@ -31,13 +31,14 @@ Annotation = Literal["univ_annot3", "annot3"]
 
 FILES = {"train": "data_train_3dhp.npz", "test": "data_test_3dhp.npz"}
 IMAGE_SIZE = (2048, 2048)
-OTHER_IMAGE_SIZES = {"TS5": (1920, 1080), "TS6": (1920, 1080)}  # the two recorded outdoors
-TEST_FPS = 25.0  # not in the file; nothing is computed from it
-# One constant for all sequences. MotionAGFormer's is half the image's width of the training data;
-# it multiplies back by half that of the test sequence, which shrinks TS5 and TS6 by 6 %.
+OTHER_IMAGE_SIZES = {"TS5": (1920, 1080), "TS6": (1920, 1080)}  # the two outdoor sequences
+TEST_FPS = 25.0  # not in the file, and not used in computations
+# The same for all sequences. MotionAGFormer's unit is half the image width of the training data;
+# its inverse uses half that of the test sequence, which reduces TS5 and TS6 by 6 %.
 UNIT_MM = 1024.0
 LICENSE = "MPI-INF-3DHP: research use only; not to be passed on"
-# "universal" poses share knee to neck; among real actors it differs by several times this
+# in "universal" poses the distance from knee to neck is the same; that of real actors varies
+# several times more
 _LARGEST_SPREAD = 0.025
 
 
@@ -49,17 +50,18 @@ def prepare_3dhp(
     splits: tuple[str, ...] = ("train", "test"),
     force: bool = False,
 ) -> Path:
-    """Write the prepared data set (`datasets/paired.py`), joints in the order of H36M17.
+    """Write the prepared dataset (`datasets/paired.py`), with joints in the order of H36M17.
 
     Args:
-        source: the folder of both files.
-        annotation: what the millimeters are; "annot3" is marked in every score.
-        splits: which files to read.
-        force: prepare what fails the checks of sides and body sizes, too; `data.json` and every
-            score then say so.
+        source: Folder of both files.
+        out_dir: Folder to create.
+        annotation: Kind of the millimeters; "annot3" is stated in all scores.
+        splits: Splits to read.
+        force: Whether to accept data that fail the checks of sides and body sizes; `data.json` and
+            all scores then state this.
 
     Raises:
-        UserError: a file that is missing, damaged, of the other annotation, or not what it seems.
+        UserError: If a file is missing, damaged, of the other annotation, or invalid.
     """
     checked = Checks(force)
     recordings: dict[str, list[VideoData]] = {}
@@ -121,7 +123,7 @@ def _recording(
     *,
     has_valid: bool = False,
 ) -> VideoData:
-    """Check one video, and bring its joints into the order of H36M17 by their names."""
+    """Check a video, and reorder its joints to H36M17 by their names."""
     where = f"{where}: {name}"
     if missing := missing_keys(view, ("data_2d", "data_3d", *(("valid",) if has_valid else ()))):
         raise UserError(f"{where} lacks {missing}")
@@ -162,7 +164,7 @@ def _recording(
 def _body_sizes(
     recordings: list[VideoData], annotation: Annotation, checked: Checks
 ) -> dict[str, float]:
-    """Body sizes by subject, compared with what the annotation promises."""
+    """Body sizes by subject, which are checked against the annotation."""
     by_subject: dict[str, list[float]] = {}
     for recording in recordings:
         pose = recording.pose if recording.scored is None else recording.pose[recording.scored]
@@ -173,7 +175,7 @@ def _body_sizes(
 
 
 def _check_annotation(sizes: dict[str, float], annotation: Annotation) -> None:
-    """Raises a `UserError` if the file has the other annotation."""
+    """Check that the file does not have the other annotation."""
     spread = max(sizes.values()) / min(sizes.values()) - 1
     if annotation == "univ_annot3" and spread > _LARGEST_SPREAD:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Checks of keypoints and poses that look right: keys, shapes, units, sides, body sizes."""
+"""Checks of keypoints and poses: keys, shapes, units, sides, body sizes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,15 +10,15 @@ from actionpose.utils.errors import UserError
 from actionpose.utils.numpy_files import checked_numbers
 from actionpose.utils.typing import Array
 
-_LARGEST_NORMALIZED = 2.0  # coordinates of no image that has pixels
-_SAMPLE = 2000  # frames are enough to tell
+_LARGEST_NORMALIZED = 2.0  # maximum of normalized coordinates, below pixel coordinates
+_SAMPLE = 2000  # number of frames sufficient for checks
 
 
 class Checks:
-    """Checks that real files may fail for good reasons, and what they found.
+    """Checks that valid files may fail, with their results.
 
     Args:
-        force: go on, and keep what was found in `failed`.
+        force: Whether to continue after a failure, which is recorded in `failed`.
     """
 
     def __init__(self, force: bool = False):
@@ -26,10 +26,10 @@ class Checks:
         self.failed: list[str] = []
 
     def __call__(self, check: Callable[..., None], *arguments: Any) -> None:
-        """Make a check.
+        """Run a check.
 
         Raises:
-            UserError: what the check says, unless `force`.
+            UserError: If the check fails, unless `force` is set.
         """
         try:
             check(*arguments)
@@ -42,46 +42,48 @@ class Checks:
 
 
 def missing_keys(table: Any, keys: Iterable[str]) -> str:
-    """The keys that a dict lacks, in words; empty if it has them all."""
+    """The missing keys of a dict as text, empty if there are none."""
     if not isinstance(table, dict):
         return "everything"
     return ", ".join(key for key in keys if key not in table)
 
 
 def is_synthetic(content: Mapping[str, Any]) -> bool:
-    """Whether a file was made by the tests; those of version 0.1 say `imitated`."""
+    """Whether a file was created by the tests; the key was `imitated` in version 0.1."""
     return any(np.array_equal(content.get(key, False), True) for key in ("synthetic", "imitated"))
 
 
 def float_array(values: Any, where: str, shape: tuple[int | None, ...]) -> Array:
-    """In its own precision; whole numbers and objects become float64.
+    """Convert to a float array with its own precision; integers and objects become float64.
 
     Args:
-        shape: None is any number of frames.
+        values: Values to convert.
+        where: Description for errors.
+        shape: Expected shape; None for any number of frames.
 
     Raises:
-        UserError: these are no numbers, or they have another shape.
+        UserError: If values are not numbers, or the shape is wrong.
     """
     array = checked_numbers(values, where, shape, finite=False)
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def with_confidence(points: Array, confidence: Array | None = None) -> Array:
-    """(..., 2) coordinates to (..., 3) with a confidence, which is 1 by default."""
+    """Append a confidence to coordinates (..., 2), by default 1: (..., 3)."""
     confidence = np.ones(points.shape[:-1]) if confidence is None else confidence
     return np.concatenate([points, confidence[..., None]], axis=-1)
 
 
 def sample(values: Array) -> Array:
-    """At most `_SAMPLE` frames, evenly spread."""
+    """At most `_SAMPLE` evenly spaced frames."""
     return np.asarray(values[:: max(1, len(values) // _SAMPLE)], dtype=np.float64)
 
 
 def check_pixels(keypoints: Array, where: str) -> None:
-    """Refuse normalized coordinates where pixels are expected.
+    """Check that coordinates are pixels and not normalized.
 
     Raises:
-        UserError: no coordinate is beyond 2.
+        UserError: If no coordinate is above 2.
     """
     largest = float(np.nanmax(np.abs(sample(keypoints)[..., :2]), initial=0.0))
     if largest <= _LARGEST_NORMALIZED:
@@ -92,10 +94,10 @@ def check_pixels(keypoints: Array, where: str) -> None:
 
 
 def check_metric(pose_mm: Array, where: str) -> None:
-    """Refuse poses that cannot be millimeters: a person measures more than 300 and less than 5000.
+    """Check that poses are in millimeters: the extent of a person is between 300 and 5000.
 
     Raises:
-        UserError: the median extent of the poses says meters, pixels or something else.
+        UserError: If the median extent of the poses is not.
     """
     extent = float(np.nanmedian(np.ptp(sample(pose_mm), axis=1).max(axis=-1)))
     if not 300 < extent < 5000:
@@ -106,14 +108,15 @@ def check_metric(pose_mm: Array, where: str) -> None:
 
 
 def check_sides(keypoints_px: Array, pose: Array, where: str) -> None:
-    """Refuse swapped sides: of the 2D against the 3D, or of both against how knees bend.
+    """Check that left and right are not swapped: in 2D versus 3D, or in both, by knee flexion.
 
     Args:
-        keypoints_px: (T, 17, 2 or 3).
-        pose: (T, 17, 3) camera axes, x right, y down, z away, in any unit.
+        keypoints_px: (T, 17, 2 or 3) Keypoints.
+        pose: (T, 17, 3) Poses in camera axes, x right, y down, z away, in any unit.
+        where: Description for errors.
 
     Raises:
-        UserError: left and right are swapped.
+        UserError: If left and right are swapped.
     """
     points_px, body = sample(keypoints_px), sample(pose)
     left, right = H36M17.indices("left_hip", "right_hip")
@@ -129,10 +132,10 @@ def check_sides(keypoints_px: Array, pose: Array, where: str) -> None:
 
 
 def knees_ahead(pose: Array) -> float:
-    """How far the knees are ahead of hips and ankles, on average, as a fraction of the torso.
+    """Mean distance of the knees in front of hips and ankles, as a fraction of the torso length.
 
-    "Ahead" follows from what is called left and right, so that swapped sides make it negative;
-    the axes must be right-handed.
+    The forward direction is computed from left and right, so that swapped sides give a negative
+    value. The axes must be right-handed.
     """
     joint = dict(zip(H36M17.joints, pose.swapaxes(0, 1), strict=True))
     torso = joint["thorax"] - joint["pelvis"]
@@ -147,10 +150,10 @@ def knees_ahead(pose: Array) -> float:
 
 
 def knee_neck_mm(pose_mm: Array) -> float:
-    """Median length of the chain knee, hip, pelvis to spine to neck, which "universal" poses share.
+    """Median length of knee to hip plus pelvis to spine to neck, equal for all "universal" poses.
 
     Args:
-        pose_mm: (T, 17, 3).
+        pose_mm: (T, 17, 3) Poses in millimeters.
     """
     body = sample(pose_mm)
     joint = dict(zip(H36M17.joints, body.swapaxes(0, 1), strict=True))
