@@ -147,7 +147,7 @@ def _entry(description: str | None, fps: object = None) -> Entry:
     text = str(description or "").strip()
     if fps is None or fps == "":
         return Entry(text)
-    number = float(fps)  # raises ValueError if not a number
+    number = float(fps)  # type: ignore[arg-type]  # raises ValueError if not a number
     if not 1 <= number <= 1000:
         raise ValueError(f"{fps!r} is no rate in Hz")
     return Entry(text, number)
