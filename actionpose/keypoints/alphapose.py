@@ -14,12 +14,12 @@ from actionpose.keypoints.keypoint_file import KeypointFile
 NAME = "alphapose"
 TITLE = "AlphaPose, PoseFlow"
 FORM = (
-    "one list over the video, `image_id` a name, flat `keypoints`; "
-    "or an object from image to people; `idx` is the identity"
+    "one list for the video, with a name as `image_id` and flat `keypoints`; or an object that "
+    "maps images to people; `idx` is the identity"
 )
 NOTE = (
-    "the list's order is not time: the number that changes in the image's name is. Confidence "
-    "above 1 becomes 1. Without tracking everybody may have number 0; then position decides"
+    "frames are ordered by the number in the image name, not by the list. Confidences above 1 "
+    "become 1. If everybody has number 0 (no tracking), people are tracked by position"
 )
 KEYS = ("image_id", "keypoints", "idx")
 

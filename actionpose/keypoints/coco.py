@@ -23,12 +23,12 @@ from actionpose.utils.errors import UserError
 NAME = "coco"
 TITLE = "COCO"
 FORM = (
-    "results: a list with a whole number as `image_id`, no `box` or `idx`; "
-    "dataset: an object with `images` and `annotations`"
+    "results: a list with an integer `image_id` and without `box` or `idx`; dataset: an object "
+    "with `images` and `annotations`"
 )
 NOTE = (
-    "a result's third value is taken as a score, 0 to 1; a dataset's visibility 0, 1, 2 becomes "
-    "confidence 0, 0.5, 1. Image size is taken if all images have one"
+    "the third value is a score from 0 to 1 in results; in datasets, the visibility 0, 1, 2 "
+    "becomes confidence 0, 0.5, 1. The image size is used if all images have the same one"
 )
 KEYS = ("images", "annotations", "image_id", "keypoints")
 _CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of visibility 0 not labeled, 1 occluded, 2 visible

@@ -24,9 +24,13 @@ from actionpose.skeletons import MEDIAPIPE33
 from actionpose.utils.errors import UserError
 
 NAME = "csv_columns"
-TITLE = "csv with columns of joints: MediaPipe scripts, SLEAP's analysis csv, MocapNET"
-FORM = "columns nose.x, nose_x, noseX, 2DX_nose, or x1, y1, v1; maybe `frame`, `track`, a time"
-NOTE = "numbered joints are in the order of their layout; fractions need `--image-size`"
+TITLE = "csv with columns per joint: MediaPipe scripts, SLEAP's analysis csv, MocapNET"
+FORM = (
+    "columns nose.x, nose_x, noseX, 2DX_nose, or x1, y1, v1; optionally `frame`, `track` and a time"
+)
+NOTE = (
+    "numbered joints are in the order of their layout; normalized coordinates need `--image-size`"
+)
 KEYS = ("nose_x", "nose_y")
 _MIN_PARTS = 8
 _BODY_AND_FACE = 501  # MediaPipe Holistic: 33 body landmarks and 468 face landmarks

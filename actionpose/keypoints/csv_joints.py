@@ -19,11 +19,15 @@ from actionpose.skeletons import MEDIAPIPE33
 from actionpose.utils.errors import UserError
 
 NAME = "csv_joints"
-TITLE = "csv with a row per joint, as `lift` writes it"
+TITLE = "csv with one row per joint, as written by `lift`"
 FORM = (
-    "columns `frame`, `joint` (or keypoint, landmark, bodypart), `x`, `y` (or x_px), a confidence"
+    "columns `frame`, `joint` (or keypoint, landmark, bodypart), `x`, `y` (or x_px), and a "
+    "confidence"
 )
-NOTE = "joints by name, or numbered from 0 in the order of their layout; maybe `person`, a time"
+NOTE = (
+    "joints by name, or numbered from 0 in the order of their layout; optional columns `person`"
+    " and time"
+)
 KEYS = ("frame", "joint", "x", "y")
 _JOINT = (
     *("joint", "jointname", "keypoint", "keypointname", "landmark", "landmarkname", "bodypart"),

@@ -9,10 +9,13 @@ from actionpose.utils.errors import UserError
 
 NAME = "deeplabcut"
 TITLE = "DeepLabCut csv, Sports2D's older csv"
-FORM = "rows named `bodyparts` and `coords`, maybe `scorer` and `individuals`; commas, `;` or tabs"
+FORM = (
+    "header rows `bodyparts` and `coords`, optionally `scorer` and `individuals`; separated by "
+    "commas, `;` or tabs"
+)
 NOTE = (
-    "LHip, left_hip and hip.L are the same; the joint set that gives the model most of its joints "
-    "is chosen, parts of another name are left aside"
+    "names such as LHip, left_hip and hip.L are equivalent. The layout that covers most joints "
+    "of the model is selected; other names are ignored"
 )
 KEYS = ("bodyparts", "coords")
 _HEAD = ("scorer", "individuals", "bodyparts", "coords")

@@ -10,7 +10,7 @@ from actionpose.utils.errors import UserError
 NAME = "kinetics"
 TITLE = "Kinetics-skeleton (ST-GCN)"
 FORM = "`data[]` of frames with `frame_index` and `skeleton[]` of `pose` and `score`"
-NOTE = "coordinates are fractions: give `--image-size`; (0, 0) is a missing joint"
+NOTE = "normalized coordinates: give `--image-size`; (0, 0) is a missing joint"
 KEYS = ("data", "frame_index", "skeleton", "pose", "score")
 
 

@@ -17,12 +17,12 @@ from actionpose.utils.errors import UserError
 NAME = "mediapipe"
 TITLE = "MediaPipe json"
 FORM = (
-    "list of frames, bare or under `frames`, each with 33 landmarks, bare or under "
-    "`poseLandmarks`, `pose_landmarks`, `landmarks` or `pose`"
+    "list of frames, at the top level or under `frames`, each with 33 landmarks, as a list or "
+    "under `poseLandmarks`, `pose_landmarks`, `landmarks` or `pose`"
 )
 NOTE = (
-    "coordinates are fractions of the image: give `--image-size 1920x1080` unless the file has "
-    '`width` and `height`. "World landmarks" are something else'
+    "normalized coordinates: give `--image-size 1920x1080` unless the file has `width` and "
+    '`height`. "World landmarks" are not supported'
 )
 KEYS = ("landmarks", "x", "y", "visibility")
 _PEOPLE = ("poseLandmarks", "pose_landmarks", "landmarks", "pose")

@@ -10,9 +10,11 @@ from actionpose.utils.errors import UserError
 NAME = "mmpose"
 TITLE = "MMPose"
 FORM = (
-    "list over frames of `instances[]`, or `instance_info` beside `meta_info`; or a file an image"
+    "list over frames of `instances[]`, or `instance_info` and `meta_info`; or one file per image"
 )
-NOTE = "`keypoints` are [x, y] pairs and `keypoint_scores` apart. No identities without tracking"
+NOTE = (
+    "`keypoints` are [x, y] pairs, with separate `keypoint_scores`. No identities without tracking"
+)
 KEYS = ("instances", "keypoints", "keypoint_scores")
 
 

@@ -9,12 +9,10 @@ from actionpose.skeletons import COCO17, MEDIAPIPE33
 
 NAME = "movenet"
 TITLE = "MoveNet, PoseNet, BlazePose (TensorFlow.js), ml5"
-FORM = (
-    "list over frames of poses, or a pose a frame, whose `keypoints` are objects with x, y, score"
-)
+FORM = "list over frames of poses, or of one pose, whose `keypoints` are objects with x, y, score"
 NOTE = (
-    "or with `position`, as PoseNet writes it; or MoveNet's own output (1, 1, 17, 3), y before x, "
-    "in fractions. BlazePose has 33 joints, the others 17"
+    "also with `position`, as in PoseNet; or the output array of MoveNet (1, 1, 17, 3), y "
+    "before x, normalized. BlazePose has 33 joints, the others 17"
 )
 KEYS = ("keypoints", "x", "y", "score", "name")
 

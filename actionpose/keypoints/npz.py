@@ -17,12 +17,12 @@ from actionpose.utils.legacy import current_names
 from actionpose.utils.numpy_files import NpzReader, load_npy
 
 NAME = "npz"
-TITLE = "NumPy: npz of this project, npz and npy of others"
+TITLE = "NumPy: npz of this project, other npz and npy files"
 FORM = (
     "arrays and `header` ([below](#the-npz-of-this-project)); or an array `keypoints` or "
-    "`keypoints_px`, or a bare one: (T, J, 2 or 3) or (P, T, J, 2 or 3)"
+    "`keypoints_px`, or an unnamed one: (T, J, 2 or 3) or (P, T, J, 2 or 3)"
 )
-NOTE = "pixels. With two channels (0, 0) is a missing joint. 17 joints need `--skeleton`"
+NOTE = "in pixels. With two channels, (0, 0) is a missing joint. 17 joints need `--skeleton`"
 FORMAT = 1  # increased if code for the old format would misread the new one
 # header fields besides skeleton and format_version
 HEADER = (

@@ -9,10 +9,10 @@ from actionpose.keypoints.keypoint_file import KeypointFile
 NAME = "openpifpaf"
 TITLE = "OpenPifPaf"
 FORM = (
-    "`X.jpg.predictions.json` with a list of `keypoints`, one or a folder of them; "
-    "or a json a line with `frame` and `predictions`"
+    "`X.jpg.predictions.json` with a list of `keypoints`, as one file or a folder; or one json "
+    "per line with `frame` and `predictions`"
 )
-NOTE = "other lists of people with `keypoints`, a frame each, are read the same way"
+NOTE = "other lists of people with `keypoints`, one per frame, are read in the same way"
 KEYS = ("frame", "predictions", "keypoints")
 
 

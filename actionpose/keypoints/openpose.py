@@ -14,12 +14,13 @@ from actionpose.utils.errors import UserError
 NAME = "openpose"
 TITLE = "OpenPose, DWPose, ControlNet, ComfyUI; CMU-Pose form of AlphaPose"
 FORM = (
-    "a folder with a json a frame, one such file, or one list of frames; "
+    "a folder with one json per frame, a single such file, or a list of frames; "
     "`people[].pose_keypoints_2d`, `pose_keypoints` (up to 1.1), or `bodies[].joints`"
 )
 NOTE = (
-    "no identities, unless `person_id` is 0 or more; size from `canvas_width`, `canvas_height`. "
-    "`--keypoint_scale` 3 and 4 (0 to 1, -1 to 1) need `--image-size`. One folder, one video"
+    "no identities, unless `person_id` is 0 or more; image size from `canvas_width`, "
+    "`canvas_height`. `--keypoint_scale` 3 and 4 (0 to 1, -1 to 1) need `--image-size`. One "
+    "folder per video"
 )
 KEYS = ("people", "pose_keypoints_2d")
 _PEOPLE = {"people": ("pose_keypoints_2d", "pose_keypoints"), "bodies": ("joints",)}

@@ -11,10 +11,10 @@ from actionpose.utils.errors import UserError
 NAME = "tracked_people"
 TITLE = "tracks by person (ShanghaiTech pose, STG-NF, GEPC)"
 FORM = (
-    "object from person to frame to `keypoints` or a list of joints, or from person to a list of "
-    "`keypoints` with the number of their `frame`"
+    "object that maps person and frame to `keypoints` or a list of joints, or person to a list "
+    "of `keypoints` with their `frame`"
 )
-NOTE = "names of people are their identities, names of frames the frames"
+NOTE = "the keys of people are identities, the keys of frames are frame numbers"
 KEYS = ("keypoints", "frame")
 
 

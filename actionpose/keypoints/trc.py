@@ -12,10 +12,10 @@ from actionpose.utils.errors import UserError
 
 NAME = "trc"
 TITLE = "TRC"
-FORM = "named markers with no depth, such as Sports2D's `..._px_person00.trc`"
+FORM = "named markers without depth, such as Sports2D's `..._px_person00.trc`"
 NOTE = (
-    "in pixels, whatever its field for units says; meters are refused, mm and cm lifted with a "
-    "note. Times are those of the rows"
+    "coordinates are in pixels, regardless of the units field; files in meters are rejected, "
+    "files in mm and cm are read with a note. Times are those of the rows"
 )
 KEYS = ("PathFileType", "Frame#")
 _METERS = 50.0  # coordinates in meters do not exceed this value, unlike those in pixels

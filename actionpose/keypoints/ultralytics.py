@@ -14,12 +14,12 @@ from actionpose.utils.errors import UserError
 NAME = "ultralytics"
 TITLE = "Ultralytics pose"
 FORM = (
-    "`to_json` of each frame, in one list, one json a line, or a folder of files; "
-    "or the folder of `save_txt` with a text file a frame"
+    "output of `to_json` for each frame, in one list, one json per line, or a folder of files; "
+    "or the folder of `save_txt` with one text file per frame"
 )
 NOTE = (
-    "`keypoints` has the lists x, y and visible. Labels in text files are fractions: give "
-    "`--image-size`. Frames without a file have nobody in them"
+    "`keypoints` has the lists x, y and visible. Text files have normalized coordinates and "
+    "need `--image-size`. Frames without a file have no people"
 )
 KEYS = ("name", "box", "keypoints", "x", "y", "visible")
 _BOX = 5  # values before the joints in a line of text: class, and center and size of the box
